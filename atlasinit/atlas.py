@@ -1,0 +1,387 @@
+"""The atlas: compartments with geometry and maps, one label table, and provenance."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float32
+
+from atlasinit.errors import listing, nearest
+from atlasinit.geometry import Geometry
+from atlasinit.labels import LabelTable
+from atlasinit.maps import AbstractMaps, covered_totals, location_totals, scale
+from atlasinit.provenance import Provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_array
+
+Parcel: TypeAlias = str | int | tuple[str, int] | re.Pattern[str]
+"""A parcel's name, key, (compartment, key), or a pattern searched in the names."""
+
+
+class Atlas(eqx.Module):
+    """A parcellation: for each compartment a map from its locations to its parcels.
+
+    Immutable and equal by value. As a pytree its only leaves are the arrays of
+    its maps; geometry, labels and provenance are static. Made by
+    `atlasinit.load_atlas`; the constructor is for atlases that are computed.
+
+    Parameters
+    ----------
+    name
+        Name of the atlas.
+    space
+        Space of its coordinates, as ``"MNI152NLin6Asym"`` or ``"fsaverage5"``.
+    maps
+        Compartment to maps; its order is the order of the output rows.
+    geometry
+        Compartment to `VolumeGrid` or `SurfaceMesh`.
+    labels
+        One row a parcel, grouped by compartment in the order of `maps`.
+    provenance
+        Source and history.
+
+    Raises
+    ------
+    ValueError
+        Compartments that differ between `maps`, `geometry` and `labels`, or maps
+        whose numbers of parcels or locations do not fit the two.
+    """
+
+    name: str = eqx.field(static=True)
+    space: str = eqx.field(static=True)
+    compartments: tuple[str, ...] = eqx.field(static=True)
+    provenance: Provenance = eqx.field(static=True)
+    table: LabelTable = eqx.field(static=True)
+    _geometry: tuple[Geometry, ...] = eqx.field(static=True)
+    _maps: tuple[AbstractMaps, ...]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        space: str,
+        maps: Mapping[str, AbstractMaps],
+        geometry: Mapping[str, Geometry],
+        labels: LabelTable,
+        provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
+    ) -> None:
+        if not maps:
+            raise ValueError("`maps` should hold at least one compartment, got none.")
+        if set(maps) != set(geometry):
+            raise ValueError(
+                f"`maps` and `geometry` should have the same compartments, "
+                f"got {list(maps)} and {list(geometry)}."
+            )
+        order = [c for c in maps if c in labels["compartment"]]
+        if list(dict.fromkeys(labels["compartment"])) != order:
+            raise ValueError(
+                f"`labels` should list the compartments of `maps` in the same order {list(maps)}, "
+                f"got {list(dict.fromkeys(labels['compartment']))}."
+            )
+        for c, m in maps.items():
+            expected = (len(labels.rows_of(c)), geometry[c].n_locations)
+            if (m.n_parcels, m.n_locations) != expected:
+                raise ValueError(
+                    f"Maps of {c!r} should be (parcels, locations) = {expected} as its labels and "
+                    f"geometry say, got {(m.n_parcels, m.n_locations)}."
+                )
+        self.name = name
+        self.space = space
+        self.compartments = tuple(maps)
+        self.provenance = provenance
+        self.table = labels
+        self._geometry = tuple(geometry[c] for c in maps)
+        self._maps = tuple(maps.values())
+
+    @property
+    def maps(self) -> dict[str, AbstractMaps]:
+        """Compartment to maps."""
+        return dict(zip(self.compartments, self._maps, strict=True))
+
+    @property
+    def geometry(self) -> dict[str, Geometry]:
+        """Compartment to geometry."""
+        return dict(zip(self.compartments, self._geometry, strict=True))
+
+    @property
+    def n_parcels(self) -> int:
+        """Number of parcels of all compartments, empty ones included."""
+        return len(self.table)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of locations of all compartments."""
+        return sum(g.n_locations for g in self._geometry)
+
+    @property
+    def labels(self) -> "pd.DataFrame":
+        """A new table with one row a parcel, in the order of the output rows.
+
+        Columns: those of `LabelTable`, then ``n_locations`` (locations with a
+        non-zero weight) and ``empty`` (true where there is none).
+        """
+        frame = self.table.to_frame()
+        counts = self._counts()
+        frame.insert(5, "n_locations", counts)
+        frame.insert(6, "empty", counts == 0)
+        return frame
+
+    def location_slices(self) -> dict[str, slice]:
+        """Return where each compartment's locations lie on the data's axis of locations."""
+        return _slices(self.compartments, [g.n_locations for g in self._geometry])
+
+    def parcel_slices(self) -> dict[str, slice]:
+        """Return where each compartment's parcels lie on the output's axis of parcels."""
+        return _slices(self.compartments, [m.n_parcels for m in self._maps])
+
+    def to_dense(self) -> dict[str, Float32[np.ndarray, "parcels locations"]]:
+        """Return compartment to dense float32 matrix (parcels, locations)."""
+        return {c: m.to_dense() for c, m in self.maps.items()}
+
+    def to_scipy(self) -> dict[str, "csr_array"]:
+        """Return compartment to ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
+        return {c: m.to_scipy() for c, m in self.maps.items()}
+
+    def replace(
+        self,
+        *,
+        maps: Mapping[str, AbstractMaps] | None = None,
+        geometry: Mapping[str, Geometry] | None = None,
+        operation: str = "",
+    ) -> "Atlas":
+        """Return the atlas with other maps or geometries for the compartments given.
+
+        `operation`, where given, is added to the provenance.
+        """
+        for given in (maps or {}, geometry or {}):
+            unknown = [c for c in given if c not in self.compartments]
+            if unknown:
+                raise ValueError(f"Compartments are {list(self.compartments)}, got {unknown}.")
+        return Atlas(
+            name=self.name,
+            space=self.space,
+            maps={**self.maps, **(maps or {})},
+            geometry={**self.geometry, **(geometry or {})},
+            labels=self.table,
+            provenance=self.provenance.then(operation) if operation else self.provenance,
+        )
+
+    def select(
+        self,
+        parcels: Parcel | Iterable[Parcel] | None = None,
+        *,
+        compartments: str | Iterable[str] | None = None,
+        hemisphere: str | None = None,
+        network: str | Iterable[str] | None = None,
+    ) -> "Atlas":
+        """Return the atlas with only the parcels that satisfy every condition given.
+
+        The remaining parcels keep their order and the geometries their locations,
+        so data of the compartments still fits. Compartments are dropped only by
+        `compartments`; one may be left without a parcel.
+
+        Parameters
+        ----------
+        parcels
+            Names, keys, (compartment, key) pairs, or compiled regular expressions
+            that are searched in the names; one or several.
+        compartments
+            Compartments to keep.
+        hemisphere
+            ``"L"``, ``"R"`` or ``""`` (parcels of neither).
+        network
+            Values of the label table's column ``network``.
+
+        Raises
+        ------
+        ValueError
+            A name, key, compartment or network that the atlas does not have (with
+            the nearest names), a key that several compartments use, a pattern that
+            matches nothing, or conditions that no parcel satisfies.
+        """
+        table = self.table
+        rows = set(range(len(table)))
+        kept = self.compartments
+        if compartments is not None:
+            wanted = _known(_as_list(compartments), self.compartments, "compartment")
+            kept = tuple(c for c in self.compartments if c in wanted)
+            rows &= {i for i, c in enumerate(table["compartment"]) if c in kept}
+        if hemisphere is not None:
+            if hemisphere not in ("L", "R", ""):
+                raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
+            rows &= {i for i, h in enumerate(table["hemisphere"]) if h == hemisphere}
+        if network is not None:
+            if "network" not in table:
+                raise ValueError(f"`network`: the labels of {self.name!r} name no networks.")
+            known = dict.fromkeys(n for n in table["network"] if n)
+            networks = _known(_as_list(network), known, "network")
+            rows &= {i for i, n in enumerate(table["network"]) if n in networks}
+        if parcels is not None:
+            rows &= {r for parcel in _as_list(parcels) for r in self._rows_of(parcel, kept)}
+        if not rows and len(table):
+            raise ValueError(f"No parcel of {self.name!r} satisfies all the conditions.")
+        return self._take(sorted(rows), kept).replace(operation=f"select({len(rows)} parcels)")
+
+    def drop_empty(self) -> "Atlas":
+        """Return the atlas without the parcels that have no location."""
+        rows = np.flatnonzero(self._counts() > 0).tolist()
+        return self._take(rows, self.compartments).replace(operation="drop_empty()")
+
+    def harden(self) -> "Atlas":
+        """Return the atlas with each location given to the parcel of largest positive weight.
+
+        Ties go to the first parcel; a location where no weight is positive, or all
+        are NaN, belongs to none. Parcels that win no location stay as empty rows.
+        """
+        return self.replace(maps={c: m.harden() for c, m in self.maps.items()}, operation="harden()")
+
+    def normalize(self, per: Literal["parcel", "location"] = "parcel") -> "Atlas":
+        """Return the atlas with weights that sum to 1 per parcel or per location.
+
+        A parcel (or location) whose weights sum to exactly 0, an empty one
+        included, keeps its weights as they are. NaN weights make their sum, and so
+        the whole parcel or location, NaN.
+
+        Parameters
+        ----------
+        per
+            ``"parcel"``: rows sum to 1, so that a projection is a weighted mean.
+            ``"location"``: columns sum to 1, so that a location's weights are
+            memberships.
+        """
+        if per not in ("parcel", "location"):
+            raise ValueError(f'`per` should be "parcel" or "location", got {per!r}.')
+        if per == "parcel":
+            maps = {c: scale(m, parcels=_inverse(m.totals())) for c, m in self.maps.items()}
+        else:
+            maps = {c: scale(m, locations=_inverse(location_totals(m))) for c, m in self.maps.items()}
+        return self.replace(maps=maps, operation=f"normalize(per={per!r})")
+
+    def coverage(self, mask: Mapping[str, np.ndarray] | np.ndarray) -> "pd.Series":
+        """Return the share of each parcel's absolute weight at locations where `mask` is true.
+
+        Parameters
+        ----------
+        mask
+            Boolean array over all locations, or one a compartment; for instance
+            where the data is not NaN.
+
+        Returns
+        -------
+        pandas.Series
+            float64 in [0, 1], indexed by parcel name. A parcel without locations has
+            coverage 0; NaN weights give NaN.
+
+        Raises
+        ------
+        ValueError
+            A mask of another length, or not boolean.
+        """
+        import pandas as pd
+
+        if not isinstance(mask, Mapping):
+            mask = {c: mask[s] for c, s in self._slices_of(np.asarray(mask)).items()}
+        parts = []
+        for c, maps in self.maps.items():
+            part = np.asarray(mask[c])
+            if part.dtype != bool or part.shape != (maps.n_locations,):
+                raise ValueError(
+                    f"`mask` of {c!r} should be boolean with {maps.n_locations} locations, "
+                    f"got {part.dtype} of shape {part.shape}."
+                )
+            whole = maps.totals(absolute=True)
+            parts.append(covered_totals(maps, part) / np.where(whole == 0, 1, whole))
+        return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
+
+    def __repr__(self) -> str:
+        lines = [f"Atlas {self.name!r} in {self.space}: {self.n_parcels} parcels"]
+        for c, maps in self.maps.items():
+            kind = type(maps).__name__
+            size = maps.nbytes / 2**20
+            lines.append(f"  {c}: {maps.n_parcels} parcels, {kind} {size:.2f} MiB, {self.geometry[c]!r}")
+        empty = [n for n, k in zip(self.table["name"], self._counts(), strict=True) if k == 0]
+        if empty:
+            lines.append(f"  without locations: {listing(empty, 5)}")
+        if self.provenance.source:
+            lines.append(f"  source: {self.provenance.source}")
+        lines.append(f"  licence: {self.provenance.licence or 'not stated'}")
+        return "\n".join(lines)
+
+    def _counts(self) -> np.ndarray:
+        return np.concatenate([m.counts() for m in self._maps])
+
+    def _slices_of(self, values: np.ndarray) -> dict[str, slice]:
+        if values.shape != (self.n_locations,):
+            raise ValueError(
+                f"`mask` should have shape {(self.n_locations,)}, the locations of all "
+                f"compartments, got {values.shape}."
+            )
+        return self.location_slices()
+
+    def _rows_of(self, parcel: Parcel, compartments: tuple[str, ...]) -> list[int]:
+        table = self.table
+        if isinstance(parcel, re.Pattern):
+            rows = [i for i, name in enumerate(table["name"]) if parcel.search(name)]
+            if not rows:
+                raise ValueError(f"`parcels`: no name matches the pattern {parcel.pattern!r}.")
+            return rows
+        if isinstance(parcel, str):
+            if parcel not in table["name"]:
+                hint = nearest(parcel, table["name"])
+                raise ValueError(f"`parcels`: {self.name!r} has no parcel {parcel!r}.{hint}")
+            return [table["name"].index(parcel)]
+        pairs = list(zip(table["compartment"], table["key"], strict=True))
+        if isinstance(parcel, tuple):
+            if parcel not in pairs:
+                raise ValueError(f"`parcels`: {self.name!r} has no (compartment, key) {parcel!r}.")
+            return [pairs.index(parcel)]
+        rows = [i for i, (c, key) in enumerate(pairs) if key == parcel and c in compartments]
+        if not rows:
+            raise ValueError(f"`parcels`: {self.name!r} has no key {parcel!r}.")
+        if len(rows) > 1:
+            choices = listing(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
+            raise ValueError(f"`parcels`: key {parcel!r} is ambiguous, choose one of {choices}.")
+        return rows
+
+    def _take(self, rows: list[int], compartments: tuple[str, ...]) -> "Atlas":
+        maps = {}
+        for c in compartments:
+            own = self.table.rows_of(c)
+            maps[c] = self.maps[c].take_parcels(
+                np.array([r - own.start for r in rows if r in own], dtype=np.int64)
+            )
+        return Atlas(
+            name=self.name,
+            space=self.space,
+            maps=maps,
+            geometry={c: self.geometry[c] for c in compartments},
+            labels=self.table.take(rows),
+            provenance=self.provenance,
+        )
+
+
+def _as_list(value: object) -> list:
+    single = isinstance(value, str | int | tuple | re.Pattern)
+    return [value] if single else list(value)  # pyright: ignore[reportArgumentType]
+
+
+def _known(wanted: list[str], known: Iterable[str], what: str) -> list[str]:
+    known = list(known)
+    for name in wanted:
+        if name not in known:
+            hint = nearest(str(name), known)
+            raise ValueError(f"There is no {what} {name!r}.{hint} Known: {listing(known)}.")
+    return wanted
+
+
+def _inverse(totals: np.ndarray) -> np.ndarray:
+    return 1 / np.where(totals == 0, 1, totals)
+
+
+def _slices(names: Iterable[str], sizes: Iterable[int]) -> dict[str, slice]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return {n: slice(a, b) for n, a, b in zip(names, ends[:-1], ends[1:], strict=True)}

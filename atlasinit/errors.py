@@ -1,0 +1,37 @@
+"""What the package raises besides ``ValueError`` and ``TypeError``."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AtlasFileError(OSError):
+    """A file that is missing, unreadable, truncated or not what it was taken for.
+
+    The message begins with the path.
+    """
+
+
+class AtlasUnavailableError(AtlasFileError):
+    """An atlas that is known but is not on this machine and could not be fetched.
+
+    The message names the atlas, the file, the cache folder and the command that
+    would fetch it on a machine with a network.
+    """
+
+
+class AtlasWarning(UserWarning):
+    """Something in an atlas that a user should look at, but that loses nothing."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean ...?"`` for the names nearest to `word`, or ``""``."""
+    lowered = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.5)
+    return f" Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
+
+
+def listing(items: Iterable[object], limit: int = 10) -> str:
+    """Return `items` as a comma-separated text, cut after `limit` with a count of the rest."""
+    texts = [str(item) for item in items]
+    rest = len(texts) - limit
+    return ", ".join(texts[:limit]) + (f" and {rest} more" if rest > 0 else "")

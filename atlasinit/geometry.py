@@ -1,0 +1,362 @@
+"""Where the locations of a compartment lie: voxels of a grid, or vertices of a mesh.
+
+Both classes are immutable, compare by value and hash by content, so that they
+can be static parts of a pytree: a jitted function is compiled once for equal
+geometries.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Shaped
+
+Hemisphere: TypeAlias = Literal["L", "R", ""]
+
+
+def _frozen(array: Any, dtype: Any) -> np.ndarray:
+    """Return a read-only C-ordered array, copied only if the caller could still write to it."""
+    out = np.ascontiguousarray(array, dtype=dtype)
+    if out.flags.writeable:
+        out = out.copy() if out is array or out.base is not None else out
+        out.flags.writeable = False
+    return out
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hasher.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        hasher.update(b"|")
+    return hasher.hexdigest()
+
+
+class _ByContent:
+    """Equality and hash from the bytes of the fields."""
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Hexadecimal digest of the content."""
+        return _digest(getattr(self, f.name) for f in dataclasses.fields(self))  # pyright: ignore
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self is other or self.digest == other.digest  # pyright: ignore
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class VolumeGrid(_ByContent):
+    """The kept voxels of a regular grid.
+
+    Parameters
+    ----------
+    shape
+        The three sizes of the grid.
+    affine
+        (4, 4) matrix from voxel indices to world millimetres (RAS+, as in nibabel).
+    voxels
+        (locations,) flat indices of the kept voxels, in C order of `shape`; each
+        once, in the order of the data's locations. By default every voxel.
+    structures
+        Runs of locations that belong to one CIFTI brain structure, as
+        ``(("CIFTI_STRUCTURE_THALAMUS_LEFT", 1288), ...)``; empty where unknown.
+
+    Raises
+    ------
+    ValueError
+        A shape that is not three positive sizes, an affine that is not finite,
+        (4, 4) and invertible, a voxel that is outside the grid or kept twice, or
+        structures that do not add up to the number of locations.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Float[np.ndarray, "4 4"]
+    voxels: Int[np.ndarray, " locations"] = None  # pyright: ignore[reportAssignmentType]
+    structures: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"`shape` should be three positive sizes, got {self.shape}.")
+        affine = _frozen(self.affine, np.float64)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all():
+            raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {self.affine!r}.")
+        if abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+            raise ValueError(f"`affine` should be invertible, got {affine.tolist()}.")
+        size = int(np.prod(shape))
+        voxels = np.arange(size) if self.voxels is None else np.asarray(self.voxels)
+        voxels = _frozen(voxels.reshape(-1), np.int32)
+        if voxels.size:
+            if voxels.min() < 0 or voxels.max() >= size:
+                raise ValueError(
+                    f"`voxels` should lie in [0, {size}) on a grid of shape {shape}, "
+                    f"got {voxels.min()} to {voxels.max()}."
+                )
+            if np.bincount(voxels, minlength=1).max() > 1:
+                raise ValueError("`voxels` should hold each voxel once; some are repeated.")
+        structures = tuple((str(name), int(count)) for name, count in self.structures)
+        if structures and sum(count for _, count in structures) != voxels.size:
+            raise ValueError(
+                f"`structures` should add up to {voxels.size} locations, got {structures}."
+            )
+        for field, value in (("shape", shape), ("affine", affine), ("voxels", voxels)):
+            object.__setattr__(self, field, value)
+        object.__setattr__(self, "structures", structures)
+
+    @classmethod
+    def from_mask(cls, mask: Bool[np.ndarray, "x y z"], affine: np.ndarray) -> "VolumeGrid":
+        """Return the grid whose kept voxels are those where `mask` is true, in C order."""
+        mask = np.asarray(mask, dtype=bool)
+        return cls(mask.shape, affine, np.flatnonzero(mask))  # pyright: ignore[reportArgumentType]
+
+    @property
+    def n_locations(self) -> int:
+        """Number of kept voxels."""
+        return self.voxels.size
+
+    @property
+    def hemisphere(self) -> Hemisphere:
+        """Always ``""``: a grid may hold both hemispheres."""
+        return ""
+
+    @property
+    def voxel_sizes(self) -> Float[np.ndarray, "3"]:
+        """Edge lengths of a voxel in mm."""
+        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+
+    @property
+    def ijk(self) -> Int[np.ndarray, "locations 3"]:
+        """Voxel indices of the locations."""
+        return np.stack(np.unravel_index(self.voxels, self.shape), axis=-1)
+
+    @property
+    def coordinates(self) -> Float[np.ndarray, "locations 3"]:
+        """World coordinates of the voxel centres in mm (float64)."""
+        return self.ijk @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "x y z"]:
+        """Boolean volume of the kept voxels."""
+        mask = np.zeros(self.shape, dtype=bool)
+        mask.reshape(-1)[self.voxels] = True
+        return mask
+
+    def take(self, volume: Shaped[np.ndarray, "x y z *rest"]) -> Shaped[np.ndarray, "l *rest"]:
+        """Return the values of a whole volume ``(x, y, z, ...)`` at the locations ``(n, ...)``."""
+        if volume.shape[:3] != self.shape:
+            raise ValueError(
+                f"`volume` should start with the grid's shape {self.shape}, got {volume.shape}."
+            )
+        return volume.reshape(-1, *volume.shape[3:])[self.voxels]
+
+    def put(self, values: Shaped[np.ndarray, "l *rest"], *, fill: float = 0) -> np.ndarray:
+        """Return a whole volume ``(x, y, z, ...)`` with `values` at the locations, else `fill`."""
+        _check_locations(values, self.n_locations)
+        volume = np.full((int(np.prod(self.shape)), *values.shape[1:]), fill, values.dtype)
+        volume[self.voxels] = values
+        return volume.reshape(*self.shape, *values.shape[1:])
+
+    def same_grid(self, other: "VolumeGrid", *, atol: float = 1e-3) -> bool:
+        """Whether shape and affine agree (to `atol` mm); the kept voxels may differ."""
+        return self.shape == other.shape and np.allclose(self.affine, other.affine, atol=atol)
+
+    def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "VolumeGrid":
+        """Return the grid with the locations chosen by a boolean mask or an index array.
+
+        The structures are kept when `keep` leaves the locations in their order.
+        """
+        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep)
+        structures: list[tuple[str, int]] = []
+        if self.structures and (np.diff(index) > 0).all():
+            edges = np.cumsum([0, *(count for _, count in self.structures)])
+            counts = np.diff(np.searchsorted(index, edges))
+            names = (name for name, _ in self.structures)
+            structures = [(n, int(c)) for n, c in zip(names, counts, strict=True) if c]
+        return VolumeGrid(self.shape, self.affine, self.voxels[index], tuple(structures))
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(f"{size:g}" for size in np.round(self.voxel_sizes, 3))
+        return f"VolumeGrid({self.n_locations} of {self.shape} voxels, {sizes} mm)"
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SurfaceMesh(_ByContent):
+    """The kept vertices of a cortical mesh.
+
+    Parameters
+    ----------
+    n_vertices
+        Number of vertices of the whole mesh, the medial wall included.
+    vertices
+        (locations,) the kept vertices in the order of the data's locations. By
+        default every vertex.
+    hemisphere
+        ``"L"``, ``"R"`` or ``""``.
+    faces
+        (faces, 3) vertex numbers of the triangles of the whole mesh.
+    sphere
+        (vertices, 3) coordinates on the registration sphere, in mm.
+    anatomical
+        (vertices, 3) coordinates on an anatomical surface (best the midthickness), in mm.
+    areas
+        (vertices,) vertex areas in mm2. By default computed from `anatomical`, when asked for.
+
+    Raises
+    ------
+    ValueError
+        Arrays whose sizes do not fit `n_vertices`, vertices out of range or kept
+        twice, coordinates that are not finite.
+    """
+
+    n_vertices: int
+    vertices: Int[np.ndarray, " locations"] = None  # pyright: ignore[reportAssignmentType]
+    hemisphere: Hemisphere = ""
+    faces: Int[np.ndarray, "faces 3"] | None = None
+    sphere: Float32[np.ndarray, "vertices 3"] | None = None
+    anatomical: Float32[np.ndarray, "vertices 3"] | None = None
+    areas: Float32[np.ndarray, " vertices"] | None = None
+
+    def __post_init__(self) -> None:
+        n = int(self.n_vertices)
+        if n < 1:
+            raise ValueError(f"`n_vertices` should be positive, got {self.n_vertices}.")
+        if self.hemisphere not in ("L", "R", ""):
+            raise ValueError(f'`hemisphere` should be "L", "R" or "", got {self.hemisphere!r}.')
+        vertices = np.arange(n) if self.vertices is None else np.asarray(self.vertices)
+        vertices = _frozen(vertices.reshape(-1), np.int32)
+        if vertices.size:
+            if vertices.min() < 0 or vertices.max() >= n:
+                raise ValueError(
+                    f"`vertices` should lie in [0, {n}), got {vertices.min()} to {vertices.max()}."
+                )
+            if np.bincount(vertices).max() > 1:
+                raise ValueError("`vertices` should hold each vertex once; some are repeated.")
+        object.__setattr__(self, "n_vertices", n)
+        object.__setattr__(self, "vertices", vertices)
+        for name in ("sphere", "anatomical", "areas"):
+            self._freeze_per_vertex(name, (n,) if name == "areas" else (n, 3))
+        if self.faces is not None:
+            faces = _frozen(self.faces, np.int32)
+            if faces.ndim != 2 or faces.shape[1] != 3:
+                raise ValueError(f"`faces` should be (faces, 3), got shape {faces.shape}.")
+            if faces.size and (faces.min() < 0 or faces.max() >= n):
+                raise ValueError(
+                    f"`faces` should name vertices in [0, {n}), got {faces.min()} to {faces.max()}."
+                )
+            object.__setattr__(self, "faces", faces)
+
+    def _freeze_per_vertex(self, name: str, shape: tuple[int, ...]) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        value = _frozen(value, np.float32)
+        if value.shape != shape:
+            raise ValueError(
+                f"`{name}` should have shape {shape} for a mesh of {shape[0]} vertices, "
+                f"got {value.shape}."
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"`{name}` should be finite; it holds NaN or infinity.")
+        object.__setattr__(self, name, value)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of kept vertices."""
+        return self.vertices.size
+
+    @property
+    def mask(self) -> Bool[np.ndarray, " vertices"]:
+        """Boolean array over all vertices, true where kept."""
+        mask = np.zeros(self.n_vertices, dtype=bool)
+        mask[self.vertices] = True
+        return mask
+
+    @property
+    def radius(self) -> float:
+        """Mean distance of the sphere's vertices from the origin, in mm."""
+        if self.sphere is None:
+            raise ValueError("`radius` needs the mesh's `sphere`; this mesh has none.")
+        return float(np.linalg.norm(self.sphere.astype(np.float64), axis=1).mean())
+
+    @property
+    def vertex_areas(self) -> Float[np.ndarray, " vertices"]:
+        """Vertex areas in mm2: `areas` if given, else a third of each adjoining triangle."""
+        if self.areas is not None:
+            return self.areas.astype(np.float64)
+        if self.anatomical is None or self.faces is None:
+            raise ValueError(
+                "`vertex_areas` needs `areas`, or `anatomical` and `faces`; this mesh has neither."
+            )
+        return triangle_vertex_areas(self.anatomical, self.faces)
+
+    def take(self, values: Shaped[np.ndarray, "v *rest"]) -> Shaped[np.ndarray, "l *rest"]:
+        """Return the values of the whole mesh ``(vertices, ...)`` at the locations."""
+        if values.shape[0] != self.n_vertices:
+            raise ValueError(
+                f"`values` should start with the mesh's {self.n_vertices} vertices, "
+                f"got shape {values.shape}."
+            )
+        return values[self.vertices]
+
+    def put(self, values: Shaped[np.ndarray, "l *rest"], *, fill: float = 0) -> np.ndarray:
+        """Return values of the whole mesh with `values` at the locations, else `fill`."""
+        _check_locations(values, self.n_locations)
+        full = np.full((self.n_vertices, *values.shape[1:]), fill, values.dtype)
+        full[self.vertices] = values
+        return full
+
+    def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "SurfaceMesh":
+        """Return the mesh with the locations chosen by a boolean mask or an index array."""
+        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep)
+        return dataclasses.replace(self, vertices=self.vertices[index])
+
+    def replace(
+        self,
+        *,
+        faces: np.ndarray | None = None,
+        sphere: np.ndarray | None = None,
+        anatomical: np.ndarray | None = None,
+        areas: np.ndarray | None = None,
+    ) -> "SurfaceMesh":
+        """Return the mesh with the given surfaces in place of its own."""
+        given = {"faces": faces, "sphere": sphere, "anatomical": anatomical, "areas": areas}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self, **changes)
+
+    def __repr__(self) -> str:
+        has = [n for n in ("sphere", "anatomical", "areas") if getattr(self, n) is not None]
+        side = f"{self.hemisphere}, " if self.hemisphere else ""
+        return (
+            f"SurfaceMesh({side}{self.n_locations} of {self.n_vertices} vertices"
+            f"{', ' + ' + '.join(has) if has else ''})"
+        )
+
+
+Geometry: TypeAlias = VolumeGrid | SurfaceMesh
+
+
+def triangle_vertex_areas(
+    coordinates: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> Float[np.ndarray, " vertices"]:
+    """Return each vertex's area: a third of the area of every triangle that it belongs to."""
+    a, b, c = np.moveaxis(coordinates.astype(np.float64)[faces], 1, 0)
+    triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
+    weights = np.repeat(triangles, 3)
+    return np.bincount(faces.reshape(-1), weights=weights, minlength=len(coordinates))
+
+
+def _check_locations(values: np.ndarray, n_locations: int) -> None:
+    if values.shape[0] != n_locations:
+        raise ValueError(
+            f"`values` should start with {n_locations} locations, got shape {values.shape}."
+        )

@@ -1,0 +1,109 @@
+"""Paths, extensions, hashes, guarded reading and atomic writing."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from atlasinit._typing import PathLike
+from atlasinit.errors import AtlasFileError
+
+EXTENSIONS = (
+    ".dlabel.nii",
+    ".dscalar.nii",
+    ".dtseries.nii",
+    ".pscalar.nii",
+    ".ptseries.nii",
+    ".label.gii.gz",
+    ".label.gii",
+    ".func.gii.gz",
+    ".func.gii",
+    ".shape.gii.gz",
+    ".shape.gii",
+    ".surf.gii.gz",
+    ".surf.gii",
+    ".gii.gz",
+    ".gii",
+    ".nii.gz",
+    ".nii",
+    ".annot",
+    ".mgz",
+    ".mgh",
+    ".npz",
+    ".safetensors",
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".xml",
+    ".lut",
+    ".json",
+)
+"""Known extensions, the longer before the shorter that ends it."""
+
+
+def extension(path: PathLike) -> str:
+    """Return the known extension that ends `path`, in lower case, or its last suffix."""
+    name = os.fspath(path).lower()
+    return next((e for e in EXTENSIONS if name.endswith(e)), Path(name).suffix)
+
+
+def existing(path: PathLike) -> Path:
+    """Return `path`, which must be a file."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        what = "is a folder, not a file" if found.is_dir() else "no such file"
+        raise AtlasFileError(f"{found}: {what}.")
+    return found
+
+
+def sha256(path: PathLike) -> str:
+    """Return the hexadecimal sha256 of a file's content."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def reading(path: PathLike, what: str) -> Iterator[Path]:
+    """Yield an existing path; errors of readers become `AtlasFileError` with the path.
+
+    `what` says what the file should be, as ``"a NIfTI image"``.
+    """
+    found = existing(path)
+    try:
+        yield found
+    except AtlasFileError:
+        raise
+    except (EOFError, zlib.error) as error:
+        raise AtlasFileError(
+            f"{found}: truncated or damaged ({error}); expected {what}. Fetch it again."
+        ) from error
+    except Exception as error:
+        # Readers of binary formats raise whatever a damaged byte leads them to.
+        raise AtlasFileError(f"{found}: could not be read as {what}: {error}") from error
+
+
+@contextlib.contextmanager
+def atomic_write(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and move it there once it is whole.
+
+    An error leaves an existing file as it was, and no temporary file.
+    """
+    target = Path(path).expanduser()
+    if not target.parent.is_dir():
+        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+    handle, name = tempfile.mkstemp(
+        prefix=".atlasinit-", suffix=extension(target), dir=target.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

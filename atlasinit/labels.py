@@ -1,0 +1,166 @@
+"""The label table of an atlas: one row a parcel, in the order of the output."""
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from atlasinit.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REQUIRED = ("compartment", "key", "name", "color", "hemisphere")
+
+_SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
+
+
+@jax.tree_util.register_static
+class LabelTable:
+    """An immutable, hashable table with one row a parcel.
+
+    Parameters
+    ----------
+    columns
+        Column name to values, all of one length. Required: ``compartment``,
+        ``key`` (int32), ``name`` (unique), ``color`` (``"#rrggbb"`` or ``""``) and
+        ``hemisphere`` (``"L"``, ``"R"`` or ``""``); any other column is kept as it
+        is, with None (also for NaN) where a row has no value.
+
+    Raises
+    ------
+    ValueError
+        A missing column, columns of different lengths, a key that is not an
+        int32, a (compartment, key) or a name that occurs twice, an empty name, or
+        rows of one compartment that are not contiguous.
+    """
+
+    __slots__ = ("_columns", "_hash")
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        missing = [name for name in REQUIRED if name not in columns]
+        if missing:
+            raise ValueError(f"`columns` should hold {', '.join(REQUIRED)}; missing: {missing}.")
+        clean = {str(name): tuple(_plain(v) for v in values) for name, values in columns.items()}
+        lengths = {name: len(values) for name, values in clean.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"`columns` should have one length, got {lengths}.")
+        clean["key"] = tuple(_int32(key) for key in clean["key"])
+        clean["name"] = tuple(str(name) for name in clean["name"])
+        self._columns = clean
+        self._hash = hash(tuple(clean.items()))
+        self._check()
+
+    def _check(self) -> None:
+        ids = list(zip(self["compartment"], self["key"], strict=True))
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"Each (compartment, key) should occur once: {_repeated(ids)} do not.")
+        if len(set(self["name"])) < len(self):
+            raise ValueError(f"Names should be unique: {_repeated(self['name'])} are not.")
+        if "" in self["name"]:
+            raise ValueError(f"Names should not be empty: row {self['name'].index('')} is.")
+        runs = [compartment for compartment, _ in itertools.groupby(self["compartment"])]
+        if len(runs) > len(set(runs)):
+            raise ValueError(f"Rows of a compartment should be contiguous, got the order {runs}.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, the required ones first."""
+        return (*REQUIRED, *(name for name in self._columns if name not in REQUIRED))
+
+    def __getitem__(self, column: str) -> tuple[Any, ...]:
+        return self._columns[column]
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+    def __len__(self) -> int:
+        return len(self._columns["key"])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LabelTable):
+            return NotImplemented
+        return self._columns == other._columns
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"LabelTable({len(self)} parcels: {listing(self['name'], 3)})"
+
+    def rows_of(self, compartment: str) -> range:
+        """Return the rows of a compartment."""
+        count = self["compartment"].count(compartment)
+        start = self["compartment"].index(compartment) if count else 0
+        return range(start, start + count)
+
+    def take(self, rows: Iterable[int]) -> "LabelTable":
+        """Return the table with the chosen rows, in the order given."""
+        rows = list(rows)
+        return LabelTable({name: [v[r] for r in rows] for name, v in self._columns.items()})
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a new ``pandas.DataFrame``."""
+        import pandas as pd
+
+        return pd.DataFrame({name: list(self[name]) for name in self.columns})
+
+
+def unique_names(
+    names: Sequence[str], compartments: Sequence[str], keys: Sequence[int]
+) -> list[str]:
+    """Return `names` made unique without shortening any.
+
+    A name that occurs in several compartments gets the compartment's side (or its
+    name) in front, as in ``L_bankssts``; one that still occurs twice, and an empty
+    one, gets its key behind.
+    """
+    names = [name or f"label-{key}" for name, key in zip(names, keys, strict=True)]
+    homes: dict[str, set[str]] = {}
+    for name, compartment in zip(names, compartments, strict=True):
+        homes.setdefault(name, set()).add(compartment)
+    prefixed = [
+        f"{_side(c) or c}_{name}" if len(homes[name]) > 1 else name
+        for name, c in zip(names, compartments, strict=True)
+    ]
+    repeated = set(_repeated(prefixed))
+    return [
+        f"{name}-{key}" if name in repeated else name
+        for name, key in zip(prefixed, keys, strict=True)
+    ]
+
+
+def hemisphere_of(name: str, compartment: str = "") -> str:
+    """Return the side that a compartment or else the words of a parcel's name state: L, R or "".
+
+    Words are separated by anything that is not a letter; a name that states
+    both sides, or none, has none.
+    """
+    side = _side(compartment)
+    if side:
+        return side
+    words = {_SIDES[w] for w in re.split(r"[^a-z]+", name.lower()) if w in _SIDES}
+    return words.pop() if len(words) == 1 else ""
+
+
+def _side(compartment: str) -> str:
+    return compartment[-1] if compartment.endswith(("_L", "_R")) else ""
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy scalars as Python's, and NaN as None, so that equal tables are equal."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value
+
+
+def _int32(key: Any) -> int:
+    if int(key) != key or not -(2**31) <= int(key) < 2**31:
+        raise ValueError(f"`key` should be a whole number that fits int32, got {key!r}.")
+    return int(key)
+
+
+def _repeated(items: Sequence[Any]) -> list[Any]:
+    seen: set[Any] = set()
+    return list(dict.fromkeys(item for item in items if item in seen or seen.add(item)))
