@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import equinox as eqx
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from atlasinit.errors import listing, nearest
 from atlasinit.geometry import Geometry
 from atlasinit.labels import LabelTable
-from atlasinit.maps import AbstractMaps, covered_totals, location_totals, scale
+from atlasinit.maps import Maps, covered_totals, location_totals, scale
 from atlasinit.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ class Atlas(eqx.Module):
     provenance: Provenance = eqx.field(static=True)
     table: LabelTable = eqx.field(static=True)
     _geometry: tuple[Geometry, ...] = eqx.field(static=True)
-    _maps: tuple[AbstractMaps, ...]
+    _maps: tuple[Maps, ...]
 
     def __init__(
         self,
         *,
         name: str,
         space: str,
-        maps: Mapping[str, AbstractMaps],
+        maps: Mapping[str, Maps],
         geometry: Mapping[str, Geometry],
         labels: LabelTable,
         provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
@@ -98,7 +98,7 @@ class Atlas(eqx.Module):
         self._maps = tuple(maps.values())
 
     @property
-    def maps(self) -> dict[str, AbstractMaps]:
+    def maps(self) -> dict[str, Maps]:
         """Compartment to maps."""
         return dict(zip(self.compartments, self._maps, strict=True))
 
@@ -149,7 +149,7 @@ class Atlas(eqx.Module):
     def replace(
         self,
         *,
-        maps: Mapping[str, AbstractMaps] | None = None,
+        maps: Mapping[str, Maps] | None = None,
         geometry: Mapping[str, Geometry] | None = None,
         operation: str = "",
     ) -> "Atlas":
@@ -237,9 +237,11 @@ class Atlas(eqx.Module):
         Ties go to the first parcel; a location where no weight is positive, or all
         are NaN, belongs to none. Parcels that win no location stay as empty rows.
         """
-        return self.replace(maps={c: m.harden() for c, m in self.maps.items()}, operation="harden()")
+        return self.replace(
+            maps={c: m.harden() for c, m in self.maps.items()}, operation="harden()"
+        )
 
-    def normalize(self, per: Literal["parcel", "location"] = "parcel") -> "Atlas":
+    def normalize(self, per: str = "parcel") -> "Atlas":
         """Return the atlas with weights that sum to 1 per parcel or per location.
 
         A parcel (or location) whose weights sum to exactly 0, an empty one
@@ -258,7 +260,9 @@ class Atlas(eqx.Module):
         if per == "parcel":
             maps = {c: scale(m, parcels=_inverse(m.totals())) for c, m in self.maps.items()}
         else:
-            maps = {c: scale(m, locations=_inverse(location_totals(m))) for c, m in self.maps.items()}
+            maps = {
+                c: scale(m, locations=_inverse(location_totals(m))) for c, m in self.maps.items()
+            }
         return self.replace(maps=maps, operation=f"normalize(per={per!r})")
 
     def coverage(self, mask: Mapping[str, np.ndarray] | np.ndarray) -> "pd.Series":
@@ -302,7 +306,9 @@ class Atlas(eqx.Module):
         for c, maps in self.maps.items():
             kind = type(maps).__name__
             size = maps.nbytes / 2**20
-            lines.append(f"  {c}: {maps.n_parcels} parcels, {kind} {size:.2f} MiB, {self.geometry[c]!r}")
+            lines.append(
+                f"  {c}: {maps.n_parcels} parcels, {kind} {size:.2f} MiB, {self.geometry[c]!r}"
+            )
         empty = [n for n, k in zip(self.table["name"], self._counts(), strict=True) if k == 0]
         if empty:
             lines.append(f"  without locations: {listing(empty, 5)}")

@@ -8,12 +8,13 @@ geometries.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Shaped
+from numpy.typing import ArrayLike
 
 Hemisphere: TypeAlias = Literal["L", "R", ""]
 
@@ -53,7 +54,7 @@ class _ByContent:
 
 
 @jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
 class VolumeGrid(_ByContent):
     """The kept voxels of a regular grid.
 
@@ -79,38 +80,30 @@ class VolumeGrid(_ByContent):
     """
 
     shape: tuple[int, int, int]
-    affine: Float[np.ndarray, "4 4"]
-    voxels: Int[np.ndarray, " locations"] = None  # pyright: ignore[reportAssignmentType]
-    structures: tuple[tuple[str, int], ...] = ()
+    affine: Float64[np.ndarray, "4 4"]
+    voxels: Int32[np.ndarray, " locations"]
+    structures: tuple[tuple[str, int], ...]
 
-    def __post_init__(self) -> None:
-        shape = tuple(int(size) for size in self.shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(f"`shape` should be three positive sizes, got {self.shape}.")
-        affine = _frozen(self.affine, np.float64)
-        if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {self.affine!r}.")
-        if abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-            raise ValueError(f"`affine` should be invertible, got {affine.tolist()}.")
-        size = int(np.prod(shape))
-        voxels = np.arange(size) if self.voxels is None else np.asarray(self.voxels)
-        voxels = _frozen(voxels.reshape(-1), np.int32)
-        if voxels.size:
-            if voxels.min() < 0 or voxels.max() >= size:
-                raise ValueError(
-                    f"`voxels` should lie in [0, {size}) on a grid of shape {shape}, "
-                    f"got {voxels.min()} to {voxels.max()}."
-                )
-            if np.bincount(voxels, minlength=1).max() > 1:
-                raise ValueError("`voxels` should hold each voxel once; some are repeated.")
-        structures = tuple((str(name), int(count)) for name, count in self.structures)
-        if structures and sum(count for _, count in structures) != voxels.size:
-            raise ValueError(
-                f"`structures` should add up to {voxels.size} locations, got {structures}."
-            )
-        for field, value in (("shape", shape), ("affine", affine), ("voxels", voxels)):
-            object.__setattr__(self, field, value)
-        object.__setattr__(self, "structures", structures)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        affine: ArrayLike,
+        voxels: ArrayLike | None = None,
+        structures: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        sizes = tuple(int(size) for size in shape)
+        if len(sizes) != 3 or min(sizes) < 1:
+            raise ValueError(f"`shape` should be three positive sizes, got {shape}.")
+        matrix = _frozen(affine, np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
+        if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+            raise ValueError(f"`affine` should be invertible, got {matrix.tolist()}.")
+        kept = _kept(voxels, int(np.prod(sizes)), "voxels", f"a grid of shape {sizes}")
+        runs = tuple((str(name), int(count)) for name, count in structures)
+        if runs and sum(count for _, count in runs) != kept.size:
+            raise ValueError(f"`structures` should add up to {kept.size} locations, got {runs}.")
+        _set(self, shape=sizes, affine=matrix, voxels=kept, structures=runs)
 
     @classmethod
     def from_mask(cls, mask: Bool[np.ndarray, "x y z"], affine: np.ndarray) -> "VolumeGrid":
@@ -150,7 +143,7 @@ class VolumeGrid(_ByContent):
         mask.reshape(-1)[self.voxels] = True
         return mask
 
-    def take(self, volume: Shaped[np.ndarray, "x y z *rest"]) -> Shaped[np.ndarray, "l *rest"]:
+    def take(self, volume: np.ndarray) -> np.ndarray:
         """Return the values of a whole volume ``(x, y, z, ...)`` at the locations ``(n, ...)``."""
         if volume.shape[:3] != self.shape:
             raise ValueError(
@@ -158,7 +151,7 @@ class VolumeGrid(_ByContent):
             )
         return volume.reshape(-1, *volume.shape[3:])[self.voxels]
 
-    def put(self, values: Shaped[np.ndarray, "l *rest"], *, fill: float = 0) -> np.ndarray:
+    def put(self, values: np.ndarray, *, fill: float = 0) -> np.ndarray:
         """Return a whole volume ``(x, y, z, ...)`` with `values` at the locations, else `fill`."""
         _check_locations(values, self.n_locations)
         volume = np.full((int(np.prod(self.shape)), *values.shape[1:]), fill, values.dtype)
@@ -189,7 +182,7 @@ class VolumeGrid(_ByContent):
 
 
 @jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
 class SurfaceMesh(_ByContent):
     """The kept vertices of a cortical mesh.
 
@@ -219,55 +212,46 @@ class SurfaceMesh(_ByContent):
     """
 
     n_vertices: int
-    vertices: Int[np.ndarray, " locations"] = None  # pyright: ignore[reportAssignmentType]
-    hemisphere: Hemisphere = ""
-    faces: Int[np.ndarray, "faces 3"] | None = None
-    sphere: Float32[np.ndarray, "vertices 3"] | None = None
-    anatomical: Float32[np.ndarray, "vertices 3"] | None = None
-    areas: Float32[np.ndarray, " vertices"] | None = None
+    vertices: Int32[np.ndarray, " locations"]
+    hemisphere: Hemisphere
+    faces: Int32[np.ndarray, "faces 3"] | None
+    sphere: Float32[np.ndarray, "vertices 3"] | None
+    anatomical: Float32[np.ndarray, "vertices 3"] | None
+    areas: Float32[np.ndarray, " vertices"] | None
 
-    def __post_init__(self) -> None:
-        n = int(self.n_vertices)
+    def __init__(
+        self,
+        n_vertices: int,
+        vertices: ArrayLike | None = None,
+        *,
+        hemisphere: str = "",
+        faces: ArrayLike | None = None,
+        sphere: ArrayLike | None = None,
+        anatomical: ArrayLike | None = None,
+        areas: ArrayLike | None = None,
+    ) -> None:
+        n = int(n_vertices)
         if n < 1:
-            raise ValueError(f"`n_vertices` should be positive, got {self.n_vertices}.")
-        if self.hemisphere not in ("L", "R", ""):
-            raise ValueError(f'`hemisphere` should be "L", "R" or "", got {self.hemisphere!r}.')
-        vertices = np.arange(n) if self.vertices is None else np.asarray(self.vertices)
-        vertices = _frozen(vertices.reshape(-1), np.int32)
-        if vertices.size:
-            if vertices.min() < 0 or vertices.max() >= n:
-                raise ValueError(
-                    f"`vertices` should lie in [0, {n}), got {vertices.min()} to {vertices.max()}."
-                )
-            if np.bincount(vertices).max() > 1:
-                raise ValueError("`vertices` should hold each vertex once; some are repeated.")
-        object.__setattr__(self, "n_vertices", n)
-        object.__setattr__(self, "vertices", vertices)
-        for name in ("sphere", "anatomical", "areas"):
-            self._freeze_per_vertex(name, (n,) if name == "areas" else (n, 3))
-        if self.faces is not None:
-            faces = _frozen(self.faces, np.int32)
-            if faces.ndim != 2 or faces.shape[1] != 3:
-                raise ValueError(f"`faces` should be (faces, 3), got shape {faces.shape}.")
-            if faces.size and (faces.min() < 0 or faces.max() >= n):
-                raise ValueError(
-                    f"`faces` should name vertices in [0, {n}), got {faces.min()} to {faces.max()}."
-                )
-            object.__setattr__(self, "faces", faces)
-
-    def _freeze_per_vertex(self, name: str, shape: tuple[int, ...]) -> None:
-        value = getattr(self, name)
-        if value is None:
-            return
-        value = _frozen(value, np.float32)
-        if value.shape != shape:
-            raise ValueError(
-                f"`{name}` should have shape {shape} for a mesh of {shape[0]} vertices, "
-                f"got {value.shape}."
-            )
-        if not np.isfinite(value).all():
-            raise ValueError(f"`{name}` should be finite; it holds NaN or infinity.")
-        object.__setattr__(self, name, value)
+            raise ValueError(f"`n_vertices` should be positive, got {n_vertices}.")
+        if hemisphere not in ("L", "R", ""):
+            raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
+        triangles = None if faces is None else _frozen(faces, np.int32)
+        if triangles is not None:
+            if triangles.ndim != 2 or triangles.shape[1] != 3:
+                raise ValueError(f"`faces` should be (faces, 3), got shape {triangles.shape}.")
+            if triangles.size and (triangles.min() < 0 or triangles.max() >= n):
+                low, high = triangles.min(), triangles.max()
+                raise ValueError(f"`faces` should lie in [0, {n}), got {low} to {high}.")
+        _set(
+            self,
+            n_vertices=n,
+            vertices=_kept(vertices, n, "vertices", f"a mesh of {n} vertices"),
+            hemisphere=hemisphere,
+            faces=triangles,
+            sphere=_per_vertex(sphere, (n, 3), "sphere"),
+            anatomical=_per_vertex(anatomical, (n, 3), "anatomical"),
+            areas=_per_vertex(areas, (n,), "areas"),
+        )
 
     @property
     def n_locations(self) -> int:
@@ -299,7 +283,7 @@ class SurfaceMesh(_ByContent):
             )
         return triangle_vertex_areas(self.anatomical, self.faces)
 
-    def take(self, values: Shaped[np.ndarray, "v *rest"]) -> Shaped[np.ndarray, "l *rest"]:
+    def take(self, values: np.ndarray) -> np.ndarray:
         """Return the values of the whole mesh ``(vertices, ...)`` at the locations."""
         if values.shape[0] != self.n_vertices:
             raise ValueError(
@@ -308,7 +292,7 @@ class SurfaceMesh(_ByContent):
             )
         return values[self.vertices]
 
-    def put(self, values: Shaped[np.ndarray, "l *rest"], *, fill: float = 0) -> np.ndarray:
+    def put(self, values: np.ndarray, *, fill: float = 0) -> np.ndarray:
         """Return values of the whole mesh with `values` at the locations, else `fill`."""
         _check_locations(values, self.n_locations)
         full = np.full((self.n_vertices, *values.shape[1:]), fill, values.dtype)
@@ -323,10 +307,10 @@ class SurfaceMesh(_ByContent):
     def replace(
         self,
         *,
-        faces: np.ndarray | None = None,
-        sphere: np.ndarray | None = None,
-        anatomical: np.ndarray | None = None,
-        areas: np.ndarray | None = None,
+        faces: ArrayLike | None = None,
+        sphere: ArrayLike | None = None,
+        anatomical: ArrayLike | None = None,
+        areas: ArrayLike | None = None,
     ) -> "SurfaceMesh":
         """Return the mesh with the given surfaces in place of its own."""
         given = {"faces": faces, "sphere": sphere, "anatomical": anatomical, "areas": areas}
@@ -353,6 +337,35 @@ def triangle_vertex_areas(
     triangles = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
     weights = np.repeat(triangles, 3)
     return np.bincount(faces.reshape(-1), weights=weights, minlength=len(coordinates))
+
+
+def _set(instance: object, **fields: Any) -> None:
+    for name, value in fields.items():
+        object.__setattr__(instance, name, value)
+
+
+def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
+    """Return the kept voxels or vertices as int32, checked to be in range and distinct."""
+    kept = np.arange(size, dtype=np.int32) if index is None else np.asarray(index).reshape(-1)
+    if kept.size and (kept.min() < 0 or kept.max() >= size):
+        raise ValueError(
+            f"`{name}` should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}."
+        )
+    kept = _frozen(kept, np.int32)
+    if kept.size and (np.diff(kept) <= 0).any() and np.bincount(kept).max() > 1:
+        raise ValueError(f"`{name}` should hold each location once; some are repeated.")
+    return kept
+
+
+def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> np.ndarray | None:
+    if values is None:
+        return None
+    array = _frozen(values, np.float32)
+    if array.shape != shape:
+        raise ValueError(f"`{name}` should have shape {shape}, got {array.shape}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` should be finite; it holds NaN or infinity.")
+    return array
 
 
 def _check_locations(values: np.ndarray, n_locations: int) -> None:

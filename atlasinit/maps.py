@@ -6,8 +6,7 @@ methods. Arrays may be NumPy's or JAX's; the methods other than the properties
 work on the host.
 """
 
-import abc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import numpy as np
@@ -19,51 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
-class AbstractMaps(eqx.Module):
-    """A linear map from the locations of a compartment to its parcels."""
-
-    n_parcels: eqx.AbstractVar[int]
-    n_locations: eqx.AbstractVar[int]
-
-    @property
-    @abc.abstractmethod
-    def nbytes(self) -> int:
-        """Bytes that the arrays take."""
-
-    @abc.abstractmethod
-    def to_scipy(self) -> "csr_array":
-        """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
-
-    @abc.abstractmethod
-    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
-        """Return the matrix as a dense float32 array."""
-
-    @abc.abstractmethod
-    def counts(self) -> Int64[np.ndarray, " parcels"]:
-        """Return the number of locations with a non-zero weight, a parcel."""
-
-    @abc.abstractmethod
-    def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
-        """Return the sum of the weights (or of their absolute values), a parcel."""
-
-    @abc.abstractmethod
-    def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "AbstractMaps":
-        """Return the maps with the chosen rows, in the order of `rows`."""
-
-    @abc.abstractmethod
-    def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "AbstractMaps":
-        """Return the maps with the chosen columns, in the order of `columns`."""
-
-    @abc.abstractmethod
-    def harden(self) -> "HardMaps":
-        """Return the parcel with the largest positive weight at each location.
-
-        Ties go to the first parcel; a location where no weight is positive (or
-        where all are NaN) belongs to none.
-        """
-
-
-class HardMaps(AbstractMaps):
+class HardMaps(eqx.Module):
     """At most one parcel a location, with weight 1.
 
     Parameters
@@ -134,7 +89,7 @@ class HardMaps(AbstractMaps):
         return self
 
 
-class SparseMaps(AbstractMaps):
+class SparseMaps(eqx.Module):
     """Weights at fixed positions, in the order of a CSR matrix (parcels, locations).
 
     Parameters
@@ -155,11 +110,11 @@ class SparseMaps(AbstractMaps):
     n_locations: int = eqx.field(static=True)
 
     @classmethod
-    def from_scipy(cls, matrix: object) -> "SparseMaps":
-        """Return the maps of any ``scipy.sparse`` matrix (parcels, locations), explicit zeros dropped."""
+    def from_scipy(cls, matrix: Any) -> "SparseMaps":
+        """Return the maps of a ``scipy.sparse`` matrix (parcels, locations), zeros dropped."""
         from scipy.sparse import csr_array
 
-        csr = csr_array(matrix, copy=True)  # pyright: ignore[reportArgumentType]
+        csr = csr_array(matrix, copy=True)
         csr.sum_duplicates()
         csr.eliminate_zeros()
         if csr.nnz > np.iinfo(np.int32).max:
@@ -169,7 +124,7 @@ class SparseMaps(AbstractMaps):
             )
         values = csr.data if csr.data.dtype.kind == "f" else csr.data.astype(np.float32)
         return cls(
-            values, csr.indices.astype(np.int32), csr.indptr.astype(np.int32), csr.shape[1]
+            values, csr.indices.astype(np.int32), csr.indptr.astype(np.int32), matrix.shape[1]
         )
 
     @property
@@ -184,7 +139,9 @@ class SparseMaps(AbstractMaps):
 
     def rows(self) -> Int32[np.ndarray, " nonzeros"]:
         """Return the parcel of each weight."""
-        return np.repeat(np.arange(self.n_parcels, dtype=np.int32), np.diff(self.indptr))
+        return np.repeat(
+            np.arange(self.n_parcels, dtype=np.int32), np.diff(np.asarray(self.indptr))
+        )
 
     def to_scipy(self) -> "csr_array":
         """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
@@ -248,7 +205,7 @@ class SparseMaps(AbstractMaps):
         return HardMaps(labels, self.n_parcels)
 
 
-class DenseMaps(AbstractMaps):
+class DenseMaps(eqx.Module):
     """Every weight stored.
 
     Parameters
@@ -312,12 +269,16 @@ class DenseMaps(AbstractMaps):
         return HardMaps(labels, self.n_parcels)
 
 
+Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
+"""Any representation of the matrix of a compartment."""
+
+
 def scale(
-    maps: AbstractMaps,
+    maps: Maps,
     *,
     parcels: Float[np.ndarray, " parcels"] | None = None,
     locations: Float[np.ndarray, " locations"] | None = None,
-) -> AbstractMaps:
+) -> Maps:
     """Return `maps` with rows multiplied by `parcels` and columns by `locations`.
 
     Dense maps stay dense; hard and sparse maps become sparse.
@@ -332,16 +293,14 @@ def scale(
     return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))
 
 
-def location_totals(
-    maps: AbstractMaps, *, absolute: bool = False
-) -> Float64[np.ndarray, " locations"]:
+def location_totals(maps: Maps, *, absolute: bool = False) -> Float64[np.ndarray, " locations"]:
     """Return the sum of the weights (or of their absolute values) at each location."""
     matrix = abs(maps.to_scipy()) if absolute else maps.to_scipy()
-    return np.asarray(matrix.sum(axis=0, dtype=np.float64)).reshape(-1)
+    return matrix.T @ np.ones(maps.n_parcels)
 
 
 def covered_totals(
-    maps: AbstractMaps, mask: Bool[np.ndarray, " locations"]
+    maps: Maps, mask: Bool[np.ndarray, " locations"]
 ) -> Float64[np.ndarray, " parcels"]:
     """Return the sum of the absolute weights at the locations where `mask` is true."""
     if isinstance(maps, HardMaps):

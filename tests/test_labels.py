@@ -1,0 +1,72 @@
+"""Label tables: validation, value semantics, unique names, hemispheres."""
+
+import numpy as np
+import pytest
+
+from atlasinit.labels import LabelTable, hemisphere_of, unique_names
+
+
+def columns(**changes):
+    base = {
+        "compartment": ["a", "a", "b"], "key": [1, 2, 1], "name": ["x", "y", "z"],
+        "color": [""] * 3, "hemisphere": [""] * 3,
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"key": [1, 2]}, "one length"),
+        ({"key": [1, 1, 1]}, r"\('a', 1\)"),
+        ({"key": [1, 2.5, 1]}, "whole number.*2.5"),
+        ({"key": [1, 2**31, 1]}, "int32"),
+        ({"name": ["x", "x", "z"]}, r"unique: \['x'\]"),
+        ({"name": ["x", "", "z"]}, "row 1"),
+        ({"compartment": ["a", "b", "a"], "key": [1, 2, 3]}, "contiguous"),
+    ],
+)
+def test_refuses(changes, message):
+    with pytest.raises(ValueError, match=message):
+        LabelTable(columns(**changes))
+
+
+def test_refuses_a_missing_column():
+    with pytest.raises(ValueError, match=r"missing: \['color'\]"):
+        LabelTable({k: v for k, v in columns().items() if k != "color"})
+
+
+def test_equal_by_value_whatever_the_number_types():
+    one = LabelTable(columns(area=[1.5, float("nan"), None]))
+    other = LabelTable(
+        columns(key=np.array([1, 2, 1], np.int16), area=np.array([1.5, np.nan, np.nan]))
+    )
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != LabelTable(columns())
+    assert one.to_frame()["area"].isna().tolist() == [False, True, True]
+    assert one.take([2]).to_frame()["name"].tolist() == ["z"]
+    assert list(one.rows_of("b")) == [2]
+    assert list(one.rows_of("none")) == []
+
+
+def test_unique_names_shorten_nothing():
+    names = ["bankssts", "bankssts", "Thalamus", "Thalamus", "", "only"]
+    homes = ["cortex_L", "cortex_R", "subcortex", "subcortex", "volume", "volume"]
+    keys = [1, 1, 10, 49, 5, 6]
+    assert unique_names(names, homes, keys) == [
+        "L_bankssts", "R_bankssts", "Thalamus-10", "Thalamus-49", "label-5", "only",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("L_V1_ROI", "L"), ("Precentral_R", "R"), ("7Networks_LH_Vis_1", "L"),
+        ("ctx-rh-bankssts", "R"), ("Left-Thalamus-Proper", "L"), ("Visual2-28_L-Ctx", "L"),
+        ("Brain-Stem", ""), ("Left to Right tract", ""), ("Lingual", ""), ("LHA", ""),
+    ],
+)  # fmt: skip
+def test_hemisphere_of(name, side):
+    assert hemisphere_of(name) == side
+    assert hemisphere_of(name, "cortex_R") == "R"

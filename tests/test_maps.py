@@ -1,0 +1,113 @@
+"""The three representations answer alike: everything is compared with the dense matrix."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+import atlasinit as ai
+from atlasinit.maps import covered_totals, location_totals, scale
+
+
+def hard(rng):
+    labels = rng.integers(-1, 6, 40).astype(np.int32)
+    labels[labels == 3] = -1  # an empty parcel
+    return ai.HardMaps(labels, 6)
+
+
+def sparse(rng):
+    weights = rng.normal(size=(5, 40)).astype(np.float32)
+    weights[np.abs(weights) < 1] = 0
+    weights[2] = 0
+    return ai.SparseMaps.from_scipy(csr_array(weights))
+
+
+def dense(rng):
+    weights = rng.normal(size=(4, 40)).astype(np.float32)
+    weights[1] = 0
+    weights[:, 5] = -1
+    return ai.DenseMaps(weights)
+
+
+CASES = {"hard": hard, "sparse": sparse, "dense": dense}
+
+
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
+def maps(request):
+    return request.param(np.random.default_rng(3))
+
+
+def test_dense_and_scipy_agree(maps):
+    matrix = maps.to_dense()
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (maps.n_parcels, maps.n_locations)
+    assert maps.to_scipy().has_canonical_format
+    np.testing.assert_array_equal(maps.to_scipy().toarray(), matrix)
+
+
+def test_counts_and_totals(maps):
+    matrix = maps.to_dense().astype(np.float64)
+    np.testing.assert_array_equal(maps.counts(), (matrix != 0).sum(1))
+    np.testing.assert_allclose(maps.totals(), matrix.sum(1), atol=1e-12)
+    np.testing.assert_allclose(maps.totals(absolute=True), np.abs(matrix).sum(1), atol=1e-12)
+    np.testing.assert_allclose(location_totals(maps), matrix.sum(0), atol=1e-12)
+    np.testing.assert_allclose(
+        location_totals(maps, absolute=True), np.abs(matrix).sum(0), atol=1e-12
+    )
+    mask = np.arange(maps.n_locations) % 3 > 0
+    np.testing.assert_allclose(
+        covered_totals(maps, mask), np.abs(matrix[:, mask]).sum(1), rtol=1e-6
+    )
+
+
+def test_take(maps):
+    matrix = maps.to_dense()
+    rows = np.array([3, 0, 1])
+    columns = np.array([39, 2, 0, 17])
+    np.testing.assert_array_equal(maps.take_parcels(rows).to_dense(), matrix[rows])
+    np.testing.assert_array_equal(maps.take_locations(columns).to_dense(), matrix[:, columns])
+    none = maps.take_parcels(np.array([], dtype=np.int64))
+    assert none.to_dense().shape == (0, maps.n_locations)
+    assert (none.harden().labels == -1).all()
+
+
+def test_harden_takes_the_first_largest_positive_weight(maps):
+    matrix = maps.to_dense()
+    expected = np.where(matrix.max(0) > 0, matrix.argmax(0), -1)
+    np.testing.assert_array_equal(maps.harden().labels, expected)
+    assert maps.harden().n_parcels == maps.n_parcels
+
+
+@pytest.mark.parametrize("make", [ai.DenseMaps, lambda m: ai.SparseMaps.from_scipy(csr_array(m))])
+def test_harden_ties_and_nan(make):
+    matrix = np.array([[1, 0, np.nan, 0, -1], [1, 2, np.nan, 0, -2], [0.5, 2, 3, 0, 0]], np.float32)
+    assert make(matrix).harden().labels.tolist() == [0, 1, 2, -1, -1]
+
+
+def test_scale(maps):
+    matrix = maps.to_dense()
+    rows, columns = np.arange(1.0, maps.n_parcels + 1), np.linspace(1, 2, maps.n_locations)
+    scaled = scale(maps, parcels=rows, locations=columns)
+    np.testing.assert_allclose(scaled.to_dense(), matrix * rows[:, None] * columns, rtol=1e-6)
+
+
+def test_maps_are_pytrees_equal_by_value(maps):
+    copy = jax.tree.map(np.copy, maps)
+    assert maps == copy
+    assert jax.tree.map(lambda x: x + 1, maps) != copy
+    leaves, structure = jax.tree.flatten(maps)
+    assert structure.unflatten(leaves) == maps
+
+
+def test_hard_maps_stay_small():
+    maps = ai.HardMaps(np.zeros(91_282, np.int32), 400)
+    assert maps.nbytes == 4 * 91_282
+
+
+def test_from_scipy_sums_duplicates_and_drops_zeros():
+    from scipy.sparse import coo_array
+
+    coo = coo_array(([1.0, 2.0, 0.0], ([0, 0, 1], [2, 2, 1])), shape=(2, 3))
+    maps = ai.SparseMaps.from_scipy(coo)
+    assert maps.values.tolist() == [3.0]
+    assert maps.indptr.tolist() == [0, 1, 1]
