@@ -1,0 +1,286 @@
+"""Data on disk or in memory, matched with an atlas and read a stretch of time at a go."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nb
+import numpy as np
+from nibabel.cifti2 import BrainModelAxis
+
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasFileError
+from atlasinit.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.io.files import extension, reading
+from atlasinit.labels import hemisphere_of
+
+_STRUCTURES = {
+    "cortex_L": "CIFTI_STRUCTURE_CORTEX_LEFT",
+    "cortex_R": "CIFTI_STRUCTURE_CORTEX_RIGHT",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource:
+    """Data of all locations of an atlas that is read by stretches of time.
+
+    Parameters
+    ----------
+    n_locations, n_time
+        Its shape; `n_time` is 1 for a single map.
+    read
+        Takes a slice of time, returns a floating array (locations, time).
+    """
+
+    n_locations: int
+    n_time: int
+    read: Callable[[slice], np.ndarray]
+
+    def all(self) -> np.ndarray:
+        """Return everything (locations, time)."""
+        return self.read(slice(0, self.n_time))
+
+
+def open_data(data: Any, atlas: Atlas) -> DataSource:
+    """Return `data` as rows for the locations of `atlas`, after checking that they fit.
+
+    Parameters
+    ----------
+    data
+        A path or a nibabel image: NIfTI (3-D or 4-D), CIFTI-2 (dtseries, dscalar),
+        GIFTI (func, shape) or FreeSurfer overlay (mgh, mgz) of one hemisphere; a
+        sequence of two such hemispheres; a mapping from compartment to any of
+        these; a nilearn ``SurfaceImage``; or an array (locations, time) or
+        (locations,) of all compartments. Surfaces may hold the whole mesh or the
+        atlas's kept vertices.
+    atlas
+        The atlas whose locations are wanted, in its order.
+
+    Raises
+    ------
+    ValueError
+        Another grid (both affines or shapes are named) or mesh (both vertex
+        counts), or a compartment without data.
+    AtlasFileError
+        A file that cannot be read.
+    """
+    parts = _parts(data, atlas)
+    missing = [c for c in atlas.compartments if c not in parts]
+    if missing:
+        have = [c for c in atlas.compartments if c in parts]
+        raise ValueError(
+            f"`data` holds nothing for {missing}; pass a mapping with every compartment, "
+            f"or use atlas.select(compartments={have})."
+        )
+    lengths = {c: parts[c].n_time for c in atlas.compartments}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"`data` should have one number of time points, got {lengths}.")
+    sources = [parts[c] for c in atlas.compartments]
+    if len(sources) == 1:
+        return sources[0]
+    return DataSource(
+        atlas.n_locations,
+        sources[0].n_time,
+        lambda span: np.concatenate([source.read(span) for source in sources]),
+    )
+
+
+def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
+    if isinstance(data, Mapping):
+        unknown = [c for c in data if c not in atlas.compartments]
+        if unknown:
+            raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
+        return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
+    if isinstance(data, str | os.PathLike):
+        return _image_parts(_load(data), atlas, Path(data))
+    if hasattr(data, "mesh") and hasattr(data, "data"):  # a nilearn SurfaceImage
+        sides = {"left": "cortex_L", "right": "cortex_R"}
+        arrays = {sides[side]: values for side, values in data.data.parts.items()}
+        return {c: _array(np.asarray(v), atlas, c) for c, v in arrays.items()}
+    if isinstance(data, Sequence):
+        parts: dict[str, DataSource] = {}
+        for item in data:
+            parts.update(_parts(item, atlas))
+        return parts
+    if hasattr(data, "header"):
+        return _image_parts(data, atlas, None)
+    return _split(np.asarray(data), atlas)
+
+
+def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
+    """Return what a mapping holds for the only compartment of `atlas`."""
+    if isinstance(value, str | os.PathLike) or hasattr(value, "header"):
+        return _parts(value, atlas)[compartment]
+    return _array(np.asarray(value), atlas, compartment)
+
+
+def _load(path: str | os.PathLike) -> Any:
+    with reading(path, "an image") as found:
+        if extension(found) in (".csv", ".txt", ".tsv"):
+            raise AtlasFileError(
+                f"{found}: is a table; pass an image or an array (locations, time)."
+            )
+        try:
+            return nb.load(found)
+        except ValueError as error:
+            if "CIFTI-2" in str(error):
+                raise AtlasFileError(
+                    f"{found}: is CIFTI-1; convert it with "
+                    "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
+                ) from error
+            raise
+
+
+def _image_parts(image: Any, atlas: Atlas, path: Path | None) -> dict[str, DataSource]:
+    if isinstance(image, nb.Cifti2Image):
+        return _cifti(image, atlas)
+    if isinstance(image, nb.GiftiImage):
+        values = np.stack([array.data for array in image.darrays], axis=-1)
+        return {c: _array(values, atlas, c) for c in [_side(image, atlas, path)]}
+    grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
+    if not grids and max(image.shape[:3]) == np.prod(image.shape[:3]):
+        # A surface overlay in a volume format: the vertices lie along one axis, time along the 4th.
+        values = np.asarray(image.dataobj).reshape(max(image.shape[:3]), -1)
+        side = _side(image, atlas, path)
+        return {side: _array(values, atlas, side)}
+    if len(grids) != 1:
+        raise ValueError(
+            f"`data` is a volume, but {atlas.name!r} has {len(grids)} compartments on a grid: "
+            f"{list(atlas.compartments)}; pass a mapping from compartment to data."
+        )
+    return {grids[0]: _volume(image, atlas, grids[0])}
+
+
+def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
+    grid = atlas.geometry[compartment]
+    assert isinstance(grid, VolumeGrid)
+    shape = tuple(image.shape)
+    if len(shape) not in (3, 4):
+        raise ValueError(f"`data` should be a 3-D or 4-D image, got shape {shape}.")
+    other = VolumeGrid(shape[:3], image.affine, [])
+    if not grid.same_grid(other):
+        raise ValueError(
+            f"`data` is on another grid than {atlas.name!r}: shape {shape[:3]} and affine "
+            f"{np.round(image.affine, 4).tolist()}, where the atlas has {grid.shape} and "
+            f"{np.round(grid.affine, 4).tolist()}. Resample one of them first, for instance the "
+            "data with nilearn.image.resample_img."
+        )
+
+    def read(span: slice) -> np.ndarray:
+        values = np.asanyarray(image.dataobj if len(shape) == 3 else image.dataobj[..., span])
+        return _floating(grid.take(values).reshape(grid.n_locations, -1))
+
+    return DataSource(grid.n_locations, shape[3] if len(shape) == 4 else 1, read)
+
+
+def _cifti(image: nb.Cifti2Image, atlas: Atlas) -> dict[str, DataSource]:
+    brain = image.header.get_axis(1)
+    if not isinstance(brain, BrainModelAxis):
+        raise ValueError("`data` should have a dense axis (dtseries or dscalar); it has parcels.")
+    models: dict[Any, tuple[slice, Any]] = {
+        name: (where, model) for name, where, model in brain.iter_structures()
+    }
+    parts = {}
+    for c, geometry in atlas.geometry.items():
+        if isinstance(geometry, SurfaceMesh):
+            name = _STRUCTURES.get(c)
+            if name not in models:
+                continue
+            where, model = models[name]
+            n_vertices = model.nvertices[name]
+            if n_vertices != geometry.n_vertices:
+                raise ValueError(_mesh_message(c, atlas, geometry.n_vertices, n_vertices))
+            columns = np.full(n_vertices, -1)
+            columns[model.vertex] = np.arange(where.start or 0, (where.start or 0) + len(model))
+            columns = columns[geometry.vertices]
+        else:
+            if brain.affine is None or brain.volume_shape is None:
+                continue
+            if not geometry.same_grid(VolumeGrid(brain.volume_shape, brain.affine, [])):
+                raise ValueError(f"`data` has its voxels on another grid than {c!r} of the atlas.")
+            columns = np.full(int(np.prod(geometry.shape)), -1)
+            voxels = np.flatnonzero(brain.volume_mask)
+            columns[np.ravel_multi_index(brain.voxel[voxels].T, geometry.shape)] = voxels
+            columns = columns[geometry.voxels]
+        if (columns < 0).any():
+            raise ValueError(
+                f"`data` lacks {(columns < 0).sum()} of the {columns.size} locations of {c!r}; "
+                "load the atlas with the data's mask."
+            )
+        parts[c] = _columns(image, columns)
+    return parts
+
+
+def _columns(image: nb.Cifti2Image, columns: np.ndarray) -> DataSource:
+    def read(span: slice) -> np.ndarray:
+        return _floating(np.asarray(image.dataobj[span])[:, columns].T)
+
+    return DataSource(columns.size, image.shape[0], read)
+
+
+def _array(values: np.ndarray, atlas: Atlas, compartment: str) -> DataSource:
+    """Return values (locations, ...) or (vertices, ...) of one compartment."""
+    geometry = atlas.geometry.get(compartment)
+    if geometry is None:
+        raise ValueError(
+            f"`data` holds {compartment!r}, but the compartments are {list(atlas.compartments)}."
+        )
+    whole = geometry.n_vertices if isinstance(geometry, SurfaceMesh) else geometry.n_locations
+    if not values.ndim or values.shape[0] not in (whole, geometry.n_locations):
+        raise ValueError(_mesh_message(compartment, atlas, whole, values.shape))
+    flat = values.reshape(values.shape[0], -1)
+    if isinstance(geometry, SurfaceMesh) and len(flat) == whole:
+        flat = geometry.take(flat)
+    return DataSource(flat.shape[0], flat.shape[1], lambda span: _floating(flat[:, span]))
+
+
+def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
+    if values.ndim not in (1, 2) or values.shape[0] != atlas.n_locations:
+        raise ValueError(
+            f"`data` should be an array (locations, time) with {atlas.n_locations} locations, "
+            f"got shape {values.shape}."
+        )
+    values = values.reshape(atlas.n_locations, -1)
+    return {
+        c: DataSource(
+            part.stop - part.start,
+            values.shape[1],
+            lambda span, part=part: _floating(values[part, span]),
+        )
+        for c, part in atlas.location_slices().items()
+    }
+
+
+def _side(image: Any, atlas: Atlas, path: Path | None) -> str:
+    """Return the cortex that a one-hemisphere image belongs to."""
+    surfaces = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+    if len(surfaces) == 1:
+        return surfaces[0]
+    meta = getattr(image, "meta", None) or {}
+    stated = str(meta.get("AnatomicalStructurePrimary", ""))
+    stated = {"CortexLeft": "L", "CortexRight": "R"}.get(stated, "")
+    side = stated or (hemisphere_of(path.name) if path else "")
+    if not side or f"cortex_{side}" not in surfaces:
+        raise ValueError(
+            f"`data`: cannot tell which of {surfaces} {path or 'the image'} belongs to; "
+            "pass a mapping from compartment to data."
+        )
+    return f"cortex_{side}"
+
+
+def _mesh_message(compartment: str, atlas: Atlas, expected: object, got: object) -> str:
+    return (
+        f"`data` of {compartment!r} is on another mesh than {atlas.name!r} in {atlas.space}: "
+        f"expected {expected} rows (or the {atlas.geometry[compartment].n_locations} kept ones), "
+        f"got {got}."
+    )
+
+
+def _floating(values: np.ndarray) -> np.ndarray:
+    """Return native floating values; whole numbers become float32."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"`data` should be real numbers, got dtype {values.dtype}.")
+    kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
+    return np.ascontiguousarray(values, dtype=kind)
