@@ -61,7 +61,14 @@ class Part:
     map_keys
         Key of each row of `maps`.
     rows
-        The label table that the file itself holds; None where it holds none.
+        The label table that the file itself holds; None where it holds none. Parts
+        of one file share one tuple where they share one table.
+    background
+        The keys that mean no parcel where the file states them, as files of our own
+        do; None where they follow from the usual rules.
+    whole
+        Whether `geometry` is the whole grid of an image, of which an atlas keeps
+        only the voxels that belong to a parcel.
     """
 
     compartment: str
@@ -70,3 +77,5 @@ class Part:
     maps: "Float[np.ndarray, 'maps locations'] | csr_array | None" = None
     map_keys: tuple[int, ...] = ()
     rows: tuple[LabelRow, ...] | None = None
+    background: tuple[int, ...] | None = None
+    whole: bool = False
