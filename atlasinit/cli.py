@@ -39,7 +39,9 @@ def main() -> None:
 
 
 def _load(
-    names: Annotated[list[str], typer.Argument(help="A catalogue name, or files.", metavar="ATLAS...")],
+    names: Annotated[
+        list[str], typer.Argument(help="A catalogue name, or files.", metavar="ATLAS...")
+    ],
     *,
     space: Space = None,
     via: Via = None,
@@ -87,7 +89,8 @@ def _takes_atlas(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters = [*shared.values(), *list(own.values())[1:]]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    run.__signature__ = inspect.Signature([p.replace(kind=keyword) for p in parameters])  # pyright: ignore[reportFunctionMemberAccess]
+    signature = inspect.Signature([p.replace(kind=keyword) for p in parameters])
+    setattr(run, "__signature__", signature)  # noqa: B010 (functions declare no such attribute)
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 
@@ -102,7 +105,10 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     del version
@@ -159,7 +165,9 @@ def build(
     atlas: "Atlas",
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Its extension is the format.")],
-    fwhm: Annotated[float | None, typer.Option(help="Smooth: full width at half maximum, mm.")] = None,
+    fwhm: Annotated[
+        float | None, typer.Option(help="Smooth: full width at half maximum, mm.")
+    ] = None,
     sigma: Annotated[float | None, typer.Option(help="Smooth: standard deviation, mm.")] = None,
     geometry: Annotated[str, typer.Option(help="auto, sphere, anatomical or grid.")] = "auto",
     normalize: Annotated[
@@ -237,5 +245,5 @@ def _description(atlas: "Atlas") -> dict[str, Any]:
             for c, maps in atlas.maps.items()
         },
         "provenance": atlas.provenance.to_dict(),
-        "labels": json.loads(atlas.labels.to_json(orient="records")),
+        "labels": json.loads(atlas.labels.to_json(orient="records") or "[]"),
     }

@@ -1,0 +1,228 @@
+"""Move an atlas to another grid or mesh of the same space: explicit, never silent."""
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasWarning, listing
+from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.maps import HardMaps, Maps, SparseMaps
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_CANDIDATES = 16
+"""Triangles tried for a point, nearest centre first."""
+
+
+def resample(
+    atlas: Atlas,
+    target: Atlas | Mapping[str, Geometry] | Geometry,
+    *,
+    space: str | None = None,
+) -> Atlas:
+    """Return `atlas` on the locations of `target`.
+
+    Hard labels take the label of the nearest source location; soft maps are
+    interpolated linearly: trilinear between voxel centres, barycentric in the
+    triangle of the source sphere that a target vertex falls into. Positions on
+    grids are world millimetres, positions on spheres are directions, so radii may
+    differ. Outside the source's grid, at voxels that it does not keep and on its
+    medial wall, labels are none and weights 0. Corresponds to
+    ``nilearn.image.resample_img`` (``interpolation="nearest"`` and ``"linear"``)
+    and to ``wb_command -label-resample`` and ``-metric-resample`` (``BARYCENTRIC``).
+
+    Parameters
+    ----------
+    atlas
+        The atlas to move. NaN weights spread to the locations that use them.
+    target
+        An atlas, a mapping from compartment to geometry with every compartment of
+        `atlas`, or the geometry of its only compartment. It must be in the same
+        world space, or its spheres in register with those of `atlas`.
+    space
+        Name of the result's space where it differs from that of `atlas`, for
+        instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
+        sphere deformed to fsaverage.
+
+    Raises
+    ------
+    ValueError
+        Compartments that `target` lacks, an atlas in another space, a mesh without
+        its sphere (or faces, for soft maps), a grid for a mesh or the reverse.
+
+    Warns
+    -----
+    AtlasWarning
+        Parcels that no location is left for; they stay as empty rows.
+    """
+    geometries = _targets(atlas, target, space)
+    maps = {c: _move(m, atlas.geometry[c], geometries[c], c) for c, m in atlas.maps.items()}
+    moved = Atlas(
+        name=atlas.name,
+        space=space or atlas.space,
+        maps=maps,
+        geometry=geometries,
+        labels=atlas.table,
+        provenance=atlas.provenance.then(f"resample({', '.join(map(repr, geometries.values()))})"),
+    )
+    lost = [
+        name
+        for c in atlas.compartments
+        for name, before, after in zip(
+            atlas.table.take(atlas.table.rows_of(c))["name"],
+            atlas.maps[c].counts(),
+            maps[c].counts(),
+            strict=True,
+        )
+        if before and not after
+    ]
+    if lost:
+        warnings.warn(
+            f"{len(lost)} parcels of {atlas.name!r} have no location left after resampling: "
+            f"{listing(lost)}.",
+            AtlasWarning,
+            stacklevel=2,
+        )
+    return moved
+
+
+def _targets(
+    atlas: Atlas, target: Atlas | Mapping[str, Geometry] | Geometry, space: str | None
+) -> dict[str, Geometry]:
+    if isinstance(target, Atlas):
+        if target.space not in (atlas.space, space):
+            raise ValueError(
+                f"`target` is in {target.space}, but {atlas.name!r} is in {atlas.space}; if their "
+                f"coordinates are in register, pass space={target.space!r}."
+            )
+        target = target.geometry
+    if isinstance(target, VolumeGrid | SurfaceMesh):
+        if len(atlas.compartments) > 1:
+            raise ValueError(
+                f"`target` should be a mapping from each of {list(atlas.compartments)} to its "
+                "geometry, got one geometry."
+            )
+        target = dict.fromkeys(atlas.compartments, target)
+    missing = [c for c in atlas.compartments if c not in target]
+    if missing:
+        raise ValueError(f"`target` lacks the compartments {missing}; it has {list(target)}.")
+    return {c: target[c] for c in atlas.compartments}
+
+
+def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> Maps:
+    if isinstance(source, VolumeGrid) and isinstance(target, VolumeGrid):
+        hard, soft = _nearest_voxels, _trilinear
+    elif isinstance(source, SurfaceMesh) and isinstance(target, SurfaceMesh):
+        hard, soft = _nearest_vertices, _barycentric
+    else:
+        raise ValueError(
+            f"`target` of {compartment!r} is {target!r}, but the atlas has {source!r}."
+        )
+    if isinstance(maps, HardMaps):
+        # The extra last label answers for -1, no source location.
+        labels = np.append(np.asarray(maps.labels), np.int32(-1))
+        return HardMaps(labels[hard(source, target)], maps.n_parcels)  # pyright: ignore[reportArgumentType]
+    weights = soft(source, target)  # pyright: ignore[reportArgumentType]
+    return SparseMaps.from_scipy((maps.to_scipy() @ weights.T).astype(np.float32))
+
+
+def _voxel_positions(source: VolumeGrid, target: VolumeGrid) -> Float[np.ndarray, "targets 3"]:
+    inverse = np.linalg.inv(source.affine)
+    return target.coordinates @ inverse[:3, :3].T + inverse[:3, 3]
+
+
+def _location_of(
+    source: VolumeGrid, ijk: Int[np.ndarray, "targets 3"]
+) -> Int[np.ndarray, " targets"]:
+    """Return the source location of each voxel, -1 outside the grid or where not kept."""
+    inside = np.all((ijk >= 0) & (ijk < np.array(source.shape)), axis=1)
+    location = np.full(int(np.prod(source.shape)), -1, np.int32)
+    location[source.voxels] = np.arange(source.n_locations, dtype=np.int32)
+    flat = np.ravel_multi_index(tuple(np.where(inside[:, None], ijk, 0).T), source.shape)
+    return np.where(inside, location[flat], -1)
+
+
+def _nearest_voxels(source: VolumeGrid, target: VolumeGrid) -> Int[np.ndarray, " targets"]:
+    return _location_of(source, np.floor(_voxel_positions(source, target) + 0.5).astype(np.int64))
+
+
+def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
+    positions = _voxel_positions(source, target)
+    # Positions a rounding error away from a voxel's centre are on it.
+    positions = np.where(
+        np.abs(positions - np.rint(positions)) < 1e-6, np.rint(positions), positions
+    )
+    low = np.floor(positions).astype(np.int64)
+    part = positions - low
+    columns, weights = [], []
+    for corner in np.ndindex(2, 2, 2):
+        columns.append(_location_of(source, low + corner))
+        weights.append(np.where(corner, part, 1 - part).prod(axis=1))
+    return _operator(np.stack(columns, 1), np.stack(weights, 1), source.n_locations)
+
+
+def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"]:
+    if mesh.sphere is None:
+        raise ValueError(
+            f"Resampling needs the `sphere` of the {which} mesh, which {mesh!r} lacks; add it with "
+            "mesh.replace(sphere=...)."
+        )
+    sphere = mesh.sphere.astype(np.float64)
+    return sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
+
+
+def _kept(mesh: SurfaceMesh) -> Int[np.ndarray, " vertices"]:
+    """Return the location of each vertex, -1 where not kept."""
+    location = np.full(mesh.n_vertices, -1, np.int64)
+    location[mesh.vertices] = np.arange(mesh.n_locations)
+    return location
+
+
+def _nearest_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:
+    from scipy.spatial import KDTree
+
+    wanted = _directions(target, "target")[target.vertices]
+    return _kept(source)[KDTree(_directions(source, "source")).query(wanted)[1]]
+
+
+def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
+    from scipy.spatial import KDTree
+
+    if source.faces is None:
+        raise ValueError(f"Resampling soft maps needs the `faces` of the source mesh {source!r}.")
+    points = _directions(target, "target")[target.vertices]
+    corners = _directions(source, "source")[source.faces]
+    centres = corners.mean(axis=1)
+    _, tried = KDTree(centres).query(points, k=min(_CANDIDATES, len(source.faces)))
+    tried = tried.reshape(len(points), -1)
+    best = np.full(len(points), -np.inf)
+    weights = np.zeros((len(points), 3))
+    chosen = np.zeros(len(points), np.int64)
+    for face in tried.T:
+        # p = [a b c] w: w is positive where the ray to p meets the triangle a, b, c.
+        w = np.linalg.solve(np.moveaxis(corners[face], 1, 2), points[:, :, None])[..., 0]
+        w /= w.sum(axis=1, keepdims=True)
+        better = w.min(axis=1) > best
+        best = np.where(better, w.min(axis=1), best)
+        weights[better], chosen[better] = w[better], face[better]
+    weights = weights.clip(0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return _operator(_kept(source)[source.faces[chosen]], weights, source.n_locations)
+
+
+def _operator(
+    columns: Int[np.ndarray, "targets corners"],
+    weights: Float[np.ndarray, "targets corners"],
+    n_sources: int,
+) -> "csr_array":
+    from scipy.sparse import csr_array
+
+    rows = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
+    used = (columns >= 0) & (weights > 0)
+    entries = (weights[used], (rows[used], columns[used]))
+    return csr_array(entries, shape=(len(columns), n_sources))

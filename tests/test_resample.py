@@ -1,0 +1,187 @@
+"""Resampling against nilearn, scipy and Connectome Workbench."""
+
+import shutil
+import subprocess
+import warnings
+
+import nibabel as nb
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from scipy.ndimage import map_coordinates
+from scipy.spatial import ConvexHull
+
+import atlasinit as ai
+from atlasinit.resample import resample
+
+SOURCE = np.array([[-2, 0, 0.1, 9], [0, 2, 0, -7], [0, 0.2, 2.5, 3], [0, 0, 0, 1.0]])
+TARGET = np.diag([1.7, 1.3, 2.0, 1]) + np.array(
+    [[0, 0, 0, -5], [0, 0, 0, -6], [0, 0, 0, 4], [0] * 4]
+)
+
+
+def volume_atlas(values, affine, soft):
+    grid = ai.VolumeGrid(values.shape[:3], affine)
+    if soft:
+        maps = ai.DenseMaps(values.reshape(-1, values.shape[3]).T.astype(np.float32))
+        n = values.shape[3]
+    else:
+        n = int(values.max())
+        maps = ai.HardMaps(values.reshape(-1).astype(np.int32) - 1, n)
+    return ai.Atlas(
+        name="v",
+        space="MNI",
+        maps={"volume": maps},
+        geometry={"volume": grid},
+        labels=table(["volume"] * n),
+    )
+
+
+def test_hard_volume_is_nilearns_nearest():
+    from nilearn.image import resample_img
+
+    # scipy, under nilearn, gives up half a voxel at the border of the grid: nothing lies there.
+    values = np.pad(np.random.default_rng(0).integers(0, 5, (7, 6, 5)), 1)
+    image = nb.Nifti1Image(values.astype(np.int16), SOURCE)
+    shape = (11, 12, 9)
+    oracle = resample_img(
+        image, TARGET, shape, interpolation="nearest", copy_header=True, force_resample=True
+    )
+    moved = resample(volume_atlas(values, SOURCE, soft=False), ai.VolumeGrid(shape, TARGET))
+    got = moved.maps["volume"].labels.reshape(shape) + 1
+    np.testing.assert_array_equal(got, np.asarray(oracle.dataobj))
+    assert (got > 0).any()
+
+
+def test_soft_volume_is_scipys_linear():
+    values = np.random.default_rng(0).normal(size=(9, 8, 7, 3))
+    target = ai.VolumeGrid((11, 12, 9), TARGET, np.arange(0, 1188, 3))
+    moved = resample(volume_atlas(values, SOURCE, soft=True), target).to_dense()["volume"]
+    inverse = np.linalg.inv(SOURCE)
+    where = (target.coordinates @ inverse[:3, :3].T + inverse[:3, 3]).T
+    for parcel in range(3):
+        oracle = map_coordinates(values[..., parcel], where, order=1, mode="grid-constant")
+        np.testing.assert_allclose(moved[parcel], oracle, atol=1e-6)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_same_grid_changes_nothing(soft):
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(5, 6, 4, 2)) if soft else rng.integers(0, 4, (5, 6, 4))
+    atlas = volume_atlas(values, SOURCE, soft)
+    moved = resample(atlas, atlas)
+    np.testing.assert_allclose(moved.to_dense()["volume"], atlas.to_dense()["volume"], rtol=1e-6)
+
+
+def sphere(n, seed, radius):
+    points = np.random.default_rng(seed).normal(size=(n, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    faces = ConvexHull(points).simplices
+    corners = points[faces]
+    inward = np.linalg.det(corners) < 0
+    faces[inward] = faces[inward][:, ::-1]
+    return ai.SurfaceMesh(n, faces=faces, sphere=radius * points, hemisphere="L")
+
+
+def surface_atlas(mesh, maps):
+    return ai.Atlas(
+        name="s",
+        space="fsaverage",
+        maps={"cortex_L": maps},
+        geometry={"cortex_L": mesh},
+        labels=table(["cortex_L"] * maps.n_parcels),
+    )
+
+
+def test_hard_surface_takes_the_nearest_vertex():
+    source, target = sphere(400, 0, 100), sphere(90, 1, 1)
+    labels = np.random.default_rng(2).integers(-1, 3, 400).astype(np.int32)
+    moved = resample(surface_atlas(source, ai.HardMaps(labels, 3)), target)
+    nearest = (target.sphere @ source.sphere.T).argmax(axis=1)
+    np.testing.assert_array_equal(moved.maps["cortex_L"].labels, labels[nearest])
+
+
+def test_soft_surface_reproduces_linear_functions_on_a_face():
+    source = sphere(300, 3, 100)
+    weights = np.random.default_rng(4).uniform(size=(2, 300)).astype(np.float32)
+    inside = np.random.default_rng(5).dirichlet([1, 1, 1], size=len(source.faces))
+    points = np.einsum("fc,fcx->fx", inside, source.sphere[source.faces])
+    target = ai.SurfaceMesh(len(points), sphere=points)
+    moved = resample(surface_atlas(source, ai.DenseMaps(weights)), target)
+    expected = np.einsum("fc,pfc->pf", inside, weights[:, source.faces])
+    np.testing.assert_allclose(moved.to_dense()["cortex_L"], expected, atol=1e-4)
+
+
+@pytest.mark.skipif(not shutil.which("wb_command"), reason="wb_command is not installed")
+def test_soft_surface_agrees_with_workbench(tmp_path):
+    source, target = sphere(8000, 6, 100), sphere(500, 7, 100)
+    values = (source.sphere @ np.array([[0.3, 0.5, -0.2], [1, 0, 0.4]]).T / 100) ** 2
+    for name, mesh in (("source", source), ("target", target)):
+        arrays = [
+            nb.gifti.GiftiDataArray(mesh.sphere, "NIFTI_INTENT_POINTSET"),
+            nb.gifti.GiftiDataArray(mesh.faces, "NIFTI_INTENT_TRIANGLE"),
+        ]
+        arrays[0].meta["AnatomicalStructurePrimary"] = "CortexLeft"
+        arrays[0].meta["GeometricType"] = "Spherical"
+        nb.save(nb.GiftiImage(darrays=arrays), tmp_path / f"{name}.surf.gii")
+    metric = [nb.gifti.GiftiDataArray(v.astype(np.float32)) for v in values.T]
+    meta = nb.gifti.GiftiMetaData({"AnatomicalStructurePrimary": "CortexLeft"})
+    nb.save(nb.GiftiImage(darrays=metric, meta=meta), tmp_path / "in.func.gii")
+    command = ["wb_command", "-metric-resample", "in.func.gii", "source.surf.gii", "target.surf.gii",
+               "BARYCENTRIC", "out.func.gii"]  # fmt: skip
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    oracle = np.stack([a.data for a in nb.load(tmp_path / "out.func.gii").darrays])
+    maps = ai.DenseMaps(values.T.astype(np.float32))
+    moved = resample(surface_atlas(source, maps), target).to_dense()["cortex_L"]
+    np.testing.assert_allclose(moved, oracle, atol=2e-4)
+
+
+def test_a_lost_parcel_is_named_and_kept():
+    values = np.ones((6, 6, 6), int)
+    values[2, 2, 2] = 2
+    coarse = ai.VolumeGrid((2, 2, 2), np.diag([3.0, 3, 3, 1]))
+    with pytest.warns(ai.AtlasWarning, match="1 parcels.*parcel volume 2"):
+        moved = resample(volume_atlas(values, np.diag([1.0, 1, 1, 1]), soft=False), coarse)
+    assert moved.labels["empty"].tolist() == [False, True]
+
+
+def test_medial_wall_and_outside_give_none():
+    source = sphere(200, 8, 100).restrict(np.arange(100))
+    atlas = surface_atlas(source, ai.HardMaps(np.zeros(100, np.int32), 1))
+    moved = resample(atlas, sphere(200, 8, 50))
+    np.testing.assert_array_equal(
+        np.flatnonzero(moved.maps["cortex_L"].labels == 0), np.arange(100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (ai.VolumeGrid((2, 2, 2), np.eye(4)), "mapping from each of"),
+        ({"cortex_L": ai.SurfaceMesh(3)}, r"lacks the compartments \['cortex_R', 'subcortex'\]"),
+        (
+            {
+                "cortex_L": ai.VolumeGrid((2, 2, 2), np.eye(4)),
+                "cortex_R": ai.SurfaceMesh(3),
+                "subcortex": ai.VolumeGrid((2, 2, 2), np.eye(4)),
+            },
+            "but the atlas has SurfaceMesh",
+        ),
+        (mixed_atlas(), "needs the `sphere`"),
+    ],
+)
+def test_refuses(target, message):
+    with pytest.raises(ValueError, match=message):
+        resample(mixed_atlas(), target)
+
+
+def test_refuses_another_space_unless_it_is_named():
+    atlas = volume_atlas(np.ones((2, 2, 2), int), np.eye(4), soft=False)
+    other = ai.Atlas(
+        name="o", space="native", maps=atlas.maps, geometry=atlas.geometry, labels=atlas.table
+    )
+    with pytest.raises(ValueError, match="space='native'"):
+        resample(atlas, other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resample(atlas, other, space="native").space == "native"
