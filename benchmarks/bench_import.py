@@ -9,7 +9,7 @@ from harness import report, row
 
 
 def seconds(statement: str, repeats: int = 5) -> float:
-    """Return the median wall time of a fresh interpreter that runs `statement`, less an empty one."""
+    """Return the median wall time of a fresh interpreter that runs `statement`."""
     command = [sys.executable, "-c", statement]
     times = []
     for _ in range(repeats + 1):
