@@ -44,10 +44,9 @@ def as_keys(
     whole = np.rint(values) if values.dtype.kind == "f" else values
     if values.dtype.kind == "f":
         _check_whole(values, whole, path, tolerance)
-    if whole.size and not (_INT32.min <= whole.min() and whole.max() <= _INT32.max):
-        raise AtlasFileError(
-            f"{path}: labels should fit int32, got values from {whole.min()} to {whole.max()}."
-        )
+    low, high = (whole.min().item(), whole.max().item()) if whole.size else (0, 0)
+    if low < _INT32.min or high > _INT32.max:
+        raise AtlasFileError(f"{path}: labels should fit int32, got values from {low} to {high}.")
     return whole.astype(np.int32)
 
 
