@@ -6,7 +6,7 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Shaped
 from nibabel.freesurfer import read_annot, read_morph_data, write_annot
 
 from atlasinit._typing import PathLike
@@ -64,9 +64,24 @@ def read_parts(
         if kind == "maps":
             raise AtlasFileError(f'{path}: holds labels, not weights; read it with kind="hard".')
         return [_annotation(path, compartment)]
-    values = _overlay(path)
+    values = read_values(path)
     names = [f"map-{i}" for i in range(len(values))]
     return [mesh_part(values, names, path, compartment=compartment, kind=kind, map=map)]
+
+
+def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return the frames of an overlay, or of morphometry, as they are stored."""
+    with reading(path, "a FreeSurfer overlay") as found:
+        if extension(found) in (".mgh", ".mgz"):
+            image: Any = nb.load(found)
+            return as_maps(np.asanyarray(image.dataobj), found)
+        with found.open("rb") as stream:
+            magic = stream.read(3)
+        if magic == _TRIANGLES:
+            raise AtlasFileError(f"{found}: is a surface, not labels or maps.")
+        if magic != _CURV:
+            raise AtlasFileError(f"{found}: is not a FreeSurfer morphometry file.")
+        return as_maps(read_morph_data(found), found)
 
 
 def write(atlas: Atlas, path: PathLike) -> list[Path]:
@@ -92,21 +107,6 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
             entries = atlas.geometry[c].put(labels + 1)
             write_annot(temporary[c], entries, colors, names)
     return list(files.values())
-
-
-def _overlay(path: PathLike) -> np.ndarray:
-    """Return the frames (maps, vertices) of an overlay or of morphometry."""
-    with reading(path, "a FreeSurfer overlay") as found:
-        if extension(found) in (".mgh", ".mgz"):
-            image: Any = nb.load(found)
-            return as_maps(np.asanyarray(image.dataobj), found)
-        with found.open("rb") as stream:
-            magic = stream.read(3)
-        if magic == _TRIANGLES:
-            raise AtlasFileError(f"{found}: is a surface, not labels or maps.")
-        if magic != _CURV:
-            raise AtlasFileError(f"{found}: is not a FreeSurfer morphometry file.")
-        return as_maps(read_morph_data(found), found)
 
 
 def _annotation(path: PathLike, compartment: str) -> Part:

@@ -6,6 +6,7 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
+from jaxtyping import Shaped
 from nibabel.gifti import (
     GiftiDataArray,
     GiftiImage,
@@ -79,8 +80,7 @@ def read_parts(
         hemisphere, arrays of different lengths, several label maps and no choice.
     """
     image = _load(path)
-    stated = next(filter(None, (_STATED.get(s) for s in _structures(image))), "")
-    compartment = compartment_of(path, compartment, stated=stated)
+    compartment = compartment_of(path, compartment, stated=side_of(image))
     values, names = _maps(image, path)
     kept = image.meta.get(_KEPT)
     part = mesh_part(
@@ -96,6 +96,18 @@ def read_parts(
     )
     header = _header(image, path)
     return [part if header is None else restored(part, header)]
+
+
+def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return all maps of a file as they are stored."""
+    return _maps(_load(path), path)[0]
+
+
+def side_of(image: GiftiImage) -> str:
+    """Return the hemisphere that a file or one of its arrays states: L, R or ""."""
+    metas: list[Mapping[str, str]] = [image.meta, *(array.meta for array in image.darrays)]
+    stated = (_STATED.get(meta.get("AnatomicalStructurePrimary", ""), "") for meta in metas)
+    return next(filter(None, stated), "")
 
 
 def read_header(path: PathLike) -> Header | None:
@@ -140,11 +152,6 @@ def _load(path: PathLike) -> GiftiImage:
 def _header(image: GiftiImage, path: PathLike) -> Header | None:
     text = image.meta.get(KEY)
     return None if text is None else unpack_metadata(text, path)
-
-
-def _structures(image: GiftiImage) -> list[str]:
-    metas: list[Mapping[str, str]] = [image.meta, *(array.meta for array in image.darrays)]
-    return [meta.get("AnatomicalStructurePrimary", "") for meta in metas]
 
 
 def _maps(image: GiftiImage, path: PathLike) -> tuple[np.ndarray, list[str]]:
