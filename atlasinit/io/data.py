@@ -8,18 +8,15 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
-from nibabel.cifti2 import BrainModelAxis
+from nibabel.cifti2 import BrainModelAxis, Cifti2Image
 
+from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
-from atlasinit.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.io.brain_models import read_brain
 from atlasinit.io.files import extension, reading
 from atlasinit.labels import hemisphere_of
-
-_STRUCTURES = {
-    "cortex_L": "CIFTI_STRUCTURE_CORTEX_LEFT",
-    "cortex_R": "CIFTI_STRUCTURE_CORTEX_RIGHT",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +91,8 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
-        return _image_parts(_load(data), atlas, Path(data))
+        parts = _image_parts(_load(data), atlas, Path(data))
+        return {c: _guarded(source, data) for c, source in parts.items()}
     if hasattr(data, "mesh") and hasattr(data, "data"):  # a nilearn SurfaceImage
         sides = {"left": "cortex_L", "right": "cortex_R"}
         arrays = {sides[side]: values for side, values in data.data.parts.items()}
@@ -116,6 +114,16 @@ def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
     return _array(np.asarray(value), atlas, compartment)
 
 
+def _guarded(source: DataSource, path: PathLike) -> DataSource:
+    """Return `source` with errors of reading that name the file: images are read when asked for."""
+
+    def read(span: slice) -> np.ndarray:
+        with reading(path, "an image"):
+            return source.read(span)
+
+    return dataclasses.replace(source, read=read)
+
+
 def _load(path: str | os.PathLike) -> Any:
     with reading(path, "an image") as found:
         if extension(found) in (".csv", ".txt", ".tsv"):
@@ -134,8 +142,8 @@ def _load(path: str | os.PathLike) -> Any:
 
 
 def _image_parts(image: Any, atlas: Atlas, path: Path | None) -> dict[str, DataSource]:
-    if isinstance(image, nb.Cifti2Image):
-        return _cifti(image, atlas)
+    if isinstance(image, Cifti2Image):
+        return _cifti(image, atlas, path or "`data`")
     if isinstance(image, nb.GiftiImage):
         values = np.stack([array.data for array in image.darrays], axis=-1)
         return {c: _array(values, atlas, c) for c in [_side(image, atlas, path)]}
@@ -175,45 +183,45 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
     return DataSource(grid.n_locations, shape[3] if len(shape) == 4 else 1, read)
 
 
-def _cifti(image: nb.Cifti2Image, atlas: Atlas) -> dict[str, DataSource]:
-    brain = image.header.get_axis(1)
-    if not isinstance(brain, BrainModelAxis):
+def _cifti(image: Cifti2Image, atlas: Atlas, path: PathLike) -> dict[str, DataSource]:
+    if not isinstance(image.header.get_axis(1), BrainModelAxis):
         raise ValueError("`data` should have a dense axis (dtseries or dscalar); it has parcels.")
-    models: dict[Any, tuple[slice, Any]] = {
-        name: (where, model) for name, where, model in brain.iter_structures()
-    }
+    geometries, where = read_brain(image, path)
     parts = {}
     for c, geometry in atlas.geometry.items():
-        if isinstance(geometry, SurfaceMesh):
-            name = _STRUCTURES.get(c)
-            if name not in models:
-                continue
-            where, model = models[name]
-            n_vertices = model.nvertices[name]
-            if n_vertices != geometry.n_vertices:
-                raise ValueError(_mesh_message(c, atlas, geometry.n_vertices, n_vertices))
-            columns = np.full(n_vertices, -1)
-            columns[model.vertex] = np.arange(where.start or 0, (where.start or 0) + len(model))
-            columns = columns[geometry.vertices]
-        else:
-            if brain.affine is None or brain.volume_shape is None:
-                continue
-            if not geometry.same_grid(VolumeGrid(brain.volume_shape, brain.affine, [])):
-                raise ValueError(f"`data` has its voxels on another grid than {c!r} of the atlas.")
-            columns = np.full(int(np.prod(geometry.shape)), -1)
-            voxels = np.flatnonzero(brain.volume_mask)
-            columns[np.ravel_multi_index(brain.voxel[voxels].T, geometry.shape)] = voxels
-            columns = columns[geometry.voxels]
-        if (columns < 0).any():
+        if c not in geometries:
+            continue
+        order = _order(geometries[c], geometry, atlas, c)
+        if (order < 0).any():
             raise ValueError(
-                f"`data` lacks {(columns < 0).sum()} of the {columns.size} locations of {c!r}; "
+                f"`data` lacks {(order < 0).sum()} of the {order.size} locations of {c!r}; "
                 "load the atlas with the data's mask."
             )
-        parts[c] = _columns(image, columns)
+        parts[c] = _columns(image, np.arange(image.shape[1])[where[c]][order])
     return parts
 
 
-def _columns(image: nb.Cifti2Image, columns: np.ndarray) -> DataSource:
+def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> np.ndarray:
+    """Return where each wanted location lies among those that the data have, -1 for nowhere."""
+    if isinstance(have, SurfaceMesh) and isinstance(wanted, SurfaceMesh):
+        if have.n_vertices != wanted.n_vertices:
+            raise ValueError(_mesh_message(compartment, atlas, wanted.n_vertices, have.n_vertices))
+        position = np.full(have.n_vertices, -1)
+        position[have.vertices] = np.arange(have.n_locations)
+        return position[wanted.vertices]
+    if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
+        if not have.same_grid(wanted):
+            raise ValueError(
+                f"`data` has the voxels of {compartment!r} on another grid: {have!r}, where the "
+                f"atlas has {wanted!r}."
+            )
+        position = np.full(int(np.prod(have.shape)), -1)
+        position[have.voxels] = np.arange(have.n_locations)
+        return position[wanted.voxels]
+    raise ValueError(f"`data` has {have!r} for {compartment!r}, where the atlas has {wanted!r}.")
+
+
+def _columns(image: Cifti2Image, columns: np.ndarray) -> DataSource:
     def read(span: slice) -> np.ndarray:
         return _floating(np.asarray(image.dataobj[span])[:, columns].T)
 
