@@ -89,6 +89,8 @@ def assemble(
         found |= {c: _counted(found[c], table) for c in compartments}
         data = [_present(found[c]) for c in compartments]
         rows |= join(table, data, background=background, unlisted=unlisted)
+    for operation in dict.fromkeys(o for part in given for o in part.operations):
+        provenance = provenance.then(operation)
     built = {c: _build(part, rows[c], nan=nan) for c, part in found.items()}
     return Atlas(
         name=name,

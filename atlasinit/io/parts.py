@@ -69,6 +69,8 @@ class Part:
     whole
         Whether `geometry` is the whole grid of an image, of which an atlas keeps
         only the voxels that belong to a parcel.
+    operations
+        What reading did to the values, for the provenance, as ``scale(0.01)``.
     """
 
     compartment: str
@@ -79,3 +81,4 @@ class Part:
     rows: tuple[LabelRow, ...] | None = None
     background: tuple[int, ...] | None = None
     whole: bool = False
+    operations: tuple[str, ...] = ()

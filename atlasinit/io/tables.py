@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.io.parts import LabelRow
+from atlasinit.labels import LabelTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,6 +134,47 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
         f"{{compartment: one of these}}, got {type(labels).__name__}. A plain list of names has "
         "no keys: pass dict(enumerate(names, start=1))."
     )
+
+
+def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) -> None:
+    """Write a BIDS ``dseg.tsv``: index, name, color, hemisphere and the further columns.
+
+    Missing values and empty colours are ``n/a``.
+
+    Parameters
+    ----------
+    labels
+        One row a parcel.
+    path
+        The file.
+    index
+        What the file that the table belongs to uses for each parcel.
+    """
+    further = [c for c in labels.columns if c not in ("compartment", "key")]
+    with Path(path).open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(["index", *further])
+        for i, key in enumerate(index):
+            cells = (labels[column][i] for column in further)
+            empty = ("color", "hemisphere")
+            texts = [
+                "n/a" if cell is None or (cell == "" and column in empty) else cell
+                for column, cell in zip(further, cells, strict=True)
+            ]
+            writer.writerow([key, *texts])
+
+
+def write_table(frame: "pd.DataFrame", path: PathLike) -> Path:
+    """Write a ``.tsv`` or ``.csv`` table, missing values as ``n/a``, and return its path.
+
+    The file appears once it is whole.
+    """
+    separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
+    if separator is None:
+        raise ValueError(f"`path` should end in .tsv or .csv, got {path}.")
+    with atomic_write(path) as temporary:
+        frame.to_csv(temporary, sep=separator, index=False, na_rep="n/a")
+    return Path(path).expanduser()
 
 
 def hex_color(red: float, green: float, blue: float) -> str:

@@ -1,0 +1,154 @@
+"""The package's own format: a whole atlas, exactly, in one ``.npz`` without pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasFileError
+from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.io.files import atomic_write, reading
+from atlasinit.labels import LabelTable
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.provenance import Provenance
+
+_FORMAT = "atlasinit.Atlas"
+_VERSION = 1
+
+_MAPS = {"hard": HardMaps, "sparse": SparseMaps, "dense": DenseMaps}
+_MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "dense": ("values",)}
+_MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
+
+
+def is_archive(path: PathLike) -> bool:
+    """Whether a file is an archive that `write` wrote, of any version."""
+    with reading(path, "an npz archive") as found, np.load(found) as archive:
+        return "atlasinit" in archive
+
+
+def write(atlas: Atlas, path: PathLike) -> list[Path]:
+    """Write an atlas with its maps, geometry, labels, space and provenance; return the file.
+
+    Reading gives an equal atlas, with NumPy arrays of the same types. The file
+    appears once it is whole.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    compartments = []
+    for i, c in enumerate(atlas.compartments):
+        described, own = _pack_maps(atlas.maps[c])
+        geometry, further = _pack_geometry(atlas.geometry[c])
+        arrays |= {f"{i}.{name}": array for name, array in (own | further).items()}
+        compartments.append({"name": c, "maps": described, "geometry": geometry})
+    fields = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "name": atlas.name,
+        "space": atlas.space,
+        "provenance": atlas.provenance.to_dict(),
+        "labels": {title: atlas.table[title] for title in atlas.table.columns},
+        "compartments": compartments,
+    }
+    arrays["atlasinit"] = np.frombuffer(json.dumps(fields, ensure_ascii=False).encode(), np.uint8)
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # pyright: ignore[reportArgumentType]
+    return [Path(path).expanduser()]
+
+
+def read(path: PathLike) -> Atlas:
+    """Read an atlas that `write` wrote.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that is missing, truncated, no such archive, or written by a newer
+        version of the format.
+    """
+    with reading(path, "an atlasinit archive") as found, np.load(found) as archive:
+        if "atlasinit" not in archive:
+            raise AtlasFileError(f"{found}: is not an atlasinit archive.")
+        fields = json.loads(archive["atlasinit"].tobytes())
+        if fields["format"] != _FORMAT or fields["version"] > _VERSION:
+            raise AtlasFileError(
+                f"{found}: is {fields['format']} version {fields['version']}; this atlasinit "
+                f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
+            )
+        maps, geometry = {}, {}
+        for i, described in enumerate(fields["compartments"]):
+            arrays = {
+                name.removeprefix(f"{i}."): archive[name]
+                for name in archive.files
+                if name.startswith(f"{i}.")
+            }
+            maps[described["name"]] = _unpack_maps(described["maps"], arrays)
+            geometry[described["name"]] = _unpack_geometry(described["geometry"], arrays)
+        return Atlas(
+            name=fields["name"],
+            space=fields["space"],
+            maps=maps,
+            geometry=geometry,
+            labels=LabelTable({c: _tuples(v) for c, v in fields["labels"].items()}),
+            provenance=Provenance.from_dict(fields["provenance"]),
+        )
+
+
+def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    kind = next(kind for kind, cls in _MAPS.items() if isinstance(maps, cls))
+    arrays = {name: np.asarray(getattr(maps, name)) for name in _MAP_ARRAYS[kind]}
+    described = {"kind": kind, "parcels": maps.n_parcels, "locations": maps.n_locations}
+    if kind != "hard":
+        # NumPy's format knows no bfloat16; its bytes are stored as they are.
+        described["dtype"] = str(arrays["values"].dtype)
+        if arrays["values"].dtype.kind == "V" or described["dtype"] == "bfloat16":
+            arrays["values"] = arrays["values"].view(np.uint16)
+    return described, {f"maps.{name}": array for name, array in arrays.items()}
+
+
+def _unpack_maps(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Maps:
+    kind = described["kind"]
+    own = {name: arrays[f"maps.{name}"] for name in _MAP_ARRAYS[kind]}
+    if kind == "hard":
+        return HardMaps(own["labels"], described["parcels"])
+    # jax.numpy, unlike NumPy, knows bfloat16 by name.
+    values = own["values"].view(_dtype(described["dtype"]))
+    if kind == "dense":
+        return DenseMaps(values)
+    return SparseMaps(values, own["indices"], own["indptr"], described["locations"])
+
+
+def _dtype(name: str) -> np.dtype:
+    import jax.numpy as jnp
+
+    return jnp.dtype(name)
+
+
+def _pack_geometry(geometry: Geometry) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if isinstance(geometry, VolumeGrid):
+        fields = {"kind": "grid", "shape": geometry.shape, "structures": geometry.structures}
+        return fields, {"affine": geometry.affine, "voxels": geometry.voxels}
+    arrays = {name: getattr(geometry, name) for name in _MESH_ARRAYS}
+    fields = {"kind": "mesh", "n_vertices": geometry.n_vertices, "side": geometry.hemisphere}
+    return fields, {name: array for name, array in arrays.items() if array is not None}
+
+
+def _unpack_geometry(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Geometry:
+    if described["kind"] == "grid":
+        structures = [(name, count) for name, count in described["structures"]]
+        return VolumeGrid(described["shape"], arrays["affine"], arrays["voxels"], structures)
+    return SurfaceMesh(
+        described["n_vertices"],
+        arrays["vertices"],
+        hemisphere=described["side"],
+        faces=arrays.get("faces"),
+        sphere=arrays.get("sphere"),
+        anatomical=arrays.get("anatomical"),
+        areas=arrays.get("areas"),
+    )
+
+
+def _tuples(values: Any) -> Any:
+    """Return JSON's lists as the tuples that a label table holds."""
+    return tuple(_tuples(value) for value in values) if isinstance(values, list) else values

@@ -1,0 +1,128 @@
+"""Conditions on images as text, as ``"gm > 0.5 and wm < 0.2"``."""
+
+import ast
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from atlasinit.errors import listing, nearest
+
+_ARITHMETIC = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_COMPARISONS = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+
+
+def evaluate(
+    condition: str, values: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> Bool[np.ndarray, "..."]:
+    """Return where a condition holds.
+
+    Parameters
+    ----------
+    condition
+        Numbers, the names of `values`, comparisons, ``and``, ``or``, ``not``,
+        ``+ - * /`` and brackets; nothing else is ever evaluated. Arithmetic is done
+        in float64, so that small integers do not wrap; NaN compares false.
+    values
+        Arrays of one shape.
+
+    Raises
+    ------
+    ValueError
+        Anything else in the condition, with its place; or one that is a number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> evaluate("0.2 < gm <= 0.8 and not wm > 0.1", {"gm": np.array([0.1, 0.5, 0.9]),
+    ...                                               "wm": np.array([0.0, 0.0, 0.0])})
+    array([False,  True, False])
+    """
+    try:
+        tree = ast.parse(condition.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        at = (getattr(error, "offset", None) or 1) - 1
+        raise _error(condition.strip(), at, "cannot be read") from error
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        result = _Evaluation(condition.strip(), values).of(tree)
+    if result.dtype != bool:
+        raise _error(condition.strip(), 0, "is a number, not a comparison")
+    return np.broadcast_to(result, next(iter(values.values())).shape)
+
+
+class _Evaluation:
+    """Values of the nodes of one condition."""
+
+    def __init__(self, condition: str, values: Mapping[str, np.ndarray]) -> None:
+        self._condition = condition
+        self._values = values
+
+    def of(self, node: ast.AST) -> np.ndarray:
+        match node:
+            case ast.Constant(value=value) if type(value) in (int, float):
+                return np.asarray(value, np.float64)
+            case ast.Name(id=name):
+                return self._named(name, node)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return ~self._truth(operand)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._number(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                return _ARITHMETIC[type(op)](self._number(left), self._number(right))
+            case ast.BoolOp(op=op, values=nodes):
+                join = np.logical_and if isinstance(op, ast.And) else np.logical_or
+                return join.reduce(np.broadcast_arrays(*map(self._truth, nodes)))
+            case ast.Compare() if all(type(op) in _COMPARISONS for op in node.ops):
+                return self._comparison(node)
+        raise self._error(node, "is not allowed: only comparisons, and, or, not, + - * / are")
+
+    def _comparison(self, node: ast.Compare) -> np.ndarray:
+        sides = [self._number(side) for side in (node.left, *node.comparators)]
+        results = [
+            _COMPARISONS[type(op)](left, right)
+            for op, left, right in zip(node.ops, sides[:-1], sides[1:], strict=True)
+        ]
+        return np.logical_and.reduce(np.broadcast_arrays(*results))
+
+    def _named(self, name: str, node: ast.AST) -> np.ndarray:
+        if name not in self._values:
+            hint = nearest(name, self._values)
+            raise self._error(node, f"is no image; there are {listing(self._values)}.{hint}")
+        values = self._values[name]
+        return values if values.dtype == bool else values.astype(np.float64, copy=False)
+
+    def _truth(self, node: ast.AST) -> np.ndarray:
+        value = self.of(node)
+        if value.dtype != bool:
+            raise self._error(node, "is a number where a comparison should be")
+        return value
+
+    def _number(self, node: ast.AST) -> np.ndarray:
+        value = self.of(node)
+        if value.dtype == bool:
+            raise self._error(node, "is true or false where a number should be")
+        return value
+
+    def _error(self, node: Any, problem: str) -> ValueError:
+        text = ast.get_source_segment(self._condition, node)
+        return _error(self._condition, node.col_offset, f"{text!r} {problem}")
+
+
+def _error(condition: str, at: int, problem: str) -> ValueError:
+    return ValueError(
+        f"`mask`: condition, at character {at + 1}: {problem}.\n  {condition}\n  {' ' * at}^"
+    )

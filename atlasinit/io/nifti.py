@@ -1,0 +1,239 @@
+"""Volumes: label images, and images with a map a volume, in NIfTI and other grid formats."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nb
+import numpy as np
+from nibabel.openers import ImageOpener
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasFileError
+from atlasinit.geometry import VolumeGrid
+from atlasinit.io.files import extension, reading
+from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.metadata import Header, file_keys
+from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
+from atlasinit.io.parts import Kind, LabelRow, Part
+from atlasinit.io.surfaces import writing
+from atlasinit.io.tables import Rows, read_table, write_labels
+from atlasinit.io.volumes import Scale, choose_volume, layout, load_image, sparse_part, volumes
+from atlasinit.maps import HardMaps
+
+VOLUME = "volume"
+"""Compartment of an image that names no other."""
+
+
+def read_parts(
+    path: PathLike,
+    *,
+    compartment: str | None,
+    kind: Kind,
+    map: str | int | None,
+    scale: Scale = "auto",
+) -> list[Part]:
+    """Return the one part that a label image, or an image with a map a volume, holds.
+
+    The image's axes are kept as they are, whatever their order or direction: the
+    affine tells where a voxel lies. Maps are read volume by volume, so that memory
+    follows their non-zero weights.
+
+    Parameters
+    ----------
+    path
+        ``.nii``, ``.nii.gz``, ``.mgz`` or another grid image that nibabel reads, 3-D
+        or 4-D; singleton axes do not count beyond the third.
+    compartment
+        By default ``"volume"``.
+    kind
+        ``"auto"`` takes a 3-D image for labels unless its values are fractions
+        between 0 and 1, and a 4-D one for maps.
+    map
+        0-based number of the one volume to take; needed for labels in 4-D.
+    scale
+        Factor for the weights. ``"auto"``: whole numbers up to 100 are percent,
+        above that and up to 255 parts of 255, and anything else is kept.
+
+    Returns
+    -------
+    list of one Part
+        Labels of the whole grid; or sparse weights at the voxels where any map is
+        not 0, keyed 1, 2, ... in the order of the volumes. The table is that of the
+        ``.tsv`` file of the same name beside the image, where there is one.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that is missing, truncated or no grid image; labels that are not
+        whole numbers; several label volumes and no choice.
+    """
+    with reading(path, "a volume") as found:
+        image = load_image(found)
+        own = unpacked(image, path)
+        shape, count = layout(image, path)
+        numbers = choose_volume(map, count, path)
+        if kind == "hard" and len(numbers) > 1:
+            raise AtlasFileError(
+                f"{path}: holds {count} volumes; choose the one with labels by `map`, "
+                f"a number from 0 to {count - 1}."
+            )
+        grid = VolumeGrid(shape, image.affine)
+        name = compartment or (own.header.compartments[0] if own else VOLUME)
+        images = volumes(image, numbers)
+        single = next(images) if len(numbers) == 1 else None
+        if single is not None and (kind == "hard" or (kind == "auto" and _labelled(image, single))):
+            part = Part(name, grid, keys=as_keys(single, path).reshape(-1), whole=True)
+        else:
+            images = images if single is None else [single]
+            part = sparse_part(images, grid, compartment=name, scale=scale)
+            part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
+        part = dataclasses.replace(part, rows=_sidecar(found, own))
+    return [part if own is None else restored(part, own, path)]
+
+
+def read_stack(
+    paths: Sequence[PathLike], *, compartment: str | None, scale: Scale = "auto"
+) -> Part:
+    """Return the part of several images that hold a map each, keyed 1, 2, ... in their order.
+
+    A map is named by the ``label-`` entity of its file's name, else by the whole name.
+
+    Raises
+    ------
+    AtlasFileError
+        Images with several volumes or of different grids, and as `read_parts`.
+    """
+    grids, images, rows = [], [], []
+    for path in paths:
+        with reading(path, "a volume") as found:
+            image = load_image(found)
+            shape, count = layout(image, path)
+            if count > 1:
+                raise AtlasFileError(f"{path}: should hold one map, got {count} volumes.")
+            grid = VolumeGrid(shape, image.affine)
+            if grids and not grids[0].same_grid(grid):
+                raise AtlasFileError(
+                    f"{path}: its grid differs from that of {paths[0]}: "
+                    f"{grid.shape} and {grids[0].shape} voxels, affines "
+                    f"{grid.affine.tolist()} and {grids[0].affine.tolist()}."
+                )
+            grids.append(grid)
+            images.append(next(volumes(image, [0])))
+            rows.append(LabelRow(len(images), _map_name(found)))
+    part = sparse_part(images, grids[0], compartment=compartment or VOLUME, scale=scale)
+    return dataclasses.replace(part, rows=tuple(rows))
+
+
+def read_grid(path: PathLike) -> VolumeGrid:
+    """Return the whole grid of an image, of which only the header is read."""
+    with reading(path, "a volume") as found:
+        image = load_image(found)
+        return VolumeGrid(layout(image, path)[0], image.affine)
+
+
+def read_header(path: PathLike) -> Header | None:
+    """Return the atlasinit header of a file, None where another program wrote it."""
+    with reading(path, "a volume") as found:
+        own = unpacked(load_image(found), path)
+    return own.header if own else None
+
+
+def write(atlas: Atlas, path: PathLike) -> list[Path]:
+    """Write an atlas of one volume as NIfTI, with its label table beside it; return both files.
+
+    Hard labels become an image of label intent with the atlas's keys, in the
+    smallest signed integer type that holds them, 0 where there is no parcel. Other
+    maps become float32 volumes of a 4-D image, one a parcel. The ``.tsv`` of the
+    same name has one row a parcel: the value (or number of the volume, from 1),
+    name, color, hemisphere and any further column. Name, space, provenance and the kept
+    voxels go into a header extension, so that reading gives an equal atlas.
+
+    Raises
+    ------
+    ValueError
+        An atlas with a surface, or with several compartments.
+    """
+    if len(atlas.geometry) > 1 or not isinstance(next(iter(atlas.geometry.values())), VolumeGrid):
+        raise ValueError(
+            f"`path`: a NIfTI image holds one volume, but {atlas.name!r} has "
+            f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}; save "
+            "as .npz, .dlabel.nii or .dscalar.nii, or first atlas.select(compartments=...)."
+        )
+    target = Path(path).expanduser()
+    (maps,) = atlas.maps.values()
+    hard = isinstance(maps, HardMaps)
+    keys = file_keys(atlas.table, path) if hard else list(range(1, atlas.n_parcels + 1))
+    files = {"image": target, "table": _table_path(target)}
+    with writing(files) as temporary:
+        write_labels(atlas.table, temporary["table"], index=keys)
+        with ImageOpener(str(temporary["image"]), "wb") as stream:
+            _write_image(stream, atlas, keys, _volumes_of(atlas, keys))
+    return list(files.values())
+
+
+def _volumes_of(atlas: Atlas, keys: Sequence[int]) -> list[np.ndarray] | Iterator[np.ndarray]:
+    """Return the volumes to write: one of labels, or one of weights for each parcel."""
+    (grid,), (maps,) = atlas.geometry.values(), atlas.maps.values()
+    if not isinstance(maps, HardMaps):
+        matrix = maps.to_scipy()
+        return (grid.put(matrix[[row]].toarray()[0]) for row in range(atlas.n_parcels))
+    lowest, highest = min(keys, default=0), max(keys, default=0)
+    dtype = np.min_scalar_type(min(lowest, -highest - 1))
+    return [grid.put(np.array([*keys, 0], dtype)[np.asarray(maps.labels)])]
+
+
+def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np.ndarray]) -> None:
+    """Write header and volumes one after the other, so that one volume is in memory at a time."""
+    (grid,), (maps,) = atlas.geometry.values(), atlas.maps.values()
+    assert isinstance(grid, VolumeGrid)
+    images = iter(images)
+    first = next(images, np.zeros(grid.shape, np.float32))
+    header = nb.Nifti1Header()
+    hard = isinstance(maps, HardMaps)
+    header.set_data_shape(grid.shape if hard else (*grid.shape, max(atlas.n_parcels, 1)))
+    header.set_data_dtype(first.dtype)
+    header.set_sform(grid.affine, code="mni" if atlas.space.startswith("MNI152") else "aligned")
+    header.set_xyzt_units("mm")
+    header.set_intent("label" if hard else "none", (), atlas.name[:15])
+    header.extensions.append(packed(atlas, keys))
+    header.write_to(stream)
+    for image in itertools.chain([first], images):
+        stream.write(image.tobytes(order="F"))
+
+
+def _labelled(image: Any, values: np.ndarray) -> bool:
+    """Whether a single volume is taken for labels: all but fractions between 0 and 1."""
+    stated = isinstance(image, nb.Nifti1Image) and image.header.get_intent()[0] == "label"
+    if stated or is_whole(values):
+        return True
+    finite = values[np.isfinite(values)]
+    return bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
+
+
+def _map_name(path: Path) -> str:
+    stem = path.name[: len(path.name) - len(extension(path))]
+    entities = dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
+    return entities.get("label", stem)
+
+
+def _table_path(path: Path) -> Path:
+    return path.with_name(f"{path.name[: len(path.name) - len(extension(path))]}.tsv")
+
+
+def _sidecar(path: Path, own: OwnHeader | None) -> Rows | None:
+    table = _table_path(path)
+    formats = _formats(own.header) if own else None
+    return read_table(table, formats=formats) if table.is_file() else None
+
+
+def _formats(header: Header) -> dict[str, str]:
+    """Return the columns whose values are not numbers, however they look."""
+    formats = {}
+    for title in header.labels.columns:
+        types = {type(value) for value in header.labels[title] if value is not None}
+        formats[title] = {str: "string", bool: "boolean"}.get(next(iter(types), str), "")
+    return formats

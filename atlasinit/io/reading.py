@@ -1,0 +1,386 @@
+"""Files of any known format to an atlas."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import nibabel as nb
+import numpy as np
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasFileError, listing
+from atlasinit.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
+from atlasinit.io.assemble import Unlisted, assemble
+from atlasinit.io.files import existing, extension, reading, sha256
+from atlasinit.io.masks import read_mask
+from atlasinit.io.meshes import attach, check_hemispheres, locations_in
+from atlasinit.io.metadata import Header
+from atlasinit.io.parts import Kind, LabelRow, Part
+from atlasinit.io.volumes import Scale, on_grid
+from atlasinit.provenance import Provenance
+
+Files: TypeAlias = PathLike | Sequence[PathLike] | Mapping[str, PathLike | Sequence[PathLike]]
+"""A file, files with a map each or of one hemisphere each, or compartment to either."""
+
+_GRID = (".nii", ".nii.gz", ".mgz", ".mgh")
+_TEXT = (".npz", ".npy", ".csv", ".tsv", ".txt")
+_KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
+_FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
+
+
+def read_atlas(
+    files: Files,
+    *,
+    labels: object = None,
+    space: str | None = None,
+    name: str | None = None,
+    mask: object = None,
+    kind: Kind = "auto",
+    map: str | int | None = None,
+    unlisted: Unlisted = "error",
+    background: Iterable[int | str] | None = None,
+    scale: Scale = "auto",
+    nan: Literal["error", "zero"] = "error",
+    meshes: Mapping[str, Mapping[str, Any]] | None = None,
+    provenance: Provenance | None = None,
+) -> Atlas:
+    """Read an atlas from files.
+
+    Parameters
+    ----------
+    files
+        A path; compartment to path, as ``{"cortex_L": "lh.annot", ...}``; or several
+        paths: images with a map each, or files of one hemisphere each. Formats:
+        NIfTI and MGH volumes, GIFTI, CIFTI-2, FreeSurfer annotations and overlays,
+        vertex values in text or npz, and the package's own ``.npz``.
+    labels
+        Label table in place of the files' own: a path, DataFrame, ``{key: name}``, or
+        compartment to one of these. See `atlasinit.io.tables.read_table`.
+    space
+        Space of the coordinates, ``"unknown"`` being allowed; by default what the
+        files (our own formats) or their names (``tpl-``, ``space-``) state.
+    name
+        By default what the files state, else the name of the first.
+    mask
+        Voxels to keep in place of those that belong to a parcel: an image, an array,
+        a grid or a condition on images (`atlasinit.io.masks.read_mask`); vertices to
+        keep; or compartment to either.
+    kind
+        ``"hard"`` for labels, ``"maps"`` for weights; ``"auto"`` goes by the suffix
+        of BIDS names (``dseg``, ``probseg``), the header and the values.
+    map
+        Name or 0-based number of one map of a file with several.
+    unlisted, background, nan
+        See `atlasinit.io.assemble.assemble`.
+    scale
+        Factor for weights of volumes; ``"auto"`` recognises percent and 0 to 255.
+    meshes
+        Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
+        the mesh that the labels lie on, each optional.
+    provenance
+        By default the files with their hashes, or what our own files state.
+
+    Returns
+    -------
+    Atlas
+
+    Raises
+    ------
+    ValueError
+        No space, or several; keys and table that disagree; a mask, mesh or
+        hemisphere that does not fit.
+    AtlasFileError
+        A file that is missing, truncated or of no known format.
+    """
+    listed = _listed(files)
+    first = existing(listed[0][1][0])
+    if len(listed) == 1 and extension(first) == ".npz" and archive.is_archive(first):
+        given = {"labels": labels, "mask": mask, "map": map, "background": background}
+        return _archived(first, space=space, name=name, given=given, meshes=meshes)
+    parts = [
+        part
+        for compartment, paths in listed
+        for part in _read_parts(paths, compartment, kind=kind, map=map, scale=scale)
+    ]
+    parts = _on_meshes(_masked(parts, mask), meshes or {})
+    check_hemispheres({part.compartment: part.geometry for part in parts})
+    paths = [existing(path) for _, group in listed for path in group]
+    headers = [header for path in paths if (header := _header(path))]
+    tables = [labels] if isinstance(labels, str | Path) else []
+    return assemble(
+        parts,
+        name=name or _first([h.name for h in headers]) or _name(paths[0]),
+        space=space or _space(paths, headers),
+        labels=labels,
+        unlisted=unlisted,
+        background=background,
+        nan=nan,
+        provenance=provenance
+        or (headers[0].provenance if len(headers) == len(paths) else _provenance(paths, tables)),
+    )
+
+
+def _first(values: Sequence[str]) -> str:
+    return values[0] if values else ""
+
+
+def _listed(files: Files) -> list[tuple[str | None, list[PathLike]]]:
+    if isinstance(files, str) or hasattr(files, "__fspath__"):
+        return [(None, [files])]  # pyright: ignore[reportReturnType]
+    if isinstance(files, Mapping):
+        groups: list[tuple[str | None, list[PathLike]]]
+        groups = [(c, _listed(group)[0][1]) for c, group in files.items()]
+    elif isinstance(files, Sequence):
+        groups = [(None, list(files))]
+    else:
+        raise TypeError(
+            "`files` should be a path, a list of paths, or a dict {compartment: path}, "
+            f"got {type(files).__name__}."
+        )
+    if not groups or not all(group for _, group in groups):
+        raise ValueError("`files` should name at least one file for each compartment.")
+    return groups
+
+
+def _read_parts(
+    paths: Sequence[PathLike],
+    compartment: str | None,
+    *,
+    kind: Kind,
+    map: str | int | None,
+    scale: Scale,
+) -> list[Part]:
+    readers = [_reader(existing(path)) for path in paths]
+    if len(paths) > 1 and all(reader is nifti for reader in readers):
+        if kind == "hard" or map is not None:
+            raise ValueError(
+                "`files`: several images of one volume are a map each, so that `map` and "
+                'kind="hard" do not apply.'
+            )
+        return [nifti.read_stack(paths, compartment=compartment, scale=scale)]
+    found: dict[str, list[Part]] = {}
+    for path, reader in zip(paths, readers, strict=True):
+        if reader is nifti:
+            own_kind = _KINDS.get(_suffix(path), kind) if kind == "auto" else kind
+            own = nifti.read_parts(
+                path, compartment=compartment, kind=own_kind, map=map, scale=scale
+            )
+        elif scale != "auto":
+            raise ValueError(f"`scale` applies to volumes, but {path} is none.")
+        else:
+            own = reader.read_parts(path, compartment=compartment, kind=kind, map=map)
+        for part in own:
+            found.setdefault(part.compartment, []).append(part)
+    return [_stacked(same, paths) for same in found.values()]
+
+
+def _reader(path: Path) -> Any:
+    """Return the module that reads a file, by its name, and by its header where needed."""
+    kind = extension(path)
+    if kind.endswith((".gii", ".gii.gz")):
+        return gifti
+    if kind.endswith(".nii") and cifti.is_cifti(path):
+        return cifti
+    if kind in _GRID:
+        return freesurfer if _is_mesh(path) else nifti
+    if kind in _TEXT:
+        return vectors
+    if kind == ".annot" or path.name.startswith(("lh.", "rh.")):
+        return freesurfer
+    if kind.endswith(".nii"):
+        raise AtlasFileError(f"{path}: is named {kind}, but is not a CIFTI-2 file.")
+    raise AtlasFileError(
+        f"{path}: its format is not known. Atlases are read from .nii[.gz], .mgz, .label.gii, "
+        ".func.gii, .shape.gii, .dlabel.nii, .dscalar.nii, .annot, .csv, .txt, .npy and .npz."
+    )
+
+
+def _is_mesh(path: Path) -> bool:
+    """Whether an image holds values a vertex: all but one of its first three sizes are 1."""
+    with reading(path, "an image") as found:
+        shape = nb.load(found).shape  # pyright: ignore[reportAttributeAccessIssue]
+    return sorted((*shape, 1, 1)[:3])[1] == 1
+
+
+def _suffix(path: PathLike) -> str:
+    """Return the suffix of a BIDS name, as ``dseg``."""
+    return _stem(path).rsplit("_", 1)[-1]
+
+
+def _stem(path: PathLike) -> str:
+    name = Path(path).name
+    return name[: len(name) - len(extension(path))]
+
+
+def _stacked(parts: Sequence[Part], paths: Sequence[PathLike]) -> Part:
+    """Return one part of the maps that several files hold for one compartment."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    if len(parts) != len(paths) or any(part.geometry != first.geometry for part in parts):
+        raise ValueError(
+            f"`files`: {len(paths)} files for {first.compartment!r} should hold a map each on "
+            f"one mesh, got {listing(repr(part.geometry) for part in parts)}."
+        )
+    rows = [_one_map(part, path) for part, path in zip(parts, paths, strict=True)]
+    return dataclasses.replace(
+        first,
+        keys=None,
+        maps=np.stack(rows),
+        map_keys=tuple(range(1, len(rows) + 1)),
+        rows=tuple(LabelRow(i, _stem(path)) for i, path in enumerate(paths, start=1)),
+    )
+
+
+def _one_map(part: Part, path: PathLike) -> np.ndarray:
+    if part.keys is not None and not np.isin(part.keys, (0, 1)).all():
+        raise ValueError(
+            f"`files`: {path} holds labels beside other files for {part.compartment!r}; several "
+            "files for one compartment should be maps, or 0 and 1."
+        )
+    row = part.keys if part.keys is not None else part.maps
+    assert isinstance(row, np.ndarray)
+    if row.ndim == 2 and len(row) > 1:
+        raise ValueError(f"`files`: {path} should hold one map, got {len(row)}.")
+    return row.reshape(-1).astype(np.float32)
+
+
+def _masked(parts: Sequence[Part], mask: object) -> list[Part]:
+    if mask is None:
+        return list(parts)
+    names = [part.compartment for part in parts]
+    if not isinstance(mask, Mapping):
+        able = [part for part in parts if isinstance(part.geometry, VolumeGrid)] or parts
+        if len(able) > 1:
+            raise ValueError(
+                f"`mask` should be a dict {{compartment: mask}}, as there are {listing(names)}."
+            )
+        mask = {able[0].compartment: mask}
+    unknown = [c for c in mask if c not in names]
+    if unknown:
+        raise ValueError(
+            f"`mask`: compartments are {listing(names)}, got {unknown}. A condition on images "
+            'is a pair: ({"gm": path}, "gm > 0.5").'
+        )
+    return [_masked_part(p, mask[p.compartment]) if p.compartment in mask else p for p in parts]
+
+
+def _masked_part(part: Part, mask: Any) -> Part:
+    if isinstance(part.geometry, VolumeGrid):
+        return on_grid(part, read_mask(mask, grid=part.geometry))
+    if isinstance(mask, SurfaceMesh):
+        mask = mask.mask
+    keep = locations_in(part.geometry, mask)
+    return dataclasses.replace(
+        part,
+        geometry=part.geometry.restrict(keep),
+        keys=None if part.keys is None else part.keys[keep],
+        maps=None if part.maps is None else part.maps[:, keep],
+    )
+
+
+def _on_meshes(parts: Sequence[Part], meshes: Mapping[str, Mapping[str, Any]]) -> list[Part]:
+    unknown = [c for c in meshes if c not in {part.compartment for part in parts}]
+    if unknown:
+        names = listing(part.compartment for part in parts)
+        raise ValueError(f"`meshes`: compartments are {names}, got {unknown}.")
+    out = []
+    for part in parts:
+        surfaces = dict(meshes.get(part.compartment, {}))
+        mask = surfaces.pop("mask", None)
+        if surfaces:
+            part = dataclasses.replace(part, geometry=_attached(part, surfaces))
+        out.append(part if mask is None else _masked_part(part, mask))
+    return out
+
+
+def _attached(part: Part, surfaces: Mapping[str, Any]) -> SurfaceMesh:
+    unknown = [name for name in surfaces if name not in ("sphere", "anatomical", "areas")]
+    if unknown or not isinstance(part.geometry, SurfaceMesh):
+        raise ValueError(
+            f"`meshes` of {part.compartment!r} should hold some of sphere, anatomical, areas and "
+            f"mask for a surface, got {list(surfaces)} for a {type(part.geometry).__name__}."
+        )
+    return attach(
+        part.geometry,
+        sphere=surfaces.get("sphere"),
+        anatomical=surfaces.get("anatomical"),
+        areas=surfaces.get("areas"),
+    )
+
+
+def _header(path: Path) -> Header | None:
+    reader = _reader(path)
+    return reader.read_header(path) if reader in (cifti, gifti, nifti) else None
+
+
+def _name(path: Path) -> str:
+    """Return the ``atlas-`` entity of a BIDS name, or the name without its extension."""
+    entities = _entities(path)
+    further = [entities[e] for e in ("seg", "scale", "desc") if e in entities]
+    if "atlas" in entities:
+        return "-".join([entities["atlas"], *further])
+    return re.sub(r"^[lr]h\.", "", _stem(path)) or path.name
+
+
+def _entities(path: PathLike) -> dict[str, str]:
+    return dict(part.split("-", 1) for part in _stem(path).split("_") if "-" in part)
+
+
+def _space(paths: Sequence[Path], headers: Sequence[Header]) -> str:
+    """Return the one space that headers, or else names, state."""
+    stated = {header.space for header in headers}
+    if not stated:
+        for path in paths:
+            entities = _entities(path)
+            space = entities.get("space", entities.get("tpl"))
+            if space == "fsaverage":
+                space = _FSAVERAGE.get(entities.get("den", ""), space)
+            stated |= {space} if space else set()
+    if len(stated) > 1:
+        raise ValueError(f"The files are of several spaces: {listing(sorted(stated))}.")
+    if not stated:
+        raise ValueError(
+            f"`space`: neither {paths[0].name} nor its name states the space; pass space=, for "
+            'instance "MNI152NLin6Asym", "fsaverage5", "fsLR" or "unknown".'
+        )
+    return stated.pop()
+
+
+def _provenance(paths: Sequence[Path], tables: Sequence[PathLike]) -> Provenance:
+    files = dict.fromkeys([*paths, *(existing(table) for table in tables)])
+    return Provenance(source="files", files=tuple((path.name, sha256(path)) for path in files))
+
+
+def _archived(
+    path: Path,
+    *,
+    space: str | None,
+    name: str | None,
+    given: Mapping[str, object],
+    meshes: Mapping[str, Mapping[str, Any]] | None,
+) -> Atlas:
+    """Return the atlas of an archive, which states everything but what is laid over it."""
+    unused = [option for option, value in given.items() if value is not None]
+    if unused:
+        raise ValueError(f"`{unused[0]}` does not apply to {path.name}, which holds a whole atlas.")
+    atlas = archive.read(path)
+    if space not in (None, atlas.space):
+        raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {space!r}.")
+    if name not in (None, atlas.name):
+        atlas = Atlas(
+            name=name,
+            space=atlas.space,
+            maps=atlas.maps,
+            geometry=atlas.geometry,
+            labels=atlas.table,
+            provenance=atlas.provenance,
+        )
+    attached = {
+        c: _attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
+    }
+    return atlas.replace(geometry=attached) if attached else atlas

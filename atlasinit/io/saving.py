@@ -1,0 +1,51 @@
+"""An atlas to a file of any known format."""
+
+from pathlib import Path
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.io import archive, cifti, freesurfer, gifti, nifti
+from atlasinit.io.files import extension
+
+_WRITERS = {
+    ".npz": archive.write,
+    ".nii": nifti.write,
+    ".nii.gz": nifti.write,
+    ".dlabel.nii": cifti.write,
+    ".dscalar.nii": cifti.write,
+    ".annot": freesurfer.write,
+    **{
+        f".{kind}.gii{packed}": gifti.write
+        for kind in ("label", "func", "shape")
+        for packed in ("", ".gz")
+    },
+}
+
+
+def save_atlas(atlas: Atlas, path: PathLike) -> list[Path]:
+    """Write an atlas in the format that the extension of `path` names, and return the files.
+
+    ==========================  =====================================================
+    ``.npz``                    everything, exactly
+    ``.nii``, ``.nii.gz``       one volume, labels or maps, with a ``.tsv`` beside it
+    ``.label.gii``              hard surfaces, a file a hemisphere
+    ``.func.gii``               surfaces, a file a hemisphere and a map a parcel
+    ``.dlabel.nii``             hard surfaces and voxels of the CIFTI structures
+    ``.dscalar.nii``            the same, a map a parcel
+    ``.annot``                  hard surfaces, a file a hemisphere
+    ==========================  =====================================================
+
+    A file appears under its name once it is whole.
+
+    Raises
+    ------
+    ValueError
+        An extension of no known format, or an atlas that the format cannot hold,
+        with one that can.
+    AtlasFileError
+        A folder that does not exist.
+    """
+    write = _WRITERS.get(extension(path))
+    if write is None:
+        raise ValueError(f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}.")
+    return write(atlas, path)
