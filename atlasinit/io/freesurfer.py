@@ -72,7 +72,7 @@ def read_parts(
 def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the frames of an overlay, or of morphometry, as they are stored."""
     with reading(path, "a FreeSurfer overlay") as found:
-        if extension(found) in (".mgh", ".mgz"):
+        if extension(found) in (".mgh", ".mgz", ".nii", ".nii.gz"):
             image: Any = nb.load(found)
             return as_maps(np.asanyarray(image.dataobj), found)
         with found.open("rb") as stream:
