@@ -180,7 +180,7 @@ def test_refuses(case):
 def test_files_that_cannot_be_read(tmp_path):
     nb.save(nb.Nifti1Image(volume(), AFFINE), tmp_path / "whole.nii.gz")
     whole = (tmp_path / "whole.nii.gz").read_bytes()
-    (tmp_path / "half.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "half.nii.gz").write_bytes(whole[:-40])
     with pytest.raises(ai.AtlasFileError, match="half.nii.gz: truncated"):
         open_data(tmp_path / "half.nii.gz", volume_atlas()).all()
     (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b\x08\x00 not a gzip")
