@@ -72,17 +72,24 @@ def reading(path: PathLike, what: str) -> Iterator[Path]:
     `what` says what the file should be, as ``"a NIfTI image"``.
     """
     found = existing(path)
-    try:
+    with parsing(found, what):
         yield found
+
+
+@contextlib.contextmanager
+def parsing(source: object, what: str) -> Iterator[None]:
+    """Turn errors of readers into `AtlasFileError` that begins with `source`, a path or a name."""
+    try:
+        yield
     except AtlasFileError:
         raise
     except (EOFError, zlib.error) as error:
         raise AtlasFileError(
-            f"{found}: truncated or damaged ({error}); expected {what}. Fetch it again."
+            f"{source}: truncated or damaged ({error}); expected {what}. Fetch it again."
         ) from error
     except Exception as error:
         # Readers of binary formats raise whatever a damaged byte leads them to.
-        raise AtlasFileError(f"{found}: could not be read as {what}: {error}") from error
+        raise AtlasFileError(f"{source}: could not be read as {what}: {error}") from error
 
 
 @contextlib.contextmanager
