@@ -53,10 +53,12 @@ def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
 def unpacked(image: Any, path: PathLike) -> OwnHeader | None:
     """Return what `packed` wrote, None for images of other programs."""
     for extension in getattr(image.header, "extensions", ()):
+        if extension.get_code() != _COMMENT:
+            continue
         content = extension.get_content()
         text = content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
         text = text.rstrip("\0 ")
-        if extension.get_code() == _COMMENT and text.startswith(f'{{"{KEY}"'):
+        if text.startswith(f'{{"{KEY}"'):
             return _parsed(text, path)
     return None
 

@@ -1,0 +1,89 @@
+"""Atlases of coordinates: spheres around seeds on a grid."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from atlasinit.geometry import VolumeGrid
+from atlasinit.io.parts import LabelRow, Part
+
+
+def spheres(
+    seeds: ArrayLike,
+    grid: VolumeGrid,
+    *,
+    radius: ArrayLike,
+    rows: Sequence[LabelRow] | None = None,
+    compartment: str = "volume",
+) -> Part:
+    """Return the spheres around seeds, as maps of 0 and 1.
+
+    A sphere holds the kept voxels whose centres lie within its radius, those on
+    its surface included, and the voxel that its seed lies in; these are the voxels
+    over which ``nilearn.maskers.NiftiSpheresMasker`` averages. Spheres that overlap
+    become soft maps in an atlas. One that holds no kept voxel stays as an empty row.
+
+    Parameters
+    ----------
+    seeds
+        (n, 3) world coordinates in mm.
+    grid
+        The grid, of whose kept voxels (all of them, for a whole grid) those are
+        kept that some sphere holds.
+    radius
+        In mm, for all seeds or one for each; 0 for the seed's voxel alone.
+    rows
+        Label table, its rows in the order of the seeds.
+    compartment
+        Name of the compartment.
+
+    Raises
+    ------
+    ValueError
+        Seeds that are not finite (n, 3) numbers, radii that are negative or not
+        finite, or another number of radii or rows than of seeds.
+    """
+    from scipy.sparse import csr_array
+    from scipy.spatial import cKDTree
+
+    centres = np.asarray(seeds, dtype=np.float64)
+    if centres.ndim != 2 or centres.shape[1] != 3 or not np.isfinite(centres).all():
+        raise ValueError(
+            f"`seeds` should be finite coordinates (n, 3) in mm, got shape {centres.shape}."
+        )
+    n = len(centres)
+    radii = np.asarray(radius, dtype=np.float64)
+    if radii.shape not in ((), (n,)) or not np.isfinite(radii).all() or (radii < 0).any():
+        raise ValueError(f"`radius` should be one length in mm, or {n} of them, got {radius!r}.")
+    if rows is not None and len(rows) != n:
+        raise ValueError(f"`rows` should have one entry for each of {n} seeds, got {len(rows)}.")
+    tree = cKDTree(grid.coordinates)
+    found = tree.query_ball_point(centres, np.broadcast_to(radii, (n,)))
+    own = _seed_locations(centres, grid)
+    members = [
+        np.union1d(inside, [at] if at >= 0 else []).astype(np.int64)
+        for inside, at in zip(found, own.tolist(), strict=True)
+    ]
+    kept, columns = np.unique(np.concatenate([[], *members]).astype(np.int64), return_inverse=True)
+    ends = np.cumsum([0, *map(len, members)])
+    shape = (n, kept.size)
+    maps = csr_array((np.ones(columns.size, np.float32), columns, ends), shape=shape)
+    return Part(
+        compartment,
+        grid.restrict(kept),
+        maps=maps,
+        map_keys=tuple(range(1, n + 1)) if rows is None else tuple(row.key for row in rows),
+        rows=None if rows is None else tuple(rows),
+    )
+
+
+def _seed_locations(centres: np.ndarray, grid: VolumeGrid) -> np.ndarray:
+    """Return the location of the voxel that each seed lies in, -1 where it is not kept."""
+    inverse = np.linalg.inv(grid.affine)
+    ijk = np.rint(centres @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
+    inside = ((ijk >= 0) & (ijk < grid.shape)).all(axis=1)
+    location = np.full(int(np.prod(grid.shape)), -1, np.int64)
+    location[grid.voxels] = np.arange(grid.n_locations)
+    flat = np.ravel_multi_index(tuple(np.where(inside, ijk.T, 0)), grid.shape)
+    return np.where(inside, location[flat], -1)
