@@ -45,7 +45,7 @@ def spheres(
         finite, or another number of radii or rows than of seeds.
     """
     from scipy.sparse import csr_array
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     centres = np.asarray(seeds, dtype=np.float64)
     if centres.ndim != 2 or centres.shape[1] != 3 or not np.isfinite(centres).all():
@@ -58,7 +58,7 @@ def spheres(
         raise ValueError(f"`radius` should be one length in mm, or {n} of them, got {radius!r}.")
     if rows is not None and len(rows) != n:
         raise ValueError(f"`rows` should have one entry for each of {n} seeds, got {len(rows)}.")
-    tree = cKDTree(grid.coordinates)
+    tree = KDTree(grid.coordinates)
     found = tree.query_ball_point(centres, np.broadcast_to(radii, (n,)))
     own = _seed_locations(centres, grid)
     members = [

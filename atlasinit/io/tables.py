@@ -177,7 +177,7 @@ def write_table(frame: "pd.DataFrame", path: PathLike) -> Path:
     return Path(path).expanduser()
 
 
-def hex_color(red: float, green: float, blue: float) -> str:
+def hex_color(red: float | int, green: float | int, blue: float | int) -> str:
     """Return ``"#rrggbb"`` for channels from 0 to 255."""
     channels = (min(max(round(c), 0), 255) for c in (red, green, blue))
     return "#{:02x}{:02x}{:02x}".format(*channels)
@@ -275,7 +275,7 @@ def _records(
             hemisphere=_SIDE_OF.get(str(cells[side][i]).casefold(), "") if side else "",
             extra={title: column[i] for title, column in extra.items()},
         )
-        for i in range(len(records))
+        for i in range(len(cells[key]))
     )
 
 
