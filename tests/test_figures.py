@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import table
-from test_resample import sphere
+from test_resampling import sphere
 
 import atlasinit as ai
 from atlasinit.figures import draw_surface, parcel_colors, slices_figure, surface_figure

@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import ConvexHull
 
 import atlasinit as ai
-from atlasinit.resample import resample
+from atlasinit.resampling import resample
 
 SOURCE = np.array([[-2, 0, 0.1, 9], [0, 2, 0, -7], [0, 0.2, 2.5, 3], [0, 0, 0, 1.0]])
 TARGET = np.diag([1.7, 1.3, 2.0, 1]) + np.array(

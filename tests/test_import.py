@@ -1,0 +1,36 @@
+"""Importing the package stays light, and every public name is found."""
+
+import subprocess
+import sys
+
+import pytest
+
+import atlasinit as ai
+
+HEAVY = (
+    "nilearn",
+    "templateflow",
+    "matplotlib",
+    "flax",
+    "dask",
+    "pandas",
+    "sklearn",
+    "optax",
+    "nibabel",
+)
+
+
+def test_import_is_light():
+    code = f"import atlasinit, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(n for n in dir(ai) if not n.startswith("_")))
+def test_public_names_are_found_twice_alike(name):
+    assert getattr(ai, name) is getattr(ai, name)
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no attribute 'atlas_linear'"):
+        _ = ai.atlas_linear
