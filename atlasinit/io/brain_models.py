@@ -11,6 +11,7 @@ from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.io.files import parsing
 from atlasinit.labels import hemisphere_of
 
 VOXELS = "subcortex"
@@ -20,7 +21,6 @@ Columns: TypeAlias = slice | np.ndarray
 """Where a compartment's locations lie among the grayordinates."""
 
 _PREFIX = "CIFTI_STRUCTURE_"
-_SURFACE = "CIFTI_MODEL_TYPE_SURFACE"
 
 
 def compartment_of(structure: str) -> str:
@@ -47,19 +47,14 @@ def read_brain(
     _check_models(models, image.shape[1], path)
     geometry: dict[str, Geometry] = {}
     where: dict[str, Columns] = {}
-    for model in models:
-        if model.model_type == _SURFACE:
-            name = compartment_of(model.brain_structure)
-            geometry[name] = SurfaceMesh(
-                model.surface_number_of_vertices,
-                np.asarray(model.vertex_indices[:], np.int32),
-                hemisphere=hemisphere_of("", name),
-            )
-            where[name] = _columns([model])
-        elif voxels not in geometry:
-            own = [m for m in models if m.model_type != _SURFACE]
-            geometry[voxels] = _grid(mapping, own, path)
-            where[voxels] = _columns(own)
+    with parsing(path, "a CIFTI-2 file"):
+        for model in models:
+            if _is_surface(model):
+                name = compartment_of(model.brain_structure)
+                geometry[name], where[name] = _mesh(model, name), _columns([model])
+            elif voxels not in geometry:
+                own = [m for m in models if not _is_surface(m)]
+                geometry[voxels], where[voxels] = _grid(mapping.volume, own), _columns(own)
     return geometry, where
 
 
@@ -84,8 +79,10 @@ def brain_axis(geometry: Mapping[str, Geometry], path: PathLike) -> BrainModelAx
 
 def _check_models(models: Sequence[Any], n_columns: int, path: PathLike) -> None:
     names = [(model.model_type, model.brain_structure) for model in models]
-    repeated = {name for _, name in names if sum(name == other for _, other in names) > 1}
-    if len(set(names)) < len(names):
+    repeated = sorted(
+        {structure for kind, structure in names if names.count((kind, structure)) > 1}
+    )
+    if repeated:
         raise AtlasFileError(f"{path}: structures occur more than once: {listing(repeated)}.")
     spans = sorted((model.index_offset, model.index_count) for model in models)
     ends = np.cumsum([0, *(count for _, count in spans)]).tolist()
@@ -94,14 +91,10 @@ def _check_models(models: Sequence[Any], n_columns: int, path: PathLike) -> None
             f"{path}: its brain models do not cover its {n_columns} columns once, got "
             f"(offset, count) {listing(spans)}."
         )
-    for model in models:
-        surface = model.model_type == _SURFACE
-        listed = model.vertex_indices if surface else model.voxel_indices_ijk
-        if len(listed or ()) != model.index_count:
-            raise AtlasFileError(
-                f"{path}: {model.brain_structure} should list {model.index_count} locations, "
-                f"got {len(listed or ())}."
-            )
+
+
+def _is_surface(model: Any) -> bool:
+    return model.model_type == "CIFTI_MODEL_TYPE_SURFACE"
 
 
 def _columns(models: Sequence[Any]) -> Columns:
@@ -112,18 +105,21 @@ def _columns(models: Sequence[Any]) -> Columns:
     return np.concatenate([np.arange(*span) for span in spans])
 
 
-def _grid(mapping: Any, models: Sequence[Any], path: PathLike) -> VolumeGrid:
-    volume = mapping.volume
+def _mesh(model: Any, name: str) -> SurfaceMesh:
+    vertices = np.asarray(model.vertex_indices[:], np.int32)
+    side = hemisphere_of("", name)
+    return SurfaceMesh(model.surface_number_of_vertices, vertices, hemisphere=side)
+
+
+def _grid(volume: Any, models: Sequence[Any]) -> VolumeGrid:
     if volume is None:
-        raise AtlasFileError(f"{path}: has voxels, but no volume that says where they lie.")
+        raise ValueError("it has voxels, but no volume that says where they lie")
     transform = volume.transformation_matrix_voxel_indices_ijk_to_xyz
     affine = np.array(transform.matrix, dtype=np.float64)
     # The matrix is in units of 10**exponent metres; -3 is mm.
     affine[:3] *= 10.0 ** (transform.meter_exponent + 3)
     shape = tuple(volume.volume_dimensions)
     ijk = np.concatenate([np.asarray(list(model.voxel_indices_ijk)) for model in models])
-    if (ijk < 0).any() or (ijk >= shape).any():
-        raise AtlasFileError(f"{path}: voxels lie outside its volume of shape {shape}.")
     structures = [(model.brain_structure, model.index_count) for model in models]
     return VolumeGrid(shape, affine, np.ravel_multi_index(tuple(ijk.T), shape), structures)
 

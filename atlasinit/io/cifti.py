@@ -40,12 +40,10 @@ _INTENTS = {
 
 def is_cifti(path: PathLike) -> bool:
     """Whether a file is CIFTI of any version, whatever its name: by the NIfTI-2 intent code."""
-    with existing(path).open("rb") as stream:
-        head = stream.read(540)
+    head = _head(existing(path))
     if len(head) < 540:
         return False
-    order = "<" if head[:4] == (540).to_bytes(4, "little") else ">"
-    size, intent = (int(np.frombuffer(head, order + "i4", 1, at)[0]) for at in (0, 504))
+    size, intent = (int(np.frombuffer(head, _order(head) + "i4", 1, at)[0]) for at in (0, 504))
     return size == 540 and 3000 <= intent < 3100
 
 
@@ -103,7 +101,8 @@ def read_parts(
 
 def read_header(path: PathLike) -> Header | None:
     """Return the atlasinit header of a file, None where another program wrote it."""
-    return _header(_load(path), path)
+    # Most files are of other programs; these need not be parsed once more.
+    return _header(_load(path), path) if KEY.encode() in _head(existing(path)) else None
 
 
 def read_dense(
@@ -186,10 +185,24 @@ def _load(path: PathLike) -> Cifti2Image:
 
 
 def _version(path: Path) -> str:
-    """Return the version that the XML at the beginning of a file states, or ""."""
-    with path.open("rb") as stream:
-        found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', stream.read(4096))
+    """Return the version that the XML of a file states, or ""."""
+    found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', _head(path)[:4096])
     return found[1].decode() if found else ""
+
+
+def _head(path: Path) -> bytes:
+    """Return what comes before the data: the NIfTI-2 header, of 540 bytes, and the XML."""
+    with path.open("rb") as stream:
+        head = stream.read(540)
+        if len(head) < 540:
+            return head
+        start = int(np.frombuffer(head, _order(head) + "i8", 1, 168)[0])
+        return head + stream.read(min(max(start - 540, 0), path.stat().st_size))
+
+
+def _order(head: bytes) -> str:
+    """Return the byte order of a NIfTI-2 header, which begins with its size."""
+    return "<" if head[:4] == (540).to_bytes(4, "little") else ">"
 
 
 def _values(image: Cifti2Image, path: PathLike) -> np.ndarray:

@@ -1,5 +1,6 @@
 """FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
 
+import gzip
 import warnings
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,14 @@ def read_parts(
 def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the frames of an overlay, or of morphometry, as they are stored."""
     with reading(path, "a FreeSurfer overlay") as found:
-        if extension(found) in (".mgh", ".mgz", ".nii", ".nii.gz"):
-            image: Any = nb.load(found)
+        kind = extension(found)
+        if kind in (".mgh", ".mgz"):
+            # nibabel does not close a file of this format that it opens itself.
+            with (gzip.open if kind == ".mgz" else open)(found, "rb") as stream:
+                image: Any = nb.MGHImage.from_stream(stream)
+                return as_maps(np.asanyarray(image.dataobj), found)
+        if kind in (".nii", ".nii.gz"):
+            image = nb.load(found)
             return as_maps(np.asanyarray(image.dataobj), found)
         with found.open("rb") as stream:
             magic = stream.read(3)

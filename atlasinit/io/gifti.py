@@ -1,5 +1,6 @@
 """GIFTI label, func and shape files of one hemisphere."""
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,11 @@ def side_of(image: GiftiImage) -> str:
 
 def read_header(path: PathLike) -> Header | None:
     """Return the atlasinit header of a file, None where another program wrote it."""
-    return _header(_load(path), path)
+    with reading(path, "a GIFTI file") as found:
+        with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as stream:
+            written_here = _KEPT.encode() in stream.read()
+    # Most files are of other programs; these need not be parsed once more.
+    return _header(_load(path), path) if written_here else None
 
 
 def write(atlas: Atlas, path: PathLike) -> list[Path]:
