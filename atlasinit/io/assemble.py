@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from atlasinit.labels import REQUIRED, LabelTable, hemisphere_of, unique_names
 from atlasinit.maps import HardMaps, Maps
 from atlasinit.provenance import Provenance
 
-Unlisted: TypeAlias = Literal["error", "name"]
-"""What happens to keys of the data without an entry in the table."""
+Background: TypeAlias = Iterable[int | str] | int | str
+"""Keys and names that mean no parcel."""
 
 # Columns that `Atlas.labels` adds; a file's own column of that name is renamed.
 _RESERVED = (*REQUIRED, "n_locations", "empty")
@@ -29,9 +29,9 @@ def assemble(
     name: str,
     space: str,
     labels: object = None,
-    unlisted: Unlisted = "error",
-    background: Iterable[int | str] | None = None,
-    nan: Literal["error", "zero"] = "error",
+    unlisted: str = "error",
+    background: Background | None = None,
+    nan: str = "error",
     provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
 ) -> Atlas:
     """Return the atlas of `parts`, its label table joined to the data by key.
@@ -80,6 +80,8 @@ def assemble(
         )
     if unlisted not in ("error", "name"):
         raise ValueError(f'`unlisted` should be "error" or "name", got {unlisted!r}.')
+    if nan not in ("error", "zero"):
+        raise ValueError(f'`nan` should be "error" or "zero", got {nan!r}.')
     groups = _groups(found, None if labels is None else rows_from_table(labels))
     if background is not None:
         background = (background,) if isinstance(background, str | int) else tuple(background)

@@ -2,9 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import nibabel as nb
 import numpy as np
@@ -14,7 +14,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
-from atlasinit.io.assemble import Unlisted, assemble
+from atlasinit.io.assemble import Background, assemble
 from atlasinit.io.files import existing, extension, reading, sha256
 from atlasinit.io.masks import read_mask
 from atlasinit.io.meshes import attach, check_hemispheres, locations_in
@@ -39,12 +39,12 @@ def read_atlas(
     space: str | None = None,
     name: str | None = None,
     mask: object = None,
-    kind: Kind = "auto",
+    kind: str = "auto",
     map: str | int | None = None,
-    unlisted: Unlisted = "error",
-    background: Iterable[int | str] | None = None,
-    scale: Scale = "auto",
-    nan: Literal["error", "zero"] = "error",
+    unlisted: str = "error",
+    background: Background | None = None,
+    scale: float | str = "auto",
+    nan: str = "error",
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     provenance: Provenance | None = None,
 ) -> Atlas:
