@@ -1,0 +1,145 @@
+"""Smoothing of whole atlases."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+
+from atlasinit.atlas import Atlas
+from atlasinit.geometry import VolumeGrid
+from atlasinit.maps import DenseMaps, Maps
+from atlasinit.smoothing._checks import FWHM, check_one, check_positive
+from atlasinit.smoothing.operator import Conserved, Topology, Weights, on_host
+from atlasinit.smoothing.sphere import Profile
+
+
+def smooth(
+    atlas: Atlas,
+    *,
+    sigma: float | Mapping[str, float] | None = None,
+    fwhm: float | Mapping[str, float] | None = None,
+    geometry: Topology = "auto",
+    truncate: float = 4.0,
+    conserve: Conserved = "constant",
+    weights: Weights = "area",
+    profile: Profile = "gaussian",
+    spherical_scale: float = 1.0,
+    threshold: float = 0.0,
+    noise_sigma: float = 0.0,
+    key: jax.Array | None = None,
+    normalize: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Atlas:
+    """Return the atlas with every parcel's map smoothed, each compartment by its own topology.
+
+    In this order: the maps are smoothed, weights up to `threshold` left out, noise added,
+    and the result normalised. To smooth several atlases on one geometry, or data, or to
+    learn the width, build a `smoothing_operator`, which explains the parameters that are
+    not explained here.
+
+    Parameters
+    ----------
+    atlas
+        Any atlas; NaN weights spread to their neighbourhood.
+    sigma, fwhm
+        Width in mm, one of the two; ``fwhm = sigma * sqrt(8 ln 2)``. A mapping gives widths
+        to some compartments and leaves the others as they are.
+    geometry
+        ``"auto"``, or what meshes are smoothed on: ``"sphere"`` or ``"anatomical"``; grids
+        are always smoothed as grids.
+    truncate, conserve, weights, profile, spherical_scale
+        As of `smoothing_operator`; the last three are for meshes.
+    threshold
+        Weights of at most this size are left out.
+    noise_sigma
+        Standard deviation of normal noise added to the weight of every parcel at every
+        location, which makes the maps dense.
+    key
+        Key of the noise.
+    normalize
+        ``"parcel"`` or ``"location"``, as of `Atlas.normalize`.
+    progress
+        Called with a compartment's name, its number from 0 and the number of compartments
+        before each is smoothed.
+
+    Returns
+    -------
+    Atlas
+        With sparse maps, or dense ones where these are smaller.
+
+    Raises
+    ------
+    ValueError
+        What `smoothing_operator` raises, an unknown compartment, a negative `noise_sigma`,
+        or noise without a `key`.
+    """
+    widths = _widths(atlas, sigma, fwhm)
+    if not (np.isfinite(noise_sigma) and noise_sigma >= 0):
+        raise ValueError(f"`noise_sigma` should be 0 or more, got {noise_sigma}.")
+    if noise_sigma and key is None:
+        raise ValueError("`noise_sigma` needs a `key`, as `jax.random.key(0)`.")
+    if normalize not in (None, "parcel", "location"):
+        raise ValueError(f'`normalize` should be "parcel" or "location", got {normalize!r}.')
+    maps: dict[str, Maps] = {}
+    for i, (compartment, width) in enumerate(widths.items()):
+        if progress is not None:
+            progress(compartment, i, len(widths))
+        place = atlas.geometry[compartment]
+        if place.n_locations == 0:
+            continue
+        is_grid = isinstance(place, VolumeGrid)
+        operator = on_host(
+            place,
+            sigma=width,
+            topology="grid" if is_grid else geometry,
+            truncate=truncate,
+            conserve=conserve,
+            weights=weights,
+            profile="gaussian" if is_grid else profile,
+            spherical_scale=spherical_scale,
+        )
+        maps[compartment] = operator.smooth_maps(atlas.maps[compartment], threshold=threshold)
+        if noise_sigma and key is not None:
+            noise = jr.fold_in(key, atlas.compartments.index(compartment))
+            maps[compartment] = _noisy(maps[compartment], noise_sigma, noise)
+    options = {
+        "geometry": geometry,
+        "truncate": truncate,
+        "conserve": conserve,
+        "weights": weights,
+        "profile": profile,
+        "spherical_scale": spherical_scale,
+        "threshold": threshold,
+        "noise_sigma": noise_sigma,
+    }
+    done = atlas.replace(maps=maps, operation=_described(widths, options))
+    return done if normalize is None else done.normalize(per=normalize)
+
+
+def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
+    """Return the sigma of each compartment that is to be smoothed, in the atlas's order."""
+    check_one(sigma, fwhm)
+    given, name, unit = (sigma, "sigma", 1.0) if fwhm is None else (fwhm, "fwhm", FWHM)
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(atlas.compartments, given)
+    unknown = [c for c in given if c not in atlas.compartments]
+    if unknown:
+        raise ValueError(
+            f"`{name}` names {unknown}; the compartments are {list(atlas.compartments)}."
+        )
+    return {c: check_positive(given[c], name) / unit for c in atlas.compartments if c in given}
+
+
+def _noisy(maps: Maps, sigma: float, key: jax.Array) -> DenseMaps:
+    noise = jr.normal(key, (maps.n_parcels, maps.n_locations), np.float32)
+    return DenseMaps(maps.to_dense() + np.float32(sigma) * np.asarray(noise))
+
+
+def _described(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
+    """Return the operation as it is written into the provenance."""
+    same = set(widths.values())
+    width = f"{same.pop():.6g}" if len(same) == 1 else repr({c: w for c, w in widths.items()})
+    rest = "".join(f", {name}={value!r}" for name, value in options.items())
+    return f"smooth(sigma={width}{rest})"

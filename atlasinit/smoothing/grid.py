@@ -1,0 +1,149 @@
+"""Separable Gaussian kernels between the kept voxels of a grid."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from atlasinit._typing import AnyArray
+from atlasinit.smoothing._types import Stored, Width
+from atlasinit.geometry import VolumeGrid
+from atlasinit.smoothing._checks import warn_alone
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_BATCH_VOXELS = 2**25  # voxels smoothed at once on the device
+
+
+class GridKernel(eqx.Module):
+    r"""The product of three sampled Gaussians, one an axis, each summing to 1.
+
+    Parameters
+    ----------
+    number
+        The box around the kept voxels: the location of each voxel, and the number of
+        locations where none is kept.
+    position
+        Where each location lies in the flattened box.
+    steps
+        Voxel sizes in mm.
+    taps
+        Voxels on either side of the centre, along each axis.
+    """
+
+    number: Int32[AnyArray, "x y z"]
+    position: Int32[AnyArray, " locations"]
+    steps: tuple[float, float, float] = eqx.field(static=True)
+    taps: tuple[int, int, int] = eqx.field(static=True)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of locations."""
+        return self.position.shape[0]
+
+    def store(self, sigma: float) -> Stored:
+        """Return the matrices of the three axes."""
+        return tuple(np.ascontiguousarray(m, np.float32) for m in self._axes(sigma, np))
+
+    def apply(
+        self, data: Float[Array, "locations k"], sigma: Width, stored: Stored | None
+    ) -> Float[Array, "locations k"]:
+        """Return ``K @ data``."""
+        axes = self._axes(sigma, jnp) if stored is None else stored
+        x, y, z = (jnp.asarray(matrix, data.dtype) for matrix in axes)
+
+        def one(column: Array) -> Array:
+            volume = jnp.append(column, jnp.zeros((), column.dtype))[self.number]
+            highest = jax.lax.Precision.HIGHEST
+            volume = jnp.einsum("cz,xyz->xyc", z, volume, precision=highest)
+            volume = jnp.einsum("by,xyc->xbc", y, volume, precision=highest)
+            volume = jnp.einsum("ax,xbc->abc", x, volume, precision=highest)
+            return volume.reshape(-1)[self.position]
+
+        batch = max(1, _BATCH_VOXELS // self.number.size)
+        return jax.lax.map(one, data.T, batch_size=min(batch, max(1, data.shape[1]))).T
+
+    def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
+        """Return ``matrix @ K``, each parcel on its own bounding box."""
+        from scipy.sparse import csr_array
+
+        del stored
+        number = np.asarray(self.number)
+        axes = self._axes(sigma, np)
+        where = np.stack(np.unravel_index(self.position, number.shape), axis=-1)
+        values, locations = [], []
+        for parcel in range(matrix.shape[0]):
+            own = slice(matrix.indptr[parcel], matrix.indptr[parcel + 1])
+            indices = matrix.indices[own]
+            found = self._spread_one(matrix.data[own], where[indices], axes, number)
+            values.append(found[0])
+            locations.append(found[1])
+        indptr = np.cumsum([0, *(len(v) for v in values)])
+        data = np.concatenate([np.zeros(0), *values])
+        columns = np.concatenate([np.zeros(0, np.int32), *locations])
+        return csr_array((data, columns, indptr), shape=matrix.shape)
+
+    def _spread_one(
+        self, values: np.ndarray, where: np.ndarray, axes: list[np.ndarray], number: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values and locations of one smoothed parcel."""
+        if not len(values):
+            return np.zeros(0), np.zeros(0, np.int32)
+        low, high = where.min(axis=0), where.max(axis=0) + 1
+        box = np.zeros(high - low)
+        box[tuple((where - low).T)] = values
+        around = tuple(
+            slice(max(a - t, 0), min(b + t, n))
+            for a, b, t, n in zip(low, high, self.taps, self.number.shape, strict=True)
+        )
+        x, y, z = (
+            matrix[out, a:b] for matrix, out, a, b in zip(axes, around, low, high, strict=True)
+        )
+        box = np.tensordot(x, y @ (box @ z.T), axes=1)
+        numbers = number[around]
+        kept = (numbers < self.n_locations) & (box != 0)
+        return box[kept], numbers[kept]
+
+    def _axes(self, sigma: Width, xp: Any) -> list:
+        return [
+            _axis(n, step, taps, sigma, xp)
+            for n, step, taps in zip(self.number.shape, self.steps, self.taps, strict=True)
+        ]
+
+
+def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
+    """Return the kernel of a grid, cut along each axis at `reach` rounded to whole voxels."""
+    directions = grid.affine[:3, :3] / grid.voxel_sizes
+    skew = np.abs(directions.T @ directions - np.eye(3)).max()
+    if skew > 1e-3:
+        raise ValueError(
+            f"The grid's axes are not perpendicular (cosine {skew:.4f}), so that a Gaussian in mm "
+            "is not separable along them; resample to a grid without shear first."
+        )
+    steps = tuple(float(size) for size in grid.voxel_sizes)
+    taps = tuple(math.floor(reach / size + 0.5) for size in steps)
+    if max(taps) == 0:
+        warn_alone(reach)
+    ijk = grid.ijk
+    low = ijk.min(axis=0, initial=2**30)
+    shape = np.maximum(ijk.max(axis=0, initial=-1) + 1 - low, 0)
+    number = np.full(shape, grid.n_locations, np.int32)
+    position = np.ravel_multi_index(tuple((ijk - low).T), tuple(shape)) if len(ijk) else ijk[:, 0]
+    number.reshape(-1)[position] = np.arange(grid.n_locations, dtype=np.int32)
+    return GridKernel(number, position.astype(np.int32), steps, taps)  # pyright: ignore
+
+
+def _axis(size: int, step: float, taps: int, sigma: Width, xp: Any) -> Any:
+    """Return the (size, size) matrix of a truncated Gaussian whose taps sum to 1."""
+    offset = np.arange(size)[:, None] - np.arange(size)
+    exponent = xp.asarray(-0.5 * (offset * step) ** 2)
+    full = xp.asarray(-0.5 * (np.arange(-taps, taps + 1) * step) ** 2)
+    inside = np.abs(offset) <= taps
+    if xp is jnp:
+        exponent, full = exponent.astype(sigma.dtype), full.astype(sigma.dtype)  # pyright: ignore
+    return xp.where(inside, xp.exp(exponent / sigma**2), 0) / xp.exp(full / sigma**2).sum()

@@ -1,0 +1,277 @@
+"""Kernels between scattered locations, as small dense blocks: one tile and all in its reach."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int32
+
+from atlasinit._typing import AnyArray
+from atlasinit.smoothing._types import Stored, Width
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+TILE = 32
+"""Locations a tile: smaller tiles leave fewer empty entries, larger ones make larger products."""
+
+STORED_BYTES = 2**29
+"""Weights that take more are evaluated anew each time they are used."""
+
+_CHUNK = 2**18  # entries evaluated at once on the host, so that they stay in the cache
+_BATCH = 16  # tiles multiplied at once on the device
+
+
+class Blocks(eqx.Module):
+    """Tiles with about as many locations in reach.
+
+    Parameters
+    ----------
+    rows
+        The locations of each tile; padded with the number of locations.
+    columns
+        The locations that may be in reach of the tile; padded likewise.
+    squared
+        Squared distances in mm2, infinite where out of reach; None where they follow
+        from the coordinates.
+    """
+
+    rows: Int32[AnyArray, "tiles size"]
+    columns: Int32[AnyArray, "tiles width"]
+    squared: Float32[AnyArray, "tiles width size"] | None
+
+
+class Sphere(eqx.Module):
+    r"""Coordinates from which great-circle distances are computed.
+
+    Parameters
+    ----------
+    points
+        Coordinates of the locations on a sphere of `radius`, and one row of zeros for
+        the padding.
+    radius
+        Radius in mm.
+    series
+        Coefficients of :math:`(\arcsin z)^2 / z^2` in powers of :math:`z^2`, enough for
+        the reach: a small part of the cost of an arcsine.
+    profile
+        ``"gaussian"`` of the great-circle distance, or ``"heat"``.
+    """
+
+    points: Float32[AnyArray, "padded 3"]
+    radius: float = eqx.field(static=True)
+    series: tuple[float, ...] = eqx.field(static=True)
+    profile: Literal["gaussian", "heat"] = eqx.field(static=True)
+
+
+class TiledKernel(eqx.Module):
+    """A kernel of great-circle or of stored distances.
+
+    Parameters
+    ----------
+    blocks
+        The tiles, in groups of equal width, and the locations in their reach.
+    position
+        Where each location lies among the concatenated rows of the blocks.
+    reach
+        Distance in mm beyond which the kernel is zero.
+    sphere
+        Coordinates, for blocks without stored distances.
+    """
+
+    blocks: tuple[Blocks, ...]
+    position: Int32[AnyArray, " locations"]
+    sphere: Sphere | None
+    reach: float = eqx.field(static=True)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of locations."""
+        return self.position.shape[0]
+
+    def store(self, sigma: float) -> Stored | None:
+        """Return the weights of each group of tiles, unless they are large."""
+        shapes = [(*b.columns.shape, b.rows.shape[1]) for b in self.blocks]
+        if sum(4 * int(np.prod(shape)) for shape in shapes) > STORED_BYTES:
+            return None
+        out = tuple(np.empty(shape, np.float32) for shape in shapes)
+
+        def evaluate(i: int, part: slice) -> None:
+            out[i][part] = self._weights(self.blocks[i], part, sigma, np)
+
+        _in_threads(evaluate, self._parts())
+        return out
+
+    def apply(
+        self, data: Float[Array, "locations k"], sigma: Width, stored: Stored | None
+    ) -> Float[Array, "locations k"]:
+        """Return ``K @ data``."""
+        padded = jnp.concatenate([data, jnp.zeros((1, data.shape[1]), data.dtype)])
+        parts = []
+        for i, block in enumerate(self.blocks):
+            if stored is not None:
+                rows = _product(jnp.asarray(stored[i]), block.columns, padded)
+            else:
+                rows = self._evaluated_product(block, sigma, padded)
+            parts.append(rows.reshape(-1, data.shape[1]))
+        return jnp.concatenate(parts)[self.position]
+
+    def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
+        """Return ``matrix @ K`` on the host."""
+        from scipy.sparse import csr_array, vstack
+
+        by_location = matrix.T.tocsr()
+        by_location = vstack([by_location, csr_array((1, matrix.shape[0]))], format="csr")
+        # Slices of JAX arrays would be compiled.
+        host, stored = jax.tree.map(np.asarray, (self, stored))
+
+        def block_entries(i: int, part: slice) -> tuple[np.ndarray, ...]:
+            block = host.blocks[i]
+            weights = host._weights(block, part, sigma, np) if stored is None else stored[i][part]
+            return _spread_block(weights, block.rows[part], block.columns[part], by_location)
+
+        entries = _in_threads(block_entries, self._parts())
+        values, parcels, locations = (np.concatenate(part) for part in zip(*entries, strict=True))
+        return csr_array((values, (parcels, locations)), shape=matrix.shape)
+
+    def _parts(self) -> Iterator[tuple[int, slice]]:
+        for i, block in enumerate(self.blocks):
+            tiles, width = block.columns.shape
+            step = max(1, _CHUNK // (width * block.rows.shape[1]))
+            for start in range(0, tiles, step):
+                yield i, slice(start, start + step)
+
+    def _weights(self, block: Blocks, part: Any, sigma: Width, xp: Any) -> Any:
+        """Return the weights (tiles, width, size) of some tiles; `xp` is NumPy or its like."""
+        squared = _squared(block, self.sphere, part, xp)
+        exponent = -squared / (2 * sigma**2)
+        if self.sphere is not None and self.sphere.profile == "heat":
+            exponent = exponent + _heat_correction(squared, self.sphere.radius, sigma)
+        return xp.where(squared <= self.reach**2, xp.exp(exponent), 0)
+
+    def _evaluated_product(self, block: Blocks, sigma: Width, padded: Array) -> Array:
+        sigma = jnp.asarray(sigma, padded.dtype)
+
+        @jax.checkpoint
+        def tile(one: Blocks) -> Array:
+            some = jax.tree.map(lambda x: x[None], one)
+            weights = self._weights(some, slice(None), sigma, jnp)
+            return _multiply(weights[0].astype(padded.dtype), padded[one.columns])
+
+        return jax.lax.map(tile, jax.tree.map(jnp.asarray, block), batch_size=_BATCH)
+
+
+def tiled_kernel(
+    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
+    *,
+    n_locations: int,
+    reach: float,
+    sphere: Sphere | None = None,
+) -> TiledKernel:
+    """Return the kernel of tiles ``(rows, columns, squared distances)``.
+
+    Tiles of about the same number of columns are kept together, so that little is padded.
+    """
+    order = np.argsort([len(columns) for _, columns, _ in groups], kind="stable")
+    parts = np.array_split(order, 4)
+    blocks = tuple(_pad([groups[i] for i in part], n_locations) for part in parts if len(part))
+    rows = np.concatenate([block.rows.reshape(-1) for block in blocks])
+    position = np.empty(n_locations + 1, np.int32)
+    position[rows] = np.arange(rows.size, dtype=np.int32)
+    return TiledKernel(blocks, position[:-1], sphere, reach)
+
+
+def _pad(groups: list, fill: int) -> Blocks:
+    size = max(len(rows) for rows, _, _ in groups)
+    # A few different widths mean few compilations.
+    width = -(-max(len(columns) for _, columns, _ in groups) // 16) * 16
+    out_rows = np.full((len(groups), size), fill, np.int32)
+    out_columns = np.full((len(groups), width), fill, np.int32)
+    stored = groups[0][2] is not None
+    squared = np.full((len(groups), width, size), np.inf, np.float32) if stored else None
+    for i, (rows, columns, distances) in enumerate(groups):
+        out_rows[i, : len(rows)] = rows
+        out_columns[i, : len(columns)] = columns
+        if squared is not None and distances is not None:
+            squared[i, : len(columns), : len(rows)] = distances
+    return Blocks(out_rows, out_columns, squared)
+
+
+def _squared(block: Blocks, sphere: Sphere | None, part: Any, xp: Any) -> Any:
+    """Return the squared distances (tiles, width, size) of some tiles in mm2."""
+    if block.squared is not None or sphere is None:
+        return block.squared[part]  # pyright: ignore[reportOptionalSubscript]
+    points = xp.asarray(sphere.points)
+    columns, rows = points[block.columns[part]], points[block.rows[part]]
+    chord = 0
+    for axis in range(3):
+        chord = chord + (columns[:, :, None, axis] - rows[:, None, :, axis]) ** 2
+    ratio = chord * np.float32(1 / (2 * sphere.radius) ** 2)
+    arc = np.float32(sphere.series[-1])
+    for coefficient in sphere.series[-2::-1]:
+        arc = arc * ratio + np.float32(coefficient)
+    return chord * arc
+
+
+def _heat_correction(squared: Any, radius: float, sigma: Width) -> Any:
+    r"""Return the exponent by which the heat kernel differs from a Gaussian.
+
+    For :math:`t = \sigma^2 / 2R^2`, up to a factor that does not depend on the angle
+    (S. Minakshisundaram and A. Pleijel, Canad. J. Math. 1, 242, 1949),
+
+    .. math:: e^{-\theta^2 / 4t} \sqrt{\theta / \sin\theta}\,(1 + t\,a_1(\theta) + ...).
+    """
+    angle = squared * (1 / radius**2)
+    time = sigma**2 * (1 / (2 * radius**2))
+    return angle * (1 / 12 + time / 180 + angle * (1 / 360 + angle * (1 / 5670)))
+
+
+def _multiply(weights: Array, gathered: Array) -> Array:
+    return jnp.einsum("cr,ck->rk", weights, gathered, precision=jax.lax.Precision.HIGHEST)
+
+
+def _product(weights: Array, columns: AnyArray, padded: Array) -> Array:
+    weights = weights.astype(padded.dtype)
+    if padded.shape[1] == 1:
+        # XLA sums over the second axis in vectors, faster than its matrix-vector product.
+        return (weights * padded[columns]).sum(axis=1)
+    return jax.lax.map(
+        lambda tile: _multiply(tile[0], padded[tile[1]]),
+        (weights, jnp.asarray(columns)),
+        batch_size=_BATCH,
+    )
+
+
+def _spread_block(
+    weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, by_location: "csr_array"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, parcels and locations of ``matrix @ K`` at the rows of some tiles."""
+    tiles, width = columns.shape
+    near = by_location[columns.reshape(-1)]
+    slot = np.repeat(np.arange(tiles * width), np.diff(near.indptr))
+    tile = slot // width
+    # Only the parcels that a tile can reach, numbered from 0 within the tile.
+    present = np.zeros((tiles, by_location.shape[1]), bool)
+    present[tile, near.indices] = True
+    number = present.cumsum(axis=1, dtype=np.int32) - 1
+    count = int(number[:, -1].max(initial=-1)) + 1 if number.size else 0
+    dense = np.zeros((tiles * width, count))
+    dense[slot, number[tile, near.indices]] = near.data
+    transposed = weights.transpose(0, 2, 1).astype(np.float64)
+    spread = np.matmul(transposed, dense.reshape(tiles, width, count))
+    parcels = np.zeros((tiles, count), np.int32)
+    of_tile, parcel = np.nonzero(present)
+    parcels[of_tile, number[of_tile, parcel]] = parcel
+    spread[rows == by_location.shape[0] - 1] = 0
+    t, r, p = np.nonzero(spread)
+    return spread[t, r, p], parcels[t, p], rows[t, r]
+
+
+def _in_threads(function: Callable[..., Any], arguments: Iterator[tuple]) -> list:
+    """Return ``[function(*a) for a in arguments]``; NumPy's work runs in parallel."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda a: function(*a), arguments))
