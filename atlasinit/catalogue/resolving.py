@@ -1,0 +1,137 @@
+"""From a request to one variant of one entry."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from atlasinit.catalogue import spaces
+from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, names, plain, variants
+from atlasinit.errors import listing, nearest
+
+_FIRST = ("space", "density", "cohort", "kind")
+"""Settled before the source is chosen, since sources may be preferred for one of them only."""
+
+
+def entry_of(name: str) -> Entry:
+    """Return the entry of a name or alias.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; the message has the nearest ones.
+    """
+    found = names().get(plain(name))
+    if found is None:
+        known = [n for e in catalogue().values() for n in (e.name, *e.aliases)]
+        raise ValueError(
+            f"There is no atlas {name!r} in the catalogue.{nearest(name, known)} "
+            "`list_atlases()` shows all; a file is given by its path."
+        )
+    return catalogue()[found]
+
+
+def resolve(
+    entry: Entry,
+    *,
+    space: str | None = None,
+    kind: str = "auto",
+    via: str | None = None,
+    axes: Mapping[str, Any] | None = None,
+) -> list[Variant]:
+    """Return the variants that answer a request, one a source, the preferred first.
+
+    An axis that the request leaves open takes the entry's default where it has one,
+    or the only value that there is.
+
+    Raises
+    ------
+    ValueError
+        A value that no variant has (with the nearest), or an axis that is open and
+        has several values (with the choices).
+    """
+    wanted = {axis: value for axis, value in (axes or {}).items() if value is not None}
+    unknown = set(wanted) - set(AXES)
+    if unknown:
+        raise ValueError(f"Axes of atlases are {AXES}, got {sorted(unknown)}.")
+    if space is not None:
+        wanted["space"], stated = spaces.parse(space)
+        wanted = {**stated, **wanted}
+    if kind != "auto":
+        wanted["kind"] = kind
+    found = list(variants(entry))
+    if via is not None:
+        found = _having_via(entry, found, via)
+    for name, value in wanted.items():
+        found = _having(entry, found, name, value, wanted)
+    for name in _FIRST:
+        found = _settled(entry, found, name)
+    out = []
+    for source in entry.sources:
+        own = [v for v in found if v.source is source]
+        for axis in AXES if own else ():
+            own = _settled(entry, own, axis)
+        out += own
+    return out
+
+
+def same(value: object, other: object) -> bool:
+    """Whether two values of an axis or space mean the same, as 2, ``"02"`` and ``"2mm"``."""
+    return _plain_value(value) == _plain_value(other)
+
+
+def _plain_value(value: object) -> str:
+    text = str(value).lower().removesuffix("mm")
+    return text.lstrip("0") or "0" if text.isdigit() else plain(text)
+
+
+def _having_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
+    known = list(dict.fromkeys(v.source.via for v in found))
+    if via not in known:
+        raise ValueError(f"`via`: {entry.name!r} comes from {listing(known)}, not {via!r}.")
+    return [v for v in found if v.source.via == via]
+
+
+def _having(
+    entry: Entry, found: list[Variant], name: str, value: object, wanted: Mapping[str, Any]
+) -> list[Variant]:
+    """Return the variants whose choice of `name` is `value`."""
+    kept = [v for v in found if name in v.choices and same(v.choices[name], value)]
+    if kept:
+        return kept
+    stated = {n: w for n, w in wanted.items() if n != name and _narrows(found, n)}
+    known = [str(choice) for choice in _values(found, name)]
+    if not known:
+        have = [axis for axis in AXES if _values(found, axis)]
+        raise ValueError(
+            f"`{name}`: {entry.name!r} has no choice of it; it has {listing(have) or 'none'}."
+        )
+    with_others = f" with {_spell(stated)}" if stated else ""
+    raise ValueError(
+        f"`{name}`: {entry.name!r} has no {name} {value!r}{with_others}."
+        f"{nearest(str(value), known)} Choose one of: {listing(known, 30)}."
+    )
+
+
+def _narrows(found: list[Variant], name: str) -> bool:
+    return bool(_values(found, name))
+
+
+def _settled(entry: Entry, found: list[Variant], name: str) -> list[Variant]:
+    """Return the variants of one value of `name`: the default, or the only one."""
+    values = _values(found, name)
+    if len(values) < 2:
+        return found
+    default = entry.defaults.get(name)
+    chosen = [value for value in values if default is not None and same(value, default)]
+    if not chosen:
+        raise ValueError(
+            f"`{name}`: {entry.name!r} has several; choose one of: {listing(values, 30)}."
+        )
+    return [v for v in found if v.choices.get(name, chosen[0]) == chosen[0]]
+
+
+def _values(found: Iterable[Variant], name: str) -> list[Any]:
+    return list(dict.fromkeys(v.choices[name] for v in found if name in v.choices))
+
+
+def _spell(choices: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in choices.items())

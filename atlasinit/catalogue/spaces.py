@@ -1,0 +1,109 @@
+"""Names of spaces, and the meshes that belong to them."""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from atlasinit.catalogue.entries import Variant, data_folder, load_toml, plain
+
+_MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
+
+
+def parse(space: str) -> tuple[str, dict[str, str]]:
+    """Return the template and the axes that a space's name states.
+
+    Takes a template's name in any case, an alias such as ``"fsaverage5"``,
+    ``"conte69"`` or ``"fsLR32k"``, and modifiers as in ``"UNCInfant:cohort-1"`` and
+    ``"MNI152NLin6Asym:res-2"``.
+    """
+    head, *modifiers = space.split(":")
+    stated: dict[str, str] = {}
+    alias = _aliases().get(plain(head))
+    if alias is not None:
+        head, *own = alias.split(":")
+        modifiers = [*own, *modifiers]
+    for modifier in modifiers:
+        found = re.fullmatch(r"(den|cohort|res)-(\w+)", modifier)
+        if not found:
+            raise ValueError(
+                f"`space`: {modifier!r} in {space!r} is not understood; "
+                "write den-..., cohort-... or res-... behind a colon."
+            )
+        stated[_MODIFIERS[found[1]]] = found[2]
+    return head, stated
+
+
+def label(variant: Variant) -> str:
+    """Return the name of a variant's space, as ``"fsaverage5"`` or ``"UNCInfant:cohort-1"``."""
+    name = variant.space
+    if "density" in variant.values:
+        name = f"{name}:den-{variant.values['density']}"
+        name = _labels().get(name, name)
+    if "cohort" in variant.values:
+        name = f"{name}:cohort-{variant.values['cohort']}"
+    return name
+
+
+def meshes(variant: Variant) -> Mapping[str, dict[str, list[str]]]:
+    """Return compartment to the file references of its ``sphere`` and ``anatomical`` surface.
+
+    Several references for one surface stand for their mean.
+    """
+    found = _of(variant).get("mesh", {})
+    out: dict[str, dict[str, list[str]]] = {}
+    for compartment, surfaces in found.items():
+        out[compartment] = {
+            role: [variant.fill(r) for r in ([refs] if isinstance(refs, str) else refs)]
+            for role, refs in surfaces.items()
+        }
+    return out
+
+
+def masks(variant: Variant) -> Mapping[str, tuple[str, str]]:
+    """Return compartment to the vertices that are not medial wall: a reference and an array."""
+    return {c: (ref, array) for c, (ref, array) in _of(variant).get("mask", {}).items()}
+
+
+def subcortex(variant: Variant) -> str:
+    """Return the reference of the volume of the grayordinates' subcortical structures."""
+    return _of(variant).get("subcortex", "")
+
+
+def n_vertices(variant: Variant) -> int:
+    """Return the number of vertices of a hemisphere's mesh."""
+    return _of(variant)["vertices"]
+
+
+def grid(variant: Variant) -> Mapping[str, Any]:
+    """Return the grid that an atlas of coordinates is laid on by default."""
+    return _data()["grid"][variant.space]
+
+
+def _of(variant: Variant) -> Mapping[str, Any]:
+    density = variant.values.get("density")
+    return _tables().get((variant.space, density), {})
+
+
+@functools.cache
+def _tables() -> dict[tuple[str, Any], Mapping[str, Any]]:
+    return {(t["space"], t["density"]): t for t in _data()["surface"]}
+
+
+@functools.cache
+def _aliases() -> dict[str, str]:
+    out: dict[str, str] = {}
+    for name, aliases in _data()["alias"].items():
+        out |= {plain(alias): name for alias in aliases}
+    return out
+
+
+@functools.cache
+def _labels() -> dict[str, str]:
+    """Template and density to the first alias, which is the space's usual name."""
+    return {name: aliases[0] for name, aliases in _data()["alias"].items() if ":" in name}
+
+
+@functools.cache
+def _data() -> dict[str, Any]:
+    return load_toml(data_folder() / "spaces.toml")

@@ -1,0 +1,269 @@
+"""One call from a name, or files, to an atlas."""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from atlasinit.atlas import Atlas
+from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
+from atlasinit.catalogue.entries import Entry, Variant, names, plain
+from atlasinit.errors import AtlasUnavailableError, AtlasWarning, listing
+from atlasinit.io.files import EXTENSIONS
+from atlasinit.io.reading import Files, read_atlas
+from atlasinit.labels import LabelTable, unique_names
+from atlasinit.provenance import Provenance
+
+
+def load_atlas(
+    source: Files,
+    *,
+    space: str | None = None,
+    labels: object = None,
+    mask: object = None,
+    kind: str = "auto",
+    map: str | int | None = None,
+    name: str | None = None,
+    unlisted: str | None = None,
+    background: Iterable[int | str] | None = None,
+    scale: Any = None,
+    meshes: Mapping[str, Mapping[str, Any]] | None = None,
+    parcels: int | None = None,
+    networks: int | None = None,
+    resolution: str | int | None = None,
+    density: str | None = None,
+    cohort: str | int | None = None,
+    threshold: int | None = None,
+    version: str | int | None = None,
+    level: str | int | None = None,
+    radius: float | None = None,
+    via: str | None = None,
+    download: bool = True,
+) -> Atlas:
+    """Load an atlas by its name in the catalogue, or from files.
+
+    Parameters
+    ----------
+    source
+        A name or alias of the catalogue (`list_atlases`); several names, whose
+        compartments are joined, as ``["schaefer2018", "hcp-subcortex"]``; an address
+        (``https://...``); or files as for `atlasinit.io.read_atlas`.
+    space
+        For names, one of the spaces that the atlas comes in, with modifiers if need
+        be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,
+        ``"UNCInfant:cohort-1"``. For files, the space that they are in.
+    labels, mask, map, unlisted, background, scale, meshes
+        As for `atlasinit.io.read_atlas`; for names in place of what the catalogue
+        states. For an atlas of coordinates `mask` is the grid, and the voxels of it
+        that spheres may hold; nilearn's 2 mm MNI152 grid by default.
+    kind
+        ``"hard"``, ``"maps"`` or ``"auto"``; for names also which of the two to take.
+    name
+        Name of the result, by default the catalogue's.
+    parcels, networks, resolution, density, cohort, threshold, version, level
+        Which variant of a named atlas. One left open takes the catalogue's default or
+        the only value there is.
+    radius
+        Of the spheres of an atlas of coordinates, in mm.
+    via
+        Only this source: ``"package"``, ``"templateflow"``, ``"nilearn"`` or ``"url"``.
+        By default the sources in the catalogue's order; a later one only if all
+        before it are out of reach, with an `AtlasWarning`.
+    download
+        Whether files may be fetched that are not on this machine.
+
+    Returns
+    -------
+    Atlas
+
+    Raises
+    ------
+    ValueError
+        An unknown name, space or choice (with the nearest), or a choice that is
+        open (with the values); and as `atlasinit.io.read_atlas`.
+    AtlasUnavailableError
+        The atlas is not on this machine and was not fetched. The message names the
+        files, the cache folder, and the command that fetches them elsewhere.
+    AtlasFileError
+        A file that is missing or unreadable.
+
+    Examples
+    --------
+    >>> import atlasinit as ai
+    >>> ai.load_atlas("desikan-killiany", space="fsaverage5").n_parcels
+    68
+    """
+    if kind not in ("auto", "hard", "maps"):
+        raise ValueError(f'`kind` should be "auto", "hard" or "maps", got {kind!r}.')
+    axes = {
+        "parcels": parcels,
+        "networks": networks,
+        "resolution": resolution,
+        "density": density,
+        "cohort": cohort,
+        "threshold": threshold,
+        "version": version,
+        "level": level,
+    }
+    request = Request(
+        labels=labels,
+        mask=mask,
+        name=name,
+        map=map,
+        unlisted=unlisted,
+        background=background,
+        scale=scale,
+        meshes=meshes,
+        radius=radius,
+        download=download,
+    )
+    if isinstance(source, list | tuple) and source and all(_is_name(item) for item in source):
+        return _joined(source, request, space=space, kind=kind, via=via, axes=axes)
+    if _is_name(source):
+        entry = entry_of(str(source))
+        return _first_available(
+            entry, resolve(entry, space=space, kind=kind, via=via, axes=axes), request
+        )
+    stated = [n for n, v in {**axes, "radius": radius, "via": via}.items() if v is not None]
+    if stated:
+        raise ValueError(f"`{stated[0]}` chooses among variants of a named atlas; files have none.")
+    if is_url(source):
+        source = obtain_url(str(source), allow_download=download)
+    return _from_files(source, request, space=space, kind=kind)
+
+
+def _from_files(source: Files, request: Request, *, space: str | None, kind: Any) -> Atlas:
+    given: dict[str, Any] = {"unlisted": request.unlisted, "scale": request.scale}
+    return read_atlas(
+        source,
+        labels=request.labels,
+        space=space,
+        name=request.name,
+        mask=request.mask,
+        kind=kind,
+        map=request.map,
+        background=request.background,
+        meshes=request.meshes,
+        **{option: value for option, value in given.items() if value is not None},
+    )
+
+
+def _is_name(source: object) -> bool:
+    """Whether `source` is meant as a name of the catalogue, and not as a file."""
+    if not isinstance(source, str) or is_url(source) or Path(source).expanduser().exists():
+        return isinstance(source, str) and source in names().values()
+    if plain(source) in names():
+        return True
+    return not re.search(r"[/\\]", source) and not source.lower().endswith(EXTENSIONS)
+
+
+def _first_available(entry: Entry, variants: Sequence[Variant], request: Request) -> Atlas:
+    """Return the atlas from the first source that has it."""
+    problems: list[str] = []
+    for variant in variants:
+        try:
+            atlas = build(variant, request)
+        except AtlasUnavailableError as error:
+            problems.append(f"via {variant.source.via}: {error}")
+            continue
+        if problems:
+            warnings.warn(
+                f"{entry.name}: taken via {variant.source.via}, since {listing(problems)}",
+                AtlasWarning,
+                stacklevel=3,
+            )
+        return atlas
+    raise AtlasUnavailableError(
+        f"{entry.name}: not on this machine and not fetched. {' '.join(problems)} On a machine "
+        f"with a network run `{_command(variants[0])}`, then copy its cache to "
+        f"{cache_folder()} (or set ATLASINIT_CACHE, TEMPLATEFLOW_HOME or NILEARN_DATA to the copy)."
+    )
+
+
+def _command(variant: Variant) -> str:
+    """Return the command line that fetches a variant."""
+    choices = {axis: v for axis, v in variant.values.items()}
+    options = " ".join(f"--{axis} {value}" for axis, value in choices.items())
+    return " ".join(
+        f"atlasinit fetch {variant.entry.name} --space {variant.space} {options}".split()
+    )
+
+
+def _joined(
+    sources: Sequence[Any],
+    request: Request,
+    *,
+    space: str | None,
+    kind: str,
+    via: str | None,
+    axes: Mapping[str, Any],
+) -> Atlas:
+    """Return several atlases as one; each takes the choices that it has."""
+    atlases = []
+    for source in sources:
+        entry = entry_of(source)
+        own = {a for s in entry.sources for a in s.axes}
+        chosen = {axis: value for axis, value in axes.items() if axis in own}
+        found = resolve(entry, space=space, kind=kind, via=via, axes=chosen)
+        atlases.append(_first_available(entry, found, request))
+    return join(atlases, name=request.name)
+
+
+def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
+    """Return one atlas with the compartments of several, as cortex and subcortex.
+
+    Parameters
+    ----------
+    atlases
+        Of one space and without a compartment in common.
+    name
+        By default the names with ``+`` between.
+
+    Raises
+    ------
+    ValueError
+        Different spaces, or a compartment that two of the atlases have.
+    """
+    spaces = dict.fromkeys(atlas.space for atlas in atlases)
+    if len(spaces) != 1:
+        raise ValueError(f"`atlases` should be of one space, got {listing(spaces)}.")
+    compartments = [c for atlas in atlases for c in atlas.compartments]
+    if len(set(compartments)) < len(compartments):
+        raise ValueError(
+            f"`atlases` should have no compartment in common, got {listing(compartments)}."
+        )
+    tables = [atlas.table for atlas in atlases]
+    titles = dict.fromkeys(title for table in tables for title in table.columns)
+    columns: dict[str, list[Any]] = {
+        title: [
+            value
+            for table in tables
+            for value in (table[title] if title in table else [None] * len(table))
+        ]
+        for title in titles
+    }
+    columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
+    return Atlas(
+        name=name or "+".join(atlas.name for atlas in atlases),
+        space=next(iter(spaces)),
+        maps={c: m for atlas in atlases for c, m in atlas.maps.items()},
+        geometry={c: g for atlas in atlases for c, g in atlas.geometry.items()},
+        labels=LabelTable(columns),
+        provenance=_together([atlas.provenance for atlas in atlases]),
+    )
+
+
+def _together(provenances: Sequence[Provenance]) -> Provenance:
+    def texts(field: str) -> str:
+        found = (getattr(p, field) for p in provenances)
+        return "; ".join(dict.fromkeys(text for text in found if text))
+
+    return Provenance(
+        source=texts("source"),
+        version=texts("version"),
+        licence=texts("licence"),
+        citation=texts("citation"),
+        files=tuple(dict.fromkeys(f for p in provenances for f in p.files)),
+        operations=tuple(dict.fromkeys(o for p in provenances for o in p.operations)),
+    )
