@@ -41,10 +41,7 @@ _INTENTS = {
 def is_cifti(path: PathLike) -> bool:
     """Whether a file is CIFTI of any version, whatever its name: by the NIfTI-2 intent code."""
     head = _head(existing(path))
-    if len(head) < 540:
-        return False
-    size, intent = (int(np.frombuffer(head, _order(head) + "i4", 1, at)[0]) for at in (0, 504))
-    return size == 540 and 3000 <= intent < 3100
+    return len(head) >= 540 and 3000 <= _integer(head, 504, "i4") < 3100
 
 
 def read_parts(
@@ -191,18 +188,18 @@ def _version(path: Path) -> str:
 
 
 def _head(path: Path) -> bytes:
-    """Return what comes before the data: the NIfTI-2 header, of 540 bytes, and the XML."""
+    """Return the NIfTI-2 header, of 540 bytes, and the XML after it; nothing of other files."""
     with path.open("rb") as stream:
         head = stream.read(540)
-        if len(head) < 540:
-            return head
-        start = int(np.frombuffer(head, _order(head) + "i8", 1, 168)[0])
-        return head + stream.read(min(max(start - 540, 0), path.stat().st_size))
+        if len(head) < 540 or _integer(head, 0, "i4") != 540:
+            return b""
+        return head + stream.read(min(_integer(head, 168, "i8") - 540, path.stat().st_size))
 
 
-def _order(head: bytes) -> str:
-    """Return the byte order of a NIfTI-2 header, which begins with its size."""
-    return "<" if head[:4] == (540).to_bytes(4, "little") else ">"
+def _integer(head: bytes, at: int, kind: str) -> int:
+    """Return a number of a NIfTI-2 header, in the order of bytes of its first number, 540."""
+    order = "<" if head[:4] == (540).to_bytes(4, "little") else ">"
+    return int(np.frombuffer(head, order + kind, 1, at)[0])
 
 
 def _values(image: Cifti2Image, path: PathLike) -> np.ndarray:

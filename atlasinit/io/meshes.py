@@ -14,7 +14,7 @@ from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io import freesurfer, gifti
 from atlasinit.io.files import extension, reading
-from atlasinit.io.keys import as_keys
+from atlasinit.io.keys import as_keys, is_whole
 from atlasinit.io.vectors import MESH_SIZES, read_vectors
 
 
@@ -124,21 +124,26 @@ def locations_in(mesh: SurfaceMesh, mask: PathLike | np.ndarray) -> Bool[np.ndar
     Raises
     ------
     ValueError
-        A mask of another mesh (both counts are named).
+        A mask of another mesh (both counts are named), fractions or NaN.
     AtlasFileError
-        An unreadable file, or NaN.
+        An unreadable file.
     """
-    source = mask if isinstance(mask, np.ndarray) else Path(mask)
-    if isinstance(source, Path) and source.suffix == ".label":
-        with reading(source, "a FreeSurfer label") as found:
+    if isinstance(mask, np.ndarray):
+        values = mask
+    elif Path(mask).suffix == ".label":
+        with reading(mask, "a FreeSurfer label") as found:
             vertices = np.asarray(read_label(found))
-        inside = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
-        inside[vertices] = True
+        values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
+        values[vertices] = True
     else:
-        values = source if isinstance(source, np.ndarray) else read_values(source)
-        inside = as_keys(values, "`mask`" if isinstance(mask, np.ndarray) else mask) != 0
-    _check_count("mask", inside.shape[0], mesh)
-    return inside[mesh.vertices]
+        values = read_values(mask)
+    if not is_whole(values):
+        raise ValueError(
+            "`mask` should be boolean, or whole numbers that are not zero inside; it holds "
+            "fractions or NaN."
+        )
+    _check_count("mask", len(values), mesh)
+    return values[mesh.vertices] != 0
 
 
 def attach(
