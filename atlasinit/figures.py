@@ -111,7 +111,7 @@ def surface_figure(
     figure = Figure(figsize=(12, 2.3 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 4, squeeze=False)
     for axes, (title, scale, colors) in zip(grid, rows, strict=True):
-        _draw_views(axes, atlas, colors, surfaces or {})
+        _draw_views(list(axes), atlas, colors, surfaces or {})
         axes[0].set_title(title, loc="left")
         if scale is not None:
             figure.colorbar(scale, ax=list(axes), shrink=0.7, pad=0.01)
