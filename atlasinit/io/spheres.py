@@ -45,7 +45,6 @@ def spheres(
         finite, or another number of radii or rows than of seeds.
     """
     from scipy.sparse import csr_array
-    from scipy.spatial import KDTree
 
     centres = np.asarray(seeds, dtype=np.float64)
     if centres.ndim != 2 or centres.shape[1] != 3 or not np.isfinite(centres).all():
@@ -58,13 +57,7 @@ def spheres(
         raise ValueError(f"`radius` should be one length in mm, or {n} of them, got {radius!r}.")
     if rows is not None and len(rows) != n:
         raise ValueError(f"`rows` should have one entry for each of {n} seeds, got {len(rows)}.")
-    tree = KDTree(grid.coordinates)
-    found = tree.query_ball_point(centres, np.broadcast_to(radii, (n,)))
-    own = _seed_locations(centres, grid)
-    members = [
-        np.union1d(inside, [at] if at >= 0 else []).astype(np.int64)
-        for inside, at in zip(found, own.tolist(), strict=True)
-    ]
+    members = _members(centres, np.broadcast_to(radii, (n,)), grid)
     kept, columns = np.unique(np.concatenate([[], *members]).astype(np.int64), return_inverse=True)
     ends = np.cumsum([0, *map(len, members)])
     shape = (n, kept.size)
@@ -78,12 +71,23 @@ def spheres(
     )
 
 
-def _seed_locations(centres: np.ndarray, grid: VolumeGrid) -> np.ndarray:
-    """Return the location of the voxel that each seed lies in, -1 where it is not kept."""
-    inverse = np.linalg.inv(grid.affine)
-    ijk = np.rint(centres @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
-    inside = ((ijk >= 0) & (ijk < grid.shape)).all(axis=1)
+def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[np.ndarray]:
+    """Return the locations of each sphere, ascending."""
+    matrix, origin = grid.affine[:3, :3], grid.affine[:3, 3]
+    inverse = np.linalg.inv(matrix)
+    nearest = np.rint((centres - origin) @ inverse.T).astype(np.int64)
     location = np.full(int(np.prod(grid.shape)), -1, np.int64)
     location[grid.voxels] = np.arange(grid.n_locations)
-    flat = np.ravel_multi_index(tuple(np.where(inside, ijk.T, 0)), grid.shape)
-    return np.where(inside, location[flat], -1)
+    # A sphere reaches this many voxels along each axis, one more for the rounded centre.
+    reach = np.ceil(radii.max(initial=0) * np.linalg.norm(inverse, axis=1)).astype(int) + 1
+    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
+    offsets = offsets.reshape(-1, 3)
+    own = (offsets == 0).all(axis=1)
+    out = []
+    for centre, at, radius in zip(centres, nearest, radii, strict=True):
+        ijk = at + offsets
+        distance = np.linalg.norm(ijk @ matrix.T + origin - centre, axis=1)
+        inside = ((ijk >= 0) & (ijk < grid.shape)).all(axis=1) & ((distance <= radius) | own)
+        found = location[np.ravel_multi_index(tuple(ijk[inside].T), grid.shape)]
+        out.append(np.sort(found[found >= 0]))
+    return out
