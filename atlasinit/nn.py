@@ -1,0 +1,238 @@
+"""Atlases as layers of Equinox models."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import paramax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from atlasinit.atlas import Atlas
+from atlasinit.domains import Constrained, Domain, constrained, unwrap
+from atlasinit.geometry import Geometry
+from atlasinit.labels import LabelTable
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.projection import api
+from atlasinit.projection.tiled import TilePlan
+from atlasinit.provenance import Provenance
+
+
+class AtlasLinear(eqx.Module):
+    """A linear layer whose weights are the maps of an atlas: data to parcel values.
+
+    Calling it is `atlasinit.project` with weights that can be trained. Made by
+    `from_atlas`. Its labels, geometry and provenance are static.
+
+    Parameters
+    ----------
+    maps
+        For each compartment its maps, or a node that `atlasinit.domains.unwrap`
+        resolves to maps: constrained to a domain, frozen, or both.
+    reduction, missing, empty, ridge, kernel
+        As for `project`.
+    concatenate
+        Whether a call returns the rows of all compartments in table order, or a
+        dictionary from compartment to its rows.
+    """
+
+    maps: tuple[Any, ...]
+    _plans: tuple[TilePlan | None, ...]
+    _solver: Any
+    name: str = eqx.field(static=True)
+    space: str = eqx.field(static=True)
+    compartments: tuple[str, ...] = eqx.field(static=True)
+    table: LabelTable = eqx.field(static=True)
+    provenance: Provenance = eqx.field(static=True)
+    _geometry: tuple[Geometry, ...] = eqx.field(static=True)
+    reduction: str = eqx.field(static=True)
+    missing: str = eqx.field(static=True)
+    empty: float = eqx.field(static=True)
+    ridge: float = eqx.field(static=True)
+    kernel: str = eqx.field(static=True)
+    concatenate: bool = eqx.field(static=True)
+
+    @classmethod
+    def from_atlas(
+        cls,
+        atlas: Atlas,
+        *,
+        domain: Domain | None = None,
+        trainable: bool | Iterable[str] = True,
+        dense: bool = False,
+        noise: float = 0.0,
+        reduction: str = "mean",
+        missing: str = "propagate",
+        empty: float = float("nan"),
+        ridge: float = 0.0,
+        kernel: str = "auto",
+        concatenate: bool = True,
+        key: PRNGKeyArray | None = None,
+    ) -> "AtlasLinear":
+        """Return a layer that starts as an atlas.
+
+        Parameters
+        ----------
+        atlas
+            The atlas. Sparse maps train the weights they store, dense maps all; hard
+            maps have no weights to train unless a `domain` or `dense` makes them dense.
+        domain
+            Constrains the weights, as ``domains.Simplex(purity=0.99)`` to memberships.
+        trainable
+            Whether gradients reach the weights, or the compartments where they do.
+        dense
+            Make every weight of every compartment a parameter.
+        noise
+            Standard deviation of Gaussian noise added to the free values that are
+            trained, to break ties. Needs `key`.
+        reduction, missing, empty, ridge, kernel
+            As for `project`.
+        concatenate
+            As in the class.
+        key
+            Random key for `noise`.
+
+        Raises
+        ------
+        ValueError
+            As `project`; an unknown compartment; `noise` without `key`.
+
+        Examples
+        --------
+        >>> import jax, numpy as np, atlasinit as ai
+        >>> atlas = ai.Atlas(
+        ...     name="halves", space="line",
+        ...     maps={"volume": ai.HardMaps(np.array([0, 0, 1], np.int32), 2)},
+        ...     geometry={"volume": ai.VolumeGrid((3, 1, 1), np.eye(4), np.arange(3))},
+        ...     labels=ai.LabelTable({
+        ...         "compartment": ["volume"] * 2, "key": [1, 2], "name": ["a", "b"],
+        ...         "color": [""] * 2, "hemisphere": [""] * 2}),
+        ... )
+        >>> AtlasLinear.from_atlas(atlas)(jax.numpy.array([[1.0], [3.0], [5.0]])).tolist()
+        [[2.0], [5.0]]
+        """
+        trained = _trained(atlas, trainable=trainable)
+        if noise and key is None:
+            raise ValueError("`noise` needs a random `key`.")
+        maps = [DenseMaps(m.to_dense()) if dense else m for m in atlas.maps.values()]
+        if domain is not None:
+            # Hard labels have no free values: a domain makes them dense.
+            maps = [DenseMaps(m.to_dense()) if isinstance(m, HardMaps) else m for m in maps]
+        maps = jax.tree.map(jnp.asarray, maps)
+        coordinates = [api.coordinates(g) for g in atlas.geometry.values()]
+        prepared = api.make_prepared(maps, coordinates, kernel=kernel)
+        api.check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
+        solver = None
+        if reduction == "lstsq" and not trained:
+            start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
+            solver = paramax.NonTrainable(api.solver(start, atlas.table["name"], ridge=ridge))
+        nodes = [m if domain is None else constrained(m, domain) for m in maps]
+        if noise and key is not None:
+            keys = jr.split(key, len(nodes))
+            nodes = [
+                _disturbed(node, noise, k) if c in trained else node
+                for c, node, k in zip(atlas.compartments, nodes, keys, strict=True)
+            ]
+        return cls(
+            maps=tuple(
+                node if c in trained else paramax.NonTrainable(node)
+                for c, node in zip(atlas.compartments, nodes, strict=True)
+            ),
+            _plans=prepared.plans,
+            _solver=solver,
+            name=atlas.name,
+            space=atlas.space,
+            compartments=atlas.compartments,
+            table=atlas.table,
+            provenance=atlas.provenance,
+            _geometry=tuple(atlas.geometry.values()),
+            reduction=reduction,
+            missing=missing,
+            empty=empty,
+            ridge=ridge,
+            kernel=kernel,
+            concatenate=concatenate,
+        )
+
+    @property
+    def n_parcels(self) -> int:
+        """Number of parcels of all compartments."""
+        return len(self.table)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of locations of all compartments."""
+        return sum(g.n_locations for g in self._geometry)
+
+    def weights(self) -> dict[str, Maps]:
+        """Return compartment to the maps that the layer computes with."""
+        return dict(zip(self.compartments, unwrap(self.maps), strict=True))
+
+    def __call__(
+        self, data: Any, *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
+        """Return parcel values of data (..., locations, time), as `project` does.
+
+        Parameters
+        ----------
+        data
+            As for `project`.
+        key
+            Ignored; for `equinox.nn.Sequential`.
+        """
+        del key
+        sizes = [g.n_locations for g in self._geometry]
+        prepared = api.Prepared(unwrap(self.maps), self._plans, self.kernel, jax.default_backend())
+        out = api.reduce(
+            prepared,
+            data,
+            reduction=self.reduction,
+            missing=self.missing,
+            min_coverage=0.0,
+            empty=self.empty,
+            ridge=self.ridge,
+            inverse=unwrap(self._solver),
+            compartments=dict(zip(self.compartments, sizes, strict=True)),
+        )
+        if self.concatenate:
+            return out
+        axis = -1 if out.ndim == 1 else -2
+        rows = [self.table.rows_of(c) for c in self.compartments]
+        return {
+            c: jax.lax.slice_in_dim(out, r.start, r.stop, axis=axis)
+            for c, r in zip(self.compartments, rows, strict=True)
+        }
+
+    def to_atlas(self) -> Atlas:
+        """Return the atlas that the layer has become, to smooth, harden, save or show it."""
+        return Atlas(
+            name=self.name,
+            space=self.space,
+            maps=jax.device_get(self.weights()),
+            geometry=dict(zip(self.compartments, self._geometry, strict=True)),
+            labels=self.table,
+            provenance=self.provenance.then("AtlasLinear"),
+        )
+
+
+def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(trainable, bool):
+        return atlas.compartments if trainable else ()
+    wanted = (trainable,) if isinstance(trainable, str) else tuple(trainable)
+    unknown = [c for c in wanted if c not in atlas.compartments]
+    if unknown:
+        raise ValueError(
+            f"`trainable`: compartments are {list(atlas.compartments)}, got {unknown}."
+        )
+    return wanted
+
+
+def _disturbed(node: Any, noise: float, key: PRNGKeyArray) -> Any:
+    free = node.free if isinstance(node, Constrained) else node
+    if isinstance(free, DenseMaps | SparseMaps):
+        values = jnp.asarray(free.values)
+        values = values + noise * jr.normal(key, values.shape, values.dtype)
+        free = eqx.tree_at(lambda m: m.values, free, values)
+    return Constrained(free, node.domain) if isinstance(node, Constrained) else free

@@ -1,0 +1,299 @@
+"""Products of maps with data, one kernel a representation, chosen in one place.
+
+A kernel holds the weights of one part of an atlas in the layout that it computes
+with. All kernels take and give arrays with a batch axis in front, float32 or
+float64: data (batch, locations, time) and parcel values (batch, parcels, time).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from atlasinit._typing import AnyArray
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.projection import tiled
+
+KERNELS = ("auto", "scatter", "tiles", "dense")
+
+
+class ScatterKernel(eqx.Module):
+    """Hard labels: one pass over the data, each location added to its parcel."""
+
+    labels: Int32[AnyArray, " locations"]
+    n_parcels: int = eqx.field(static=True)
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        batch, locations, time = data.shape
+        # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
+        starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * self.n_parcels
+        labels = self.labels[None]
+        rows = jnp.where(labels < 0, batch * self.n_parcels, labels + starts)
+        out = jnp.zeros((batch * self.n_parcels, time), data.dtype)
+        out = out.at[rows.reshape(-1)].add(data.reshape(batch * locations, time), mode="drop")
+        return out.reshape(batch, self.n_parcels, time)
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
+        return values.at[:, rows].get(mode="fill", fill_value=0)
+
+    def absolute(self) -> "ScatterKernel":
+        """Return the kernel of |W|."""
+        return self
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
+        return jnp.zeros(self.n_parcels, jnp.float32).at[rows].add(jnp.float32(1), mode="drop")
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        parcels = jnp.arange(self.n_parcels, dtype=jnp.int32)
+        return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
+
+
+class TiledKernel(eqx.Module):
+    """Sparse weights: one small product a tile of neighbouring locations."""
+
+    values: Float[AnyArray, " nonzeros"]
+    plan: tiled.TilePlan
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        blocks = tiled.spread(self.plan, jnp.asarray(self.values, data.dtype))
+        return _each(lambda x: tiled.product(self.plan, blocks, x), data)
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        blocks = tiled.spread(self.plan, jnp.asarray(self.values, values.dtype))
+        return _each(lambda y: tiled.transposed(self.plan, blocks, y), values)
+
+    def absolute(self) -> "TiledKernel":
+        """Return the kernel of |W|."""
+        return TiledKernel(jnp.abs(jnp.asarray(self.values)), self.plan)
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        out = jnp.zeros(self.plan.n_parcels, self.values.dtype)
+        blocks = tiled.spread(self.plan, self.values)
+        for bucket, block in zip(self.plan.buckets, blocks, strict=True):
+            out = out.at[bucket.parcels].add(block.sum(axis=-1), mode="drop")
+        return out
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        out = jnp.zeros((self.plan.n_parcels, self.plan.n_locations), self.values.dtype)
+        blocks = tiled.spread(self.plan, self.values)
+        for bucket, block in zip(self.plan.buckets, blocks, strict=True):
+            rows, columns = bucket.parcels[..., :, None], bucket.locations[..., None, :]
+            rows, columns = jnp.broadcast_arrays(rows, columns)
+            out = out.at[rows, columns].set(block, mode="drop")
+        return out
+
+
+class DenseKernel(eqx.Module):
+    """Every weight stored: one matrix product."""
+
+    values: Float[AnyArray, "parcels locations"]
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        return _each(lambda x: _guarded(jnp.asarray(self.values, data.dtype), x), data)
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        return _each(lambda y: _matmul(jnp.asarray(self.values, values.dtype).T, y), values)
+
+    def absolute(self) -> "DenseKernel":
+        """Return the kernel of |W|."""
+        return DenseKernel(jnp.abs(jnp.asarray(self.values)))
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        return jnp.asarray(self.values).sum(axis=1)
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        return jnp.asarray(self.values)
+
+
+Kernel: TypeAlias = ScatterKernel | TiledKernel | DenseKernel
+
+
+class Stack(eqx.Module):
+    """Kernels of consecutive parts of an atlas: a block-diagonal matrix.
+
+    Parameters
+    ----------
+    kernels
+        One a part.
+    shapes
+        Number of (parcels, locations) of each part.
+    """
+
+    kernels: tuple[Kernel, ...]
+    shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
+        return _joined([kernel.product(part) for kernel, part in parts])
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
+        return _joined([kernel.transposed(part) for kernel, part in parts])
+
+    def absolute(self) -> "Stack":
+        """Return the kernels of |W|."""
+        return Stack(tuple(kernel.absolute() for kernel in self.kernels), self.shapes)
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        return jnp.concatenate([kernel.totals() for kernel in self.kernels])
+
+
+def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
+    """Return the name of the kernel that computes `maps` on a backend.
+
+    Hard labels are scattered where that is fast; float32 scatter-adds of many rows
+    are slow on GPUs (https://github.com/jax-ml/jax/issues/38806), where tiles leave
+    few of them.
+    """
+    if kernel not in KERNELS:
+        raise ValueError(f"`kernel` should be one of {', '.join(KERNELS)}, got {kernel!r}.")
+    if kernel == "scatter" and not isinstance(maps, HardMaps):
+        raise ValueError('`kernel="scatter"` computes hard maps only; use "tiles" or "dense".')
+    if kernel == "tiles" and isinstance(maps, DenseMaps):
+        raise ValueError('`kernel="tiles"` computes hard and sparse maps only; use "dense".')
+    if kernel != "auto":
+        return kernel
+    if isinstance(maps, HardMaps):
+        return "scatter" if backend == "cpu" else "tiles"
+    return "tiles" if isinstance(maps, SparseMaps) else "dense"
+
+
+def prepare(
+    maps: Maps, coordinates: np.ndarray | None, *, backend: str, kernel: str
+) -> tiled.TilePlan | None:
+    """Return the plan that the chosen kernel needs, worked out on the host, or None."""
+    if choose_kernel(maps, backend=backend, kernel=kernel) != "tiles":
+        return None
+    # A GPU wants many products a launch; a core wants them in its cache.
+    return tiled.plan_tiles(_sparse(maps), coordinates, each=4 if backend == "cpu" else 256)
+
+
+def assemble(
+    maps: Sequence[Maps], plans: Sequence[tiled.TilePlan | None], *, kernel: str, backend: str
+) -> Stack:
+    """Return the kernels of all compartments, neighbouring hard ones as one."""
+    kernels: list[Kernel] = []
+    shapes: list[tuple[int, int]] = []
+    for one, plan in zip(maps, plans, strict=True):
+        name = choose_kernel(one, backend=backend, kernel=kernel)
+        shape = (one.n_parcels, one.n_locations)
+        new: Kernel
+        if name == "scatter" and isinstance(one, HardMaps):
+            new = ScatterKernel(jnp.asarray(one.labels), one.n_parcels)
+            if kernels and isinstance(kernels[-1], ScatterKernel):
+                new = _merged(kernels.pop(), new)
+                shape = (new.n_parcels, shapes.pop()[1] + one.n_locations)
+        elif plan is not None:
+            # The plan of hard labels counts their ones; the labels may be traced.
+            ones = jnp.ones(plan.positions.shape[0], jnp.float32)
+            new = TiledKernel(one.values if isinstance(one, SparseMaps) else ones, plan)
+        else:
+            new = DenseKernel(dense_values(one))
+        kernels.append(new)
+        shapes.append(shape)
+    return Stack(tuple(kernels), tuple(shapes))
+
+
+def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
+    """Return the matrix of any maps, also of traced ones."""
+    if isinstance(maps, DenseMaps):
+        return jnp.asarray(maps.values)
+    if isinstance(maps, HardMaps):
+        return ScatterKernel(jnp.asarray(maps.labels), maps.n_parcels).dense()
+    values, indptr = jnp.asarray(maps.values), jnp.asarray(maps.indptr)
+    nonzeros = jnp.arange(values.shape[0], dtype=indptr.dtype)
+    rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
+    out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
+    return out.at[rows, jnp.asarray(maps.indices)].add(values)
+
+
+def _sparse(maps: Maps) -> SparseMaps:
+    return maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
+
+
+def _merged(first: Kernel, second: ScatterKernel) -> ScatterKernel:
+    assert isinstance(first, ScatterKernel)
+    shifted = jnp.where(second.labels < 0, -1, second.labels + first.n_parcels)
+    labels = jnp.concatenate([first.labels, shifted])
+    return ScatterKernel(labels, first.n_parcels + second.n_parcels)
+
+
+def _each(function, stack: Float[Array, "batch n time"]) -> Float[Array, "batch m time"]:
+    """Return `function` of each member of a batch, one after the other."""
+    if stack.shape[0] == 1:
+        return function(stack[0])[None]
+    return jax.lax.map(function, stack)
+
+
+def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return (
+        array if len(sizes) == 1 else array[:, a:b]
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    )
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+
+@jax.custom_jvp
+def _guarded(
+    weights: Float[Array, "parcels locations"], data: Float[Array, "locations time"]
+) -> Float[Array, "parcels time"]:
+    """Return W x, where what is not finite makes NaN only for parcels that weigh it."""
+
+    def careful() -> Float[Array, "parcels time"]:
+        bad = ~jnp.isfinite(data)
+        hit = _matmul((weights != 0).astype(data.dtype), bad.astype(data.dtype)) > 0
+        return jnp.where(hit, jnp.nan, _matmul(weights, jnp.where(bad, 0, data)))
+
+    out = _matmul(weights, data)
+    return jax.lax.cond(jnp.isfinite(out).all(), lambda: out, careful)
+
+
+@_guarded.defjvp
+def _guarded_jvp(primals, tangents):
+    (weights, data), (dweights, ddata) = primals, tangents
+    return _guarded(weights, data), _matmul(dweights, data) + _matmul(weights, ddata)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

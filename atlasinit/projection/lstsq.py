@@ -1,0 +1,78 @@
+"""Least squares: the parcel values that explain the data best, by one small factorisation.
+
+Of the parcels' Gram matrix G = W W', scaled to a diagonal of 1. The solution
+(G + ridge diag G)^-1 W x is what nilearn's maps maskers compute with ridge 0.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from atlasinit.errors import AtlasWarning, listing
+from atlasinit.maps import Maps
+from atlasinit.projection.kernels import Stack
+
+_SINGULAR = 1e-7
+_POOR = 1e-4
+
+
+def solver(
+    maps: Sequence[Maps], names: Sequence[str], *, ridge: float
+) -> Float[np.ndarray, "parcels parcels"]:
+    """Return (G + ridge diag G)^-1 of concrete maps, float32; 0 for parcels without weight.
+
+    Raises
+    ------
+    ValueError
+        Parcels that depend linearly on each other; the message names them.
+    """
+    from scipy.linalg import block_diag
+
+    gram = block_diag(*(_gram(m) for m in maps))
+    size = np.sqrt(np.diag(gram))
+    kept = np.flatnonzero(size > 0)
+    scaled = gram[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
+    scaled[np.diag_indices(len(kept))] += ridge
+    values, vectors = np.linalg.eigh(scaled)
+    condition = values[0] / values[-1] if len(kept) else 1.0
+    if condition < _SINGULAR:
+        involved = np.flatnonzero(np.abs(vectors[:, 0]) > 0.1 * np.abs(vectors[:, 0]).max())
+        raise ValueError(
+            f'`reduction="lstsq"`: {listing(names[kept[i]] for i in involved)} depend linearly '
+            "on each other; drop one of them, or pass a `ridge` such as 1e-3."
+        )
+    if condition < _POOR:
+        warnings.warn(
+            f"least squares is poorly conditioned ({1 / condition:.0f}): some parcels overlap "
+            "nearly completely; consider a `ridge`.",
+            AtlasWarning,
+            stacklevel=3,
+        )
+    inverse = np.zeros_like(gram)
+    inverse[np.ix_(kept, kept)] = (vectors / values) @ vectors.T / np.outer(size[kept], size[kept])
+    return inverse.astype(np.float32)
+
+
+def traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Float[Array, "parcels parcels"]:
+    """Return what `solver` does for weights that are being trained; singular weights give NaN."""
+    grams = [
+        k.product(k.dense().T[None])[0] if k.dense().shape[0] else k.dense() for k in stack.kernels
+    ]
+    gram = jax.scipy.linalg.block_diag(*grams)
+    power = jnp.diagonal(gram)
+    empty = power == 0
+    scale = jnp.where(empty, 0, 1 / jnp.sqrt(jnp.where(empty, 1, power)))
+    scaled = gram * scale[:, None] * scale[None, :]
+    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge))
+    factor = jax.scipy.linalg.cho_factor(scaled)
+    inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(power), dtype=gram.dtype))
+    return inverse * scale[:, None] * scale[None, :]
+
+
+def _gram(maps: Maps) -> Float[np.ndarray, "parcels parcels"]:
+    matrix = maps.to_scipy().astype(np.float64)
+    return (matrix @ matrix.T).toarray()
