@@ -141,7 +141,7 @@ def hemisphere_of(name: str, compartment: str = "") -> str:
     side = _side(compartment)
     if side:
         return side
-    words = {_SIDES[w] for w in re.split(r"[^a-z]+", name.lower()) if w in _SIDES}
+    words = {_SIDES[w] for w in re.split(r"[\W\d_]+", name.lower()) if w in _SIDES}
     return words.pop() if len(words) == 1 else ""
 
 
