@@ -197,6 +197,7 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     header.set_data_shape(grid.shape if hard else (*grid.shape, max(atlas.n_parcels, 1)))
     header.set_data_dtype(first.dtype)
     header.set_sform(grid.affine, code="mni" if atlas.space.startswith("MNI152") else "aligned")
+    header.set_zooms([*grid.voxel_sizes, 1][: len(header.get_data_shape())])
     header.set_xyzt_units("mm")
     header.set_intent("label" if hard else "none", (), atlas.name[:15])
     header.extensions.append(packed(atlas, keys))
@@ -211,7 +212,7 @@ def _labelled(image: Any, values: np.ndarray) -> bool:
     if stated or is_whole(values):
         return True
     finite = values[np.isfinite(values)]
-    return bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
+    return is_whole(finite) or bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
 
 
 def _map_name(path: Path) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import nibabel as nb
 import numpy as np
@@ -33,7 +33,7 @@ _FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164
 
 
 def read_atlas(
-    files: Files,
+    files: object,
     *,
     labels: object = None,
     space: str | None = None,
@@ -43,7 +43,7 @@ def read_atlas(
     map: str | int | None = None,
     unlisted: str = "error",
     background: Background | None = None,
-    scale: float | str = "auto",
+    scale: float | int | str = "auto",
     nan: str = "error",
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     provenance: Provenance | None = None,
@@ -96,6 +96,7 @@ def read_atlas(
     AtlasFileError
         A file that is missing, truncated or of no known format.
     """
+    taken, factor = _kind(kind), _scale(scale)
     listed = _listed(files)
     first = existing(listed[0][1][0])
     if len(listed) == 1 and extension(first) == ".npz" and archive.is_archive(first):
@@ -104,7 +105,7 @@ def read_atlas(
     parts = [
         part
         for compartment, paths in listed
-        for part in _read_parts(paths, compartment, kind=kind, map=map, scale=scale)
+        for part in _read_parts(paths, compartment, kind=taken, map=map, scale=factor)
     ]
     parts = _on_meshes(_masked(parts, mask), meshes or {})
     check_hemispheres({part.compartment: part.geometry for part in parts})
@@ -124,11 +125,26 @@ def read_atlas(
     )
 
 
+def _kind(kind: str) -> Kind:
+    for known in get_args(Kind):
+        if kind == known:
+            return known
+    raise ValueError(f"`kind` should be one of {', '.join(get_args(Kind))}, got {kind!r}.")
+
+
+def _scale(scale: float | int | str) -> Scale:
+    if isinstance(scale, str) and scale == "auto":
+        return "auto"
+    if isinstance(scale, str) or not 0 < scale < np.inf:
+        raise ValueError(f'`scale` should be "auto" or a positive number, got {scale!r}.')
+    return scale
+
+
 def _first(values: Sequence[str]) -> str:
     return values[0] if values else ""
 
 
-def _listed(files: Files) -> list[tuple[str | None, list[PathLike]]]:
+def _listed(files: object) -> list[tuple[str | None, list[PathLike]]]:
     if isinstance(files, str) or hasattr(files, "__fspath__"):
         return [(None, [files])]  # pyright: ignore[reportReturnType]
     if isinstance(files, Mapping):
