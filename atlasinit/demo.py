@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import package_file
@@ -16,9 +16,6 @@ from atlasinit.loading import load_atlas
 from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
 from atlasinit.smoothing import smooth
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MEASURES = {"thickness": "thick", "sulcal_depth": "sulc", "curvature": "curv", "area": "area"}
 """Column of the table to the name of nilearn's packaged fsaverage5 map."""
@@ -91,7 +88,7 @@ def _volume(out: Path) -> tuple[Atlas, list[Path]]:
     return atlas, written
 
 
-def _save(figure: "Figure", path: Path) -> Path:
+def _save(figure: Figure, path: Path) -> Path:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     return path

@@ -2,17 +2,18 @@
 
 import colorsys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.colors
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import SurfaceMesh, VolumeGrid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _NONE = (0.82, 0.82, 0.82)
 """Colour of locations that belong to no parcel or have no value."""
@@ -42,7 +43,7 @@ def parcel_colors(atlas: Atlas) -> Float[np.ndarray, "parcels 3"]:
 
 
 def draw_surface(
-    axes: "Axes",
+    axes: Axes,
     coordinates: Float[np.ndarray, "vertices 3"],
     faces: Int[np.ndarray, "faces 3"],
     colors: Float[np.ndarray, "vertices 3"],
@@ -54,8 +55,6 @@ def draw_surface(
     An orthographic projection along x: the triangles that face the viewer,
     painted from the farthest to the nearest.
     """
-    from matplotlib.collections import PolyCollection
-
     towards = -1.0 if from_left else 1.0
     triangles = coordinates.astype(np.float64)[faces]
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
@@ -79,7 +78,7 @@ def surface_figure(
     values: Mapping[str, Float[np.ndarray, " parcels"]],
     *,
     surfaces: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-) -> "Figure":
+) -> Figure:
     """Return a figure with the atlas and one row of views for each set of parcel values.
 
     Parameters
@@ -97,10 +96,6 @@ def surface_figure(
     ValueError
         A mesh without a surface to draw on.
     """
-    import matplotlib.colors
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
-
     rows: list[tuple[str, Any, np.ndarray]] = [(atlas.name, None, parcel_colors(atlas))]
     for title, column in values.items():
         finite = column[np.isfinite(column)]
@@ -120,7 +115,7 @@ def surface_figure(
 
 def slices_figure(
     atlas: Atlas, *, background: Float[np.ndarray, "x y z"] | None = None, title: str = ""
-) -> "Figure":
+) -> Figure:
     """Return a figure with sagittal, coronal and axial slices of an atlas on a grid.
 
     Each slice is the one with most labelled voxels. The grid's axes are shown as
@@ -133,8 +128,6 @@ def slices_figure(
     background
         (x, y, z) image shown in grey under the parcels.
     """
-    from matplotlib.figure import Figure
-
     compartment = next(c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid))
     grid = atlas.geometry[compartment]
     assert isinstance(grid, VolumeGrid)
@@ -160,7 +153,7 @@ def slices_figure(
 
 
 def _draw_views(
-    axes: Sequence["Axes"],
+    axes: Sequence[Axes],
     atlas: Atlas,
     colors: Float[np.ndarray, "parcels 3"],
     surfaces: Mapping[str, tuple[np.ndarray, np.ndarray]],
