@@ -103,7 +103,7 @@ def unpack_metadata(text: str, path: PathLike) -> Header:
             compartments=tuple(fields["compartments"]),
             file_keys=tuple(fields["file_keys"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error
 
 
@@ -118,8 +118,9 @@ def runs(indices: Int[np.ndarray, " n"]) -> str:
 def from_runs(text: str, path: PathLike) -> Int32[np.ndarray, " n"]:
     """Return the indices that `runs` described in the file `path`."""
     try:
-        pairs = [[int(number) for number in run.split(":")] for run in text.split()]
-        return np.array([start + i for start, count in pairs for i in range(count)], np.int32)
+        spans = [[int(number) for number in run.split(":")] for run in text.split()]
+        indices = [np.arange(start, start + count, dtype=np.int32) for start, count in spans]
+        return np.concatenate([np.empty(0, np.int32), *indices])
     except ValueError as error:
         raise AtlasFileError(f"{path}: its list of kept vertices is damaged: {error}") from error
 
@@ -181,8 +182,11 @@ def restored(part: Part, header: Header) -> Part:
     """Return what a file says of a compartment with the keys, order and columns of its header.
 
     Names and colours that another program changed in the file's own table, and
-    entries that it added, stay as the file has them.
+    entries that it added, stay as the file has them. So does a compartment that the
+    header does not name.
     """
+    if part.compartment not in header.compartments:
+        return part
     known = header.rows_of(part.compartment)
     entries = {row.key: row for row in part.rows or ()}
     rows = [_edited(row, entries[key]) for key, row in known.items() if key in entries]
