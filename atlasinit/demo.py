@@ -1,17 +1,17 @@
 """The main job on real data that comes with packages on PyPI: load, smooth, project, save, draw."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from atlasinit.atlas import Atlas
 from atlasinit.catalogue import package_file
 from atlasinit.figures import slices_figure, surface_figure
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.files import atomic_write
 from atlasinit.io.meshes import read_surface
+from atlasinit.io.nifti import read_grid
+from atlasinit.io.volumes import load_image
 from atlasinit.loading import load_atlas
 from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
@@ -33,20 +33,16 @@ def run_demo(out: Path, *, fwhm: float = 6.0) -> list[Path]:
     Seitzman 2018 on nilearn's MNI grid, projected on its grey-matter map.
     """
     out.mkdir(parents=True, exist_ok=True)
-    surface, volume = _surface(out, fwhm), _volume(out)
-    facts = [f"{atlas!r}".split("\n") for atlas in (surface[0], volume[0])]
-    with atomic_write(out / "report.json") as path:
-        path.write_text(json.dumps(facts, indent=1))
-    return [*surface[1], *volume[1], out / "report.json"]
+    return [*_surface(out, fwhm), *_volume(out)]
 
 
-def _surface(out: Path, fwhm: float) -> tuple[Atlas, list[Path]]:
+def _surface(out: Path, fwhm: float) -> list[Path]:
     atlas = load_atlas("desikan-killiany", space="fsaverage5")
     soft = smooth(atlas, fwhm=fwhm)
     layer = AtlasLinear.from_atlas(soft)
     files = {
         compartment: {
-            measure: package_file("nilearn", f"{_FSAVERAGE5}/{name}_{side}.gii.gz")
+            measure: package_file(f"{_FSAVERAGE5}/{name}_{side}.gii.gz")
             for measure, name in MEASURES.items()
         }
         for compartment, side in SIDES.items()
@@ -57,35 +53,30 @@ def _surface(out: Path, fwhm: float) -> tuple[Atlas, list[Path]]:
         values[measure] = np.asarray(project(atlas, data)[:, 0])
         smoothed[f"{measure}_fwhm{fwhm:g}"] = np.asarray(layer(data)[:, 0])
     table = atlas.labels.assign(**values, **smoothed)
-    surfaces = {
-        c: read_surface(package_file("nilearn", f"{_FSAVERAGE5}/infl_{side}.gii.gz"))
-        for c, side in SIDES.items()
-    }
-    written = [
+    surfaces = {}
+    for compartment, side in SIDES.items():
+        inflated = read_surface(package_file(f"{_FSAVERAGE5}/infl_{side}.gii.gz"))
+        surfaces[compartment] = (inflated.coordinates, inflated.faces)
+    return [
         *save_atlas(soft, out / "desikan-killiany.npz"),
         *save_atlas(atlas, out / "desikan-killiany.label.gii"),
         *save_atlas(soft, out / "desikan-killiany.func.gii"),
         write_table(table, out / "desikan-killiany_values.tsv"),
         _save(surface_figure(atlas, values, surfaces=surfaces), out / "desikan-killiany.png"),
     ]
-    return soft, written
 
 
-def _volume(out: Path) -> tuple[Atlas, list[Path]]:
-    from atlasinit.io.nifti import read_grid
-
-    image = package_file("nilearn", _GREY_MATTER)
+def _volume(out: Path) -> list[Path]:
+    image = package_file(_GREY_MATTER)
     atlas = load_atlas("seitzman2018", mask=read_grid(image))
-    grid = atlas.geometry["volume"]
     data = open_data(image, atlas).all() / 255  # stored as 0 to 255
     table = atlas.labels.assign(grey_matter=np.asarray(project(atlas, data)[:, 0]))
-    background = grid.put(data[:, 0])
-    written = [
+    background = np.asanyarray(load_image(image).dataobj)
+    return [
         *save_atlas(atlas, out / "seitzman2018.npz"),
         write_table(table, out / "seitzman2018_values.tsv"),
         _save(slices_figure(atlas, background=background), out / "seitzman2018.png"),
     ]
-    return atlas, written
 
 
 def _save(figure: Figure, path: Path) -> Path:
