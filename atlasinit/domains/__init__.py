@@ -9,6 +9,8 @@
 
 from atlasinit.domains._amplitude import Amplitude as Amplitude
 from atlasinit.domains._base import Domain as Domain
+from atlasinit.domains._base import Fixed as Fixed
+from atlasinit.domains._base import fixed as fixed
 from atlasinit.domains._constrained import Constrained as Constrained
 from atlasinit.domains._constrained import constrained as constrained
 from atlasinit.domains._constrained import image as image
@@ -29,5 +31,6 @@ from atlasinit.domains._trees import constrain as constrain
 from atlasinit.domains._trees import enforce as enforce
 from atlasinit.domains._trees import freeze as freeze
 from atlasinit.domains._trees import names as names
+from atlasinit.domains._trees import replace as replace
 from atlasinit.domains._trees import saturation as saturation
 from atlasinit.domains._trees import trainable as trainable

@@ -168,7 +168,7 @@ class Isochoric(Domain):
         inside = _over_batch(lambda a: spectral(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
-            given = refuse(
+            inside = refuse(
                 given,
                 ~(jnp.abs(inside - given) <= 1e-3 * jnp.broadcast_to(scale, given.shape)),
                 f"`y` should have determinant {self.volume} and a condition number of at most "

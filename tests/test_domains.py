@@ -1,0 +1,577 @@
+"""Every domain: round trip, range, gradients, dtypes, transformations, serialisation, bad input."""
+
+import io
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import paramax
+import pytest
+
+import atlasinit as ai
+from atlasinit import domains
+from atlasinit.domains import (
+    SPD,
+    Affine,
+    Amplitude,
+    Identity,
+    Isochoric,
+    Logistic,
+    NormSphere,
+    Orthogonal,
+    Positive,
+    Simplex,
+    Tanh,
+)
+
+try:
+    from jax import enable_x64
+except ImportError:  # before JAX 0.8
+    from jax.experimental import enable_x64
+
+ELLIPSOID = [[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 3.0]]
+
+
+def between(low, high):
+    return lambda y: ((y > low) & (y < high)).all()
+
+
+def sums_to_one(axis):
+    return lambda y: np.allclose(y.sum(axis), 1, atol=1e-6) and (y > 0).all()
+
+
+def norm(order, axis, radius=1.0, loc=0.0):
+    return lambda y: np.allclose(np.linalg.norm(y - loc, order, axis), radius, atol=1e-5)
+
+
+def orthonormal(y):
+    y = y if y.shape[-2] >= y.shape[-1] else np.swapaxes(y, -1, -2)
+    return np.allclose(np.swapaxes(y, -1, -2) @ y, np.eye(y.shape[-1]), atol=1e-5)
+
+
+def definite(y):
+    return np.allclose(y, np.swapaxes(y, -1, -2)) and (np.linalg.eigvalsh(y) > 0).all()
+
+
+def isochoric(volume, condition=math.inf):
+    def check(y):
+        values = np.linalg.eigvalsh(y)
+        ratios = values[..., -1] / values[..., 0]
+        return (
+            np.allclose(np.linalg.det(y), volume, rtol=1e-4) and (ratios < condition + 1e-3).all()
+        )
+
+    return check
+
+
+# Domain, shape of the free values, and what holds for every image.
+CASES = {
+    "identity": (Identity(), (4, 3), np.isfinite),
+    "affine": (Affine(loc=[1.0, 2.0, 3.0], scale=-2.0), (4, 3), np.isfinite),
+    "tanh": (Tanh(scale=2.5), (4, 3), between(-2.5, 2.5)),
+    "logistic": (Logistic(loc=1.0, scale=4.0), (4, 3), between(-1.0, 3.0)),
+    "softplus": (Positive(), (4, 3), between(0, np.inf)),
+    "exp": (Positive(map="exp"), (4, 3), between(0, np.inf)),
+    "sphere-2": (NormSphere(), (4, 3), norm(2, -1)),
+    "sphere-1": (NormSphere(order=1, axis=-2, scale=2.0), (4, 3), norm(1, -2, 2.0)),
+    "sphere-3": (NormSphere(order=3, loc=0.5), (4, 3), norm(3, -1, loc=0.5)),
+    "sphere-inf": (NormSphere(order=math.inf), (4, 3), norm(np.inf, -1)),
+    "ellipsoid": (
+        NormSphere(ellipsoid=ELLIPSOID),
+        (4, 3),
+        lambda y: np.allclose(
+            np.einsum("...i,ij,...j->...", y, np.array(ELLIPSOID), y), 1, atol=1e-5
+        ),
+    ),
+    "simplex": (Simplex(), (4, 3), sums_to_one(-2)),
+    "simplex-last": (Simplex(axis=-1, temperature="auto"), (4, 3), sums_to_one(-1)),
+    "simplex-hot": (Simplex(temperature=3.0, purity=0.9), (4, 3), sums_to_one(-2)),
+    "qr": (Orthogonal(), (4, 3), orthonormal),
+    "qr-wide": (Orthogonal(), (3, 4), orthonormal),
+    "polar": (Orthogonal(method="polar"), (4, 3), orthonormal),
+    "polar-square": (Orthogonal(method="polar"), (3, 3), orthonormal),
+    "spd": (SPD(), (3, 3), definite),
+    "isochoric": (Isochoric(volume=2.0), (3, 3), isochoric(2.0)),
+    "isochoric-flat": (Isochoric(max_condition=2.0), (3, 3), isochoric(1.0, 2.0)),
+    "isochoric-softmax": (Isochoric(softmax_temperature=0.5), (3, 3), isochoric(1.0)),
+    "amplitude-tanh": (Amplitude(Tanh()), (4, 3), lambda y: (np.abs(y) < 1).all()),
+    "amplitude-simplex": (Amplitude(Simplex()), (4, 3), lambda y: sums_to_one(-2)(np.abs(y))),
+}
+DOMAINS = pytest.mark.parametrize(("domain", "shape", "holds"), CASES.values(), ids=CASES)
+
+
+def free_values(domain, shape, dtype=jnp.float32):
+    if isinstance(domain, Amplitude):
+        real, imaginary = jr.uniform(jr.key(3), (2, *shape), dtype, minval=0.1, maxval=1.5)
+        return jax.lax.complex(real, imaginary)
+    if isinstance(domain, Isochoric):
+        return 0.3 * jr.normal(jr.key(3), shape, dtype)
+    return jr.normal(jr.key(3), shape, dtype)
+
+
+def size(y):
+    """A scalar function whose gradient has no symmetry."""
+    flat = jnp.concatenate([y.real.ravel(), y.imag.ravel()])
+    return (flat * jnp.sin(1 + jnp.arange(flat.size)).astype(flat.dtype)).sum()
+
+
+@DOMAINS
+def test_round_trip_and_range(domain, shape, holds):
+    y = domain.image(free_values(domain, shape))
+    assert np.all(holds(np.asarray(y)))
+    np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=3e-6)
+
+
+@DOMAINS
+@pytest.mark.parametrize("x64", [False, True])
+def test_keeps_dtype(domain, shape, holds, x64):
+    del holds
+    with enable_x64(x64):
+        x = free_values(domain, shape, jnp.float64 if x64 else jnp.float32)
+        y = domain.image(x)
+        assert y.dtype == x.dtype
+        assert domain.preimage(y).dtype == x.dtype
+        tolerance = 1e-12 if x64 else 3e-6
+        np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=tolerance)
+
+
+@DOMAINS
+def test_gradient_is_that_of_finite_differences(domain, shape, holds):
+    del holds
+    with enable_x64(True):
+        x = free_values(domain, shape, jnp.float64)
+        direction = jr.normal(jr.key(8), shape, x.dtype)
+        loss = lambda t: size(domain.image(x + t * direction))
+        slope = float(jax.grad(loss)(0.0))
+        numeric = float(loss(1e-6) - loss(-1e-6)) / 2e-6
+        assert slope == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+        assert slope == pytest.approx(float(jax.jvp(loss, (0.0,), (1.0,))[1]), rel=1e-9)
+
+
+@DOMAINS
+def test_jit_and_vmap_change_nothing(domain, shape, holds):
+    del holds
+    xs = jnp.stack([free_values(domain, shape) * scale for scale in (0.5, 1.0)])
+    loop = jnp.stack([domain.image(x) for x in xs])
+    np.testing.assert_allclose(jax.vmap(domain.image)(xs), loop, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(domain.image)(xs[0]), loop[0], atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(domain.preimage)(loop[0]), domain.preimage(loop[0]), atol=1e-5
+    )
+    back = jax.vmap(domain.preimage)(loop)
+    np.testing.assert_allclose(jax.vmap(domain.image)(back), loop, atol=3e-6)
+
+
+@DOMAINS
+def test_node_unwraps_under_vmapped_construction(domain, shape, holds):
+    del holds
+    ys = jnp.stack([domain.image(free_values(domain, shape) * scale) for scale in (0.5, 1.0)])
+    node = eqx.filter_vmap(lambda y: domains.constrained(y, domain))(ys)
+    np.testing.assert_allclose(domains.unwrap(node), ys, atol=3e-6)
+
+
+@DOMAINS
+def test_serialises(domain, shape, holds):
+    del holds
+    node = domains.constrained(domain.image(free_values(domain, shape)), domain)
+    file = io.BytesIO()
+    eqx.tree_serialise_leaves(file, node)
+    file.seek(0)
+    read = eqx.tree_deserialise_leaves(file, jax.tree.map(jnp.zeros_like, node))
+    assert eqx.tree_equal(read, node)
+    assert hash(domain) == hash(read.domain)
+
+
+@DOMAINS
+def test_trains_within_the_domain(domain, shape, holds):
+    model = {"w": domain.image(free_values(domain, shape))}
+    model = domains.constrain(model, "w", domain)
+
+    @eqx.filter_jit
+    def step(model):
+        grads = eqx.filter_grad(lambda m: size(domains.unwrap(m)["w"]))(model)
+        return jax.tree.map(lambda p, g: p - 0.05 * jnp.conj(g), model, grads), grads
+
+    for _ in range(3):
+        model, grads = step(model)
+        assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
+    assert np.all(holds(np.asarray(domains.unwrap(model)["w"])))
+
+
+EDGES = {
+    "tanh": (Tanh(), jnp.array([[50.0, -50.0]])),
+    "softplus": (Positive(), jnp.array([[90.0, -90.0]])),
+    "sphere at 0": (NormSphere(), jnp.zeros((2, 3))),
+    "sphere-3 at 0": (NormSphere(order=3), jnp.zeros((2, 3))),
+    "ellipsoid at 0": (NormSphere(ellipsoid=ELLIPSOID), jnp.zeros((2, 3))),
+    "sphere far": (NormSphere(), jnp.full((2, 3), 1e30)),
+    "simplex far": (Simplex(), jnp.array([[300.0], [-300.0], [0.0]])),
+    "simplex of -inf": (Simplex(), jnp.array([[0.0, -jnp.inf], [-jnp.inf, -jnp.inf]])),
+    "polar of orthonormal": (Orthogonal(method="polar"), jnp.eye(4, 3)),
+    "polar of 0": (Orthogonal(method="polar"), jnp.zeros((4, 3))),
+    "qr of orthonormal": (Orthogonal(), jnp.eye(3)),
+    "spd at identity": (SPD(), jnp.zeros((3, 3))),
+    "isochoric at identity": (Isochoric(max_condition=2.0), jnp.zeros((3, 3))),
+    "isochoric of condition 1": (Isochoric(max_condition=1.0), jnp.zeros((3, 3))),
+    "amplitude 0": (Amplitude(Tanh()), jnp.zeros((2, 2), jnp.complex64)),
+}
+
+
+@pytest.mark.parametrize(("domain", "x"), EDGES.values(), ids=EDGES)
+def test_gradient_is_finite_at_edges(domain, x):
+    assert jnp.isfinite(domain.image(x)).all()
+    assert jnp.isfinite(jax.grad(lambda x: size(domain.image(x)))(x)).all()
+
+
+def test_derivative_where_eigenvalues_are_equal():
+    with enable_x64(True):
+        for domain in (Isochoric(max_condition=3.0), Isochoric(softmax_temperature=0.7)):
+            direction = jr.normal(jr.key(1), (3, 3), jnp.float64)
+            loss = lambda t, d=domain, v=direction: size(d.image(t * v))
+            numeric = float(loss(1e-5) - loss(-1e-5)) / 2e-5
+            assert float(jax.grad(loss)(0.0)) == pytest.approx(numeric, rel=1e-6)
+
+
+# Simplex
+
+
+@pytest.mark.parametrize("labels", [2, 17, 400, 20_000])
+@pytest.mark.parametrize("purity", [0.6, 0.99, 0.99999])
+@pytest.mark.parametrize("temperature", [1.0, "auto"])
+def test_purity_is_the_mass_that_a_hard_label_keeps(labels, purity, temperature):
+    hard = np.zeros((labels, 3), np.float32)
+    own = [0, labels // 2, labels - 1]
+    hard[own, range(3)] = 1
+    domain = Simplex(purity=purity, temperature=temperature)
+    soft = np.asarray(domain.image(domain.preimage(hard)))
+    np.testing.assert_allclose(soft[own, range(3)], purity, atol=1e-6)
+    np.testing.assert_allclose(soft.sum(0, dtype=np.float64), 1, atol=2e-6)
+    assert (soft.argmax(0) == own).all()
+
+
+def test_interior_round_trip_is_exact_down_to_tiny_weights():
+    with enable_x64(True):
+        y = jr.dirichlet(jr.key(0), jnp.full(400, 0.05, jnp.float64), (50,)).T
+        y = y / y.sum(0, keepdims=True)
+        assert float(y.min()) < 1e-30
+        domain = Simplex(purity=0.9)
+        np.testing.assert_allclose(domain.image(domain.preimage(y)), y, rtol=1e-12)
+
+
+def test_zeros_are_filled_below_every_positive_weight():
+    y = jnp.array([[0.7, 1.0], [0.3 - 1e-7, 0.0], [1e-7, 0.0], [0.0, 0.0]])
+    soft = Simplex(purity=0.9).image(Simplex(purity=0.9).preimage(y))
+    assert (jnp.diff(soft, axis=0) <= 0).all()
+    assert float(soft[0, 0]) == pytest.approx(0.7, abs=1e-6)
+
+
+def test_location_outside_every_parcel_stays_outside():
+    maps = ai.HardMaps(np.array([0, 1, -1, 2], np.int32), 3)
+    node = domains.constrained(maps, Simplex(temperature="auto"))
+    soft = domains.unwrap(node)
+    assert isinstance(soft, ai.DenseMaps)
+    np.testing.assert_allclose(soft.values.sum(0), [1, 1, 0, 1], atol=1e-6)
+    loss = lambda node: (domains.unwrap(node).values ** 2).sum()
+    grads = jax.grad(loss)(node).free.values
+    assert jnp.isfinite(grads).all()
+    assert (grads[:, 2] == 0).all()
+    assert (grads[:, 0] != 0).all()
+    decayed = jax.tree.map(lambda p: p * 0.9, node)
+    assert (domains.unwrap(decayed).values[:, 2] == 0).all()
+
+
+def test_softmax_over_the_entries_of_a_location(key):
+    dense = np.asarray(jr.dirichlet(key, jnp.ones(5), (40,)).T)
+    dense = np.where(dense < 0.1, 0, dense)
+    dense = (dense / dense.sum(0)).astype(np.float32)
+    maps = ai.SparseMaps.from_scipy(dense)
+    node = domains.constrained(maps, Simplex())
+    soft = jax.jit(domains.unwrap)(node)
+    np.testing.assert_allclose(soft.to_dense(), dense, atol=1e-6)
+    moved = eqx.tree_at(lambda n: n.free.values, node, replace_fn=lambda v: jnp.sin(37 * v))
+    soft = domains.unwrap(moved).to_dense()
+    np.testing.assert_allclose(soft.sum(0), 1, atol=1e-6)
+    assert ((soft > 0) == (dense > 0)).all()
+    free = np.where(dense > 0, moved.free.to_dense(), -np.inf)
+    np.testing.assert_allclose(soft, jax.nn.softmax(free, axis=0), atol=1e-6)
+
+
+def test_sparse_rows_may_sum_to_one_instead():
+    maps = ai.SparseMaps.from_scipy(np.array([[1, 3, 0], [0, 0, 0], [0, 2, 2]], np.float32))
+    soft = jax.jit(domains.unwrap)(domains.constrained(maps, Simplex(axis=-1))).to_dense()
+    np.testing.assert_allclose(soft, [[0.25, 0.75, 0], [0, 0, 0], [0, 0.5, 0.5]], atol=1e-6)
+
+
+def test_gradient_of_the_sparse_softmax_is_that_of_the_dense():
+    with enable_x64(True):
+        dense = np.random.default_rng(0).dirichlet(np.ones(4), 9).T
+        maps = ai.SparseMaps.from_scipy(dense)
+        target = np.random.default_rng(1).normal(size=dense.shape)
+
+        def loss(values, sparse):
+            if sparse:
+                node = eqx.tree_at(
+                    lambda n: n.free.values, domains.constrained(maps, Simplex()), values
+                )
+                return (domains.unwrap(node).values * target.ravel()).sum()
+            return (Simplex().image(values.reshape(dense.shape)) * target).sum()
+
+        x = jnp.log(maps.values)
+        np.testing.assert_allclose(
+            jax.grad(lambda x: loss(x, True))(x), jax.grad(lambda x: loss(x, False))(x), atol=1e-12
+        )
+
+
+def test_saturation_reports_what_cannot_learn():
+    hard = jnp.eye(10)
+    node = {"a": domains.constrained(hard, Simplex(purity=1 - 1e-7))}
+    assert domains.saturation(node) == {"a": 1.0}
+    assert domains.saturation({"a": domains.constrained(hard, Simplex(purity=0.9))}) == {"a": 0.0}
+    node = {"t": domains.Constrained(jnp.array([0.0, 20.0, 20.0, 1.0]), Tanh()), "x": jnp.ones(2)}
+    assert domains.saturation(node) == {"t": 0.5}
+    assert domains.saturation({"q": domains.constrained(jnp.eye(3), Orthogonal())}) == {}
+    sparse = domains.constrained(ai.SparseMaps.from_scipy(np.eye(3, dtype=np.float32)), Simplex())
+    assert domains.saturation([sparse]) == {"0": 1.0}
+
+
+# Values outside
+
+
+def test_bounded_domains_clip_or_renormalize():
+    y = jnp.array([-3.0, 0.0, 0.5, 2.0])
+    edge = math.tanh(3)
+    clipped = Tanh(outside="clip")
+    np.testing.assert_allclose(clipped.image(clipped.preimage(y)), [-edge, 0, 0.5, edge], atol=1e-6)
+    scaled = Tanh(outside="renormalize")
+    np.testing.assert_allclose(
+        scaled.image(scaled.preimage(y)), -edge + (y + 3) / 5 * 2 * edge, atol=1e-6
+    )
+    inside = jnp.array([-0.5, 0.5])
+    np.testing.assert_allclose(scaled.image(scaled.preimage(inside)), inside, atol=1e-6)
+    positive = Positive(outside="clip", bounds=(-5.0, math.inf))
+    np.testing.assert_allclose(positive.preimage(jnp.array([-1.0, 100.0])), [-5, 100], rtol=1e-5)
+
+
+def test_vectors_and_matrices_renormalize():
+    y = jnp.array([[3.0, 4.0], [0.0, 2.0]])
+    sphere = NormSphere(outside="renormalize")
+    np.testing.assert_allclose(sphere.image(sphere.preimage(y)), [[0.6, 0.8], [0, 1]], atol=1e-6)
+    columns = Simplex(axis=-1, outside="clip")
+    np.testing.assert_allclose(
+        columns.image(columns.preimage(jnp.array([[1.0, 3.0, 4.0], [-1.0, 5.0, 5.0]]))),
+        [[1 / 8, 3 / 8, 1 / 2], [0.00990099 / 2, 0.4975247, 0.4975247]],
+        atol=3e-3,
+    )
+    singular = jnp.array([[1.0, 1.0], [1.0, 1.0]])
+    spd = SPD(outside="clip", minimum=0.1)
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(spd.image(spd.preimage(singular))), [0.1, 2], atol=1e-5
+    )
+    isochor = Isochoric(max_condition=4.0, outside="renormalize")
+    stretched = isochor.image(isochor.preimage(jnp.diag(jnp.array([1.0, 100.0]))))
+    np.testing.assert_allclose(stretched, np.diag([0.5, 2.0]), atol=1e-5)
+    rotation = Orthogonal(method="polar", outside="renormalize")
+    np.testing.assert_allclose(rotation.preimage(3 * jnp.eye(3)), jnp.eye(3), atol=1e-6)
+
+
+# Trees
+
+
+class Layer(eqx.Module):
+    weight: jax.Array
+    bias: jax.Array
+
+
+def network():
+    return {"layers": [Layer(jnp.full((2, 3), 0.5), jnp.ones(2)) for _ in range(3)], "n": 7}
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ("layers.1.weight", 1),
+        ("layers.*.weight", 3),
+        ("*", 6),
+        (lambda m: m["layers"][0].weight, 1),
+        (lambda m: [layer.weight for layer in m["layers"]], 3),
+        (lambda m: m["layers"][2], 2),
+    ],
+)
+def test_where_is_a_function_a_name_or_a_pattern(where, count):
+    model = domains.constrain(network(), where, Positive())
+    nodes = jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, domains.Constrained))
+    assert sum(isinstance(node, domains.Constrained) for node in nodes) == count
+    plain = domains.unwrap(model)
+    assert eqx.tree_equal(plain, network(), rtol=1e-6, atol=1e-6)
+
+
+def test_maps_are_chosen_whole():
+    maps = ai.SparseMaps.from_scipy(np.array([[0.5, 1.0], [0.5, 0.0]], np.float32))
+    for where in ("maps", lambda m: m["maps"], lambda m: m["maps"].values):
+        node = domains.constrain({"maps": maps}, where, Simplex())["maps"]
+        assert isinstance(node, domains.Constrained)
+        assert isinstance(domains.unwrap(node), ai.SparseMaps)
+
+
+def test_elementwise_domains_fit_every_representation():
+    hard = ai.HardMaps(np.array([0, 1], np.int32), 2)
+    sparse = ai.SparseMaps.from_scipy(hard.to_scipy())
+    domain = Positive(outside="clip", bounds=(-9.0, math.inf))
+    np.testing.assert_allclose(
+        domains.unwrap(domains.constrained(sparse, domain)).to_dense(), np.eye(2), atol=1e-6
+    )
+    dense = domains.unwrap(domains.constrained(hard, domain)).values
+    np.testing.assert_allclose(dense, np.eye(2), atol=2e-4)
+
+
+def test_frozen_leaves_get_no_gradient_and_are_not_trainable():
+    model = domains.constrain(network(), "layers.*.weight", Positive())
+    model = domains.freeze(model, "layers.0.*")
+    loss = lambda m: sum((layer.weight.sum() + layer.bias.sum()) ** 2 for layer in m["layers"])
+    grads = eqx.filter_grad(lambda m: loss(domains.unwrap(m)))(model)
+    flags = domains.trainable(model)
+    on, off = eqx.partition(grads, flags)
+    assert len(jax.tree.leaves(on)) == 4
+    assert all((g != 0).all() for g in jax.tree.leaves(on))
+    assert all((g == 0).all() for g in jax.tree.leaves(off))
+    assert sum(jax.tree.leaves(domains.trainable(model, "layers.1.*"))) == 2
+
+
+@pytest.mark.usefixtures("_standard_promotion")
+def test_projection_after_a_step(key):
+    weights = jr.normal(key, (5, 7))
+    model = domains.enforce({"w": weights}, "w", optax.projections.projection_simplex, axis=-2)
+    for column, projected in zip(weights.T, model["w"].T, strict=True):
+        np.testing.assert_allclose(
+            projected, optax.projections.projection_simplex(column), atol=1e-6
+        )
+    assert (model["w"] == 0).any()
+    positive = domains.enforce({"w": weights}, "w", optax.projections.projection_non_negative)
+    np.testing.assert_array_equal(positive["w"], jnp.maximum(weights, 0))
+    maps = domains.enforce(
+        ai.DenseMaps(weights), "*", optax.projections.projection_simplex, axis=-2
+    )
+    np.testing.assert_array_equal(maps.values, model["w"])
+
+
+@pytest.fixture
+def _standard_promotion():
+    # Optax's projections mix dtypes.
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def test_nodes_are_paramax_nodes():
+    node = domains.constrained(jnp.ones(2), Positive())
+    assert paramax.contains_unwrappables(node)
+    np.testing.assert_array_equal(paramax.unwrap(node), domains.unwrap(node))
+
+
+# Bad input
+
+BAD_PARAMETERS = [
+    (lambda: Simplex(temperature=0), "`temperature` should be positive"),
+    (lambda: Simplex(temperature="hot"), "`temperature` should be positive"),
+    (lambda: Simplex(purity=1.0), "`purity` should lie between 0 and 1"),
+    (lambda: Simplex(outside="drop"), "`outside` should be one of"),
+    (lambda: Tanh(scale=-1), "`scale` should be positive"),
+    (lambda: Tanh(bounds=(3, -3)), "lower < upper"),
+    (lambda: Logistic(outside="ignore"), "`outside` should be one of"),
+    (lambda: Positive(outside="renormalize"), "`bounds` should be finite"),
+    (lambda: Positive(map="square"), "`map` should be one of"),
+    (lambda: Affine(scale=0.0), "scale.* should be positive"),
+    (lambda: NormSphere(order=0.5), "`order` should be at least 1"),
+    (lambda: NormSphere(ellipsoid=[[1.0, 2.0]]), "`ellipsoid` should be symmetric"),
+    (lambda: NormSphere(ellipsoid=[[1.0, 0], [0, -1.0]]), "positive definite"),
+    (lambda: Orthogonal(method="cayley"), "`method` should be one of"),
+    (lambda: SPD(minimum=0), "`minimum` should be positive"),
+    (lambda: Isochoric(volume=0), "`volume` should be positive"),
+    (lambda: Isochoric(max_condition=0.5), "`max_condition` should be at least 1"),
+    (lambda: Isochoric(softmax_temperature=-1), "`softmax_temperature` should be positive"),
+]
+
+
+@pytest.mark.parametrize(("make", "match"), BAD_PARAMETERS)
+def test_impossible_parameters(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+BAD_VALUES = [
+    (Simplex(purity=0.2), jnp.eye(4), "`purity` for 4 labels should be above 1/4"),
+    (Simplex(), jnp.ones(3), "`axis` -2 of the `Simplex` does not exist"),
+    (Simplex(), jnp.array([[1.5], [-0.5]]), "non-negative"),
+    (Simplex(), jnp.array([[jnp.nan], [1.0]]), "finite"),
+    (Simplex(outside="error"), jnp.ones((2, 2)), "sum to 1"),
+    (Simplex(outside="clip"), jnp.array([[jnp.inf], [1.0]]), "finite"),
+    (Tanh(), jnp.array([2.0]), "between the images of `bounds`"),
+    (Tanh(outside="clip"), jnp.array([jnp.nan]), "NaN"),
+    (Positive(), jnp.array([0.0]), "between the images"),
+    (NormSphere(), jnp.ones((1, 2)), "should have norm"),
+    (NormSphere(axis=2), jnp.ones((1, 2)), "`axis` 2 does not exist"),
+    (NormSphere(ellipsoid=[[1.0]]), jnp.ones((1, 2)), r"`ellipsoid` should be \(2, 2\)"),
+    (Orthogonal(), jnp.ones((2, 2)), "orthonormal"),
+    (Orthogonal(), jnp.ones(2), "at least two axes"),
+    (SPD(), jnp.ones((2, 3)), "square"),
+    (SPD(), jnp.array([[1.0, 2.0], [0.0, 1.0]]), "symmetric"),
+    (SPD(), -jnp.eye(2), "positive definite"),
+    (Isochoric(), 2 * jnp.eye(2), "determinant"),
+    (Isochoric(outside="renormalize"), -jnp.eye(2), "symmetric|positive definite"),
+    (Isochoric(max_condition=2.0), jnp.diag(jnp.array([0.25, 4.0])), "condition"),
+]
+
+
+@pytest.mark.parametrize(("domain", "y", "match"), BAD_VALUES)
+def test_values_outside_are_refused_also_under_jit(domain, y, match):
+    with pytest.raises(ValueError, match=match):
+        domain.preimage(y)
+    with pytest.raises((ValueError, eqx.EquinoxRuntimeError), match=match):
+        jax.block_until_ready(eqx.filter_jit(domain.preimage)(y))
+
+
+def test_sparse_purity_is_checked_per_location():
+    maps = ai.SparseMaps.from_scipy(np.ones((4, 2), np.float32))
+    with pytest.raises(ValueError, match="`purity` should be above 1 / labels"):
+        domains.constrained(maps, Simplex(purity=0.25))
+    with pytest.raises(ValueError, match="`axis` on sparse maps"):
+        domains.constrained(maps, Simplex(axis=2))
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: Tanh().preimage(jnp.ones(2, jnp.int32)), "real floating-point array, got int32"),
+        (
+            lambda: Simplex().image(jnp.ones((2, 2), jnp.complex64)),
+            "wrap the domain in `Amplitude`",
+        ),
+        (lambda: Amplitude(Tanh()).preimage(jnp.ones(2)), "should be complex"),
+        (
+            lambda: domains.constrained(ai.SparseMaps.from_scipy(np.eye(2)), NormSphere()),
+            "`NormSphere` needs every weight",
+        ),
+        (
+            lambda: domains.enforce(ai.HardMaps(np.zeros(2, np.int32), 1), "*", jnp.abs),
+            "arrays or dense maps, got HardMaps",
+        ),
+    ],
+)
+def test_wrong_types(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
+
+
+def test_where_that_finds_nothing_lists_what_is_near():
+    with pytest.raises(ValueError, match=r"finds no array. Did you mean 'layers.0.weight'"):
+        domains.constrain(network(), "layer.0.weights", Positive())
+    with pytest.raises(ValueError, match="finds no array.*Names: layers.0.weight"):
+        domains.constrain(network(), lambda m: [], Positive())
+    model = domains.constrain(network(), "layers.0.weight", Positive())
+    with pytest.raises(ValueError, match="'layers.0.weight' is a Constrained already"):
+        domains.constrain(model, "*", Positive())
+    with pytest.raises(ValueError, match="`projection` should keep the shape"):
+        domains.enforce(network(), "layers.0.bias", jnp.sum)
