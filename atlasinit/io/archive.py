@@ -1,7 +1,8 @@
 """The package's own format: a whole atlas, exactly, in one ``.npz`` without pickle."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
 
 def is_archive(path: PathLike) -> bool:
     """Whether a file is an archive that `write` wrote, of any version."""
-    with reading(path, "an npz archive") as found, np.load(found) as archive:
+    with reading(path, "an npz archive") as found, _opened(found) as archive:
         return "atlasinit" in archive
 
 
@@ -67,7 +68,7 @@ def read(path: PathLike) -> Atlas:
         A file that is missing, truncated, no such archive, or written by a newer
         version of the format.
     """
-    with reading(path, "an atlasinit archive") as found, np.load(found) as archive:
+    with reading(path, "an atlasinit archive") as found, _opened(found) as archive:
         if "atlasinit" not in archive:
             raise AtlasFileError(f"{found}: is not an atlasinit archive.")
         fields = json.loads(archive["atlasinit"].tobytes())
@@ -93,6 +94,13 @@ def read(path: PathLike) -> Atlas:
             labels=LabelTable({c: _tuples(v) for c, v in fields["labels"].items()}),
             provenance=Provenance.from_dict(fields["provenance"]),
         )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    # NumPy leaves a damaged file open that it opened itself.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        yield archive
 
 
 def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

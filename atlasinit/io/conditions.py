@@ -3,7 +3,7 @@
 import ast
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -24,6 +24,8 @@ _COMPARISONS = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+
+_Value: TypeAlias = np.ndarray | np.generic
 
 
 def evaluate(
@@ -71,16 +73,16 @@ class _Evaluation:
         self._condition = condition
         self._values = values
 
-    def of(self, node: ast.AST) -> np.ndarray:
+    def of(self, node: ast.AST) -> _Value:
         match node:
             case ast.Constant(value=value) if type(value) in (int, float):
                 return np.asarray(value, np.float64)
             case ast.Name(id=name):
                 return self._named(name, node)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return ~self._truth(operand)
+                return np.logical_not(self._truth(operand))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self._number(operand)
+                return np.negative(self._number(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 return _ARITHMETIC[type(op)](self._number(left), self._number(right))
             case ast.BoolOp(op=op, values=nodes):
@@ -90,7 +92,7 @@ class _Evaluation:
                 return self._comparison(node)
         raise self._error(node, "is not allowed: only comparisons, and, or, not, + - * / are")
 
-    def _comparison(self, node: ast.Compare) -> np.ndarray:
+    def _comparison(self, node: ast.Compare) -> _Value:
         sides = [self._number(side) for side in (node.left, *node.comparators)]
         results = [
             _COMPARISONS[type(op)](left, right)
@@ -98,20 +100,20 @@ class _Evaluation:
         ]
         return np.logical_and.reduce(np.broadcast_arrays(*results))
 
-    def _named(self, name: str, node: ast.AST) -> np.ndarray:
+    def _named(self, name: str, node: ast.AST) -> _Value:
         if name not in self._values:
             hint = nearest(name, self._values)
             raise self._error(node, f"is no image; there are {listing(self._values)}.{hint}")
         values = self._values[name]
         return values if values.dtype == bool else values.astype(np.float64, copy=False)
 
-    def _truth(self, node: ast.AST) -> np.ndarray:
+    def _truth(self, node: ast.AST) -> _Value:
         value = self.of(node)
         if value.dtype != bool:
             raise self._error(node, "is a number where a comparison should be")
         return value
 
-    def _number(self, node: ast.AST) -> np.ndarray:
+    def _number(self, node: ast.AST) -> _Value:
         value = self.of(node)
         if value.dtype == bool:
             raise self._error(node, "is true or false where a number should be")

@@ -13,7 +13,7 @@ def spheres(
     seeds: ArrayLike,
     grid: VolumeGrid,
     *,
-    radius: ArrayLike,
+    radius: float | int | ArrayLike,
     rows: Sequence[LabelRow] | None = None,
     compartment: str = "volume",
 ) -> Part:
