@@ -4,8 +4,8 @@ import math
 import warnings
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from atlasinit.errors import AtlasWarning
@@ -26,7 +26,7 @@ def check_one(sigma: object, fwhm: object) -> None:
 
 def check_positive(value: Any, name: str) -> float:
     """Return `value` as a float, checked to be one positive, finite number."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError(
             f"`{name}` is traced here; build the operator at a concrete width and pass the traced "
             "one when it is applied: `operator(data, sigma=...)`."
@@ -41,11 +41,11 @@ def check_positive(value: Any, name: str) -> float:
 
 def warn_if_alone(points: Float[np.ndarray, "locations 3"], reach: float) -> None:
     """Warn where most locations have no other within `reach`."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     some = points[:: max(1, len(points) // 1000)]
     if len(points) > 1:
-        distances, _ = cKDTree(points).query(some, k=2)
+        distances, _ = KDTree(points).query(some, k=2)
         if np.median(distances[:, 1]) > reach:
             warn_alone(reach)
 
@@ -124,8 +124,8 @@ def check_sphere(mesh: SurfaceMesh) -> float:
                 "compartment of its own."
             )
         a, b, c = np.moveaxis(mesh.sphere[mesh.faces].astype(np.float64), 1, 0)
-        outward = np.einsum("fi,fi->f", np.cross(b - a, c - a), a + b + c) > 0
-        flipped = min(outward.sum(), (~outward).sum())
+        outward = np.einsum("fi,fi->f", np.cross(b - a, c - a), a + b + c)
+        flipped = min((outward > 0).sum(), (outward < 0).sum())
         if flipped:
             warnings.warn(
                 f"{flipped} triangles of the sphere are flipped: it is folded there, and areas "

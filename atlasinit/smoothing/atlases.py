@@ -11,21 +11,20 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.maps import DenseMaps, Maps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing.operator import Conserved, Topology, Weights, on_host
-from atlasinit.smoothing.sphere import Profile
+from atlasinit.smoothing.operator import on_host
 
 
 def smooth(
     atlas: Atlas,
     *,
-    sigma: float | Mapping[str, float] | None = None,
-    fwhm: float | Mapping[str, float] | None = None,
-    geometry: Topology = "auto",
-    truncate: float = 4.0,
-    conserve: Conserved = "constant",
-    weights: Weights = "area",
-    profile: Profile = "gaussian",
-    spherical_scale: float = 1.0,
+    sigma: Any = None,
+    fwhm: Any = None,
+    geometry: str = "auto",
+    truncate: Any = 4.0,
+    conserve: str = "constant",
+    weights: str = "area",
+    profile: str = "gaussian",
+    spherical_scale: Any = 1.0,
     threshold: float = 0.0,
     noise_sigma: float = 0.0,
     key: jax.Array | None = None,

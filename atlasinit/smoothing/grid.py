@@ -1,5 +1,6 @@
 """Separable Gaussian kernels between the kept voxels of a grid."""
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from atlasinit._typing import AnyArray
-from atlasinit.smoothing._types import Stored, Width
 from atlasinit.geometry import VolumeGrid
 from atlasinit.smoothing._checks import warn_alone
+from atlasinit.smoothing._types import Stored, Width
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -77,16 +78,15 @@ class GridKernel(eqx.Module):
         axes = self._axes(sigma, np)
         where = np.stack(np.unravel_index(self.position, number.shape), axis=-1)
         values, locations = [], []
-        for parcel in range(matrix.shape[0]):
-            own = slice(matrix.indptr[parcel], matrix.indptr[parcel + 1])
-            indices = matrix.indices[own]
-            found = self._spread_one(matrix.data[own], where[indices], axes, number)
+        for start, stop in itertools.pairwise(np.asarray(matrix.indptr)):
+            indices = matrix.indices[start:stop]
+            found = self._spread_one(matrix.data[start:stop], where[indices], axes, number)
             values.append(found[0])
             locations.append(found[1])
         indptr = np.cumsum([0, *(len(v) for v in values)])
         data = np.concatenate([np.zeros(0), *values])
         columns = np.concatenate([np.zeros(0, np.int32), *locations])
-        return csr_array((data, columns, indptr), shape=matrix.shape)
+        return csr_array((data, columns, indptr), shape=(len(values), self.n_locations))
 
     def _spread_one(
         self, values: np.ndarray, where: np.ndarray, axes: list[np.ndarray], number: np.ndarray

@@ -1,12 +1,13 @@
 """The linear operator that smooths data or maps: a kernel between two diagonal matrices."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
@@ -15,17 +16,19 @@ from atlasinit.maps import DenseMaps, Maps, SparseMaps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
 from atlasinit.smoothing._types import Stored
 from atlasinit.smoothing.grid import GridKernel, grid_kernel
-from atlasinit.smoothing.sphere import Profile, sphere_areas, sphere_kernel
+from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel
 from atlasinit.smoothing.surface import surface_kernel
 from atlasinit.smoothing.tiled import TiledKernel
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Topology: TypeAlias = Literal["auto", "grid", "sphere", "anatomical"]
-Conserved: TypeAlias = Literal["constant", "mass", "balanced"]
-Weights: TypeAlias = Literal["area", "equal"]
-
+_CHOICES = {
+    "topology": ("auto", "grid", "sphere", "anatomical"),
+    "conserve": ("constant", "mass", "balanced"),
+    "weights": ("area", "equal"),
+    "profile": ("gaussian", "heat"),
+}
 _PARCELS = 128  # maps smoothed at once where their values are traced
 
 
@@ -63,14 +66,14 @@ class SmoothingOperator(eqx.Module):
     right: Float[AnyArray, " locations"]
     stored: Stored | None
     sigma: float = eqx.field(static=True)
-    conserve: Conserved = eqx.field(static=True)
+    conserve: str = eqx.field(static=True)
 
     @property
     def n_locations(self) -> int:
         """Number of locations."""
         return self.areas.shape[0]
 
-    def __call__(self, data: AnyArray, *, sigma: object = None) -> Array:
+    def __call__(self, data: AnyArray, *, sigma: Any = None) -> Array:
         """Return the smoothed data.
 
         Parameters
@@ -94,13 +97,11 @@ class SmoothingOperator(eqx.Module):
         """
         return _apply(self, _checked(data, self.n_locations), _width(sigma), transpose=False)
 
-    def transpose(self, data: AnyArray, *, sigma: object = None) -> Array:
+    def transpose(self, data: AnyArray, *, sigma: Any = None) -> Array:
         """Return the adjoint operator's result: ``sum(y * S(x)) == sum(S.transpose(y) * x)``."""
         return _apply(self, _checked(data, self.n_locations), _width(sigma), transpose=True)
 
-    def smooth_maps(
-        self, maps: Maps, *, sigma: object = None, threshold: float = 0.0
-    ) -> Maps:
+    def smooth_maps(self, maps: Maps, *, sigma: Any = None, threshold: float = 0.0) -> Maps:
         """Return the smoothed maps, sparse, or dense where that is smaller.
 
         Differentiable in `sigma` and in the values of sparse and dense maps. The positions
@@ -128,18 +129,18 @@ class SmoothingOperator(eqx.Module):
             )
         if not threshold >= 0:
             raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
-        traced = any(isinstance(x, jax.core.Tracer) for x in (sigma, *jax.tree.leaves(maps)))
+        traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
         if isinstance(maps, DenseMaps) and traced:
             return DenseMaps(self(jnp.asarray(maps.values).T, sigma=sigma).T)
         if not traced and sigma is None:
             return self._smooth_on_host(maps, threshold)
         found = self._smooth_on_host(_concrete(maps), threshold)
-        if isinstance(found, DenseMaps):
+        if not isinstance(found, SparseMaps):
             dense = _dense_rows(maps, slice(0, maps.n_parcels))
             return DenseMaps(self(dense.T, sigma=sigma).T)
         return self._traced_values(maps, found, sigma)
 
-    def _smooth_on_host(self, maps: Maps, threshold: float) -> Maps:
+    def _smooth_on_host(self, maps: Maps, threshold: float) -> SparseMaps | DenseMaps:
         from scipy.sparse import csr_array
 
         matrix = maps.to_scipy()
@@ -150,7 +151,7 @@ class SmoothingOperator(eqx.Module):
         values[np.abs(values) <= threshold] = 0
         return compact(csr_array((values, out.indices, out.indptr), shape=out.shape))
 
-    def _traced_values(self, maps: Maps, found: SparseMaps, sigma: object) -> SparseMaps:
+    def _traced_values(self, maps: Maps, found: SparseMaps, sigma: Any) -> SparseMaps:
         """Return the values at the positions of `found`, smoothed densely some rows at a time."""
         rows, parts = found.rows(), []
         for start in range(0, maps.n_parcels, _PARCELS):
@@ -165,14 +166,14 @@ class SmoothingOperator(eqx.Module):
 def smoothing_operator(
     geometry: Geometry,
     *,
-    sigma: float | None = None,
-    fwhm: float | None = None,
-    topology: Topology = "auto",
-    truncate: float = 4.0,
-    conserve: Conserved = "constant",
-    weights: Weights = "area",
-    profile: Profile = "gaussian",
-    spherical_scale: float = 1.0,
+    sigma: Any = None,
+    fwhm: Any = None,
+    topology: str = "auto",
+    truncate: Any = 4.0,
+    conserve: str = "constant",
+    weights: str = "area",
+    profile: str = "gaussian",
+    spherical_scale: Any = 1.0,
 ) -> SmoothingOperator:
     r"""Return the operator that smooths data or maps on the locations of `geometry`.
 
@@ -265,17 +266,19 @@ def on_host(
     geometry: Geometry,
     *,
     sigma: float,
-    topology: Topology,
-    truncate: float,
-    conserve: Conserved,
-    weights: Weights,
-    profile: Profile,
-    spherical_scale: float,
+    topology: str,
+    truncate: Any,
+    conserve: str,
+    weights: str,
+    profile: str,
+    spherical_scale: Any,
 ) -> SmoothingOperator:
     """Return the operator of `smoothing_operator` with NumPy arrays and float64 diagonals."""
-    _check_choice(conserve, get_args(Conserved), "conserve")
-    _check_choice(weights, get_args(Weights), "weights")
-    _check_choice(profile, get_args(Profile), "profile")
+    given = {"topology": topology, "conserve": conserve, "weights": weights, "profile": profile}
+    for name, choice in given.items():
+        if choice not in _CHOICES[name]:
+            known = ", ".join(_CHOICES[name])
+            raise ValueError(f"`{name}` should be one of {known}, got {choice!r}.")
     topology = _resolve(geometry, topology)
     if profile == "heat" and topology != "sphere":
         raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {topology!r}.")
@@ -323,7 +326,7 @@ def compact(matrix: "csr_array") -> SparseMaps | DenseMaps:
     return maps
 
 
-def _diagonals(conserve: Conserved, areas: Any, times: Callable[[Any], Any]) -> tuple[Any, Any]:
+def _diagonals(conserve: str, areas: Any, times: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Return the left and right diagonal; `times` multiplies by the kernel."""
     if conserve == "constant":
         return 1 / times(areas), areas
@@ -371,7 +374,7 @@ def _checked(data: AnyArray, n_locations: int) -> Array:
 def _width(sigma: Any) -> Array | None:
     if sigma is None:
         return None
-    if not isinstance(sigma, jax.core.Tracer):
+    if not isinstance(sigma, Tracer):
         check_positive(sigma, "sigma")
     elif sigma.shape != ():
         raise ValueError(f"`sigma` should be a scalar, got shape {sigma.shape}.")
@@ -383,7 +386,6 @@ def _single(array: np.ndarray) -> np.ndarray:
 
 
 def _resolve(geometry: Geometry, topology: str) -> str:
-    _check_choice(topology, get_args(Topology), "topology")
     if topology != "auto" and isinstance(geometry, VolumeGrid) != (topology == "grid"):
         raise ValueError(f"A smoothing on {topology!r} does not fit {geometry!r}.")
     if topology != "auto":
@@ -398,11 +400,6 @@ def _resolve(geometry: Geometry, topology: str) -> str:
         f"{geometry!r} has no surface to smooth on; give it a midthickness or a sphere by "
         "`mesh.replace(anatomical=..., faces=...)` or `mesh.replace(sphere=..., faces=...)`."
     )
-
-
-def _check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
-    if value not in choices:
-        raise ValueError(f"`{name}` should be one of {', '.join(choices)}, got {value!r}.")
 
 
 def _concrete(maps: Maps) -> Maps:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -12,12 +11,8 @@ from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_a
 from atlasinit.smoothing.tiled import TILE, Sphere, TiledKernel, tiled_kernel
 from atlasinit.tiling import spheres, tiles
 
-Profile = Literal["gaussian", "heat"]
 
-
-def sphere_kernel(
-    mesh: SurfaceMesh, *, reach: float, profile: Profile, scale: float
-) -> TiledKernel:
+def sphere_kernel(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float) -> TiledKernel:
     """Return the kernel of great-circle distances, `scale` times those on the mesh's sphere."""
     radius = check_sphere(mesh) * scale
     if reach > math.pi / 2 * radius:
@@ -47,11 +42,11 @@ def sphere_areas(mesh: SurfaceMesh) -> Float[np.ndarray, " locations"]:
 
 def _near(points: np.ndarray, chord: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return tiles of locations, each with all that may lie within `chord` of one of its own."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     groups = tiles(points, size=TILE)
     centres, radii = spheres(points, groups)
-    found = cKDTree(points).query_ball_point(centres, radii + chord, workers=-1)
+    found = KDTree(points).query_ball_point(centres, radii + chord, workers=-1)
     sizes = [len(near) for near in found]
     flat = np.fromiter(itertools.chain.from_iterable(found), np.int32, sum(sizes))
     columns = np.split(flat, np.cumsum(sizes)[:-1])

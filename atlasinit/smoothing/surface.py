@@ -89,13 +89,13 @@ def _distances(
     not kept.
     """
     from scipy.sparse.csgraph import dijkstra
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     assert mesh.anatomical is not None
     points = mesh.anatomical.astype(np.float64)
     location = np.full(mesh.n_vertices, -1)
     location[mesh.vertices] = np.arange(mesh.n_locations)
-    tree = cKDTree(points)
+    tree = KDTree(points)
     groups = tiles(points[mesh.vertices], size=TILE)
     centres, radii = spheres(points[mesh.vertices], groups)
     for start in range(0, len(groups), _PATCH):

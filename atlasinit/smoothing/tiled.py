@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -65,7 +65,7 @@ class Sphere(eqx.Module):
     points: Float32[AnyArray, "padded 3"]
     radius: float = eqx.field(static=True)
     series: tuple[float, ...] = eqx.field(static=True)
-    profile: Literal["gaussian", "heat"] = eqx.field(static=True)
+    profile: str = eqx.field(static=True)
 
 
 class TiledKernel(eqx.Module):
@@ -122,21 +122,23 @@ class TiledKernel(eqx.Module):
 
     def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
         """Return ``matrix @ K`` on the host."""
-        from scipy.sparse import csr_array, vstack
+        from scipy.sparse import csr_array
 
-        by_location = matrix.T.tocsr()
-        by_location = vstack([by_location, csr_array((1, matrix.shape[0]))], format="csr")
+        n_parcels = len(matrix.indptr) - 1
+        # One row more, without a weight, for the padding.
+        by_location = csr_array(matrix.T)
+        by_location.resize((self.n_locations + 1, n_parcels))
         # Slices of JAX arrays would be compiled.
         host, stored = jax.tree.map(np.asarray, (self, stored))
 
-        def block_entries(i: int, part: slice) -> tuple[np.ndarray, ...]:
+        def block_entries(i: int, part: slice) -> tuple[AnyArray, ...]:
             block = host.blocks[i]
             weights = host._weights(block, part, sigma, np) if stored is None else stored[i][part]
             return _spread_block(weights, block.rows[part], block.columns[part], by_location)
 
         entries = _in_threads(block_entries, self._parts())
         values, parcels, locations = (np.concatenate(part) for part in zip(*entries, strict=True))
-        return csr_array((values, (parcels, locations)), shape=matrix.shape)
+        return csr_array((values, (parcels, locations)), shape=(n_parcels, self.n_locations))
 
     def _parts(self) -> Iterator[tuple[int, slice]]:
         for i, block in enumerate(self.blocks):
@@ -247,8 +249,8 @@ def _product(weights: Array, columns: AnyArray, padded: Array) -> Array:
 
 
 def _spread_block(
-    weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, by_location: "csr_array"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    weights: Any, rows: AnyArray, columns: AnyArray, by_location: Any
+) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Return values, parcels and locations of ``matrix @ K`` at the rows of some tiles."""
     tiles, width = columns.shape
     near = by_location[columns.reshape(-1)]
