@@ -7,6 +7,7 @@ import subprocess
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers import table
 from helpers_packages import package_file
 from helpers_surfaces import assert_equal, brain_atlas, read, read_back, rows
 from nibabel.cifti2 import BrainModelAxis, LabelAxis, ParcelsAxis, ScalarAxis, SeriesAxis
@@ -281,6 +282,24 @@ def test_round_trip(tmp_path, extension):
     assert_equal(atlas, read_back(cifti, [path]))
 
 
+def test_compartments_of_other_names_come_back(tmp_path):
+    voxels = brain_atlas().select(compartments="subcortex")
+    surface = ai.SurfaceMesh(4, [0, 2], hemisphere="L")
+    atlas = ai.Atlas(
+        name="a",
+        space="b",
+        maps={
+            "cerebellum_L": ai.HardMaps(np.zeros(2, np.int32), 1),
+            "my_voxels": voxels.maps["subcortex"],
+        },
+        geometry={"cerebellum_L": surface, "my_voxels": voxels.geometry["subcortex"]},
+        labels=table(["cerebellum_L", "my_voxels", "my_voxels"], names=["a", "b", "c"]),
+    )
+    cifti.write(atlas, tmp_path / "x.dscalar.nii")
+    assert_equal(atlas, read_back(cifti, [tmp_path / "x.dscalar.nii"]))
+    assert list(cifti.read_dense(tmp_path / "x.dscalar.nii")[1]) == ["cerebellum_L", "my_voxels"]
+
+
 def test_keys_are_kept_where_one_table_can_hold_them(tmp_path):
     atlas = brain_atlas(key=[1, 2, 300, 4, 5, 10, 2**30]).harden()
     cifti.write(atlas, tmp_path / "x.dlabel.nii")
@@ -470,3 +489,23 @@ def test_what_cannot_be_written(tmp_path, change, extension, message):
     with pytest.raises(ValueError, match=message):
         cifti.write(change(brain_atlas()), path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_header_of_other_programs(tmp_path, mmp):
+    assert cifti.read_header(mmp) is None
+    atlas = brain_atlas()
+    cifti.write(atlas, tmp_path / "x.dscalar.nii")
+    header = cifti.read_header(tmp_path / "x.dscalar.nii")
+    assert header is not None
+    assert (header.name, header.labels) == (atlas.name, atlas.table)
+
+
+@workbench
+def test_the_header_survives_workbench(tmp_path):
+    atlas = brain_atlas(key=[1, 2, 300, 4, 5, 10, 49])
+    atlas = atlas.harden()
+    path = tmp_path / "x.dlabel.nii"
+    cifti.write(atlas, path)
+    wb_command("-set-map-names", path, "-map", 1, "renamed")
+    assert nb.load(path).header.get_axis(0).name[0] == "renamed"
+    assert_equal(atlas, read_back(cifti, [path]))

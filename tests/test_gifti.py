@@ -97,6 +97,18 @@ def test_colours_that_are_not_stated():
     ]
 
 
+def test_keys_that_are_packed_colours(tmp_path):
+    path = package_file("nibabel", "nibabel/gifti/tests/data/rh.aparc.annot.gii")
+    part = read(gifti, path)["cortex_R"]
+    assert (rows(part)[0].key, rows(part)[0].name) == (1639705, "unknown")
+    atlas = assemble([part], name="aparc", space="native")
+    assert atlas.n_parcels == 34
+    assert 2647065 in atlas.table["key"]
+    paths = gifti.write(atlas, tmp_path / "x.label.gii")
+    back = read_back(gifti, paths)
+    assert_equal(atlas, back)
+
+
 # Shapes and maps
 
 

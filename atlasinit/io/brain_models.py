@@ -36,15 +36,18 @@ def structure_of(compartment: str) -> str:
 
 
 def read_brain(
-    image: Cifti2Image, path: PathLike, *, voxels: str = VOXELS
+    image: Cifti2Image, path: PathLike, *, names: Sequence[str] = ()
 ) -> tuple[dict[str, Geometry], dict[str, Columns]]:
     """Return compartment to geometry, and to its columns of the data, in the order of the file.
 
-    All models of voxels together make the compartment `voxels`.
+    All models of voxels together make one compartment: that of `names` that is no
+    surface of the file, by default `VOXELS`.
     """
     mapping: Any = image.header.matrix.get_index_map(1)
     models = list(mapping.brain_models)
     _check_models(models, image.shape[1], path)
+    surfaces = {compartment_of(m.brain_structure) for m in models if _is_surface(m)}
+    voxels = next((name for name in names if name not in surfaces), VOXELS)
     geometry: dict[str, Geometry] = {}
     where: dict[str, Columns] = {}
     with parsing(path, "a CIFTI-2 file"):

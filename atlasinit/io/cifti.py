@@ -1,10 +1,12 @@
 """CIFTI-2 dense labels, scalars and series: cortices and subcortical voxels in one file."""
 
 import dataclasses
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
@@ -15,7 +17,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.geometry import Geometry
-from atlasinit.io.brain_models import VOXELS, Columns, brain_axis, read_brain
+from atlasinit.io.brain_models import Columns, brain_axis, read_brain
 from atlasinit.io.files import atomic_write, existing, extension, reading
 from atlasinit.io.keys import as_keys
 from atlasinit.io.metadata import (
@@ -29,7 +31,7 @@ from atlasinit.io.metadata import (
     to_hex,
     unpack_metadata,
 )
-from atlasinit.io.parts import COMPARTMENTS, Kind, LabelRow, Part
+from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import check_hard, chosen, map_rows, weights
 
 _INTENTS = {
@@ -74,7 +76,7 @@ def read_parts(
     """
     image = _load(path)
     header = _header(image, path)
-    geometry, where = read_brain(image, path, voxels=_voxels_of(header))
+    geometry, where = read_brain(image, path, names=_names_of(header))
     if compartment is not None and compartment not in geometry:
         raise AtlasFileError(f"{path}: has no {compartment!r}, only {listing(geometry)}.")
     axis = image.header.get_axis(0)
@@ -98,8 +100,15 @@ def read_parts(
 
 def read_header(path: PathLike) -> Header | None:
     """Return the atlasinit header of a file, None where another program wrote it."""
-    # Most files are of other programs; these need not be parsed once more.
-    return _header(_load(path), path) if KEY.encode() in _head(existing(path)) else None
+    with reading(path, "a CIFTI-2 file") as found:
+        xml = _head(found).partition(b"<CIFTI")
+        # The matrix's metadata come first; parsing ends before the long lists of locations.
+        for _, element in ElementTree.iterparse(io.BytesIO(b"".join(xml[1:]))):
+            if element.tag == "MD" and element.findtext("Name") == KEY:
+                return unpack_metadata(element.findtext("Value", ""), found)
+            if element.tag in ("MetaData", "MatrixIndicesMap"):
+                break
+    return None
 
 
 def read_dense(
@@ -123,7 +132,7 @@ def read_dense(
         As `read_parts`.
     """
     image = _load(path)
-    geometry, where = read_brain(image, path, voxels=_voxels_of(_header(image, path)))
+    geometry, where = read_brain(image, path, names=_names_of(_header(image, path)))
     return _values(image, path), geometry, where
 
 
@@ -212,10 +221,8 @@ def _header(image: Cifti2Image, path: PathLike) -> Header | None:
     return None if text is None else unpack_metadata(text, path)
 
 
-def _voxels_of(header: Header | None) -> str:
-    """Return the compartment of the voxels: the header's only one that is no surface."""
-    names = header.compartments if header else ()
-    return next((c for c in names if c not in COMPARTMENTS.values()), VOXELS)
+def _names_of(header: Header | None) -> tuple[str, ...]:
+    return header.compartments if header else ()
 
 
 def _map_names(axis: LabelAxis | ScalarAxis | SeriesAxis) -> list[str]:

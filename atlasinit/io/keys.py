@@ -38,7 +38,7 @@ def as_keys(
     """
     values = np.asarray(values)
     if values.dtype == np.int32:
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return values
     if values.dtype.kind not in "biuf":
         raise AtlasFileError(f"{path}: labels should be numbers, got {values.dtype}.")
     whole = np.rint(values) if values.dtype.kind == "f" else values

@@ -120,11 +120,7 @@ def mesh_part(
     hard, index = chosen(values, names, path, kind=kind, map=map, labelled=labelled)
     side = hemisphere_of("", compartment)
     mesh = SurfaceMesh(values.shape[1], vertices, hemisphere=side)
-    taken = (
-        values
-        if mesh.n_locations == mesh.n_vertices and vertices is None
-        else values[:, mesh.vertices]
-    )
+    taken = values if vertices is None else values[:, mesh.vertices]
     if hard:
         return Part(compartment, mesh, keys=as_keys(taken[index[0]], path), rows=rows)
     keys, maps_rows = map_rows(names, index)
