@@ -1,5 +1,7 @@
 """FreeSurfer annotations, overlays and morphometry."""
 
+import struct
+
 import nibabel as nb
 import numpy as np
 import pytest
@@ -66,6 +68,35 @@ def test_colours_that_do_not_tell_labels(tmp_path):
     content = path.read_bytes().replace((25 + 5 * 256 + 25 * 65536).to_bytes(4, "big"), b"\0\0\0\7")
     path.write_bytes(content)
     with pytest.raises(AtlasFileError, match="1 labels are not in its colour table: 0x7"):
+        read(freesurfer, path)
+
+
+def annotation_with_gaps(path, first, last):
+    """Write entries at positions 0, 3 and 7, the first and last of the colours given."""
+    entries = {0: ("unknown", first), 3: ("red", (255, 0, 0)), 7: ("last", last)}
+    packed = [255, 255 << 8, 255, 0]
+    content = struct.pack(">i", 4)
+    content += b"".join(struct.pack(">ii", i, value) for i, value in enumerate(packed))
+    content += struct.pack(">iii", 1, -2, 8) + struct.pack(">i", 1) + b"\0"
+    content += struct.pack(">i", len(entries))
+    for position, (name, rgb) in entries.items():
+        text = name.encode() + b"\0"
+        content += struct.pack(">ii", position, len(text)) + text + struct.pack(">4i", *rgb, 0)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("first", [(0, 0, 0), (9, 9, 9)])
+def test_positions_without_an_entry(tmp_path, first):
+    path = annotation_with_gaps(tmp_path / "lh.x.annot", first, (0, 255, 0))
+    part = read(freesurfer, path)["cortex_L"]
+    assert [(row.key, row.name) for row in rows(part)] == [(0, "unknown"), (3, "red"), (7, "last")]
+    np.testing.assert_array_equal(part.keys, [3, 7, 3, 0])
+
+
+def test_positions_that_cannot_be_told(tmp_path):
+    path = annotation_with_gaps(tmp_path / "lh.x.annot", (9, 9, 9), (0, 0, 0))
+    with pytest.raises(AtlasFileError, match="8 positions and 3 names, of which several are black"):
         read(freesurfer, path)
 
 
@@ -165,7 +196,9 @@ def test_truncated_annotation(tmp_path, keep):
 
 @pytest.mark.parametrize("extension", ["mgh", "mgz"])
 def test_truncated_overlay(tmp_path, extension):
-    path = overlay(tmp_path / f"lh.x.{extension}", np.random.default_rng(0).random((900, 1, 1), np.float32))
+    path = overlay(
+        tmp_path / f"lh.x.{extension}", np.random.default_rng(0).random((900, 1, 1), np.float32)
+    )
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(AtlasFileError, match=r"lh\.x\.mg"):

@@ -279,6 +279,15 @@ def test_a_damaged_header(tmp_path):
             read(gifti, path)
 
 
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    (tmp_path / "x.L.label.gii").write_text("old")
+    (tmp_path / "x.R.label.gii").mkdir()
+    with pytest.raises(OSError, match=r"x\.R\.label\.gii"):
+        gifti.write(cortex_atlas(), tmp_path / "x.label.gii")
+    assert (tmp_path / "x.L.label.gii").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match=r"\['subcortex'\] of .* are volumes; save as .dlabel.nii"):
         gifti.write(brain_atlas().harden(), tmp_path / "x.label.gii")

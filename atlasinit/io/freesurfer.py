@@ -119,9 +119,10 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
 def _annotation(path: PathLike, compartment: str) -> Part:
     with reading(path, "a FreeSurfer annotation") as found:
         packed, table, names = read_annot(found, orig_ids=True)
+        positions = _filled(table, len(names), found)
     rows = tuple(
-        LabelRow(i, name.decode(errors="replace"), "#" + "".join(f"{part:02x}" for part in rgb))
-        for i, (name, rgb) in enumerate(zip(names, table[:, :3].tolist(), strict=True))
+        LabelRow(i, name.decode(errors="replace"), "#" + "".join(f"{c:02x}" for c in table[i, :3]))
+        for i, name in zip(positions, names, strict=True)
     )
     keys = _positions(packed, table[:, 4], rows, path)
     mesh = SurfaceMesh(keys.size, hemisphere=hemisphere_of("", compartment))
@@ -130,6 +131,19 @@ def _annotation(path: PathLike, compartment: str) -> Part:
     background = sorted(background_keys(everything, rows, None)) or [-1]
     keys[keys < 0] = background[0]
     return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
+
+
+def _filled(table: np.ndarray, n_names: int, path: PathLike) -> list[int]:
+    """Return the positions of the named entries; a table may leave some positions empty."""
+    # nibabel tells no positions, and leaves the colours of empty ones 0, as may be entry 0's own.
+    filled = np.flatnonzero(table[:, :4].any(axis=1)).tolist()
+    for positions in (list(range(len(table))), filled, sorted({0, *filled})):
+        if len(positions) == n_names:
+            return positions
+    raise AtlasFileError(
+        f"{path}: its colour table has {len(table)} positions and {n_names} names, of which "
+        "several are black and cannot be told from empty positions."
+    )
 
 
 def _positions(
@@ -143,7 +157,8 @@ def _positions(
         raise AtlasFileError(
             f"{path}: {len(missing)} labels are not in its colour table: {listing(missing)}."
         )
-    shared = [rows[i].name for at in found if len(at) > 1 for i in at]
+    names = {row.key: row.name for row in rows}
+    shared = [names[i] for at in found if len(at) > 1 for i in at]
     if shared:
         raise AtlasFileError(
             f"{path}: cannot tell {listing(shared)} apart, as they share a colour, by which an "
