@@ -16,12 +16,12 @@ def package_file(dist: str, path: str) -> Path:
             return found
     except importlib.metadata.PackageNotFoundError:
         pass
-    folder = cache_folder()
-    cached = next(iter(folder.glob(f"**/{path}")), None) if folder.is_dir() else None
-    if cached is None:
+    folder = cache_folder() / "packages"
+    cached = sorted(folder.glob(f"{dist}-*/{path}"))
+    if not cached:
         pytest.fail(
             f"{path} of the package {dist} is neither installed nor in {folder}; "
-            "`atlasinit fetch` fills the cache with the atlases of packages.",
+            "`atlasinit fetch --all-offline` fills the cache with the atlases of packages.",
             pytrace=False,
         )
-    return cached
+    return cached[-1]
