@@ -33,6 +33,11 @@ try:
 except ImportError:  # before JAX 0.8
     from jax.experimental import enable_x64
 
+
+def x64():
+    return enable_x64(True)  # noqa: FBT003
+
+
 ELLIPSOID = [[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 3.0]]
 
 
@@ -127,25 +132,28 @@ def test_round_trip_and_range(domain, shape, holds):
 
 
 @DOMAINS
-@pytest.mark.parametrize("x64", [False, True])
-def test_keeps_dtype(domain, shape, holds, x64):
+@pytest.mark.parametrize("wide", [False, True])
+def test_keeps_dtype(domain, shape, holds, wide):
     del holds
-    with enable_x64(x64):
-        x = free_values(domain, shape, jnp.float64 if x64 else jnp.float32)
+    with enable_x64(wide):
+        x = free_values(domain, shape, jnp.float64 if wide else jnp.float32)
         y = domain.image(x)
         assert y.dtype == x.dtype
         assert domain.preimage(y).dtype == x.dtype
-        tolerance = 1e-12 if x64 else 3e-6
+        tolerance = 1e-12 if wide else 3e-6
         np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=tolerance)
 
 
 @DOMAINS
 def test_gradient_is_that_of_finite_differences(domain, shape, holds):
     del holds
-    with enable_x64(True):
+    with x64():
         x = free_values(domain, shape, jnp.float64)
         direction = jr.normal(jr.key(8), shape, x.dtype)
-        loss = lambda t: size(domain.image(x + t * direction))
+
+        def loss(t):
+            return size(domain.image(x + t * direction))
+
         slope = float(jax.grad(loss)(0.0))
         numeric = float(loss(1e-6) - loss(-1e-6)) / 2e-6
         assert slope == pytest.approx(numeric, rel=1e-6, abs=1e-9)
@@ -228,10 +236,13 @@ def test_gradient_is_finite_at_edges(domain, x):
 
 
 def test_derivative_where_eigenvalues_are_equal():
-    with enable_x64(True):
+    with x64():
         for domain in (Isochoric(max_condition=3.0), Isochoric(softmax_temperature=0.7)):
             direction = jr.normal(jr.key(1), (3, 3), jnp.float64)
-            loss = lambda t, d=domain, v=direction: size(d.image(t * v))
+
+            def loss(t, d=domain, v=direction):
+                return size(d.image(t * v))
+
             numeric = float(loss(1e-5) - loss(-1e-5)) / 2e-5
             assert float(jax.grad(loss)(0.0)) == pytest.approx(numeric, rel=1e-6)
 
@@ -254,7 +265,7 @@ def test_purity_is_the_mass_that_a_hard_label_keeps(labels, purity, temperature)
 
 
 def test_interior_round_trip_is_exact_down_to_tiny_weights():
-    with enable_x64(True):
+    with x64():
         y = jr.dirichlet(jr.key(0), jnp.full(400, 0.05, jnp.float64), (50,)).T
         y = y / y.sum(0, keepdims=True)
         assert float(y.min()) < 1e-30
@@ -275,7 +286,10 @@ def test_location_outside_every_parcel_stays_outside():
     soft = domains.unwrap(node)
     assert isinstance(soft, ai.DenseMaps)
     np.testing.assert_allclose(soft.values.sum(0), [1, 1, 0, 1], atol=1e-6)
-    loss = lambda node: (domains.unwrap(node).values ** 2).sum()
+
+    def loss(node):
+        return (domains.unwrap(node).values ** 2).sum()
+
     grads = jax.grad(loss)(node).free.values
     assert jnp.isfinite(grads).all()
     assert (grads[:, 2] == 0).all()
@@ -307,12 +321,12 @@ def test_sparse_rows_may_sum_to_one_instead():
 
 
 def test_gradient_of_the_sparse_softmax_is_that_of_the_dense():
-    with enable_x64(True):
+    with x64():
         dense = np.random.default_rng(0).dirichlet(np.ones(4), 9).T
         maps = ai.SparseMaps.from_scipy(dense)
         target = np.random.default_rng(1).normal(size=dense.shape)
 
-        def loss(values, sparse):
+        def loss(values, *, sparse):
             if sparse:
                 node = eqx.tree_at(
                     lambda n: n.free.values, domains.constrained(maps, Simplex()), values
@@ -322,7 +336,9 @@ def test_gradient_of_the_sparse_softmax_is_that_of_the_dense():
 
         x = jnp.log(maps.values)
         np.testing.assert_allclose(
-            jax.grad(lambda x: loss(x, True))(x), jax.grad(lambda x: loss(x, False))(x), atol=1e-12
+            jax.grad(lambda x: loss(x, sparse=True))(x),
+            jax.grad(lambda x: loss(x, sparse=False))(x),
+            atol=1e-12,
         )
 
 
@@ -431,7 +447,10 @@ def test_elementwise_domains_fit_every_representation():
 def test_frozen_leaves_get_no_gradient_and_are_not_trainable():
     model = domains.constrain(network(), "layers.*.weight", Positive())
     model = domains.freeze(model, "layers.0.*")
-    loss = lambda m: sum((layer.weight.sum() + layer.bias.sum()) ** 2 for layer in m["layers"])
+
+    def loss(m):
+        return sum((layer.weight.sum() + layer.bias.sum()) ** 2 for layer in m["layers"])
+
     grads = eqx.filter_grad(lambda m: loss(domains.unwrap(m)))(model)
     flags = domains.trainable(model)
     on, off = eqx.partition(grads, flags)

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from atlasinit.initializers._protocol import Initializer, inexact, placed
 
@@ -32,7 +31,7 @@ def identity(*, scale: float = 1.0, shift: float = 0.0) -> Initializer:
     return init
 
 
-def broadcast(base: ArrayLike) -> Initializer:
+def broadcast(base: Any) -> Initializer:
     """Return `base` repeated over leading axes, converted to the dtype asked for.
 
     Raises
@@ -92,7 +91,7 @@ def from_distribution(distribution: Any) -> Initializer:
 
 
 def delta_plus(
-    loc: Sequence[int] | None = None, *, scale: float = 1.0, noise: ArrayLike = 0.2
+    loc: Sequence[int] | None = None, *, scale: float = 1.0, noise: Any = 0.2
 ) -> Initializer:
     """Return a unit impulse plus normal noise, such as for filters that begin by passing data on.
 
@@ -132,10 +131,10 @@ def delta_plus(
 def laplace(
     loc: Sequence[float] | None = None,
     *,
-    width: float | Sequence[float] = 1.0,
+    width: Any = 1.0,
     axes: Sequence[int] | None = None,
     normalize: Literal["max", "sum"] | None = None,
-    noise: ArrayLike = 0.02,
+    noise: Any = 0.02,
 ) -> Initializer:
     r"""Return a double exponential, :math:`\prod_a e^{-|i_a - \mu_a| / w_a}`, plus normal noise.
 
@@ -186,7 +185,7 @@ def laplace(
     return init
 
 
-def toeplitz(column: ArrayLike, row: ArrayLike | None = None, *, fill: float = 0.0) -> Initializer:
+def toeplitz(column: Any, row: Any = None, *, fill: float = 0.0) -> Initializer:
     """Return matrices that are constant along each diagonal, repeated over leading axes.
 
     Parameters
@@ -234,7 +233,7 @@ def _full(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> 
     return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
 
-def _noisy(values: np.ndarray, noise: ArrayLike, key: Any, dtype: Any) -> jax.Array:
+def _noisy(values: np.ndarray, noise: Any, key: Any, dtype: Any) -> jax.Array:
     centre = jnp.asarray(values, dtype)
     if not np.any(noise):
         return centre
@@ -242,6 +241,6 @@ def _noisy(values: np.ndarray, noise: ArrayLike, key: Any, dtype: Any) -> jax.Ar
     return centre + deviation * jax.random.normal(key, values.shape, dtype)
 
 
-def _check_noise(noise: ArrayLike) -> None:
+def _check_noise(noise: Any) -> None:
     if not (np.asarray(noise) >= 0).all():
         raise ValueError(f"`noise`, a standard deviation, should not be negative, got {noise}.")

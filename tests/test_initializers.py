@@ -1,0 +1,575 @@
+"""Initialisers: agreement with JAX, moments from theory, structure, frameworks, bad input."""
+
+import math
+
+import equinox as eqx
+import flax.linen as linen
+import jax
+import jax.nn.initializers as jinit
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.signal
+from flax import nnx
+from helpers import mixed_atlas
+
+import atlasinit as ai
+from atlasinit import domains
+from atlasinit import initializers as init
+
+try:
+    from jax import enable_x64
+except ImportError:  # before JAX 0.8
+    from jax.experimental import enable_x64
+
+
+def x64():
+    return enable_x64(True)  # noqa: FBT003
+
+
+def close(found, expected, standard_error):
+    """Within five standard errors: a fixed seed fails by chance less than once in a million."""
+    assert np.all(np.abs(np.asarray(found) - expected) < 5 * standard_error)
+
+
+GRID = ai.VolumeGrid((6, 6, 5), np.diag([2.0, 2.0, 2.0, 1.0]))
+TWO = {"cortex_L": ai.SurfaceMesh(500, hemisphere="L"), "volume": GRID}
+
+
+# Variance scaling
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (3, 3, 8, 16), (5, 1)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.complex64])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (init.glorot_uniform(), jinit.glorot_uniform()),
+        (init.xavier_normal(), jinit.variance_scaling(1.0, "fan_avg", "normal")),
+        (init.he_normal(), jinit.variance_scaling(2.0, "fan_in", "normal")),
+        (init.variance_scaling(1.0, "fan_in", "truncated_normal"), jinit.lecun_normal()),
+        (init.normal(0.3), jinit.normal(0.3)),
+        (init.constant(2.5), jinit.constant(2.5)),
+        (init.zeros, jinit.zeros),
+        (init.ones, jinit.ones),
+    ],
+)
+def test_same_scheme_same_bits(ours, theirs, dtype, shape, key):
+    np.testing.assert_array_equal(ours(key, shape, dtype), theirs(key, shape, dtype))
+
+
+@pytest.mark.parametrize(
+    ("make", "bound"),
+    [
+        (init.glorot_uniform, math.sqrt(3 / ((72 + 144) / 2))),
+        (init.xavier_uniform, math.sqrt(6 / (72 + 144))),
+    ],
+)
+def test_fans_of_a_convolution_come_from_its_receptive_field(make, bound, key):
+    drawn = make()(key, (3, 3, 8, 16))
+    assert np.abs(drawn).max() <= bound
+    # The largest of n uniform draws misses the bound by about bound / n.
+    assert np.abs(drawn).max() > bound * (1 - 20 / drawn.size)
+
+
+@pytest.mark.parametrize(
+    ("make", "variance"),
+    [(init.he_normal, 2 / 300), (init.glorot_normal, 2 / 500), (lambda: init.normal(0.2), 0.04)],
+)
+def test_normal_schemes_have_their_variance(make, variance, key):
+    drawn = np.asarray(make()(key, (300, 200)), np.float64)
+    close(drawn.mean(), 0, math.sqrt(variance / drawn.size))
+    close(drawn.var(), variance, variance * math.sqrt(2 / drawn.size))
+
+
+@pytest.mark.parametrize("make", [init.glorot_uniform, init.glorot_normal, init.he_normal])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((), "float32"), ((7,), "float32"), ((3, 4), "int32"), ((0, 4), "float32")]
+)
+def test_what_has_no_fans_is_zero(make, shape, dtype, key):
+    drawn = make()(key, shape, dtype)
+    assert drawn.shape == shape
+    assert drawn.dtype == dtype
+    assert (drawn == 0).all()
+
+
+def test_integers_are_zero_and_uniform_stays_in_its_interval(key):
+    for make in (init.normal(), init.uniform()):
+        assert (make(key, (4,), jnp.int32) == 0).all()
+    drawn = init.uniform(-1.0, 3.0)(key, (20_000,))
+    assert (drawn >= -1).all()
+    assert (drawn < 3).all()
+    close(drawn.mean(), 1, 4 / math.sqrt(12 * drawn.size))
+    parts = init.uniform(2.0, 3.0)(key, (50,), jnp.complex64)
+    assert (jnp.stack([parts.real, parts.imag]) >= 2).all()
+
+
+# Structure
+
+
+def test_identity():
+    batch = init.identity(scale=2.0, shift=0.5)(jr.key(0), (4, 3, 3))
+    np.testing.assert_array_equal(batch, np.broadcast_to(2 * np.eye(3) + 0.5, (4, 3, 3)))
+
+
+def test_broadcast_repeats_a_suffix():
+    base = np.arange(6).reshape(2, 3)
+    out = init.broadcast(base)(jr.key(0), (4, 2, 3))
+    np.testing.assert_array_equal(out, np.broadcast_to(base, (4, 2, 3)))
+    assert out.dtype == jnp.float32
+    assert init.broadcast(7)(jr.key(0), (2, 2)).tolist() == [[7, 7], [7, 7]]
+
+
+class Event:
+    batch_shape, event_shape = (), (2,)
+
+    def sample(self, key, sample_shape=()):
+        return 3 + jr.normal(key, (*sample_shape, 2))
+
+
+class Seeded:
+    def sample(self, *, seed, sample_shape):
+        return jr.uniform(seed, sample_shape)
+
+
+def test_any_distribution(key):
+    np.testing.assert_array_equal(
+        init.from_distribution(Event())(key, (5, 2)), 3 + jr.normal(key, (5, 2))
+    )
+    np.testing.assert_array_equal(
+        init.from_distribution(Seeded())(key, (5, 2)), jr.uniform(key, (5, 2))
+    )
+    np.testing.assert_array_equal(
+        init.from_distribution(jr.laplace)(key, (5, 2)), jr.laplace(key, (5, 2))
+    )
+
+
+def test_delta_plus_noise(key):
+    still = init.delta_plus(noise=0.0, scale=3.0)(key, (4, 5))
+    assert still[2, 2] == 3
+    assert still.sum() == 3
+    lagged = init.delta_plus((1,), noise=0.0)(key, (4, 5))
+    np.testing.assert_array_equal(lagged, np.tile([0, 1, 0, 0, 0], (4, 1)))
+    noisy = init.delta_plus((0, 0), noise=0.2)(key, (200, 100))
+    close(noisy.ravel()[1:].std(), 0.2, 0.2 / math.sqrt(2 * noisy.size))
+    rows = init.delta_plus((0, 0), noise=np.array([[0.0], [1.0]]))(key, (2, 50))
+    assert (rows[0, 1:] == 0).all()
+    assert (rows[1] != 0).all()
+
+
+def test_laplace_is_a_double_exponential(key):
+    out = init.laplace((1.0, 2.0), width=(0.5, 2.0), noise=0.0)(key, (4, 6))
+    i, j = np.mgrid[:4, :6]
+    np.testing.assert_allclose(out, np.exp(-abs(i - 1) / 0.5 - abs(j - 2) / 2), rtol=1e-6)
+    assert init.laplace(normalize="max", noise=0.0)(key, (5, 4)).max() == 1
+    rows = init.laplace(axes=(-1,), normalize="sum", noise=0.0)(key, (3, 7))
+    np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-6)
+    assert (rows[0] == rows[2]).all()
+    noise = init.laplace()(key, (100, 100)) - init.laplace(noise=0.0)(key, (100, 100))
+    close(noise.std(), 0.02, 0.02 / math.sqrt(2 * noise.size))
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 6), (6, 3)])
+def test_toeplitz_equals_scipy(shape):
+    column, row = [1.0, 2.0, 3.0], [9.0, 5.0]
+    full = [(v + [7.0] * 9)[:n] for v, n in zip((column, row), shape, strict=True)]
+    expected = scipy.linalg.toeplitz(*full)
+    found = init.toeplitz(column, row, fill=7.0)(jr.key(0), (2, *shape))
+    np.testing.assert_array_equal(found, np.broadcast_to(expected, (2, *shape)))
+    symmetric = init.toeplitz(column)(jr.key(0), (4, 4))
+    np.testing.assert_array_equal(symmetric, scipy.linalg.toeplitz([1, 2, 3, 0]))
+
+
+# Filters
+
+
+DESIGNS = {
+    "butterworth": lambda w, b: scipy.signal.butter(3, w, b),
+    "chebyshev1": lambda w, b: scipy.signal.cheby1(3, 0.5, w, b),
+    "chebyshev2": lambda w, b: scipy.signal.cheby2(3, 30.0, w, b),
+    "elliptic": lambda w, b: scipy.signal.ellip(3, 0.5, 30.0, w, b),
+    "bessel": lambda w, b: scipy.signal.bessel(3, w, b),
+}
+BANDS = {"lowpass": 0.3, "highpass": 0.3, "bandpass": (0.2, 0.5), "bandstop": (0.2, 0.5)}
+
+
+@pytest.mark.parametrize("kind", DESIGNS)
+@pytest.mark.parametrize("band", BANDS)
+def test_responses_equal_scipy(kind, band, key):
+    cutoff = BANDS[band]
+    spectral = init.FrequencyFilter(kind, cutoff, band=band, order=3, ripple=0.5, attenuation=30.0)
+    b, a = DESIGNS[kind](cutoff, band)
+    expected = scipy.signal.freqz(b, a, 33, include_nyquist=True)[1]
+    found = spectral(key, (2, 33))
+    assert found.dtype == jnp.complex64
+    np.testing.assert_allclose(found, np.broadcast_to(expected, (2, 33)), atol=2e-6)
+    real = spectral(key, (33,), jnp.float32)
+    np.testing.assert_allclose(real, np.abs(expected), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("band", "cutoff", "passed"),
+    [
+        ("lowpass", 0.3, [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]),
+        ("highpass", 0.3, [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]),
+        ("bandpass", (0.2, 0.5), [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]),
+        ("bandstop", (0.2, 0.5), [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_ideal_filter_passes_its_cutoffs(band, cutoff, passed, key):
+    ideal = init.FrequencyFilter("ideal", cutoff, band=band)
+    np.testing.assert_array_equal(ideal(key, (11,), jnp.float32), passed)
+    hertz = tuple(np.atleast_1d(cutoff) * 5)
+    ideal = init.FrequencyFilter("ideal", hertz, band=band, sampling_rate=10.0)
+    np.testing.assert_array_equal(ideal(key, (11,), jnp.float32), passed)
+
+
+def test_clamped_bins_and_random_responses(key):
+    made = init.FrequencyFilter("random", clamps={0.0: 0.0, 0.52: 1.0})
+    out = made(key, (3000, 11))
+    assert (out[:, 0] == 0).all()
+    assert (out[:, 5] == 1).all()
+    mask, values = made.clamped(11)
+    assert mask.nonzero()[0].tolist() == [0, 5]
+    assert values[5] == 1
+    free = np.asarray(out)[:, ~mask]
+    close(np.abs(free).mean(), 0.5, 0.1 / math.sqrt(free.size))
+    close(np.angle(free).std(), 0.02, 0.02 / math.sqrt(2 * free.size) + 1e-4)
+
+
+# Symmetric positive definite
+
+
+def definite_sample(n=4, count=6):
+    root = jr.normal(jr.key(5), (count, n, 2 * n), jnp.float64)
+    return root @ root.mT / n
+
+
+@pytest.mark.parametrize("mean", ["euclidean", "harmonic", "log_euclidean", "geometric"])
+def test_means_have_their_definition(mean):
+    with x64():
+        a = np.asarray(definite_sample())
+        found = np.asarray(init.mean_spd(a, mean))
+    inv, log, root = np.linalg.inv, scipy.linalg.logm, scipy.linalg.sqrtm
+    if mean == "geometric":
+        white = inv(root(found))
+        residual = sum(log(white @ x @ white) for x in a)
+        np.testing.assert_allclose(residual, 0, atol=1e-10)
+        return
+    expected = {
+        "euclidean": lambda: a.mean(0),
+        "harmonic": lambda: inv(np.mean([inv(x) for x in a], 0)),
+        "log_euclidean": lambda: scipy.linalg.expm(np.mean([log(x) for x in a], 0)),
+    }[mean]()
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_geometric_mean_of_two_and_order_of_means():
+    with x64():
+        a, b = np.asarray(definite_sample(count=2))
+        root = scipy.linalg.sqrtm(a)
+        white = np.linalg.inv(root)
+        expected = root @ scipy.linalg.sqrtm(white @ b @ white) @ root
+        np.testing.assert_allclose(init.mean_spd(np.stack([a, b])), expected, atol=1e-10)
+        means = [
+            init.mean_spd(definite_sample(), m) for m in ("harmonic", "geometric", "euclidean")
+        ]
+        assert (np.linalg.eigvalsh(means[1] - means[0]) > 0).all()
+        assert (np.linalg.eigvalsh(means[2] - means[1]) > 0).all()
+
+
+def test_tangency_points_stay_definite(key):
+    with x64():
+        sample = definite_sample()
+        still = init.tangency(sample, ["geometric", "euclidean"])
+        np.testing.assert_allclose(still(key, (2, 4, 4), jnp.float64)[1], sample.mean(0))
+        noisy = init.tangency(sample, ["geometric"] * 3, noise=2.0)(key, (3, 4, 4), jnp.float64)
+        assert (np.linalg.eigvalsh(noisy) > 0).all()
+        assert not np.allclose(noisy[0], noisy[1])
+        model = init.initialize({"t": jnp.zeros((2, 4, 4), jnp.float64)}, "t", still, key=key)
+        assert isinstance(model["t"].domain, domains.SPD)
+        np.testing.assert_allclose(domains.unwrap(model)["t"], still(key, None, jnp.float64))
+
+
+# Positive weights
+
+
+def test_hoedt_weights_have_the_papers_moments(key):
+    n = 200
+    drawn = np.log(np.asarray(init.hoedt_normal()(key, (n, 5000)), np.float64))
+    bias = float(init.hoedt_bias()(key, (1,), n)[0])
+    assert bias == pytest.approx(-0.73746, abs=1e-5)
+    mean = -bias * math.sqrt(2 * math.pi) / n
+    spread = math.log1p(1 / n / mean**2)
+    close(drawn.mean(), math.log(mean) - spread / 2, math.sqrt(spread / drawn.size))
+    close(drawn.var(), spread, spread * math.sqrt(2 / drawn.size))
+
+
+def test_hoedt_layer_keeps_mean_variance_and_correlation():
+    """Pre-activations N(0, 1) with correlation 1/2, through ReLU and one layer of width 400."""
+    n, samples, draws = 400, 2000, 100
+    bias = init.hoedt_bias()(jr.key(0), (2,), n)
+
+    @jax.jit
+    def moments(key):
+        shared, own, layer = jr.split(key, 3)
+        before = (jr.normal(shared, (samples, 1)) + jr.normal(own, (samples, n))) / 2**0.5
+        weights = init.hoedt_normal()(layer, (n, 2))
+        after = jnp.maximum(before, 0) @ weights + bias[None, :]
+        return jnp.stack([after.mean(), (after**2).mean(), (after[:, 0] * after[:, 1]).mean()])
+
+    table = np.asarray(jax.lax.map(moments, jr.split(jr.key(1), draws * 20)), np.float64)
+    error = table.std(0) / math.sqrt(len(table))
+    assert (error < 0.05).all()
+    close(table.mean(0), [0, 1, 0.5], error)
+
+
+def test_hoedt_weights_are_constrained_positive(key):
+    model = eqx.nn.Linear(50, 20, key=key)
+    model = init.initialize(model, "weight", init.hoedt_normal(in_axis=-1), key=key)
+    model = init.initialize(model, "bias", init.hoedt_bias(), key=key, fan_in=50)
+    plain = domains.unwrap(model)
+    assert (plain.weight > 0).all()
+    assert float(plain.bias[0]) == float(init.hoedt_bias()(key, (1,), 50)[0])
+    assert isinstance(model.weight.domain, domains.Positive)
+
+
+# Dirichlet
+
+
+@pytest.mark.parametrize("concentration", [0.5, 100.0, (1.0, 2.0, 5.0)])
+@pytest.mark.parametrize("axis", [-2, -1])
+def test_dirichlet_moments(concentration, axis, key):
+    n = 20_000
+    shape = (3, n) if axis == -2 else (n, 3)
+    drawn = init.Dirichlet(concentration, axis=axis)(key, shape)
+    np.testing.assert_allclose(drawn.sum(axis), 1, atol=1e-5)
+    rows = np.asarray(drawn if axis == -2 else drawn.T, np.float64)
+    alpha = np.broadcast_to(np.asarray(concentration), 3)
+    total = alpha.sum()
+    mean = alpha / total
+    covariance = (np.diag(mean) - np.outer(mean, mean)) / (total + 1)
+    close(rows.mean(1), mean, np.sqrt(np.diag(covariance) / n))
+    centred = rows - mean[:, None]
+    products = centred[:, None] * centred[None]
+    close(products.mean(-1), covariance, products.std(-1) / math.sqrt(n))
+
+
+def test_dirichlet_is_paired_with_the_simplex(key):
+    model = init.initialize({"w": jnp.zeros((4, 30))}, "*", init.Dirichlet(1.0), key=key)
+    assert model["w"].domain == domains.Simplex()
+    np.testing.assert_allclose(domains.unwrap(model)["w"].sum(0), 1, atol=1e-6)
+    bare = init.initialize(
+        {"w": jnp.zeros((4, 30))}, "*", init.Dirichlet(1.0), key=key, domain=None
+    )
+    np.testing.assert_allclose(domains.unwrap(model)["w"], bare["w"], atol=1e-6)
+
+
+def test_dirichlet_atlas(key):
+    counts = {"cortex_L": 7, "volume": 0}
+    atlas = ai.dirichlet_atlas(TWO, n_parcels=counts, concentration=2.0, key=key, space="test")
+    assert atlas.n_parcels == 7
+    assert atlas.maps["volume"].values.shape == (0, 180)
+    np.testing.assert_allclose(atlas.maps["cortex_L"].values.sum(0), 1, atol=1e-5)
+    assert atlas.labels["hemisphere"].tolist() == ["L"] * 7
+    alone = ai.dirichlet_atlas(
+        {"cortex_L": TWO["cortex_L"]}, n_parcels=7, concentration=2.0, key=key
+    )
+    np.testing.assert_array_equal(alone.maps["cortex_L"].values, atlas.maps["cortex_L"].values)
+    like = ai.dirichlet_atlas(mixed_atlas(), key=key)
+    assert [m.n_parcels for m in like.maps.values()] == [3, 2, 2]
+    assert like.space == "test"
+
+
+def test_smooth_dirichlet_atlas_varies_slowly(key):
+    rough = ai.dirichlet_atlas({"volume": GRID}, n_parcels=4, concentration=1.0, key=key)
+    smooth = ai.dirichlet_atlas({"volume": GRID}, n_parcels=4, concentration=1.0, key=key, fwhm=6.0)
+    values = [a.to_dense()["volume"].reshape(4, 6, 6, 5) for a in (rough, smooth)]
+    np.testing.assert_allclose(values[1].sum(0), 1, atol=1e-5)
+    steps = [np.abs(np.diff(v, axis=1)).mean() for v in values]
+    assert steps[1] < 0.2 * steps[0]
+
+
+# Atlas
+
+
+@pytest.mark.parametrize("layout", ["parcels_locations", "locations_parcels"])
+def test_atlas_weights_are_its_blocks(layout, key):
+    atlas = mixed_atlas()
+    made = init.Atlas(atlas, layout=layout)
+    weights = made(key, made.shape)
+    weights = np.asarray(weights if layout == "parcels_locations" else weights.T)
+    expected = scipy.linalg.block_diag(*atlas.to_dense().values())
+    np.testing.assert_array_equal(weights, expected)
+    one = init.Atlas(atlas, compartment="cortex_R", layout=layout)(key)
+    dense = atlas.to_dense()["cortex_R"]
+    np.testing.assert_array_equal(one if layout == "parcels_locations" else one.T, dense)
+
+
+def test_atlas_smooths_normalises_and_adds_noise(key):
+    atlas = ai.dirichlet_atlas({"volume": GRID}, n_parcels=3, concentration=0.1, key=key).harden()
+    smoothed = init.Atlas(atlas, fwhm=5.0, normalize="parcel")(key)
+    expected = ai.smooth(atlas, fwhm=5.0).normalize().to_dense()["volume"]
+    np.testing.assert_allclose(smoothed, expected, atol=1e-7)
+    noise = init.Atlas(atlas, noise=0.1)(key) - atlas.to_dense()["volume"]
+    close(noise.std(), 0.1, 0.1 / math.sqrt(2 * noise.size))
+
+
+# Frameworks
+
+
+def test_linen_and_nnx_and_equinox_layers(key):
+    atlas = mixed_atlas()
+    made = init.Atlas(atlas, layout="locations_parcels")
+    x = jr.normal(key, (2, atlas.n_locations))
+    expected = x @ made(key)
+    dense = linen.Dense(atlas.n_parcels, kernel_init=made, bias_init=init.zeros)
+    np.testing.assert_allclose(dense.apply(dense.init(key, x), x), expected, atol=1e-5)
+    layer = nnx.Linear(atlas.n_locations, atlas.n_parcels, kernel_init=made, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    linear = eqx.nn.Linear(atlas.n_locations, atlas.n_parcels, use_bias=False, key=key)
+    linear = init.initialize(linear, "weight", init.Atlas(atlas), key=key)
+    np.testing.assert_allclose(jax.vmap(linear)(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [init.Dirichlet(2.0), init.hoedt_normal(), init.he_normal(), init.delta_plus(), init.laplace()],
+)
+def test_any_initialiser_fits_flax(initializer, key):
+    dense = linen.Dense(6, kernel_init=initializer)
+    kernel = dense.init(key, jnp.ones((1, 5)))["params"]["kernel"]
+    assert kernel.shape == (5, 6)
+    assert nnx.Linear(5, 6, kernel_init=initializer, rngs=nnx.Rngs(0)).kernel.shape == (5, 6)
+    jitted = jax.jit(lambda key: initializer(key, (5, 6)))(key)
+    np.testing.assert_allclose(jitted, initializer(key, (5, 6)), rtol=1e-5, atol=1e-7)
+
+
+def test_adapter_between_kinds(key):
+    as_klax = init.adapt(init.he_normal(), "klax")
+    np.testing.assert_array_equal(
+        as_klax(key, (4, 3), 4, jnp.float32), init.he_normal()(key, (4, 3))
+    )
+    assert init.adapt(init.hoedt_bias(), "klax")(key, (2,), 9).shape == (2,)
+    bias = init.adapt(init.hoedt_bias(), "jax", fan_in=9)
+    assert linen.Dense(3, bias_init=bias).init(key, jnp.ones((1, 9)))["params"]["bias"][0] < 0
+
+
+# Models
+
+
+class Pair(eqx.Module):
+    first: eqx.nn.Linear
+    second: eqx.nn.Linear | None
+
+
+def test_a_leaf_depends_only_on_key_and_name(key):
+    first, second = eqx.nn.Linear(3, 4, key=key), eqx.nn.Linear(4, 5, key=key)
+    both = init.initialize(Pair(first, second), "*.weight", init.normal(1.0), key=key)
+    one = init.initialize(Pair(first, None), lambda m: m.first.weight, init.normal(1.0), key=key)
+    np.testing.assert_array_equal(both.first.weight, one.first.weight)
+    np.testing.assert_array_equal(both.first.bias, first.bias)
+    ordered = init.initialize({"a": first.weight, "b": first.weight}, "*", init.normal(), key=key)
+    turned = init.initialize({"b": first.weight, "a": first.weight}, "*", init.normal(), key=key)
+    assert eqx.tree_equal(ordered, turned)
+    assert not np.allclose(ordered["a"], ordered["b"])
+
+
+def test_a_constrained_leaf_keeps_its_domain(key):
+    model = domains.constrain({"w": jnp.full((3, 2), 0.3)}, "w", domains.Tanh())
+    again = init.initialize(model, "w", init.uniform(-0.5, 0.5), key=key)
+    assert again["w"].domain == domains.Tanh()
+    assert init.initialize(model, "w", init.ones, key=key, domain=None)["w"].tolist()[0] == [1, 1]
+    maps = init.initialize(ai.DenseMaps(jnp.zeros((3, 8))), "*", init.Dirichlet(), key=key)
+    np.testing.assert_allclose(domains.unwrap(maps).values.sum(0), 1, atol=1e-6)
+
+
+def test_key_sequence():
+    one, two = init.KeySequence(3), init.KeySequence(3)
+    keys = [next(one) for _ in range(5)]
+    assert all((a == next(two)).all() for a in keys)
+    data = {tuple(jr.key_data(k).tolist()) for k in keys}
+    assert len(data) == 5
+    assert (one.named("w") == init.KeySequence(3).named("w")).all()
+    assert init.KeySequence().seed != init.KeySequence().seed
+
+
+# Bad input
+
+KEY = jr.key(0)
+NOT_SYMMETRIC = np.array([[[1.0, 2.0], [0.0, 1.0]]], np.float32)
+BAD = [
+    (lambda: init.Dirichlet(0.0), "`concentration` should be positive"),
+    (lambda: init.Dirichlet([1.0, -1.0]), "`concentration` should be positive"),
+    (lambda: init.Dirichlet([1.0, 2.0])(KEY, (3, 4)), "has 2 values, but .* 3 labels"),
+    (lambda: init.Dirichlet()(KEY, (3,)), "`shape` should have the axis -2"),
+    (lambda: init.Dirichlet()(KEY, (3, 2), "float64"), "x64 mode"),
+    (lambda: init.he_normal()(KEY, (3, 2), "float64"), "x64 mode"),
+    (lambda: init.normal(-1.0), "`stddev` should not be negative"),
+    (lambda: init.uniform(1.0, 0.0), "`low` should be below `high`"),
+    (lambda: init.identity()(KEY, (3, 4)), "two equal sizes"),
+    (lambda: init.broadcast([1, 2])(KEY, (2, 3)), r"`base` of shape \(2,\) should be the end"),
+    (lambda: init.from_distribution(Event())(KEY, (5, 3)), "should end with the distribution's"),
+    (lambda: init.delta_plus(noise=-1.0), "`noise`, a standard deviation"),
+    (lambda: init.delta_plus((9,))(KEY, (3,)), "`loc` should lie inside"),
+    (lambda: init.laplace(width=0.0), "`width` should be positive"),
+    (lambda: init.laplace(normalize="mean"), "`normalize` should be None"),
+    (lambda: init.laplace((1.0,))(KEY, (3, 3)), "one value for each of 2 axes"),
+    (lambda: init.toeplitz([[1.0]]), "should be vectors"),
+    (lambda: init.toeplitz([1.0])(KEY, (3,)), "at least two axes"),
+    (lambda: init.FrequencyFilter("fir", 0.1), "`kind` should be one of"),
+    (lambda: init.FrequencyFilter("ideal"), "`cutoff` should be given"),
+    (lambda: init.FrequencyFilter("ideal", (0.5, 0.2), band="bandpass"), "2 rising frequencies"),
+    (lambda: init.FrequencyFilter("ideal", 6.0, sampling_rate=10.0), "between 0 and 5"),
+    (lambda: init.FrequencyFilter("butterworth", 0.1, order=0), "`order` should be positive"),
+    (lambda: init.FrequencyFilter("ideal", 0.1, clamps={2.0: 1.0}), "`clamps` should lie in"),
+    (lambda: init.FrequencyFilter("ideal", 0.1)(KEY, (1,)), "two or more bins"),
+    (lambda: init.mean_spd(np.eye(2, dtype=np.float32)), r"should be \(observations, n, n\)"),
+    (lambda: init.mean_spd(NOT_SYMMETRIC), "symmetric"),
+    (lambda: init.mean_spd(-np.eye(2, dtype=np.float32)[None]), "positive definite"),
+    (lambda: init.mean_spd(np.eye(2)[None], "median"), "`mean` should be one of"),
+    (lambda: init.tangency(np.eye(2, dtype=np.float32)[None], []), "`means` should be a list"),
+    (lambda: init.hoedt_normal()(KEY, (3,)), "at least two axes"),
+    (lambda: init.hoedt_bias()(KEY, (3,), 0), "`fan_in` should be positive"),
+    (lambda: init.adapt(init.hoedt_bias(), "jax"), "`fan_in`, the number of inputs"),
+    (lambda: init.adapt(init.zeros, "flax"), "`kind` should be"),
+    (lambda: init.initialize({"b": jnp.ones(2)}, "b", init.hoedt_bias(), key=KEY), "`fan_in`"),
+    (lambda: init.initialize({"b": jnp.ones(2)}, "c", init.zeros, key=KEY), "finds no array"),
+    (
+        lambda: init.initialize({"b": jnp.ones(2)}, "b", init.zeros, key=KEY, domain="no"),
+        "`domain`",
+    ),
+    (lambda: init.Atlas(mixed_atlas())(KEY, (29, 7)), r"`shape` should be \(7, 29\).*set `layout`"),
+    (lambda: init.Atlas(mixed_atlas(), compartment="cortex"), "`compartment` should be one of"),
+    (lambda: init.Atlas(mixed_atlas(), layout="LV"), "`layout` should be"),
+    (lambda: init.Atlas(mixed_atlas(), normalize="row"), "`normalize` should be"),
+    (lambda: init.Atlas(mixed_atlas(), noise=-1), "`noise` should not be negative"),
+    (lambda: ai.dirichlet_atlas(TWO, key=KEY), "`n_parcels` should be given"),
+    (
+        lambda: ai.dirichlet_atlas(TWO, n_parcels={"volume": 3}, key=KEY),
+        "should have the compartments",
+    ),
+    (lambda: ai.dirichlet_atlas(TWO, n_parcels=0, key=KEY), "not all of them 0"),
+    (lambda: ai.dirichlet_atlas(TWO, n_parcels=-1, key=KEY), "whole numbers"),
+]
+
+
+@pytest.mark.parametrize(("call", "match"), BAD)
+def test_bad_input(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: init.identity()(KEY, (2, 2), jnp.int32), "floating point or complex, got int32"),
+        (lambda: init.Dirichlet()(KEY, (2, 2), jnp.complex64), "real floating point"),
+        (lambda: init.from_distribution(3), "should be callable or have `sample`"),
+    ],
+)
+def test_wrong_types(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
