@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlasinit import __version__
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, AtlasWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +32,22 @@ Via = Annotated[str | None, typer.Option(help="Source: package, templateflow, ni
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one line and exit status 2."""
-    try:
-        app()
-    except (ValueError, AtlasFileError) as error:
-        print(f"atlasinit: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AtlasWarning)
+        warnings.showwarning = _show_warning
+        try:
+            app()
+        except (ValueError, AtlasFileError) as error:
+            _say(error)
+            sys.exit(2)
+
+
+def _say(message: object) -> None:
+    print(f"atlasinit: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _show_warning(message: object, category: type[Warning], *_: object) -> None:
+    _say(f"{'' if category is AtlasWarning else category.__name__ + ': '}{message}")
 
 
 def _load(
@@ -95,7 +107,7 @@ def _takes_atlas(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001
+def _print_version(wanted: bool | None) -> None:  # noqa: FBT001
     if wanted:
         print(__version__)
         raise typer.Exit
@@ -105,11 +117,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001
 def _options(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
+        bool | None,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = None,
 ) -> None:
     del version
 
@@ -125,7 +135,10 @@ def list_(
     """List the atlases of the catalogue."""
     from atlasinit.catalogue import list_atlases
 
-    _print_table(list_atlases(query, space=space, source=via), as_json=as_json)
+    found = list_atlases(query, space=space, source=via)
+    if not as_json:
+        found = found[["name", "space", "source", "kind", "parcels", "offline", "title"]]
+    _print_table(found, as_json=as_json)
 
 
 @app.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")
@@ -228,7 +241,11 @@ def _print_table(frame: "pd.DataFrame", *, as_json: bool) -> None:
     elif frame.empty:
         print("Nothing found.")
     else:
-        print(frame.to_string(index=False, max_colwidth=48))
+        cells = frame.astype(str).map(lambda text: f"{text[:46]}…" if len(text) > 47 else text)
+        widths = {c: max(len(c), cells[c].str.len().max()) for c in cells}
+        for line in [list(cells.columns), *cells.values.tolist()]:
+            columns = (text.ljust(width) for text, width in zip(line, widths.values(), strict=True))
+            print("  ".join(columns).rstrip())
 
 
 def _description(atlas: "Atlas") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.colors
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
@@ -114,7 +114,7 @@ def surface_figure(
 
 
 def slices_figure(
-    atlas: Atlas, *, background: Float[np.ndarray, "x y z"] | None = None, title: str = ""
+    atlas: Atlas, *, background: Real[np.ndarray, "x y z"] | None = None, title: str = ""
 ) -> Figure:
     """Return a figure with sagittal, coronal and axial slices of an atlas on a grid.
 
