@@ -180,8 +180,16 @@ def _rekeyed(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ..
     source = variant.source
     if source.join == "order":
         named = [row for row in rows if not row.name.startswith("Background")]
-        # Sides whose keys differ no longer need to say so: keys are of one series.
         return tuple(dataclasses.replace(row, key=i) for i, row in enumerate(named, start=1))
+    if source.join == "sides":
+        sides = (("Left", "L", 1), ("Right", "R", 0))
+        return tuple(
+            dataclasses.replace(
+                row, key=2 * row.key - odd, name=f"{word} {row.name}", hemisphere=side
+            )
+            for row in rows
+            for word, side, odd in sides
+        )
     return tuple(dataclasses.replace(row, key=row.key + source.offset) for row in rows)
 
 
@@ -299,7 +307,7 @@ def _mean(paths: list[Path]) -> Path | Surface:
     if len(paths) == 1:
         return paths[0]
     surfaces = [read_surface(path) for path in paths]
-    coordinates = np.mean([s.coordinates for s in surfaces], axis=0, dtype=np.float32)
+    coordinates = np.stack([s.coordinates for s in surfaces]).mean(axis=0)
     return Surface(coordinates, surfaces[0].faces, surfaces[0].hemisphere)
 
 

@@ -74,17 +74,15 @@ def download(
         if sha256 is None:
             # Without a hash nothing tells whether an old part is of the same file.
             part.unlink(missing_ok=True)
-        for attempt in range(tries):
-            if attempt:
-                time.sleep(pause * 2 ** (attempt - 1))
+        for attempt in range(1, tries + 1):
             try:
                 _transfer(url, part, timeout=timeout)
                 _check(part, target.name, sha256)
                 break
             except _Passing as error:
-                problem = str(error)
-        else:
-            raise AtlasUnavailableError(f"{url}: {problem} (after {tries} tries).")
+                if attempt == tries:
+                    raise AtlasUnavailableError(f"{url}: {error} (after {tries} tries).") from error
+            time.sleep(pause * 2 ** (attempt - 1))
         _place(part, target)
     return target
 

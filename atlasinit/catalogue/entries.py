@@ -33,6 +33,7 @@ Patterns: TypeAlias = "str | list[str] | dict[str, str]"
 
 VIAS = ("package", "templateflow", "nilearn", "url")
 KINDS = ("hard", "maps", "spheres")
+JOINS = ("key", "order", "sides")
 LAYOUTS = ("", "grayordinates", "spheres")
 
 
@@ -57,7 +58,8 @@ class Source:
         Pattern of the table, or the names themselves as a list, or one pattern a
         compartment; ``""`` where the files hold their own.
     join
-        ``"key"``, or ``"order"``: keys are 1, 2, ... in the order of the table.
+        ``"key"``; ``"order"``: keys are 1, 2, ... in the order of the table; or
+        ``"sides"``: entry k of the table is key 2 k - 1 on the left, 2 k on the right.
     offset
         Added to the table's keys.
     pattern
@@ -270,7 +272,7 @@ def _source(table: dict[str, Any], kind: str, where: str) -> Source:
     table["compartments"] = _tuple(table.get("compartments", []))
     _check_keys(table, Source, where)
     source = Source(kind=table.pop("kind", kind), spaces=spaces, axes=axes, **table)
-    for field, allowed in (("via", VIAS), ("kind", KINDS), ("layout", LAYOUTS)):
+    for field, allowed in (("via", VIAS), ("kind", KINDS), ("join", JOINS), ("layout", LAYOUTS)):
         if getattr(source, field) not in allowed:
             raise ValueError(f"{where}: {field!r} should be one of {allowed}.")
     return source

@@ -1,11 +1,11 @@
 """Whether a file is whole, by reading it to its end."""
 
 import gzip
+import io
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
 from xml.parsers import expat
 
 _CHUNK = 1 << 20
@@ -38,7 +38,7 @@ def damage(path: Path, *, name: str = "") -> str:
         return str(error) or type(error).__name__
 
 
-def _content(stream: IO[bytes], name: str) -> str:
+def _content(stream: io.BufferedIOBase, name: str) -> str:
     if name.endswith((".gii", ".xml")):
         expat.ParserCreate().ParseFile(stream)
         return ""

@@ -64,7 +64,7 @@ def fetch(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Fe
     arguments = {key: _argument(variant, value) for key, value in variant.source.arguments.items()}
     for attempt in range(2):
         answer = _call(name, arguments)
-        bad = {p: damage(p) for p in _files(answer[variant.source.field]) if damage(p)}
+        bad = {p: damage(p) for p in _files(answer.get(variant.source.field)) if damage(p)}
         if not bad:
             return _fetched(variant, answer, scratch)
         path, problem = next(iter(bad.items()))

