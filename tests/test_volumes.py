@@ -627,3 +627,11 @@ def test_no_files(files):
         read(files)
     with pytest.raises(TypeError, match="got int"):
         read(7)
+
+
+def test_key_0_is_a_parcel_where_the_user_says_so(tmp_path):
+    path, values = label_image(tmp_path / "a.nii")
+    atlas = read(path, background=())
+    assert atlas.table["key"] == (0, 1, 2, 300)
+    np.testing.assert_array_equal(dense(atlas)[0], values == 0)
+    assert read(path, background=[2]).table["key"] == (0, 1, 300)

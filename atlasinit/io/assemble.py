@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io.join import Present, check_background, join
@@ -157,8 +155,9 @@ def _build(part: Part, rows: Rows, *, nan: str) -> tuple[Maps, Geometry]:
     labels = row_labels(part.keys, list(names))
     geometry = part.geometry
     if part.whole and isinstance(geometry, VolumeGrid):
-        kept = np.flatnonzero(labels >= 0)
-        labels, geometry = labels[kept], geometry.restrict(kept)
+        kept = labels >= 0
+        if not kept.all():
+            labels, geometry = labels[kept], geometry.restrict(kept)
     return HardMaps(labels, len(rows)), geometry
 
 

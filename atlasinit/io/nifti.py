@@ -35,6 +35,7 @@ def read_parts(
     kind: Kind,
     map: str | int | None,
     scale: Scale = "auto",
+    zeros: bool = False,
 ) -> list[Part]:
     """Return the one part that a label image, or an image with a map a volume, holds.
 
@@ -57,11 +58,13 @@ def read_parts(
     scale
         Factor for the weights. ``"auto"``: whole numbers up to 100 are percent,
         above that and up to 255 parts of 255, and anything else is kept.
+    zeros
+        Whether voxels with label 0 are taken too, which usually means no parcel.
 
     Returns
     -------
     list of one Part
-        Labels of the whole grid; or sparse weights at the voxels where any map is
+        Labels; or sparse weights at the voxels where any map is
         not 0, keyed 1, 2, ... in the order of the volumes. The table is that of the
         ``.tsv`` file of the same name beside the image, where there is one.
 
@@ -81,14 +84,15 @@ def read_parts(
                 f"{path}: holds {count} volumes; choose the one with labels by `map`, "
                 f"a number from 0 to {count - 1}."
             )
-        grid = VolumeGrid(shape, image.affine)
         name = compartment or (own.header.compartments[0] if own else VOLUME)
         images = volumes(image, numbers)
         single = next(images) if len(numbers) == 1 else None
         if single is not None and (kind == "hard" or (kind == "auto" and _labelled(image, single))):
-            part = Part(name, grid, keys=as_keys(single, path).reshape(-1), whole=True)
+            part = _labels_part(single, image.affine, path, zeros=zeros)
+            part = dataclasses.replace(part, compartment=name)
         else:
             images = images if single is None else [single]
+            grid = VolumeGrid(shape, image.affine)
             part = sparse_part(images, grid, compartment=name, scale=scale)
             part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
         part = dataclasses.replace(part, rows=_sidecar(found, own))
@@ -204,6 +208,17 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     header.write_to(stream)
     for image in itertools.chain([first], images):
         stream.write(image.tobytes(order="F"))
+
+
+def _labels_part(values: np.ndarray, affine: np.ndarray, path: PathLike, *, zeros: bool) -> Part:
+    """Return the labels of a volume, in C order; files hold the first axis fastest."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    if zeros:
+        grid = VolumeGrid(values.shape, affine)
+        return Part(VOLUME, grid, keys=as_keys(flat, path), whole=True)
+    voxels = np.flatnonzero(flat != 0)
+    grid = VolumeGrid(values.shape, affine, voxels)
+    return Part(VOLUME, grid, keys=as_keys(flat[voxels], path), whole=True)
 
 
 def _labelled(image: Any, values: np.ndarray) -> bool:

@@ -67,8 +67,8 @@ class Part:
         The keys that mean no parcel where the file states them, as files of our own
         do; None where they follow from the usual rules.
     whole
-        Whether `geometry` is the whole grid of an image, of which an atlas keeps
-        only the voxels that belong to a parcel.
+        Whether `geometry` are voxels of an image without a mask, of which an atlas
+        keeps only those that belong to a parcel.
     operations
         What reading did to the values, for the provenance, as ``scale(0.01)``.
     """

@@ -105,7 +105,9 @@ def read_atlas(
     parts = [
         part
         for compartment, paths in listed
-        for part in _read_parts(paths, compartment, kind=taken, map=map, scale=factor)
+        for part in _read_parts(
+            paths, compartment, kind=taken, map=map, scale=factor, zeros=background is not None
+        )
     ]
     parts = _on_meshes(_masked(parts, mask), meshes or {})
     check_hemispheres({part.compartment: part.geometry for part in parts})
@@ -169,6 +171,7 @@ def _read_parts(
     kind: Kind,
     map: str | int | None,
     scale: Scale,
+    zeros: bool,
 ) -> list[Part]:
     readers = [_reader(existing(path)) for path in paths]
     if len(paths) > 1 and all(reader is nifti for reader in readers):
@@ -183,7 +186,12 @@ def _read_parts(
         if reader is nifti:
             own_kind = _KINDS.get(_suffix(path), kind) if kind == "auto" else kind
             own = nifti.read_parts(
-                path, compartment=compartment, kind=own_kind, map=map, scale=scale
+                path,
+                compartment=compartment,
+                kind=own_kind,
+                map=map,
+                scale=scale,
+                zeros=zeros,
             )
         elif scale != "auto":
             raise ValueError(f"`scale` applies to volumes, but {path} is none.")

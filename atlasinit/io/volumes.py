@@ -113,7 +113,7 @@ def _factor(data: np.ndarray, scale: Scale, *, whole: bool) -> float:
 def on_grid(part: Part, grid: VolumeGrid) -> Part:
     """Return the part at the kept voxels of a grid that agrees with its own.
 
-    Voxels that the part does not hold have key 0, or no weight.
+    Voxels that the part does not hold have its background's key, or no weight.
     """
     from scipy.sparse import csr_array
 
@@ -123,7 +123,8 @@ def on_grid(part: Part, grid: VolumeGrid) -> Part:
     if part.keys is not None:
         column[own.voxels] = np.arange(own.n_locations, dtype=np.int32)
         source = column[grid.voxels]
-        keys = np.where(source < 0, np.int32(0), np.append(part.keys, np.int32(0))[source])
+        none = np.int32(part.background[0] if part.background else 0)
+        keys = np.append(part.keys, none)[source]
         return dataclasses.replace(part, geometry=grid, keys=keys, whole=False)
     column[grid.voxels] = np.arange(grid.n_locations, dtype=np.int32)
     maps = csr_array(part.maps)

@@ -1,6 +1,6 @@
 """From keys or weights at locations to maps, in the cheapest form that is exact."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +12,16 @@ from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+_BLOCK = 2**16
+
 
 def present_keys(keys: Int32[np.ndarray, " locations"]) -> tuple[int, ...]:
     """Return the keys that occur, ascending."""
     if _is_dense_range(keys):
-        return tuple(np.flatnonzero(np.bincount(keys)).tolist())
+        seen = np.zeros(int(keys.max(initial=0)) + 1, dtype=bool)
+        for block in _blocks(keys.size):
+            seen[keys[block]] = True
+        return tuple(np.flatnonzero(seen).tolist())
     return tuple(np.unique(keys).tolist())
 
 
@@ -30,7 +35,10 @@ def row_labels(
         lookup = np.full(size, -1, np.int32)
         inside = (0 <= (known := np.asarray(rows, np.int64))) & (known < size)
         lookup[known[inside]] = index[inside]
-        return lookup[keys]
+        labels = np.empty(keys.shape, np.int32)
+        for block in _blocks(keys.size):
+            labels[block] = lookup[keys[block]]
+        return labels
     if not len(rows):
         return np.full(keys.shape, -1, np.int32)
     order = np.argsort(rows)
@@ -106,6 +114,11 @@ def _finite(
             'Pass nan="zero" to take NaN for 0.'
         )
     return np.where(np.isnan(values), np.float32(0), values)
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    """Yield slices of an array; NumPy makes each index array 64-bit, which a block keeps small."""
+    return (slice(start, start + _BLOCK) for start in range(0, size, _BLOCK))
 
 
 def _is_dense_range(keys: np.ndarray) -> bool:
