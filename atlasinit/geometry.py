@@ -346,13 +346,17 @@ def _set(instance: object, **fields: Any) -> None:
 
 def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
     """Return the kept voxels or vertices as int32, checked to be in range and distinct."""
-    kept = np.arange(size, dtype=np.int32) if index is None else np.asarray(index).reshape(-1)
+    if index is None:
+        every = np.arange(size, dtype=np.int32)
+        every.flags.writeable = False
+        return every
+    kept = np.asarray(index).reshape(-1)
     if kept.size and (kept.min() < 0 or kept.max() >= size):
         raise ValueError(
             f"`{name}` should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}."
         )
     kept = _frozen(kept, np.int32)
-    if kept.size and (np.diff(kept) <= 0).any() and np.bincount(kept).max() > 1:
+    if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
         raise ValueError(f"`{name}` should hold each location once; some are repeated.")
     return kept
 
