@@ -1,0 +1,242 @@
+"""Parcel series of images as a scikit-learn estimator, in nilearn's manner."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from atlasinit.atlas import Atlas
+from atlasinit.geometry import VolumeGrid
+from atlasinit.io import DataSource, open_data
+from atlasinit.projection import back_project, project
+from atlasinit.smoothing import smoothing_operator
+
+_CHUNK_BYTES = 2**28
+
+
+class AtlasMasker(TransformerMixin, BaseEstimator):
+    """Extract one time series a parcel from images, and paint series back.
+
+    In the manner of ``nilearn.maskers.NiftiLabelsMasker``: with a hard atlas and
+    ``reduction="mean"`` it computes what that and ``SurfaceLabelsMasker`` compute,
+    with ``"lstsq"`` what the maps maskers do. Images on another grid or mesh than the
+    atlas's are refused, never resampled. Long images are read in stretches of time
+    of at most 256 MiB.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    reduction, missing
+        As for `atlasinit.project`; not ``zscore`` or ``psc``, which are `standardize` here.
+    smoothing_fwhm
+        Full width at half maximum in mm of a Gaussian that the data is smoothed with first,
+        within each compartment.
+    standardize, detrend, low_pass, high_pass, t_r
+        As for ``nilearn.signal.clean``; frequencies in Hz, `t_r` in s.
+    n_jobs
+        How many images of a list are extracted at the same time, in threads.
+    memory
+        A folder or ``joblib.Memory`` that keeps results, or None.
+
+    Attributes
+    ----------
+    labels_
+        Names of the parcels, in the order of the columns.
+    n_elements_
+        Number of parcels.
+    """
+
+    def __init__(
+        self,
+        atlas: Any = None,
+        *,
+        reduction: str = "mean",
+        missing: str = "propagate",
+        smoothing_fwhm: float | None = None,
+        standardize: bool | str | None = None,
+        detrend: bool = False,
+        low_pass: float | None = None,
+        high_pass: float | None = None,
+        t_r: float | None = None,
+        n_jobs: int = 1,
+        memory: Any = None,
+    ) -> None:
+        self.atlas = atlas
+        self.reduction = reduction
+        self.missing = missing
+        self.smoothing_fwhm = smoothing_fwhm
+        self.standardize = standardize
+        self.detrend = detrend
+        self.low_pass = low_pass
+        self.high_pass = high_pass
+        self.t_r = t_r
+        self.n_jobs = n_jobs
+        self.memory = memory
+
+    def fit(self, imgs: Any = None, y: Any = None) -> "AtlasMasker":
+        """Check the parameters; `imgs`, if given, are checked to fit the atlas.
+
+        Parameters
+        ----------
+        imgs
+            As for `transform`, or None.
+        y
+            Ignored.
+        """
+        del y
+        if not isinstance(self.atlas, Atlas):
+            raise TypeError(f"`atlas` should be an Atlas, got {type(self.atlas).__name__}.")
+        if self.reduction in ("zscore", "psc"):
+            raise ValueError(
+                f"`reduction={self.reduction!r}` is over time; use "
+                f'`standardize="{self.reduction.replace("zscore", "zscore_sample")}"`.'
+            )
+        if imgs is not None:
+            for img in imgs if self._is_list(imgs) else [imgs]:
+                open_data(img, self.atlas)
+        self.labels_ = list(self.atlas.table["name"])
+        self.n_elements_ = len(self.labels_)
+        self._smoothers = None
+        if self.smoothing_fwhm is not None:
+            self._smoothers = [
+                smoothing_operator(g, fwhm=self.smoothing_fwhm)
+                for g in self.atlas.geometry.values()
+            ]
+        return self
+
+    def transform(self, imgs: Any, confounds: Any = None, sample_mask: Any = None) -> Any:
+        """Return the series (time, parcels) of an image, or a list of them.
+
+        Parameters
+        ----------
+        imgs
+            What `atlasinit.io.open_data` takes: a path, a nibabel image, a pair of
+            hemispheres as a tuple, a mapping from compartment to image or array, or an
+            array (locations, time). A list is several such images.
+        confounds, sample_mask
+            As for ``nilearn.signal.clean``; one each for a list of images.
+
+        Raises
+        ------
+        ValueError
+            Data of another space, or of another shape.
+        """
+        check_is_fitted(self, "labels_")
+        if not self._is_list(imgs):
+            return self._one(imgs, confounds, sample_mask)
+        from joblib import Parallel, delayed
+
+        count = len(imgs)
+        confounds = [None] * count if confounds is None else confounds
+        sample_mask = [None] * count if sample_mask is None else sample_mask
+        if len(confounds) != count or len(sample_mask) != count:
+            raise ValueError(
+                f"`confounds` and `sample_mask` should be one an image ({count}), got "
+                f"{len(confounds)} and {len(sample_mask)}."
+            )
+        tasks = zip(imgs, confounds, sample_mask, strict=True)
+        return Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(self._one)(*task) for task in tasks
+        )
+
+    def inverse_transform(self, signals: Any) -> Any:
+        """Return parcel series (time, parcels), or (parcels,), as an image.
+
+        A nibabel image for an atlas on one grid, otherwise a dictionary from compartment
+        to an array (locations, time). Locations of no parcel are 0.
+        """
+        check_is_fitted(self, "labels_")
+        values = np.asarray(signals)
+        if values.shape[-1:] != (self.n_elements_,) or values.ndim > 2:
+            raise ValueError(
+                f"`signals` should be (time, {self.n_elements_} parcels), got {values.shape}."
+            )
+        values = values.astype(np.float32) if values.dtype.kind != "f" else values
+        painted = np.asarray(back_project(self.atlas, np.ascontiguousarray(values.T)))
+        if self.atlas.compartments == ("volume",):
+            import nibabel as nb
+
+            grid = self.atlas.geometry["volume"]
+            assert isinstance(grid, VolumeGrid)
+            return nb.Nifti1Image(grid.put(painted), grid.affine)
+        return {c: painted[s] for c, s in self.atlas.location_slices().items()}
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the parcels."""
+        del input_features
+        check_is_fitted(self, "labels_")
+        return np.asarray(self.labels_, dtype=object)
+
+    def _is_list(self, imgs: Any) -> bool:
+        return isinstance(imgs, list)
+
+    def _one(self, img: Any, confounds: Any, sample_mask: Any) -> np.ndarray:
+        from nilearn.signal import clean
+        from sklearn.utils.validation import check_memory
+
+        extract = check_memory(self.memory).cache(_series, ignore=["smoothers"])
+        series = extract(
+            img,
+            self.atlas,
+            self.reduction,
+            self.missing,
+            self.smoothing_fwhm,
+            smoothers=self._smoothers,
+        )
+        options = (self.detrend, self.standardize, self.low_pass, self.high_pass)
+        if not any(options) and confounds is None and sample_mask is None:
+            return series
+        return clean(
+            series,
+            detrend=self.detrend,
+            standardize=self.standardize,
+            sample_mask=sample_mask,
+            confounds=confounds,
+            low_pass=self.low_pass,
+            high_pass=self.high_pass,
+            t_r=self.t_r,
+        )
+
+
+def _series(
+    img: Any, atlas: Atlas, reduction: str, missing: str, fwhm: float | None, *, smoothers: Any
+) -> Float[np.ndarray, "time parcels"]:
+    """Return the raw series of one image; `fwhm` is what the smoothers were made with."""
+    del fwhm
+    source = open_data(img, atlas)
+    return stream(source, atlas, reduction=reduction, missing=missing, smoothers=smoothers)
+
+
+def stream(
+    source: DataSource,
+    atlas: Atlas,
+    *,
+    reduction: str = "mean",
+    missing: str = "propagate",
+    smoothers: Sequence[Any] | None = None,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> Float[np.ndarray, "time parcels"]:
+    """Return the parcel series of data that is read in stretches of time of one length."""
+    per_time = 4 * max(source.n_locations, 1)
+    chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
+    length = -(-source.n_time // chunks)
+    parts = []
+    for start in range(0, source.n_time, max(length, 1)):
+        data = source.read(slice(start, min(start + length, source.n_time)))
+        kept = data.shape[1]
+        # The last stretch is filled up, so that one compilation serves all.
+        data = jnp.asarray(np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data)
+        if smoothers is not None:
+            slices = atlas.location_slices().values()
+            data = jnp.concatenate(
+                [s(data[part]) for s, part in zip(smoothers, slices, strict=True)]
+            )
+        out = project(atlas, data, reduction=reduction, missing=missing)
+        parts.append(np.asarray(jax.device_get(out)).T[:kept])
+    return np.concatenate(parts)

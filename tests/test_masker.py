@@ -1,0 +1,173 @@
+"""The masker against nilearn's, on its own terms as an estimator, and in stretches of time."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import atlasinit as ai
+from atlasinit.io import open_data
+from atlasinit.masker import AtlasMasker, stream
+
+SHAPE, TIME, AFFINE = (8, 9, 7), 40, np.diag([2.0, 2, 2, 1])
+LABELS = np.random.default_rng(0).integers(0, 6, SHAPE)
+
+
+def atlas():
+    inside = np.flatnonzero(LABELS.reshape(-1))
+    return ai.Atlas(
+        name="grid",
+        space="test",
+        maps={"volume": ai.HardMaps((LABELS.reshape(-1)[inside] - 1).astype(np.int32), 5)},
+        geometry={"volume": ai.VolumeGrid(SHAPE, AFFINE, inside)},
+        labels=table(["volume"] * 5),
+    )
+
+
+def bold(seed=1, time=TIME, affine=AFFINE):
+    values = np.random.default_rng(seed).normal(size=(*SHAPE, time)) + 100
+    return nib.Nifti1Image(values.astype(np.float32), affine)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"standardize": "zscore_sample"},
+        {"standardize": "psc"},
+        {"detrend": True},
+        {"low_pass": 0.1, "high_pass": 0.01, "t_r": 2.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("clean", [False, True])
+def test_agreement_with_nilearn(options, clean):
+    from nilearn.maskers import NiftiLabelsMasker
+
+    rng = np.random.default_rng(5)
+    extra = {"confounds": rng.normal(size=(TIME, 3)), "sample_mask": np.arange(3, TIME)}
+    extra = extra if clean else {}
+    labels = nib.Nifti1Image(LABELS.astype(np.int32), AFFINE)
+    masker = NiftiLabelsMasker(labels, **{"standardize": None, **options}, keep_masked_labels=False)
+    theirs = masker.fit(bold()).transform(bold(), **extra)
+    ours = AtlasMasker(atlas(), **options).fit().transform(bold(), **extra)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_paths_lists_and_memory(tmp_path):
+    paths = [tmp_path / "a.nii", tmp_path / "b.nii.gz"]
+    for seed, path in enumerate(paths):
+        nib.save(bold(seed), path)
+    plain = [AtlasMasker(atlas()).fit_transform(bold(seed)) for seed in range(2)]
+    masker = AtlasMasker(atlas(), n_jobs=2, memory=str(tmp_path / "cache")).fit(paths)
+    for _ in range(2):
+        for one, expected in zip(masker.transform(paths), plain, strict=True):
+            np.testing.assert_allclose(one, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="one an image"):
+        masker.transform(paths, confounds=[None])
+
+
+def test_data_of_another_space_is_refused():
+    masker = AtlasMasker(atlas()).fit()
+    with pytest.raises(ValueError, match="another grid.*[Rr]esample"):
+        masker.transform(bold(affine=np.diag([3.0, 3, 3, 1])))
+    with pytest.raises(ValueError, match="another grid"):
+        AtlasMasker(atlas()).fit(bold(affine=np.diag([3.0, 3, 3, 1])))
+
+
+def test_painting_back():
+    masker = AtlasMasker(atlas()).fit()
+    series = np.arange(10, dtype=np.float32).reshape(2, 5)
+    image = masker.inverse_transform(series)
+    painted = image.get_fdata()
+    assert painted.shape == (*SHAPE, 2)
+    for key in range(1, 6):
+        assert (painted[LABELS == key] == series[:, key - 1]).all()
+    assert (painted[LABELS == 0] == 0).all()
+    np.testing.assert_allclose(masker.transform(image), series, rtol=1e-6)
+    assert masker.inverse_transform(series[0]).shape == SHAPE
+    with pytest.raises(ValueError, match="`signals` should be"):
+        masker.inverse_transform(np.ones((2, 4)))
+
+
+def test_several_compartments():
+    mixed = mixed_atlas()
+    x = np.random.default_rng(0).normal(size=(mixed.n_locations, 6)).astype(np.float32)
+    masker = AtlasMasker(mixed, reduction="sum").fit()
+    series = masker.transform(x)
+    np.testing.assert_allclose(
+        series, np.asarray(ai.projection.project(mixed, x, reduction="sum")).T
+    )
+    painted = masker.inverse_transform(series)
+    assert {c: v.shape for c, v in painted.items()} == {
+        c: (s.stop - s.start, 6) for c, s in mixed.location_slices().items()
+    }
+
+
+def test_smoothing_comes_first():
+    from atlasinit.smoothing import smoothing_operator
+
+    own = atlas()
+    smoothed = AtlasMasker(own, smoothing_fwhm=4.0).fit_transform(bold())
+    operator = smoothing_operator(own.geometry["volume"], fwhm=4.0)
+    x = np.asarray(operator(open_data(bold(), own).all()))
+    np.testing.assert_allclose(smoothed, AtlasMasker(own).fit_transform(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("per_chunk", [1, 7, 13, 40, 1000])
+def test_stretches_of_time_change_nothing(per_chunk):
+    own = atlas()
+    source = open_data(bold(), own)
+    spans = []
+    watched = ai.io.DataSource(
+        source.n_locations, source.n_time, lambda s: (spans.append(s), source.read(s))[1]
+    )
+    series = stream(watched, own, chunk_bytes=4 * source.n_locations * per_chunk)
+    np.testing.assert_allclose(series, AtlasMasker(own).fit_transform(bold()), rtol=1e-6)
+    assert max(s.stop - s.start for s in spans) <= per_chunk
+    assert len({s.start for s in spans}) == len(spans)
+
+
+def test_one_compilation_for_all_stretches():
+    from atlasinit.projection import api
+
+    own, source = atlas(), open_data(bold(), atlas())
+    api._reduce.clear_cache()
+    stream(source, own, chunk_bytes=4 * source.n_locations * 7)
+    assert api._reduce._cache_size() == 1
+
+
+def test_estimator_conventions():
+    masker = AtlasMasker(atlas(), standardize="psc")
+    assert clone(masker).get_params()["standardize"] == "psc"
+    assert clone(masker).get_params()["atlas"].table == masker.atlas.table
+    assert "standardize='psc'" in repr(masker)
+    with pytest.raises(NotFittedError):
+        masker.transform(bold())
+    fitted = masker.fit()
+    assert fitted is masker
+    assert list(masker.get_feature_names_out()) == list(masker.atlas.table["name"])
+    frame = masker.set_output(transform="pandas").transform(bold())
+    assert list(frame.columns) == list(masker.atlas.table["name"])
+    assert frame.shape == (TIME, 5)
+    assert make_pipeline(AtlasMasker(atlas()), StandardScaler()).fit_transform(bold()).shape == (
+        TIME,
+        5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("masker", "kind", "message"),
+    [
+        (AtlasMasker("aal"), TypeError, "`atlas` should be an Atlas"),
+        (AtlasMasker(atlas(), reduction="psc"), ValueError, 'standardize="psc"'),
+        (AtlasMasker(atlas(), reduction="zscore"), ValueError, 'standardize="zscore_sample"'),
+    ],
+)
+def test_bad_parameters_are_refused(masker, kind, message):
+    with pytest.raises(kind, match=message):
+        masker.fit()
