@@ -121,7 +121,8 @@ def test_names_of_volumes_are_those_of_the_table():
     assert volume.loc[83, ["name", "hemisphere", "structure"]].tolist() == [
         *("brainstem", "", "subcortex/brainstem")
     ]
-    assert (volume["hemisphere"] == "L").sum() == (volume["hemisphere"] == "R").sum() == 41
+    sides = volume["hemisphere"].tolist()
+    assert (sides.count("L"), sides.count("R")) == (41, 41)
 
 
 def test_desikan_killiany_on_fsaverage5():
@@ -343,6 +344,7 @@ SPHERES = [
 def test_spheres_are_those_of_nilearn(name, fetcher, options):
     from nilearn import datasets
     from nilearn.maskers import NiftiSpheresMasker
+    from scipy.ndimage import binary_dilation
 
     atlas = load_atlas(name, download=False)
     known = getattr(datasets, fetcher)(**options)
@@ -356,21 +358,25 @@ def test_spheres_are_those_of_nilearn(name, fetcher, options):
     values = grid.take(field)[:, 0]
     weights = atlas.normalize("parcel").to_scipy()["volume"]
     ours = weights @ values
-    some = np.arange(len(seeds)) % 12 == 0  # nilearn takes a tenth of a second a sphere
+    # nilearn searches all voxels of its mask: those in reach of the spheres are enough.
+    near = nb.Nifti1Image(binary_dilation(grid.mask, iterations=2).astype(np.uint8), grid.affine)
     for radius in np.unique(radii):
-        chosen = np.flatnonzero((radii == radius) & some)
+        chosen = np.flatnonzero(radii == radius)
         masker = NiftiSpheresMasker(
-            [tuple(seed) for seed in seeds[chosen]], radius=float(radius), allow_overlap=True
+            [tuple(seed) for seed in seeds[chosen]],
+            radius=float(radius),
+            allow_overlap=True,
+            mask_img=near,
         )
         theirs = masker.fit_transform(nb.Nifti1Image(field, template.affine)).ravel()
         np.testing.assert_allclose(ours[chosen], theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_spheres_have_the_networks_and_numbers_of_their_tables():
-    table = load_atlas("seitzman2018", download=False).labels
-    assert table["network"].nunique() == 14
-    assert table["region"].value_counts()["cerebellum"] == 27
-    assert table["key"].tolist() == list(range(1, 301))
+    table = load_atlas("seitzman2018", download=False).table
+    assert len(set(table["network"])) == 14
+    assert table["region"].count("cerebellum") == 27
+    assert table["key"] == tuple(range(1, 301))
     assert load_atlas("dosenbach2010", download=False).table["name"][0] == "vmPFC 1"
 
 
@@ -385,7 +391,7 @@ def test_spheres_of_another_radius_on_the_voxels_of_a_mask(tmp_path):
     assert grid.shape == (20, 20, 20)
     assert (mask.reshape(-1)[grid.voxels] == 1).all()
     assert with_mask.n_parcels == 264
-    assert with_mask.labels["empty"].sum() > 50
+    assert with_mask.labels["empty"].tolist().count(True) > 50
 
 
 def test_files_are_read_as_files(tmp_path):

@@ -120,7 +120,7 @@ def test_surfaces_keyed_by_packed_colours(tmp_path):
         f"_{side}H_" in name
         for side, name in zip(atlas.table["hemisphere"], atlas.table["name"], strict=True)
     )
-    assert not atlas.labels["empty"].any()
+    assert True not in atlas.labels["empty"].tolist()
 
 
 def test_tissues_are_a_map_each(tmp_path):
@@ -158,7 +158,7 @@ def test_truncated_file_is_fetched_again(tmp_path, monkeypatch):
     monkeypatch.setattr(templateflow, "download", serve)
     atlas = load_atlas("harvard-oxford", kind="hard", version="sub")
     assert calls == [f"{templateflow.ARCHIVE}/{HOSPA}"]
-    assert atlas.labels["n_locations"].sum() == atlas.n_locations > 3000
+    assert sum(atlas.labels["n_locations"].tolist()) == atlas.n_locations > 3000
 
 
 def test_truncated_file_is_not_left_in_place(tmp_path):
