@@ -126,22 +126,22 @@ def size(y):
 
 @DOMAINS
 def test_round_trip_and_range(domain, shape, holds):
-    y = domain.image(free_values(domain, shape))
+    x = free_values(domain, shape)
+    y = domain.image(x)
+    assert y.dtype == domain.preimage(y).dtype == x.dtype
     assert np.all(holds(np.asarray(y)))
     np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=3e-6)
 
 
 @DOMAINS
-@pytest.mark.parametrize("wide", [False, True])
-def test_keeps_dtype(domain, shape, holds, wide):
+def test_keeps_float64_and_its_precision(domain, shape, holds):
     del holds
-    with enable_x64(wide):
-        x = free_values(domain, shape, jnp.float64 if wide else jnp.float32)
+    with x64():
+        x = free_values(domain, shape, jnp.float64)
         y = domain.image(x)
         assert y.dtype == x.dtype
         assert domain.preimage(y).dtype == x.dtype
-        tolerance = 1e-12 if wide else 3e-6
-        np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=tolerance)
+        np.testing.assert_allclose(domain.image(domain.preimage(y)), y, atol=1e-12)
 
 
 @DOMAINS
@@ -202,7 +202,9 @@ def test_trains_within_the_domain(domain, shape, holds):
     @eqx.filter_jit
     def step(model):
         grads = eqx.filter_grad(lambda m: size(domains.unwrap(m)["w"]))(model)
-        return jax.tree.map(lambda p, g: p - 0.05 * jnp.conj(g), model, grads), grads
+        return jax.tree.map(
+            lambda p, g: p - 0.05 * jnp.conj(g) / jnp.abs(g).max(), model, grads
+        ), grads
 
     for _ in range(3):
         model, grads = step(model)
@@ -251,8 +253,7 @@ def test_derivative_where_eigenvalues_are_equal():
 
 
 @pytest.mark.parametrize("labels", [2, 17, 400, 20_000])
-@pytest.mark.parametrize("purity", [0.6, 0.99, 0.99999])
-@pytest.mark.parametrize("temperature", [1.0, "auto"])
+@pytest.mark.parametrize(("purity", "temperature"), [(0.6, 1.0), (0.99, "auto"), (0.99999, 1.0)])
 def test_purity_is_the_mass_that_a_hard_label_keeps(labels, purity, temperature):
     hard = np.zeros((labels, 3), np.float32)
     own = [0, labels // 2, labels - 1]
@@ -539,7 +540,7 @@ BAD_VALUES = [
     (SPD(), jnp.array([[1.0, 2.0], [0.0, 1.0]]), "symmetric"),
     (SPD(), -jnp.eye(2), "positive definite"),
     (Isochoric(), 2 * jnp.eye(2), "determinant"),
-    (Isochoric(outside="renormalize"), -jnp.eye(2), "symmetric|positive definite"),
+    (Isochoric(outside="renormalize"), -jnp.eye(2), "positive definite"),
     (Isochoric(max_condition=2.0), jnp.diag(jnp.array([0.25, 4.0])), "condition"),
 ]
 

@@ -103,15 +103,7 @@ class SPD(Domain):
                 lambda a: spectral(lambda values: jnp.maximum(values, self.minimum), a), given
             )
         else:
-            # Rounding of the eigenvalues is relative to the largest of them.
-            values = jnp.linalg.eigvalsh(given)
-            slack = jnp.max(jnp.abs(values), initial=0) * float(jnp.finfo(given.dtype).eps) * 8
-            given = refuse(
-                given,
-                ~(values >= self.minimum - slack),
-                f"`y` should be positive definite with eigenvalues of at least {self.minimum}; it"
-                ' is not. Use outside="clip" to raise them.',
-            )
+            given = _definite(given, self.minimum)
         return _over_batch(_log_cholesky, given)
 
 
@@ -164,7 +156,7 @@ class Isochoric(Domain):
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return free values whose image is `y`, or `y` scaled and flattened into the domain."""
-        given = _symmetric(y)
+        given = _definite(_symmetric(y), 1e-30)
         inside = _over_batch(lambda a: spectral(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
@@ -180,7 +172,9 @@ class Isochoric(Domain):
 
     def _spectrum(self, values: jax.Array) -> jax.Array:
         if self.softmax_temperature is not None:
-            values = jax.nn.softmax(values / self.softmax_temperature)
+            # A softmax up to its sum, which the determinant fixes; its logarithm would underflow.
+            powers = values / self.softmax_temperature
+            values = jnp.exp(powers - powers.mean())
         return self._flatten(values)
 
     def _flatten(self, values: jax.Array) -> jax.Array:
@@ -266,6 +260,18 @@ def _symmetric(y: AnyArray) -> jax.Array:
         "`y` should be symmetric on its last two axes; it is not.",
     )
     return (given + flipped) / 2
+
+
+def _definite(y: jax.Array, minimum: float) -> jax.Array:
+    """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
+    values = jnp.linalg.eigvalsh(y)
+    slack = jnp.max(jnp.abs(values), initial=0) * float(jnp.finfo(y.dtype).eps) * 8
+    return refuse(
+        y,
+        ~((values >= minimum - slack) & (values > 0)),
+        f"`y` should be positive definite with eigenvalues of at least {minimum:g}; it is not. For"
+        ' `SPD` use outside="clip" to raise them.',
+    )
 
 
 def _check_matrix(x: jax.Array, name: str) -> None:

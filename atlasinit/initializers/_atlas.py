@@ -1,7 +1,7 @@
 """Weights that begin as an atlas."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ class Atlas:
     fwhm: Any = None
     noise: Any = 0.0
     normalize: str | None = None
-    layout: Literal["parcels_locations", "locations_parcels"] | str = "parcels_locations"
+    layout: str = "parcels_locations"
     domain: Domain | None = None
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +133,7 @@ def laplace(
     *,
     width: Any = 1.0,
     axes: Sequence[int] | None = None,
-    normalize: Literal["max", "sum"] | None = None,
+    normalize: str | None = None,
     noise: Any = 0.02,
 ) -> Initializer:
     r"""Return a double exponential, :math:`\prod_a e^{-|i_a - \mu_a| / w_a}`, plus normal noise.

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ class Paired:
 
 def adapt(
     initializer: Callable[..., jax.Array],
-    kind: Literal["jax", "klax"],
+    kind: str,
     *,
     fan_in: int | None = None,
 ) -> Callable[..., jax.Array]:

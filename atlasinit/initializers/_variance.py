@@ -1,6 +1,6 @@
 """Variance scaling with rules for what has no fans, as in GoMLX."""
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.nn.initializers as jinit
@@ -8,19 +8,29 @@ import jax.numpy as jnp
 
 from atlasinit.initializers._protocol import Initializer, placed, widths
 
+_MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+_DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 
-def variance_scaling(
-    scale: float,
-    mode: Literal["fan_in", "fan_out", "fan_avg"],
-    distribution: Literal["normal", "uniform", "truncated_normal"],
-) -> Initializer:
+
+def variance_scaling(scale: float, mode: str, distribution: str) -> Initializer:
     """Return `jax.nn.initializers.variance_scaling` with rules that make it safe for any leaf.
 
     The draws are JAX's to the bit for arrays of two or more axes, where the fans are
     the last two times the product of the axes before (the receptive field of a
     convolution). Arrays of fewer axes (biases, scales), of a dtype that is neither
     floating point nor complex, or without entries are zeros.
+
+    Raises
+    ------
+    ValueError
+        A scale that is not positive, or an unknown mode or distribution.
     """
+    if not scale > 0:
+        raise ValueError(f"`scale` should be positive, got {scale}.")
+    if mode not in _MODES:
+        raise ValueError(f"`mode` should be one of {_MODES}, got {mode!r}.")
+    if distribution not in _DISTRIBUTIONS:
+        raise ValueError(f"`distribution` should be one of {_DISTRIBUTIONS}, got {distribution!r}.")
     draw = jinit.variance_scaling(scale, mode, distribution)
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
