@@ -11,11 +11,10 @@ import nibabel as nb
 import numpy as np
 from harness import median_seconds, report, row
 
-from atlasinit import Atlas, VolumeGrid
+from atlasinit import Atlas
 from atlasinit.io.assemble import assemble
-from atlasinit.io.keys import as_keys
-from atlasinit.io.parts import Part
 from atlasinit.io.reading import read_atlas
+from atlasinit.io.volumes import labels_part
 
 SLACK = 0.05
 """Seconds that reading may take beyond its share of nibabel's time."""
@@ -51,8 +50,7 @@ def label_volumes() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 def build(labels: np.ndarray, affine: np.ndarray) -> Atlas:
     """Return the atlas of a label volume."""
-    grid = VolumeGrid(labels.shape, affine)
-    part = Part("volume", grid, keys=as_keys(labels, "volume").reshape(-1), whole=True)
+    part = labels_part(labels, affine, path="labels", compartment="volume")
     return assemble([part], name="benchmark", space="unknown")
 
 

@@ -15,13 +15,21 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io.files import extension, reading
-from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.keys import is_whole
 from atlasinit.io.metadata import Header, file_keys
 from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import writing
 from atlasinit.io.tables import Rows, read_table, write_labels
-from atlasinit.io.volumes import Scale, choose_volume, layout, load_image, sparse_part, volumes
+from atlasinit.io.volumes import (
+    Scale,
+    choose_volume,
+    labels_part,
+    layout,
+    load_image,
+    sparse_part,
+    volumes,
+)
 from atlasinit.maps import HardMaps
 
 VOLUME = "volume"
@@ -88,8 +96,7 @@ def read_parts(
         images = volumes(image, numbers)
         single = next(images) if len(numbers) == 1 else None
         if single is not None and (kind == "hard" or (kind == "auto" and _labelled(image, single))):
-            part = _labels_part(single, image.affine, path, zeros=zeros)
-            part = dataclasses.replace(part, compartment=name)
+            part = labels_part(single, image.affine, path=path, compartment=name, zeros=zeros)
         else:
             images = images if single is None else [single]
             grid = VolumeGrid(shape, image.affine)
@@ -208,17 +215,6 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     header.write_to(stream)
     for image in itertools.chain([first], images):
         stream.write(image.tobytes(order="F"))
-
-
-def _labels_part(values: np.ndarray, affine: np.ndarray, path: PathLike, *, zeros: bool) -> Part:
-    """Return the labels of a volume, in C order; files hold the first axis fastest."""
-    flat = np.ascontiguousarray(values).reshape(-1)
-    if zeros:
-        grid = VolumeGrid(values.shape, affine)
-        return Part(VOLUME, grid, keys=as_keys(flat, path), whole=True)
-    voxels = np.flatnonzero(flat != 0)
-    grid = VolumeGrid(values.shape, affine, voxels)
-    return Part(VOLUME, grid, keys=as_keys(flat[voxels], path), whole=True)
 
 
 def _labelled(image: Any, values: np.ndarray) -> bool:

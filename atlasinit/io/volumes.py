@@ -7,12 +7,13 @@ from typing import Any, Literal, TypeAlias
 
 import nibabel as nb
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
+from atlasinit.io.keys import as_keys
 from atlasinit.io.parts import Part
 
 Scale: TypeAlias = Literal["auto"] | float | int
@@ -60,6 +61,26 @@ def volumes(image: Any, numbers: Sequence[int]) -> Iterator[Shaped[np.ndarray, "
         index = [slice(None)] * 3 + [0] * (len(image.shape) - 3)
         index[axis] = number
         yield np.asanyarray(image.dataobj[tuple(index)])
+
+
+def labels_part(
+    values: Shaped[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    path: PathLike,
+    compartment: str,
+    zeros: bool = False,
+) -> Part:
+    """Return the part of a volume of labels, at its voxels that are not 0, or at all of them.
+
+    `path` is what the messages about values that are no labels begin with.
+    """
+    # Files hold the first axis fastest; locations are in C order.
+    flat = np.ascontiguousarray(values).reshape(-1)
+    voxels = None if zeros else np.flatnonzero(flat != 0)
+    keys = as_keys(flat if voxels is None else flat[voxels], path)
+    grid = VolumeGrid(values.shape, affine, voxels)
+    return Part(compartment, grid, keys=keys, whole=True)
 
 
 def sparse_part(
