@@ -12,15 +12,14 @@ import numpy as np
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
-from atlasinit.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.assemble import Background, assemble
 from atlasinit.io.files import existing, extension, reading, sha256
-from atlasinit.io.masks import read_mask
-from atlasinit.io.meshes import attach, check_hemispheres, locations_in
+from atlasinit.io.meshes import check_hemispheres
 from atlasinit.io.metadata import Header
+from atlasinit.io.overlay import attached, masked, on_meshes
 from atlasinit.io.parts import Kind, LabelRow, Part
-from atlasinit.io.volumes import Scale, on_grid
+from atlasinit.io.volumes import Scale
 from atlasinit.provenance import Provenance
 
 Files: TypeAlias = PathLike | Sequence[PathLike] | Mapping[str, PathLike | Sequence[PathLike]]
@@ -109,7 +108,7 @@ def read_atlas(
             paths, compartment, kind=taken, map=map, scale=factor, zeros=background is not None
         )
     ]
-    parts = _on_meshes(_masked(parts, mask), meshes or {})
+    parts = on_meshes(masked(parts, mask), meshes or {})
     check_hemispheres({part.compartment: part.geometry for part in parts})
     paths = [existing(path) for _, group in listed for path in group]
     headers = [header for path in paths if (header := _header(path))]
@@ -273,70 +272,6 @@ def _one_map(part: Part, path: PathLike) -> np.ndarray:
     return row.reshape(-1).astype(np.float32)
 
 
-def _masked(parts: Sequence[Part], mask: object) -> list[Part]:
-    if mask is None:
-        return list(parts)
-    names = [part.compartment for part in parts]
-    if not isinstance(mask, Mapping):
-        able = [part for part in parts if isinstance(part.geometry, VolumeGrid)] or parts
-        if len(able) > 1:
-            raise ValueError(
-                f"`mask` should be a dict {{compartment: mask}}, as there are {listing(names)}."
-            )
-        mask = {able[0].compartment: mask}
-    unknown = [c for c in mask if c not in names]
-    if unknown:
-        raise ValueError(
-            f"`mask`: compartments are {listing(names)}, got {unknown}. A condition on images "
-            'is a pair: ({"gm": path}, "gm > 0.5").'
-        )
-    return [_masked_part(p, mask[p.compartment]) if p.compartment in mask else p for p in parts]
-
-
-def _masked_part(part: Part, mask: Any) -> Part:
-    if isinstance(part.geometry, VolumeGrid):
-        return on_grid(part, read_mask(mask, grid=part.geometry))
-    if isinstance(mask, SurfaceMesh):
-        mask = mask.mask
-    keep = locations_in(part.geometry, mask)
-    return dataclasses.replace(
-        part,
-        geometry=part.geometry.restrict(keep),
-        keys=None if part.keys is None else part.keys[keep],
-        maps=None if part.maps is None else part.maps[:, keep],
-    )
-
-
-def _on_meshes(parts: Sequence[Part], meshes: Mapping[str, Mapping[str, Any]]) -> list[Part]:
-    unknown = [c for c in meshes if c not in {part.compartment for part in parts}]
-    if unknown:
-        names = listing(part.compartment for part in parts)
-        raise ValueError(f"`meshes`: compartments are {names}, got {unknown}.")
-    out = []
-    for part in parts:
-        surfaces = dict(meshes.get(part.compartment, {}))
-        mask = surfaces.pop("mask", None)
-        if surfaces:
-            part = dataclasses.replace(part, geometry=_attached(part, surfaces))
-        out.append(part if mask is None else _masked_part(part, mask))
-    return out
-
-
-def _attached(part: Part, surfaces: Mapping[str, Any]) -> SurfaceMesh:
-    unknown = [name for name in surfaces if name not in ("sphere", "anatomical", "areas")]
-    if unknown or not isinstance(part.geometry, SurfaceMesh):
-        raise ValueError(
-            f"`meshes` of {part.compartment!r} should hold some of sphere, anatomical, areas and "
-            f"mask for a surface, got {list(surfaces)} for a {type(part.geometry).__name__}."
-        )
-    return attach(
-        part.geometry,
-        sphere=surfaces.get("sphere"),
-        anatomical=surfaces.get("anatomical"),
-        areas=surfaces.get("areas"),
-    )
-
-
 def _header(path: Path) -> Header | None:
     reader = _reader(path)
     return reader.read_header(path) if reader in (cifti, gifti, nifti) else None
@@ -404,7 +339,7 @@ def _archived(
             labels=atlas.table,
             provenance=atlas.provenance,
         )
-    attached = {
-        c: _attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
+    geometry = {
+        c: attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
     }
-    return atlas.replace(geometry=attached) if attached else atlas
+    return atlas.replace(geometry=geometry) if geometry else atlas
