@@ -112,10 +112,8 @@ def join(
     apart = {p.compartment: p for p in data}
     applying = {c: _applying(table or (), p) for c, p in apart.items()}
     ignored = {c: background_keys(p, applying[c], background) for c, p in apart.items()}
-    unknown = {
-        c: [key for key in p.keys if key not in ignored[c] and key not in _keys(applying[c])]
-        for c, p in apart.items()
-    }
+    known = {c: ignored[c] | _keys(applying[c]) for c in apart}
+    unknown = {c: [key for key in p.keys if key not in known[c]] for c, p in apart.items()}
     _check_negative(unknown)
     if table is not None and unlisted == "error" and any(unknown.values()):
         raise ValueError(_disagreement(apart, applying, ignored, unknown))

@@ -98,7 +98,8 @@ def sparse_part(
     whole = True
     for volume in images:
         flat = volume.reshape(-1, order="F")
-        at = np.flatnonzero(flat).astype(np.int32)
+        # Of booleans, numpy finds the true ones several times faster.
+        at = np.flatnonzero(flat != 0).astype(np.int32)
         used[at] = True
         positions.append(at)
         values.append(flat[at].astype(np.float32))
