@@ -180,14 +180,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         from nilearn.signal import clean
         from sklearn.utils.validation import check_memory
 
-        extract = check_memory(self.memory).cache(_series, ignore=["smoothers"])
+        extract: Any = check_memory(self.memory).cache(_series, ignore=["smoothers"])
         series = extract(
-            img,
-            self.atlas,
-            self.reduction,
-            self.missing,
-            self.smoothing_fwhm,
-            smoothers=self._smoothers,
+            img, self.atlas, self.reduction, self.missing, self.smoothing_fwhm, self._smoothers
         )
         options = (self.detrend, self.standardize, self.low_pass, self.high_pass)
         if not any(options) and confounds is None and sample_mask is None:
@@ -205,7 +200,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
 
 
 def _series(
-    img: Any, atlas: Atlas, reduction: str, missing: str, fwhm: float | None, *, smoothers: Any
+    img: Any, atlas: Atlas, reduction: str, missing: str, fwhm: float | None, smoothers: Any
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the raw series of one image; `fwhm` is what the smoothers were made with."""
     del fwhm

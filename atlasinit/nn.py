@@ -127,7 +127,9 @@ class AtlasLinear(eqx.Module):
         solver = None
         if reduction == "lstsq" and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
-            solver = paramax.NonTrainable(api.solver(start, atlas.table["name"], ridge=ridge))
+            solver = paramax.NonTrainable(
+                jnp.asarray(api.solver(start, atlas.table["name"], ridge=ridge))
+            )
         nodes = [m if domain is None else constrained(m, domain) for m in maps]
         if noise and key is not None:
             keys = jr.split(key, len(nodes))

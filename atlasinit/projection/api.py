@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
@@ -364,7 +365,7 @@ def _times(matrix: AnyArray, values: Array) -> Array:
 
 
 def _accumulated(dtype: Any) -> Any:
-    return jnp.promote_types(dtype, jnp.float32)
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
 def _batched(values: AnyArray) -> tuple[AnyArray, Any]:
@@ -441,11 +442,11 @@ def coordinates(geometry: Any) -> np.ndarray | None:
 def _concrete(maps: Maps) -> bool:
     positions = maps.labels if isinstance(maps, HardMaps) else None
     positions = maps.indices if isinstance(maps, SparseMaps) else positions
-    return not isinstance(positions, jax.core.Tracer)
+    return not isinstance(positions, Tracer)
 
 
 def _traced(atlas: Any) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(atlas))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
 
 
 _memory: dict[int, dict[Any, Any]] = {}
@@ -453,7 +454,7 @@ _memory: dict[int, dict[Any, Any]] = {}
 
 def _remembered(owner: Any, key: Any, make: Any) -> Any:
     """Return what `make` does, made once while `owner`, which is immutable, lives."""
-    identity = id(owner)
+    identity, key = id(owner), (key, jax.config.jax_enable_x64)  # pyright: ignore
     if identity not in _memory:
         _memory[identity] = {}
         weakref.finalize(owner, _memory.pop, identity, None)

@@ -84,7 +84,7 @@ class TiledKernel(eqx.Module):
 
     def absolute(self) -> "TiledKernel":
         """Return the kernel of |W|."""
-        return TiledKernel(jnp.abs(jnp.asarray(self.values)), self.plan)
+        return TiledKernel(_absolute(self.values), self.plan)
 
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
@@ -124,7 +124,7 @@ class DenseKernel(eqx.Module):
 
     def absolute(self) -> "DenseKernel":
         """Return the kernel of |W|."""
-        return DenseKernel(jnp.abs(jnp.asarray(self.values)))
+        return DenseKernel(_absolute(self.values))
 
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
@@ -293,6 +293,12 @@ def _guarded(
 def _guarded_jvp(primals, tangents):
     (weights, data), (dweights, ddata) = primals, tangents
     return _guarded(weights, data), _matmul(dweights, data) + _matmul(weights, ddata)
+
+
+def _absolute(values: AnyArray) -> Array:
+    """Return |w|, with derivative 0 at 0, where that of `jax.numpy.abs` is 1."""
+    values = jnp.asarray(values)
+    return values * jnp.sign(values)
 
 
 def _matmul(a: Array, b: Array) -> Array:

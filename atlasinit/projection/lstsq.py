@@ -23,7 +23,7 @@ _POOR = 1e-4
 def solver(
     maps: Sequence[Maps], names: Sequence[str], *, ridge: float
 ) -> Float[np.ndarray, "parcels parcels"]:
-    """Return (G + ridge diag G)^-1 of concrete maps, float32; 0 for parcels without weight.
+    """Return (G + ridge diag G)^-1 of concrete maps, float64; 0 for parcels without weight.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def solver(
     """
     from scipy.linalg import block_diag
 
-    gram = block_diag(*(_gram(m) for m in maps))
+    gram = np.asarray(block_diag(*(_gram(m) for m in maps)))
     size = np.sqrt(np.diag(gram))
     kept = np.flatnonzero(size > 0)
     scaled = gram[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
@@ -54,7 +54,7 @@ def solver(
         )
     inverse = np.zeros_like(gram)
     inverse[np.ix_(kept, kept)] = (vectors / values) @ vectors.T / np.outer(size[kept], size[kept])
-    return inverse.astype(np.float32)
+    return inverse
 
 
 def traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Float[Array, "parcels parcels"]:
@@ -67,7 +67,7 @@ def traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Float[Array, "par
     empty = power == 0
     scale = jnp.where(empty, 0, 1 / jnp.sqrt(jnp.where(empty, 1, power)))
     scaled = gram * scale[:, None] * scale[None, :]
-    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge))
+    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge.astype(gram.dtype)))
     factor = jax.scipy.linalg.cho_factor(scaled)
     inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(power), dtype=gram.dtype))
     return inverse * scale[:, None] * scale[None, :]

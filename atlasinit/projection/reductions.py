@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
+from atlasinit._typing import AnyArray
 from atlasinit.projection.kernels import ScatterKernel, Stack
 
 Reduction: TypeAlias = Literal[
@@ -104,7 +105,7 @@ def _variance(
 
 
 def _median(
-    labels: Int32[Array, " locations"],
+    labels: Int32[AnyArray, " locations"],
     n_parcels: int,
     data: Float[Array, "locations time"],
     counts: Float[Array, "parcels #time"],

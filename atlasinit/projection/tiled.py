@@ -24,7 +24,7 @@ from atlasinit._typing import AnyArray
 from atlasinit.maps import SparseMaps
 from atlasinit.tiling import tiles
 
-Blocks: TypeAlias = tuple[Float[Array, "steps each rows size"], ...]
+Blocks: TypeAlias = tuple[Float[Array, "_ _ _ size"], ...]
 
 _SIZE = 64
 _BUCKETS = 4
@@ -213,14 +213,14 @@ def _scatter_steps(
         block, here, there = parts
         rows = _batched(block, source.at[here].get(mode="fill", fill_value=0), (contract, 1))
         where = out.at[there.reshape(-1)]
-        rows = rows.reshape(-1, rows.shape[-1])
+        rows = rows.reshape(there.size, out.shape[1])
         # Each location lies in one tile only, so its row is written once.
         return (where.set if unique else where.add)(rows, mode="drop"), None
 
     return jax.lax.scan(step, out, (blocks, from_, to))[0]
 
 
-def _batched(a: Array, b: Array, contract: tuple[int, int]) -> Array:
+def _batched(a: AnyArray, b: AnyArray, contract: tuple[int, int]) -> Array:
     """Return the products of the matrices of two stacks, over the axes `contract`."""
     numbers = (((contract[0],), (contract[1],)), ((0,), (0,)))
     return jax.lax.dot_general(a, b, numbers, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,100 @@
+"""Hard, sparse and dense projections beside NumPy's sum, its BLAS product and scipy's CSR."""
+
+from collections.abc import Callable
+
+import atlases
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from harness import median_seconds, report, row
+from scipy.sparse import block_diag, csr_array
+
+import atlasinit as ai
+from atlasinit.nn import AtlasLinear
+from atlasinit.projection import project
+
+
+def _data(n_locations: int, time: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n_locations, time)).astype(np.float32)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    return median_seconds(function, repeats=5, warmup=1)
+
+
+def hard() -> list[dict]:
+    rows = []
+    for time in (200, 1200):
+        x = _data(91_282, time)
+        device = jax.device_put(x)
+        total = _seconds(lambda x=x: x.sum(axis=0))
+        for n_parcels in (100, 1000):
+            labels = np.random.default_rng(1).integers(-1, n_parcels, len(x)).astype(np.int32)
+            for order, own in (("shuffled", labels), ("sorted", np.sort(labels))):
+                maps = ai.HardMaps(own, n_parcels)
+                ours = _seconds(lambda m=maps, d=device: project(m, d))
+                name = f"hard mean, 91282 x {time} -> {n_parcels}, {order}"
+                # 0.6 times the speed of the sum is 1/0.6 of its time.
+                rows.append(row(f"{name}; numpy sum", ours, total, most=1 / 0.6))
+        csr = maps.to_scipy()
+        rows.append(row(f"{name}; scipy CSR", ours, _seconds(lambda c=csr, x=x: c @ x), least=2))
+    return rows
+
+
+def sparse(name: str, atlas: ai.Atlas, time: int, *, over_dense: float, over_csr: float) -> list:
+    x = _data(atlas.n_locations, time)
+    device = jax.device_put(x)
+    csr = csr_array(block_diag(list(atlas.to_scipy().values())), dtype=np.float32)
+    weights = csr.toarray()
+    density = csr.nnz / weights.size
+    ours = _seconds(lambda: project(atlas, device, reduction="sum"))
+    name = f"{name}, {density:.2%} of {weights.shape} x {time}"
+    rows = [
+        row(f"{name}; BLAS", ours, _seconds(lambda: weights @ x), least=over_dense),
+        row(f"{name}; scipy CSR", ours, _seconds(lambda: csr @ x), least=over_csr),
+    ]
+    layer = AtlasLinear.from_atlas(atlas, reduction="sum")
+    dense = jax.device_put(weights)
+    ours = _seconds(_gradient(lambda m, d: m(d), layer, device))
+    theirs = _seconds(_gradient(lambda w, d: jnp.matmul(w, d), dense, device))
+    rows.append(row(f"{name}; gradient, dense JAX", ours, theirs, least=over_dense))
+    return rows
+
+
+def dense() -> list[dict]:
+    weights = np.random.default_rng(0).random((400, 91_282)).astype(np.float32)
+    x = _data(91_282, 200)
+    device, maps = jax.device_put(x), ai.DenseMaps(weights)
+    ours = _seconds(lambda: project(maps, device, reduction="sum"))
+    rows = [row("dense, (400, 91282) x 200; BLAS", ours, _seconds(lambda: weights @ x), most=1.15)]
+    parameter = jax.device_put(weights)
+    step = _gradient(lambda w, d: project(ai.DenseMaps(w), d, reduction="sum"), parameter, device)
+    rows.append(row("dense, forward and gradient; forward", _seconds(step), ours, most=3.5))
+    return rows
+
+
+def _gradient(apply: Callable, model: object, data: jax.Array) -> Callable[[], object]:
+    step = eqx.filter_jit(
+        eqx.filter_value_and_grad(lambda model, data: jnp.sum(apply(model, data) ** 2))
+    )
+    return lambda: step(model, data)
+
+
+def main() -> list[dict]:
+    """Return the rows of the table."""
+    surface, volume = atlases.smooth_surface(), atlases.smooth_volume()
+    build = _seconds(lambda: AtlasLinear.from_atlas(surface))
+    layer, x = AtlasLinear.from_atlas(surface), jax.device_put(_data(surface.n_locations, 1200))
+    forward = _seconds(lambda: layer(x))
+    return [
+        *hard(),
+        *sparse("surface, FWHM 6 mm", surface, 1200, over_dense=6, over_csr=1),
+        *sparse("2 mm volume, sigma 3 mm", volume, 400, over_dense=4, over_csr=3),
+        row("layer from the smoothed surface; its forward pass", build, forward, most=1),
+        *dense(),
+    ]
+
+
+if __name__ == "__main__":
+    report(main())

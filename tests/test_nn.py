@@ -1,0 +1,233 @@
+"""The layer: the same numbers as the projection, training, freezing, back to an atlas, Flax."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+from helpers import mixed_atlas, table
+
+import atlasinit as ai
+from atlasinit import domains
+from atlasinit.nn import AtlasLinear
+from atlasinit.projection import project
+
+
+def data_of(atlas, time=5, seed=1):
+    shape = (2, atlas.n_locations, time)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "trainable", "dense"),
+    [
+        ("sum", True, False),
+        ("mean", False, False),
+        ("mean", ["cortex_L"], True),
+        ("zscore", True, False),
+        ("lstsq", True, False),
+        ("lstsq", False, True),
+    ],
+)
+def test_a_layer_is_the_projection(reduction, trainable, dense):
+    atlas = mixed_atlas()
+    x = data_of(atlas)
+    layer = AtlasLinear.from_atlas(atlas, reduction=reduction, trainable=trainable, dense=dense)
+    expected = project(atlas, x, reduction=reduction)
+    np.testing.assert_allclose(eqx.filter_jit(layer)(x), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_order_statistics_in_a_layer():
+    atlas = mixed_atlas().harden()
+    x = data_of(atlas)
+    layer = AtlasLinear.from_atlas(atlas, reduction="median")
+    np.testing.assert_allclose(layer(x), project(atlas, x, reduction="median"))
+
+
+def test_rows_by_compartment():
+    atlas = mixed_atlas()
+    x = data_of(atlas)
+    whole = AtlasLinear.from_atlas(atlas)(x)
+    parts = AtlasLinear.from_atlas(atlas, concatenate=False)(x)
+    assert tuple(parts) == atlas.compartments
+    np.testing.assert_array_equal(np.concatenate(list(parts.values()), axis=1), whole)
+    flat = AtlasLinear.from_atlas(atlas, concatenate=False)(x[0, :, 0])
+    assert [len(v) for v in flat.values()] == [3, 2, 2]
+
+
+def test_gradients_reach_only_what_is_trained():
+    atlas = mixed_atlas()
+    x = data_of(atlas)
+    layer = AtlasLinear.from_atlas(
+        atlas, dense=True, trainable=["cortex_L"], reduction="sum", empty=0.0
+    )
+    grads = eqx.filter_grad(lambda m: jnp.sum(m(x) ** 2))(layer)
+    sizes = [
+        float(
+            sum(
+                jnp.abs(leaf).sum() for leaf in jax.tree.leaves(eqx.filter(g, eqx.is_inexact_array))
+            )
+        )
+        for g in grads.maps
+    ]
+    assert sizes[0] > 0
+    assert sizes[1:] == [0, 0]
+
+
+def test_sparse_weights_train_at_fixed_positions():
+    atlas = mixed_atlas()
+    layer = AtlasLinear.from_atlas(atlas, reduction="sum")
+    params, static = eqx.partition(layer, eqx.is_inexact_array)
+    assert [leaf.shape for leaf in jax.tree.leaves(params)] == [
+        atlas.maps["subcortex"].values.shape
+    ]
+    moved = eqx.combine(jax.tree.map(lambda p: 2 * p, params), static).to_atlas()
+    np.testing.assert_allclose(
+        moved.to_dense()["subcortex"], 2 * atlas.to_dense()["subcortex"], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("purity", [0.9, 0.99])
+def test_a_simplex_layer_keeps_memberships(purity):
+    atlas = mixed_atlas().select(compartments=["cortex_L", "cortex_R"])
+    layer = AtlasLinear.from_atlas(atlas, domain=domains.Simplex(purity=purity))
+    for weights in layer.weights().values():
+        sums = np.asarray(weights.values).sum(0)
+        # A location of no parcel stays one.
+        assert ((np.abs(sums - 1) < 1e-5) | (sums == 0)).all()
+    left = np.asarray(layer.weights()["cortex_L"].values)
+    labels = atlas.maps["cortex_L"].labels
+    kept = np.flatnonzero(labels >= 0)
+    np.testing.assert_allclose(left[labels[kept], kept], purity, rtol=1e-4)
+
+
+def test_noise_needs_a_key(key):
+    atlas = mixed_atlas()
+    with pytest.raises(ValueError, match="`noise` needs"):
+        AtlasLinear.from_atlas(atlas, noise=0.1)
+    layers = [AtlasLinear.from_atlas(atlas, noise=s, key=key, dense=True) for s in (0.0, 0.1)]
+    plain, noisy = (layer.weights()["cortex_L"].values for layer in layers)
+    assert 0.01 < float(jnp.std(noisy - plain)) < 0.3
+
+
+def test_unknown_compartments_are_refused():
+    with pytest.raises(ValueError, match="`trainable`: compartments are"):
+        AtlasLinear.from_atlas(mixed_atlas(), trainable="cerebellum")
+
+
+def test_shape_errors_through_jit():
+    layer = AtlasLinear.from_atlas(mixed_atlas())
+    with pytest.raises(ValueError, match="29 locations"):
+        eqx.filter_jit(layer)(jnp.ones((28, 3)))
+
+
+def test_back_to_an_atlas():
+    atlas = mixed_atlas()
+    back = AtlasLinear.from_atlas(atlas).to_atlas()
+    assert back.table == atlas.table
+    assert back.geometry == atlas.geometry
+    assert back.provenance.operations[-1] == "AtlasLinear"
+    for c, weights in atlas.to_dense().items():
+        assert type(back.maps[c]) is type(atlas.maps[c])
+        np.testing.assert_array_equal(back.to_dense()[c], weights)
+
+
+@pytest.mark.parametrize("domain", [None, domains.Simplex(purity=0.95)], ids=["free", "simplex"])
+def test_serialisation(tmp_path, domain, key):
+    atlas = mixed_atlas()
+    if domain is not None:
+        atlas = atlas.select(compartments=["cortex_L", "cortex_R"])
+    layer = AtlasLinear.from_atlas(atlas, domain=domain, noise=0.2, key=key)
+    eqx.tree_serialise_leaves(tmp_path / "layer.eqx", layer)
+    fresh = AtlasLinear.from_atlas(atlas, domain=domain)
+    loaded = eqx.tree_deserialise_leaves(tmp_path / "layer.eqx", fresh)
+    x = data_of(atlas)
+    np.testing.assert_array_equal(loaded(x), layer(x))
+
+
+def test_training_recovers_planted_parcels(key):
+    """Noisy series of four parcels; the start has a third of the memberships shuffled."""
+    rng = np.random.default_rng(0)
+    n_parcels, n_locations, time = 4, 60, 80
+    truth = np.arange(n_locations, dtype=np.int32) * n_parcels // n_locations
+    start = truth.copy()
+    wrong = rng.choice(n_locations, n_locations // 3, replace=False)
+    start[wrong] = rng.permutation(start[wrong])
+
+    def run():
+        latent = rng.normal(size=(n_parcels, time))
+        noise = rng.normal(size=(n_locations, time))
+        x = latent[truth] + 0.7 * noise
+        return jnp.asarray(x - x.mean(1, keepdims=True), jnp.float32)
+
+    train, held_out = jnp.stack([run() for _ in range(6)]), jnp.stack([run() for _ in range(2)])
+    atlas = ai.Atlas(
+        name="planted",
+        space="test",
+        maps={"volume": ai.HardMaps(start, n_parcels)},
+        geometry={"volume": ai.VolumeGrid((60, 1, 1), np.eye(4), np.arange(60))},
+        labels=table(["volume"] * n_parcels),
+    )
+    layer = AtlasLinear.from_atlas(atlas, domain=domains.Simplex(purity=0.9))
+
+    def loss(layer, x):
+        """Mean squared error of the data rebuilt from the series of its parcels."""
+        weights = layer.weights()["volume"].values
+        rebuilt = jnp.einsum("pl,bpt->blt", weights, layer(x))
+        return jnp.mean((x - rebuilt) ** 2)
+
+    optimiser = optax.adam(0.05)
+    params, static = eqx.partition(layer, eqx.is_inexact_array)
+    state = optimiser.init(params)
+
+    @jax.jit
+    def step(params, state):
+        grads = jax.grad(lambda p: loss(eqx.combine(p, static), train))(params)
+        updates, state = optimiser.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    # Optax counts its steps in int32 beside Python floats.
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(300):
+            params, state = step(params, state)
+    trained = eqx.combine(params, static)
+    found = trained.to_atlas().harden().maps["volume"].labels
+    assert (start == truth).mean() < 0.85
+    assert (found == truth).mean() > 0.97
+    assert loss(trained, held_out) < 0.9 * loss(layer, held_out)
+
+
+def test_a_training_step_lowers_for_cuda():
+    atlas = mixed_atlas()
+    layer = AtlasLinear.from_atlas(atlas, empty=0.0)
+    params, static = eqx.partition(layer, eqx.is_array)
+
+    def step(params, x):
+        def loss(layer):
+            return jnp.sum(layer(x) ** 2)
+
+        return eqx.filter(eqx.filter_grad(loss)(eqx.combine(params, static)), eqx.is_array)
+
+    exported = jax.export.export(jax.jit(step), platforms=("cuda",))(
+        jax.eval_shape(lambda p: p, params),
+        jax.ShapeDtypeStruct((atlas.n_locations, 3), jnp.float32),
+    )
+    assert "f64" not in exported.mlir_module()
+    assert "callback" not in exported.mlir_module()
+
+
+def test_one_compilation_for_all_layers_of_a_shape(key):
+    count = 0
+
+    @eqx.filter_jit
+    def run(layer, x):
+        nonlocal count
+        count += 1
+        return layer(x)
+
+    atlas = mixed_atlas()
+    for k in jr.split(key, 3):
+        run(AtlasLinear.from_atlas(atlas, dense=True, noise=0.1, key=k), data_of(atlas))
+    assert count == 1

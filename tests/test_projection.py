@@ -1,0 +1,608 @@
+"""Projections against the dense float64 product, nilearn, wb_command and finite differences."""
+
+import gc
+import shutil
+import subprocess
+import weakref
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from scipy.linalg import block_diag
+from scipy.sparse import csr_array
+
+import atlasinit as ai
+from atlasinit.projection import api, back_project, coverage, project, tiled
+
+KERNELS = {"hard": ("scatter", "tiles", "dense"), "sparse": ("tiles", "dense"), "dense": ("dense",)}
+CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
+
+
+def maps_of(kind, n_parcels=7, n_locations=150, seed=0):
+    """Hard, signed sparse or dense maps; parcel 3 is empty."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([-1, 0, 1, 2, 4, 5, 6], n_locations).astype(np.int32)
+    if kind == "hard":
+        return ai.HardMaps(labels, n_parcels)
+    weights = rng.normal(size=(n_parcels, n_locations)).astype(np.float32)
+    weights[rng.random(weights.shape) < 0.7] = 0
+    weights[3] = 0
+    if kind == "sparse":
+        return ai.SparseMaps.from_scipy(csr_array(weights))
+    return ai.DenseMaps(weights)
+
+
+def data_of(*shape, seed=1):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def grid_atlas(maps, shape):
+    n = maps.n_parcels
+    return ai.Atlas(
+        name="grid",
+        space="test",
+        maps={"volume": maps},
+        geometry={
+            "volume": ai.VolumeGrid(shape, np.diag([2.0, 2, 2, 1]), np.arange(np.prod(shape)))
+        },
+        labels=table(["volume"] * n),
+    )
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(
+    "shape", [(150,), (150, 1), (150, 0), (150, 9), (2, 150, 3), (2, 2, 150, 3)]
+)
+def test_sum_is_the_dense_product(kind, kernel, shape):
+    maps, x = maps_of(kind), data_of(*shape)
+    y = project(maps, x, reduction="sum", kernel=kernel)
+    np.testing.assert_allclose(y, maps.to_dense().astype(np.float64) @ x, rtol=1e-5, atol=1e-5)
+    assert y.dtype == np.float32
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+def test_means_and_scores_are_those_of_their_equations(kind, kernel):
+    maps, x = maps_of(kind), data_of(150, 20) + np.float32(3)
+    w = maps.to_dense().astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = w @ x / w.sum(1, keepdims=True)
+        absmean = w @ x / np.abs(w).sum(1, keepdims=True)
+        centre = absmean.mean(1, keepdims=True)
+        expected = {
+            "mean": mean,
+            "absmean": absmean,
+            "zscore": (absmean - centre) / absmean.std(1, ddof=1, keepdims=True),
+            "psc": 100 * (absmean - centre) / np.abs(centre),
+        }
+    for reduction, y in expected.items():
+        ours = project(maps, x, reduction=reduction, kernel=kernel)
+        np.testing.assert_allclose(ours, y, rtol=2e-4, atol=2e-4, err_msg=reduction)
+        filled = np.asarray(project(maps, x, reduction=reduction, kernel=kernel, empty=-5.0))
+        assert (filled[3] == -5).all()
+        assert np.isfinite(filled).all()
+
+
+def test_a_constant_series_scores_zero():
+    x = np.ones((150, 6), np.float32) * np.float32(1.1)
+    z = project(maps_of("hard"), x, reduction="zscore", empty=0.0)
+    np.testing.assert_array_equal(z, np.zeros((7, 6)))
+
+
+@pytest.mark.parametrize("kernel", ["auto", "tiles", "dense"])
+def test_an_atlas_of_several_compartments(kernel):
+    atlas = mixed_atlas()
+    x = data_of(3, atlas.n_locations, 5)
+    w = block_diag(*atlas.to_dense().values()).astype(np.float64)
+    np.testing.assert_allclose(
+        project(atlas, x, reduction="sum", kernel=kernel), w @ x, rtol=1e-5, atol=1e-5
+    )
+    parts = {c: x[:, s] for c, s in atlas.location_slices().items()}
+    np.testing.assert_allclose(
+        project(atlas, parts, reduction="sum", kernel=kernel), w @ x, rtol=1e-5, atol=1e-5
+    )
+    flat = {c: x[0, s, 0] for c, s in atlas.location_slices().items()}
+    np.testing.assert_allclose(project(atlas, flat, reduction="sum"), w @ x[0, :, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+def test_dtypes_are_kept_and_sums_are_not_lossy(kind, kernel, dtype):
+    maps = maps_of(kind, n_locations=3000)
+    with jax.enable_x64(dtype == "float64"):
+        x = jnp.asarray(data_of(3000, 2) + 1, dtype)
+        y = project(maps, x, reduction="sum", kernel=kernel)
+        assert y.dtype == x.dtype
+        exact = maps.to_dense().astype(np.float64) @ np.asarray(x, np.float64)
+        eps = float(jnp.finfo(dtype).eps)
+        # Half precision rounds once, at the end; the rest is added up in its own precision.
+        tolerance = eps if eps > 1e-4 else 20 * eps
+        np.testing.assert_allclose(
+            np.asarray(y, np.float64), exact, rtol=tolerance, atol=1e3 * min(eps, 1e-7)
+        )
+
+
+@pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
+def test_order_statistics_of_hard_maps(reduction):
+    maps, x = maps_of("hard"), data_of(2, 150, 4)
+    y = project(maps, x, reduction=reduction)
+    functions = {"median": np.median, "min": np.min, "max": np.max, "std": np.std, "var": np.var}
+    for parcel in range(7):
+        own = x[:, maps.labels == parcel]
+        expected = functions[reduction](own, axis=1) if own.size else np.full((2, 4), np.nan)
+        np.testing.assert_allclose(y[:, parcel], expected, rtol=1e-5, atol=1e-6)
+
+
+# Missing data ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_reaches_only_the_parcels_that_weigh_it(kind, kernel, bad):
+    maps, x = maps_of(kind), data_of(150, 4)
+    x[10, 2] = bad
+    y = np.asarray(project(maps, x, reduction="sum", kernel=kernel))
+    hit = np.zeros((7, 4), bool)
+    hit[:, 2] = maps.to_dense()[:, 10] != 0
+    np.testing.assert_array_equal(~np.isfinite(y), hit)
+    x[10, 2] = 0
+    np.testing.assert_allclose(
+        y[~hit], np.asarray(project(maps, x, reduction="sum"))[~hit], rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_omitted_locations_give_their_weight_to_the_others(kind):
+    maps, x = maps_of(kind), data_of(150, 4)
+    x[::3, 1] = np.nan
+    x[:, 2] = np.nan
+    w = np.abs(maps.to_dense().astype(np.float64))
+    seen = ~np.isnan(x)
+    weight = w @ seen
+    with np.errstate(invalid="ignore"):
+        expected = maps.to_dense() @ np.where(seen, x, 0) / weight
+        share = weight / w.sum(1, keepdims=True)
+    y = project(maps, x, reduction="absmean", missing="omit")
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(coverage(maps, x), np.nan_to_num(share), rtol=1e-5)
+    y = np.asarray(project(maps, x, reduction="absmean", missing="omit", min_coverage=0.9))
+    np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
+
+
+@pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
+def test_order_statistics_omit_nan(reduction):
+    maps, x = maps_of("hard"), data_of(150, 4)
+    x[::3, 1] = np.nan
+    y = project(maps, x, reduction=reduction, missing="omit", empty=-1.0)
+    function = getattr(np, f"nan{reduction}")
+    for parcel in (0, 1, 2, 4):
+        np.testing.assert_allclose(y[parcel], function(x[maps.labels == parcel], axis=0), rtol=1e-4)
+    assert (np.asarray(y)[3] == -1).all()
+
+
+def test_missing_data_can_be_an_error():
+    x = data_of(150, 4)
+    project(maps_of("hard"), x, missing="error")
+    x[0, 0] = np.nan
+    with pytest.raises(Exception, match="`data` holds NaN"):
+        project(maps_of("hard"), x, missing="error").block_until_ready()
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_data_of_nothing_but_nan(kind):
+    y = project(maps_of(kind), np.full((150, 2), np.nan, np.float32), missing="omit", empty=0.0)
+    np.testing.assert_array_equal(y, np.zeros((7, 2)))
+
+
+# Least squares and back -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+def test_least_squares(kind, kernel):
+    maps, x = maps_of(kind), data_of(150, 5)
+    y = np.asarray(project(maps, x, reduction="lstsq", kernel=kernel))
+    kept = [0, 1, 2, 4, 5, 6]
+    w = maps.to_dense().astype(np.float64)[kept]
+    np.testing.assert_allclose(
+        y[kept], np.linalg.lstsq(w.T, x, rcond=None)[0], rtol=1e-3, atol=1e-5
+    )
+    assert np.isnan(y[3]).all()
+    traced = jax.jit(lambda m, x: project(m, x, reduction="lstsq"))(
+        jax.tree.map(jnp.asarray, maps), x
+    )
+    np.testing.assert_allclose(traced[np.array(kept)], y[kept], rtol=1e-3, atol=1e-5)
+
+
+def test_least_squares_recovers_what_made_the_data():
+    maps = ai.DenseMaps(np.abs(data_of(5, 60)))
+    b = data_of(5, 8)
+    np.testing.assert_allclose(
+        project(maps, maps.values.T @ b, reduction="lstsq"), b, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_dependent_parcels_are_named_and_a_ridge_helps():
+    w = np.abs(data_of(4, 60))
+    w[2] = w[0]
+    maps = ai.DenseMaps(w)
+    x = np.ones((60, 1), np.float32)
+    with pytest.raises(ValueError, match="row 0, row 2 depend linearly"):
+        project(maps, x, reduction="lstsq")
+    y = np.asarray(project(maps, x, reduction="lstsq", ridge=1e-3))
+    assert abs(y[0] - y[2]) < 1e-3
+    with pytest.raises(ValueError, match="`ridge`"):
+        project(maps, x, reduction="lstsq", ridge=-1.0)
+
+
+def test_poor_conditioning_warns():
+    w = np.abs(data_of(4, 60))
+    w[2] = w[0] + np.float32(1e-2) * w[3]
+    with pytest.warns(ai.AtlasWarning, match="poorly conditioned"):
+        project(ai.DenseMaps(w[:3]), np.ones((60, 1), np.float32), reduction="lstsq")
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize("shape", [(7,), (7, 4), (2, 7, 4)])
+def test_back_projection(kind, kernel, shape):
+    maps, y = maps_of(kind), data_of(*shape)
+    w = maps.to_dense().astype(np.float64)
+    np.testing.assert_allclose(back_project(maps, y, kernel=kernel), w.T @ y, rtol=1e-5, atol=1e-5)
+    y[3 if y.ndim == 1 else (..., 3, slice(None))] = 0
+    smallest = back_project(maps, y, method="pseudoinverse", kernel=kernel)
+    np.testing.assert_allclose(smallest, np.linalg.pinv(w) @ y, rtol=1e-3, atol=1e-5)
+
+
+# Gradients ------------------------------------------------------------------------------------
+
+
+def values_of(maps):
+    return jnp.asarray(maps.values, jnp.float64)
+
+
+DIFFERENTIATED = [
+    *[(*case, reduction) for case in CASES for reduction in ("zscore", "lstsq")],
+    *[("dense", "dense", reduction) for reduction in ("sum", "mean", "absmean", "psc")],
+]
+
+
+@pytest.mark.parametrize(("kind", "kernel", "reduction"), DIFFERENTIATED)
+def test_gradients_are_those_of_finite_differences(kind, kernel, reduction):
+    with jax.enable_x64(new_val=True):
+        maps = maps_of(kind, n_locations=70)
+        x = jnp.asarray(data_of(70, 4) + 2, jnp.float64)
+        cotangent = jnp.asarray(data_of(7, 4, seed=5), jnp.float64)
+
+        def loss(values, x):
+            m = maps if kind == "hard" else eqx.tree_at(lambda m: m.values, maps, values)
+            y = project(m, x, reduction=reduction, kernel=kernel, empty=0.0)
+            return jnp.vdot(y, cotangent)
+
+        values = jnp.ones(1) if kind == "hard" else values_of(maps)
+        grads = jax.grad(loss, argnums=(0, 1))(values, x)
+        for i, (at, grad) in enumerate(zip((values, x), grads, strict=True)):
+            assert np.isfinite(grad).all()
+            way = jnp.asarray(np.random.default_rng(3).normal(size=at.shape))
+            if i == 0 and kind == "dense":
+                way = way.at[3].set(0)
+            step = 1e-5
+            moved = [[values, x], [values, x]]
+            moved[0][i], moved[1][i] = at + step * way, at - step * way
+            numeric = (loss(*moved[0]) - loss(*moved[1])) / (2 * step)
+            np.testing.assert_allclose(jnp.vdot(grad, way), numeric, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["tiles", "dense"])
+def test_gradients_of_the_sparse_product_in_closed_form(kernel):
+    maps, x, g = maps_of("sparse"), data_of(150, 6), data_of(7, 6, seed=2)
+
+    def loss(values, x):
+        m = eqx.tree_at(lambda m: m.values, maps, values)
+        return jnp.vdot(project(m, x, reduction="sum", kernel=kernel), g)
+
+    dvalues, dx = jax.grad(loss, argnums=(0, 1))(jnp.asarray(maps.values), x)
+    np.testing.assert_allclose(dx, maps.to_dense().T @ g, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dvalues, (g @ x.T)[maps.rows(), maps.indices], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", ["tiles", "dense"])
+def test_second_derivatives(kernel):
+    maps = maps_of("sparse", n_locations=70)
+    with jax.enable_x64(new_val=True):
+        x = jnp.asarray(data_of(70, 3), jnp.float64)
+
+        def loss(values, kernel):
+            m = eqx.tree_at(lambda m: m.values, maps, values)
+            return jnp.sum(project(m, x, reduction="sum", kernel=kernel) ** 4)
+
+        def curvature(values):
+            return jax.grad(lambda v: jnp.sum(jax.grad(loss)(v, kernel) ** 2))(values)
+
+        values = values_of(maps)
+        way = jnp.asarray(np.random.default_rng(0).normal(size=values.shape))
+        step = 1e-6
+        first = [jnp.sum(jax.grad(loss)(values + s * step * way, "dense") ** 2) for s in (1, -1)]
+        numeric = (first[0] - first[1]) / (2 * step)
+        np.testing.assert_allclose(jnp.vdot(curvature(values), way), numeric, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["std", "median", "min", "max", "zscore", "psc", "mean"])
+def test_gradients_are_finite_at_the_edges(reduction):
+    """A constant parcel, an empty parcel, and a parcel of one location."""
+    maps = ai.HardMaps(np.array([0, 0, 0, 2, -1], np.int32), 3)
+    grad = jax.grad(lambda x: project(maps, x, reduction=reduction, empty=0.0).sum())
+    for x in (jnp.zeros((5, 3)), jnp.ones((5, 3)), jnp.ones((5, 1))):
+        assert np.isfinite(grad(x)).all()
+
+
+def test_forward_mode_of_dense_maps():
+    maps, x = maps_of("dense"), jnp.asarray(data_of(150, 2))
+    _, tangent = jax.jvp(lambda x: project(maps, x, reduction="sum"), (x,), (x,))
+    np.testing.assert_allclose(tangent, maps.values @ x, rtol=1e-4, atol=1e-4)
+
+
+# JAX: transformations, compilation, lowering ----------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+def test_vmap_and_scan_are_loops(kind, kernel):
+    maps, x = maps_of(kind), jnp.asarray(data_of(3, 150, 2))
+    loop = jnp.stack([project(maps, one, kernel=kernel, empty=0.0) for one in x])
+
+    def one(x):
+        return project(maps, x, kernel=kernel, empty=0.0)
+
+    np.testing.assert_allclose(jax.vmap(one)(x), loop, rtol=1e-5, atol=1e-6)
+    _, scanned = jax.lax.scan(lambda _, x: (None, one(x)), None, x)
+    np.testing.assert_allclose(scanned, loop, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one(x), loop, rtol=1e-5, atol=1e-6)
+
+
+def test_one_compilation_a_shape():
+    api._reduce.clear_cache()
+    for seed in range(3):
+        project(maps_of("hard", seed=seed), data_of(150, 11, seed=seed))
+    assert api._reduce._cache_size() == 1
+    project(maps_of("hard"), data_of(150, 11), empty=0.0)
+    assert api._reduce._cache_size() == 1
+    maps = maps_of("sparse")
+    for scale in range(3):
+        project(eqx.tree_at(lambda m: m.values, maps, maps.values * scale), data_of(150, 11))
+    assert api._reduce._cache_size() == 2
+    project(maps_of("hard"), data_of(150, 12))
+    assert api._reduce._cache_size() == 3
+
+
+def test_what_was_prepared_goes_with_its_atlas():
+    maps = maps_of("sparse")
+    assert api.prepared_for(maps, kernel="auto") is api.prepared_for(maps, kernel="auto")
+    identity, alive = id(maps), weakref.ref(maps)
+    del maps
+    gc.collect()
+    assert alive() is None
+    assert identity not in api._memory
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "reduction"),
+    [
+        *[(*case, "mean") for case in CASES],
+        ("sparse", "tiles", "lstsq"),
+        ("hard", "tiles", "zscore"),
+    ],
+)
+def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
+    prepared = api.prepared_for(maps_of(kind), kernel=kernel)
+
+    def step(prepared, x):
+        def loss(prepared):
+            zero = jnp.float32(0)
+            out = api._reduce(
+                prepared,
+                x,
+                None,
+                zero,
+                zero,
+                zero,
+                reduction=reduction,
+                missing="omit" if reduction == "mean" else "propagate",
+            )
+            return jnp.sum(out**2)
+
+        return eqx.filter_value_and_grad(loss)(prepared)
+
+    arrays = jax.eval_shape(lambda p: p, prepared)
+    exported = jax.export.export(jax.jit(step), platforms=("cuda",))(
+        arrays, jax.ShapeDtypeStruct((2, 150, 3), jnp.float32)
+    )
+    text = exported.mlir_module()
+    assert "f64" not in text
+    assert "callback" not in text
+
+
+def test_data_split_over_devices_gives_the_same_numbers():
+    code = """
+import numpy as np, jax, jax.numpy as jnp, atlasinit as ai
+from atlasinit.projection import project
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+assert len(jax.devices()) == 4
+mesh = Mesh(np.array(jax.devices()), ("d",))
+rng = np.random.default_rng(0)
+x = rng.normal(size=(8, 160, 5)).astype(np.float32)
+w = rng.random((6, 160)).astype(np.float32) * (rng.random((6, 160)) < .3)
+from scipy.sparse import csr_array
+for maps in (ai.HardMaps(rng.integers(-1, 6, 160).astype(np.int32), 6),
+             ai.SparseMaps.from_scipy(csr_array(w)), ai.DenseMaps(w)):
+    plain = project(maps, x)
+    for spec in (P("d"), P(None, "d"), P(None, None, None)):
+        split = project(maps, jax.device_put(x, NamedSharding(mesh, spec)))
+        np.testing.assert_allclose(split, plain, rtol=1e-5, atol=1e-6)
+print("same")
+"""
+    import os
+    import sys
+
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("same"), done.stderr[-2000:]
+
+
+# Bad input ------------------------------------------------------------------------------------
+
+BAD = {
+    "locations": (
+        dict(data=np.ones((149, 3), np.float32)),
+        ValueError,
+        r"150 locations.*\(149, 3\)",
+    ),
+    "time first": (
+        dict(data=np.ones((3, 150), np.float32)),
+        ValueError,
+        "Time seems to come first",
+    ),
+    "scalar": (dict(data=np.float32(1)), TypeError, "NumPy or JAX array"),
+    "integers": (dict(data=np.ones((150, 3), np.int16)), TypeError, "real floating-point.*int16"),
+    "complex": (dict(data=np.ones((150, 3), np.complex64)), TypeError, "complex64"),
+    "objects": (dict(data=np.ones((150, 3), object)), TypeError, "object"),
+    "list": (dict(data=[1.0, 2.0]), TypeError, "NumPy or JAX array"),
+    "reduction": (dict(reduction="average"), ValueError, "`reduction` should be one of"),
+    "missing": (dict(missing="drop"), ValueError, "`missing` should be"),
+    "coverage": (dict(min_coverage=0.5), ValueError, "needs `missing"),
+    "coverage range": (dict(min_coverage=2.0, missing="omit"), ValueError, r"\[0, 1\]"),
+    "lstsq omit": (dict(reduction="lstsq", missing="omit"), ValueError, "factorisation"),
+    "kernel": (dict(kernel="fast"), ValueError, "`kernel` should be one of"),
+    "compartments": (
+        dict(data={"cortex": np.ones((150, 3), np.float32)}),
+        ValueError,
+        "compartments",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+def test_bad_input_is_refused(case, jit):
+    options, kind, message = BAD[case]
+    options = {"data": np.ones((150, 3), np.float32), **options}
+    data = options.pop("data")
+
+    def call(maps):
+        return project(maps, data, **options)
+
+    maps = jax.tree.map(jnp.asarray, maps_of("hard"))
+    with pytest.raises(kind, match=message):
+        (jax.jit(call) if jit else call)(maps)
+
+
+@pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
+def test_order_statistics_refuse_soft_maps(reduction):
+    with pytest.raises(ValueError, match="is for hard maps, got SparseMaps"):
+        project(maps_of("sparse"), data_of(150, 2), reduction=reduction)
+
+
+def test_kernels_refuse_maps_that_they_cannot_compute():
+    with pytest.raises(ValueError, match="hard maps only"):
+        project(maps_of("sparse"), data_of(150, 2), kernel="scatter")
+    with pytest.raises(ValueError, match="hard and sparse maps only"):
+        project(maps_of("dense"), data_of(150, 2), kernel="tiles")
+    with pytest.raises(ValueError, match="`method`"):
+        back_project(maps_of("hard"), data_of(7, 2), method="inverse")
+    with pytest.raises(ValueError, match="no locations"):
+        project(ai.HardMaps(np.zeros(0, np.int32), 2), np.zeros((0, 2), np.float32))
+    with pytest.raises(TypeError, match="an Atlas or maps"):
+        project("aal", data_of(150, 2))
+
+
+# Peers ----------------------------------------------------------------------------------------
+
+
+def test_agreement_with_nilearn_on_labels():
+    import nibabel as nib
+    from nilearn.maskers import NiftiLabelsMasker
+
+    shape = (8, 9, 7)
+    labels = np.random.default_rng(0).integers(0, 6, shape)
+    bold = (data_of(*shape, 10) + 100).astype(np.float32)
+    affine = np.diag([2.0, 2, 2, 1])
+    atlas = grid_atlas(ai.HardMaps((labels.reshape(-1) - 1).astype(np.int32), 5), shape)
+    x = bold.reshape(-1, 10)
+    for strategy, reduction in {
+        "mean": "mean",
+        "median": "median",
+        "sum": "sum",
+        "minimum": "min",
+        "maximum": "max",
+        "standard_deviation": "std",
+        "variance": "var",
+    }.items():
+        masker = NiftiLabelsMasker(
+            nib.Nifti1Image(labels.astype(np.int32), affine),
+            strategy=strategy,
+            standardize=None,
+            keep_masked_labels=False,
+        )
+        theirs = masker.fit_transform(nib.Nifti1Image(bold, affine))
+        ours = project(atlas, x, reduction=reduction)
+        np.testing.assert_allclose(
+            ours.T, theirs, rtol=2e-4 if reduction in ("std", "var") else 1e-5
+        )
+
+
+def test_agreement_with_nilearn_on_maps():
+    import nibabel as nib
+    from nilearn.maskers import NiftiMapsMasker
+
+    shape = (8, 9, 7)
+    maps = np.abs(data_of(5, *shape)) * (data_of(5, *shape, seed=4) > 0.5)
+    bold = data_of(*shape, 10)
+    affine = np.diag([2.0, 2, 2, 1])
+    masker = NiftiMapsMasker(nib.Nifti1Image(np.moveaxis(maps, 0, -1), affine), standardize=None)
+    theirs = masker.fit_transform(nib.Nifti1Image(bold, affine))
+    sparse = ai.SparseMaps.from_scipy(csr_array(maps.reshape(5, -1)))
+    ours = project(grid_atlas(sparse, shape), bold.reshape(-1, 10), reduction="lstsq")
+    np.testing.assert_allclose(ours.T, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="needs wb_command")
+def test_agreement_with_workbench(tmp_path):
+    import nibabel as nib
+    from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, SeriesAxis
+
+    n, time = 120, 6
+    brain = BrainModelAxis.from_surface(np.arange(n), n, "CortexLeft")
+    labels = np.random.default_rng(0).integers(0, 5, n)
+    entries = {0: ("???", (0.0, 0.0, 0.0, 0.0))}
+    entries.update({k: (f"p{k}", (0.1 * k, 0.2, 0.3, 1.0)) for k in range(1, 5)})
+    label_image = Cifti2Image(
+        labels[None].astype(np.float32), (LabelAxis(["labels"], [entries]), brain)
+    )
+    label_image.update_headers()
+    label_image.nifti_header.set_intent("ConnDenseLabel")
+    x = data_of(time, n)
+    series = Cifti2Image(x, (SeriesAxis(0, 1, time), brain))
+    series.nifti_header.set_intent("ConnDenseSeries")
+    names = [tmp_path / name for name in ("a.dlabel.nii", "b.dtseries.nii", "c.ptseries.nii")]
+    nib.save(label_image, names[0])
+    nib.save(series, names[1])
+    command = ["wb_command", "-cifti-parcellate", names[1], names[0], "COLUMN", names[2]]
+    subprocess.run([str(c) for c in command], check=True, capture_output=True)
+    maps = ai.HardMaps((labels - 1).astype(np.int32), 4)
+    np.testing.assert_allclose(
+        project(maps, x.T.copy()), nib.load(names[2]).get_fdata().T, rtol=1e-5, atol=1e-6
+    )
+
+
+# Tiles ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("each", [1, 4, 256])
+def test_every_weight_has_one_place_in_the_tiles(each):
+    maps = maps_of("sparse")
+    points = np.random.default_rng(0).normal(size=(150, 3))
+    plan = tiled.plan_tiles(maps, points, each=each)
+    blocks = tiled.spread(plan, jnp.arange(1.0, maps.values.size + 1))
+    np.testing.assert_array_equal(tiled.collect(plan, blocks), np.arange(1.0, maps.values.size + 1))
+    assert sum(int((b != 0).sum()) for b in blocks) == maps.values.size
+    y = tiled.product(plan, tiled.spread(plan, maps.values), jnp.asarray(data_of(150, 3)))
+    np.testing.assert_allclose(y, maps.to_dense() @ data_of(150, 3), rtol=1e-4, atol=1e-5)
