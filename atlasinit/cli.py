@@ -137,7 +137,7 @@ def list_(
 
     found = list_atlases(query, space=space, source=via)
     if not as_json:
-        found = found[["name", "space", "source", "kind", "parcels", "offline", "title"]]
+        found = found.drop(columns=["variants", "licence"])
     _print_table(found, as_json=as_json)
 
 

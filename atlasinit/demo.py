@@ -51,7 +51,7 @@ def _surface(out: Path, fwhm: float) -> list[Path]:
     for measure in MEASURES:
         data = open_data({c: files[c][measure] for c in SIDES}, atlas).all()
         values[measure] = np.asarray(project(atlas, data)[:, 0])
-        smoothed[f"{measure}_fwhm{fwhm:g}"] = np.asarray(layer(data)[:, 0])
+        smoothed[f"{measure}_fwhm{fwhm:g}"] = np.asarray(layer(data)).reshape(-1)
     table = atlas.labels.assign(**values, **smoothed)
     surfaces = {}
     for compartment, side in SIDES.items():
