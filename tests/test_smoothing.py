@@ -15,6 +15,11 @@ from jax import export
 import atlasinit as ai
 from atlasinit.smoothing import smooth, smoothing_operator
 
+try:
+    from jax import enable_x64
+except ImportError:
+    from jax.experimental import enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+
 GRID = ai.VolumeGrid.from_mask(np.indices((5, 6, 7)).sum(0) % 5 > 0, np.diag([2.0, 2, 3, 1]))
 CASES = {
     "grid": (GRID, {"sigma": 3.0}),
@@ -98,7 +103,7 @@ def test_maps_are_smoothed_as_data_are(case):
 @pytest.mark.parametrize("conserve", CONSERVE)
 def test_gradients_in_double_precision(case, conserve):
     geometry, options = CASES[case]
-    with jax.enable_x64(True):
+    with enable_x64(True):  # noqa: FBT003
         op = smoothing_operator(geometry, conserve=conserve, **options)
         rng = np.random.default_rng(2)
         x, y, direction = (jnp.asarray(v) for v in rng.normal(size=(3, op.n_locations, 2)))
@@ -241,6 +246,8 @@ def test_smooth_follows_labels():
 
 def test_hemispheres_that_mirror_each_other():
     mesh = sphere_mesh(3, vertices=np.arange(20, 600))
+    assert mesh.sphere is not None
+    assert mesh.faces is not None
     mirrored = mesh.replace(sphere=mesh.sphere * np.float32([-1, 1, 1]), faces=mesh.faces[:, ::-1])
     data = np.random.default_rng(0).normal(size=(580, 2)).astype(np.float32)
     left, right = (smoothing_operator(m, sigma=15.0)(data) for m in (mesh, mirrored))

@@ -15,11 +15,11 @@ OBLIQUE[:3, :3] = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_mat
 OBLIQUE[:3, 3] = [-40, 30, 5]
 
 
-def ball(shape=(14, 15, 13), hole=True):
+def ball(shape=(14, 15, 13)):
     """Return a mask with a hole, and an island of one voxel."""
     ijk = np.stack(np.indices(shape), axis=-1) - np.array(shape) // 2
     radius = np.linalg.norm(ijk, axis=-1)
-    mask = (radius < 5.5) & ~((radius < 2) & hole)
+    mask = (radius < 5.5) & (radius >= 2)
     mask[0, 0, 0] = True
     return mask
 

@@ -88,6 +88,8 @@ def test_workbench_inside_a_region(tmp_path, method):
 def test_all_shortest_paths():
     """Against shortest paths between all pairs of a patch, with a hole and a second component."""
     mesh = plane_mesh(15)
+    assert mesh.anatomical is not None
+    assert mesh.faces is not None
     kept = np.delete(np.arange(225), np.r_[100:108, 3])
     points = np.concatenate([mesh.anatomical, mesh.anatomical + [0, 0, 1]])
     mesh = ai.SurfaceMesh(

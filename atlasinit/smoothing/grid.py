@@ -74,46 +74,49 @@ class GridKernel(eqx.Module):
         from scipy.sparse import csr_array
 
         del stored
+        axes, taps = self._axes(sigma, np), self.taps
         number = np.asarray(self.number)
-        axes = self._axes(sigma, np)
+        number = np.where(number < self.n_locations, number, -1)
         where = np.stack(np.unravel_index(self.position, number.shape), axis=-1)
-        values, locations = [], []
+        values, locations = [np.zeros(0)], [np.zeros(0, np.int32)]
         for start, stop in itertools.pairwise(np.asarray(matrix.indptr)):
-            indices = matrix.indices[start:stop]
-            found = self._spread_one(matrix.data[start:stop], where[indices], axes, number)
+            place = where[matrix.indices[start:stop]]
+            found = _spread_one(matrix.data[start:stop], place, axes, (number, taps))
             values.append(found[0])
             locations.append(found[1])
-        indptr = np.cumsum([0, *(len(v) for v in values)])
-        data = np.concatenate([np.zeros(0), *values])
-        columns = np.concatenate([np.zeros(0, np.int32), *locations])
-        return csr_array((data, columns, indptr), shape=(len(values), self.n_locations))
-
-    def _spread_one(
-        self, values: np.ndarray, where: np.ndarray, axes: list[np.ndarray], number: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values and locations of one smoothed parcel."""
-        if not len(values):
-            return np.zeros(0), np.zeros(0, np.int32)
-        low, high = where.min(axis=0), where.max(axis=0) + 1
-        box = np.zeros(high - low)
-        box[tuple((where - low).T)] = values
-        around = tuple(
-            slice(max(a - t, 0), min(b + t, n))
-            for a, b, t, n in zip(low, high, self.taps, self.number.shape, strict=True)
-        )
-        x, y, z = (
-            matrix[out, a:b] for matrix, out, a, b in zip(axes, around, low, high, strict=True)
-        )
-        box = np.tensordot(x, y @ (box @ z.T), axes=1)
-        numbers = number[around]
-        kept = (numbers < self.n_locations) & (box != 0)
-        return box[kept], numbers[kept]
+        indptr = np.cumsum([len(v) for v in values])
+        parts = (np.concatenate(values), np.concatenate(locations), indptr)
+        return csr_array(parts, shape=(len(values) - 1, len(where)))
 
     def _axes(self, sigma: Width, xp: Any) -> list:
         return [
             _axis(n, step, taps, sigma, xp)
             for n, step, taps in zip(self.number.shape, self.steps, self.taps, strict=True)
         ]
+
+
+def _spread_one(
+    values: np.ndarray,
+    where: np.ndarray,
+    axes: list[np.ndarray],
+    space: tuple[np.ndarray, tuple[int, int, int]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values and locations of one smoothed parcel, given at voxels `where`."""
+    number, taps = space
+    if not len(values):
+        return np.zeros(0), np.zeros(0, np.int32)
+    low, high = where.min(axis=0), where.max(axis=0) + 1
+    box = np.zeros(high - low)
+    box[tuple((where - low).T)] = values
+    around = tuple(
+        slice(max(a - t, 0), min(b + t, n))
+        for a, b, t, n in zip(low, high, taps, number.shape, strict=True)
+    )
+    x, y, z = (matrix[out, a:b] for matrix, out, a, b in zip(axes, around, low, high, strict=True))
+    box = np.tensordot(x, y @ (box @ z.T), axes=1).reshape(-1)
+    numbers = number[around].reshape(-1)
+    kept = np.flatnonzero((numbers >= 0) & (box != 0))
+    return box[kept], numbers[kept]
 
 
 def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:

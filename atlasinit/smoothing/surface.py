@@ -82,7 +82,7 @@ def _unfolded(
 def _distances(
     mesh: SurfaceMesh, graph: "csr_array", reach: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield tiles, the locations in their reach, and the squared distances (columns, rows).
+    """Yield tiles, the locations in their reach, and the squared distances (rows, columns).
 
     Shortest paths are searched in the part of the graph that lies, in straight lines, within
     the reach of a patch of tiles: a path cannot leave it. They may cross vertices that are
@@ -112,4 +112,4 @@ def _distances(
             rows = patch[i][patch[i] >= 0]
             own = paths[i * TILE : i * TILE + len(rows)]
             inside = np.isfinite(own).any(axis=0)
-            yield rows, columns[inside].astype(np.int32), own[:, inside].T.astype(np.float32) ** 2
+            yield rows, columns[inside].astype(np.int32), own[:, inside].astype(np.float32) ** 2

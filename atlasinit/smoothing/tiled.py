@@ -23,7 +23,7 @@ STORED_BYTES = 2**29
 """Weights that take more are evaluated anew each time they are used."""
 
 _CHUNK = 2**18  # entries evaluated at once on the host, so that they stay in the cache
-_BATCH = 16  # tiles multiplied at once on the device
+_BATCH = 16  # tiles evaluated at once on the device
 
 
 class Blocks(eqx.Module):
@@ -36,13 +36,14 @@ class Blocks(eqx.Module):
     columns
         The locations that may be in reach of the tile; padded likewise.
     squared
-        Squared distances in mm2, infinite where out of reach; None where they follow
+        Squared distances in mm2, finite where out of reach too, so that derivatives are;
+        None where they follow
         from the coordinates.
     """
 
     rows: Int32[AnyArray, "tiles size"]
     columns: Int32[AnyArray, "tiles width"]
-    squared: Float32[AnyArray, "tiles width size"] | None
+    squared: Float32[AnyArray, "tiles size width"] | None
 
 
 class Sphere(eqx.Module):
@@ -95,7 +96,7 @@ class TiledKernel(eqx.Module):
 
     def store(self, sigma: float) -> Stored | None:
         """Return the weights of each group of tiles, unless they are large."""
-        shapes = [(*b.columns.shape, b.rows.shape[1]) for b in self.blocks]
+        shapes = [(*b.rows.shape, b.columns.shape[1]) for b in self.blocks]
         if sum(4 * int(np.prod(shape)) for shape in shapes) > STORED_BYTES:
             return None
         out = tuple(np.empty(shape, np.float32) for shape in shapes)
@@ -111,13 +112,14 @@ class TiledKernel(eqx.Module):
     ) -> Float[Array, "locations k"]:
         """Return ``K @ data``."""
         padded = jnp.concatenate([data, jnp.zeros((1, data.shape[1]), data.dtype)])
+        kernel, stored = _cast((self, stored), data.dtype)
         parts = []
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(kernel.blocks):
             if stored is not None:
-                rows = _product(jnp.asarray(stored[i]), block.columns, padded)
+                rows = _product(stored[i], block.columns, padded)
             else:
-                rows = self._evaluated_product(block, sigma, padded)
-            parts.append(rows.reshape(-1, data.shape[1]))
+                rows = kernel._evaluated_product(block, jnp.asarray(sigma, data.dtype), padded)
+            parts.append(rows.reshape(block.rows.size, data.shape[1]))
         return jnp.concatenate(parts)[self.position]
 
     def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
@@ -148,23 +150,21 @@ class TiledKernel(eqx.Module):
                 yield i, slice(start, start + step)
 
     def _weights(self, block: Blocks, part: Any, sigma: Width, xp: Any) -> Any:
-        """Return the weights (tiles, width, size) of some tiles; `xp` is NumPy or its like."""
+        """Return the weights (tiles, size, width) of some tiles; `xp` is NumPy or its like."""
         squared = _squared(block, self.sphere, part, xp)
         exponent = -squared / (2 * sigma**2)
         if self.sphere is not None and self.sphere.profile == "heat":
             exponent = exponent + _heat_correction(squared, self.sphere.radius, sigma)
         return xp.where(squared <= self.reach**2, xp.exp(exponent), 0)
 
-    def _evaluated_product(self, block: Blocks, sigma: Width, padded: Array) -> Array:
-        sigma = jnp.asarray(sigma, padded.dtype)
-
+    def _evaluated_product(self, block: Blocks, sigma: Array, padded: Array) -> Array:
         @jax.checkpoint
         def tile(one: Blocks) -> Array:
             some = jax.tree.map(lambda x: x[None], one)
             weights = self._weights(some, slice(None), sigma, jnp)
-            return _multiply(weights[0].astype(padded.dtype), padded[one.columns])
+            return _multiply(weights[0], padded[one.columns])
 
-        return jax.lax.map(tile, jax.tree.map(jnp.asarray, block), batch_size=_BATCH)
+        return jax.lax.map(tile, block, batch_size=_BATCH)
 
 
 def tiled_kernel(
@@ -180,42 +180,44 @@ def tiled_kernel(
     """
     order = np.argsort([len(columns) for _, columns, _ in groups], kind="stable")
     parts = np.array_split(order, 4)
-    blocks = tuple(_pad([groups[i] for i in part], n_locations) for part in parts if len(part))
+    blocks = tuple(
+        _pad([groups[i] for i in part], n_locations, 2 * reach**2) for part in parts if len(part)
+    )
     rows = np.concatenate([block.rows.reshape(-1) for block in blocks])
     position = np.empty(n_locations + 1, np.int32)
     position[rows] = np.arange(rows.size, dtype=np.int32)
     return TiledKernel(blocks, position[:-1], sphere, reach)
 
 
-def _pad(groups: list, fill: int) -> Blocks:
+def _pad(groups: list, fill: int, far: float) -> Blocks:
     size = max(len(rows) for rows, _, _ in groups)
     # A few different widths mean few compilations.
     width = -(-max(len(columns) for _, columns, _ in groups) // 16) * 16
     out_rows = np.full((len(groups), size), fill, np.int32)
     out_columns = np.full((len(groups), width), fill, np.int32)
     stored = groups[0][2] is not None
-    squared = np.full((len(groups), width, size), np.inf, np.float32) if stored else None
+    squared = np.full((len(groups), size, width), far, np.float32) if stored else None
     for i, (rows, columns, distances) in enumerate(groups):
         out_rows[i, : len(rows)] = rows
         out_columns[i, : len(columns)] = columns
         if squared is not None and distances is not None:
-            squared[i, : len(columns), : len(rows)] = distances
+            squared[i, : len(rows), : len(columns)] = np.minimum(distances, far)
     return Blocks(out_rows, out_columns, squared)
 
 
 def _squared(block: Blocks, sphere: Sphere | None, part: Any, xp: Any) -> Any:
-    """Return the squared distances (tiles, width, size) of some tiles in mm2."""
+    """Return the squared distances (tiles, size, width) of some tiles in mm2."""
     if block.squared is not None or sphere is None:
         return block.squared[part]  # pyright: ignore[reportOptionalSubscript]
     points = xp.asarray(sphere.points)
     columns, rows = points[block.columns[part]], points[block.rows[part]]
     chord = 0
     for axis in range(3):
-        chord = chord + (columns[:, :, None, axis] - rows[:, None, :, axis]) ** 2
-    ratio = chord * np.float32(1 / (2 * sphere.radius) ** 2)
-    arc = np.float32(sphere.series[-1])
+        chord = chord + (rows[:, :, None, axis] - columns[:, None, :, axis]) ** 2
+    ratio = chord * (1 / (2 * sphere.radius) ** 2)
+    arc = sphere.series[-1]
     for coefficient in sphere.series[-2::-1]:
-        arc = arc * ratio + np.float32(coefficient)
+        arc = arc * ratio + coefficient
     return chord * arc
 
 
@@ -232,20 +234,19 @@ def _heat_correction(squared: Any, radius: float, sigma: Width) -> Any:
     return angle * (1 / 12 + time / 180 + angle * (1 / 360 + angle * (1 / 5670)))
 
 
-def _multiply(weights: Array, gathered: Array) -> Array:
-    return jnp.einsum("cr,ck->rk", weights, gathered, precision=jax.lax.Precision.HIGHEST)
-
-
-def _product(weights: Array, columns: AnyArray, padded: Array) -> Array:
-    weights = weights.astype(padded.dtype)
-    if padded.shape[1] == 1:
-        # XLA sums over the second axis in vectors, faster than its matrix-vector product.
-        return (weights * padded[columns]).sum(axis=1)
-    return jax.lax.map(
-        lambda tile: _multiply(tile[0], padded[tile[1]]),
-        (weights, jnp.asarray(columns)),
-        batch_size=_BATCH,
+def _cast(tree: Any, dtype: Any) -> Any:
+    """Return JAX arrays, the floating ones in `dtype`."""
+    return jax.tree.map(
+        lambda x: jnp.asarray(x, dtype if jnp.issubdtype(x.dtype, jnp.floating) else None), tree
     )
+
+
+def _multiply(weights: Array, gathered: Array) -> Array:
+    return jnp.matmul(weights, gathered, precision=jax.lax.Precision.HIGHEST)
+
+
+def _product(weights: AnyArray, columns: AnyArray, padded: Array) -> Array:
+    return jax.lax.map(lambda tile: _multiply(tile[0], padded[tile[1]]), (weights, columns))
 
 
 def _spread_block(
@@ -263,8 +264,7 @@ def _spread_block(
     count = int(number[:, -1].max(initial=-1)) + 1 if number.size else 0
     dense = np.zeros((tiles * width, count))
     dense[slot, number[tile, near.indices]] = near.data
-    transposed = weights.transpose(0, 2, 1).astype(np.float64)
-    spread = np.matmul(transposed, dense.reshape(tiles, width, count))
+    spread = np.matmul(weights.astype(np.float64), dense.reshape(tiles, width, count))
     parcels = np.zeros((tiles, count), np.int32)
     of_tile, parcel = np.nonzero(present)
     parcels[of_tile, number[of_tile, parcel]] = parcel

