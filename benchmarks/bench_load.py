@@ -72,7 +72,7 @@ def case(name: str, choices: dict[str, Any]) -> dict[str, Any] | None:
     def building() -> object:
         return load_atlas(name, **choices, via="package", download=False).table
 
-    repeats = 1 if name in ("harvard-oxford", "juelich") else 5
+    repeats = 3 if name in ("harvard-oxford", "juelich") else 5
     peer = median_seconds(reading, repeats=repeats)
     ours = median_seconds(building, repeats=repeats)
     title = " ".join([f"load {name}", *(f"{k}={v}" for k, v in choices.items())])
