@@ -203,7 +203,7 @@ def test_trains_within_the_domain(domain, shape, holds):
     def step(model):
         grads = eqx.filter_grad(lambda m: size(domains.unwrap(m)["w"]))(model)
         return jax.tree.map(
-            lambda p, g: p - 0.05 * jnp.conj(g) / jnp.abs(g).max(), model, grads
+            lambda p, g: p - 0.05 * jnp.conj(g) / jnp.abs(g).max().astype(g.dtype), model, grads
         ), grads
 
     for _ in range(3):
