@@ -274,6 +274,7 @@ def test_gradients_are_those_of_finite_differences(kind, kernel, reduction):
         x = jnp.asarray(data_of(70, 4) + 2, jnp.float64)
         cotangent = jnp.asarray(data_of(7, 4, seed=5), jnp.float64)
 
+        @jax.jit
         def loss(values, x):
             m = maps if kind == "hard" else eqx.tree_at(lambda m: m.values, maps, values)
             y = project(m, x, reduction=reduction, kernel=kernel, empty=0.0)
@@ -285,7 +286,7 @@ def test_gradients_are_those_of_finite_differences(kind, kernel, reduction):
             assert np.isfinite(grad).all()
             way = jnp.asarray(np.random.default_rng(3).normal(size=at.shape))
             if i == 0 and kind == "dense":
-                way = way.at[3].set(0)
+                way = jnp.where(values == 0, 0, way)  # where |w| has a corner
             step = 1e-5
             moved = [[values, x], [values, x]]
             moved[0][i], moved[1][i] = at + step * way, at - step * way

@@ -148,10 +148,9 @@ def reduce(
     """Return what `project` does, of prepared maps."""
     check_options(prepared.maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
     values = _checked(data, compartments)
-    stacked, restore = _batched(values)
-    out = _reduce(
+    return _reduce(
         prepared,
-        stacked,
+        values,
         inverse,
         jnp.float32(empty),
         jnp.float32(ridge),
@@ -159,7 +158,6 @@ def reduce(
         reduction=reduction,
         missing=missing,
     )
-    return restore(out)
 
 
 def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
@@ -182,8 +180,7 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     [0.5, 1.0]
     """
     prepared = prepared_for(atlas, kernel="auto")
-    stacked, restore = _batched(_checked(data, _shapes(atlas)))
-    return restore(_coverage(prepared, stacked))
+    return _coverage(prepared, _checked(data, _shapes(atlas)))
 
 
 def back_project(
@@ -224,11 +221,11 @@ def back_project(
         raise ValueError(f'`method` should be "adjoint" or "pseudoinverse", got {method!r}.')
     prepared = prepared_for(atlas, kernel=kernel)
     n_parcels = sum(m.n_parcels for m in prepared.maps)
-    stacked, restore = _batched(_sized(values, n_parcels, "values", "parcels"))
+    values = _sized(values, n_parcels, "values", "parcels")
     inverse = None
     if method == "pseudoinverse" and not _traced(atlas):
         inverse = _solver(atlas, ridge)
-    return restore(_back_project(prepared, stacked, inverse, jnp.float32(ridge), method=method))
+    return _back_project(prepared, values, inverse, jnp.float32(ridge), method=method)
 
 
 def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
@@ -290,7 +287,7 @@ def check_options(
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
 def _reduce(
     prepared: Prepared,
-    data: Float[AnyArray, "batch locations time"],
+    data: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
     empty: Float[Array, ""],
     ridge: Float[Array, ""],
@@ -298,9 +295,9 @@ def _reduce(
     *,
     reduction: str,
     missing: str,
-) -> Float[Array, "batch parcels time"]:
+) -> Float[Array, "..."]:
     given = data.dtype
-    data = jnp.asarray(data, _accumulated(given))
+    data, restore = _batched(jnp.asarray(data, _accumulated(given)))
     stack = prepared.stack()
     if reduction in reductions.HARD_ONLY:
         stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
@@ -322,32 +319,31 @@ def _reduce(
     if seen is not None:
         share = _share(stack, seen.astype(data.dtype))
         defined = defined & (share >= min_coverage.astype(share.dtype))
-    return jnp.where(defined, out, empty.astype(out.dtype)).astype(given)
+    return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
 
 
 @jax.jit
-def _coverage(
-    prepared: Prepared, data: Float[AnyArray, "batch locations time"]
-) -> Float[Array, "batch parcels time"]:
-    return _share(prepared.stack(), (~jnp.isnan(data)).astype(_accumulated(data.dtype)))
+def _coverage(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+    seen, restore = _batched((~jnp.isnan(data)).astype(_accumulated(data.dtype)))
+    return restore(_share(prepared.stack(), seen).astype(seen.dtype))
 
 
 @functools.partial(jax.jit, static_argnames="method")
 def _back_project(
     prepared: Prepared,
-    values: Float[AnyArray, "batch parcels time"],
+    values: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
     ridge: Float[Array, ""],
     *,
     method: str,
-) -> Float[Array, "batch locations time"]:
+) -> Float[Array, "..."]:
     stack = prepared.stack()
-    out = jnp.asarray(values, _accumulated(values.dtype))
+    out, restore = _batched(jnp.asarray(values, _accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
             inverse = traced_solver(stack, ridge=ridge)
         out = _times(inverse, out)
-    return stack.transposed(out).astype(values.dtype)
+    return restore(stack.transposed(out).astype(values.dtype))
 
 
 def _share(
@@ -368,8 +364,11 @@ def _accumulated(dtype: Any) -> Any:
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
-def _batched(values: AnyArray) -> tuple[AnyArray, Any]:
-    """Return values with one batch axis in front, and the function that restores the axes."""
+def _batched(values: Array) -> tuple[Array, Any]:
+    """Return values with one batch axis in front, and the function that restores the axes.
+
+    Under jit this costs nothing; outside, each would copy the data.
+    """
     if values.ndim == 1:
         return values[None, :, None], lambda out: out[0, :, 0]
     leading = values.shape[:-2]
