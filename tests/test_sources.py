@@ -341,8 +341,11 @@ def test_nilearn_file_that_stays_damaged(tmp_path, answers):
         return {"maps": str(path)}
 
     answers("fetch_atlas_basc_multiscale_2015", fetch)
-    with pytest.raises(ai.AtlasFileError, match=r"m\.nii\.gz: damaged: it is empty"):
+    with pytest.raises(ai.AtlasFileError, match=r"m\.nii\.gz"):
         load_atlas("basc2015", parcels=7)
+    assert len(answers.calls) == 2
+    with pytest.raises(ai.AtlasFileError, match=r"m\.nii\.gz: damaged \(it is empty\)"):
+        list(fetch_atlases(["basc2015"], axes={"parcels": 7}))
 
 
 def test_nilearn_without_network(answers):

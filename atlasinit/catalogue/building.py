@@ -55,11 +55,7 @@ def build(variant: Variant, request: Request) -> Atlas:
         A file is not on this machine and could not be fetched.
     """
     if variant.source.via == "nilearn":
-        with tempfile.TemporaryDirectory() as scratch:
-            fetched = nilearn.fetch(variant, Path(scratch), allow_download=request.download)
-            paths = _listed(fetched.maps)
-            atlas = _read(variant, request, fetched.maps, fetched.labels, paths)
-            return _finished(variant, request, atlas)
+        return _finished(variant, request, _build_with_nilearn(variant, request))
     located = locate(variant, allow_download=request.download)
     try:
         atlas = _read_located(variant, request, located)
@@ -69,6 +65,20 @@ def build(variant: Variant, request: Request) -> Atlas:
         located = locate(variant, allow_download=True)
         atlas = _read_located(variant, request, located)
     return _finished(variant, request, atlas)
+
+
+def _build_with_nilearn(variant: Variant, request: Request) -> Atlas:
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        found = nilearn.fetch(variant, scratch, allow_download=request.download)
+        try:
+            return _read(variant, request, found.maps, found.labels, _listed(found.maps))
+        except AtlasFileError:
+            paths = {f"nilearn:{path}": path for path in _listed(found.maps)}
+            if not (request.download and _discard_damaged(paths)):
+                raise
+        found = nilearn.fetch(variant, scratch)
+        return _read(variant, request, found.maps, found.labels, _listed(found.maps))
 
 
 def locate(variant: Variant, *, allow_download: bool = True) -> dict[str, Path]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from atlasinit.catalogue import building, files, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.integrity import damage
 from atlasinit.catalogue.resolving import entry_of, resolve
+from atlasinit.errors import AtlasFileError
 
 
 def fetch_atlases(
@@ -39,6 +41,8 @@ def fetch_atlases(
         As `load_atlas`, for names and choices.
     AtlasUnavailableError
         A file could not be fetched.
+    AtlasFileError
+        A file that nilearn fetched is not whole.
     """
     chosen = [
         resolve(entry_of(name), space=space, kind=kind, via=via, axes=axes)[0] for name in names
@@ -55,7 +59,11 @@ def _fetched(variant: Variant) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as scratch:
             maps = nilearn.fetch(variant, Path(scratch)).maps
             kept = [maps] if isinstance(maps, Path) else maps.values()
-            yield from (path for path in kept if path.parent != Path(scratch))
+            for path in kept:
+                if problem := damage(path):
+                    raise AtlasFileError(f"{path}: damaged ({problem}); delete it and fetch again.")
+                if path.parent != Path(scratch):
+                    yield path
         return
     yield from building.locate(variant).values()
     for roles in spaces.meshes(variant).values():

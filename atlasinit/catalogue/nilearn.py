@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.integrity import damage
-from atlasinit.errors import AtlasFileError, AtlasUnavailableError
+from atlasinit.errors import AtlasUnavailableError
 
 _VARIABLES = ("NILEARN_SHARED_DATA", "NILEARN_DATA")
 
@@ -48,31 +47,17 @@ def is_offline(variant: Variant) -> bool:
 def fetch(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Fetched:
     """Call the fetcher of a variant; images that it makes in memory are written to `scratch`.
 
-    A file that is not whole is deleted and fetched once more.
-
     Raises
     ------
     AtlasUnavailableError
         The files are not on this machine and could not be fetched.
-    AtlasFileError
-        They are damaged and stay so.
     """
     name = variant.source.fetcher
     if not allow_download and not is_offline(variant):
         marker = data_folders()[-1] / variant.fill(variant.source.folder)
         raise AtlasUnavailableError(f"{marker}: not on this machine (nilearn's {name}).")
     arguments = {key: _argument(variant, value) for key, value in variant.source.arguments.items()}
-    for attempt in range(2):
-        answer = _call(name, arguments)
-        bad = {p: damage(p) for p in _files(answer.get(variant.source.field)) if damage(p)}
-        if not bad:
-            return _fetched(variant, answer, scratch)
-        path, problem = next(iter(bad.items()))
-        if attempt or not allow_download:
-            raise AtlasFileError(f"{path}: damaged: {problem}.")
-        for path in bad:
-            path.unlink()
-    raise AssertionError("unreachable")
+    return _fetched(variant, _call(name, arguments), scratch)
 
 
 def _call(name: str, arguments: Mapping[str, Any]) -> Any:
@@ -87,10 +72,6 @@ def _call(name: str, arguments: Mapping[str, Any]) -> Any:
 def _argument(variant: Variant, value: Any) -> Any:
     filled = variant.fill(value) if isinstance(value, str) else value
     return int(filled) if isinstance(filled, str) and filled.isdigit() else filled
-
-
-def _files(maps: Any) -> list[Path]:
-    return [Path(maps)] if isinstance(maps, str | os.PathLike) else []
 
 
 def _fetched(variant: Variant, answer: Any, scratch: Path) -> Fetched:
