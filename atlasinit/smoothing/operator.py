@@ -245,8 +245,9 @@ def smoothing_operator(
     >>> import numpy as np
     >>> from atlasinit import VolumeGrid
     >>> smooth = smoothing_operator(VolumeGrid((1, 1, 5), np.eye(4)), sigma=1.0)
-    >>> print(smooth(np.array([[0.0], [0], [1], [0], [0]], np.float32))[:, 0].round(2))
-    [0.06 0.26 0.41 0.26 0.06]
+    >>> impulse = np.array([[0.0], [0], [1], [0], [0]], np.float32)
+    >>> print(np.asarray(smooth(impulse))[:, 0].round(2))
+    [0.08 0.26 0.4  0.26 0.08]
     """
     check_one(sigma, fwhm)
     width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
