@@ -249,9 +249,12 @@ def make_prepared(
 ) -> Prepared:
     """Return maps with the plans of their kernels; those of traced positions become dense."""
     backend = jax.default_backend()
+    ends = np.cumsum([m.n_locations for m in maps]).tolist()
     plans = tuple(
-        prepare(m, c, backend=backend, kernel=kernel) if _concrete(m) else None
-        for m, c in zip(maps, coordinates, strict=True)
+        prepare(m, c, start=end - m.n_locations, total=ends[-1], backend=backend, kernel=kernel)
+        if _concrete(m)
+        else None
+        for m, c, end in zip(maps, coordinates, ends, strict=True)
     )
     for one in maps:
         choose_kernel(one, backend=backend, kernel=kernel)

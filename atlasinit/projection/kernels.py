@@ -157,14 +157,23 @@ class Stack(eqx.Module):
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
         parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
-        return _joined([kernel.product(part) for kernel, part in parts])
+        # Tiles number the locations of the whole data: cutting would copy it.
+        return _joined([k.product(data if isinstance(k, TiledKernel) else x) for k, x in parts])
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
         parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
-        return _joined([kernel.transposed(part) for kernel, part in parts])
+        ends = np.cumsum([n for _, n in self.shapes]).tolist()
+        columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
+        painted = [kernel.transposed(part) for kernel, part in parts]
+        return _joined(
+            [
+                y[:, c] if isinstance(k, TiledKernel) else y
+                for k, y, c in zip(self.kernels, painted, columns, strict=True)
+            ]
+        )
 
     def absolute(self) -> "Stack":
         """Return the kernels of |W|."""
@@ -196,13 +205,20 @@ def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
 
 
 def prepare(
-    maps: Maps, coordinates: np.ndarray | None, *, backend: str, kernel: str
+    maps: Maps,
+    coordinates: np.ndarray | None,
+    *,
+    start: int,
+    total: int,
+    backend: str,
+    kernel: str,
 ) -> tiled.TilePlan | None:
     """Return the plan that the chosen kernel needs, worked out on the host, or None."""
     if choose_kernel(maps, backend=backend, kernel=kernel) != "tiles":
         return None
     # A GPU wants many products a launch; a core wants them in its cache.
-    return tiled.plan_tiles(_sparse(maps), coordinates, each=4 if backend == "cpu" else 256)
+    each = 4 if backend == "cpu" else 256
+    return tiled.plan_tiles(_sparse(maps), coordinates, each=each, start=start, total=total)
 
 
 def assemble(

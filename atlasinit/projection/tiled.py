@@ -49,7 +49,7 @@ class TilePlan(eqx.Module):
     positions
         (nonzeros,) place of each weight among the entries of all blocks.
     n_parcels, n_locations
-        Shape of the maps.
+        Number of the maps' parcels, and of locations in the data.
     """
 
     buckets: tuple[Bucket, ...]
@@ -59,18 +59,25 @@ class TilePlan(eqx.Module):
 
 
 def plan_tiles(
-    maps: SparseMaps, coordinates: Float[np.ndarray, "locations 3"] | None, *, each: int
+    maps: SparseMaps,
+    coordinates: Float[np.ndarray, "locations 3"] | None,
+    *,
+    each: int,
+    start: int = 0,
+    total: int | None = None,
 ) -> TilePlan:
     """Return the plan of `maps`, whose `indices` should be concrete.
 
     Without `coordinates`, tiles are runs of consecutive locations: as exact, but
-    slower where neighbours are far apart in the order. `each` tiles are one step.
+    slower where neighbours are far apart in the order. `each` tiles are one step. The
+    maps' locations are those from `start` on of `total` in the data: reading them where
+    they lie costs less than cutting them out.
     """
     if coordinates is None:
         line = np.arange(maps.n_locations, dtype=np.float64)
         coordinates = np.stack([line, 0 * line, 0 * line], axis=1)
     groups = tiles(coordinates, size=_SIZE)
-    n_parcels, n_locations = maps.n_parcels, maps.n_locations
+    n_parcels, n_locations = maps.n_parcels, total or maps.n_locations
     columns = np.empty(groups.size, np.int64)
     columns[groups.reshape(-1)] = np.arange(groups.size)
     tile, column = np.divmod(columns[np.asarray(maps.indices)], _SIZE)
@@ -83,7 +90,7 @@ def plan_tiles(
 
     order = np.argsort(widths, kind="stable")
     order = order[widths[order] > 0]
-    buckets, start = [], 0
+    buckets, begin = [], 0
     positions = np.empty(len(parcel), np.int64)
     for members in (m for m in np.array_split(order, _BUCKETS) if m.size):
         width = int(widths[members].max())
@@ -93,18 +100,20 @@ def plan_tiles(
         place[members] = np.arange(members.size)
         mine = np.flatnonzero(place[tile] >= 0)
         flat = (place[tile[mine]] * width + local[mine]) * _SIZE + column[mine]
-        positions[mine] = start + flat
-        start += steps * each * width * _SIZE
+        positions[mine] = begin + flat
+        begin += steps * each * width * _SIZE
         slots = np.full(shape, len(parcel), np.int32)
         slots.reshape(-1)[flat] = mine
         locations = np.full((steps * each, _SIZE), n_locations, np.int32)
-        locations[: members.size] = np.where(groups[members] < 0, n_locations, groups[members])
+        locations[: members.size] = np.where(
+            groups[members] < 0, n_locations, groups[members] + start
+        )
         parcels = np.full((steps * each, width), n_parcels, np.int32)
         at, row = np.nonzero(touched[members])
         parcels[at, rank[members][at, row]] = row
         arrays = (locations, parcels, slots)
         buckets.append(Bucket(*(jnp.asarray(a.reshape(steps, each, *a.shape[1:])) for a in arrays)))
-    if start > np.iinfo(np.int32).max:
+    if begin > np.iinfo(np.int32).max:
         raise ValueError('The maps are too large for tiles; use `kernel="dense"`.')
     return TilePlan(tuple(buckets), jnp.asarray(positions.astype(np.int32)), n_parcels, n_locations)
 
