@@ -29,6 +29,7 @@ def _voronoi(points: np.ndarray, n_parcels: int) -> np.ndarray:
     from scipy.spatial import cKDTree
 
     seeds = points[np.random.default_rng(0).choice(len(points), n_parcels, replace=False)]
+    labels = np.zeros(len(points), np.int64)
     for _ in range(3):
         labels = cKDTree(seeds).query(points)[1]
         counts = np.maximum(np.bincount(labels, minlength=n_parcels), 1)
