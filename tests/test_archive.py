@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import mixed_atlas, table
+from safetensors.numpy import load_file, save_file
 
 import atlasinit as ai
 from atlasinit.io import read_atlas, save_atlas
-from atlasinit.io.archive import is_archive
+from atlasinit.io.archive import EXTENSIONS, is_archive
 
 
 def meshes():
@@ -61,10 +62,11 @@ ATLASES = {
 }
 
 
+@pytest.mark.parametrize("ending", EXTENSIONS)
 @pytest.mark.parametrize("case", ATLASES)
-def test_round_trip_is_exact(tmp_path, case):
+def test_round_trip_is_exact(tmp_path, case, ending):
     atlas = ATLASES[case]()
-    (path,) = save_atlas(atlas, tmp_path / "a.npz")
+    (path,) = save_atlas(atlas, tmp_path / f"a{ending}")
     assert is_archive(path)
     again = read_atlas(path)
     assert again == atlas
@@ -108,13 +110,27 @@ def test_files_without_pickle(tmp_path):
     assert (fields["format"], fields["version"]) == ("atlasinit.Atlas", 1)
 
 
+@pytest.mark.parametrize("ending", EXTENSIONS)
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.99])
-def test_truncated(tmp_path, keep):
-    (path,) = save_atlas(meshes(), tmp_path / "a.npz")
+def test_truncated(tmp_path, keep, ending):
+    (path,) = save_atlas(meshes(), tmp_path / f"a{ending}")
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
-    with pytest.raises(ai.AtlasFileError, match=r"a\.npz: "):
+    with pytest.raises(ai.AtlasFileError, match=rf"a\{ending}: "):
         read_atlas(path)
+
+
+def test_safetensors_of_another_program(tmp_path):
+    save_file({"weight": np.ones((2, 3), np.float32)}, tmp_path / "w.safetensors")
+    with pytest.raises(ai.AtlasFileError, match="w.safetensors: "):
+        read_atlas(tmp_path / "w.safetensors", space="unknown")
+
+
+def test_safetensors_hold_plain_arrays(tmp_path):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "a.safetensors")
+    arrays = load_file(path)
+    np.testing.assert_array_equal(arrays["0.maps.labels"], mixed_atlas().maps["cortex_L"].labels)
+    np.testing.assert_array_equal(arrays["2.maps.values"], mixed_atlas().maps["subcortex"].values)
 
 
 def test_a_newer_version(tmp_path):

@@ -1,4 +1,4 @@
-"""The package's own format: a whole atlas, exactly, in one ``.npz`` without pickle."""
+"""A whole atlas, exactly, in one ``.npz`` without pickle or one ``.safetensors``."""
 
 import contextlib
 import json
@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.io.files import atomic_write, reading
+from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.provenance import Provenance
 
+EXTENSIONS = (".npz", ".safetensors")
 _FORMAT = "atlasinit.Atlas"
 _VERSION = 1
+_HEADER = "atlasinit"
 
 _MAPS = {"hard": HardMaps, "sparse": SparseMaps, "dense": DenseMaps}
 _MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "dense": ("values",)}
@@ -27,15 +31,16 @@ _MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
 
 def is_archive(path: PathLike) -> bool:
     """Whether a file is an archive that `write` wrote, of any version."""
-    with reading(path, "an npz archive") as found, _opened(found) as archive:
-        return "atlasinit" in archive
+    with reading(path, "an archive") as found:
+        return _header(found) is not None
 
 
 def write(atlas: Atlas, path: PathLike) -> list[Path]:
     """Write an atlas with its maps, geometry, labels, space and provenance; return the file.
 
-    Reading gives an equal atlas, with NumPy arrays of the same types. The file
-    appears once it is whole.
+    Reading gives an equal atlas, with NumPy arrays of the same types. A ``.npz`` is
+    compressed; a ``.safetensors`` is not, and PyTorch reads its arrays, as
+    ``0.maps.values``. The file appears once it is whole.
     """
     arrays: dict[str, np.ndarray] = {}
     compartments = []
@@ -53,9 +58,14 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
         "labels": {title: atlas.table[title] for title in atlas.table.columns},
         "compartments": compartments,
     }
-    arrays["atlasinit"] = np.frombuffer(json.dumps(fields, ensure_ascii=False).encode(), np.uint8)
-    with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # pyright: ignore[reportArgumentType]
+    header = json.dumps(fields, ensure_ascii=False)
+    with atomic_write(path) as temporary:
+        if extension(path) == ".safetensors":
+            save_file(arrays, temporary, metadata={_HEADER: header})
+        else:
+            packed = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
+            with temporary.open("wb") as stream:
+                np.savez_compressed(stream, **arrays, **packed)  # pyright: ignore[reportArgumentType]
     return [Path(path).expanduser()]
 
 
@@ -68,20 +78,22 @@ def read(path: PathLike) -> Atlas:
         A file that is missing, truncated, no such archive, or written by a newer
         version of the format.
     """
-    with reading(path, "an atlasinit archive") as found, _opened(found) as archive:
-        if "atlasinit" not in archive:
+    with reading(path, "an atlasinit archive") as found:
+        header = _header(found)
+        if header is None:
             raise AtlasFileError(f"{found}: is not an atlasinit archive.")
-        fields = json.loads(archive["atlasinit"].tobytes())
+        fields = json.loads(header)
         if fields["format"] != _FORMAT or fields["version"] > _VERSION:
             raise AtlasFileError(
                 f"{found}: is {fields['format']} version {fields['version']}; this atlasinit "
                 f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
             )
+        stored = _arrays(found)
         maps, geometry = {}, {}
         for i, described in enumerate(fields["compartments"]):
             arrays = {
-                name.removeprefix(f"{i}."): archive[name]
-                for name in archive.files
+                name.removeprefix(f"{i}."): array
+                for name, array in stored.items()
                 if name.startswith(f"{i}.")
             }
             maps[described["name"]] = _unpack_maps(described["maps"], arrays)
@@ -94,6 +106,22 @@ def read(path: PathLike) -> Atlas:
             labels=LabelTable({c: _tuples(v) for c, v in fields["labels"].items()}),
             provenance=Provenance.from_dict(fields["provenance"]),
         )
+
+
+def _header(path: Path) -> str | None:
+    """Return the description that `write` stored as JSON, None in a file of another program."""
+    if extension(path) == ".safetensors":
+        with safe_open(path, "numpy") as tensors:
+            return (tensors.metadata() or {}).get(_HEADER)
+    with _opened(path) as archive:
+        return archive[_HEADER].tobytes().decode() if _HEADER in archive else None
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if extension(path) == ".safetensors":
+        return load_file(path)
+    with _opened(path) as archive:
+        return {name: archive[name] for name in archive.files if name != _HEADER}
 
 
 @contextlib.contextmanager

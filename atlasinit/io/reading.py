@@ -98,7 +98,7 @@ def read_atlas(
     taken, factor = _kind(kind), _scale(scale)
     listed = _listed(files)
     first = existing(listed[0][1][0])
-    if len(listed) == 1 and extension(first) == ".npz" and archive.is_archive(first):
+    if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
         given = {"labels": labels, "mask": mask, "map": map, "background": background}
         return _archived(first, space=space, name=name, given=given, meshes=meshes)
     parts = [

@@ -8,7 +8,7 @@ from atlasinit.io import archive, cifti, freesurfer, gifti, nifti
 from atlasinit.io.files import extension
 
 _WRITERS = {
-    ".npz": archive.write,
+    **dict.fromkeys(archive.EXTENSIONS, archive.write),
     ".nii": nifti.write,
     ".nii.gz": nifti.write,
     ".dlabel.nii": cifti.write,
@@ -26,7 +26,7 @@ def save_atlas(atlas: Atlas, path: PathLike) -> list[Path]:
     """Write an atlas in the format that the extension of `path` names, and return the files.
 
     ==========================  =====================================================
-    ``.npz``                    everything, exactly
+    ``.npz``, ``.safetensors``  everything, exactly
     ``.nii``, ``.nii.gz``       one volume, labels or maps, with a ``.tsv`` beside it
     ``.label.gii``              hard surfaces, a file a hemisphere
     ``.func.gii``               surfaces, a file a hemisphere and a map a parcel
