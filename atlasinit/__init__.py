@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from atlasinit import activities as activities
     from atlasinit import domains as domains
     from atlasinit import initializers as initializers
+    from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
+    from atlasinit.loading import join as join
     from atlasinit.loading import load_atlas as load_atlas
     from atlasinit.masker import AtlasMasker as AtlasMasker
     from atlasinit.nn import AtlasLinear as AtlasLinear
     from atlasinit.projection import back_project as back_project
+    from atlasinit.projection import coverage as coverage
     from atlasinit.projection import project as project
     from atlasinit.resampling import resample as resample
     from atlasinit.smoothing import smooth as smooth
+    from atlasinit.smoothing import smoothing_operator as smoothing_operator
 
 __version__ = "0.1.0"
 
@@ -41,16 +45,19 @@ _HOMES = {
     "AtlasLinear": "nn",
     "AtlasMasker": "masker",
     "back_project": "projection",
+    "coverage": "projection",
     "dirichlet_atlas": "initializers",
     "fetch_atlases": "catalogue",
     "list_atlases": "catalogue",
+    "join": "loading",
     "load_atlas": "loading",
     "project": "projection",
     "resample": "resampling",
     "save_atlas": "io",
     "smooth": "smoothing",
+    "smoothing_operator": "smoothing",
 }
-_MODULES = ("activities", "domains", "initializers")
+_MODULES = ("activities", "domains", "initializers", "smoothing")
 
 
 def __getattr__(name: str) -> object:
