@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any, NamedTuple, TypeAlias
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
@@ -84,7 +85,8 @@ class Simplex(Domain):
     def image(self, x: AnyArray) -> jax.Array:
         """Return the softmax of `x` along the axis."""
         free = floating(x, "x")
-        return self._softmax(free, _Slices(self._axis_of(free)))
+        groups = _Slices(self._axis_of(free))
+        return _softmax(free / self._temperature(free, groups), groups)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return the logarithm of `y`, zeros filled so that one-hot slices keep the purity."""
@@ -99,7 +101,8 @@ class Simplex(Domain):
 
     def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the softmax of the entries of each location (or parcel)."""
-        return self._softmax(floating(maps.values, "x"), self._segments(maps))
+        free, groups = floating(maps.values, "x"), self._segments(maps)
+        return _softmax(free / self._temperature(free, groups), groups)
 
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the free values of the entries of each location (or parcel)."""
@@ -114,28 +117,13 @@ class Simplex(Domain):
 
     def slope(self, x: AnyArray) -> jax.Array:
         """Return the derivative of each entry of the image by its own free value."""
-        free = floating(x, "x")
-        groups = _Slices(self._axis_of(free))
-        y = self._softmax(free, groups)
-        return y * (1 - y) / self._temperature(free, groups)
+        y = self.image(x)
+        return y * (1 - y) / self._temperature(y, _Slices(self._axis_of(y)))
 
     def slope_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return `slope` for the entries of sparse maps."""
         y, groups = self.image_of_sparse(maps), self._segments(maps)
         return y * (1 - y) / self._temperature(y, groups)
-
-    def _softmax(self, x: jax.Array, groups: "_Groups") -> jax.Array:
-        top = jax.lax.stop_gradient(groups.largest(x))
-        present = top > -math.sqrt(float(jnp.finfo(x.dtype).max))
-        # Selected before the exponential, so that no branch's gradient is NaN.
-        centred = jnp.where(present, x - top, 0) / self._temperature(x, groups)
-        weights = jnp.where(present, jnp.exp(centred), 0)
-        # Thousands of entries of 1e-8 would each be rounded away if added to a leading 1.
-        leads = x == top
-        total = groups.total(jnp.where(leads, weights, 0)) + groups.total(
-            jnp.where(leads, 0, weights)
-        )
-        return weights / jnp.where(present, total, 1)
 
     def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         y = self._inside(y, groups)
@@ -196,19 +184,22 @@ class _Slices(NamedTuple):
     axis: int
 
     def total(self, x: jax.Array) -> jax.Array:
-        return self._spread(x.sum(self.axis, keepdims=True), x)
+        return x.sum(self.axis, keepdims=True)
+
+    def total_of_weights(self, x: jax.Array) -> jax.Array:
+        """Return `total` in twice the precision, in one pass."""
+        zero = jnp.zeros((), x.dtype)
+        total, lost = jax.lax.reduce((x, jnp.zeros_like(x)), (zero, zero), _add, (self.axis,))
+        return jnp.expand_dims(total + lost, self.axis)
 
     def largest(self, x: jax.Array) -> jax.Array:
-        return self._spread(x.max(self.axis, keepdims=True, initial=-jnp.inf), x)
+        return x.max(self.axis, keepdims=True, initial=-jnp.inf)
 
     def smallest(self, x: jax.Array) -> jax.Array:
-        return self._spread(x.min(self.axis, keepdims=True, initial=jnp.inf), x)
+        return x.min(self.axis, keepdims=True, initial=jnp.inf)
 
     def size(self, x: jax.Array) -> jax.Array:
         return jnp.asarray(x.shape[self.axis], x.dtype)
-
-    def _spread(self, reduced: jax.Array, x: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(reduced, x.shape)
 
 
 class _Segments(NamedTuple):
@@ -219,6 +210,11 @@ class _Segments(NamedTuple):
 
     def total(self, x: jax.Array) -> jax.Array:
         return jax.ops.segment_sum(x, self.group, self.n_groups)[self.group]
+
+    def total_of_weights(self, x: jax.Array) -> jax.Array:
+        """Return `total` with the ones summed apart, beside which small weights are lost."""
+        one = x == 1
+        return self.total(jnp.where(one, x, 0)) + self.total(jnp.where(one, 0, x))
 
     def largest(self, x: jax.Array) -> jax.Array:
         return jax.ops.segment_max(x, self.group, self.n_groups)[self.group]
@@ -231,3 +227,28 @@ class _Segments(NamedTuple):
 
 
 _Groups: TypeAlias = _Slices | _Segments
+
+
+@eqx.filter_custom_jvp
+def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
+    """Return the softmax of each group; zeros where all its values are far below any logit."""
+    top = groups.largest(x)
+    present = top > -math.sqrt(float(jnp.finfo(x.dtype).max))
+    weights = jnp.exp(x - jnp.where(present, top, 0))
+    # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
+    return weights / jnp.where(present, groups.total_of_weights(weights), 1)
+
+
+@_softmax.def_jvp
+def _softmax_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    y = _softmax(*primals)
+    change = y * tangents[0]
+    return y, change - y * primals[1].total(change)
+
+
+def _add(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]) -> Any:
+    """Return the sum of two pairs (value, what rounding lost of it); Knuth's two-sum."""
+    total = a[0] + b[0]
+    second = total - a[0]
+    lost = (a[0] - (total - second)) + (b[0] - second)
+    return total, a[1] + b[1] + lost
