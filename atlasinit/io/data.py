@@ -15,7 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io.brain_models import read_brain
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import extension, reading, unlogged
 from atlasinit.labels import hemisphere_of
 
 
@@ -131,7 +131,8 @@ def _load(path: str | os.PathLike) -> Any:
                 f"{found}: is a table; pass an image or an array (locations, time)."
             )
         try:
-            return nb.load(found)
+            with unlogged():
+                return nb.load(found)
         except ValueError as error:
             if "CIFTI-2" in str(error):
                 raise AtlasFileError(

@@ -2,11 +2,14 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from nibabel.imageglobals import logger
 
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
@@ -90,6 +93,21 @@ def parsing(source: object, what: str) -> Iterator[None]:
     except Exception as error:
         # Readers of binary formats raise whatever a damaged byte leads them to.
         raise AtlasFileError(f"{source}: could not be read as {what}: {error}") from error
+
+
+@contextlib.contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep nibabel from logging what it mends in headers.
+
+    The spatial fields of a CIFTI file's NIfTI header, for instance, mean nothing.
+    """
+    # nibabel's own suppressor removes the handlers, after which Python prints the records itself.
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager
