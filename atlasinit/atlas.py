@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
-Parcel: TypeAlias = str | int | tuple[str, int] | re.Pattern[str]
+Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
 """A parcel's name, key, (compartment, key), or a pattern searched in the names."""
 
 
@@ -371,7 +371,7 @@ class Atlas(eqx.Module):
 
 
 def _as_list(value: object) -> list:
-    single = isinstance(value, str | int | tuple | re.Pattern)
+    single = isinstance(value, str | int | np.integer | tuple | re.Pattern)
     return [value] if single else list(value)  # pyright: ignore[reportArgumentType]
 
 

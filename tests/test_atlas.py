@@ -49,6 +49,7 @@ def test_slices_follow_the_order_of_compartments():
         ({"parcels": "L_c"}, ["L_c"]),
         ({"parcels": ["R_b", "L_a"]}, ["L_a", "R_b"]),
         ({"parcels": 300}, ["L_c"]),
+        ({"parcels": np.int64(300)}, ["L_c"]),
         ({"parcels": ("cortex_R", 1)}, ["R_a"]),
         ({"parcels": 1, "compartments": "cortex_R"}, ["R_a"]),
         ({"parcels": re.compile("_[ab]$")}, ["L_a", "L_b", "R_a", "R_b"]),
