@@ -28,6 +28,7 @@ def load_atlas(
     unlisted: str | None = None,
     background: Iterable[int | str] | None = None,
     scale: Any = None,
+    nan: str | None = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     parcels: int | None = None,
     networks: int | None = None,
@@ -53,7 +54,7 @@ def load_atlas(
         For names, one of the spaces that the atlas comes in, with modifiers if need
         be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,
         ``"UNCInfant:cohort-1"``. For files, the space that they are in.
-    labels, mask, map, unlisted, background, scale, meshes
+    labels, mask, map, unlisted, background, scale, nan, meshes
         As for `atlasinit.io.read_atlas`; for names in place of what the catalogue
         states. For an atlas of coordinates `mask` is the grid, and the voxels of it
         that spheres may hold; nilearn's 2 mm MNI152 grid by default.
@@ -114,6 +115,7 @@ def load_atlas(
         unlisted=unlisted,
         background=background,
         scale=scale,
+        nan=nan,
         meshes=meshes,
         radius=radius,
         download=download,
@@ -134,7 +136,9 @@ def load_atlas(
 
 
 def _from_files(source: Files, request: Request, *, space: str | None, kind: Any) -> Atlas:
-    given: dict[str, Any] = {"unlisted": request.unlisted, "scale": request.scale}
+    given: dict[str, Any] = {
+        option: getattr(request, option) for option in ("unlisted", "scale", "nan")
+    }
     return read_atlas(
         source,
         labels=request.labels,

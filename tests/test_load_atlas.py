@@ -424,6 +424,17 @@ def test_a_users_meshes_take_the_place_of_the_spaces(tmp_path):
     assert atlas.geometry["cortex_R"].anatomical is None
 
 
+def test_nan_among_weights_is_0_where_that_is_asked_for():
+    needs("brainspace")
+    thickness = data("brainspace/datasets/matrices/main_group/conte69_32k_thickness.csv")
+    with pytest.raises(ValueError, match=r"NaN \('map-0': 3221\).*nan=\"zero\""):
+        load_atlas(thickness, space="fsLR")
+    atlas = load_atlas(thickness, space="fsLR", nan="zero")
+    values = np.nan_to_num(np.loadtxt(thickness).astype(np.float32))
+    both = np.concatenate([m.to_dense()[0] for m in atlas.maps.values()])
+    np.testing.assert_array_equal(both, values)
+
+
 BAD = [
     ("no-such-atlas", {}, ValueError, "no atlas 'no-such-atlas'"),
     ("shaefer", {}, ValueError, "Did you mean 'schaefer'"),

@@ -39,6 +39,7 @@ class Request:
     unlisted: str | None = None
     background: Any = None
     scale: Any = None
+    nan: str | None = None
     meshes: Mapping[str, Mapping[str, Any]] | None = None
     radius: float | None = None
     download: bool = True
@@ -156,6 +157,7 @@ def _read_layout(
         labels=request.labels,
         unlisted=options.get("unlisted", "error"),
         background=options.get("background"),
+        nan=options.get("nan", "error"),
         provenance=_provenance(variant, list(located.values())),
     )
 
@@ -168,7 +170,7 @@ def _options(variant: Variant, request: Request) -> dict[str, Any]:
     }
     if "map" in options:
         options["map"] = int(options["map"])
-    for name in ("map", "unlisted", "background", "scale"):
+    for name in ("map", "unlisted", "background", "scale", "nan"):
         if getattr(request, name) is not None:
             options[name] = getattr(request, name)
     return options
