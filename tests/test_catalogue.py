@@ -227,6 +227,11 @@ def test_open_choice_lists_the_values():
         resolve(entry_of("yeo2011"), via="templateflow")
 
 
+def test_choices_are_listed_in_order():
+    with pytest.raises(ValueError, match="Choose one of: 100, 200, 300, 400, 500, 600"):
+        resolve(entry_of("schaefer2018"), space="fsLR", axes={"parcels": 450})
+
+
 def test_every_variant_can_be_asked_for():
     for entry, variant in ALL:
         choices = dict(variant.choices)

@@ -105,7 +105,7 @@ def _having(
     if kept:
         return kept
     stated = {n: w for n, w in wanted.items() if n != name and _narrows(found, n)}
-    known = [str(choice) for choice in _values(found, name)]
+    known = [str(choice) for choice in _ordered(_values(found, name))]
     if not known:
         have = [axis for axis in AXES if _values(found, axis)]
         raise ValueError(
@@ -131,13 +131,18 @@ def _settled(entry: Entry, found: list[Variant], name: str) -> list[Variant]:
     chosen = [value for value in values if default is not None and same(value, default)]
     if not chosen:
         raise ValueError(
-            f"`{name}`: {entry.name!r} has several; choose one of: {listing(values, 30)}."
+            f"`{name}`: {entry.name!r} has several; choose one of: {listing(_ordered(values), 30)}."
         )
     return [v for v in found if v.choices.get(name, chosen[0]) == chosen[0]]
 
 
 def _values(found: Iterable[Variant], name: str) -> list[Any]:
     return list(dict.fromkeys(v.choices[name] for v in found if name in v.choices))
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    """Return numbers in ascending order, and after them the other values as they come."""
+    return sorted(values, key=lambda value: value if isinstance(value, int) else float("inf"))
 
 
 def _spell(choices: Mapping[str, Any]) -> str:
