@@ -1,18 +1,20 @@
 """The command line: list, show, fetch, build, project and demo."""
 
+import contextlib
 import functools
 import inspect
 import json
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atlasinit import __version__
-from atlasinit.errors import AtlasFileError, AtlasWarning
+from atlasinit.errors import AtlasWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +47,7 @@ def main() -> None:
         warnings.showwarning = _show_warning
         try:
             app()
-        except (ValueError, AtlasFileError) as error:
+        except (ValueError, OSError) as error:
             _say(error)
             sys.exit(2)
 
@@ -60,13 +62,41 @@ def _show_warning(message: object, category: type[Warning], *_: object) -> None:
 
 def _load(
     names: Annotated[
-        list[str], typer.Argument(help="A catalogue name, or files.", metavar="ATLAS...")
+        list[str],
+        typer.Argument(
+            help="Catalogue names, or files; cortex_L=FILE where a file names no side.",
+            metavar="ATLAS...",
+        ),
     ],
     *,
     space: Space = None,
     via: Via = None,
     labels: Annotated[Path | None, typer.Option(help="A label table of your own.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Keep the voxels of this mask.")] = None,
+    sphere: Annotated[
+        list[Path] | None, typer.Option(help="Sphere of the labels' mesh; twice for two sides.")
+    ] = None,
+    anatomical: Annotated[
+        list[Path] | None, typer.Option(help="Anatomical surface of the mesh; twice for two.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="auto, hard (labels) or maps (weights).")] = "auto",
+    map_: Annotated[
+        str | None, typer.Option("--map", help="Name or number (from 0) of one of several maps.")
+    ] = None,
+    background: Annotated[
+        list[str] | None, typer.Option(help="A key or name that means no parcel; may be repeated.")
+    ] = None,
+    unlisted: Annotated[
+        str | None, typer.Option(help="Keys that no label has: error, or name (label-KEY).")
+    ] = None,
+    nan: Annotated[str | None, typer.Option(help="NaN among weights: error or zero.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Keep the parcel of this name or key; repeatable.")
+    ] = None,
+    hemisphere: Annotated[str | None, typer.Option(help="Keep its parcels: L or R.")] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Keep the parcels of this network; repeatable.")
+    ] = None,
     parcels: Parcels = None,
     networks: Networks = None,
     resolution: Resolution = None,
@@ -79,12 +109,18 @@ def _load(
 ) -> "Atlas":
     from atlasinit.loading import load_atlas
 
-    return load_atlas(
-        names[0] if len(names) == 1 else list(names),
+    atlas = load_atlas(
+        _source(names),
         space=space,
         via=via,
         labels=labels,
         mask=mask,
+        meshes=_meshes({"sphere": sphere or [], "anatomical": anatomical or []}),
+        kind=kind,
+        map=None if map_ is None else _key(map_),
+        background=[_key(text) for text in background] if background else None,
+        unlisted=unlisted,
+        nan=nan,
         parcels=parcels,
         networks=networks,
         resolution=resolution,
@@ -95,6 +131,36 @@ def _load(
         version=version,
         download=not offline,
     )
+    if select or hemisphere is not None or network:
+        wanted = [_key(text) for text in select] if select else None
+        atlas = atlas.select(wanted, hemisphere=hemisphere, network=network or None)
+    return atlas
+
+
+def _source(names: Sequence[str]) -> Any:
+    """Return what `load_atlas` takes: one name, several, or compartment to file."""
+    pairs = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
+    if all(pairs):
+        return {pair[1]: pair[2] for pair in pairs if pair}
+    return names[0] if len(names) == 1 else list(names)
+
+
+def _key(text: str) -> str | int:
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def _meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
+    """Return compartment to surfaces; each file tells its side by itself or by its name."""
+    from atlasinit.io.meshes import read_surface
+    from atlasinit.io.surfaces import compartment_of
+
+    meshes: dict[str, dict[str, Any]] = {}
+    for role, paths in files.items():
+        for path in paths:
+            surface = read_surface(path)
+            side = compartment_of(path, None, stated=surface.hemisphere)
+            meshes.setdefault(side, {})[role] = surface
+    return meshes or None
 
 
 def _takes_atlas(command: Callable[..., None]) -> Callable[..., None]:
@@ -194,10 +260,14 @@ def fetch(
         "cohort": cohort,
         "version": version,
     }
+    count = 0
     for path in fetch_atlases(
         names or [], space=space, via=via, axes=axes, all_offline=all_offline
     ):
         print(path)
+        count += 1
+    if not count:
+        _say("Nothing to fetch: all of it is on this machine.")
 
 
 @app.command(epilog="Example: atlasinit build glasser --space fsLR --fwhm 6 -o glasser.dscalar.nii")
@@ -220,7 +290,8 @@ def build(
     from atlasinit.smoothing import smooth
 
     if fwhm is not None or sigma is not None:
-        atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry)
+        with _progress(len(atlas.compartments)) as step:
+            atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
     save_atlas(atlas, output)
@@ -261,6 +332,20 @@ def demo(
 
     for path in run_demo(out):
         print(path)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that moves a bar on to a compartment; no bar where nobody watches."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="compartment", leave=False, disable=None) as bar:
+
+        def step(compartment: str, number: int, _: int) -> None:
+            bar.set_description(f"smoothing {compartment}")
+            bar.update(number - bar.n)
+
+        yield step
 
 
 def _print_table(frame: "pd.DataFrame", *, as_json: bool) -> None:
