@@ -1,6 +1,6 @@
 """Atlases as layers of Equinox models."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -11,8 +11,9 @@ import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.atlas import Atlas
-from atlasinit.domains import Constrained, Domain, constrained, unwrap
+from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.geometry import Geometry
+from atlasinit.initializers import dirichlet_atlas
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.projection import api
@@ -120,9 +121,14 @@ class AtlasLinear(eqx.Module):
         if domain is not None:
             # Hard labels have no free values: a domain makes them dense.
             maps = [DenseMaps(m.to_dense()) if isinstance(m, HardMaps) else m for m in maps]
-        maps = jax.tree.map(jnp.asarray, maps)
-        coordinates = [api.coordinates(g) for g in atlas.geometry.values()]
-        prepared = api.make_prepared(maps, coordinates, kernel=kernel)
+        # The plans of an atlas whose maps stay as they are were perhaps made already.
+        if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:
+            prepared = api.prepared_for(atlas, kernel=kernel)
+        else:
+            coordinates = [api.coordinates(g) for g in atlas.geometry.values()]
+            maps = jax.tree.map(jnp.asarray, maps)
+            prepared = api.make_prepared(maps, coordinates, kernel=kernel)
+        maps = prepared.maps
         api.check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
         solver = None
         if reduction == "lstsq" and not trained:
@@ -155,6 +161,48 @@ class AtlasLinear(eqx.Module):
             empty=empty,
             ridge=ridge,
             kernel=kernel,
+            concatenate=concatenate,
+        )
+
+    @classmethod
+    def from_dirichlet(
+        cls,
+        geometry: Mapping[str, Geometry] | Atlas,
+        *,
+        n_parcels: int | Mapping[str, int] | None = None,
+        concentration: Any = 100.0,
+        domain: Domain | None = None,
+        reduction: str = "mean",
+        empty: float = float("nan"),
+        concatenate: bool = True,
+        key: PRNGKeyArray,
+    ) -> "AtlasLinear":
+        """Return a layer of random memberships: `from_atlas` of `atlasinit.dirichlet_atlas`.
+
+        Parameters
+        ----------
+        geometry, n_parcels, concentration, key
+            As for `dirichlet_atlas`.
+        domain
+            Constrains the weights; by default ``domains.Simplex()``, whose memberships sum
+            to 1 at each location.
+        reduction, empty, concatenate
+            As for `from_atlas`.
+
+        Examples
+        --------
+        >>> import jax, numpy as np, atlasinit as ai
+        >>> geometry = {"volume": ai.VolumeGrid((5, 5, 4), np.eye(4))}
+        >>> layer = AtlasLinear.from_dirichlet(geometry, n_parcels=3, key=jax.random.key(0))
+        >>> layer(jax.numpy.ones((100, 2))).shape
+        (3, 2)
+        """
+        atlas = dirichlet_atlas(geometry, n_parcels=n_parcels, concentration=concentration, key=key)
+        return cls.from_atlas(
+            atlas,
+            domain=Simplex() if domain is None else domain,
+            reduction=reduction,
+            empty=empty,
             concatenate=concatenate,
         )
 

@@ -1,0 +1,123 @@
+"""Atlases as modules of Flax, both linen and nnx; importing this imports Flax.
+
+For the weights alone, ``atlasinit.initializers.Atlas(atlas, layout="locations_parcels")``
+is a ``kernel_init`` for Flax's own dense layers, whose kernels are (in, out): here
+(locations, parcels), so they take data (..., time, locations).
+"""
+
+from typing import Any
+
+import equinox as eqx
+import flax.linen as nn
+import jax.numpy as jnp
+import paramax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from atlasinit._typing import AnyArray
+from atlasinit.domains import Constrained
+from atlasinit.maps import DenseMaps, SparseMaps
+from atlasinit.nn import AtlasLinear
+
+
+class _Held:
+    """A layer that Flax takes for an opaque, hashable constant."""
+
+    def __init__(self, layer: AtlasLinear) -> None:
+        self.layer = layer
+
+
+class LinenAtlas(nn.Module):
+    """A linen module that computes what a layer computes; made by `linen_module`."""
+
+    held: _Held
+
+    @nn.compact
+    def __call__(self, data: Any) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
+        """Return parcel values of data (..., locations, time)."""
+        layer = self.held.layer
+        values = {
+            c: self.param(c, lambda _, value=value: jnp.asarray(value))
+            for c, value in trained_values(layer).items()
+        }
+        return with_values(layer, values)(data)
+
+
+class NnxAtlas(nnx.Module):
+    """An nnx module that computes what a layer computes.
+
+    Its parameters are an ``nnx.Param`` for each compartment that is trained.
+
+    Parameters
+    ----------
+    layer
+        The layer to start from.
+
+    Examples
+    --------
+    >>> import jax, numpy as np, atlasinit as ai
+    >>> grid = ai.VolumeGrid((3, 1, 1), np.eye(4))
+    >>> key = jax.random.key(0)
+    >>> atlas = ai.dirichlet_atlas({"volume": grid}, n_parcels=2, key=key)
+    >>> module = NnxAtlas(AtlasLinear.from_atlas(atlas))
+    >>> module(jnp.ones((3, 5))).shape, nnx.state(module)["volume"].shape
+    ((2, 5), (2, 3))
+    """
+
+    def __init__(self, layer: AtlasLinear) -> None:
+        self.held = _Held(layer)
+        for compartment, value in trained_values(layer).items():
+            setattr(self, compartment, nnx.Param(jnp.asarray(value)))
+
+    def __call__(self, data: Any) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
+        """Return parcel values of data (..., locations, time)."""
+        return self.layer()(data)
+
+    def layer(self) -> AtlasLinear:
+        """Return the layer with the parameters of this module."""
+        start = self.held.layer
+        return with_values(start, {c: getattr(self, c)[...] for c in trained_values(start)})
+
+
+def linen_module(layer: AtlasLinear) -> LinenAtlas:
+    """Return a linen module that starts from a layer.
+
+    Its ``params`` are one array a compartment that is trained: the free values of its
+    domain, or the weights; (parcels, locations) dense, (nonzeros,) sparse.
+    ``with_values(layer, params)`` is the layer that they make.
+
+    Examples
+    --------
+    >>> import jax, numpy as np, atlasinit as ai
+    >>> grid = ai.VolumeGrid((3, 1, 1), np.eye(4))
+    >>> key = jax.random.key(0)
+    >>> atlas = ai.dirichlet_atlas({"volume": grid}, n_parcels=2, key=key)
+    >>> module = linen_module(AtlasLinear.from_atlas(atlas))
+    >>> variables = module.init(key, jnp.ones((3, 5)))
+    >>> variables["params"]["volume"].shape
+    (2, 3)
+    """
+    return LinenAtlas(_Held(layer))
+
+
+def trained_values(layer: AtlasLinear) -> dict[str, AnyArray]:
+    """Return compartment to the free values that gradients reach."""
+    found = {}
+    for compartment, node in zip(layer.compartments, layer.maps, strict=True):
+        if isinstance(node, paramax.NonTrainable):
+            continue
+        free = node.free if isinstance(node, Constrained) else node
+        if isinstance(free, DenseMaps | SparseMaps):
+            found[compartment] = free.values
+    return found
+
+
+def with_values(layer: AtlasLinear, values: dict[str, Any]) -> AtlasLinear:
+    """Return the layer with other free values, as `trained_values` names them."""
+
+    def where(layer: AtlasLinear) -> list[Any]:
+        nodes = dict(zip(layer.compartments, layer.maps, strict=True))
+        free = [n.free if isinstance(n, Constrained) else n for n in map(nodes.get, values)]
+        return [maps.values for maps in free]  # pyright: ignore[reportOptionalMemberAccess]
+
+    return eqx.tree_at(where, layer, list(values.values()))

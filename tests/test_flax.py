@@ -1,0 +1,79 @@
+"""The layer as modules of Flax, and the atlas as a `kernel_init` of Flax's own layers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from helpers import mixed_atlas
+
+import atlasinit as ai
+from atlasinit.flax import NnxAtlas, linen_module, trained_values, with_values
+
+OPTIONS = {
+    "sparse": dict(reduction="sum", empty=0.0),
+    "dense, one frozen": dict(dense=True, trainable=["cortex_L", "subcortex"], empty=0.0),
+    "in a domain": dict(domain=ai.domains.Affine(2.0), reduction="sum"),
+}
+
+
+@pytest.fixture
+def data():
+    return jnp.asarray(np.random.default_rng(0).normal(size=(29, 4)), jnp.float32)
+
+
+def loss_of(apply):
+    return lambda *args: jnp.sum(apply(*args) ** 2)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_modules_compute_and_train_what_the_layer_does(name, data, key):
+    layer = ai.AtlasLinear.from_atlas(mixed_atlas(), **OPTIONS[name])
+    start = trained_values(layer)
+    expected = jax.grad(loss_of(lambda v: with_values(layer, v)(data)))(
+        {c: jnp.asarray(v) for c, v in start.items()}
+    )
+    assert any(jnp.abs(g).max() > 0 for g in expected.values())
+
+    linen = linen_module(layer)
+    variables = linen.init(key, data)
+    assert list(variables) == ["params"]
+    assert set(variables["params"]) == set(start)
+    np.testing.assert_allclose(jax.jit(linen.apply)(variables, data), layer(data), rtol=1e-5)
+    grads = jax.grad(loss_of(lambda v: linen.apply(v, data)))(variables)["params"]
+
+    module = NnxAtlas(layer)
+    np.testing.assert_allclose(nnx.jit(lambda m, x: m(x))(module, data), layer(data), rtol=1e-5)
+    others = nnx.grad(loss_of(lambda m: m(data)))(module)
+    for c, g in expected.items():
+        np.testing.assert_allclose(grads[c], g, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(others[c][...], g, rtol=1e-4, atol=1e-5)
+
+
+def test_a_trained_module_becomes_a_layer_again(data):
+    layer = ai.AtlasLinear.from_atlas(mixed_atlas(), reduction="sum")
+    module = NnxAtlas(layer)
+    module.subcortex[...] = 2 * module.subcortex[...]
+    doubled = module.layer().to_atlas().to_dense()["subcortex"]
+    np.testing.assert_allclose(doubled, 2 * mixed_atlas().to_dense()["subcortex"])
+
+
+def test_an_atlas_as_a_kernel_of_dense_layers(data, key):
+    """Flax's kernels are (in, out): locations x parcels."""
+    atlas = mixed_atlas()
+    init = ai.initializers.Atlas(atlas, layout="locations_parcels")
+    expected = ai.project(atlas, data, reduction="sum").T
+    linen = nn.Dense(atlas.n_parcels, use_bias=False, kernel_init=init, precision="highest")
+    np.testing.assert_allclose(
+        linen.init_with_output(key, data.T)[0], expected, rtol=1e-5, atol=1e-5
+    )
+    layer = nnx.Linear(
+        atlas.n_locations,
+        atlas.n_parcels,
+        use_bias=False,
+        kernel_init=init,
+        precision="highest",
+        rngs=nnx.Rngs(0),
+    )
+    np.testing.assert_allclose(layer(data.T), expected, rtol=1e-5, atol=1e-5)
