@@ -19,6 +19,8 @@ from atlasinit.projection import api, back_project, coverage, project, tiled
 
 KERNELS = {"hard": ("scatter", "tiles", "dense"), "sparse": ("tiles", "dense"), "dense": ("dense",)}
 CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
+# The kernels of "auto": what does not depend on the kernel is tested with these alone.
+CHOSEN = [(kind, names[0]) for kind, names in KERNELS.items()]
 
 
 def maps_of(kind, n_parcels=7, n_locations=150, seed=0):
@@ -53,9 +55,7 @@ def grid_atlas(maps, shape):
 
 
 @pytest.mark.parametrize(("kind", "kernel"), CASES)
-@pytest.mark.parametrize(
-    "shape", [(150,), (150, 1), (150, 0), (150, 9), (2, 150, 3), (2, 2, 150, 3)]
-)
+@pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 0), (2, 2, 150, 3)])
 def test_sum_is_the_dense_product(kind, kernel, shape):
     maps, x = maps_of(kind), data_of(*shape)
     y = project(maps, x, reduction="sum", kernel=kernel)
@@ -77,7 +77,8 @@ def test_means_and_scores_are_those_of_their_equations(kind, kernel):
             "zscore": (absmean - centre) / absmean.std(1, ddof=1, keepdims=True),
             "psc": 100 * (absmean - centre) / np.abs(centre),
         }
-    for reduction, y in expected.items():
+    for reduction in expected if (kind, kernel) in CHOSEN else ("mean", "zscore"):
+        y = expected[reduction]
         ours = project(maps, x, reduction=reduction, kernel=kernel)
         np.testing.assert_allclose(ours, y, rtol=2e-4, atol=2e-4, err_msg=reduction)
         filled = np.asarray(project(maps, x, reduction=reduction, kernel=kernel, empty=-5.0))
@@ -107,8 +108,13 @@ def test_an_atlas_of_several_compartments(kernel):
     np.testing.assert_allclose(project(atlas, flat, reduction="sum"), w @ x[0, :, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(
+    ("kind", "kernel", "dtype"),
+    [
+        *[(*case, dtype) for case in CASES for dtype in ("bfloat16", "float64")],
+        *[(*case, dtype) for case in CHOSEN for dtype in ("float16", "float32")],
+    ],
+)
 def test_dtypes_are_kept_and_sums_are_not_lossy(kind, kernel, dtype):
     maps = maps_of(kind, n_locations=3000)
     with jax.enable_x64(dtype == "float64"):
@@ -262,7 +268,8 @@ def values_of(maps):
 
 
 DIFFERENTIATED = [
-    *[(*case, reduction) for case in CASES for reduction in ("zscore", "lstsq")],
+    *[(*case, "zscore") for case in CASES],
+    *[(*case, "lstsq") for case in CHOSEN],
     *[("dense", "dense", reduction) for reduction in ("sum", "mean", "absmean", "psc")],
 ]
 

@@ -217,7 +217,7 @@ def prepare(
     if choose_kernel(maps, backend=backend, kernel=kernel) != "tiles":
         return None
     # A GPU wants many products a launch; a core wants them in its cache.
-    each = 4 if backend == "cpu" else 256
+    each = 16 if backend == "cpu" else 256
     return tiled.plan_tiles(_sparse(maps), coordinates, each=each, start=start, total=total)
 
 

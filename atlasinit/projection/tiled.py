@@ -12,6 +12,7 @@ are each other's derivatives, which makes reverse-mode derivatives of any order
 without storing the data tile by tile. Forward mode is not available.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import equinox as eqx
@@ -77,45 +78,49 @@ def plan_tiles(
         line = np.arange(maps.n_locations, dtype=np.float64)
         coordinates = np.stack([line, 0 * line, 0 * line], axis=1)
     groups = tiles(coordinates, size=_SIZE)
-    n_parcels, n_locations = maps.n_parcels, total or maps.n_locations
-    columns = np.empty(groups.size, np.int64)
-    columns[groups.reshape(-1)] = np.arange(groups.size)
-    tile, column = np.divmod(columns[np.asarray(maps.indices)], _SIZE)
+    columns = np.empty(groups.size, np.int32)
+    columns[groups.reshape(-1)] = np.arange(groups.size, dtype=np.int32)
+    tile, column = np.divmod(columns[np.asarray(maps.indices)], np.int32(_SIZE))
     parcel = maps.rows()
-    touched = np.zeros((len(groups), n_parcels), bool)
+    touched = np.zeros((len(groups), maps.n_parcels), bool)
     touched[tile, parcel] = True
     rank = np.cumsum(touched, axis=1, dtype=np.int32) - 1
-    local = rank[tile, parcel]
     widths = touched.sum(axis=1)
 
+    # Tiles by width, in few buckets where there are few steps: each is compiled.
     order = np.argsort(widths, kind="stable")
     order = order[widths[order] > 0]
-    buckets, begin = [], 0
-    positions = np.empty(len(parcel), np.int64)
-    for members in (m for m in np.array_split(order, _BUCKETS) if m.size):
-        width = int(widths[members].max())
-        steps = -(-members.size // each)
-        shape = (steps * each, width, _SIZE)
-        place = np.full(len(groups), -1)
-        place[members] = np.arange(members.size)
-        mine = np.flatnonzero(place[tile] >= 0)
-        flat = (place[tile[mine]] * width + local[mine]) * _SIZE + column[mine]
-        positions[mine] = begin + flat
-        begin += steps * each * width * _SIZE
-        slots = np.full(shape, len(parcel), np.int32)
-        slots.reshape(-1)[flat] = mine
-        locations = np.full((steps * each, _SIZE), n_locations, np.int32)
-        locations[: members.size] = np.where(
-            groups[members] < 0, n_locations, groups[members] + start
-        )
-        parcels = np.full((steps * each, width), n_parcels, np.int32)
-        at, row = np.nonzero(touched[members])
-        parcels[at, rank[members][at, row]] = row
-        arrays = (locations, parcels, slots)
-        buckets.append(Bucket(*(jnp.asarray(a.reshape(steps, each, *a.shape[1:])) for a in arrays)))
-    if begin > np.iinfo(np.int32).max:
+    each = min(each, max(order.size, 1))
+    n_buckets = min(_BUCKETS, -(-order.size // (4 * each)))
+    members = [order[part] for part in np.array_split(np.arange(order.size), max(n_buckets, 1))]
+    steps = [-(-m.size // each) for m in members]
+    width = [int(widths[m].max(initial=0)) for m in members]
+    sizes = [s * each * w * _SIZE for s, w in zip(steps, width, strict=True)]
+    begin = np.concatenate([[0], np.cumsum(sizes)])
+    if begin[-1] > np.iinfo(np.int32).max:
         raise ValueError('The maps are too large for tiles; use `kernel="dense"`.')
-    return TilePlan(tuple(buckets), jnp.asarray(positions.astype(np.int32)), n_parcels, n_locations)
+
+    # Where the first entry of each tile lies among the entries of all blocks.
+    first = np.zeros(len(groups), np.int32)
+    for m, w, at in zip(members, width, begin[:-1], strict=True):
+        first[m] = at + np.arange(m.size) * (w * _SIZE)
+    positions = first[tile] + rank[tile, parcel] * np.int32(_SIZE) + column
+    slots = np.full(begin[-1], parcel.size, np.int32)
+    slots[positions] = np.arange(parcel.size, dtype=np.int32)
+    n_locations = maps.n_locations if total is None else total
+    places = np.where(groups < 0, n_locations, groups + start)
+    buckets = []
+    for m, n, w, at in zip(members, steps, width, begin[:-1].tolist(), strict=True):
+        locations = np.full((n * each, _SIZE), n_locations, np.int32)
+        locations[: m.size] = places[m]
+        parcels = np.full((n * each, w), maps.n_parcels, np.int32)
+        which, rows = np.nonzero(touched[m])
+        parcels[which, rank[m][which, rows]] = rows
+        parts = (locations, parcels, slots[at : at + n * each * w * _SIZE])
+        shapes = ((n, each, _SIZE), (n, each, w), (n, each, w, _SIZE))
+        buckets.append(Bucket(*(a.reshape(s) for a, s in zip(parts, shapes, strict=True))))
+    plan = TilePlan(tuple(buckets), positions, maps.n_parcels, n_locations)
+    return jax.tree.map(jnp.asarray, plan)
 
 
 @jax.custom_vjp
@@ -140,16 +145,11 @@ def product(
     plan: TilePlan, blocks: Blocks, data: Float[Array, "locations time"]
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
-
-    def careful() -> Float[Array, "parcels time"]:
-        bad = ~jnp.isfinite(data)
-        present = tuple((b != 0).astype(b.dtype) for b in blocks)
-        hit = _product(plan, present, bad.astype(data.dtype)) > 0
-        return jnp.where(hit, jnp.nan, _product(plan, blocks, jnp.where(bad, 0, data)))
-
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
-    out = _product(plan, blocks, data)
-    return jax.lax.cond(jnp.isfinite(out).all(), lambda: out, careful)
+    out = _product(plan, blocks, data, _batched)
+    return jax.lax.cond(
+        jnp.isfinite(out).all(), lambda: out, lambda: _product(plan, blocks, data, _careful)
+    )
 
 
 @jax.custom_vjp
@@ -159,9 +159,14 @@ def transposed(
     """Return B(W, y)."""
     out = jnp.zeros((plan.n_locations, values.shape[1]), values.dtype)
     for bucket, block in zip(plan.buckets, blocks, strict=True):
-        out = _scatter_steps(
-            out, values, block, bucket.parcels, bucket.locations, contract=1, unique=True
-        )
+
+        def step(out: Array, parts: tuple[Array, Bucket]) -> tuple[Array, None]:
+            block, bucket = parts
+            rows = _batched(block, _taken(values, bucket.parcels), (1, 1))
+            # Each location lies in one tile only, so its row is written once.
+            return out.at[bucket.locations].set(rows, mode="drop"), None
+
+        out = jax.lax.scan(step, out, (block, bucket))[0]
     return out
 
 
@@ -172,9 +177,9 @@ def outer(
     """Return C(y, x)."""
 
     def step(_: None, bucket: Bucket) -> tuple[None, Float[Array, "each rows size"]]:
-        y = values.at[bucket.parcels].get(mode="fill", fill_value=0)
-        x = data.at[bucket.locations].get(mode="fill", fill_value=0)
-        return None, _batched(y, x, (2, 2))
+        return None, _batched(
+            _taken(values, bucket.parcels), _taken(data, bucket.locations), (2, 2)
+        )
 
     return tuple(jax.lax.scan(step, None, bucket)[1] for bucket in plan.buckets)
 
@@ -194,42 +199,36 @@ outer.defvjp(
 
 
 def _product(
-    plan: TilePlan, blocks: Blocks, data: Float[Array, "locations time"]
+    plan: TilePlan,
+    blocks: Blocks,
+    data: Float[Array, "locations time"],
+    multiply: Callable[[Array, Array, tuple[int, int]], Array],
 ) -> Float[Array, "parcels time"]:
     out = jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype)
     for bucket, block in zip(plan.buckets, blocks, strict=True):
-        out = _scatter_steps(
-            out, data, block, bucket.locations, bucket.parcels, contract=2, unique=False
-        )
+
+        def step(out: Array, parts: tuple[Array, Bucket]) -> tuple[Array, None]:
+            block, bucket = parts
+            rows = multiply(block, _taken(data, bucket.locations), (2, 1))
+            return out.at[bucket.parcels].add(rows, mode="drop"), None
+
+        out = jax.lax.scan(step, out, (block, bucket))[0]
     return out
 
 
-def _scatter_steps(
-    out: Float[Array, "rows time"],
-    source: Float[Array, "columns time"],
-    blocks: Float[Array, "steps each parcels size"],
-    from_: Int32[AnyArray, "steps each n"],
-    to: Int32[AnyArray, "steps each m"],
-    *,
-    contract: int,
-    unique: bool,
-) -> Float[Array, "rows time"]:
-    """Add to the rows `to` of `out` the blocks times the rows `from_` of `source`, step by step."""
-
-    def step(
-        out: Float[Array, "rows time"], parts: tuple[AnyArray, AnyArray, AnyArray]
-    ) -> tuple[Float[Array, "rows time"], None]:
-        block, here, there = parts
-        rows = _batched(block, source.at[here].get(mode="fill", fill_value=0), (contract, 1))
-        where = out.at[there.reshape(-1)]
-        rows = rows.reshape(there.size, out.shape[1])
-        # Each location lies in one tile only, so its row is written once.
-        return (where.set if unique else where.add)(rows, mode="drop"), None
-
-    return jax.lax.scan(step, out, (blocks, from_, to))[0]
+def _careful(block: Array, data: Array, contract: tuple[int, int]) -> Array:
+    """Return products that are NaN where a weight other than 0 meets what is not finite."""
+    bad = ~jnp.isfinite(data)
+    present = (block != 0).astype(data.dtype)
+    hit = _batched(present, bad.astype(data.dtype), contract) > 0
+    return jnp.where(hit, jnp.nan, _batched(block, jnp.where(bad, 0, data), contract))
 
 
-def _batched(a: AnyArray, b: AnyArray, contract: tuple[int, int]) -> Array:
+def _taken(values: Array, rows: Int32[AnyArray, "each n"]) -> Float[Array, "each n time"]:
+    return values.at[rows].get(mode="fill", fill_value=0)
+
+
+def _batched(a: Array, b: Array, contract: tuple[int, int]) -> Array:
     """Return the products of the matrices of two stacks, over the axes `contract`."""
     numbers = (((contract[0],), (contract[1],)), ((0,), (0,)))
     return jax.lax.dot_general(a, b, numbers, precision=jax.lax.Precision.HIGHEST)
