@@ -50,7 +50,8 @@ class FrequencyFilter:
         Samples per unit of time.
     clamps
         Frequency to response: the bins nearest to these frequencies are set to the values,
-        such as ``{0.0: 0.0}`` to remove the mean. See `clamped`.
+        such as ``{0.0: 0.0}`` to remove the mean. They are taken as they are, sign and
+        all, also for a real dtype. See `clamped`.
     domain
         Domain to which `initialize` constrains the weights, such as ``Amplitude(Tanh())``.
 
@@ -59,7 +60,7 @@ class FrequencyFilter:
     ValueError
         An unknown option, cut-offs that are missing, out of range or the wrong way round, an
         order, ripple or attenuation that is not positive; from the initialiser, fewer than
-        two bins.
+        two bins, two clamps in one bin, or complex clamps for a real dtype.
 
     Examples
     --------
@@ -116,13 +117,13 @@ class FrequencyFilter:
         else:
             response = jnp.broadcast_to(jnp.asarray(self.response(shape[-1]), narrow), shape)
         mask, held = self.clamped(shape[-1])
-        response = jnp.where(
-            jnp.broadcast_to(mask, shape),
-            jnp.broadcast_to(jnp.asarray(held, narrow), shape),
-            response,
-        )
-        real = jnp.issubdtype(wanted, jnp.floating)
-        return placed(jnp.abs(response).astype(wanted) if real else response, out_sharding)
+        if jnp.issubdtype(wanted, jnp.floating):
+            if held.imag.any():
+                raise ValueError(f"`clamps` of {wanted} weights should be real, got {self.clamps}.")
+            response, held = jnp.abs(response), held.real
+        values = jnp.broadcast_to(jnp.asarray(held, wanted), shape)
+        clamped = jnp.where(jnp.broadcast_to(mask, shape), values, response.astype(wanted))
+        return placed(clamped, out_sharding)
 
     def response(self, bins: int) -> Complex128[np.ndarray, " bins"]:
         """Return the complex response at `bins` frequencies, unclamped."""
@@ -157,6 +158,11 @@ class FrequencyFilter:
         mask, values = np.zeros(bins, bool), np.zeros(bins, np.complex128)
         for frequency, value in self.clamps:
             index = round(frequency / self._nyquist * (bins - 1))
+            if mask[index]:
+                raise ValueError(
+                    f"`clamps` should lie in different bins, but of {bins} bins number {index} is "
+                    f"nearest to two, {frequency} among them; take more bins or fewer clamps."
+                )
             mask[index], values[index] = True, value
         return mask, values
 
