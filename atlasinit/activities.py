@@ -103,7 +103,7 @@ def from_normal(
     *,
     key: jax.Array,
     mode: Mode = "supervised",
-    sigma: float = 0.05,
+    sigma: float | int = 0.05,
     dtype: Any = None,
 ) -> list[jax.Array]:
     """Return activities drawn from a normal distribution with mean 0.

@@ -262,7 +262,7 @@ def _symmetric(y: AnyArray) -> jax.Array:
     return (given + flipped) / 2
 
 
-def _definite(y: jax.Array, minimum: float) -> jax.Array:
+def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
     values = jnp.linalg.eigvalsh(y)
     slack = jnp.max(jnp.abs(values), initial=0) * float(jnp.finfo(y.dtype).eps) * 8

@@ -109,7 +109,7 @@ def enforce(
     return replace(model, where, project)
 
 
-def saturation(model: Any, *, tolerance: float = 1e-6) -> dict[str, float]:
+def saturation(model: Any, *, tolerance: float | int = 1e-6) -> dict[str, float]:
     """Return, per constrained node, the share of its free values that can hardly learn.
 
     A free value is saturated if the derivative of its own entry of the image is

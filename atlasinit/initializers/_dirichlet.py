@@ -96,7 +96,7 @@ def dirichlet_atlas(
     n_parcels: int | Mapping[str, int] | None = None,
     concentration: Any = 100.0,
     key: jax.Array,
-    fwhm: float | None = None,
+    fwhm: float | int | None = None,
     name: str = "dirichlet",
     space: str = "",
 ) -> Atlas:

@@ -12,7 +12,7 @@ import numpy as np
 from atlasinit.initializers._protocol import Initializer, inexact, placed
 
 
-def identity(*, scale: float = 1.0, shift: float = 0.0) -> Initializer:
+def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializer:
     """Return ``scale * I + shift`` on the last two axes, repeated over the leading ones.
 
     Raises
@@ -91,7 +91,7 @@ def from_distribution(distribution: Any) -> Initializer:
 
 
 def delta_plus(
-    loc: Sequence[int] | None = None, *, scale: float = 1.0, noise: Any = 0.2
+    loc: Sequence[int] | None = None, *, scale: float | int = 1.0, noise: Any = 0.2
 ) -> Initializer:
     """Return a unit impulse plus normal noise, such as for filters that begin by passing data on.
 
@@ -129,7 +129,7 @@ def delta_plus(
 
 
 def laplace(
-    loc: Sequence[float] | None = None,
+    loc: Sequence[float | int] | None = None,
     *,
     width: Any = 1.0,
     axes: Sequence[int] | None = None,
@@ -185,7 +185,7 @@ def laplace(
     return init
 
 
-def toeplitz(column: Any, row: Any = None, *, fill: float = 0.0) -> Initializer:
+def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initializer:
     """Return matrices that are constant along each diagonal, repeated over leading axes.
 
     Parameters

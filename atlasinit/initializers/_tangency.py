@@ -62,7 +62,9 @@ def mean_spd(
     return start if mean == "log_euclidean" else _geometric(given, start, max_iterations)
 
 
-def tangency(matrices: AnyArray, means: Sequence[Mean | str], *, noise: float = 0.0) -> Paired:
+def tangency(
+    matrices: AnyArray, means: Sequence[Mean | str], *, noise: float | int = 0.0
+) -> Paired:
     r"""Return points of tangency ``(means, n, n)``, one a mean of `matrices`, paired with `SPD`.
 
     Parameters

@@ -12,7 +12,7 @@ _MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 _DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 
 
-def variance_scaling(scale: float, mode: str, distribution: str) -> Initializer:
+def variance_scaling(scale: float | int, mode: str, distribution: str) -> Initializer:
     """Return `jax.nn.initializers.variance_scaling` with rules that make it safe for any leaf.
 
     The draws are JAX's to the bit for arrays of two or more axes, where the fans are
@@ -67,7 +67,7 @@ def he_normal() -> Initializer:
     return variance_scaling(2.0, "fan_in", "normal")
 
 
-def normal(stddev: float = 0.01) -> Initializer:
+def normal(stddev: float | int = 0.01) -> Initializer:
     """Return normal draws with mean 0, `jax.nn.initializers.normal`; zeros for integer dtypes.
 
     Raises
@@ -88,7 +88,7 @@ def normal(stddev: float = 0.01) -> Initializer:
     return init
 
 
-def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
+def uniform(low: float | int = 0.0, high: float | int = 1.0) -> Initializer:
     """Return uniform draws in ``[low, high)``; zeros for integer dtypes.
 
     Complex numbers have independent real and imaginary parts in that interval.
