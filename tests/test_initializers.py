@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.signal
+import scipy.stats
 from flax import nnx
 from helpers import mixed_atlas
 
@@ -41,8 +42,9 @@ TWO = {"cortex_L": ai.SurfaceMesh(500, hemisphere="L"), "volume": GRID}
 # Variance scaling
 
 
-@pytest.mark.parametrize("shape", [(30, 20), (3, 3, 8, 16), (5, 1)])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.complex64])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((30, 20), jnp.float32), ((3, 3, 4, 2), jnp.complex64)]
+)
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -234,6 +236,8 @@ def test_clamped_bins_and_random_responses(key):
     mask, values = made.clamped(11)
     assert mask.nonzero()[0].tolist() == [0, 5]
     assert values[5] == 1
+    signed = init.FrequencyFilter("ideal", 0.3, clamps={1.0: -2.0})
+    np.testing.assert_array_equal(signed(key, (5,), jnp.float32), [1, 1, 0, 0, -2])
     free = np.asarray(out)[:, ~mask]
     close(np.abs(free).mean(), 0.5, 0.1 / math.sqrt(free.size))
     close(np.angle(free).std(), 0.02, 0.02 / math.sqrt(2 * free.size) + 1e-4)
@@ -310,31 +314,40 @@ def test_hoedt_weights_have_the_papers_moments(key):
 def test_hoedt_layer_keeps_mean_variance_and_correlation(key):
     """Pre-activations N(0, 1) with correlation 1/2, through ReLU and one layer of width 400.
 
-    The average over weights is taken exactly, from the moments of a log-normal that is
-    fitted to draws: the sample variance of such weights would converge too slowly.
+    Averages over weights are averages over the layer's units. The weights' second moment is
+    that of the log-normal fitted to them: its sample mean would converge too slowly.
     """
-    n, samples = 400, 20_000
-    logs = np.log(np.asarray(init.hoedt_normal()(key, (n, 5000)), np.float64))
-    mean = np.exp(logs.mean() + logs.var() / 2)
-    variance = mean**2 * np.expm1(logs.var())
+    n, units, samples = 400, 10_000, 20_000
+    weights = np.asarray(init.hoedt_normal()(key, (n, units)), np.float64)
     bias = float(init.hoedt_bias()(key, (1,), n)[0])
+    logs = np.log(weights)
+    standard = (logs - logs.mean()) / logs.std()
+    assert scipy.stats.kstest(standard[:, :100].ravel(), "norm").pvalue > 1e-3
+    variance = np.exp(2 * logs.mean() + logs.var()) * np.expm1(logs.var())
+
     rng = np.random.default_rng(0)
     before = (rng.normal(size=(samples, 1)) + rng.normal(size=(samples, n))) / np.sqrt(2)
     active = np.maximum(before, 0)
-    expected = mean * active.sum(1) + bias
-    after = [expected, variance * (active**2).sum(1) + expected**2, expected**2]
-    for found, moment in zip(after, [0, 1, 0.5], strict=True):
-        # The fit adds about 1% to the moments of the log-normal.
-        close(found.mean(), moment, found.std() / math.sqrt(samples) + 0.004)
+    mean = active @ weights.mean(1) + bias
+    covariance = mean**2
+    square = variance * (active**2).sum(1) + covariance
+    for found, moment in zip([mean, square, covariance], [0, 1, 0.5], strict=True):
+        # The samples' error, and 0.6% of the weights' moments (0.05 / 0.0046 / sqrt(n units)).
+        close(found.mean(), moment, found.std() / math.sqrt(samples) + 0.006)
 
 
-def test_hoedt_layer_on_drawn_weights_has_mean_zero(key):
+def test_hoedt_correlation_leaves_its_fixed_point_through_plain_layers():
+    """What the documentation says does not hold: near 1/2 the correlation is pushed away."""
     n = 400
-    active = jnp.maximum(jr.normal(key, (50, 1)) + jr.normal(jr.key(1), (50, n)), 0) / 2**0.5
-    weights = init.hoedt_normal()(jr.key(2), (n, 4000))
-    after = np.asarray(active @ weights + init.hoedt_bias()(key, (1, 4000), n))
-    # The mean over units; what remains is the spread over the few samples.
-    close(after.mean(), 0, after.mean(1).std() / math.sqrt(50) + 0.01)
+    mean = -float(init.hoedt_bias()(jr.key(0), (1,), n)[0]) * math.sqrt(2 * math.pi) / n
+
+    def next_covariance(rho):
+        """The covariance after a layer, in the limit of wide layers and normal inputs."""
+        product = (math.sqrt(1 - rho**2) + rho * (math.pi / 2 + math.asin(rho))) / (2 * math.pi)
+        return n**2 * mean**2 * (product - 1 / (2 * math.pi))
+
+    assert next_covariance(0.5) == pytest.approx(0.5, rel=0.01)
+    assert next_covariance(0.51) - next_covariance(0.49) > 1.1 * 0.02
 
 
 def test_hoedt_weights_are_constrained_positive(key):
@@ -540,6 +553,14 @@ BAD = [
     (lambda: init.FrequencyFilter("butterworth", 0.1, order=0), "`order` should be positive"),
     (lambda: init.FrequencyFilter("ideal", 0.1, clamps={2.0: 1.0}), "`clamps` should lie in"),
     (lambda: init.FrequencyFilter("ideal", 0.1)(KEY, (1,)), "two or more bins"),
+    (
+        lambda: init.FrequencyFilter("ideal", 0.1, clamps={0: 0, 0.1: 1})(KEY, (5,)),
+        "`clamps` should lie in different bins",
+    ),
+    (
+        lambda: init.FrequencyFilter("ideal", 0.1, clamps={0: 1j})(KEY, (5,), "float32"),
+        "`clamps` of float32 weights should be real",
+    ),
     (lambda: init.mean_spd(np.eye(2, dtype=np.float32)), r"should be \(observations, n, n\)"),
     (lambda: init.mean_spd(NOT_SYMMETRIC), "symmetric"),
     (lambda: init.mean_spd(-np.eye(2, dtype=np.float32)[None]), "positive definite"),
