@@ -15,7 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io.brain_models import read_brain
-from atlasinit.io.files import extension, reading, unlogged
+from atlasinit.io.files import extension, open_image, reading
 from atlasinit.labels import hemisphere_of
 
 
@@ -131,8 +131,7 @@ def _load(path: str | os.PathLike) -> Any:
                 f"{found}: is a table; pass an image or an array (locations, time)."
             )
         try:
-            with unlogged():
-                return nb.load(found)
+            return open_image(found)
         except ValueError as error:
             if "CIFTI-2" in str(error):
                 raise AtlasFileError(

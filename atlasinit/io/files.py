@@ -8,8 +8,13 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import nibabel as nb
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.imageglobals import logger
+from nibabel.openers import ImageOpener
 
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
@@ -93,6 +98,21 @@ def parsing(source: object, what: str) -> Iterator[None]:
     except Exception as error:
         # Readers of binary formats raise whatever a damaged byte leads them to.
         raise AtlasFileError(f"{source}: could not be read as {what}: {error}") from error
+
+
+def open_image(path: Path, *, keep_file_open: bool | None = None) -> Any:
+    """Return nibabel's image of a file, of which nothing but the header is read."""
+    kind = extension(path)
+    if kind not in (".mgh", ".mgz"):
+        # nibabel reads GIFTI whole, and takes no such option for it.
+        options = {} if kind.endswith((".gii", ".gii.gz")) else {"keep_file_open": keep_file_open}
+        with unlogged():
+            return nb.load(path, **options)
+    # nibabel does not close a file of this format that it opens itself.
+    with ImageOpener(str(path)) as stream:
+        header = MGHHeader.from_fileobj(stream)
+    data = ArrayProxy(path, header, keep_file_open=keep_file_open)
+    return nb.MGHImage(data, header.get_affine(), header)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,8 @@
 """FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
 
-import gzip
 import warnings
 from pathlib import Path
-from typing import Any
 
-import nibabel as nb
 import numpy as np
 from jaxtyping import Int32, Shaped
 from nibabel.freesurfer import read_annot, read_morph_data, write_annot
@@ -14,7 +11,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import extension, open_image, reading
 from atlasinit.io.join import Present, background_keys
 from atlasinit.io.metadata import colors_of, from_hex
 from atlasinit.io.parts import Kind, LabelRow, Part
@@ -73,15 +70,8 @@ def read_parts(
 def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the frames of an overlay, or of morphometry, as they are stored."""
     with reading(path, "a FreeSurfer overlay") as found:
-        kind = extension(found)
-        if kind in (".mgh", ".mgz"):
-            # nibabel does not close a file of this format that it opens itself.
-            with (gzip.open if kind == ".mgz" else open)(found, "rb") as stream:
-                image: Any = nb.MGHImage.from_stream(stream)
-                return as_maps(np.asanyarray(image.dataobj), found)
-        if kind in (".nii", ".nii.gz"):
-            image = nb.load(found)
-            return as_maps(np.asanyarray(image.dataobj), found)
+        if extension(found) in (".mgh", ".mgz", ".nii", ".nii.gz"):
+            return as_maps(np.asanyarray(open_image(found).dataobj), found)
         with found.open("rb") as stream:
             magic = stream.read(3)
         if magic == _TRIANGLES:

@@ -13,6 +13,7 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
+from atlasinit.io.files import open_image
 from atlasinit.io.keys import as_keys
 from atlasinit.io.parts import Part
 
@@ -23,7 +24,7 @@ Scale: TypeAlias = Literal["auto"] | float | int
 def load_image(path: Path) -> Any:
     """Return the nibabel image of a grid, nothing but its header read."""
     # Kept open, a compressed file is read once from beginning to end.
-    image = nb.load(path, keep_file_open=True)
+    image = open_image(path, keep_file_open=True)
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
         raise AtlasFileError(f"{path}: is a {type(image).__name__}, not an image of a grid.")
     return image

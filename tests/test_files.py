@@ -1,0 +1,47 @@
+"""Opening images: closed again, whatever the format, and without a word from nibabel."""
+
+import gc
+import warnings
+
+import nibabel as nb
+import numpy as np
+import pytest
+
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.files import open_image
+from atlasinit.io.masks import read_mask
+
+VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.mgh", "x.mgz"])
+@pytest.mark.parametrize("keep_file_open", [None, True])
+def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, keep_file_open):
+    kind = nb.MGHImage if "mg" in name else nb.Nifti1Image
+    path = tmp_path / name
+    nb.save(kind(VALUES, np.diag([2.0, 3, 4, 1])), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = open_image(path, keep_file_open=keep_file_open)
+        values = np.asarray(image.dataobj)
+        affine, shape = image.affine, image.shape
+        del image
+        gc.collect()
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_allclose(affine, np.diag([2.0, 3, 4, 1]))
+    assert shape == VALUES.shape
+
+
+def test_a_truncated_mgz(tmp_path):
+    path = tmp_path / "x.mgz"
+    nb.save(nb.MGHImage(np.random.default_rng(0).random((9, 9, 9), np.float32), np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(AtlasFileError, match=r"x\.mgz: truncated or damaged"):
+        read_mask(path)
+
+
+def test_a_surface_is_no_grid(tmp_path):
+    path = tmp_path / "x.gii"
+    nb.save(nb.GiftiImage(darrays=[nb.gifti.GiftiDataArray(VALUES[0])]), path)
+    with pytest.raises(AtlasFileError, match="is a GiftiImage, not an image of a grid"):
+        read_mask(path)
