@@ -232,6 +232,18 @@ def test_gradient_is_finite_at_edges(domain, x):
     assert np.isfinite(grads).all()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_nan_is_never_hidden(name):
+    domain, shape, _ = CASES[name]
+    x = free_values(domain, shape).at[-1, 0].set(jnp.nan)
+    y = np.asarray(jax.jit(domain.image)(x))
+    axis = getattr(getattr(domain, "domain", domain), "axis", None)
+    if axis is None:
+        assert np.isnan(y[-1, 0])
+    else:
+        assert np.isnan(y.take(0 if axis == -2 else -1, -1 if axis == -2 else 0)).all()
+
+
 def test_derivative_where_eigenvalues_are_equal():
     with x64():
         for domain in (Isochoric(max_condition=3.0), Isochoric(softmax_temperature=0.7)):
@@ -608,6 +620,8 @@ def test_wrong_types(call, match):
 def test_where_that_finds_nothing_lists_what_is_near():
     with pytest.raises(ValueError, match=r"finds no array. Did you mean 'layers.0.weight'"):
         domains.constrain(network(), "layer.0.weights", Positive())
+    with pytest.raises(ValueError, match="`where` raises AttributeError.*Names: layers.0.weight"):
+        domains.constrain(network(), lambda m: m["layers"][0].weights, Positive())
     with pytest.raises(ValueError, match="finds no array.*Names: layers.0.weight"):
         domains.constrain(network(), lambda m: [], Positive())
     model = domains.constrain(network(), "layers.0.weight", Positive())

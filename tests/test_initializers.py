@@ -471,6 +471,29 @@ def test_any_initialiser_fits_flax(initializer, key):
     np.testing.assert_allclose(jitted, initializer(key, (5, 6)), rtol=1e-5, atol=1e-7)
 
 
+def test_weights_lie_where_they_are_asked_for(key):
+    mesh = jax.make_mesh((1,), ("parcels",))
+    wanted = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("parcels", None))
+    for made in (init.Dirichlet(2.0), init.he_normal(), init.hoedt_normal(), init.laplace()):
+        assert made(key, (5, 6), None, wanted).sharding == wanted
+
+
+def test_whole_numbers_are_numbers(key):
+    for made in (
+        init.identity(scale=2, shift=1),
+        init.delta_plus(scale=2, noise=0),
+        init.toeplitz([1, 2], fill=1),
+        init.variance_scaling(2, "fan_in", "normal"),
+        init.normal(1),
+        init.uniform(0, 2),
+        init.tangency(np.eye(3, dtype=np.float32)[None], ["euclidean"], noise=1).initializer,
+    ):
+        shape = (1, 3, 3) if "tangency" in made.__qualname__ else (3, 3)
+        assert np.isfinite(made(key, shape)).all()
+    spd = domains.SPD(minimum=1)
+    np.testing.assert_allclose(spd.image(spd.preimage(2 * jnp.eye(3))), 2 * np.eye(3), atol=1e-6)
+
+
 def test_adapter_between_kinds(key):
     as_klax = init.adapt(init.he_normal(), "klax")
     np.testing.assert_array_equal(

@@ -23,7 +23,8 @@ class Domain(abc.ABC):
 
     Domains are hashable values without arrays, so they can be static parts of a
     pytree. Their maps are pure functions: they can be jitted, differentiated and
-    mapped, and keep the dtype.
+    mapped, and keep the dtype. NaN among free values makes NaN of what they share the
+    image with: the entry, the slice or the matrix.
     """
 
     @abc.abstractmethod

@@ -233,10 +233,10 @@ _Groups: TypeAlias = _Slices | _Segments
 def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
     """Return the softmax of each group; zeros where all its values are far below any logit."""
     top = groups.largest(x)
-    present = top > -math.sqrt(float(jnp.finfo(x.dtype).max))
-    weights = jnp.exp(x - jnp.where(present, top, 0))
+    absent = top <= -math.sqrt(float(jnp.finfo(x.dtype).max))
+    weights = jnp.exp(x - jnp.where(absent, 0, top))
     # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
-    return weights / jnp.where(present, groups.total_of_weights(weights), 1)
+    return weights / jnp.where(absent, 1, groups.total_of_weights(weights))
 
 
 @_softmax.def_jvp

@@ -67,7 +67,7 @@ class NormSphere(Domain):
         """Return `x` with each slice divided by its norm, scaled and shifted."""
         free = floating(x, "x")
         norm = self._norm(free)
-        unit = free / jnp.where(norm > 0, norm, 1)
+        unit = free / jnp.where(norm == 0, 1, norm)
         return spread(self.loc, free) + self.scale * unit
 
     def preimage(self, y: AnyArray) -> jax.Array:

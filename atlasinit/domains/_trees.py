@@ -158,7 +158,11 @@ def _chosen(model: Any, where: Where) -> set[str]:
         hint = nearest(where, known)
     else:
         marked = jax.tree_util.tree_map_with_path(lambda path, _: _Mark(_name(path)), model)
-        marks = jax.tree.leaves(where(marked), is_leaf=lambda x: isinstance(x, _Mark))
+        try:
+            reached = where(marked)
+        except (AttributeError, LookupError) as error:
+            raise ValueError(f"`where` raises {error!r}. Names: {listing(known)}.") from error
+        marks = jax.tree.leaves(reached, is_leaf=lambda x: isinstance(x, _Mark))
         found = {mark.name for mark in marks if isinstance(mark, _Mark)}
         # A function may reach inside maps, which are chosen as a whole.
         chosen = {n for n in known if any(f == n or f.startswith(f"{n}.") for f in found)}

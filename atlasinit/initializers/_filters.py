@@ -118,9 +118,9 @@ class FrequencyFilter:
             response = jnp.broadcast_to(jnp.asarray(self.response(shape[-1]), narrow), shape)
         mask, held = self.clamped(shape[-1])
         if jnp.issubdtype(wanted, jnp.floating):
-            if held.imag.any():
+            if np.imag(held).any():
                 raise ValueError(f"`clamps` of {wanted} weights should be real, got {self.clamps}.")
-            response, held = jnp.abs(response), held.real
+            response, held = jnp.abs(response), np.real(held)
         values = jnp.broadcast_to(jnp.asarray(held, wanted), shape)
         clamped = jnp.where(jnp.broadcast_to(mask, shape), values, response.astype(wanted))
         return placed(clamped, out_sharding)
