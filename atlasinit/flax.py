@@ -10,7 +10,6 @@ from typing import Any
 import equinox as eqx
 import flax.linen as nn
 import jax.numpy as jnp
-import paramax
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -102,14 +101,8 @@ def linen_module(layer: AtlasLinear) -> LinenAtlas:
 
 def trained_values(layer: AtlasLinear) -> dict[str, AnyArray]:
     """Return compartment to the free values that gradients reach."""
-    found = {}
-    for compartment, node in zip(layer.compartments, layer.maps, strict=True):
-        if isinstance(node, paramax.NonTrainable):
-            continue
-        free = node.free if isinstance(node, Constrained) else node
-        if isinstance(free, DenseMaps | SparseMaps):
-            found[compartment] = free.values
-    return found
+    free = zip(layer.compartments, map(_free, layer.maps), strict=True)
+    return {c: maps.values for c, maps in free if maps is not None}
 
 
 def with_values(layer: AtlasLinear, values: dict[str, Any]) -> AtlasLinear:
@@ -117,7 +110,13 @@ def with_values(layer: AtlasLinear, values: dict[str, Any]) -> AtlasLinear:
 
     def where(layer: AtlasLinear) -> list[Any]:
         nodes = dict(zip(layer.compartments, layer.maps, strict=True))
-        free = [n.free if isinstance(n, Constrained) else n for n in map(nodes.get, values)]
-        return [maps.values for maps in free]  # pyright: ignore[reportOptionalMemberAccess]
+        free = [_free(nodes[c]) for c in values]
+        return [maps.values for maps in free if maps is not None]
 
     return eqx.tree_at(where, layer, list(values.values()))
+
+
+def _free(node: Any) -> DenseMaps | SparseMaps | None:
+    """Return the maps of free values of a node of a layer, None if gradients reach none."""
+    free = node.free if isinstance(node, Constrained) else node
+    return free if isinstance(free, DenseMaps | SparseMaps) else None

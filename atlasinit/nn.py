@@ -16,7 +16,10 @@ from atlasinit.geometry import Geometry
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection import api
+from atlasinit.projection.api import reduce
+from atlasinit.projection.checks import check_options
+from atlasinit.projection.lstsq import solver
+from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for
 from atlasinit.projection.tiled import TilePlan
 from atlasinit.provenance import Provenance
 
@@ -123,18 +126,17 @@ class AtlasLinear(eqx.Module):
             maps = [DenseMaps(m.to_dense()) if isinstance(m, HardMaps) else m for m in maps]
         # The plans of an atlas whose maps stay as they are were perhaps made already.
         if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:
-            prepared = api.prepared_for(atlas, kernel=kernel)
+            prepared = prepared_for(atlas, kernel=kernel)
         else:
-            coordinates = [api.coordinates(g) for g in atlas.geometry.values()]
             maps = jax.tree.map(jnp.asarray, maps)
-            prepared = api.make_prepared(maps, coordinates, kernel=kernel)
+            prepared = make_prepared(maps, tuple(atlas.geometry.values()), kernel=kernel)
         maps = prepared.maps
-        api.check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
-        solver = None
+        check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
+        inverse = None
         if reduction == "lstsq" and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
-            solver = paramax.NonTrainable(
-                jnp.asarray(api.solver(start, atlas.table["name"], ridge=ridge))
+            inverse = paramax.NonTrainable(
+                jnp.asarray(solver(start, atlas.table["name"], ridge=ridge))
             )
         nodes = [m if domain is None else constrained(m, domain) for m in maps]
         if noise and key is not None:
@@ -149,7 +151,7 @@ class AtlasLinear(eqx.Module):
                 for c, node in zip(atlas.compartments, nodes, strict=True)
             ),
             _plans=prepared.plans,
-            _solver=solver,
+            _solver=inverse,
             name=atlas.name,
             space=atlas.space,
             compartments=atlas.compartments,
@@ -234,8 +236,8 @@ class AtlasLinear(eqx.Module):
         """
         del key
         sizes = [g.n_locations for g in self._geometry]
-        prepared = api.Prepared(unwrap(self.maps), self._plans, self.kernel, jax.default_backend())
-        out = api.reduce(
+        prepared = Prepared(unwrap(self.maps), self._plans, self.kernel, jax.default_backend())
+        out = reduce(
             prepared,
             data,
             reduction=self.reduction,

@@ -147,6 +147,25 @@ def test_serialisation(tmp_path, domain, key):
     np.testing.assert_array_equal(loaded(x), layer(x))
 
 
+def test_a_layer_through_safetensors(tmp_path):
+    atlas = mixed_atlas()
+    layer = AtlasLinear.from_atlas(atlas)
+    ai.save_atlas(layer.to_atlas(), tmp_path / "layer.safetensors")
+    loaded = AtlasLinear.from_atlas(ai.load_atlas(tmp_path / "layer.safetensors"))
+    np.testing.assert_array_equal(loaded(data_of(atlas)), layer(data_of(atlas)))
+    assert loaded.table == layer.table
+    assert loaded.provenance.operations[-1] == "AtlasLinear"
+
+
+def test_a_layer_of_random_memberships(key):
+    atlas = mixed_atlas().select(compartments=["cortex_L"])
+    one, other = (AtlasLinear.from_dirichlet(atlas, key=k) for k in jr.split(key))
+    assert one(data_of(atlas)).shape == (2, 3, 5)
+    weights = one.weights()["cortex_L"].values
+    np.testing.assert_allclose(weights.sum(0), np.ones(10), rtol=1e-5)
+    assert float(jnp.abs(weights - other.weights()["cortex_L"].values).max()) > 1e-3
+
+
 def test_training_recovers_planted_parcels(key):
     """Noisy series of four parcels; the start has a third of the memberships shuffled."""
     rng = np.random.default_rng(0)

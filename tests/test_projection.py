@@ -15,7 +15,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.projection import api, back_project, coverage, project, tiled
+from atlasinit.projection import api, back_project, coverage, prepared, project, tiled
 
 KERNELS = {"hard": ("scatter", "tiles", "dense"), "sparse": ("tiles", "dense"), "dense": ("dense",)}
 CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
@@ -384,12 +384,12 @@ def test_one_compilation_a_shape():
 
 def test_what_was_prepared_goes_with_its_atlas():
     maps = maps_of("sparse")
-    assert api.prepared_for(maps, kernel="auto") is api.prepared_for(maps, kernel="auto")
+    assert prepared.prepared_for(maps, kernel="auto") is prepared.prepared_for(maps, kernel="auto")
     identity, alive = id(maps), weakref.ref(maps)
     del maps
     gc.collect()
     assert alive() is None
-    assert identity not in api._memory
+    assert identity not in prepared._memory
 
 
 @pytest.mark.parametrize(
@@ -401,13 +401,13 @@ def test_what_was_prepared_goes_with_its_atlas():
     ],
 )
 def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
-    prepared = api.prepared_for(maps_of(kind), kernel=kernel)
+    ready = prepared.prepared_for(maps_of(kind), kernel=kernel)
 
-    def step(prepared, x):
-        def loss(prepared):
+    def step(ready, x):
+        def loss(ready):
             zero = jnp.float32(0)
             out = api._reduce(
-                prepared,
+                ready,
                 x,
                 None,
                 zero,
@@ -418,9 +418,9 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
             )
             return jnp.sum(out**2)
 
-        return eqx.filter_value_and_grad(loss)(prepared)
+        return eqx.filter_value_and_grad(loss)(ready)
 
-    arrays = jax.eval_shape(lambda p: p, prepared)
+    arrays = jax.eval_shape(lambda p: p, ready)
     exported = jax.export.export(jax.jit(step), platforms=("cuda",))(
         arrays, jax.ShapeDtypeStruct((2, 150, 3), jnp.float32)
     )

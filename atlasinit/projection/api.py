@@ -1,40 +1,19 @@
-"""Parcel values of data: checks, dtypes, missing data and the choice of kernel, then one jit."""
+"""Parcel values of data, and data of parcel values: what is public, and one jit for each."""
 
 import functools
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
-from atlasinit.atlas import Atlas
-from atlasinit.geometry import VolumeGrid
-from atlasinit.maps import HardMaps, Maps, SparseMaps
 from atlasinit.projection import reductions
-from atlasinit.projection.kernels import Stack, assemble, choose_kernel, prepare
-from atlasinit.projection.lstsq import solver, traced_solver
-from atlasinit.projection.tiled import TilePlan
-
-REDUCTIONS = (*reductions.LINEAR, "lstsq", *reductions.HARD_ONLY)
-
-
-class Prepared(eqx.Module):
-    """Maps of all compartments with the plans of their kernels: what a projection runs on."""
-
-    maps: tuple[Any, ...]
-    plans: tuple[TilePlan | None, ...]
-    kernel: str = eqx.field(static=True)
-    backend: str = eqx.field(static=True)
-
-    def stack(self) -> Stack:
-        """Return the kernels."""
-        return assemble(self.maps, self.plans, kernel=self.kernel, backend=self.backend)
+from atlasinit.projection.checks import check_data, check_options, sized
+from atlasinit.projection.kernels import Stack, assemble
+from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.prepared import Prepared, prepared_for, sizes_of, solver_for
 
 
 def project(
@@ -112,14 +91,13 @@ def project(
     Examples
     --------
     >>> import numpy as np
+    >>> from atlasinit import HardMaps
     >>> maps = HardMaps(np.array([0, 1, 1, -1], np.int32), 2)
     >>> project(maps, np.array([[1.0], [2.0], [4.0], [9.0]], np.float32)).tolist()
     [[1.0], [3.0]]
     """
     prepared = prepared_for(atlas, kernel=kernel)
-    inverse = None
-    if reduction == "lstsq" and not _traced(atlas):
-        inverse = _solver(atlas, ridge)
+    inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
     return reduce(
         prepared,
         data,
@@ -129,7 +107,7 @@ def project(
         empty=empty,
         ridge=ridge,
         inverse=inverse,
-        compartments=_shapes(atlas),
+        compartments=sizes_of(atlas),
     )
 
 
@@ -147,7 +125,7 @@ def reduce(
 ) -> Float[Array, "..."]:
     """Return what `project` does, of prepared maps."""
     check_options(prepared.maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
-    values = _checked(data, compartments)
+    values = check_data(data, compartments)
     return _reduce(
         prepared,
         values,
@@ -175,12 +153,13 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     Examples
     --------
     >>> import numpy as np
+    >>> from atlasinit import HardMaps
     >>> maps = HardMaps(np.array([0, 0, 1], np.int32), 2)
     >>> coverage(maps, np.array([1.0, np.nan, 3.0], np.float32)).tolist()
     [0.5, 1.0]
     """
     prepared = prepared_for(atlas, kernel="auto")
-    return _coverage(prepared, _checked(data, _shapes(atlas)))
+    return _coverage(prepared, check_data(data, sizes_of(atlas)))
 
 
 def back_project(
@@ -213,6 +192,7 @@ def back_project(
     Examples
     --------
     >>> import numpy as np
+    >>> from atlasinit import HardMaps
     >>> maps = HardMaps(np.array([0, 1, 1, -1], np.int32), 2)
     >>> back_project(maps, np.array([5.0, 6.0], np.float32)).tolist()
     [5.0, 6.0, 6.0, 0.0]
@@ -221,70 +201,9 @@ def back_project(
         raise ValueError(f'`method` should be "adjoint" or "pseudoinverse", got {method!r}.')
     prepared = prepared_for(atlas, kernel=kernel)
     n_parcels = sum(m.n_parcels for m in prepared.maps)
-    values = _sized(values, n_parcels, "values", "parcels")
-    inverse = None
-    if method == "pseudoinverse" and not _traced(atlas):
-        inverse = _solver(atlas, ridge)
+    values = sized(values, n_parcels, "values", "parcels")
+    inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
     return _back_project(prepared, values, inverse, jnp.float32(ridge), method=method)
-
-
-def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
-    """Return maps on the device with their plans, made once for an atlas of concrete maps."""
-    maps, coordinates = _maps_of(atlas), _coordinates_of(atlas)
-    if not maps or not all(isinstance(m, Maps) for m in maps):
-        raise TypeError(f"`atlas` should be an Atlas or maps, got {type(atlas).__name__}.")
-    if sum(m.n_locations for m in maps) == 0:
-        raise ValueError("`atlas` has no locations.")
-    if _traced(atlas):
-        return make_prepared(maps, coordinates, kernel=kernel)
-    return _remembered(
-        atlas,
-        ("prepared", kernel, jax.default_backend()),
-        lambda: jax.tree.map(jnp.asarray, make_prepared(maps, coordinates, kernel=kernel)),
-    )
-
-
-def make_prepared(
-    maps: Sequence[Maps], coordinates: Sequence[np.ndarray | None], *, kernel: str
-) -> Prepared:
-    """Return maps with the plans of their kernels; those of traced positions become dense."""
-    backend = jax.default_backend()
-    ends = np.cumsum([m.n_locations for m in maps]).tolist()
-    plans = tuple(
-        prepare(m, c, start=end - m.n_locations, total=ends[-1], backend=backend, kernel=kernel)
-        if _concrete(m)
-        else None
-        for m, c, end in zip(maps, coordinates, ends, strict=True)
-    )
-    for one in maps:
-        choose_kernel(one, backend=backend, kernel=kernel)
-    return Prepared(tuple(maps), plans, kernel, backend)
-
-
-def check_options(
-    maps: Sequence[Maps], *, reduction: str, missing: str, min_coverage: float
-) -> None:
-    """Raise for options that are unknown or do not go together."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"`reduction` should be one of {', '.join(REDUCTIONS)}, got {reduction!r}."
-        )
-    if missing not in ("propagate", "omit", "error"):
-        raise ValueError(f'`missing` should be "propagate", "omit" or "error", got {missing!r}.')
-    if reduction in reductions.HARD_ONLY and not all(isinstance(m, HardMaps) for m in maps):
-        raise ValueError(
-            f"`reduction={reduction!r}` is for hard maps, got "
-            f"{', '.join(type(m).__name__ for m in maps)}; use atlas.harden() first."
-        )
-    if reduction == "lstsq" and missing == "omit":
-        raise ValueError(
-            '`missing="omit"` does not go with `reduction="lstsq"`, whose factorisation is of all '
-            "locations; fill the data, or take the locations out of the atlas."
-        )
-    if not 0 <= min_coverage <= 1:
-        raise ValueError(f"`min_coverage` should lie in [0, 1], got {min_coverage}.")
-    if min_coverage and missing != "omit":
-        raise ValueError('`min_coverage` needs `missing="omit"`.')
 
 
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
@@ -377,105 +296,3 @@ def _batched(values: Array) -> tuple[Array, Any]:
     leading = values.shape[:-2]
     stacked = values.reshape(-1, *values.shape[-2:]) if leading else values[None]
     return stacked, lambda out: out.reshape(*leading, *out.shape[1:])
-
-
-def _checked(data: Any, compartments: Mapping[str, int]) -> AnyArray:
-    """Return data of all compartments as one floating array whose locations fit."""
-    if isinstance(data, Mapping):
-        if set(data) != set(compartments):
-            raise ValueError(
-                f"`data` should have the compartments {list(compartments)}, got {list(data)}."
-            )
-        parts = [_sized(data[c], n, f"data[{c!r}]", "locations") for c, n in compartments.items()]
-        if len({(p.ndim, p.shape[:-2], p.shape[-1:] if p.ndim > 1 else ()) for p in parts}) > 1:
-            raise ValueError(
-                "`data` should have one shape but for the locations, got "
-                f"{[p.shape for p in parts]}."
-            )
-        if len(parts) == 1:
-            return parts[0]
-        return jnp.concatenate(parts, axis=-1 if parts[0].ndim == 1 else -2)
-    return _sized(data, sum(compartments.values()), "data", "locations")
-
-
-def _sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
-    if not isinstance(data, jax.Array | np.ndarray):
-        raise TypeError(f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}.")
-    if not jnp.issubdtype(data.dtype, jnp.floating):
-        raise TypeError(
-            f"`{name}` should be real floating-point, got {data.dtype}; convert it, for instance "
-            "with `data.astype(np.float32)`."
-        )
-    found = data.shape[0] if data.ndim == 1 else data.shape[-2] if data.ndim else None
-    if found == size:
-        return data
-    hint = ""
-    if data.ndim > 1 and data.shape[-1] == size:
-        hint = f" Time seems to come first: the {axis} should, as in `data.swapaxes(-1, -2)`."
-    raise ValueError(
-        f"`{name}` should have shape (..., {size} {axis}, time) or ({size},), "
-        f"got {data.shape}.{hint}"
-    )
-
-
-def _maps_of(atlas: Any) -> tuple[Any, ...]:
-    return tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
-
-
-def _shapes(atlas: Any) -> dict[str, int]:
-    names = atlas.compartments if isinstance(atlas, Atlas) else ("maps",)
-    return {c: m.n_locations for c, m in zip(names, _maps_of(atlas), strict=True)}
-
-
-def _coordinates_of(atlas: Any) -> list[np.ndarray | None]:
-    if not isinstance(atlas, Atlas):
-        return [None]
-    return [coordinates(g) for g in atlas.geometry.values()]
-
-
-def coordinates(geometry: Any) -> np.ndarray | None:
-    """Return the coordinates of the locations, on the sphere for a mesh that has one."""
-    if isinstance(geometry, VolumeGrid):
-        return geometry.coordinates
-    points = geometry.anatomical if geometry.sphere is None else geometry.sphere
-    return None if points is None else points[geometry.vertices].astype(np.float64)
-
-
-def _concrete(maps: Maps) -> bool:
-    positions = maps.labels if isinstance(maps, HardMaps) else None
-    positions = maps.indices if isinstance(maps, SparseMaps) else positions
-    return not isinstance(positions, Tracer)
-
-
-def _traced(atlas: Any) -> bool:
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
-
-
-_memory: dict[int, dict[Any, Any]] = {}
-
-
-def _remembered(owner: Any, key: Any, make: Any) -> Any:
-    """Return what `make` does, made once while `owner`, which is immutable, lives."""
-    identity, key = id(owner), (key, jax.config.jax_enable_x64)  # pyright: ignore
-    if identity not in _memory:
-        _memory[identity] = {}
-        weakref.finalize(owner, _memory.pop, identity, None)
-    found = _memory[identity]
-    if key not in found:
-        found[key] = make()
-    return found[key]
-
-
-def _solver(atlas: Any, ridge: float) -> Any:
-    if not (np.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
-    names = (
-        atlas.table["name"]
-        if isinstance(atlas, Atlas)
-        else [f"row {i}" for i in range(atlas.n_parcels)]
-    )
-    return _remembered(
-        atlas,
-        ("lstsq", ridge),
-        lambda: jnp.asarray(solver(_maps_of(atlas), names, ridge=ridge)),
-    )

@@ -205,20 +205,13 @@ def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
 
 
 def prepare(
-    maps: Maps,
-    coordinates: np.ndarray | None,
-    *,
-    start: int,
-    total: int,
-    backend: str,
-    kernel: str,
-) -> tiled.TilePlan | None:
-    """Return the plan that the chosen kernel needs, worked out on the host, or None."""
-    if choose_kernel(maps, backend=backend, kernel=kernel) != "tiles":
-        return None
+    maps: Maps, coordinates: np.ndarray | None, *, start: int, total: int, backend: str
+) -> tiled.TilePlan:
+    """Return the plan of the tiles of maps whose positions are concrete, worked out on the host."""
     # A GPU wants many products a launch; a core wants them in its cache.
     each = 16 if backend == "cpu" else 256
-    return tiled.plan_tiles(_sparse(maps), coordinates, each=each, start=start, total=total)
+    sparse = maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
+    return tiled.plan_tiles(sparse, coordinates, each=each, start=start, total=total)
 
 
 def assemble(
@@ -258,10 +251,6 @@ def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
     rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
     out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
     return out.at[rows, jnp.asarray(maps.indices)].add(values)
-
-
-def _sparse(maps: Maps) -> SparseMaps:
-    return maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
 
 
 def _merged(first: Kernel, second: ScatterKernel) -> ScatterKernel:

@@ -19,7 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Int, Int32
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import SparseMaps
@@ -87,40 +87,43 @@ def plan_tiles(
     rank = np.cumsum(touched, axis=1, dtype=np.int32) - 1
     widths = touched.sum(axis=1)
 
-    # Tiles by width, in few buckets where there are few steps: each is compiled.
-    order = np.argsort(widths, kind="stable")
-    order = order[widths[order] > 0]
-    each = min(each, max(order.size, 1))
-    n_buckets = min(_BUCKETS, -(-order.size // (4 * each)))
-    members = [order[part] for part in np.array_split(np.arange(order.size), max(n_buckets, 1))]
-    steps = [-(-m.size // each) for m in members]
-    width = [int(widths[m].max(initial=0)) for m in members]
-    sizes = [s * each * w * _SIZE for s, w in zip(steps, width, strict=True)]
-    begin = np.concatenate([[0], np.cumsum(sizes)])
-    if begin[-1] > np.iinfo(np.int32).max:
+    each = min(each, max(int((widths > 0).sum()), 1))
+    members = _by_width(widths, each)
+    lengths = [-(-m.size // each) * each for m in members]
+    breadths = [int(widths[m].max(initial=0)) for m in members]
+    ends = np.cumsum([n * w * _SIZE for n, w in zip(lengths, breadths, strict=True)]).tolist()
+    if ends[-1] > np.iinfo(np.int32).max:
         raise ValueError('The maps are too large for tiles; use `kernel="dense"`.')
 
     # Where the first entry of each tile lies among the entries of all blocks.
     first = np.zeros(len(groups), np.int32)
-    for m, w, at in zip(members, width, begin[:-1], strict=True):
-        first[m] = at + np.arange(m.size) * (w * _SIZE)
+    for m, w, begin in zip(members, breadths, [0, *ends], strict=False):
+        first[m] = begin + np.arange(m.size) * (w * _SIZE)
     positions = first[tile] + rank[tile, parcel] * np.int32(_SIZE) + column
-    slots = np.full(begin[-1], parcel.size, np.int32)
+    slots = np.full(ends[-1], parcel.size, np.int32)
     slots[positions] = np.arange(parcel.size, dtype=np.int32)
+
     n_locations = maps.n_locations if total is None else total
     places = np.where(groups < 0, n_locations, groups + start)
     buckets = []
-    for m, n, w, at in zip(members, steps, width, begin[:-1].tolist(), strict=True):
-        locations = np.full((n * each, _SIZE), n_locations, np.int32)
+    for m, n, w, part in zip(members, lengths, breadths, np.split(slots, ends[:-1]), strict=True):
+        locations = np.full((n, _SIZE), n_locations, np.int32)
         locations[: m.size] = places[m]
-        parcels = np.full((n * each, w), maps.n_parcels, np.int32)
+        parcels = np.full((n, w), maps.n_parcels, np.int32)
         which, rows = np.nonzero(touched[m])
         parcels[which, rank[m][which, rows]] = rows
-        parts = (locations, parcels, slots[at : at + n * each * w * _SIZE])
-        shapes = ((n, each, _SIZE), (n, each, w), (n, each, w, _SIZE))
-        buckets.append(Bucket(*(a.reshape(s) for a, s in zip(parts, shapes, strict=True))))
+        arrays = (locations, parcels, part.reshape(n, w, _SIZE))
+        buckets.append(Bucket(*(a.reshape(n // each, each, *a.shape[1:]) for a in arrays)))
     plan = TilePlan(tuple(buckets), positions, maps.n_parcels, n_locations)
     return jax.tree.map(jnp.asarray, plan)
+
+
+def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
+    """Return the tiles that touch parcels in groups of alike width, of at least 4 steps each."""
+    order = np.argsort(widths, kind="stable")
+    order = order[widths[order] > 0]
+    # Each group is compiled, so that a few steps are not worth one of their own.
+    return np.array_split(order, np.clip(order.size // (4 * each), 1, _BUCKETS))
 
 
 @jax.custom_vjp

@@ -1,0 +1,80 @@
+"""Checks of the options and the data of a projection, all before anything is traced."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from atlasinit._typing import AnyArray
+from atlasinit.maps import HardMaps, Maps
+from atlasinit.projection import reductions
+
+REDUCTIONS = (*reductions.LINEAR, "lstsq", *reductions.HARD_ONLY)
+
+
+def check_options(
+    maps: Sequence[Maps], *, reduction: str, missing: str, min_coverage: float
+) -> None:
+    """Raise for options that are unknown or do not go together."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            f"`reduction` should be one of {', '.join(REDUCTIONS)}, got {reduction!r}."
+        )
+    if missing not in ("propagate", "omit", "error"):
+        raise ValueError(f'`missing` should be "propagate", "omit" or "error", got {missing!r}.')
+    if reduction in reductions.HARD_ONLY and not all(isinstance(m, HardMaps) for m in maps):
+        raise ValueError(
+            f"`reduction={reduction!r}` is for hard maps, got "
+            f"{', '.join(type(m).__name__ for m in maps)}; use atlas.harden() first."
+        )
+    if reduction == "lstsq" and missing == "omit":
+        raise ValueError(
+            '`missing="omit"` does not go with `reduction="lstsq"`, whose factorisation is of all '
+            "locations; fill the data, or take the locations out of the atlas."
+        )
+    if not 0 <= min_coverage <= 1:
+        raise ValueError(f"`min_coverage` should lie in [0, 1], got {min_coverage}.")
+    if min_coverage and missing != "omit":
+        raise ValueError('`min_coverage` needs `missing="omit"`.')
+
+
+def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
+    """Return data of all compartments as one floating array whose locations fit."""
+    if isinstance(data, Mapping):
+        if set(data) != set(compartments):
+            raise ValueError(
+                f"`data` should have the compartments {list(compartments)}, got {list(data)}."
+            )
+        parts = [sized(data[c], n, f"data[{c!r}]", "locations") for c, n in compartments.items()]
+        if len({(p.ndim, p.shape[:-2], p.shape[-1:] if p.ndim > 1 else ()) for p in parts}) > 1:
+            raise ValueError(
+                "`data` should have one shape but for the locations, got "
+                f"{[p.shape for p in parts]}."
+            )
+        if len(parts) == 1:
+            return parts[0]
+        return jnp.concatenate(parts, axis=-1 if parts[0].ndim == 1 else -2)
+    return sized(data, sum(compartments.values()), "data", "locations")
+
+
+def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
+    """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
+    if not isinstance(data, jax.Array | np.ndarray):
+        raise TypeError(f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}.")
+    if not jnp.issubdtype(data.dtype, jnp.floating):
+        raise TypeError(
+            f"`{name}` should be real floating-point, got {data.dtype}; convert it, for instance "
+            "with `data.astype(np.float32)`."
+        )
+    found = data.shape[0] if data.ndim == 1 else data.shape[-2] if data.ndim else None
+    if found == size:
+        return data
+    hint = ""
+    if data.ndim > 1 and data.shape[-1] == size:
+        hint = f" Time seems to come first: the {axis} should, as in `data.swapaxes(-1, -2)`."
+    raise ValueError(
+        f"`{name}` should have shape (..., {size} {axis}, time) or ({size},), "
+        f"got {data.shape}.{hint}"
+    )

@@ -1,0 +1,127 @@
+"""What a projection runs on, worked out once for an atlas and kept while the atlas lives."""
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from atlasinit._typing import AnyArray
+from atlasinit.atlas import Atlas
+from atlasinit.geometry import Geometry, VolumeGrid
+from atlasinit.maps import HardMaps, Maps, SparseMaps
+from atlasinit.projection.kernels import Stack, assemble, choose_kernel, prepare
+from atlasinit.projection.lstsq import solver
+from atlasinit.projection.tiled import TilePlan
+
+
+class Prepared(eqx.Module):
+    """Maps of all compartments with the plans of their kernels: what a projection runs on."""
+
+    maps: tuple[Any, ...]
+    plans: tuple[TilePlan | None, ...]
+    kernel: str = eqx.field(static=True)
+    backend: str = eqx.field(static=True)
+
+    def stack(self) -> Stack:
+        """Return the kernels."""
+        return assemble(self.maps, self.plans, kernel=self.kernel, backend=self.backend)
+
+
+def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
+    """Return maps on the device with their plans, made once for an atlas of concrete maps."""
+    maps = maps_of(atlas)
+    geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
+    if not maps or not all(isinstance(m, Maps) for m in maps):
+        raise TypeError(f"`atlas` should be an Atlas or maps, got {type(atlas).__name__}.")
+    if sum(m.n_locations for m in maps) == 0:
+        raise ValueError("`atlas` has no locations.")
+    if traced(atlas):
+        return make_prepared(maps, geometries, kernel=kernel)
+    return _remembered(
+        atlas,
+        ("prepared", kernel, jax.default_backend()),
+        lambda: jax.tree.map(jnp.asarray, make_prepared(maps, geometries, kernel=kernel)),
+    )
+
+
+def make_prepared(
+    maps: Sequence[Maps], geometries: Sequence[Geometry | None], *, kernel: str
+) -> Prepared:
+    """Return maps with the plans of their kernels; those of traced positions become dense."""
+    backend = jax.default_backend()
+    total = sum(m.n_locations for m in maps)
+    plans, start = [], 0
+    for one, geometry in zip(maps, geometries, strict=True):
+        name = choose_kernel(one, backend=backend, kernel=kernel)
+        plan = None
+        if name == "tiles" and _concrete(one):
+            points = None if geometry is None else coordinates(geometry)
+            plan = prepare(one, points, start=start, total=total, backend=backend)
+        plans.append(plan)
+        start += one.n_locations
+    return Prepared(tuple(maps), tuple(plans), kernel, backend)
+
+
+def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
+    """Return the least-squares solver of an atlas, made once; None for traced maps."""
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
+    if traced(atlas):
+        return None
+    if isinstance(atlas, Atlas):
+        names = atlas.table["name"]
+    else:
+        names = [f"row {i}" for i in range(atlas.n_parcels)]
+    return _remembered(
+        atlas, ("lstsq", ridge), lambda: jnp.asarray(solver(maps_of(atlas), names, ridge=ridge))
+    )
+
+
+def maps_of(atlas: Any) -> tuple[Any, ...]:
+    """Return the maps of all compartments of an atlas, or the only maps."""
+    return tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
+
+
+def sizes_of(atlas: Any) -> dict[str, int]:
+    """Return compartment to its number of locations."""
+    names = atlas.compartments if isinstance(atlas, Atlas) else ("maps",)
+    return {c: m.n_locations for c, m in zip(names, maps_of(atlas), strict=True)}
+
+
+def coordinates(geometry: Geometry) -> np.ndarray | None:
+    """Return the coordinates of the locations, on the sphere for a mesh that has one."""
+    if isinstance(geometry, VolumeGrid):
+        return geometry.coordinates
+    points = geometry.anatomical if geometry.sphere is None else geometry.sphere
+    return None if points is None else points[geometry.vertices].astype(np.float64)
+
+
+def traced(atlas: Any) -> bool:
+    """Whether an atlas or maps are arguments of a function that is being traced."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
+
+
+def _concrete(maps: Maps) -> bool:
+    positions = maps.labels if isinstance(maps, HardMaps) else None
+    positions = maps.indices if isinstance(maps, SparseMaps) else positions
+    return not isinstance(positions, Tracer)
+
+
+_memory: dict[int, dict[Any, Any]] = {}
+
+
+def _remembered(owner: Any, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what `make` does, made once while `owner`, which is immutable, lives."""
+    identity, key = id(owner), (*key, jax.config.jax_enable_x64)  # pyright: ignore
+    if identity not in _memory:
+        _memory[identity] = {}
+        weakref.finalize(owner, _memory.pop, identity, None)
+    found = _memory[identity]
+    if key not in found:
+        found[key] = make()
+    return found[key]
