@@ -149,7 +149,12 @@ class VolumeGrid(_ByContent):
             raise ValueError(
                 f"`volume` should start with the grid's shape {self.shape}, got {volume.shape}."
             )
-        return volume.reshape(-1, *volume.shape[3:])[self.voxels]
+        if volume.flags.c_contiguous:
+            return volume.reshape(-1, *volume.shape[3:])[self.voxels]
+        # Images are read in Fortran order, where a C-ordered reshape would copy the whole.
+        axes = np.unravel_index(self.voxels, self.shape)
+        flat = np.ravel_multi_index(axes, self.shape, order="F")
+        return volume.reshape(-1, *volume.shape[3:], order="F").T[..., flat].T
 
     def put(self, values: np.ndarray, *, fill: float = 0) -> np.ndarray:
         """Return a whole volume ``(x, y, z, ...)`` with `values` at the locations, else `fill`."""
