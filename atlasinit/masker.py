@@ -173,6 +173,14 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "labels_")
         return np.asarray(self.labels_, dtype=object)
 
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: the input is images, not a table of features."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = True
+        tags.no_validation = True
+        return tags
+
     def _is_list(self, imgs: Any) -> bool:
         return isinstance(imgs, list)
 

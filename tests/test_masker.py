@@ -4,10 +4,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from helpers import mixed_atlas, table
+from helpers_packages import package_file
+from nibabel.cifti2 import BrainModelAxis, SeriesAxis
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 
 import atlasinit as ai
 from atlasinit.io import open_data
@@ -158,6 +161,85 @@ def test_estimator_conventions():
         TIME,
         5,
     )
+
+
+# The checks of scikit-learn that fit no table of samples x features. (Parameters of any type
+# are taken by `__init__`, but not in the tests, where annotations are checked.)
+CHECKS = (
+    "estimator_cloneable",
+    "estimator_repr",
+    "estimator_tags_renamed",
+    "estimators_unfitted",
+    "get_params_invariance",
+    "mixin_order",
+    "no_attributes_set_in_init",
+    "parameters_default_constructible",
+    "set_params",
+    "transformer_n_iter",
+    "valid_tag_types",
+)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_scikit_learn_checks(name):
+    check = getattr(estimator_checks, f"check_{name}")
+    check("AtlasMasker", AtlasMasker(atlas()))
+
+
+def surface_atlas():
+    rng = np.random.default_rng(3)
+    kept = {"cortex_L": np.arange(1, 20), "cortex_R": np.arange(18)}
+    return ai.Atlas(
+        name="sides",
+        space="test",
+        maps={
+            c: ai.HardMaps(rng.integers(-1, 3, len(v)).astype(np.int32), 3) for c, v in kept.items()
+        },
+        geometry={c: ai.SurfaceMesh(20, vertices=v, hemisphere=c[-1]) for c, v in kept.items()},
+        labels=table(["cortex_L"] * 3 + ["cortex_R"] * 3, [1, 2, 3] * 2),
+    )
+
+
+def test_surface_files_and_cifti_series(tmp_path):
+    rng, own = np.random.default_rng(4), surface_atlas()
+    whole = {c: rng.normal(size=(20, 6)).astype(np.float32) for c in own.compartments}
+    kept = [whole[c][g.vertices] for c, g in own.geometry.items()]
+    expected = np.asarray(ai.project(own, np.concatenate(kept))).T
+    for side, hemisphere, values in zip("LR", ("lh", "rh"), whole.values(), strict=True):
+        arrays = [nib.gifti.GiftiDataArray(column) for column in values.T.copy()]
+        nib.save(nib.GiftiImage(darrays=arrays), tmp_path / f"hemi-{side}_bold.func.gii")
+        overlay = nib.MGHImage(values.reshape(20, 1, 1, 6), np.eye(4, dtype=np.float32))
+        nib.save(overlay, tmp_path / f"{hemisphere}.bold.mgz")
+    names = ("CortexLeft", "CortexRight")
+    left, right = (
+        BrainModelAxis.from_surface(g.vertices, 20, name)
+        for g, name in zip(own.geometry.values(), names, strict=True)
+    )
+    header = (SeriesAxis(0, 2, 6), left + right)
+    nib.save(nib.Cifti2Image(np.concatenate(kept).T, header), tmp_path / "bold.dtseries.nii")
+    masker = AtlasMasker(own).fit()
+    gifti = (tmp_path / "hemi-L_bold.func.gii", tmp_path / "hemi-R_bold.func.gii")
+    overlays = (tmp_path / "lh.bold.mgz", tmp_path / "rh.bold.mgz")
+    together = masker.transform([gifti, overlays, tmp_path / "bold.dtseries.nii", whole])
+    for series in together:
+        np.testing.assert_allclose(series, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_real_resting_overlays_agree_with_nilearn():
+    """Whole hemispheres of a person with a real atlas, against means by `numpy.bincount`."""
+    stem = "brainspace/datasets/preprocessing/sub-010188_ses-02_task-rest_acq-AP_run-01.fsa5"
+    paths = tuple(package_file("brainspace", f"{stem}.{side}.mgz") for side in ("lh", "rh"))
+    own = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    series = AtlasMasker(own).fit().transform(paths)
+    assert series.shape == (652, own.n_parcels)
+    column = 0
+    for path, (c, maps) in zip(paths, own.maps.items(), strict=True):
+        values = np.asarray(nib.load(path).dataobj).reshape(10242, 652)
+        values = values[own.geometry[c].vertices]
+        for parcel in range(maps.n_parcels):
+            mean = values[maps.labels == parcel].mean(0)
+            np.testing.assert_allclose(series[:, column], mean, rtol=1e-4, atol=1e-2)
+            column += 1
 
 
 @pytest.mark.parametrize(
