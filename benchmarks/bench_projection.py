@@ -1,5 +1,7 @@
 """Hard, sparse and dense projections beside NumPy's sum, its BLAS product and scipy's CSR."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import atlases
@@ -37,9 +39,26 @@ def hard() -> list[dict]:
                 name = f"hard mean, 91282 x {time} -> {n_parcels}, {order}"
                 # 0.6 times the speed of the sum is 1/0.6 of its time.
                 rows.append(row(f"{name}; numpy sum", ours, total, most=1 / 0.6))
-        csr = maps.to_scipy()
-        rows.append(row(f"{name}; scipy CSR", ours, _seconds(lambda c=csr, x=x: c @ x), least=2))
+                csr = maps.to_scipy()
+                theirs = _seconds(lambda c=csr, x=x: c @ x)
+                rows.append(row(f"{name}; scipy CSR", ours, theirs, least=2))
     return rows
+
+
+def peak_memory() -> dict:
+    """Return the MiB that a hard projection takes beside data and output, in a fresh process."""
+    code = """
+import resource, jax, jax.numpy as jnp, numpy as np, atlasinit as ai
+maps = ai.HardMaps(np.random.default_rng(0).integers(-1, 400, 91282).astype(np.int32), 400)
+ai.project(maps, jnp.ones((91282, 1)))
+data = jax.block_until_ready(jnp.ones((91282, 1200)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+out = jax.block_until_ready(ai.project(maps, data))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before - out.nbytes / 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    extra = float(done.stdout) / 1024
+    return row("hard mean, 91282 x 1200: MiB beside data and output; 64", extra, 64, most=1)
 
 
 def sparse(name: str, atlas: ai.Atlas, time: int, *, over_dense: float, over_csr: float) -> list:
@@ -89,6 +108,7 @@ def main() -> list[dict]:
     forward = _seconds(lambda: layer(x))
     return [
         *hard(),
+        peak_memory(),
         *sparse("surface, FWHM 6 mm", surface, 1200, over_dense=6, over_csr=1),
         *sparse("2 mm volume, sigma 3 mm", volume, 400, over_dense=4, over_csr=3),
         row("layer from the smoothed surface; its forward pass", build, forward, most=1),

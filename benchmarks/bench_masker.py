@@ -1,0 +1,57 @@
+"""The masker beside nilearn's labels masker, in memory and from a gzipped file."""
+
+import tempfile
+from pathlib import Path
+
+import atlases
+import nibabel as nib
+import numpy as np
+from harness import median_seconds, report, row
+
+import atlasinit as ai
+
+N_PARCELS, TIME = 400, 200
+
+
+def main() -> list[dict]:
+    """Return the rows of the table."""
+    from nilearn.maskers import NiftiLabelsMasker
+
+    atlas = atlases.volume(N_PARCELS)
+    grid = atlas.geometry["volume"]
+    assert isinstance(grid, ai.VolumeGrid)
+    labels = grid.put(np.asarray(atlas.maps["volume"].labels) + 1)
+    # Whole numbers, as scanners write them: they compress as real images do.
+    x = np.random.default_rng(0).normal(500, 30, (grid.n_locations, TIME)).round()
+    bold = nib.Nifti1Image(grid.put(x.astype(np.float32)), grid.affine)
+    theirs = NiftiLabelsMasker(
+        nib.Nifti1Image(labels.astype(np.int32), grid.affine),
+        standardize=None,
+        keep_masked_labels=False,
+    ).fit()
+    ours = ai.AtlasMasker(atlas).fit()
+    name = f"masker, {N_PARCELS} parcels, {grid.shape} x {TIME}"
+    rows = [
+        row(
+            f"{name}; NiftiLabelsMasker",
+            median_seconds(lambda: ours.transform(bold), repeats=3),
+            median_seconds(lambda: theirs.transform(bold), repeats=1, warmup=0),
+            least=8,
+        )
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bold.nii.gz"
+        nib.save(nib.Nifti1Image(bold.dataobj, grid.affine, dtype=np.int16), path)
+        rows.append(
+            row(
+                f"{name}, .nii.gz; NiftiLabelsMasker",
+                median_seconds(lambda: ours.transform(path), repeats=1, warmup=0),
+                median_seconds(lambda: theirs.transform(path), repeats=1, warmup=0),
+                least=1,
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    report(main())
