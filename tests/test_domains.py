@@ -111,6 +111,14 @@ CASES = {
 DOMAINS = pytest.mark.parametrize(("domain", "shape", "holds"), CASES.values(), ids=CASES)
 
 
+@pytest.fixture
+def _unoptimised():
+    """Small programs take far longer to optimise than to run."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def free_values(domain, shape, dtype=jnp.float32):
     if isinstance(domain, Amplitude):
         real, imaginary = jr.uniform(jr.key(3), (2, *shape), dtype, minval=0.1, maxval=1.5)
@@ -127,6 +135,7 @@ def size(y):
 
 
 @DOMAINS
+@pytest.mark.usefixtures("_unoptimised")
 def test_round_trip_and_range(domain, shape, holds):
     x = free_values(domain, shape)
     y = domain.image(x)
@@ -136,6 +145,7 @@ def test_round_trip_and_range(domain, shape, holds):
 
 
 @DOMAINS
+@pytest.mark.usefixtures("_unoptimised")
 def test_jit_and_vmap_change_nothing(domain, shape, holds):
     del holds
     xs = jnp.stack([free_values(domain, shape) * scale for scale in (0.5, 1.0)])
@@ -154,6 +164,7 @@ def test_jit_and_vmap_change_nothing(domain, shape, holds):
 
 
 @DOMAINS
+@pytest.mark.usefixtures("_unoptimised")
 def test_float64_keeps_its_precision_and_gradient(domain, shape, holds):
     del holds
 
@@ -178,6 +189,7 @@ def test_float64_keeps_its_precision_and_gradient(domain, shape, holds):
 
 
 @DOMAINS
+@pytest.mark.usefixtures("_unoptimised")
 def test_trains_within_the_domain_and_serialises(domain, shape, holds):
     model = domains.constrain({"w": domain.image(free_values(domain, shape))}, "w", domain)
 
@@ -222,6 +234,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize(("domain", "x"), EDGES.values(), ids=EDGES)
+@pytest.mark.usefixtures("_unoptimised")
 def test_gradient_is_finite_at_edges(domain, x):
     def loss(x):
         y = domain.image(x)
@@ -233,6 +246,7 @@ def test_gradient_is_finite_at_edges(domain, x):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("_unoptimised")
 def test_nan_is_never_hidden(name):
     domain, shape, _ = CASES[name]
     x = free_values(domain, shape).at[-1, 0].set(jnp.nan)
@@ -496,17 +510,14 @@ def test_frozen_leaves_get_no_gradient_and_are_not_trainable():
 @pytest.mark.usefixtures("_standard_promotion")
 def test_projection_after_a_step(key):
     weights = jr.normal(key, (5, 7))
-    model = domains.enforce({"w": weights}, "w", optax.projections.projection_simplex, axis=-2)
+    simplex = jax.jit(optax.projections.projection_simplex)
+    model = domains.enforce({"w": weights}, "w", simplex, axis=-2)
     for column, projected in zip(weights.T, model["w"].T, strict=True):
-        np.testing.assert_allclose(
-            projected, optax.projections.projection_simplex(column), atol=1e-6
-        )
+        np.testing.assert_allclose(projected, simplex(column), atol=1e-6)
     assert (model["w"] == 0).any()
     positive = domains.enforce({"w": weights}, "w", optax.projections.projection_non_negative)
     np.testing.assert_array_equal(positive["w"], jnp.maximum(weights, 0))
-    maps = domains.enforce(
-        ai.DenseMaps(weights), "*", optax.projections.projection_simplex, axis=-2
-    )
+    maps = domains.enforce(ai.DenseMaps(weights), "*", simplex, axis=-2)
     np.testing.assert_array_equal(maps.values, model["w"])
 
 
@@ -578,6 +589,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("domain", "y", "match"), BAD_VALUES)
+@pytest.mark.usefixtures("_unoptimised")
 def test_values_outside_are_refused_also_under_jit(domain, y, match):
     with pytest.raises(ValueError, match=match):
         domain.preimage(y)

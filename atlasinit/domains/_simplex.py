@@ -33,7 +33,8 @@ class Simplex(Domain):
     at least that.
 
     A slice of zeros only (a location outside every parcel) has no distribution. Its
-    image is again all zeros, with zero gradient.
+    image is again all zeros, with zero gradient. NaN in the free values makes the slice NaN;
+    `preimage` refuses it. hypercoil's counterpart is ``ProbabilitySimplexParameter``.
 
     On `SparseMaps` the softmax is over the stored entries of one location (for
     ``axis=-2``) or of one parcel (``axis=-1``), and :math:`L` is their number.
