@@ -13,7 +13,7 @@ from helpers_smoothing import plane_mesh, sphere_mesh
 from jax import export
 
 import atlasinit as ai
-from atlasinit.smoothing import smooth, smoothing_operator
+from atlasinit.smoothing import _host, build, smooth, smoothing_operator, tiled
 
 try:
     from jax import enable_x64
@@ -108,6 +108,7 @@ def test_gradients_in_double_precision(case, conserve):
         rng = np.random.default_rng(2)
         x, y, direction = (jnp.asarray(v) for v in rng.normal(size=(3, op.n_locations, 2)))
 
+        @jax.jit
         def loss(sigma, data):
             return jnp.sum(op(data, sigma=sigma) ** 2 * y)
 
@@ -189,8 +190,6 @@ def test_lowers_for_cuda(case, traced):
 
 
 def test_large_weights_are_evaluated_when_used(monkeypatch, case):
-    from atlasinit.smoothing import tiled
-
     small = operator(case)
     monkeypatch.setattr(tiled, "STORED_BYTES", 0)
     geometry, options = CASES[case]
@@ -202,6 +201,28 @@ def test_large_weights_are_evaluated_when_used(monkeypatch, case):
     np.testing.assert_allclose(
         large.smooth_maps(maps).to_dense(), small.smooth_maps(maps).to_dense(), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("case", ["sphere", "heat", "surface"])
+def test_sparse_matrix_multiplies_as_the_kernel(monkeypatch, case):
+    op = operator(case, "mass")
+    kernel = eqx.tree_at(lambda o: o.matrix, op, None, is_leaf=lambda x: x is None)
+    x = np.random.default_rng(3).normal(size=(2, op.n_locations, 3)).astype(np.float32)
+    maps = hard(op)
+    for part_bytes in (2**22, 64):
+        monkeypatch.setattr(_host, "_PART_BYTES", part_bytes)
+        for data in (x, x[1], jnp.asarray(x[0])):
+            np.testing.assert_allclose(op(data), kernel(data), atol=2e-6)
+            np.testing.assert_allclose(op.transpose(data), kernel.transpose(data), atol=2e-6)
+    expected = kernel.smooth_maps(maps).to_dense()
+    np.testing.assert_allclose(op.smooth_maps(maps).to_dense(), expected, atol=1e-6)
+
+
+def test_atlas_by_sparse_matrix_or_by_tiles(monkeypatch):
+    by_matrix = smooth(atlas(), sigma=12.0).maps["cortex_L"]
+    monkeypatch.setattr(build, "_PAIRS", 0)
+    by_tiles = smooth(atlas(), sigma=12.0).maps["cortex_L"]
+    np.testing.assert_allclose(by_matrix.to_dense(), by_tiles.to_dense(), atol=1e-6)
 
 
 def test_nan_stays_near(case):

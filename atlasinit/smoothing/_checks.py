@@ -2,14 +2,17 @@
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from atlasinit.errors import AtlasWarning
 from atlasinit.geometry import SurfaceMesh
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 FWHM = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian of sigma 1."""
@@ -39,13 +42,10 @@ def check_positive(value: Any, name: str) -> float:
     return number
 
 
-def warn_if_alone(points: Float[np.ndarray, "locations 3"], reach: float) -> None:
-    """Warn where most locations have no other within `reach`."""
-    from scipy.spatial import KDTree
-
-    some = points[:: max(1, len(points) // 1000)]
-    if len(points) > 1:
-        distances, _ = KDTree(points).query(some, k=2)
+def warn_if_alone(tree: "KDTree", reach: float) -> None:
+    """Warn where most points of a tree have no other within `reach`."""
+    if tree.n > 1:
+        distances, _ = tree.query(tree.data[:: max(1, tree.n // 1000)], k=2)
         if np.median(distances[:, 1]) > reach:
             warn_alone(reach)
 

@@ -11,7 +11,8 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.maps import DenseMaps, Maps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing.operator import on_host
+from atlasinit.smoothing._host import spread_maps
+from atlasinit.smoothing.build import host_spread
 
 
 def smooth(
@@ -34,9 +35,10 @@ def smooth(
     """Return the atlas with every parcel's map smoothed, each compartment by its own topology.
 
     In this order: the maps are smoothed, weights up to `threshold` left out, noise added,
-    and the result normalised. To smooth several atlases on one geometry, or data, or to
-    learn the width, build a `smoothing_operator`, which explains the parameters that are
-    not explained here.
+    and the result normalised. The width is a number here; to learn it, build a
+    `smoothing_operator` once and call ``operator.smooth_maps(maps, sigma=...)``, which is
+    differentiable in a traced width and in the maps. The operator also serves several atlases
+    on one geometry, and data; it explains the parameters that are not explained here.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ def smooth(
         if place.n_locations == 0:
             continue
         is_grid = isinstance(place, VolumeGrid)
-        operator = on_host(
+        spread = host_spread(
             place,
             sigma=width,
             topology="grid" if is_grid else geometry,
@@ -99,7 +101,7 @@ def smooth(
             profile="gaussian" if is_grid else profile,
             spherical_scale=spherical_scale,
         )
-        maps[compartment] = operator.smooth_maps(atlas.maps[compartment], threshold=threshold)
+        maps[compartment] = spread_maps(atlas.maps[compartment], spread, threshold=threshold)
         if noise_sigma and key is not None:
             noise = jr.fold_in(key, atlas.compartments.index(compartment))
             maps[compartment] = _noisy(maps[compartment], noise_sigma, noise)

@@ -1,6 +1,5 @@
 """Separable Gaussian kernels between the kept voxels of a grid."""
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, Int32
 from atlasinit._typing import AnyArray
 from atlasinit.geometry import VolumeGrid
 from atlasinit.smoothing._checks import warn_alone
+from atlasinit.smoothing._host import in_threads
 from atlasinit.smoothing._types import Stored, Width
 
 if TYPE_CHECKING:
@@ -70,23 +70,31 @@ class GridKernel(eqx.Module):
         return jax.lax.map(one, data.T, batch_size=min(batch, max(1, data.shape[1]))).T
 
     def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
-        """Return ``matrix @ K``, each parcel on its own bounding box."""
+        """Return ``matrix @ K``, each parcel on its own bounding box, in the matrix's dtype."""
         from scipy.sparse import csr_array
 
         del stored
-        axes, taps = self._axes(sigma, np), self.taps
-        number = np.asarray(self.number)
+        axes = [np.asarray(axis, matrix.dtype) for axis in self._axes(sigma, np)]
+        number, position = np.asarray(self.number), np.asarray(self.position)
         number = np.where(number < self.n_locations, number, -1)
-        where = np.stack(np.unravel_index(self.position, number.shape), axis=-1)
-        values, locations = [np.zeros(0)], [np.zeros(0, np.int32)]
-        for start, stop in itertools.pairwise(np.asarray(matrix.indptr)):
-            place = where[matrix.indices[start:stop]]
-            found = _spread_one(matrix.data[start:stop], place, axes, (number, taps))
-            values.append(found[0])
-            locations.append(found[1])
+        where = np.stack(np.unravel_index(position, number.shape)).astype(np.int32)
+        ends = matrix.indptr
+
+        def one(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+            place = where[:, matrix.indices[start:stop]]
+            return _spread_one(matrix.data[start:stop], place, axes, (number, self.taps))
+
+        found = in_threads(one, zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+        values, locations = ([np.zeros(0, t)] for t in (matrix.dtype, np.int32))
+        for value, location in found:
+            values.append(value)
+            locations.append(location)
         indptr = np.cumsum([len(v) for v in values])
         parts = (np.concatenate(values), np.concatenate(locations), indptr)
-        return csr_array(parts, shape=(len(values) - 1, len(where)))
+        out = csr_array(parts, shape=(len(values) - 1, self.n_locations))
+        if not (np.diff(position) > 0).all():
+            out.sort_indices()
+        return out
 
     def _axes(self, sigma: Width, xp: Any) -> list:
         return [
@@ -104,19 +112,22 @@ def _spread_one(
     """Return the values and locations of one smoothed parcel, given at voxels `where`."""
     number, taps = space
     if not len(values):
-        return np.zeros(0), np.zeros(0, np.int32)
-    low, high = where.min(axis=0), where.max(axis=0) + 1
-    box = np.zeros(high - low)
-    box[tuple((where - low).T)] = values
+        return values, np.zeros(0, np.int32)
+    low, high = where.min(axis=1), where.max(axis=1) + 1
+    box = np.zeros(high - low, values.dtype)
+    box[tuple(where - low[:, None])] = values
     around = tuple(
         slice(max(a - t, 0), min(b + t, n))
         for a, b, t, n in zip(low, high, taps, number.shape, strict=True)
     )
     x, y, z = (matrix[out, a:b] for matrix, out, a, b in zip(axes, around, low, high, strict=True))
-    box = np.tensordot(x, y @ (box @ z.T), axes=1).reshape(-1)
-    numbers = number[around].reshape(-1)
-    kept = np.flatnonzero((numbers >= 0) & (box != 0))
-    return box[kept], numbers[kept]
+    box = y @ (box @ z.T)
+    out = np.empty((len(x), *box.shape[1:]), box.dtype)
+    # Plane by plane, as the other two axes: one large product would start BLAS's own threads.
+    np.matmul(x, box.transpose(1, 0, 2), out=out.transpose(1, 0, 2))
+    numbers = number[around]
+    kept = np.flatnonzero((numbers >= 0) & (out != 0))
+    return out.reshape(-1)[kept], numbers.reshape(-1)[kept]
 
 
 def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:

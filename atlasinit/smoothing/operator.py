@@ -1,7 +1,7 @@
 """The linear operator that smooths data or maps: a kernel between two diagonal matrices."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,24 +11,13 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
-from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
-from atlasinit.smoothing._checks import FWHM, check_one, check_positive
+from atlasinit.smoothing._checks import check_positive
+from atlasinit.smoothing._host import between, is_host, multiply, spread_by, spread_maps
 from atlasinit.smoothing._types import Stored
-from atlasinit.smoothing.grid import GridKernel, grid_kernel
-from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel
-from atlasinit.smoothing.surface import surface_kernel
+from atlasinit.smoothing.grid import GridKernel
 from atlasinit.smoothing.tiled import TiledKernel
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-_CHOICES = {
-    "topology": ("auto", "grid", "sphere", "anatomical"),
-    "conserve": ("constant", "mass", "balanced"),
-    "weights": ("area", "equal"),
-    "profile": ("gaussian", "heat"),
-}
 _PARCELS = 128  # maps smoothed at once where their values are traced
 
 
@@ -54,6 +43,10 @@ class SmoothingOperator(eqx.Module):
         The two diagonals at the operator's own width.
     stored
         The kernel's weights at the operator's own width, where they are small enough.
+    matrix
+        The operator at its own width as a CSR matrix (values, indices, ends of rows), for
+        products with data that are not traced, on the CPU; None elsewhere, for grids and
+        where it is large.
     sigma
         The operator's own width in mm.
     conserve
@@ -65,6 +58,7 @@ class SmoothingOperator(eqx.Module):
     left: Float[AnyArray, " locations"]
     right: Float[AnyArray, " locations"]
     stored: Stored | None
+    matrix: Stored | None
     sigma: float = eqx.field(static=True)
     conserve: str = eqx.field(static=True)
 
@@ -95,11 +89,11 @@ class SmoothingOperator(eqx.Module):
         ValueError
             Another number of locations.
         """
-        return _apply(self, _checked(data, self.n_locations), _width(sigma), transpose=False)
+        return _product(self, data, sigma, transpose=False)
 
     def transpose(self, data: AnyArray, *, sigma: Any = None) -> Array:
         """Return the adjoint operator's result: ``sum(y * S(x)) == sum(S.transpose(y) * x)``."""
-        return _apply(self, _checked(data, self.n_locations), _width(sigma), transpose=True)
+        return _product(self, data, sigma, transpose=True)
 
     def smooth_maps(self, maps: Maps, *, sigma: Any = None, threshold: float = 0.0) -> Maps:
         """Return the smoothed maps, sparse, or dense where that is smaller.
@@ -127,8 +121,6 @@ class SmoothingOperator(eqx.Module):
                 f"`maps` should have the operator's {self.n_locations} locations, "
                 f"got {maps.n_locations}."
             )
-        if not threshold >= 0:
-            raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
         traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
         if isinstance(maps, DenseMaps) and traced:
             return DenseMaps(self(jnp.asarray(maps.values).T, sigma=sigma).T)
@@ -141,15 +133,14 @@ class SmoothingOperator(eqx.Module):
         return self._traced_values(maps, found, sigma)
 
     def _smooth_on_host(self, maps: Maps, threshold: float) -> SparseMaps | DenseMaps:
-        from scipy.sparse import csr_array
-
-        matrix = maps.to_scipy()
-        values = matrix.data * np.asarray(self.right, np.float64)[matrix.indices]
-        weighted = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-        out = self.kernel.spread(weighted, self.sigma, self.stored)
-        values = (out.data * np.asarray(self.left)[out.indices]).astype(np.float32)
-        values[np.abs(values) <= threshold] = 0
-        return compact(csr_array((values, out.indices, out.indptr), shape=out.shape))
+        if self.matrix is not None:
+            spread = spread_by(_csr(self.matrix))
+        else:
+            left, right = np.asarray(self.left), np.asarray(self.right)
+            spread = between(
+                lambda matrix: self.kernel.spread(matrix, self.sigma, self.stored), left, right
+            )
+        return spread_maps(maps, spread, threshold=threshold)
 
     def _traced_values(self, maps: Maps, found: SparseMaps, sigma: Any) -> SparseMaps:
         """Return the values at the positions of `found`, smoothed densely some rows at a time."""
@@ -163,172 +154,32 @@ class SmoothingOperator(eqx.Module):
         return SparseMaps(values, found.indices, found.indptr, found.n_locations)
 
 
-def smoothing_operator(
-    geometry: Geometry,
-    *,
-    sigma: Any = None,
-    fwhm: Any = None,
-    topology: str = "auto",
-    truncate: Any = 4.0,
-    conserve: str = "constant",
-    weights: str = "area",
-    profile: str = "gaussian",
-    spherical_scale: Any = 1.0,
-) -> SmoothingOperator:
-    r"""Return the operator that smooths data or maps on the locations of `geometry`.
+def _csr(matrix: Stored) -> Any:
+    from scipy.sparse import csr_array
 
-    The kernel is :math:`\exp(-d^2 / 2\sigma^2)` of the distance :math:`d` in mm that
-    `topology` names, zero beyond ``truncate * sigma``.
-
-    ============================ ==================================================
-    Workbench's method           here (``truncate=3``, ``topology="anatomical"``)
-    ============================ ==================================================
-    ``GEO_GAUSS_AREA``           ``conserve="balanced"``
-    ``GEO_GAUSS_EQUAL``          ``conserve="balanced", weights="equal"``
-    ``GEO_GAUSS``                ``conserve="constant", weights="equal"``
-    ============================ ==================================================
-
-    Parameters
-    ----------
-    geometry
-        A grid or a mesh; only its kept locations are read and written.
-    sigma, fwhm
-        Width in mm, one of the two; ``fwhm = sigma * sqrt(8 ln 2)``.
-    topology
-        ``"grid"``: Euclidean between voxel centres, by one Gaussian an axis, each cut at
-        the whole number of voxels nearest to the truncation, as
-        ``scipy.ndimage.gaussian_filter`` does. Outside of the kept voxels there is nothing.
-        ``"sphere"``: great-circle on the mesh's sphere, of its own radius.
-        ``"anatomical"``: geodesic on the mesh's anatomical surface: the shortest path along
-        edges and unfolded diagonals of neighbouring triangles, as Workbench's, which may
-        cross vertices that are not kept. It is never shorter than the exact geodesic: up
-        to 9 mm on the S1200 32k midthickness, 2.5% longer on average, 1.4% in the median.
-        ``"auto"``: the grid; of a mesh the anatomical surface if known, else the sphere.
-    truncate
-        Where the kernel is cut, in sigmas.
-    conserve
-        ``"constant"``: every row of the operator sums to 1 (a weighted mean of what lies
-        in reach), so that constants stay and a partition of unity remains one,
-        :math:`r = a,\ l = 1 / K a`.
-        ``"mass"``: the sum of the values times the areas stays,
-        :math:`r = a / K a,\ l = 1`.
-        ``"balanced"``: the first after the second, as Workbench does: constants stay, and
-        mass nearly so, :math:`r = a / K a,\ l = 1 / K r`.
-    weights
-        ``"area"``: vertices count by their area, on the sphere that of its own triangles, on
-        the anatomical surface the mesh's `vertex_areas`. ``"equal"``: all count alike.
-        Voxels always do.
-    profile
-        ``"gaussian"``, or on the sphere ``"heat"``: the kernel of the diffusion
-        :math:`\partial_t u = \Delta u` at time :math:`\sigma^2 / 2`, which multiplies a
-        spherical harmonic of degree l by :math:`\exp(-l (l + 1) \sigma^2 / 2 R^2)`.
-    spherical_scale
-        Factor on the distances of the sphere, to bring them nearer to those of the anatomy.
-
-    Raises
-    ------
-    ValueError
-        Not exactly one width, a width or truncation that is not positive and finite, a
-        topology that the geometry does not have, no location, a sheared grid, a sphere
-        that is not one, faces that are degenerate or leave a kept vertex out, areas that
-        are not positive.
-    TypeError
-        A traced width; pass that one when the operator is applied.
-
-    Warns
-    -----
-    AtlasWarning
-        A truncation that leaves most locations alone, a folded sphere.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from atlasinit import VolumeGrid
-    >>> smooth = smoothing_operator(VolumeGrid((1, 1, 5), np.eye(4)), sigma=1.0)
-    >>> impulse = np.array([[0.0], [0], [1], [0], [0]], np.float32)
-    >>> print(np.asarray(smooth(impulse))[:, 0].round(2))
-    [0.08 0.26 0.4  0.26 0.08]
-    """
-    check_one(sigma, fwhm)
-    width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
-    built = on_host(
-        geometry,
-        sigma=width,
-        topology=topology,
-        truncate=truncate,
-        conserve=conserve,
-        weights=weights,
-        profile=profile,
-        spherical_scale=spherical_scale,
-    )
-    return jax.tree.map(lambda x: jnp.asarray(_single(x)), built)
+    values, indices, ends = (np.asarray(part) for part in matrix)
+    return csr_array((values, indices, ends), shape=(ends.size - 1, ends.size - 1))
 
 
-def on_host(
-    geometry: Geometry,
-    *,
-    sigma: float,
-    topology: str,
-    truncate: Any,
-    conserve: str,
-    weights: str,
-    profile: str,
-    spherical_scale: Any,
-) -> SmoothingOperator:
-    """Return the operator of `smoothing_operator` with NumPy arrays and float64 diagonals."""
-    given = {"topology": topology, "conserve": conserve, "weights": weights, "profile": profile}
-    for name, choice in given.items():
-        if choice not in _CHOICES[name]:
-            known = ", ".join(_CHOICES[name])
-            raise ValueError(f"`{name}` should be one of {known}, got {choice!r}.")
-    topology = _resolve(geometry, topology)
-    if profile == "heat" and topology != "sphere":
-        raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {topology!r}.")
-    reach = check_positive(truncate, "truncate") * sigma
-    scale = check_positive(spherical_scale, "spherical_scale")
-    if geometry.n_locations == 0:
-        raise ValueError("`geometry` should have at least one location, got none.")
-    areas = np.ones(geometry.n_locations)
-    if isinstance(geometry, VolumeGrid):
-        kernel = grid_kernel(geometry, reach=reach)
-    elif topology == "sphere":
-        kernel = sphere_kernel(geometry, reach=reach, profile=profile, scale=scale)
-        areas = sphere_areas(geometry) * scale**2 if weights == "area" else areas
-    else:
-        kernel = surface_kernel(geometry, reach=reach)
-        areas = geometry.vertex_areas[geometry.vertices] if weights == "area" else areas
-    if not areas.min() > 0:
-        raise ValueError(
-            f"Vertex areas should be positive where vertices are kept; the least is {areas.min()}."
-        )
-    stored = kernel.store(sigma)
-
-    def times(vector: np.ndarray) -> np.ndarray:
-        from scipy.sparse import csr_array
-
-        return kernel.spread(csr_array(vector[None]), sigma, stored).toarray()[0]
-
-    left, right = _diagonals(conserve, areas, times)
-    return SmoothingOperator(
-        kernel=kernel,
-        areas=areas,
-        left=left,
-        right=right,
-        stored=stored,
-        sigma=sigma,
-        conserve=conserve,
-    )
+# Functions, as each use of a module's method costs as much as the product of a column.
+def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpose: bool) -> Array:
+    """Choose how to multiply: SciPy's product where it can be had, else the kernel's own."""
+    _check_data(data, operator.n_locations)
+    width, matrix = _width(sigma), operator.matrix
+    if (
+        sigma is None
+        and matrix is not None
+        and data.dtype == np.float32
+        and all(is_host(array) for array in (data, *matrix))
+    ):
+        csr = _csr(matrix)
+        columns = np.moveaxis(np.asarray(data), -2, 0)
+        out = multiply(csr.T.tocsr() if transpose else csr, columns.reshape(len(columns), -1))
+        return out if data.ndim == 2 else jnp.moveaxis(out.reshape(columns.shape), 0, -2)
+    return _apply(operator, jnp.asarray(data), width, transpose=transpose)
 
 
-def compact(matrix: "csr_array") -> SparseMaps | DenseMaps:
-    """Return a sparse matrix as sparse maps, or as dense ones where these are smaller."""
-    maps = SparseMaps.from_scipy(matrix)
-    if maps.nbytes > 4 * maps.n_parcels * maps.n_locations:
-        return DenseMaps(maps.to_dense())
-    return maps
-
-
-def _diagonals(conserve: str, areas: Any, times: Callable[[Any], Any]) -> tuple[Any, Any]:
+def diagonals(conserve: str, areas: Any, times: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Return the left and right diagonal; `times` multiplies by the kernel."""
     if conserve == "constant":
         return 1 / times(areas), areas
@@ -350,7 +201,7 @@ def _apply(
         width = jnp.asarray(operator.sigma, dtype)
     else:
         width, stored = jnp.asarray(sigma, dtype), None
-        left, right = _diagonals(
+        left, right = diagonals(
             operator.conserve,
             jnp.asarray(operator.areas, dtype),
             lambda vector: kernel.apply(vector[:, None], width, None)[:, 0],
@@ -362,7 +213,7 @@ def _apply(
     return jnp.moveaxis(out.reshape(columns.shape), 0, -2).astype(result)
 
 
-def _checked(data: AnyArray, n_locations: int) -> Array:
+def _check_data(data: AnyArray, n_locations: int) -> None:
     if data.ndim < 2 or data.shape[-2] != n_locations:
         raise ValueError(
             f"`data` should be (..., locations, k) with {n_locations} locations, "
@@ -370,7 +221,6 @@ def _checked(data: AnyArray, n_locations: int) -> Array:
         )
     if jnp.issubdtype(data.dtype, jnp.complexfloating):
         raise TypeError(f"`data` should be real, got {data.dtype}.")
-    return jnp.asarray(data)
 
 
 def _width(sigma: Any) -> Array | None:
@@ -381,27 +231,6 @@ def _width(sigma: Any) -> Array | None:
     elif sigma.shape != ():
         raise ValueError(f"`sigma` should be a scalar, got shape {sigma.shape}.")
     return jnp.asarray(sigma)
-
-
-def _single(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float64 else array
-
-
-def _resolve(geometry: Geometry, topology: str) -> str:
-    if topology != "auto" and isinstance(geometry, VolumeGrid) != (topology == "grid"):
-        raise ValueError(f"A smoothing on {topology!r} does not fit {geometry!r}.")
-    if topology != "auto":
-        return topology
-    if isinstance(geometry, VolumeGrid):
-        return "grid"
-    if geometry.anatomical is not None and geometry.faces is not None:
-        return "anatomical"
-    if geometry.sphere is not None:
-        return "sphere"
-    raise ValueError(
-        f"{geometry!r} has no surface to smooth on; give it a midthickness or a sphere by "
-        "`mesh.replace(anatomical=..., faces=...)` or `mesh.replace(sphere=..., faces=...)`."
-    )
 
 
 def _concrete(maps: Maps) -> Maps:

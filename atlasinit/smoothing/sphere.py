@@ -2,18 +2,54 @@
 
 import itertools
 import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from atlasinit.geometry import SurfaceMesh, triangle_vertex_areas
 from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_alone
-from atlasinit.smoothing.tiled import TILE, Sphere, TiledKernel, tiled_kernel
+from atlasinit.smoothing._host import csr_of
+from atlasinit.smoothing.tiled import (
+    TILE,
+    Sphere,
+    TiledKernel,
+    arc_squared,
+    profile_of,
+    tiled_kernel,
+)
 from atlasinit.tiling import spheres, tiles
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from scipy.spatial import KDTree
 
-def sphere_kernel(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float) -> TiledKernel:
-    """Return the kernel of great-circle distances, `scale` times those on the mesh's sphere."""
+
+class SphereOfLocations(NamedTuple):
+    """The kept vertices on a sphere, checked, and what distances between them need."""
+
+    points: np.ndarray
+    """(locations, 3) coordinates in float64, all at the radius."""
+    tree: "KDTree"
+    sphere: Sphere
+    reach: float
+    """Great-circle distance in mm beyond which a kernel is zero."""
+
+    @property
+    def chord(self) -> float:
+        """The straight distance of two points whose arc is the reach."""
+        return 2 * self.sphere.radius * math.sin(self.reach / (2 * self.sphere.radius))
+
+    @property
+    def n_pairs(self) -> float:
+        """About how many ordered pairs are in reach of each other, were the sphere whole."""
+        return len(self.points) ** 2 * math.sin(self.reach / (2 * self.sphere.radius)) ** 2
+
+
+def sphere_of(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float) -> SphereOfLocations:
+    """Return the kept vertices on the mesh's sphere, enlarged by `scale`."""
+    from scipy.spatial import KDTree
+
     radius = check_sphere(mesh) * scale
     if reach > math.pi / 2 * radius:
         raise ValueError(
@@ -23,14 +59,35 @@ def sphere_kernel(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float
     assert mesh.sphere is not None
     points = mesh.sphere.astype(np.float64)[mesh.vertices]
     points *= radius / np.linalg.norm(points, axis=1, keepdims=True)
-    warn_if_alone(points, reach)
-    groups = [
-        (rows, columns, None)
-        for rows, columns in _near(points, 2 * radius * math.sin(reach / (2 * radius)))
-    ]
+    tree = KDTree(points)
+    warn_if_alone(tree, reach)
     padded = np.concatenate([points, np.zeros((1, 3))]).astype(np.float32)
     sphere = Sphere(padded, radius, _arc_series(reach / radius), profile)
-    return tiled_kernel(groups, n_locations=len(points), reach=reach, sphere=sphere)
+    return SphereOfLocations(points, tree, sphere, reach)
+
+
+def sphere_kernel(place: SphereOfLocations) -> TiledKernel:
+    """Return the kernel of great-circle distances, for any width."""
+    groups = [(rows, columns, None) for rows, columns in _near(place)]
+    return tiled_kernel(
+        groups, n_locations=len(place.points), reach=place.reach, sphere=place.sphere
+    )
+
+
+def sphere_matrix(place: SphereOfLocations, sigma: float) -> "csr_array":
+    """Return the kernel at one width as a sparse matrix."""
+    n = len(place.points)
+    pairs = place.tree.query_pairs(place.chord, output_type="ndarray")
+    first, second = pairs.T.astype(np.int32, order="C")
+    chord = 0
+    for axis in np.ascontiguousarray(place.sphere.points.T):
+        chord = chord + (axis[first] - axis[second]) ** 2
+    squared = arc_squared(chord, place.sphere)
+    weights = profile_of(squared, sigma, place.sphere, np)
+    own = np.arange(n, dtype=np.int32)
+    rows = np.concatenate([first, second, own])
+    columns = np.concatenate([second, first, own])
+    return csr_of(np.concatenate([weights, weights, np.ones(n, np.float32)]), (rows, columns), n)
 
 
 def sphere_areas(mesh: SurfaceMesh) -> Float[np.ndarray, " locations"]:
@@ -40,13 +97,11 @@ def sphere_areas(mesh: SurfaceMesh) -> Float[np.ndarray, " locations"]:
     return triangle_vertex_areas(mesh.sphere, faces)[mesh.vertices]
 
 
-def _near(points: np.ndarray, chord: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return tiles of locations, each with all that may lie within `chord` of one of its own."""
-    from scipy.spatial import KDTree
-
-    groups = tiles(points, size=TILE)
-    centres, radii = spheres(points, groups)
-    found = KDTree(points).query_ball_point(centres, radii + chord, workers=-1)
+def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return tiles of locations, each with all that may be in reach of one of its own."""
+    groups = tiles(place.points, size=TILE)
+    centres, radii = spheres(place.points, groups)
+    found = place.tree.query_ball_point(centres, radii + place.chord, workers=-1)
     sizes = [len(near) for near in found]
     flat = np.fromiter(itertools.chain.from_iterable(found), np.int32, sum(sizes))
     columns = np.split(flat, np.cumsum(sizes)[:-1])

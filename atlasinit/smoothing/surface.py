@@ -25,9 +25,11 @@ def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
             "and this mesh has none; give it by `mesh.replace(anatomical=...)`, or take "
             "`geometry='sphere'`."
         )
+    from scipy.spatial import KDTree
+
     coordinates = mesh.anatomical.astype(np.float64)
     faces = check_triangles(mesh, coordinates, "anatomical")
-    warn_if_alone(coordinates[mesh.vertices], reach)
+    warn_if_alone(KDTree(coordinates[mesh.vertices]), reach)
     groups = list(_distances(mesh, geodesic_graph(coordinates, faces), reach))
     return tiled_kernel(groups, n_locations=mesh.n_locations, reach=reach)
 

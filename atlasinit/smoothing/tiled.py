@@ -1,7 +1,6 @@
 """Kernels between scattered locations, as small dense blocks: one tile and all in its reach."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
 from atlasinit._typing import AnyArray
+from atlasinit.smoothing._host import csr_of, in_threads
 from atlasinit.smoothing._types import Stored, Width
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ STORED_BYTES = 2**29
 """Weights that take more are evaluated anew each time they are used."""
 
 _CHUNK = 2**18  # entries evaluated at once on the host, so that they stay in the cache
+_GATHERED = 2**21  # values gathered at once for all tiles together
 _BATCH = 16  # tiles evaluated at once on the device
 
 
@@ -37,8 +38,7 @@ class Blocks(eqx.Module):
         The locations that may be in reach of the tile; padded likewise.
     squared
         Squared distances in mm2, finite where out of reach too, so that derivatives are;
-        None where they follow
-        from the coordinates.
+        None where they follow from the coordinates.
     """
 
     rows: Int32[AnyArray, "tiles size"]
@@ -104,7 +104,7 @@ class TiledKernel(eqx.Module):
         def evaluate(i: int, part: slice) -> None:
             out[i][part] = self._weights(self.blocks[i], part, sigma, np)
 
-        _in_threads(evaluate, self._parts())
+        in_threads(evaluate, self._parts())
         return out
 
     def apply(
@@ -138,9 +138,22 @@ class TiledKernel(eqx.Module):
             weights = host._weights(block, part, sigma, np) if stored is None else stored[i][part]
             return _spread_block(weights, block.rows[part], block.columns[part], by_location)
 
-        entries = _in_threads(block_entries, self._parts())
+        entries = in_threads(block_entries, self._parts())
         values, parcels, locations = (np.concatenate(part) for part in zip(*entries, strict=True))
         return csr_array((values, (parcels, locations)), shape=(n_parcels, self.n_locations))
+
+    def matrix(self, stored: Stored) -> "csr_array":
+        """Return the stored weights as a sparse matrix on the host."""
+        values, rows, columns = [], [], []
+        for block, weights in zip(self.blocks, stored, strict=True):
+            tile, row, column = np.nonzero(
+                np.where(block.rows[:, :, None] < self.n_locations, weights, 0)
+            )
+            values.append(weights[tile, row, column])
+            rows.append(block.rows[tile, row])
+            columns.append(block.columns[tile, column])
+        places = (np.concatenate(rows), np.concatenate(columns))
+        return csr_of(np.concatenate(values), places, self.n_locations)
 
     def _parts(self) -> Iterator[tuple[int, slice]]:
         for i, block in enumerate(self.blocks):
@@ -152,10 +165,8 @@ class TiledKernel(eqx.Module):
     def _weights(self, block: Blocks, part: Any, sigma: Width, xp: Any) -> Any:
         """Return the weights (tiles, size, width) of some tiles; `xp` is NumPy or its like."""
         squared = _squared(block, self.sphere, part, xp)
-        exponent = -squared / (2 * sigma**2)
-        if self.sphere is not None and self.sphere.profile == "heat":
-            exponent = exponent + _heat_correction(squared, self.sphere.radius, sigma)
-        return xp.where(squared <= self.reach**2, xp.exp(exponent), 0)
+        inside = squared <= self.reach**2
+        return xp.where(inside, profile_of(squared, sigma, self.sphere, xp), 0)
 
     def _evaluated_product(self, block: Blocks, sigma: Array, padded: Array) -> Array:
         @jax.checkpoint
@@ -214,11 +225,24 @@ def _squared(block: Blocks, sphere: Sphere | None, part: Any, xp: Any) -> Any:
     chord = 0
     for axis in range(3):
         chord = chord + (rows[:, :, None, axis] - columns[:, None, :, axis]) ** 2
+    return arc_squared(chord, sphere)
+
+
+def arc_squared(chord: Any, sphere: Sphere) -> Any:
+    """Return the squared great-circle distances in mm2 of squared chords."""
     ratio = chord * (1 / (2 * sphere.radius) ** 2)
     arc = sphere.series[-1]
     for coefficient in sphere.series[-2::-1]:
         arc = arc * ratio + coefficient
     return chord * arc
+
+
+def profile_of(squared: Any, sigma: Width, sphere: Sphere | None, xp: Any) -> Any:
+    """Return the weights at squared distances in mm2; `xp` is NumPy or its like."""
+    exponent = -squared / (2 * sigma**2)
+    if sphere is not None and sphere.profile == "heat":
+        exponent = exponent + _heat_correction(squared, sphere.radius, sigma)
+    return xp.exp(exponent)
 
 
 def _heat_correction(squared: Any, radius: float, sigma: Width) -> Any:
@@ -241,11 +265,13 @@ def _cast(tree: Any, dtype: Any) -> Any:
     )
 
 
-def _multiply(weights: Array, gathered: Array) -> Array:
+def _multiply(weights: AnyArray, gathered: Array) -> Array:
     return jnp.matmul(weights, gathered, precision=jax.lax.Precision.HIGHEST)
 
 
 def _product(weights: AnyArray, columns: AnyArray, padded: Array) -> Array:
+    if columns.size * padded.shape[1] <= _GATHERED:
+        return _multiply(weights, padded[columns])
     return jax.lax.map(lambda tile: _multiply(tile[0], padded[tile[1]]), (weights, columns))
 
 
@@ -271,9 +297,3 @@ def _spread_block(
     spread[rows == by_location.shape[0] - 1] = 0
     t, r, p = np.nonzero(spread)
     return spread[t, r, p], parcels[t, p], rows[t, r]
-
-
-def _in_threads(function: Callable[..., Any], arguments: Iterator[tuple]) -> list:
-    """Return ``[function(*a) for a in arguments]``; NumPy's work runs in parallel."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda a: function(*a), arguments))

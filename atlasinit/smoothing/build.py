@@ -1,0 +1,264 @@
+"""Construction of smoothing operators from geometries."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from atlasinit.geometry import Geometry, VolumeGrid
+from atlasinit.smoothing._checks import FWHM, check_one, check_positive
+from atlasinit.smoothing._host import Spread, between, spread_by
+from atlasinit.smoothing._types import Stored
+from atlasinit.smoothing.grid import GridKernel, grid_kernel
+from atlasinit.smoothing.operator import SmoothingOperator, diagonals
+from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel, sphere_matrix, sphere_of
+from atlasinit.smoothing.surface import surface_kernel
+from atlasinit.smoothing.tiled import TiledKernel
+
+_CHOICES = {
+    "topology": ("auto", "grid", "sphere", "anatomical"),
+    "conserve": ("constant", "mass", "balanced"),
+    "weights": ("area", "equal"),
+    "profile": ("gaussian", "heat"),
+}
+_PAIRS = 2**23
+"""Neighbourhoods with more entries are not written down as a sparse matrix."""
+
+
+def smoothing_operator(
+    geometry: Geometry,
+    *,
+    sigma: Any = None,
+    fwhm: Any = None,
+    topology: str = "auto",
+    truncate: Any = 4.0,
+    conserve: str = "constant",
+    weights: str = "area",
+    profile: str = "gaussian",
+    spherical_scale: Any = 1.0,
+) -> SmoothingOperator:
+    r"""Return the operator that smooths data or maps on the locations of `geometry`.
+
+    The kernel is :math:`\exp(-d^2 / 2\sigma^2)` of the distance :math:`d` in mm that
+    `topology` names, zero beyond ``truncate * sigma``.
+
+    ============================ ==================================================
+    Workbench's method           here (``truncate=3``, ``topology="anatomical"``)
+    ============================ ==================================================
+    ``GEO_GAUSS_AREA``           ``conserve="balanced"``
+    ``GEO_GAUSS_EQUAL``          ``conserve="balanced", weights="equal"``
+    ``GEO_GAUSS``                ``conserve="constant", weights="equal"``
+    ============================ ==================================================
+
+    Parameters
+    ----------
+    geometry
+        A grid or a mesh; only its kept locations are read and written.
+    sigma, fwhm
+        Width in mm, one of the two; ``fwhm = sigma * sqrt(8 ln 2)``.
+    topology
+        ``"grid"``: Euclidean between voxel centres, by one Gaussian an axis, each cut at
+        the whole number of voxels nearest to the truncation, as
+        ``scipy.ndimage.gaussian_filter`` does. Outside of the kept voxels there is nothing.
+        ``"sphere"``: great-circle on the mesh's sphere, of its own radius.
+        ``"anatomical"``: geodesic on the mesh's anatomical surface: the shortest path along
+        edges and unfolded diagonals of neighbouring triangles, as Workbench's, which may
+        cross vertices that are not kept. It is never shorter than the exact geodesic: up
+        to 9 mm on the S1200 32k midthickness, 2.5% longer on average, 1.4% in the median.
+        ``"auto"``: the grid; of a mesh the anatomical surface if known, else the sphere.
+    truncate
+        Where the kernel is cut, in sigmas.
+    conserve
+        ``"constant"``: every row of the operator sums to 1 (a weighted mean of what lies
+        in reach), so that constants stay and a partition of unity remains one,
+        :math:`r = a,\ l = 1 / K a`.
+        ``"mass"``: the sum of the values times the areas stays,
+        :math:`r = a / K a,\ l = 1`.
+        ``"balanced"``: the first after the second, as Workbench does: constants stay, and
+        mass nearly so, :math:`r = a / K a,\ l = 1 / K r`.
+    weights
+        ``"area"``: vertices count by their area, on the sphere that of its own triangles, on
+        the anatomical surface the mesh's `vertex_areas`. ``"equal"``: all count alike.
+        Voxels always do.
+    profile
+        ``"gaussian"``, or on the sphere ``"heat"``: the kernel of the diffusion
+        :math:`\partial_t u = \Delta u` at time :math:`\sigma^2 / 2`, which multiplies a
+        spherical harmonic of degree l by :math:`\exp(-l (l + 1) \sigma^2 / 2 R^2)`.
+    spherical_scale
+        Factor on the distances of the sphere, to bring them nearer to those of the anatomy.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one width, a width or truncation that is not positive and finite, a
+        topology that the geometry does not have, no location, a sheared grid, a sphere
+        that is not one, faces that are degenerate or leave a kept vertex out, areas that
+        are not positive.
+    TypeError
+        A traced width; pass that one when the operator is applied.
+
+    Warns
+    -----
+    AtlasWarning
+        A truncation that leaves most locations alone, a folded sphere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from atlasinit import VolumeGrid
+    >>> smooth = smoothing_operator(VolumeGrid((1, 1, 5), np.eye(4)), sigma=1.0)
+    >>> impulse = np.array([[0.0], [0], [1], [0], [0]], np.float32)
+    >>> print(np.asarray(smooth(impulse))[:, 0].round(2))
+    [0.08 0.26 0.4  0.26 0.08]
+    """
+    check_one(sigma, fwhm)
+    width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
+    _check_choices(conserve=conserve)
+    plan = _plan(
+        geometry,
+        sigma=width,
+        topology=topology,
+        truncate=truncate,
+        weights=weights,
+        profile=profile,
+        spherical_scale=spherical_scale,
+    )
+    kernel = plan.kernel()
+    stored = kernel.store(width)
+    left, right = _diagonals(conserve, plan.areas, _spread_of(kernel, width, stored))
+    matrix = None
+    if isinstance(kernel, TiledKernel) and stored is not None and jax.default_backend() == "cpu":
+        csr = kernel.matrix(stored)
+        csr.sort_indices()
+        csr.data *= np.repeat(left, np.diff(csr.indptr)) * right[csr.indices]
+        matrix = (csr.data, csr.indices, csr.indptr)
+    built = SmoothingOperator(
+        kernel=kernel,
+        areas=plan.areas,
+        left=left,
+        right=right,
+        stored=stored,
+        matrix=matrix,
+        sigma=width,
+        conserve=conserve,
+    )
+    return jax.tree.map(lambda x: jnp.asarray(_single(x)), built)
+
+
+def host_spread(
+    geometry: Geometry,
+    *,
+    sigma: float,
+    topology: str,
+    truncate: Any,
+    conserve: str,
+    weights: str,
+    profile: str,
+    spherical_scale: Any,
+) -> Spread:
+    """Return what multiplies maps by the operator of `smoothing_operator`, on the host only."""
+    _check_choices(conserve=conserve)
+    plan = _plan(
+        geometry,
+        sigma=sigma,
+        topology=topology,
+        truncate=truncate,
+        weights=weights,
+        profile=profile,
+        spherical_scale=spherical_scale,
+    )
+    if plan.matrix is not None:
+        spread = spread_by(plan.matrix())
+    else:
+        kernel = plan.kernel()
+        spread = _spread_of(kernel, sigma, kernel.store(sigma))
+    return between(spread, *_diagonals(conserve, plan.areas, spread))
+
+
+class _Plan(NamedTuple):
+    areas: np.ndarray
+    kernel: Callable[[], GridKernel | TiledKernel]
+    matrix: Callable[[], Any] | None
+    """The kernel at one width as a sparse matrix, where that is made faster than the kernel."""
+
+
+def _plan(
+    geometry: Geometry,
+    *,
+    sigma: float,
+    topology: str,
+    truncate: Any,
+    weights: str,
+    profile: str,
+    spherical_scale: Any,
+) -> _Plan:
+    """Check the options and say how the kernel is made."""
+    _check_choices(topology=topology, weights=weights, profile=profile)
+    topology = _resolve(geometry, topology)
+    if profile == "heat" and topology != "sphere":
+        raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {topology!r}.")
+    reach = check_positive(truncate, "truncate") * sigma
+    scale = check_positive(spherical_scale, "spherical_scale")
+    if geometry.n_locations == 0:
+        raise ValueError("`geometry` should have at least one location, got none.")
+    if isinstance(geometry, VolumeGrid):
+        return _Plan(
+            np.ones(geometry.n_locations), lambda: grid_kernel(geometry, reach=reach), None
+        )
+    equal = np.ones(geometry.n_locations) if weights == "equal" else None
+    if topology == "sphere":
+        place = sphere_of(geometry, reach=reach, profile=profile, scale=scale)
+        areas = sphere_areas(geometry) * scale**2 if equal is None else equal
+        few = place.n_pairs <= _PAIRS
+        matrix = (lambda: sphere_matrix(place, sigma)) if few else None
+        plan = _Plan(areas, lambda: sphere_kernel(place), matrix)
+    else:
+        kernel = surface_kernel(geometry, reach=reach)
+        areas = geometry.vertex_areas[geometry.vertices] if equal is None else equal
+        plan = _Plan(areas, lambda: kernel, None)
+    if not plan.areas.min() > 0:
+        least = plan.areas.min()
+        raise ValueError(
+            f"Vertex areas should be positive where vertices are kept; the least is {least}."
+        )
+    return plan
+
+
+def _check_choices(**given: str) -> None:
+    for name, choice in given.items():
+        if choice not in _CHOICES[name]:
+            known = ", ".join(_CHOICES[name])
+            raise ValueError(f"`{name}` should be one of {known}, got {choice!r}.")
+
+
+def _spread_of(kernel: GridKernel | TiledKernel, sigma: float, stored: Stored | None) -> Spread:
+    return lambda matrix: kernel.spread(matrix, sigma, stored)
+
+
+def _diagonals(conserve: str, areas: np.ndarray, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.sparse import csr_array
+
+    return diagonals(conserve, areas, lambda x: spread(csr_array(x[None])).toarray()[0])
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _resolve(geometry: Geometry, topology: str) -> str:
+    if topology != "auto" and isinstance(geometry, VolumeGrid) != (topology == "grid"):
+        raise ValueError(f"A smoothing on {topology!r} does not fit {geometry!r}.")
+    if topology != "auto":
+        return topology
+    if isinstance(geometry, VolumeGrid):
+        return "grid"
+    if geometry.anatomical is not None and geometry.faces is not None:
+        return "anatomical"
+    if geometry.sphere is not None:
+        return "sphere"
+    raise ValueError(
+        f"{geometry!r} has no surface to smooth on; give it a midthickness or a sphere by "
+        "`mesh.replace(anatomical=..., faces=...)` or `mesh.replace(sphere=..., faces=...)`."
+    )
