@@ -114,9 +114,9 @@ DOMAINS = pytest.mark.parametrize(("domain", "shape", "holds"), CASES.values(), 
 @pytest.fixture
 def _unoptimised():
     """Small programs take far longer to optimise than to run."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
 
 
 def free_values(domain, shape, dtype=jnp.float32):
