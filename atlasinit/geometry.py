@@ -154,7 +154,7 @@ class VolumeGrid(_ByContent):
         # Images are read in Fortran order, where a C-ordered reshape would copy the whole.
         axes = np.unravel_index(self.voxels, self.shape)
         flat = np.ravel_multi_index(axes, self.shape, order="F")
-        return volume.reshape(-1, *volume.shape[3:], order="F").T[..., flat].T
+        return np.take(volume.reshape(-1, *volume.shape[3:], order="F").T, flat, axis=-1).T
 
     def put(self, values: np.ndarray, *, fill: float = 0) -> np.ndarray:
         """Return a whole volume ``(x, y, z, ...)`` with `values` at the locations, else `fill`."""

@@ -106,6 +106,18 @@ def test_integers_become_float32():
     assert open_data(image, volume_atlas()).all().dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_scaled_images_become_what_nibabel_reads(tmp_path, dtype, extension):
+    path = tmp_path / f"x{extension}"
+    nb.save(nb.Nifti1Image(volume().astype(np.float64) + 3, AFFINE, dtype=dtype), path)
+    expected = nb.load(path).get_fdata().reshape(60, -1)[VOXELS]
+    source = open_data(path, volume_atlas())
+    assert source.all().dtype == np.float32
+    np.testing.assert_allclose(source.all(), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(source.read(slice(2, 5)), expected[:, 2:5], rtol=1e-6, atol=1e-6)
+
+
 def test_surface_forms_agree(tmp_path):
     left, right = meshes()
     expected = np.concatenate([left[LEFT], right[RIGHT]])

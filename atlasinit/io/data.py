@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image
 
 from atlasinit._typing import PathLike
@@ -176,11 +177,25 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
             "data with nilearn.image.resample_img."
         )
 
+    stored, slope, inter = _unscaled(image.dataobj)
+
     def read(span: slice) -> np.ndarray:
-        values = np.asanyarray(image.dataobj if len(shape) == 3 else image.dataobj[..., span])
-        return _floating(grid.take(values).reshape(grid.n_locations, -1))
+        values = np.asanyarray(stored if len(shape) == 3 else stored[..., span])
+        taken = _floating(grid.take(values).reshape(grid.n_locations, -1))
+        return taken if (slope, inter) == (1, 0) else taken * slope + inter
 
     return DataSource(grid.n_locations, shape[3] if len(shape) == 4 else 1, read)
+
+
+def _unscaled(proxy: Any) -> tuple[Any, float, float]:
+    """Return an image's numbers as stored, and the slope and intercept that scale them.
+
+    nibabel scales whole volumes in float64; the few voxels of an atlas need less memory.
+    """
+    if type(proxy) is not ArrayProxy:
+        return proxy, 1.0, 0.0
+    stored = ArrayProxy(proxy.file_like, (proxy.shape, proxy.dtype, proxy.offset))
+    return stored, float(proxy.slope), float(proxy.inter)
 
 
 def _cifti(image: Cifti2Image, atlas: Atlas, path: PathLike) -> dict[str, DataSource]:
