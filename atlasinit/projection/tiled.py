@@ -28,7 +28,7 @@ from atlasinit.tiling import tiles
 Blocks: TypeAlias = tuple[Float[Array, "_ _ _ size"], ...]
 
 _SIZE = 64
-_BUCKETS = 4
+_BUCKETS = 6
 
 
 class Bucket(eqx.Module):
@@ -119,11 +119,15 @@ def plan_tiles(
 
 
 def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
-    """Return the tiles that touch parcels in groups of alike width, of at least 4 steps each."""
+    """Return the tiles that touch parcels in groups of alike width, about 8 steps each or more."""
     order = np.argsort(widths, kind="stable")
     order = order[widths[order] > 0]
     # Each group is compiled, so that a few steps are not worth one of their own.
-    return np.array_split(order, np.clip(order.size // (4 * each), 1, _BUCKETS))
+    count = np.clip(order.size // (8 * each), 1, _BUCKETS)
+    low, high = (widths[order[0]] - 1, widths[order[-1]]) if order.size else (0, 0)
+    edges = np.searchsorted(widths[order], np.linspace(low, high, count + 1)[1:-1], side="right")
+    groups = np.split(order, edges)
+    return [g for g in groups if g.size] or groups[:1]
 
 
 @jax.custom_vjp
