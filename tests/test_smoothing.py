@@ -100,7 +100,7 @@ def test_maps_are_smoothed_as_data_are(case):
     assert (empty == 0).all()
 
 
-@pytest.mark.parametrize("conserve", CONSERVE)
+@pytest.mark.parametrize("conserve", ["constant", "balanced"])
 def test_gradients_in_double_precision(case, conserve):
     geometry, options = CASES[case]
     with enable_x64(True):  # noqa: FBT003
@@ -112,16 +112,20 @@ def test_gradients_in_double_precision(case, conserve):
         def loss(sigma, data):
             return jnp.sum(op(data, sigma=sigma) ** 2 * y)
 
+        @jax.jit
+        def gradients(sigma, data):
+            _, forward = jax.jvp(lambda s: loss(s, data), (sigma,), (jnp.ones_like(sigma),))
+            # The operator is linear: its adjoint is the exact gradient.
+            pulled = jax.grad(lambda d: jnp.sum(op(d) * y))(data)
+            return *jax.grad(loss, argnums=(0, 1))(sigma, data), forward, pulled
+
         sigma, h = jnp.asarray(0.9 * op.sigma), 1e-5
-        by_sigma, by_data = jax.grad(loss, argnums=(0, 1))(sigma, x)
+        by_sigma, by_data, forward, pulled = gradients(sigma, x)
         numeric = (loss(sigma + h, x) - loss(sigma - h, x)) / (2 * h)
         np.testing.assert_allclose(by_sigma, numeric, rtol=1e-6)
-        _, forward = jax.jvp(lambda s: loss(s, x), (sigma,), (jnp.ones_like(sigma),))
         np.testing.assert_allclose(forward, by_sigma, rtol=1e-9)
         numeric = (loss(sigma, x + h * direction) - loss(sigma, x - h * direction)) / (2 * h)
         np.testing.assert_allclose(jnp.sum(by_data * direction), numeric, rtol=1e-6)
-        # The operator is linear: its adjoint is the exact gradient.
-        pulled = jax.grad(lambda d: jnp.sum(op(d) * y))(x)
         np.testing.assert_allclose(pulled, op.transpose(y), rtol=1e-10, atol=1e-12)
 
 

@@ -187,10 +187,11 @@ def tiled_kernel(
 ) -> TiledKernel:
     """Return the kernel of tiles ``(rows, columns, squared distances)``.
 
-    Tiles of about the same number of columns are kept together, so that little is padded.
+    Tiles of about the same number of columns are kept together, so that little is padded;
+    a few tiles stay in one group, as each is compiled by itself.
     """
     order = np.argsort([len(columns) for _, columns, _ in groups], kind="stable")
-    parts = np.array_split(order, 4)
+    parts = np.array_split(order, min(4, 1 + len(groups) // 64))
     blocks = tuple(
         _pad([groups[i] for i in part], n_locations, 2 * reach**2) for part in parts if len(part)
     )
