@@ -188,12 +188,18 @@ def test_order_statistics_omit_nan(reduction):
     assert (np.asarray(y)[3] == -1).all()
 
 
-def test_missing_data_can_be_an_error():
-    x = data_of(150, 4)
-    project(maps_of("hard"), x, missing="error")
+@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+def test_missing_data_can_be_an_error(jit):
+    def call(x):
+        return project(maps, x, missing="error")
+
+    maps, x = maps_of("hard"), data_of(150, 4)
+    call = jax.jit(call) if jit else call
+    call(x)
     x[0, 0] = np.nan
-    with pytest.raises(Exception, match="`data` holds NaN"):
-        project(maps_of("hard"), x, missing="error").block_until_ready()
+    for bad in (x, np.full_like(x, np.nan)):
+        with pytest.raises(Exception, match="`data` holds NaN"):
+            call(bad).block_until_ready()
 
 
 @pytest.mark.parametrize("kind", KERNELS)
@@ -505,8 +511,12 @@ def test_bad_input_is_refused(case, jit):
 
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
 def test_order_statistics_refuse_soft_maps(reduction):
-    with pytest.raises(ValueError, match="is for hard maps, got SparseMaps"):
-        project(maps_of("sparse"), data_of(150, 2), reduction=reduction)
+    def call(x):
+        return project(maps_of("sparse"), x, reduction=reduction)
+
+    for function in (call, jax.jit(call)):
+        with pytest.raises(ValueError, match="is for hard maps, got SparseMaps"):
+            function(data_of(150, 2))
 
 
 def test_kernels_refuse_maps_that_they_cannot_compute():
