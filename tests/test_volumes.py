@@ -1,5 +1,6 @@
 """Volumes: reading labels and maps, the traps of real files, and the round trip."""
 
+import gc
 import gzip
 import tracemalloc
 
@@ -635,3 +636,37 @@ def test_key_0_is_a_parcel_where_the_user_says_so(tmp_path):
     assert atlas.table["key"] == (0, 1, 2, 300)
     np.testing.assert_array_equal(dense(atlas)[0], values == 0)
     assert read(path, background=[2]).table["key"] == (0, 1, 300)
+
+
+def test_with_a_table_of_the_user_the_file_beside_the_image_does_not_matter(tmp_path):
+    path, values = label_image(tmp_path / "x_dseg.nii.gz")
+    (tmp_path / "x_dseg.tsv").write_text("no table")
+    with pytest.raises(ai.AtlasFileError, match=r"x_dseg\.tsv: could not be read as a label table"):
+        ai.load_atlas(path, space="x")
+    atlas = ai.load_atlas(path, space="x", labels={1: "a", 2: "b", 300: "c"})
+    assert atlas.labels["name"].tolist() == ["a", "b", "c"]
+
+
+def test_the_name_of_two_hemispheres_names_no_side(tmp_path):
+    for names in (("a.L.label.gii", "a.R.label.gii"), ("lh.a.label.gii", "rh.a.label.gii")):
+        for name in names:
+            array = nb.gifti.GiftiDataArray(np.arange(12, dtype=np.int32) % 3)
+            nb.save(nb.GiftiImage(darrays=[array]), tmp_path / name)
+        assert ai.load_atlas([tmp_path / name for name in names], space="x").name == "a"
+
+
+def test_an_overlay_is_closed_when_its_shape_is_asked_for(tmp_path):
+    path = tmp_path / "lh.x.mgh"
+    nb.save(nb.MGHImage(np.arange(12, dtype=np.int32).reshape(12, 1, 1), np.eye(4)), path)
+    assert ai.load_atlas(path, space="x").n_parcels == 11
+    gc.collect()  # warnings are errors
+
+
+def test_a_row_of_voxels_that_was_written_here_is_a_volume(tmp_path):
+    path, _ = label_image(tmp_path / "x.nii.gz", shape=(7, 4, 3), keys=(1, 2))
+    atlas = ai.load_atlas(path, space="x")
+    (maps,) = atlas.maps.values()
+    row = ai.VolumeGrid((maps.n_locations, 1, 1), AFFINE)
+    row = atlas.replace(geometry={"volume": row})
+    ai.save_atlas(row, tmp_path / "row.nii.gz")
+    assert ai.load_atlas(tmp_path / "row.nii.gz") == row

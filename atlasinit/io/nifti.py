@@ -44,6 +44,7 @@ def read_parts(
     map: str | int | None,
     scale: Scale = "auto",
     zeros: bool = False,
+    beside: bool = True,
 ) -> list[Part]:
     """Return the one part that a label image, or an image with a map a volume, holds.
 
@@ -69,12 +70,16 @@ def read_parts(
     zeros
         Whether voxels with label 0 are taken too, which usually means no parcel.
 
+    beside
+        Whether to take the table of the same name that lies beside the image.
+
     Returns
     -------
     list of one Part
         Labels; or sparse weights at the voxels where any map is
         not 0, keyed 1, 2, ... in the order of the volumes. The table is that of the
-        ``.tsv`` file of the same name beside the image, where there is one.
+        ``.tsv`` file of the same name beside the image, where there is one and
+        it is wanted.
 
     Raises
     ------
@@ -102,7 +107,8 @@ def read_parts(
             grid = VolumeGrid(shape, image.affine)
             part = sparse_part(images, grid, compartment=name, scale=scale)
             part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
-        part = dataclasses.replace(part, rows=_sidecar(found, own))
+        if beside:
+            part = dataclasses.replace(part, rows=_sidecar(found, own))
     return [part if own is None else restored(part, own, path)]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
-import nibabel as nb
 import numpy as np
 
 from atlasinit._typing import PathLike
@@ -14,7 +13,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.assemble import Background, assemble
-from atlasinit.io.files import existing, extension, reading, sha256
+from atlasinit.io.files import existing, extension, open_image, reading, sha256
 from atlasinit.io.meshes import check_hemispheres
 from atlasinit.io.metadata import Header
 from atlasinit.io.overlay import attached, masked, on_meshes
@@ -105,7 +104,15 @@ def read_atlas(
         part
         for compartment, paths in listed
         for part in _read_parts(
-            paths, compartment, kind=taken, map=map, scale=factor, zeros=background is not None
+            paths,
+            compartment,
+            kind=taken,
+            map=map,
+            scale=factor,
+            zeros=background is not None,
+            # A dict of tables may leave a compartment its own.
+            beside=labels is None
+            or (isinstance(labels, Mapping) and all(isinstance(c, str) for c in labels)),
         )
     ]
     parts = on_meshes(masked(parts, mask), meshes or {})
@@ -151,7 +158,7 @@ def _listed(files: object) -> list[tuple[str | None, list[PathLike]]]:
     if isinstance(files, Mapping):
         groups: list[tuple[str | None, list[PathLike]]]
         groups = [(c, _listed(group)[0][1]) for c, group in files.items()]
-    elif isinstance(files, Sequence):
+    elif isinstance(files, Sequence) and not isinstance(files, bytes):
         groups = [(None, list(files))]
     else:
         raise TypeError(
@@ -171,6 +178,7 @@ def _read_parts(
     map: str | int | None,
     scale: Scale,
     zeros: bool,
+    beside: bool,
 ) -> list[Part]:
     readers = [_reader(existing(path)) for path in paths]
     if len(paths) > 1 and all(reader is nifti for reader in readers):
@@ -191,6 +199,7 @@ def _read_parts(
                 map=map,
                 scale=scale,
                 zeros=zeros,
+                beside=beside,
             )
         elif scale != "auto":
             raise ValueError(f"`scale` applies to volumes, but {path} is none.")
@@ -209,7 +218,7 @@ def _reader(path: Path) -> Any:
     if kind.endswith(".nii") and cifti.is_cifti(path):
         return cifti
     if kind in _GRID:
-        return freesurfer if _is_mesh(path) else nifti
+        return freesurfer if _is_mesh(path) and nifti.read_header(path) is None else nifti
     if kind in _TEXT:
         return vectors
     if kind == ".annot" or path.name.startswith(("lh.", "rh.")):
@@ -225,8 +234,8 @@ def _reader(path: Path) -> Any:
 def _is_mesh(path: Path) -> bool:
     """Whether an image holds values a vertex: all but one of its first three sizes are 1."""
     with reading(path, "an image") as found:
-        shape = nb.load(found).shape  # pyright: ignore[reportAttributeAccessIssue]
-    return sorted((*shape, 1, 1)[:3])[1] == 1
+        shape = open_image(found).shape
+    return bool(sorted((*shape, 1, 1)[:3])[1] == 1)
 
 
 def _suffix(path: PathLike) -> str:
@@ -278,12 +287,12 @@ def _header(path: Path) -> Header | None:
 
 
 def _name(path: Path) -> str:
-    """Return the ``atlas-`` entity of a BIDS name, or the name without its extension."""
+    """Return the ``atlas-`` entity of a BIDS name, or the name without extension and side."""
     entities = _entities(path)
     further = [entities[e] for e in ("seg", "scale", "desc") if e in entities]
     if "atlas" in entities:
         return "-".join([entities["atlas"], *further])
-    return re.sub(r"^[lr]h\.", "", _stem(path)) or path.name
+    return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", _stem(path))
 
 
 def _entities(path: PathLike) -> dict[str, str]:

@@ -76,8 +76,8 @@ def read_parts(
     if n in _GRAYORDINATES and compartment is None:
         raise AtlasFileError(
             f"{path}: holds {n} grayordinates (cortex without medial wall"
-            f"{', and subcortex' if n == max(_GRAYORDINATES) else ''}); say where they lie by "
-            'passing the geometry, or space="fsLR".'
+            f"{', and subcortex' if n == max(_GRAYORDINATES) else ''}), but not where they lie; "
+            "save them as CIFTI (.dlabel.nii, .dscalar.nii), or as values of the whole meshes."
         )
     if n in _BOTH:
         size = _BOTH[n]
