@@ -24,7 +24,10 @@ _CHOICES = {
     "profile": ("gaussian", "heat"),
 }
 _PAIRS = 2**23
-"""Neighbourhoods with more entries are not written down as a sparse matrix."""
+"""Smoothing of maps on a sphere with more pairs in reach is faster and smaller by tiles."""
+
+_ENTRIES = 2**25
+"""An operator with more stored weights has no sparse matrix besides."""
 
 
 def smoothing_operator(
@@ -129,7 +132,8 @@ def smoothing_operator(
     stored = kernel.store(width)
     left, right = _diagonals(conserve, plan.areas, _spread_of(kernel, width, stored))
     matrix = None
-    if isinstance(kernel, TiledKernel) and stored is not None and jax.default_backend() == "cpu":
+    small = sum(part.size for part in stored or ()) <= _ENTRIES
+    if stored and small and isinstance(kernel, TiledKernel) and jax.default_backend() == "cpu":
         csr = kernel.matrix(stored)
         csr.sort_indices()
         csr.data *= np.repeat(left, np.diff(csr.indptr)) * right[csr.indices]
