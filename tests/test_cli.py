@@ -219,8 +219,8 @@ def test_a_mistake_is_one_line_and_status_2(run, labels, case):
     assert not list(folder.glob("x.*"))
 
 
-def test_the_installed_command_exits_with_2():
-    command = [sys.executable, "-c", "from atlasinit.cli import main; main()", "show", "desikan"]
+def test_the_module_is_the_command_too():
+    command = [sys.executable, "-m", "atlasinit", "show", "desikan"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
