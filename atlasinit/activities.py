@@ -35,14 +35,14 @@ def feedforward(
     where the skip :math:`g_l` may be absent. For a first layer with `D` inputs, width `N` and
     `L` layers, the scales are
 
-    ========== ================= ================================= ==========================
-    `scaling`  first             hidden                            last
-    ========== ================= ================================= ==========================
-    standard   1                 1                                 1
-    mupc       :math:`1/\sqrt D` :math:`1/\sqrt N`, with skips     :math:`1/N`
-                                 :math:`1/\sqrt{NL}`
-    ntp        :math:`1/\sqrt D` as mupc                           :math:`1/\sqrt N`
-    ========== ================= ================================= ==========================
+    ========== =================== ================================= ====================
+    `scaling`  first               hidden                            last
+    ========== =================== ================================= ====================
+    standard   1                   1                                 1
+    mupc       :math:`1/\sqrt{D}`  :math:`1/\sqrt{N}`, with skips     :math:`1/N`
+                                   :math:`1/\sqrt{NL}`
+    ntp        :math:`1/\sqrt{D}`  as mupc                           :math:`1/\sqrt{N}`
+    ========== =================== ================================= ====================
 
     and the last is divided by `gamma`. Here `N` is the width of each layer's own input, which
     in networks of one width is that width. The scales are those of F. Innocenti et al., muPC:

@@ -26,9 +26,9 @@ def mean_spd(
     matrices
         (observations, n, n).
     mean
-        ``"euclidean"``: :math:`\frac1N \sum A_i`; ``"harmonic"``:
-        :math:`(\frac1N \sum A_i^{-1})^{-1}`; ``"log_euclidean"``:
-        :math:`\exp \frac1N \sum \log A_i`; ``"geometric"``: the matrix :math:`G` with
+        ``"euclidean"``: :math:`\frac{1}{N} \sum A_i`; ``"harmonic"``:
+        :math:`(\frac{1}{N} \sum A_i^{-1})^{-1}`; ``"log_euclidean"``:
+        :math:`\exp \frac{1}{N} \sum \log A_i`; ``"geometric"``: the matrix :math:`G` with
         :math:`\sum \log G^{-1/2} A_i G^{-1/2} = 0`, the mean of the affine-invariant metric,
         found by iteration from the log-Euclidean one.
     max_iterations

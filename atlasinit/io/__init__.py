@@ -4,6 +4,7 @@ from atlasinit.io.data import DataSource as DataSource
 from atlasinit.io.data import open_data as open_data
 from atlasinit.io.masks import read_mask as read_mask
 from atlasinit.io.parcellated import write_parcellated as write_parcellated
+from atlasinit.io.parts import LabelRow as LabelRow
 from atlasinit.io.reading import read_atlas as read_atlas
 from atlasinit.io.saving import save_atlas as save_atlas
 from atlasinit.io.tables import read_table as read_table

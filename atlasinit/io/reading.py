@@ -57,7 +57,7 @@ def read_atlas(
         vertex values in text or npz, and the package's own ``.npz``.
     labels
         Label table in place of the files' own: a path, DataFrame, ``{key: name}``, or
-        compartment to one of these. See `atlasinit.io.tables.read_table`.
+        compartment to one of these. See `read_table`.
     space
         Space of the coordinates, ``"unknown"`` being allowed; by default what the
         files (our own formats) or their names (``tpl-``, ``space-``) state.
@@ -65,15 +65,21 @@ def read_atlas(
         By default what the files state, else the name of the first.
     mask
         Voxels to keep in place of those that belong to a parcel: an image, an array,
-        a grid or a condition on images (`atlasinit.io.masks.read_mask`); vertices to
+        a grid or a condition on images (`read_mask`); vertices to
         keep; or compartment to either.
     kind
         ``"hard"`` for labels, ``"maps"`` for weights; ``"auto"`` goes by the suffix
         of BIDS names (``dseg``, ``probseg``), the header and the values.
     map
         Name or 0-based number of one map of a file with several.
-    unlisted, background, nan
-        See `atlasinit.io.assemble.assemble`.
+    unlisted
+        What to do with keys without an entry in the table: ``"error"``, or ``"name"`` to
+        call them ``label-<key>``.
+    background
+        Keys and names that mean no parcel. By default key 0 of labels and entries named
+        like the background or the medial wall; ``()`` for none.
+    nan
+        What to do with NaN weights: ``"error"``, or ``"zero"`` to take them for 0.
     scale
         Factor for weights of volumes; ``"auto"`` recognises percent and 0 to 255.
     meshes

@@ -72,8 +72,9 @@ def project(
 
     Returns
     -------
-    (..., parcels, time), or (parcels,) for (locations,), in table order and in the
-    dtype of the data; the computation is in float32 at least.
+    jax.Array
+        (..., parcels, time), or (parcels,) for (locations,), in table order and in the
+        dtype of the data; the computation is in float32 at least.
 
     Raises
     ------
@@ -148,7 +149,8 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
 
     Returns
     -------
-    (..., parcels, time) in [0, 1], float32 at least; 0 for a parcel without locations.
+    jax.Array
+        (..., parcels, time) in [0, 1], float32 at least; 0 for a parcel without locations.
 
     Examples
     --------
@@ -182,7 +184,8 @@ def back_project(
 
     Returns
     -------
-    (..., locations, time) or (locations,); 0 at locations of no parcel.
+    jax.Array
+        (..., locations, time) or (locations,); 0 at locations of no parcel.
 
     Raises
     ------

@@ -81,8 +81,9 @@ class SmoothingOperator(eqx.Module):
 
         Returns
         -------
-        (..., locations, k), in the dtype of `data` if it is floating, else float32. Sums
-        are in float32 or wider.
+        jax.Array
+            (..., locations, k), in the dtype of `data` if it is floating, else float32. Sums
+            are in float32 or wider.
 
         Raises
         ------
