@@ -43,9 +43,10 @@ def tiles(
         raise ValueError("`coordinates` should be finite; they hold NaN or infinity.")
     n = len(coordinates)
     n_tiles = -(-n // size)
-    # Padding is NaN: fmax and fmin ignore it, and a partition puts it last.
-    points = np.full((n_tiles * size, 3), np.nan, coordinates.dtype)
-    points[:n] = coordinates
+    # An axis a row, so that extremes run along memory. Padding is NaN: fmax and fmin ignore it,
+    # and a partition puts it last.
+    points = np.full((3, n_tiles * size), np.nan, coordinates.dtype)
+    points[:, :n] = coordinates.T
     order = np.arange(n_tiles * size, dtype=np.int32)
     starts, counts = np.array([0]), np.array([n_tiles])
     while counts.max() > 1:
@@ -66,15 +67,15 @@ def spheres(
     coordinates: Float[np.ndarray, "locations 3"], groups: Int32[np.ndarray, "tiles size"]
 ) -> tuple[Float[np.ndarray, "tiles 3"], Float[np.ndarray, " tiles"]]:
     """Return centres and radii of balls that hold the locations of each tile."""
-    points = np.where(groups[:, :, None] < 0, np.nan, coordinates[groups])
-    centres = (np.fmax.reduce(points, axis=1) + np.fmin.reduce(points, axis=1)) / 2
-    distances = np.linalg.norm(points - centres[:, None], axis=2)
-    return centres, np.fmax.reduce(distances, axis=1)
+    points = np.where(groups < 0, np.nan, coordinates.T.take(groups, axis=1))
+    centres = (np.fmax.reduce(points, axis=2) + np.fmin.reduce(points, axis=2)) / 2
+    distances = np.linalg.norm(points - centres[:, :, None], axis=0)
+    return centres.T, np.fmax.reduce(distances, axis=1)
 
 
 def _halves(points: np.ndarray, groups: np.ndarray, half: int) -> np.ndarray:
     """Return each row of `groups` with its `half` lowest along its widest axis in front."""
-    inside = points[groups]
-    widest = (np.fmax.reduce(inside, axis=1) - np.fmin.reduce(inside, axis=1)).argmax(axis=1)
-    values = np.take_along_axis(inside, widest[:, None, None], axis=2)[:, :, 0]
+    inside = points.take(groups, axis=1)
+    widest = (np.fmax.reduce(inside, axis=2) - np.fmin.reduce(inside, axis=2)).argmax(axis=0)
+    values = inside[widest, np.arange(len(groups))]
     return np.take_along_axis(groups, values.argpartition(half - 1, axis=1), axis=1)

@@ -1,5 +1,6 @@
 """Sparse matrices on the host: what SciPy does fastest where nothing is traced."""
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ Spread: TypeAlias = "Callable[[csr_array], csr_array]"
 
 _WORKERS = os.cpu_count() or 1
 _PART_BYTES = 2**22  # of a product; each part is made by one thread, and stays in the cache
+_PART_TERMS = 2**22  # multiplications that are worth the start of threads
 _ALIGNED = 64  # bytes at which JAX takes an array of NumPy's as it is
 
 
@@ -96,6 +98,8 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     dense = np.ascontiguousarray(data)
     n, k = dense.shape
     n_parts = dense.nbytes // _PART_BYTES
+    if operator.nnz * k >= _PART_TERMS:
+        n_parts = max(n_parts, _WORKERS)
     if n_parts < 2:
         return jnp.asarray(operator @ dense)
     raw = np.empty(dense.nbytes + _ALIGNED, np.uint8)
@@ -105,10 +109,15 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     def rows(first: int, last: int) -> None:
         ends = operator.indptr[first : last + 1]
         own = slice(ends[0], ends[-1])
-        parts = (operator.data[own], operator.indices[own], ends - ends[0])
-        out[first:last] = csr_array(parts, shape=(last - first, n)) @ dense
+        part = csr_array((last - first, n), dtype=np.float32)
+        # Given to the constructor, views of less than half an array would be copied.
+        part.data, part.indices = operator.data[own], operator.indices[own]
+        part.indptr = ends - ends[0]
+        out[first:last] = part @ dense
 
-    in_threads(rows, itertools.pairwise(np.linspace(0, n, n_parts + 1).astype(int).tolist()))
+    # Parts of as many weights each, as rows may have very different numbers of them.
+    cuts = np.searchsorted(operator.indptr, np.linspace(0, operator.nnz, n_parts + 1)[1:-1])
+    in_threads(rows, itertools.pairwise([0, *cuts.tolist(), n]))
     return jax.device_put(out)
 
 
@@ -119,8 +128,18 @@ def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list
         return [function(*a) for a in some]
     # Few groups of calls: starting each by itself costs more than a small call.
     ends = np.linspace(0, len(some), min(len(some), 8 * _WORKERS) + 1).astype(int).tolist()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        groups = pool.map(
-            lambda start, stop: [function(*a) for a in some[start:stop]], ends[:-1], ends[1:]
-        )
-        return list(itertools.chain.from_iterable(groups))
+    groups = _pool().map(
+        lambda start, stop: [function(*a) for a in some[start:stop]], ends[:-1], ends[1:]
+    )
+    return list(itertools.chain.from_iterable(groups))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads, started once: that takes as long as the product of a column."""
+    return ThreadPoolExecutor(_WORKERS)
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
