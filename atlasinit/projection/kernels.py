@@ -20,6 +20,8 @@ from atlasinit.projection import tiled
 
 KERNELS = ("auto", "scatter", "tiles", "dense")
 
+_BLOCK = 4096
+
 
 class ScatterKernel(eqx.Module):
     """Hard labels: one pass over the data, each location added to its parcel."""
@@ -290,7 +292,7 @@ def _guarded(
         hit = _matmul((weights != 0).astype(data.dtype), bad.astype(data.dtype)) > 0
         return jnp.where(hit, jnp.nan, _matmul(weights, jnp.where(bad, 0, data)))
 
-    out = _matmul(weights, data)
+    out = jax.lax.platform_dependent(weights, data, cpu=_in_blocks, default=_matmul)
     return jax.lax.cond(jnp.isfinite(out).all(), lambda: out, careful)
 
 
@@ -298,6 +300,25 @@ def _guarded(
 def _guarded_jvp(primals, tangents):
     (weights, data), (dweights, ddata) = primals, tangents
     return _guarded(weights, data), _matmul(dweights, data) + _matmul(weights, ddata)
+
+
+def _in_blocks(
+    weights: Float[Array, "parcels locations"], data: Float[Array, "locations time"]
+) -> Float[Array, "parcels time"]:
+    """Return W x as the sum over blocks of locations that stay in a core's cache."""
+    whole = data.shape[0] // _BLOCK * _BLOCK
+    if whole <= _BLOCK:
+        return _matmul(weights, data)
+
+    def add(i: Int32[Array, ""], out: Float[Array, "parcels time"]) -> Float[Array, "parcels time"]:
+        w, x = (
+            jax.lax.dynamic_slice_in_dim(array, i * _BLOCK, _BLOCK, axis)
+            for array, axis in ((weights, 1), (data, 0))
+        )
+        return out + _matmul(w, x)
+
+    out = _matmul(weights[:, whole:], data[whole:])
+    return jax.lax.fori_loop(0, whole // _BLOCK, add, out)
 
 
 def _absolute(values: AnyArray) -> Array:
