@@ -1,0 +1,254 @@
+r"""What maps are like: sizes, centres, entropy, width of boundaries, overlap.
+
+The measures take the maps of one compartment, and its geometry where they need lengths.
+Those of lengths and sizes do not depend on the maps' scale (labels, memberships, per
+cent): they are of the *memberships* :math:`m = \max(w, 0) / \max_j w_j`, each map divided
+by its largest weight. A parcel without a positive weight has none, NaN weights make its
+measures NaN.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid, triangle_vertex_areas
+from atlasinit.maps import Maps
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+EDGE = 4.542982
+r"""From :math:`\sigma/\sqrt\pi` to the distance over which a Gaussian edge rises from 10 to
+90 %: :math:`2\sqrt\pi\,\Phi^{-1}(0.9)`."""
+
+_NONZEROS = 2**21
+"""Weights whose gradients are held at once."""
+
+
+def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
+    r"""Return the entropy of the parcels at each location, in bits.
+
+    With the weights as probabilities, :math:`p_{kj} = w_{kj} / \sum_k w_{kj}`,
+
+    .. math:: H_j = -\sum_k p_{kj} \log_2 p_{kj}
+
+    which is 0 where one parcel has all the weight and :math:`\log_2 n` where `n` share it
+    equally: ``scipy.stats.entropy(w, base=2)`` of a column. Negative weights count as 0;
+    a location without a positive weight is NaN.
+    """
+    shares = _positive(maps)
+    totals = np.asarray(shares.sum(axis=0), dtype=np.float64)
+    of = totals[shares.indices]
+    p = shares.data / of
+    terms = -p * np.log2(p)
+    out = np.bincount(shares.indices, weights=terms, minlength=maps.n_locations)
+    # A sum of rounded terms may fall a little below 0, which would be shown as -0.
+    return np.where(totals == 0, np.nan, np.maximum(out, 0))
+
+
+def parcel_entropy(maps: Maps) -> Float64[np.ndarray, " parcels"]:
+    r"""Return the mean of `location_entropy`, weighted by each parcel's map, in bits.
+
+    .. math:: \bar H_k = \sum_j w_{kj} H_j \Big/ \sum_j w_{kj}
+    """
+    weights = _positive(maps)
+    return _ratio(weights @ location_entropy(maps), np.asarray(weights.sum(axis=1)))
+
+
+def location_sizes(geometry: Geometry) -> Float64[np.ndarray, " locations"]:
+    """Return each vertex's area in mm2, or each voxel's volume in mm3.
+
+    Raises
+    ------
+    ValueError
+        A mesh with neither ``areas`` nor an anatomical surface.
+    """
+    if isinstance(geometry, VolumeGrid):
+        return np.full(geometry.n_locations, abs(np.linalg.det(geometry.affine[:3, :3])))
+    return geometry.vertex_areas[geometry.vertices]
+
+
+def parcel_sizes(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcels"]:
+    r"""Return each parcel's area in mm2 on a mesh, or volume in mm3 on a grid.
+
+    .. math:: s_k = \sum_j m_{kj} a_j
+
+    with the areas or volumes :math:`a` of `location_sizes`: the whole of the parcel's
+    locations for labels. Raises as `location_sizes`.
+    """
+    return _memberships(maps) @ location_sizes(geometry)
+
+
+def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
+    """Return each parcel's centre of mass in mm, weighted by its map.
+
+    On a mesh, of the anatomical surface's coordinates; the centre of a curved parcel lies
+    beside the surface. NaN where there is no such surface.
+    """
+    if isinstance(geometry, VolumeGrid):
+        points = geometry.coordinates
+    elif geometry.anatomical is None:
+        return np.full((maps.n_parcels, 3), np.nan)
+    else:
+        points = geometry.anatomical[geometry.vertices].astype(np.float64)
+    weights = _positive(maps)
+    totals = np.asarray(weights.sum(axis=1), dtype=np.float64)
+    return np.stack([_ratio(weights @ axis, totals) for axis in points.T], axis=1)
+
+
+def boundary_width(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcels"]:
+    r"""Return how wide each parcel's boundary is, in mm: 0 for labels.
+
+    .. math:: W_k = 2\sqrt\pi\,\Phi^{-1}(0.9)\;
+              \frac{\int m_k (1 - m_k)\,dA}{\int |\nabla m_k|\,dA}
+
+    The denominator is the length of the boundary (by the coarea formula, the mean length
+    of the level lines of :math:`m_k` from 0 to 1), the numerator its blurred area. Across a
+    straight boundary that a Gaussian of :math:`\sigma` has smoothed,
+    :math:`m = \Phi(x/\sigma)` and the two integrals are :math:`\sigma/\sqrt\pi` and 1 per
+    length, so that the constant makes :math:`W = 2\,\Phi^{-1}(0.9)\,\sigma = 2.56\,\sigma
+    = 1.09` FWHM: the distance over which the membership rises from 10 to 90 %. For parcels
+    that are narrow for the kernel it is wider.
+
+    On a mesh the gradient is that of the linear interpolation in each triangle, on the
+    anatomical surface where there is one, else on the sphere; on a grid it is the forward
+    difference between voxels that touch. Nothing changes across the edge of the kept
+    locations. A parcel without a boundary, or on a mesh without faces, has NaN.
+
+    Parameters
+    ----------
+    maps
+        Maps of one compartment.
+    geometry
+        Its geometry.
+    """
+    if isinstance(geometry, SurfaceMesh):
+        parts = _mesh_gradient(geometry)
+        if parts is None:
+            return np.full(maps.n_parcels, np.nan)
+        gradient, elements, sizes = parts
+    else:
+        gradient, elements, sizes = _grid_gradient(geometry)
+    blurred, length = np.zeros(maps.n_parcels), np.zeros(maps.n_parcels)
+    memberships = _memberships(maps)
+    for rows in _batches(memberships):
+        part = memberships[rows]
+        squares: Any = sum((part @ component).power(2) for component in gradient)
+        length[rows] = squares.sqrt() @ elements
+        part.data = part.data * (1 - part.data)
+        blurred[rows] = part @ sizes
+    return EDGE * _ratio(blurred, length)
+
+
+def overlap(maps: Maps) -> "csr_array":
+    r"""Return the overlap of each pair of maps: the cosine of the angle between them.
+
+    .. math:: o_{kl} = \frac{\sum_j w_{kj} w_{lj}}
+              {\sqrt{\sum_j w_{kj}^2} \sqrt{\sum_j w_{lj}^2}}
+
+    0 for maps that share no location (labels), 1 for proportional ones, which least squares
+    cannot tell apart: it is the Gram matrix of ``reduction="lstsq"`` scaled to a unit
+    diagonal. A symmetric ``scipy.sparse.csr_array`` (parcels, parcels), float64; empty
+    parcels have zeros.
+    """
+    from scipy.sparse import csr_array, diags_array
+
+    weights = maps.to_scipy().astype(np.float64)
+    norms = np.sqrt(np.asarray(weights.power(2).sum(axis=1)))
+    scaled = diags_array(1 / np.where(norms == 0, 1, norms)) @ weights
+    return csr_array(scaled @ scaled.T)
+
+
+def _positive(maps: Maps) -> "csr_array":
+    """Return the weights as float64, without those that are negative or 0."""
+    weights: Any = maps.to_scipy().astype(np.float64)
+    weights.data[weights.data < 0] = 0
+    weights.eliminate_zeros()
+    return weights
+
+
+def _memberships(maps: Maps) -> "csr_array":
+    weights = _positive(maps)
+    rows = np.repeat(np.arange(maps.n_parcels), np.diff(weights.indptr))
+    peaks = np.zeros(maps.n_parcels)
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        np.maximum.at(peaks, rows, weights.data)
+    weights.data = weights.data / peaks[rows]
+    return weights
+
+
+def _batches(matrix: "csr_array") -> Iterator[slice]:
+    """Yield runs of rows with about the same number of non-zeros."""
+    begins = np.asarray(matrix.indptr)[:-1]
+    starts = np.flatnonzero(np.diff(begins // _NONZEROS, prepend=-1))
+    for start, stop in itertools.pairwise([*starts, begins.size]):
+        yield slice(start, stop)
+
+
+def _mesh_gradient(
+    mesh: SurfaceMesh,
+) -> "tuple[list[csr_array], np.ndarray, np.ndarray] | None":
+    """Return the gradient (locations, faces) along x, y, z, the faces' and locations' areas."""
+    from scipy.sparse import csr_array
+
+    coordinates = mesh.anatomical if mesh.anatomical is not None else mesh.sphere
+    if coordinates is None or mesh.faces is None:
+        return None
+    location = np.full(mesh.n_vertices, -1)
+    location[mesh.vertices] = np.arange(mesh.n_locations)
+    corners = location[mesh.faces]
+    kept = (corners >= 0).all(axis=1)
+    faces, corners = mesh.faces[kept], corners[kept]
+    points = coordinates.astype(np.float64)[faces]
+    normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
+    doubled = np.linalg.norm(normals, axis=1)
+    units = normals / np.where(doubled == 0, 1, doubled)[:, None]
+    # A corner's hat function rises at a right angle to the edge opposite, to 1 over the height.
+    opposite = points[:, [2, 0, 1]] - points[:, [1, 2, 0]]
+    slopes = np.cross(units[:, None], opposite) / np.where(doubled == 0, 1, doubled)[:, None, None]
+    shape = (mesh.n_locations, len(faces))
+    columns = np.repeat(np.arange(len(faces)), 3)
+    gradient = [
+        csr_array((slopes[..., axis].reshape(-1), (corners.reshape(-1), columns)), shape=shape)
+        for axis in range(3)
+    ]
+    return gradient, doubled / 2, triangle_vertex_areas(coordinates, faces)[mesh.vertices]
+
+
+def _grid_gradient(grid: VolumeGrid) -> "tuple[list[csr_array], np.ndarray, np.ndarray]":
+    """Return the gradient (locations, voxels) along x, y, z, and the voxels' volumes twice."""
+    from scipy.sparse import csr_array
+
+    n = grid.n_locations
+    index = grid.put(np.arange(n), fill=-1.0)
+    steps = []
+    for axis in range(3):
+        after = np.full(grid.shape, -1)
+        inner = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        outer = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        after[inner] = index[outer]
+        following = grid.take(after)
+        here = np.flatnonzero(following >= 0)
+        values = np.repeat([1.0, -1.0], here.size)
+        ends = (np.concatenate([following[here], here]), np.concatenate([here, here]))
+        steps.append(csr_array((values, ends), shape=(n, n)))
+    # Differences along the grid's axes become a gradient in mm through the inverse affine.
+    inverse = np.linalg.inv(grid.affine[:3, :3])
+    gradient = []
+    for axis in range(3):
+        factors = inverse[:, axis]
+        component: Any = sum(step * f for step, f in zip(steps, factors, strict=True))
+        component.eliminate_zeros()
+        gradient.append(component)
+    volumes = location_sizes(grid)
+    return gradient, volumes, volumes
+
+
+def _ratio(
+    over: Float[np.ndarray, " n"], under: Float[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """Return the quotient, NaN where the denominator is 0."""
+    return np.where(under == 0, np.nan, over) / np.where(under == 0, 1, under)
