@@ -1,25 +1,23 @@
 """The atlas: compartments with geometry and maps, one label table, and provenance."""
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float32
 
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import listing
 from atlasinit.geometry import Geometry
 from atlasinit.labels import LabelTable
 from atlasinit.maps import Maps, covered_totals, location_totals, scale
 from atlasinit.provenance import Provenance
+from atlasinit.selection import Parcel, known, selected
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
     from scipy.sparse import csr_array
-
-Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
-"""A parcel's name, key, (compartment, key), or a pattern searched in the names."""
 
 
 class Atlas(eqx.Module):
@@ -203,26 +201,19 @@ class Atlas(eqx.Module):
             the nearest names), a key that several compartments use, a pattern that
             matches nothing, or conditions that no parcel satisfies.
         """
-        table = self.table
-        rows = set(range(len(table)))
         kept = self.compartments
         if compartments is not None:
-            wanted = _known(_as_list(compartments), self.compartments, "compartment")
+            wanted = known(compartments, self.compartments, "compartment")
             kept = tuple(c for c in self.compartments if c in wanted)
-            rows &= {i for i, c in enumerate(table["compartment"]) if c in kept}
-        if hemisphere is not None:
-            if hemisphere not in ("L", "R", ""):
-                raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
-            rows &= {i for i, h in enumerate(table["hemisphere"]) if h == hemisphere}
-        if network is not None:
-            if "network" not in table:
-                raise ValueError(f"`network`: the labels of {self.name!r} name no networks.")
-            known = dict.fromkeys(n for n in table["network"] if n)
-            networks = _known(_as_list(network), known, "network")
-            rows &= {i for i, n in enumerate(table["network"]) if n in networks}
-        if parcels is not None:
-            rows &= {r for parcel in _as_list(parcels) for r in self._rows_of(parcel, kept)}
-        if not rows and len(table):
+        rows = selected(
+            self.table,
+            kept,
+            atlas=self.name,
+            parcels=parcels,
+            hemisphere=hemisphere,
+            network=network,
+        )
+        if not rows and len(self.table):
             raise ValueError(f"No parcel of {self.name!r} satisfies all the conditions.")
         return self._take(sorted(rows), kept).replace(operation=f"select({len(rows)} parcels)")
 
@@ -301,6 +292,50 @@ class Atlas(eqx.Module):
             parts.append(covered_totals(maps, part) / np.where(whole == 0, 1, whole))
         return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
 
+    def plot(
+        self,
+        values: Any = None,
+        *,
+        palette: str = "own",
+        surfaces: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+        background: np.ndarray | None = None,
+    ) -> "Figure":
+        """Return a figure of the parcels, and of parcel values: surfaces, and slices of grids.
+
+        A notebook shows it where it is the last line of a cell; elsewhere, use its
+        ``savefig``. Like ``nilearn.plotting.plot_roi`` and ``plot_surf_roi``, for atlases of
+        any kind.
+
+        Parameters
+        ----------
+        values
+            (parcels,) values, or a mapping from titles to such, each drawn below the atlas;
+            NaN is grey.
+        palette
+            ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
+            that any common colour vision tells apart, by which parcels that touch differ.
+        surfaces
+            Compartment to (coordinates, faces) to draw on. By default the mesh's anatomical
+            surface, smoothed until its sulci are open, else its sphere.
+        background
+            Image on the atlas's grid that is shown in grey beside the parcels.
+
+        Raises
+        ------
+        ValueError
+            A mesh without a surface to draw on, values or a background of another shape,
+            another `palette`.
+        """
+        from matplotlib import pyplot
+
+        from atlasinit.figures import atlas_figure
+
+        # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
+        pyplot.install_repl_displayhook()
+        if values is not None and not isinstance(values, Mapping):
+            values = {"values": values}
+        return atlas_figure(self, values, palette=palette, surfaces=surfaces, background=background)
+
     def __repr__(self) -> str:
         lines = [f"Atlas {self.name!r} in {self.space}: {self.n_parcels} parcels"]
         for c, maps in self.maps.items():
@@ -328,31 +363,6 @@ class Atlas(eqx.Module):
             )
         return self.location_slices()
 
-    def _rows_of(self, parcel: Parcel, compartments: tuple[str, ...]) -> list[int]:
-        table = self.table
-        if isinstance(parcel, re.Pattern):
-            rows = [i for i, name in enumerate(table["name"]) if parcel.search(name)]
-            if not rows:
-                raise ValueError(f"`parcels`: no name matches the pattern {parcel.pattern!r}.")
-            return rows
-        if isinstance(parcel, str):
-            if parcel not in table["name"]:
-                hint = nearest(parcel, table["name"])
-                raise ValueError(f"`parcels`: {self.name!r} has no parcel {parcel!r}.{hint}")
-            return [table["name"].index(parcel)]
-        pairs = list(zip(table["compartment"], table["key"], strict=True))
-        if isinstance(parcel, tuple):
-            if parcel not in pairs:
-                raise ValueError(f"`parcels`: {self.name!r} has no (compartment, key) {parcel!r}.")
-            return [pairs.index(parcel)]
-        rows = [i for i, (c, key) in enumerate(pairs) if key == parcel and c in compartments]
-        if not rows:
-            raise ValueError(f"`parcels`: {self.name!r} has no key {parcel!r}.")
-        if len(rows) > 1:
-            choices = listing(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
-            raise ValueError(f"`parcels`: key {parcel!r} is ambiguous, choose one of {choices}.")
-        return rows
-
     def _take(self, rows: list[int], compartments: tuple[str, ...]) -> "Atlas":
         maps = {}
         for c in compartments:
@@ -368,20 +378,6 @@ class Atlas(eqx.Module):
             labels=self.table.take(rows),
             provenance=self.provenance,
         )
-
-
-def _as_list(value: object) -> list:
-    single = isinstance(value, str | int | np.integer | tuple | re.Pattern)
-    return [value] if single else list(value)  # pyright: ignore[reportArgumentType]
-
-
-def _known(wanted: list[str], known: Iterable[str], what: str) -> list[str]:
-    known = list(known)
-    for name in wanted:
-        if name not in known:
-            hint = nearest(str(name), known)
-            raise ValueError(f"There is no {what} {name!r}.{hint} Known: {listing(known)}.")
-    return wanted
 
 
 def _inverse(totals: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from atlasinit.catalogue import package_file
-from atlasinit.figures import slices_figure, surface_figure
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.files import atomic_write
 from atlasinit.io.meshes import read_surface
@@ -62,7 +61,7 @@ def _surface(out: Path, fwhm: float) -> list[Path]:
         *save_atlas(atlas, out / "desikan-killiany.label.gii"),
         *save_atlas(soft, out / "desikan-killiany.func.gii"),
         write_table(table, out / "desikan-killiany_values.tsv"),
-        _save(surface_figure(atlas, values, surfaces=surfaces), out / "desikan-killiany.png"),
+        _save(atlas.plot(values, surfaces=surfaces), out / "desikan-killiany.png"),
     ]
 
 
@@ -75,7 +74,7 @@ def _volume(out: Path) -> list[Path]:
     return [
         *save_atlas(atlas, out / "seitzman2018.npz"),
         write_table(table, out / "seitzman2018_values.tsv"),
-        _save(slices_figure(atlas, background=background), out / "seitzman2018.png"),
+        _save(atlas.plot(background=background), out / "seitzman2018.png"),
     ]
 
 

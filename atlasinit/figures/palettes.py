@@ -1,0 +1,99 @@
+"""Colours of parcels and of values, as RGBA arrays."""
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.adjacency import borders, touching
+from atlasinit.atlas import Atlas
+from atlasinit.maps import Maps
+
+SAFE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+"""Okabe and Ito's colours (2008) without black, told apart by any common colour vision."""
+
+PALETTES = ("own", "safe")
+
+
+def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "parcels 3"]:
+    """Return an RGB colour in [0, 1] for each parcel.
+
+    Parameters
+    ----------
+    palette
+        ``"own"``: the label table's colours, and the safe ones where it has none;
+        ``"safe"``: `SAFE`, given out so that parcels that touch differ. On a surface seven
+        colours always suffice for parcels in one piece; where they do not, the parcels
+        with the shortest common border share one.
+
+    Raises
+    ------
+    ValueError
+        Another `palette`.
+    """
+    if palette not in PALETTES:
+        raise ValueError(f'`palette` should be "own" or "safe", got {palette!r}.')
+    stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
+    if all(stated):
+        return _rgb(stated)
+    safe = [SAFE[i] for c in atlas.compartments for i in _apart(atlas, c)]
+    return _rgb([own or other for own, other in zip(stated, safe, strict=True)])
+
+
+def value_colors(
+    values: Float[np.ndarray, " n"], *, low: float, high: float, colormap: str = "viridis"
+) -> Float[np.ndarray, "n 4"]:
+    """Return colours of values between `low` and `high`; NaN is transparent."""
+    norm = matplotlib.colors.Normalize(low, high, clip=True)
+    colors = matplotlib.colormaps[colormap](norm(np.where(np.isnan(values), low, values)))
+    return np.where(np.isnan(values)[:, None], 0.0, colors)
+
+
+def mixed_colors(
+    maps: Maps, colors: Float[np.ndarray, "parcels 3"]
+) -> Float[np.ndarray, "locations 4"]:
+    """Return each location's colour: the parcels' mixed by their weights, transparent if none.
+
+    Negative weights count as 0.
+    """
+    weights = maps.to_scipy()
+    weights.data = np.maximum(np.nan_to_num(weights.data), 0)
+    totals = np.asarray(weights.sum(axis=0), dtype=np.float64)
+    mixed = weights.T @ colors / np.where(totals == 0, 1, totals)[:, None]
+    return np.column_stack([mixed, totals > 0])
+
+
+def label_colors(
+    labels: np.ndarray, colors: Float[np.ndarray, "parcels channels"]
+) -> Float[np.ndarray, "locations 4"]:
+    """Return the colour of each location's parcel, transparent for none (-1)."""
+    opaque = colors if colors.shape[1] == 4 else np.column_stack([colors, np.ones(len(colors))])
+    return np.vstack([opaque, np.zeros(4)])[labels]
+
+
+def _rgb(texts: object) -> Float[np.ndarray, "parcels 3"]:
+    return np.array([matplotlib.colors.to_rgb(t) for t in texts], np.float64).reshape(-1, 3)  # pyright: ignore
+
+
+def _apart(atlas: Atlas, compartment: str) -> list[int]:
+    """Return a number below the number of safe colours for each parcel of a compartment.
+
+    Greedy, the parcel with the fewest neighbours last: the order in which six colours
+    suffice for any planar map.
+    """
+    hard = atlas.maps[compartment].harden()
+    shared = borders(hard, touching(atlas.geometry[compartment])).toarray()
+    near = shared > 0
+    degrees = near.sum(axis=1).astype(float)
+    order = []
+    for _ in range(len(degrees)):
+        row = int(degrees.argmin())
+        order.append(row)
+        degrees[near[row]] -= 1
+        degrees[row] = np.inf
+    chosen = np.full(len(degrees), -1)
+    for row in reversed(order):
+        cost = [shared[row, chosen == i].sum() for i in range(len(SAFE))]
+        used = [np.count_nonzero(chosen == i) for i in range(len(SAFE))]
+        chosen[row] = min(range(len(SAFE)), key=lambda i: (cost[i], used[i]))
+    return chosen.tolist()
