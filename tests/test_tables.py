@@ -54,6 +54,10 @@ COLOURED = {
     "headless": "1,A,255,0,51\n2,B c,0,0,0\n",
     "freesurfer": "#No. Label Name:  R G B A\n 1  A   255 0 51 0\n\n2  B c  0 0 0 255\n",
     "workbench": "A\n1 255 0 51 255\nB c\n2 0 0 0 255\n",
+    "without alpha": "1 A 255 0 51\n2 B c 0 0 0\n",
+    "remark behind": "1 A 255 0 51 0 # seen\n2 B c 0 0 0 0\n",
+    "itk-snap": '# x\n  1  255 0 51  1 1 0  "A"\n  2  0 0 0  0.5 0 1  "B c"\n',
+    "short hexadecimal": "index,name,color\n1,A,#F03\n2,B c,#000\n",
 }
 
 
@@ -68,14 +72,52 @@ def test_headless_key_and_name(tmp_path, text):
     assert brief(read_table(table(tmp_path, text))) == [(2, "8Bm", "", ""), (11, "24a'", "", "")]
 
 
-def test_fsl_xml_counts_from_one(tmp_path):
-    text = (
-        '<?xml version="1.0"?><atlas><header><name>X</name></header><data>\n'
-        '<label index="0" x="48" y="94" z="35">Frontal Pole</label>\n'
-        '<label index="1" x="25" y="70" z="32">Insula &amp; more</label></data></atlas>'
-    )
-    rows = read_table(table(tmp_path, text, "t.xml"))
-    assert brief(rows) == [(1, "Frontal Pole", "", ""), (2, "Insula & more", "", "")]
+# Where forms and encodings meet: what the lines are, the bytes, and the pairs of key and name.
+AWKWARD = {
+    "quoted comma": (b'index,name\n1,"A, b"\n7,C\n', "A, b"),
+    "quoted tab": (b'index\tname\n1\t"A\tb"\n7\tC\n', "A\tb"),
+    "quoted line": (b'index,name\n1,"A\nb"\n7,C\n', "A\nb"),
+    "doubled quotes": (b'index,name\n1,"A ""b"""\n7,C\n', 'A "b"'),
+    "quote within": (b'index\tname\n1\tA 5" b\n7\tC\n', 'A 5" b'),
+    "lone quote": (b'index\tname\n1\t"A b\n7\tC\n', '"A b'),
+    "comma between semicolons": (b"1;A, b\n7;C\n", "A, b"),
+    "comma after blanks": (b"1 A, b\n7 C\n", "A, b"),
+    "colour first": (b"color\tname\tindex\n#ff0000\tA b\t1\n#00ff00\tC\t7\n", "A b"),
+    "header behind a number sign": (b"# A table\n# name\tindex\nA b\t1\nC\t7\n", "A b"),
+    "number sign in a name": (b"1 A #2\n7 C\n", "A #2"),
+    "repeated column": (b"index\tname\tname\n1\tA b\tX\n7\tC\tY\n", "A b"),
+    "numbered column": (b"index\tname\t2018\n1\tA b\t5\n7\tC\t6\n", "A b"),
+    "old line ends": (b"index\tname\r1\tA b\r7\tC\r", "A b"),
+    "line separator in a name": ("index\tname\n1\tA\u2028b\n7\tC\n".encode(), "A\u2028b"),
+    "Windows' Latin-1": (b"index\tname\n1\tA\x85\n7\tC\n", "A\u2026"),
+    "UTF-16": ("index\tname\n1\tA \u00e9\n7\tC\n".encode("utf-16"), "A \u00e9"),
+}
+
+
+@pytest.mark.parametrize("case", AWKWARD)
+def test_no_row_and_no_letter_is_lost(tmp_path, case):
+    data, name = AWKWARD[case]
+    (tmp_path / "t.txt").write_bytes(data)
+    rows = read_table(tmp_path / "t.txt")
+    assert [(row.key, row.name) for row in rows] == [(1, name), (7, "C")]
+
+
+FSL = (
+    '<?xml version="1.0" encoding="ISO-8859-1"?><atlas><header><type>{}</type></header><data>\n'
+    '<label index="0" x="48" y="94" z="35">Bouton \u00e9</label>\n'
+    '<!-- <label index="1">none</label> --><label index="7"/>\n'
+    "<label index='3'>Insula &amp; more</label></data></atlas>"
+)
+
+
+@pytest.mark.parametrize(("kind", "first"), [("Label", 0), ("Probabilistic", 1), ("Statistic", 1)])
+def test_fsl_xml_states_values_for_labels_and_volumes_else(tmp_path, kind, first):
+    rows = read_table(table(tmp_path, FSL.format(kind), "t.xml", "latin-1"))
+    assert [(row.key - first, row.name) for row in rows] == [
+        (0, "Bouton \u00e9"),
+        (7, ""),
+        (3, "Insula & more"),
+    ]
     assert rows[0].extra == {"xyz": "48, 94, 35"}
 
 
@@ -202,6 +244,7 @@ BAD = {
     "no keys": ("name\tcolor\nA\t#ffffff\n", "no column of whole-number keys"),
     "fractional keys": ("index\tname\n1.5\tA\n", "no column of whole-number keys"),
     "more cells than columns": ("index\tname\n1\tA\tB\n", "row 1 has 3 cells for 2 columns"),
+    "row numbers of pandas": (",name,color\n0,A,x\n", "no column of whole-number keys"),
 }
 
 
@@ -216,6 +259,7 @@ def test_what_is_no_table_is_refused_with_the_path(tmp_path, case):
     ("name", "text", "message"),
     [
         ("t.xml", "<label>A</label>", "without an index"),
+        ("t.xml", "<atlas><label index='1'>A", "XML is damaged"),
         ("t.json", "[1, 2]", "LabelMap"),
         ("t.json", "{", "Expecting"),
     ],
@@ -242,10 +286,30 @@ EXPECTED = [(1, "A", "", ""), (5, "B", "", "")]
         [LabelRow(1, "A"), LabelRow(5, "B")],
         pd.DataFrame({"index": [1, 5], "name": ["A", "B"]}),
         pd.DataFrame({"index": [1.0, 5.0], "name": ["A", "B"], "color": [None, np.nan]}),
+        pd.DataFrame({"name": ["A", "B"]}, index=pd.Index([1, 5], name="index")),
+        pd.DataFrame({"index": ["1", "5"], "name": pd.Categorical(["A", "B"])}),
     ],
 )
 def test_what_a_user_may_pass(labels):
     assert brief(rows_from_table(labels)) == EXPECTED
+
+
+def test_missing_cells(tmp_path):
+    text = "index\tname\tabbreviation\tsize\n1\tA\tNA\tNA\n2\tn/a\tB\t3.5\n3\t\tn/a\t\n"
+    from_file = read_table(table(tmp_path, text))
+    kinds = {"index": "Int64", "name": "string", "abbreviation": "string", "size": "Float64"}
+    frame = pd.DataFrame(
+        {
+            "index": [1, 2, 3],
+            "name": ["A", None, pd.NA],
+            "abbreviation": ["NA", "B", None],
+            "size": [None, 3.5, None],
+        }
+    ).astype(kinds)
+    expected = [("A", "NA", None), ("", "B", 3.5), ("", None, None)]
+    for rows in (from_file, rows_from_table(frame)):
+        found = [(row.name, row.extra["abbreviation"], row.extra["size"]) for row in rows]
+        assert found == expected
 
 
 def test_a_table_for_each_compartment(tmp_path):
@@ -263,6 +327,11 @@ def test_a_table_for_each_compartment(tmp_path):
 def test_what_a_user_may_not_pass(labels, message):
     with pytest.raises(TypeError, match=message):
         rows_from_table(labels)
+
+
+def test_keys_are_whole_numbers():
+    with pytest.raises(ValueError, match=r"whole numbers, got 1\.5"):
+        rows_from_table({1.5: "A"})
 
 
 def test_labels_of_an_atlas_are_a_table():
