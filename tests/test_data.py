@@ -133,9 +133,56 @@ def test_surface_forms_agree(tmp_path):
         "image mapping": {"cortex_L": gifti(left), "cortex_R": gifti(right)},
         "files": [tmp_path / "sub_hemi-L_bold.func.gii", tmp_path / "sub_hemi-R_bold.func.gii"],
         "freesurfer": [tmp_path / "lh.bold.mgz", str(tmp_path / "rh.bold.mgz")],
+        "names of tasks": {"cortex_L": tmp_path / "right_hand.mgz", "cortex_R": gifti(right)},
     }
+    (tmp_path / "right_hand.mgz").write_bytes((tmp_path / "lh.bold.mgz").read_bytes())
     for name, data in forms.items():
         np.testing.assert_array_equal(open_data(data, surface_atlas()).all(), expected, name)
+    left_only = surface_atlas().select(compartments="cortex_L")
+    for data in (gifti(left), gifti(left, "L"), tmp_path / "lh.bold.mgz", {"cortex_L": left}):
+        np.testing.assert_array_equal(open_data(data, left_only).all(), left[LEFT])
+
+
+def test_freesurfer_morphometry(tmp_path):
+    left, right = (values[:, 0] for values in meshes())
+    for side, values in (("lh", left), ("rh", right)):
+        nb.freesurfer.write_morph_data(tmp_path / f"{side}.thickness", values)
+    expected = np.concatenate([left[LEFT], right[RIGHT]])[:, None]
+    pair = [tmp_path / "lh.thickness", tmp_path / "rh.thickness"]
+    for data in (pair, dict(zip(("cortex_L", "cortex_R"), pair, strict=True))):
+        np.testing.assert_array_equal(open_data(data, surface_atlas()).all(), expected)
+
+
+@pytest.mark.parametrize("right", ["image", "rh.x.mgz", "x_hemi-R.func.gii", "rh.thickness"])
+def test_data_of_the_other_hemisphere_is_refused(tmp_path, right):
+    values = meshes()[1]
+    data = gifti(values, "R")
+    if right != "image":
+        data = tmp_path / right
+        if right == "rh.thickness":
+            nb.freesurfer.write_morph_data(data, values[:, 0])
+        else:
+            mgh = nb.MGHImage(values.reshape(8, 1, 1, 6), np.eye(4, dtype=np.float32))
+            nb.save(mgh if right.endswith("mgz") else gifti(values), data)
+    left_only = surface_atlas().select(compartments="cortex_L")
+    with pytest.raises(ValueError, match=r"hemisphere R.*\['cortex_L'\]"):
+        open_data(data, left_only)
+    with pytest.raises(ValueError, match="'cortex_R' twice"):
+        open_data([data, gifti(values, "R")], surface_atlas())
+
+
+def test_a_mapping_does_not_override_what_a_file_states():
+    left, right = (gifti(v, side) for v, side in zip(meshes(), "LR", strict=True))
+    with pytest.raises(ValueError, match=r"hemisphere R.*\['cortex_L'\]"):
+        open_data({"cortex_L": right, "cortex_R": left}, surface_atlas())
+
+
+def test_a_surface_is_no_data(tmp_path):
+    points = nb.gifti.GiftiDataArray(np.eye(3, dtype=np.float32), intent="NIFTI_INTENT_POINTSET")
+    faces = nb.gifti.GiftiDataArray(np.array([[0, 1, 2]], np.int32), "NIFTI_INTENT_TRIANGLE")
+    nb.save(nb.gifti.GiftiImage(darrays=[points, faces]), tmp_path / "lh.surf.gii")
+    with pytest.raises(ai.AtlasFileError, match=r"lh\.surf\.gii: is a surface"):
+        open_data(tmp_path / "lh.surf.gii", surface_atlas())
 
 
 def test_nilearn_surface_image():
@@ -171,7 +218,7 @@ def refused():
         "5-D": (nb.Nifti1Image(volume()[..., None], AFFINE), volume_atlas(), "3-D or 4-D"),
         "volume for surfaces": (nb.Nifti1Image(volume(), AFFINE), surface_atlas(), "0 compartments on a grid"),
         "one hemisphere": ([gifti(left, "L")], surface_atlas(), r"nothing for \['cortex_R'\].*select"),
-        "unknown side": ([gifti(left)], surface_atlas(), "cannot tell which"),
+        "unknown side": ([gifti(left)], surface_atlas(), "does not state its hemisphere"),
         "other mesh": ({"cortex_L": left[:7], "cortex_R": right}, surface_atlas(), r"another mesh.*8 rows.*7"),
         "time differs": ({"cortex_L": left, "cortex_R": right[:, :3]}, surface_atlas(), "one number of time"),
         "time first": (left[LEFT].T, volume_atlas(), r"\(locations, time\) with 4 locations.*\(6, 4\)"),

@@ -15,8 +15,10 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.io import freesurfer, gifti
 from atlasinit.io.brain_models import read_brain
-from atlasinit.io.files import extension, open_image, reading
+from atlasinit.io.files import existing, extension, open_image, reading
+from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.labels import hemisphere_of
 
 
@@ -48,11 +50,12 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     ----------
     data
         A path or a nibabel image: NIfTI (3-D or 4-D), CIFTI-2 (dtseries, dscalar),
-        GIFTI (func, shape) or FreeSurfer overlay (mgh, mgz) of one hemisphere; a
-        sequence of two such hemispheres; a mapping from compartment to any of
-        these; a nilearn ``SurfaceImage``; or an array (locations, time) or
+        GIFTI (func, shape) or FreeSurfer overlay (mgh, mgz, ``lh.thickness``) of one
+        hemisphere; a sequence of two such hemispheres; a mapping from compartment to any
+        of these; a nilearn ``SurfaceImage``; or an array (locations, time) or
         (locations,) of all compartments. Surfaces may hold the whole mesh or the
-        atlas's kept vertices.
+        atlas's kept vertices. Which hemisphere a file holds it states itself, or its name
+        does (``hemi-L``, ``lh.``, ``.L.``) unless it is in a mapping.
     atlas
         The atlas whose locations are wanted, in its order.
 
@@ -60,7 +63,7 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     ------
     ValueError
         Another grid (both affines or shapes are named) or mesh (both vertex
-        counts), or a compartment without data.
+        counts), another hemisphere, or a compartment without data or with it twice.
     AtlasFileError
         A file that cannot be read.
     """
@@ -92,8 +95,7 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
-        parts = _image_parts(_load(data), atlas, Path(data))
-        return {c: _guarded(source, data) for c, source in parts.items()}
+        return _file_parts(data, atlas, side=hemisphere_of(Path(data).name))
     if hasattr(data, "mesh") and hasattr(data, "data"):  # a nilearn SurfaceImage
         sides = {"left": "cortex_L", "right": "cortex_R"}
         arrays = {sides[side]: values for side, values in data.data.parts.items()}
@@ -101,18 +103,33 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
         for item in data:
-            parts.update(_parts(item, atlas))
+            own = _parts(item, atlas)
+            twice = [c for c in own if c in parts]
+            if twice:
+                raise ValueError(f"`data` holds {twice[0]!r} twice; pass each compartment once.")
+            parts.update(own)
         return parts
     if hasattr(data, "header"):
-        return _image_parts(data, atlas, None)
+        return _image_parts(data, atlas)
     return _split(np.asarray(data), atlas)
 
 
 def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
     """Return what a mapping holds for the only compartment of `atlas`."""
-    if isinstance(value, str | os.PathLike) or hasattr(value, "header"):
-        return _parts(value, atlas)[compartment]
+    if isinstance(value, str | os.PathLike):
+        return _file_parts(value, atlas)[compartment]
+    if hasattr(value, "header"):
+        return _image_parts(value, atlas)[compartment]
     return _array(np.asarray(value), atlas, compartment)
+
+
+def _file_parts(path: PathLike, atlas: Atlas, *, side: str = "") -> dict[str, DataSource]:
+    """Return the parts of a file, whose name states that it is of `side`, or no side."""
+    if freesurfer.is_morphometry(existing(path)):
+        c = _cortex(side, atlas, path)
+        return {c: _array(freesurfer.read_values(path).T, atlas, c)}
+    parts = _image_parts(_load(path), atlas, path, side=side)
+    return {c: _guarded(source, path) for c, source in parts.items()}
 
 
 def _guarded(source: DataSource, path: PathLike) -> DataSource:
@@ -142,18 +159,20 @@ def _load(path: str | os.PathLike) -> Any:
             raise
 
 
-def _image_parts(image: Any, atlas: Atlas, path: Path | None) -> dict[str, DataSource]:
+def _image_parts(
+    image: Any, atlas: Atlas, path: PathLike = "the image", *, side: str = ""
+) -> dict[str, DataSource]:
     if isinstance(image, Cifti2Image):
-        return _cifti(image, atlas, path or "`data`")
+        return _cifti(image, atlas, path)
     if isinstance(image, nb.GiftiImage):
-        values = np.stack([array.data for array in image.darrays], axis=-1)
-        return {c: _array(values, atlas, c) for c in [_side(image, atlas, path)]}
+        c = _cortex(gifti.side_of(image) or side, atlas, path)
+        return {c: _array(gifti.values_of(image, path).T, atlas, c)}
     grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
     if not grids and max(image.shape[:3]) == np.prod(image.shape[:3]):
         # A surface overlay in a volume format: the vertices lie along one axis, time along the 4th.
         values = np.asarray(image.dataobj).reshape(max(image.shape[:3]), -1)
-        side = _side(image, atlas, path)
-        return {side: _array(values, atlas, side)}
+        c = _cortex(side, atlas, path)
+        return {c: _array(values, atlas, c)}
     if len(grids) != 1:
         raise ValueError(
             f"`data` is a volume, but {atlas.name!r} has {len(grids)} compartments on a grid: "
@@ -276,21 +295,19 @@ def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
     }
 
 
-def _side(image: Any, atlas: Atlas, path: Path | None) -> str:
-    """Return the cortex that a one-hemisphere image belongs to."""
-    surfaces = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
-    if len(surfaces) == 1:
-        return surfaces[0]
-    meta = getattr(image, "meta", None) or {}
-    stated = str(meta.get("AnatomicalStructurePrimary", ""))
-    stated = {"CortexLeft": "L", "CortexRight": "R"}.get(stated, "")
-    side = stated or (hemisphere_of(path.name) if path else "")
-    if not side or f"cortex_{side}" not in surfaces:
-        raise ValueError(
-            f"`data`: cannot tell which of {surfaces} {path or 'the image'} belongs to; "
-            "pass a mapping from compartment to data."
-        )
-    return f"cortex_{side}"
+def _cortex(side: str, atlas: Atlas, path: PathLike) -> str:
+    """Return the surface of an atlas that data of `side`, or of an unstated one, belong to."""
+    surfaces = {c: g.hemisphere for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
+    if COMPARTMENTS.get(side) in surfaces:
+        return COMPARTMENTS[side]
+    able = [c for c, own in surfaces.items() if not side or own in ("", side)]
+    if len(able) == 1:
+        return able[0]
+    stated = f"is of hemisphere {side}" if side else "does not state its hemisphere"
+    raise ValueError(
+        f"`data`: {path} {stated}, where {atlas.name!r} has the surfaces {list(surfaces)}; pass a "
+        "mapping from compartment to data."
+    )
 
 
 def _mesh_message(compartment: str, atlas: Atlas, expected: object, got: object) -> str:

@@ -81,6 +81,12 @@ def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
         return as_maps(read_morph_data(found), found)
 
 
+def is_morphometry(path: Path) -> bool:
+    """Whether a file is FreeSurfer's morphometry, as ``lh.thickness`` and ``lh.curv`` are."""
+    with path.open("rb") as stream:
+        return stream.read(3) == _CURV
+
+
 def write(atlas: Atlas, path: PathLike) -> list[Path]:
     """Write a hard surface atlas as ``.annot``, a file a hemisphere, and return the files.
 

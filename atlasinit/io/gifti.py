@@ -101,7 +101,12 @@ def read_parts(
 
 def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
     """Return all maps of a file as they are stored."""
-    return _maps(_load(path), path)[0]
+    return values_of(_load(path), path)
+
+
+def values_of(image: GiftiImage, path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return all maps of an image as they are stored; `path` begins the messages."""
+    return _maps(image, path)[0]
 
 
 def side_of(image: GiftiImage) -> str:
