@@ -185,7 +185,7 @@ def test_maps_of_a_4d_image(tmp_path):
         (100, np.uint8, "auto", 0.01),
         (97, np.int16, "auto", 0.01),
         (255, np.uint8, "auto", 1 / 255),
-        (1000, np.int16, "auto", 1),
+        (1000, np.int16, 0.001, 0.001),
         (100, np.float32, "auto", 1),
         (1, np.float32, "auto", 1),
         (100, np.float32, 0.01, 0.01),
@@ -199,6 +199,43 @@ def test_scale(tmp_path, top, dtype, scale, factor):
     np.testing.assert_array_equal(dense(atlas), expected)
     noted = () if factor == 1 else (f"scale({factor:.6g})",)
     assert atlas.provenance.operations == noted
+
+
+def test_labels_in_several_volumes_are_not_taken_for_weights(tmp_path):
+    levels = np.stack([np.resize([0, 1, top], 60).reshape(5, 4, 3) for top in (7, 400)], axis=-1)
+    path = save_image(tmp_path / "a.nii", levels.astype(np.int16))
+    with pytest.raises(ai.AtlasFileError, match=r"a\.nii: .* up to 400.*`map`.*`scale`"):
+        read(path)
+    flat = [save_image(tmp_path / f"{i}.nii", levels[..., i].astype(np.int16)) for i in (0, 1)]
+    with pytest.raises(ai.AtlasFileError, match="up to 400"):
+        read(flat)
+
+
+def test_colours_and_complex_numbers_are_refused(tmp_path):
+    colours = np.zeros((3, 2, 2), [(channel, "u1") for channel in "RGB"])
+    nb.save(nb.Nifti1Image(colours, AFFINE), tmp_path / "rgb.nii")
+    nb.save(nb.Nifti1Image(np.ones((3, 2, 2), np.complex64), AFFINE), tmp_path / "complex.nii")
+    for name, message in (("rgb", "got colours"), ("complex", "got values of type complex64")):
+        with pytest.raises(ai.AtlasFileError, match=message):
+            read(tmp_path / f"{name}.nii")
+
+
+CARET = """<?xml version="1.0" encoding="UTF-8"?><CaretExtension>{}</CaretExtension>"""
+VOLUME_LABELS = """<VolumeInformation Index="{}"><LabelTable>
+<Label Key="0" Red="1" Green="1" Blue="1" Alpha="0"><![CDATA[???]]></Label>
+<Label Key="2" Red="1" Green="0.2" Blue="0" Alpha="1"><![CDATA[{} & co]]></Label>
+</LabelTable><VolumeType><![CDATA[Label]]></VolumeType></VolumeInformation>"""
+
+
+def test_labels_of_workbench_in_the_header(tmp_path):
+    text = CARET.format("".join(VOLUME_LABELS.format(i, name) for i, name in enumerate("AB")))
+    image = nb.Nifti1Image(np.resize([0, 2], (5, 4, 3, 2)).astype(np.int16), AFFINE)
+    image.header.extensions.append(nb.nifti1.Nifti1Extension(30, text.encode()))
+    nb.save(image, tmp_path / "a.nii.gz")
+    atlas = read(tmp_path / "a.nii.gz", map=1, kind="hard")
+    assert (atlas.table["name"], atlas.table["color"]) == (("B & co",), ("#ff3300",))
+    (tmp_path / "a.tsv").write_text("index\tname\n2\tbeside\n")
+    assert read(tmp_path / "a.nii.gz", map=0, kind="hard").table["name"] == ("beside",)
 
 
 def test_scaling_of_the_header_is_applied(tmp_path):

@@ -14,6 +14,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
+from atlasinit.io import caret
 from atlasinit.io.files import extension, reading
 from atlasinit.io.keys import is_whole
 from atlasinit.io.metadata import Header, file_keys
@@ -66,10 +67,10 @@ def read_parts(
         0-based number of the one volume to take; needed for labels in 4-D.
     scale
         Factor for the weights. ``"auto"``: whole numbers up to 100 are percent,
-        above that and up to 255 parts of 255, and anything else is kept.
+        above that and up to 255 parts of 255, larger ones are refused, as they may be
+        labels, and fractions are kept.
     zeros
         Whether voxels with label 0 are taken too, which usually means no parcel.
-
     beside
         Whether to take the table of the same name that lies beside the image.
 
@@ -79,13 +80,14 @@ def read_parts(
         Labels; or sparse weights at the voxels where any map is
         not 0, keyed 1, 2, ... in the order of the volumes. The table is that of the
         ``.tsv`` file of the same name beside the image, where there is one and
-        it is wanted.
+        it is wanted, else that of labels which Connectome Workbench keeps in the header.
 
     Raises
     ------
     AtlasFileError
-        A file that is missing, truncated or no grid image; labels that are not
-        whole numbers; several label volumes and no choice.
+        A file that is missing, truncated or no grid image, or that holds colours or
+        complex numbers; labels that are not whole numbers; several label volumes and no
+        choice.
     """
     with reading(path, "a volume") as found:
         image = load_image(found)
@@ -105,10 +107,13 @@ def read_parts(
         else:
             images = images if single is None else [single]
             grid = VolumeGrid(shape, image.affine)
-            part = sparse_part(images, grid, compartment=name, scale=scale)
+            part = sparse_part(images, grid, path=path, compartment=name, scale=scale)
             part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
         if beside:
-            part = dataclasses.replace(part, rows=_sidecar(found, own))
+            rows = _sidecar(found, own)
+            if rows is None and part.keys is not None:
+                rows = caret.label_rows(image, numbers[0])
+            part = dataclasses.replace(part, rows=rows)
     return [part if own is None else restored(part, own, path)]
 
 
@@ -141,7 +146,9 @@ def read_stack(
             grids.append(grid)
             images.append(next(volumes(image, [0])))
             rows.append(LabelRow(len(images), _map_name(found)))
-    part = sparse_part(images, grids[0], compartment=compartment or VOLUME, scale=scale)
+    part = sparse_part(
+        images, grids[0], path=paths[0], compartment=compartment or VOLUME, scale=scale
+    )
     return dataclasses.replace(part, rows=tuple(rows))
 
 

@@ -81,7 +81,8 @@ def read_atlas(
     nan
         What to do with NaN weights: ``"error"``, or ``"zero"`` to take them for 0.
     scale
-        Factor for weights of volumes; ``"auto"`` recognises percent and 0 to 255.
+        Factor for weights of volumes; ``"auto"`` recognises percent and 0 to 255, and
+        refuses larger whole numbers.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
         the mesh that the labels lie on, each optional.

@@ -27,6 +27,10 @@ def load_image(path: Path) -> Any:
     image = open_image(path, keep_file_open=True)
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
         raise AtlasFileError(f"{path}: is a {type(image).__name__}, not an image of a grid.")
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "biuf":
+        kind = "colours" if dtype.names else f"values of type {dtype}"
+        raise AtlasFileError(f"{path}: should hold real numbers, got {kind}.")
     return image
 
 
@@ -88,10 +92,14 @@ def sparse_part(
     images: Iterable[Shaped[np.ndarray, "x y z"]],
     grid: VolumeGrid,
     *,
+    path: PathLike,
     compartment: str,
     scale: Scale,
 ) -> Part:
-    """Return the part whose maps are `images`, at the voxels where any of them is not 0."""
+    """Return the part whose maps are `images`, at the voxels where any of them is not 0.
+
+    `path` is what the messages about values that may be no weights begin with.
+    """
     from scipy.sparse import csr_array
 
     used = np.zeros(int(np.prod(grid.shape)), dtype=bool)
@@ -112,7 +120,7 @@ def sparse_part(
     column = location.reshape(-1, order="F")[np.concatenate(positions)]
     ends = np.cumsum([0, *map(len, positions)])
     data = np.concatenate(values)
-    factor = _factor(data, scale, whole=whole)
+    factor = _factor(data, scale, path, whole=whole)
     maps = csr_array((data * np.float32(factor), column, ends), shape=(len(values), voxels.size))
     maps.sort_indices()
     return Part(
@@ -124,12 +132,18 @@ def sparse_part(
     )
 
 
-def _factor(data: np.ndarray, scale: Scale, *, whole: bool) -> float:
+def _factor(data: np.ndarray, scale: Scale, path: PathLike, *, whole: bool) -> float:
     if scale != "auto":
         return float(scale)
     low, high = data.min(initial=0), data.max(initial=0)
-    if not whole or low < 0 or high <= 1 or high > 255:
+    if not whole or low < 0 or high <= 1:
         return 1.0
+    if high > 255:
+        raise AtlasFileError(
+            f"{path}: its maps hold whole numbers up to {high:.0f}, which are neither percent nor "
+            "parts of 255. If they are labels, choose one volume by `map`; if they are weights, "
+            "pass their `scale`, as 1."
+        )
     return 0.01 if high <= 100 else 1 / 255
 
 
