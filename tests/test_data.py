@@ -64,12 +64,9 @@ def meshes(time=6, vertices=8):
     ).astype(np.float32)
 
 
-def gifti(values, side=None):
-    meta = (
-        {"AnatomicalStructurePrimary": {"L": "CortexLeft", "R": "CortexRight"}[side]}
-        if side
-        else {}
-    )
+def gifti(values, structure=None):
+    structure = {"L": "CortexLeft", "R": "CortexRight"}.get(structure, structure)
+    meta = {"AnatomicalStructurePrimary": structure} if structure else {}
     arrays = [nb.gifti.GiftiDataArray(v) for v in np.ascontiguousarray(values.T)]
     return nb.gifti.GiftiImage(darrays=arrays, meta=nb.gifti.GiftiMetaData(meta))
 
@@ -165,7 +162,7 @@ def test_data_of_the_other_hemisphere_is_refused(tmp_path, right):
             mgh = nb.MGHImage(values.reshape(8, 1, 1, 6), np.eye(4, dtype=np.float32))
             nb.save(mgh if right.endswith("mgz") else gifti(values), data)
     left_only = surface_atlas().select(compartments="cortex_L")
-    with pytest.raises(ValueError, match=r"hemisphere R.*\['cortex_L'\]"):
+    with pytest.raises(ValueError, match=r"is of 'cortex_R'.*\['cortex_L'\]"):
         open_data(data, left_only)
     with pytest.raises(ValueError, match="'cortex_R' twice"):
         open_data([data, gifti(values, "R")], surface_atlas())
@@ -173,7 +170,7 @@ def test_data_of_the_other_hemisphere_is_refused(tmp_path, right):
 
 def test_a_mapping_does_not_override_what_a_file_states():
     left, right = (gifti(v, side) for v, side in zip(meshes(), "LR", strict=True))
-    with pytest.raises(ValueError, match=r"hemisphere R.*\['cortex_L'\]"):
+    with pytest.raises(ValueError, match=r"is of 'cortex_R'.*\['cortex_L'\]"):
         open_data({"cortex_L": right, "cortex_R": left}, surface_atlas())
 
 
@@ -219,6 +216,7 @@ def refused():
         "volume for surfaces": (nb.Nifti1Image(volume(), AFFINE), surface_atlas(), "0 compartments on a grid"),
         "one hemisphere": ([gifti(left, "L")], surface_atlas(), r"nothing for \['cortex_R'\].*select"),
         "unknown side": ([gifti(left)], surface_atlas(), "does not state its hemisphere"),
+        "other structure": (gifti(left, "Cerebellum"), surface_atlas(), "is of 'cerebellum'"),
         "other mesh": ({"cortex_L": left[:7], "cortex_R": right}, surface_atlas(), r"another mesh.*8 rows.*7"),
         "time differs": ({"cortex_L": left, "cortex_R": right[:, :3]}, surface_atlas(), "one number of time"),
         "time first": (left[LEFT].T, volume_atlas(), r"\(locations, time\) with 4 locations.*\(6, 4\)"),

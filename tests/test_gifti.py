@@ -207,6 +207,25 @@ def test_one_compartment_is_written_to_the_path_itself(tmp_path):
     assert_equal(atlas, read_back(gifti, [tmp_path / "x.label.gii"]))
 
 
+@pytest.mark.parametrize(
+    ("structure", "compartment"),
+    [
+        ("CortexLeft", "cortex_L"),
+        ("Cerebellum", "cerebellum"),
+        ("HippocampusRight", "hippocampus_R"),
+        ("Other", "cortex_R"),
+        ("Cortex", "cortex_R"),
+        ("somewhere", "cortex_R"),
+    ],
+)
+def test_the_stated_structure_is_the_compartment(tmp_path, structure, compartment):
+    path = save(tmp_path / "x.R.label.gii", np.array([0, 1, 2], np.int32), structure=structure)
+    atlas = ai.load_atlas(path, space="test", name="x")
+    assert atlas.compartments == (compartment,)
+    written = ai.save_atlas(atlas, tmp_path / "y.label.gii")
+    assert ai.load_atlas(written).geometry == atlas.geometry
+
+
 def test_signed_maps_and_the_order_of_vertices_survive(tmp_path):
     rng = np.random.default_rng(0)
     mesh = ai.SurfaceMesh(9, [7, 0, 1, 2, 5], hemisphere="R")
@@ -278,9 +297,9 @@ def test_a_damaged_header(tmp_path):
     path = gifti.write(cortex_atlas(), tmp_path / "x.label.gii")[0]
     image = nb.load(path)
     for key, value, message in (
+        ("atlasinit_kept_vertices", "0:2 x", "kept vertices is damaged"),
         ("atlasinit", "{", "header is damaged"),
         ("atlasinit", '{"atlasinit": 99}', "written by a newer atlasinit"),
-        ("atlasinit_kept_vertices", "0:2 x", "kept vertices is damaged"),
     ):
         image.meta[key] = value
         image.to_filename(path)

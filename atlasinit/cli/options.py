@@ -170,12 +170,13 @@ def _key(text: str) -> str | int:
 def _meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
     """Return compartment to surfaces; each file tells its side by itself or by its name."""
     from atlasinit.io.meshes import read_surface
+    from atlasinit.io.parts import COMPARTMENTS
     from atlasinit.io.surfaces import compartment_of
 
     meshes: dict[str, dict[str, Any]] = {}
     for role, paths in files.items():
         for path in paths:
             surface = read_surface(path)
-            side = compartment_of(path, None, stated=surface.hemisphere)
+            side = compartment_of(path, None, stated=COMPARTMENTS.get(surface.hemisphere, ""))
             meshes.setdefault(side, {})[role] = surface
     return meshes or None

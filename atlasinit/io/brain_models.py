@@ -35,6 +35,11 @@ def structure_of(compartment: str) -> str:
     return _PREFIX + name.upper()
 
 
+def is_structure(compartment: str) -> bool:
+    """Whether a surface compartment is one of CIFTI's structures."""
+    return structure_of(compartment) in CIFTI_BRAIN_STRUCTURES.value_set("ciftiname")
+
+
 def read_brain(
     image: Cifti2Image, path: PathLike, *, names: Sequence[str] = ()
 ) -> tuple[dict[str, Geometry], dict[str, Columns]]:
@@ -66,12 +71,12 @@ def brain_axis(geometry: Mapping[str, Geometry], path: PathLike) -> BrainModelAx
     axes = []
     for name, part in geometry.items():
         if isinstance(part, SurfaceMesh):
-            structure = structure_of(name)
-            if structure not in CIFTI_BRAIN_STRUCTURES.value_set("ciftiname"):
+            if not is_structure(name):
                 raise ValueError(
                     f"`path`: {name!r} is no CIFTI structure, so it cannot be written to {path}; "
                     'surfaces are named like "cortex_L" and "cortex_R".'
                 )
+            structure = structure_of(name)
             axes.append(BrainModelAxis.from_surface(part.vertices, part.n_vertices, structure))
         else:
             axes.append(_voxel_axis(name, part, path))

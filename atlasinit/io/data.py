@@ -16,7 +16,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io import freesurfer, gifti
-from atlasinit.io.brain_models import read_brain
+from atlasinit.io.brain_models import is_structure, read_brain
 from atlasinit.io.files import existing, extension, open_image, reading
 from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.labels import hemisphere_of
@@ -126,7 +126,7 @@ def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
 def _file_parts(path: PathLike, atlas: Atlas, *, side: str = "") -> dict[str, DataSource]:
     """Return the parts of a file, whose name states that it is of `side`, or no side."""
     if freesurfer.is_morphometry(existing(path)):
-        c = _cortex(side, atlas, path)
+        c = _surface("", side, atlas, path)
         return {c: _array(freesurfer.read_values(path).T, atlas, c)}
     parts = _image_parts(_load(path), atlas, path, side=side)
     return {c: _guarded(source, path) for c, source in parts.items()}
@@ -165,13 +165,14 @@ def _image_parts(
     if isinstance(image, Cifti2Image):
         return _cifti(image, atlas, path)
     if isinstance(image, nb.GiftiImage):
-        c = _cortex(gifti.side_of(image) or side, atlas, path)
+        stated = gifti.structure_of(image)
+        c = _surface(stated, hemisphere_of("", stated) or side, atlas, path)
         return {c: _array(gifti.values_of(image, path).T, atlas, c)}
     grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
     if not grids and max(image.shape[:3]) == np.prod(image.shape[:3]):
         # A surface overlay in a volume format: the vertices lie along one axis, time along the 4th.
         values = np.asarray(image.dataobj).reshape(max(image.shape[:3]), -1)
-        c = _cortex(side, atlas, path)
+        c = _surface("", side, atlas, path)
         return {c: _array(values, atlas, c)}
     if len(grids) != 1:
         raise ValueError(
@@ -295,17 +296,22 @@ def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
     }
 
 
-def _cortex(side: str, atlas: Atlas, path: PathLike) -> str:
-    """Return the surface of an atlas that data of `side`, or of an unstated one, belong to."""
+def _surface(stated: str, side: str, atlas: Atlas, path: PathLike) -> str:
+    """Return the surface of an atlas that data belong to.
+
+    They state the compartment `stated` or none, and they or their name `side` or none.
+    """
     surfaces = {c: g.hemisphere for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
-    if COMPARTMENTS.get(side) in surfaces:
-        return COMPARTMENTS[side]
+    wanted = stated or COMPARTMENTS.get(side)
+    if wanted in surfaces:
+        return wanted
     able = [c for c, own in surfaces.items() if not side or own in ("", side)]
+    able = [c for c in able if not (stated and is_structure(c))]
     if len(able) == 1:
         return able[0]
-    stated = f"is of hemisphere {side}" if side else "does not state its hemisphere"
+    own = f"is of {wanted!r}" if wanted else "does not state its hemisphere"
     raise ValueError(
-        f"`data`: {path} {stated}, where {atlas.name!r} has the surfaces {list(surfaces)}; pass a "
+        f"`data`: {path} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; pass a "
         "mapping from compartment to data."
     )
 

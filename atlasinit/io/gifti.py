@@ -8,6 +8,7 @@ from typing import Any
 import nibabel as nb
 import numpy as np
 from jaxtyping import Shaped
+from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
 from nibabel.gifti import (
     GiftiDataArray,
     GiftiImage,
@@ -21,6 +22,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import SurfaceMesh
+from atlasinit.io import brain_models
 from atlasinit.io.files import extension, reading
 from atlasinit.io.metadata import (
     KEY,
@@ -44,10 +46,12 @@ from atlasinit.io.surfaces import (
     targets,
     writing,
 )
-from atlasinit.labels import LabelTable
+from atlasinit.labels import LabelTable, hemisphere_of
 
 _KEPT = "atlasinit_kept_vertices"
-_STATED = {"CortexLeft": "L", "CortexRight": "R"}
+_STRUCTURE = "AnatomicalStructurePrimary"
+# Of no one surface.
+_VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("", "GreyMatter"))}
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
 _SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
 
@@ -65,8 +69,8 @@ def read_parts(
     path
         ``.gii`` or ``.gii.gz``.
     compartment
-        By default the cortex of the side that the file's AnatomicalStructurePrimary
-        or its name states.
+        By default the structure that the file's AnatomicalStructurePrimary states
+        (``CortexLeft`` is ``cortex_L``), else the cortex of the side that its name does.
     kind
         ``"auto"`` takes arrays of label intent, or a single array of whole numbers
         of any intent, for labels, and anything else for weights.
@@ -81,7 +85,9 @@ def read_parts(
         hemisphere, arrays of different lengths, several label maps and no choice.
     """
     image = _load(path)
-    compartment = compartment_of(path, compartment, stated=side_of(image))
+    header = _header(image, path)
+    stated = header.compartments[0] if header else structure_of(image)
+    compartment = compartment_of(path, compartment, stated=stated)
     values, names = _maps(image, path)
     kept = image.meta.get(_KEPT)
     part = mesh_part(
@@ -95,7 +101,6 @@ def read_parts(
         rows=_rows(image),
         vertices=None if kept is None else from_runs(kept, path),
     )
-    header = _header(image, path)
     return [part if header is None else restored(part, header)]
 
 
@@ -109,11 +114,18 @@ def values_of(image: GiftiImage, path: PathLike) -> Shaped[np.ndarray, "maps ver
     return _maps(image, path)[0]
 
 
+def structure_of(image: GiftiImage) -> str:
+    """Return the compartment of the structure that a file or one of its arrays states, or ""."""
+    metas: list[Mapping[str, str]] = [image.meta, *(array.meta for array in image.darrays)]
+    stated = next(filter(None, (meta.get(_STRUCTURE, "") for meta in metas)), "")
+    if stated in _VAGUE or stated not in CIFTI_BRAIN_STRUCTURES.value_set("guiname"):
+        return ""
+    return brain_models.compartment_of(str(CIFTI_BRAIN_STRUCTURES.ciftiname[stated]))
+
+
 def side_of(image: GiftiImage) -> str:
     """Return the hemisphere that a file or one of its arrays states: L, R or ""."""
-    metas: list[Mapping[str, str]] = [image.meta, *(array.meta for array in image.darrays)]
-    stated = (_STATED.get(meta.get("AnatomicalStructurePrimary", ""), "") for meta in metas)
-    return next(filter(None, stated), "")
+    return hemisphere_of("", structure_of(image))
 
 
 def read_header(path: PathLike) -> Header | None:
@@ -197,9 +209,9 @@ def _meta(atlas: Atlas, compartment: str, header: str) -> GiftiMetaData:
     geometry = atlas.geometry[compartment]
     assert isinstance(geometry, SurfaceMesh)
     meta = {KEY: header, _KEPT: runs(geometry.vertices)}
-    structure = {side: name for name, side in _STATED.items()}.get(geometry.hemisphere)
-    if structure and compartment.startswith("cortex"):
-        meta = {"AnatomicalStructurePrimary": structure, **meta}
+    if brain_models.is_structure(compartment):
+        structure = brain_models.structure_of(compartment)
+        meta = {_STRUCTURE: CIFTI_BRAIN_STRUCTURES.guiname[structure], **meta}
     return GiftiMetaData(meta)
 
 

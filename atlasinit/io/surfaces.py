@@ -22,19 +22,21 @@ from atlasinit.maps import HardMaps
 def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "") -> str:
     """Return the compartment of a one-hemisphere file.
 
-    That is `compartment` if given, else the cortex of the side that the file
-    states in itself (`stated`, ``"L"``, ``"R"`` or ``""``) or in its name
-    (``hemi-L``, ``lh.``, ``.L.``, ``_left``).
+    That is `compartment` if given, else the one that the file states in itself
+    (`stated`, ``""`` where it does not), else the cortex of the side that its name
+    states (``hemi-L``, ``lh.``, ``.L.``, ``_left``).
     """
     if compartment is not None:
-        side = hemisphere_of("", compartment)
-        if stated and side and side != stated:
+        side, own = hemisphere_of("", compartment), hemisphere_of("", stated)
+        if own and side and side != own:
             raise AtlasFileError(
-                f"{path}: states that it is of the {_SIDE_WORDS[stated]} hemisphere, "
+                f"{path}: states that it is of the {_SIDE_WORDS[own]} hemisphere, "
                 f"but it was given for `compartment` {compartment!r}."
             )
         return compartment
-    side = stated or hemisphere_of(Path(path).name)
+    if stated:
+        return stated
+    side = hemisphere_of(Path(path).name)
     if not side:
         raise AtlasFileError(
             f"{path}: neither the file nor its name states a hemisphere; give it as "
