@@ -9,8 +9,11 @@ work on the host.
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
+import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
+from numpy.typing import ArrayLike
 
 from atlasinit._typing import AnyArray
 
@@ -27,10 +30,26 @@ class HardMaps(eqx.Module):
         (locations,) row of the parcel that each location belongs to, -1 for none.
     n_parcels
         Number of rows.
+
+    Raises
+    ------
+    ValueError
+        Labels that are not whole numbers from -1 to `n_parcels` - 1 (unless they are
+        traced).
     """
 
-    labels: Int32[AnyArray, " locations"]
+    labels: Int32[AnyArray, " locations"] = eqx.field(converter=lambda x: _int32(x))
     n_parcels: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if isinstance(self.labels, Tracer) or not self.labels.size:
+            return
+        low, high = self.labels.min(), self.labels.max()
+        if low < -1 or high >= self.n_parcels:
+            raise ValueError(
+                f"`labels` should be -1, or rows from 0 to {self.n_parcels - 1}, got values from "
+                f"{low} to {high}. Keys of parcels belong into the label table."
+            )
 
     @property
     def n_locations(self) -> int:
@@ -273,6 +292,18 @@ class DenseMaps(eqx.Module):
 
 Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 """Any representation of the matrix of a compartment."""
+
+
+def _int32(labels: ArrayLike) -> AnyArray:
+    """Return labels as int32, those of JAX as they are."""
+    if isinstance(labels, jax.Array):
+        return labels
+    given = np.asarray(labels)
+    whole = given.dtype.kind in "iu" or not given.size
+    out = given.astype(np.int32, copy=False) if whole else given
+    if not whole or (out != given).any():
+        raise ValueError(f"`labels` should be whole numbers that fit int32, got {given.dtype}.")
+    return out
 
 
 def scale(

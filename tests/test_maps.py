@@ -1,6 +1,7 @@
 """The three representations answer alike: everything is compared with the dense matrix."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -111,3 +112,25 @@ def test_from_scipy_sums_duplicates_and_drops_zeros():
     maps = ai.SparseMaps.from_scipy(coo)
     assert maps.values.tolist() == [3.0]
     assert maps.indptr.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 2, -1], np.array([0, 2, -1]), np.array([0, 2, -1], np.int8)]
+)
+def test_labels_of_any_integer_type(labels):
+    maps = ai.HardMaps(labels, 3)
+    assert maps.labels.dtype == np.int32
+    assert maps.labels.tolist() == [0, 2, -1]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("labels", [[0, 3], [-2, 0]])
+def test_labels_of_no_row_are_refused(kind, labels):
+    with pytest.raises(ValueError, match=f"rows from 0 to 2, got values from {min(labels)}"):
+        ai.HardMaps(kind(labels, np.int32), 3)
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0], [2**32, 0], ["a"]])
+def test_labels_that_are_no_int32_are_refused(labels):
+    with pytest.raises(ValueError, match="whole numbers that fit int32"):
+        ai.HardMaps(np.asarray(labels), 3)

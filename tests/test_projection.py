@@ -159,6 +159,21 @@ def test_what_is_not_finite_reaches_only_the_parcels_that_weigh_it(kind, kernel,
     )
 
 
+@pytest.mark.parametrize("weights", ["hard", "pairs"])
+def test_in_least_squares_nan_reaches_the_parcels_that_overlap(weights):
+    if weights == "hard":
+        maps, joined = ai.HardMaps(np.arange(12) % 4, 4), [1]
+    else:  # Parcels 0 and 1 overlap, and 2 and 3.
+        half = np.array([[1.0, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 0]], np.float32)
+        maps, joined = ai.DenseMaps(np.kron(np.eye(2, dtype=np.float32), half)), [0, 1]
+    x = data_of(12, 3)
+    x[1, 1] = np.nan
+    y = np.asarray(project(maps, x, reduction="lstsq"))
+    expected = np.zeros((4, 3), bool)
+    expected[joined, 1] = True
+    np.testing.assert_array_equal(np.isnan(y), expected)
+
+
 @pytest.mark.parametrize("kind", KERNELS)
 def test_omitted_locations_give_their_weight_to_the_others(kind):
     maps, x = maps_of(kind), data_of(150, 4)
@@ -197,8 +212,10 @@ def test_missing_data_can_be_an_error(jit):
     call = jax.jit(call) if jit else call
     call(x)
     x[0, 0] = np.nan
-    for bad in (x, np.full_like(x, np.nan)):
-        with pytest.raises(Exception, match="`data` holds NaN"):
+    # Traced data can raise at run time only, where the error is JAX's and Equinox's.
+    expected = Exception if jit else ValueError
+    for bad in (x, np.full_like(x, np.nan), jnp.asarray(x)):
+        with pytest.raises(expected, match="`data` holds NaN"):
             call(bad).block_until_ready()
 
 
@@ -386,6 +403,19 @@ def test_one_compilation_a_shape():
     assert api._reduce._cache_size() == 2
     project(maps_of("hard"), data_of(150, 12))
     assert api._reduce._cache_size() == 3
+
+
+@pytest.mark.parametrize("reduction", ["mean", "lstsq"])
+@pytest.mark.parametrize(("kind", "kernel"), CASES)
+def test_an_atlas_may_be_met_first_inside_a_trace(kind, kernel, reduction):
+    maps, x = maps_of(kind), data_of(150, 3)
+
+    def call(x):
+        return project(maps, x, reduction=reduction, kernel=kernel)
+
+    within, around = jax.jit(call)(x), call(x)
+    np.testing.assert_allclose(within, around, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda x: 2 * call(x))(x), 2 * around, rtol=1e-6)
 
 
 def test_what_was_prepared_goes_with_its_atlas():

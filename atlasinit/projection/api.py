@@ -4,14 +4,16 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
 from atlasinit.projection import reductions
-from atlasinit.projection.checks import check_data, check_options, sized
-from atlasinit.projection.kernels import Stack, assemble
+from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, refuse_nan, sized
+from atlasinit.projection.kernels import DenseKernel, Stack, assemble
 from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared, prepared_for, sizes_of, solver_for
 
@@ -53,8 +55,9 @@ def project(
     reduction
         See above.
     missing
-        What NaN does: ``"propagate"`` to the parcels with a non-zero weight there (an
-        infinite value counts as NaN for sparse and dense maps), ``"omit"`` the location at that
+        What NaN does: ``"propagate"`` to the parcels with a non-zero weight there, and for
+        ``lstsq`` to those that overlap with them (an infinite value counts as NaN for sparse
+        and dense maps), ``"omit"`` the location at that
         time, its weight given to the others by every reduction but ``sum`` (not for
         ``lstsq``), or ``"error"``.
     min_coverage
@@ -80,7 +83,8 @@ def project(
     ------
     ValueError
         A shape that does not fit (both are named), an unknown option, an option that
-        does not apply, or parcels that are linearly dependent (``lstsq``).
+        does not apply, NaN with ``missing="error"`` (an error of Equinox for data that is
+        traced), or parcels that are linearly dependent (``lstsq``).
     TypeError
         Data that is not floating.
 
@@ -127,6 +131,9 @@ def reduce(
     """Return what `project` does, of prepared maps."""
     check_options(prepared.maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
     values = check_data(data, compartments)
+    if missing == "error" and not isinstance(values, Tracer):
+        refuse_nan(values)
+        missing = "propagate"
     return _reduce(
         prepared,
         values,
@@ -228,14 +235,14 @@ def _reduce(
         stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
     seen = None
     if missing == "error":
-        data = reductions.refuse_nan(data)
+        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
     elif missing == "omit":
         seen = ~jnp.isnan(data)
         data = jnp.where(seen, data, 0)
     if reduction == "lstsq":
         if inverse is None:
             inverse = traced_solver(stack, ridge=ridge)
-        out = _times(inverse, stack.product(data))
+        out = DenseKernel(inverse).product(stack.product(data))
         defined = (jnp.diagonal(inverse) != 0)[None, :, None]
     elif reduction in reductions.HARD_ONLY:
         out, defined = reductions.by_label(stack, data, seen, reduction)
@@ -267,7 +274,7 @@ def _back_project(
     if method == "pseudoinverse":
         if inverse is None:
             inverse = traced_solver(stack, ridge=ridge)
-        out = _times(inverse, out)
+        out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
 
 
@@ -277,12 +284,6 @@ def _share(
     absolute = stack.absolute()
     totals = absolute.totals().astype(seen.dtype)[None, :, None]
     return absolute.product(seen) / jnp.where(totals > 0, totals, 1)
-
-
-def _times(matrix: AnyArray, values: Array) -> Array:
-    return jnp.matmul(
-        jnp.asarray(matrix, values.dtype), values, precision=jax.lax.Precision.HIGHEST
-    )
 
 
 def _accumulated(dtype: Any) -> Any:

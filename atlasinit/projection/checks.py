@@ -11,6 +11,10 @@ from atlasinit._typing import AnyArray
 from atlasinit.maps import HardMaps, Maps
 from atlasinit.projection import reductions
 
+HOLDS_NAN = (
+    '`data` holds NaN; pass `missing="omit"` to leave out what is missing, or '
+    '`missing="propagate"`.'
+)
 REDUCTIONS = (*reductions.LINEAR, "lstsq", *reductions.HARD_ONLY)
 
 
@@ -78,3 +82,9 @@ def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
         f"`{name}` should have shape (..., {size} {axis}, time) or ({size},), "
         f"got {data.shape}.{hint}"
     )
+
+
+def refuse_nan(data: AnyArray) -> None:
+    """Raise where data that is not traced holds NaN."""
+    if (np if isinstance(data, np.ndarray) else jnp).isnan(data).any():
+        raise ValueError(HOLDS_NAN)

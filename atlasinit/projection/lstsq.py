@@ -31,6 +31,7 @@ def solver(
         Parcels that depend linearly on each other; the message names them.
     """
     from scipy.linalg import block_diag
+    from scipy.sparse.csgraph import connected_components
 
     gram = np.asarray(block_diag(*(_gram(m) for m in maps)))
     size = np.sqrt(np.diag(gram))
@@ -54,6 +55,9 @@ def solver(
         )
     inverse = np.zeros_like(gram)
     inverse[np.ix_(kept, kept)] = (vectors / values) @ vectors.T / np.outer(size[kept], size[kept])
+    # Exactly 0 between parcels that no overlaps join, so that NaN stays among those that do.
+    _, group = connected_components(gram != 0, directed=False)
+    inverse[group[:, None] != group] = 0
     return inverse
 
 

@@ -123,5 +123,7 @@ def _remembered(owner: Any, key: tuple[Any, ...], make: Callable[[], Any]) -> An
         weakref.finalize(owner, _memory.pop, identity, None)
     found = _memory[identity]
     if key not in found:
-        found[key] = make()
+        # Within a function that is being traced, new arrays would be of its trace alone.
+        with jax.ensure_compile_time_eval():
+            found[key] = make()
     return found[key]

@@ -2,7 +2,6 @@
 
 from typing import Literal, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
@@ -126,13 +125,3 @@ def _median(
 
     counts = jnp.broadcast_to(counts, (n_parcels, data.shape[1]))
     return jax.lax.map(lambda pair: one(*pair), (data.T, counts.T)).T
-
-
-def refuse_nan(data: Data) -> Data:
-    """Return `data`, or raise at run time where it holds NaN."""
-    return eqx.error_if(
-        data,
-        jnp.isnan(data).any(),
-        '`data` holds NaN; pass `missing="omit"` to leave out what is missing, or '
-        '`missing="propagate"`.',
-    )
