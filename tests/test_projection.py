@@ -192,6 +192,19 @@ def test_omitted_locations_give_their_weight_to_the_others(kind):
     np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
 
 
+@pytest.mark.parametrize("kernel", KERNELS["hard"])
+@pytest.mark.parametrize("n_parcels", [1, 3])
+def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
+    x = data_of(200_000, 2) + np.float32(10_000)
+    maps = ai.HardMaps(np.arange(200_000) % n_parcels, n_parcels)
+    means = np.stack([x[i::n_parcels].mean(axis=0, dtype=np.float64) for i in range(n_parcels)])
+    tolerance = 2e-5 if kernel == "tiles" else 1e-6
+    np.testing.assert_allclose(project(maps, x, kernel=kernel), means, rtol=tolerance)
+    if kernel == "scatter":
+        spread = np.stack([x[i::n_parcels].std(0, dtype=np.float64) for i in range(n_parcels)])
+        np.testing.assert_allclose(project(maps, x, reduction="std"), spread, rtol=1e-4)
+
+
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
 def test_order_statistics_omit_nan(reduction):
     maps, x = maps_of("hard"), data_of(150, 4)

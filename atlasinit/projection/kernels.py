@@ -21,6 +21,7 @@ from atlasinit.projection import tiled
 KERNELS = ("auto", "scatter", "tiles", "dense")
 
 _BLOCK = 4096
+_ROWS = 1024  # of partial sums
 
 
 class ScatterKernel(eqx.Module):
@@ -34,13 +35,16 @@ class ScatterKernel(eqx.Module):
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
         batch, locations, time = data.shape
+        # Sums of few parcels are made in parts, as one long float32 sum would lose digits.
+        parts = max(1, min(locations // _BLOCK, _ROWS // max(self.n_parcels, 1)))
+        part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
         # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
-        starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * self.n_parcels
-        labels = self.labels[None]
-        rows = jnp.where(labels < 0, batch * self.n_parcels, labels + starts)
-        out = jnp.zeros((batch * self.n_parcels, time), data.dtype)
+        starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * parts + part[None]
+        n_rows, labels = batch * parts * self.n_parcels, self.labels[None]
+        rows = jnp.where(labels < 0, n_rows, labels + starts * self.n_parcels)
+        out = jnp.zeros((n_rows, time), data.dtype)
         out = out.at[rows.reshape(-1)].add(data.reshape(batch * locations, time), mode="drop")
-        return out.reshape(batch, self.n_parcels, time)
+        return out.reshape(batch, parts, self.n_parcels, time).sum(axis=1)
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
