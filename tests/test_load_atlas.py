@@ -15,7 +15,9 @@ from atlasinit.catalogue.entries import catalogue, variants
 from atlasinit.catalogue.listing import is_offline
 from atlasinit.loading import join, load_atlas
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*on the medial wall:atlasinit.errors.AtlasWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*lie on the medial wall:atlasinit.errors.AtlasWarning"
+)
 
 SLOW = ("harvard-oxford", "juelich")
 PACKAGED = [
@@ -176,11 +178,14 @@ def test_names_of_schaefer_agree_with_the_yeo_networks(parcels):
     assert agree / told > 0.949
 
 
-def test_labelled_vertices_that_are_left_out_are_told():
-    with pytest.warns(
-        ai.AtlasWarning, match="schaefer2018.*left out: 295 of cortex_L, 330 of cort"
-    ):
-        load_atlas("schaefer2018", parcels=100, download=False)
+def test_a_parcel_that_is_left_out_is_named():
+    with pytest.warns(ai.AtlasWarning) as told:
+        atlas = load_atlas("schaefer2018", parcels=1000, download=False)
+    (name,) = (n for n, k in zip(atlas.table["name"], atlas.table["key"], strict=True) if k == 903)
+    (warning,) = told
+    assert f"medial wall of fsLR, which is left out, and stay as empty rows: {name}." in str(
+        warning.message
+    )
 
 
 @pytest.mark.parametrize("parcels", [100, 200, 300, 400])

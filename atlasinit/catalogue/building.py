@@ -15,7 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.integrity import damage
-from atlasinit.errors import AtlasFileError, AtlasUnavailableError, AtlasWarning
+from atlasinit.errors import AtlasFileError, AtlasUnavailableError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.assemble import assemble
 from atlasinit.io.files import sha256
@@ -24,7 +24,6 @@ from atlasinit.io.parts import LabelRow
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.tables import read_table
 from atlasinit.labels import LabelTable, hemisphere_of
-from atlasinit.maps import covered_totals
 from atlasinit.provenance import Provenance
 
 
@@ -275,24 +274,32 @@ def _cortex(variant: Variant, located: Mapping[str, Path]) -> dict[str, np.ndarr
 
 
 def _without_medial_wall(variant: Variant, atlas: Atlas, *, allow_download: bool) -> Atlas:
-    """Return the atlas at the vertices that CIFTI data have, with a warning of those lost."""
+    """Return the atlas at the vertices that CIFTI data have.
+
+    Labelled ones that are lost are counted in the provenance, and parcels that lose all of
+    theirs are named in a warning.
+    """
     cortex = _cortex(variant, locate(variant, allow_download=allow_download))
-    maps, geometry, lost = {}, {}, {}
+    maps, geometry, gone = {}, {}, []
+    lost = 0
     for c, vertices in cortex.items():
         mesh = atlas.geometry[c]
         assert isinstance(mesh, SurfaceMesh)
         inside = np.isin(mesh.vertices, vertices)
-        lost[c] = int(covered_totals(atlas.maps[c], ~inside).sum())
         maps[c] = atlas.maps[c].take_locations(np.flatnonzero(inside))
         geometry[c] = mesh.restrict(inside)
-    if any(lost.values()):
+        before, after = atlas.maps[c].counts(), maps[c].counts()
+        lost += int((before - after).sum())
+        names = atlas.table.take(atlas.table.rows_of(c))["name"]
+        gone += [names[i] for i in np.flatnonzero((before > 0) & (after == 0))]
+    if gone:
         warnings.warn(
-            f"{variant.entry.name}: labelled vertices on the medial wall of {atlas.space} are left "
-            f"out: {', '.join(f'{n} of {c}' for c, n in lost.items())}.",
+            f"{variant.entry.name}: these parcels lie on the medial wall of {atlas.space}, which "
+            f"is left out, and stay as empty rows: {listing(gone)}.",
             AtlasWarning,
             stacklevel=6,
         )
-    operation = f"without_medial_wall({sum(lost.values())} labelled vertices lost)"
+    operation = f"without_medial_wall({lost} labelled vertices lost)"
     return atlas.replace(maps=maps, geometry=geometry, operation=operation)
 
 
