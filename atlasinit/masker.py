@@ -110,6 +110,12 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             ]
         return self
 
+    def fit_transform(
+        self, imgs: Any, y: Any = None, confounds: Any = None, sample_mask: Any = None
+    ) -> Any:
+        """Return ``fit(imgs).transform(imgs, confounds, sample_mask)``, as nilearn's maskers do."""
+        return self.fit(imgs, y).transform(imgs, confounds, sample_mask)
+
     def transform(self, imgs: Any, confounds: Any = None, sample_mask: Any = None) -> Any:
         """Return the series (time, parcels) of an image, or a list of them.
 

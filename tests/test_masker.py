@@ -61,6 +61,18 @@ def test_agreement_with_nilearn(options, clean):
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
+def test_fitting_and_extracting_at_once_takes_confounds_and_masks_too():
+    extra = {"confounds": np.linspace(0, 1, TIME)[:, None], "sample_mask": np.arange(3, TIME)}
+    masker = AtlasMasker(atlas(), standardize="zscore_sample")
+    expected = masker.fit().transform(bold(), **extra)
+    np.testing.assert_array_equal(masker.fit_transform(bold(), **extra), expected)
+    frame = masker.set_output(transform="pandas").fit_transform(bold(), **extra)
+    assert list(frame.columns) == list(masker.atlas.table["name"])
+    np.testing.assert_array_equal(frame, expected)
+    with pytest.raises(ValueError, match="another grid"):
+        AtlasMasker(atlas()).fit_transform(bold(affine=np.diag([3.0, 3, 3, 1])), **extra)
+
+
 def test_paths_lists_and_memory(tmp_path):
     paths = [tmp_path / "a.nii", tmp_path / "b.nii.gz"]
     for seed, path in enumerate(paths):
