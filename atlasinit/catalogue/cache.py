@@ -12,6 +12,6 @@ def cache_folder() -> Path:
     stated = os.environ.get(VARIABLE)
     if stated:
         return Path(stated).expanduser()
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("atlasinit"))
+    return Path(platformdirs.user_cache_dir("atlasinit"))
