@@ -1,5 +1,6 @@
 """Sphinx's configuration: ``sphinx-build -W --keep-going -n docs site``."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,13 @@ import atlasinit
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "extensions"))
+
+# Sphinx reads below its own folder only.
+(DOCS / "tutorials").mkdir(exist_ok=True)
+for notebook in (DOCS.parent / "tutorials").glob("*.ipynb"):
+    page = DOCS / "tutorials" / notebook.name
+    if not page.exists() or page.read_bytes() != notebook.read_bytes():
+        shutil.copy(notebook, page)
 
 from public_names import page_of, public_names  # noqa: E402
 
@@ -25,7 +33,7 @@ extensions = [
     "drawn_math",
     "public_names",
 ]
-exclude_patterns = ["extensions", "figures", "_templates", "tutorials/*.py", "**.ipynb_checkpoints"]
+exclude_patterns = ["extensions", "figures", "_templates", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 
 # What begins with another name is not this package's. No inventory of another package is
@@ -48,6 +56,7 @@ toc_object_entries = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -59,6 +68,8 @@ plot_rcparams = {"figure.facecolor": "white"}
 plot_apply_rcparams = True
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"atlasinit {version}"
 html_math_renderer = "drawn"
 html_theme_options = {"navigation_with_keys": True}

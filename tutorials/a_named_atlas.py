@@ -1,3 +1,18 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent,ipynb
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # A named atlas in five lines
 #
@@ -18,7 +33,7 @@ thickness = {
 atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
 values = ai.AtlasMasker(atlas).fit_transform(thickness)  # (1, 68)
 table = atlas.labels.assign(thickness_mm=values[0])
-print(table.nlargest(5, "thickness_mm")[["name", "n_locations", "thickness_mm"]])
+table.nlargest(5, "thickness_mm")[["name", "n_locations", "thickness_mm"]]
 
 # %% [markdown]
 # The atlas says what it is and where it comes from. Its labels stay labels: 80 KiB for both
@@ -37,18 +52,27 @@ left = atlas.select(hemisphere="L", compartments="cortex_L")
 print(left.labels["name"].tolist()[:3])
 
 # %% [markdown]
-# Softened along the cortex, each parcel reaches over its border, and its weights can be
-# trained. A location's weights
-# still sum to 1: smoothing with `conserve="constant"`, the default, keeps a partition of unity.
+# Smoothed along the cortex, each parcel reaches over its border, and its weights can be trained.
+# A location's weights still sum to 1: smoothing with `conserve="constant"`, the default, keeps a
+# partition of unity.
 
 # %%
 soft = ai.smooth(atlas, fwhm=6.0)
-print(soft.labels[["name", "n_locations"]].head(3))
 print(soft.maps["cortex_L"].to_scipy().sum(axis=0).max().round(6))
 
 # %% [markdown]
-# Saved, and read back equal.
+# Saved, and read back equal:
 
 # %%
 ai.save_atlas(soft, "desikan-killiany_fwhm6.npz")
 print(ai.load_atlas("desikan-killiany_fwhm6.npz") == soft)
+
+# %% tags=["remove-cell"]
+assert values.shape == (1, 68)
+assert ai.load_atlas("desikan-killiany_fwhm6.npz") == soft
+
+# %% [markdown]
+# And seen: the atlas in its own colours, and a value a region.
+
+# %%
+atlas.plot({"cortical thickness (mm)": values[0]})
