@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 EDGE = 4.542982
-r"""From :math:`\sigma/\sqrt\pi` to the distance over which a Gaussian edge rises from 10 to
-90 %: :math:`2\sqrt\pi\,\Phi^{-1}(0.9)`."""
+r"""From :math:`\sigma/\sqrt{\pi}` to the distance over which a Gaussian edge rises from 10 to
+90 %: :math:`2\sqrt{\pi}\,\Phi^{-1}(0.9)`."""
 
 _NONZEROS = 2**21
 """Weights whose gradients are held at once."""
@@ -52,7 +52,7 @@ def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
 def parcel_entropy(maps: Maps) -> Float64[np.ndarray, " parcels"]:
     r"""Return the mean of `location_entropy`, weighted by each parcel's map, in bits.
 
-    .. math:: \bar H_k = \sum_j w_{kj} H_j \Big/ \sum_j w_{kj}
+    .. math:: \bar{H}_k = \frac{\sum_j w_{kj} H_j}{\sum_j w_{kj}}
     """
     weights = _positive(maps)
     return _ratio(weights @ location_entropy(maps), np.asarray(weights.sum(axis=1)))
@@ -102,13 +102,13 @@ def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
 def boundary_width(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcels"]:
     r"""Return how wide each parcel's boundary is, in mm: 0 for labels.
 
-    .. math:: W_k = 2\sqrt\pi\,\Phi^{-1}(0.9)\;
+    .. math:: W_k = 2\sqrt{\pi}\,\Phi^{-1}(0.9)\;
               \frac{\int m_k (1 - m_k)\,dA}{\int |\nabla m_k|\,dA}
 
     The denominator is the length of the boundary (by the coarea formula, the mean length
     of the level lines of :math:`m_k` from 0 to 1), the numerator its blurred area. Across a
     straight boundary that a Gaussian of :math:`\sigma` has smoothed,
-    :math:`m = \Phi(x/\sigma)` and the two integrals are :math:`\sigma/\sqrt\pi` and 1 per
+    :math:`m = \Phi(x/\sigma)` and the two integrals are :math:`\sigma/\sqrt{\pi}` and 1 per
     length, so that the constant makes :math:`W = 2\,\Phi^{-1}(0.9)\,\sigma = 2.56\,\sigma
     = 1.09` FWHM: the distance over which the membership rises from 10 to 90 %. For parcels
     that are narrow for the kernel it is wider.

@@ -10,6 +10,9 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 _SIZE = 100.0
 """Font size at which outlines are made, so that whole numbers are fine enough."""
@@ -47,14 +50,24 @@ def drawn(tex: str) -> str:
 
 
 def _inline(translator: Any, node: nodes.math) -> None:
-    translator.body.append(drawn(" ".join(node.astext().split())))
+    translator.body.append(_safely_drawn(node.astext(), node))
     raise nodes.SkipNode
 
 
 def _display(translator: Any, node: nodes.math_block) -> None:
-    svg = drawn(" ".join(node.astext().split()).replace(r"\frac", r"\dfrac"))
+    svg = _safely_drawn(node.astext().replace(r"\frac", r"\dfrac"), node)
     translator.body.append(f'<div style="text-align:center;margin:1em 0">{svg}</div>')
     raise nodes.SkipNode
+
+
+def _safely_drawn(tex: str, node: nodes.Element) -> str:
+    tex = " ".join(tex.split())
+    try:
+        return drawn(tex)
+    except ValueError as error:
+        problem = str(error).strip().splitlines()[-1]
+        logger.warning("matplotlib cannot draw %r: %s", tex, problem, location=node)
+        return f"<code>{html.escape(tex)}</code>"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -20,9 +20,11 @@ MODULES = (
     "atlasinit",
     "atlasinit.activities",
     "atlasinit.domains",
+    "atlasinit.figures",
     "atlasinit.flax",
     "atlasinit.initializers",
     "atlasinit.io",
+    "atlasinit.measures",
     "atlasinit.smoothing",
 )
 """Whose names are public; of an object with several names the first is its page's."""
