@@ -7,13 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io import DataSource, open_data
+from atlasinit.io.volumes import image_of
 from atlasinit.projection import back_project, project
+from atlasinit.projection.checks import check_options
 from atlasinit.smoothing import smoothing_operator
 
 _CHUNK_BYTES = 2**28
@@ -97,6 +100,12 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"`reduction={self.reduction!r}` is over time; use "
                 f'`standardize="{self.reduction.replace("zscore", "zscore_sample")}"`.'
             )
+        check_options(
+            tuple(self.atlas.maps.values()),
+            reduction=self.reduction,
+            missing=self.missing,
+            min_coverage=0.0,
+        )
         if imgs is not None:
             for img in imgs if self._is_list(imgs) else [imgs]:
                 open_data(img, self.atlas)
@@ -110,11 +119,19 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             ]
         return self
 
-    def fit_transform(
+    def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, imgs: Any, y: Any = None, confounds: Any = None, sample_mask: Any = None
     ) -> Any:
-        """Return ``fit(imgs).transform(imgs, confounds, sample_mask)``, as nilearn's maskers do."""
-        return self.fit(imgs, y).transform(imgs, confounds, sample_mask)
+        """Return what `transform` does, after `fit`.
+
+        Parameters
+        ----------
+        imgs, confounds, sample_mask
+            As for `transform`.
+        y
+            Ignored.
+        """
+        return self.fit(imgs, y).transform(imgs, confounds=confounds, sample_mask=sample_mask)
 
     def transform(self, imgs: Any, confounds: Any = None, sample_mask: Any = None) -> Any:
         """Return the series (time, parcels) of an image, or a list of them.
@@ -131,13 +148,19 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Data of another space, or of another shape.
+            Data of another space, or of another shape; or a list where `set_output` asks
+            for tables, which scikit-learn makes of one result only.
         """
         check_is_fitted(self, "labels_")
         if not self._is_list(imgs):
             return self._one(imgs, confounds, sample_mask)
         from joblib import Parallel, delayed
 
+        if self._output() != "default":
+            raise ValueError(
+                "`imgs` is a list, where `set_output` makes a table of one image; transform the "
+                "images one by one."
+            )
         count = len(imgs)
         confounds = [None] * count if confounds is None else confounds
         sample_mask = [None] * count if sample_mask is None else sample_mask
@@ -165,12 +188,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             )
         values = values.astype(np.float32) if values.dtype.kind != "f" else values
         painted = np.asarray(back_project(self.atlas, np.ascontiguousarray(values.T)))
-        if self.atlas.compartments == ("volume",):
-            import nibabel as nb
-
-            grid = self.atlas.geometry["volume"]
-            assert isinstance(grid, VolumeGrid)
-            return nb.Nifti1Image(grid.put(painted), grid.affine)
+        grid, *others = self.atlas.geometry.values()
+        if isinstance(grid, VolumeGrid) and not others:
+            return image_of(grid, painted)
         return {c: painted[s] for c, s in self.atlas.location_slices().items()}
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -186,6 +206,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.no_validation = True
         return tags
+
+    def _output(self) -> str:
+        """Return the container that `set_output`, or scikit-learn's configuration, asks for."""
+        own = getattr(self, "_sklearn_output_config", {})
+        return own.get("transform", get_config()["transform_output"])
 
     def _is_list(self, imgs: Any) -> bool:
         return isinstance(imgs, list)
@@ -248,4 +273,4 @@ def stream(
             )
         out = project(atlas, data, reduction=reduction, missing=missing)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)

@@ -1,5 +1,7 @@
 """The masker against nilearn's, on its own terms as an estimator, and in stretches of time."""
 
+import pickle
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -57,8 +59,47 @@ def test_agreement_with_nilearn(options, clean):
     labels = nib.Nifti1Image(LABELS.astype(np.int32), AFFINE)
     masker = NiftiLabelsMasker(labels, **{"standardize": None, **options}, keep_masked_labels=False)
     theirs = masker.fit(bold()).transform(bold(), **extra)
-    ours = AtlasMasker(atlas(), **options).fit().transform(bold(), **extra)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    ours = AtlasMasker(atlas(), **options).fit_transform(bold(), **extra)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=5e-4)
+
+
+def hemispheres(values):
+    """Return a nilearn image of the two hemispheres of `surface_atlas` from (40, n) values."""
+    from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    mesh = InMemoryMesh(points, np.arange(18)[:, None] + [[0, 1, 2]])
+    return SurfaceImage(PolyMesh(mesh, mesh), {"left": values[:20], "right": values[20:]})
+
+
+def test_agreement_with_nilearn_on_surfaces():
+    from nilearn.maskers import SurfaceLabelsMasker, SurfaceMapsMasker
+
+    rng, own = np.random.default_rng(6), surface_atlas()
+    data = hemispheres(rng.normal(size=(40, 12)).astype(np.float32) + 10)
+    rows = {c: r.start for c, r in own.parcel_slices().items()}
+    keys = [
+        g.put(np.where(m.labels < 0, 0, m.labels + rows[c] + 1).astype(np.int32))
+        for (c, g), m in zip(own.geometry.items(), own.maps.values(), strict=True)
+    ]
+    theirs = SurfaceLabelsMasker(hemispheres(np.concatenate(keys)), standardize=None).fit_transform(
+        data
+    )
+    np.testing.assert_allclose(AtlasMasker(own).fit_transform(data), theirs, rtol=1e-5)
+
+    weights = {c: rng.random(m.to_dense().shape).astype(np.float32) for c, m in own.maps.items()}
+    soft = own.replace(maps={c: ai.DenseMaps(w) for c, w in weights.items()})
+    maps = np.zeros((40, 6), np.float32)
+    for i, (c, g) in enumerate(own.geometry.items()):
+        maps[20 * i + g.vertices, 3 * i : 3 * i + 3] = weights[c].T
+    theirs = SurfaceMapsMasker(hemispheres(maps), standardize=None).fit(data)
+    ours = AtlasMasker(soft, reduction="lstsq").fit()
+    series = ours.transform(data)
+    np.testing.assert_allclose(series, theirs.transform(data), rtol=1e-4, atol=1e-4)
+    painted = theirs.inverse_transform(series).data.parts
+    for c, part in zip(own.compartments, ("left", "right"), strict=True):
+        kept = painted[part][own.geometry[c].vertices]
+        np.testing.assert_allclose(ours.inverse_transform(series)[c], kept, rtol=1e-4, atol=1e-4)
 
 
 def test_fitting_and_extracting_at_once_takes_confounds_and_masks_too():
@@ -105,6 +146,16 @@ def test_painting_back():
     assert (painted[LABELS == 0] == 0).all()
     np.testing.assert_allclose(masker.transform(image), series, rtol=1e-6)
     assert masker.inverse_transform(series[0]).shape == SHAPE
+    own = atlas()
+    named = ai.Atlas(
+        name="named",
+        space="test",
+        maps={"subcortex": own.maps["volume"]},
+        geometry={"subcortex": own.geometry["volume"]},
+        labels=table(["subcortex"] * 5),
+    )
+    again = AtlasMasker(named).fit().inverse_transform(series)
+    np.testing.assert_array_equal(again.get_fdata(), painted)
     with pytest.raises(ValueError, match="`signals` should be"):
         masker.inverse_transform(np.ones((2, 4)))
 
@@ -156,6 +207,16 @@ def test_one_compilation_for_all_stretches():
     assert api._reduce._cache_size() == 1
 
 
+def test_no_time_points():
+    assert AtlasMasker(atlas()).fit_transform(np.zeros((atlas().n_locations, 0))).shape == (0, 5)
+
+
+def test_a_fitted_masker_can_be_pickled():
+    masker = AtlasMasker(atlas(), smoothing_fwhm=4.0).fit()
+    again = pickle.loads(pickle.dumps(masker))
+    np.testing.assert_array_equal(again.transform(bold()), masker.transform(bold()))
+
+
 def test_estimator_conventions():
     masker = AtlasMasker(atlas(), standardize="psc")
     assert clone(masker).get_params()["standardize"] == "psc"
@@ -169,6 +230,8 @@ def test_estimator_conventions():
     frame = masker.set_output(transform="pandas").transform(bold())
     assert list(frame.columns) == list(masker.atlas.table["name"])
     assert frame.shape == (TIME, 5)
+    with pytest.raises(ValueError, match="one by one"):
+        masker.transform([bold(), bold()])
     assert make_pipeline(AtlasMasker(atlas()), StandardScaler()).fit_transform(bold()).shape == (
         TIME,
         5,
@@ -237,8 +300,8 @@ def test_surface_files_and_cifti_series(tmp_path):
         np.testing.assert_allclose(series, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_real_resting_overlays_agree_with_nilearn():
-    """Whole hemispheres of a person with a real atlas, against means by `numpy.bincount`."""
+def test_real_resting_overlays():
+    """Whole hemispheres of a person with a real atlas, against NumPy's means."""
     stem = "brainspace/datasets/preprocessing/sub-010188_ses-02_task-rest_acq-AP_run-01.fsa5"
     paths = tuple(package_file("brainspace", f"{stem}.{side}.mgz") for side in ("lh", "rh"))
     own = ai.load_atlas("desikan-killiany", space="fsaverage5")
@@ -249,8 +312,8 @@ def test_real_resting_overlays_agree_with_nilearn():
         values = np.asarray(nib.load(path).dataobj).reshape(10242, 652)
         values = values[own.geometry[c].vertices]
         for parcel in range(maps.n_parcels):
-            mean = values[maps.labels == parcel].mean(0)
-            np.testing.assert_allclose(series[:, column], mean, rtol=1e-4, atol=1e-2)
+            mean = values[maps.labels == parcel].mean(0, dtype=np.float64)
+            np.testing.assert_allclose(series[:, column], mean, rtol=1e-5, atol=1e-6)
             column += 1
 
 
@@ -260,6 +323,10 @@ def test_real_resting_overlays_agree_with_nilearn():
         (AtlasMasker("aal"), TypeError, "`atlas` should be an Atlas"),
         (AtlasMasker(atlas(), reduction="psc"), ValueError, 'standardize="psc"'),
         (AtlasMasker(atlas(), reduction="zscore"), ValueError, 'standardize="zscore_sample"'),
+        (AtlasMasker(atlas(), reduction="modus"), ValueError, "`reduction` should be one of"),
+        (AtlasMasker(atlas(), missing="drop"), ValueError, "`missing` should be"),
+        (AtlasMasker(mixed_atlas(), reduction="median"), ValueError, "is for hard maps"),
+        (AtlasMasker(atlas(), smoothing_fwhm=-1.0), ValueError, "`fwhm` should be positive"),
     ],
 )
 def test_bad_parameters_are_refused(masker, kind, message):
