@@ -297,6 +297,7 @@ def test_many_nan_weights_that_are_dense():
         ([], {}, "one a compartment, got \\[\\]"),
         ([volume([1]), volume([1])], {}, "one a compartment"),
         ([volume([1])], {"unlisted": "drop"}, "`unlisted` should be"),
+        ([volume([0, 0])], {}, "has no parcel"),
         ([soft(MAPS, keys=(1, 1, 2))], {}, "`map_keys` of 'cortex_L' should be distinct"),
         ([volume([1])], {"labels": rows_of({1: "A"}) + rows_of({1: "B"})}, "several entries"),
     ],

@@ -233,7 +233,7 @@ def test_maps_are_chosen_by_name_or_number(tmp_path):
     [
         ([[0, 1, 2]], "auto", True),
         ([[0.5, 1, 2]], "auto", False),
-        ([[-1, 1, 2]], "auto", False),
+        ([[-1, 1, 2]], "maps", False),
         ([[0, 1, 2]], "maps", False),
         ([[0, 1, 2], [1, 1, 1]], "auto", False),
     ],

@@ -71,10 +71,11 @@ def test_colours_that_do_not_tell_labels(tmp_path):
         read(freesurfer, path)
 
 
-def annotation_with_gaps(path, first, last):
-    """Write entries at positions 0, 3 and 7, the first and last of the colours given."""
-    entries = {0: ("unknown", first), 3: ("red", (255, 0, 0)), 7: ("last", last)}
-    packed = [255, 255 << 8, 255, 0]
+def annotation_with_gaps(path, colors, order):
+    """Write entries at positions 0, 3 and 7 in an order of the file; vertices have their colours."""
+    names = {0: "unknown", 3: "red", 7: "last"}
+    entries = {position: (names[position], colors[position]) for position in order}
+    packed = [r | g << 8 | b << 16 for r, g, b in (colors[3], colors[7], colors[3], (0, 0, 0))]
     content = struct.pack(">i", 4)
     content += b"".join(struct.pack(">ii", i, value) for i, value in enumerate(packed))
     content += struct.pack(">iii", 1, -2, 8) + struct.pack(">i", 1) + b"\0"
@@ -87,17 +88,18 @@ def annotation_with_gaps(path, first, last):
 
 
 @pytest.mark.parametrize("first", [(0, 0, 0), (9, 9, 9)])
-def test_positions_without_an_entry(tmp_path, first):
-    path = annotation_with_gaps(tmp_path / "lh.x.annot", first, (0, 255, 0))
-    part = read(freesurfer, path)["cortex_L"]
-    assert [(row.key, row.name) for row in rows(part)] == [(0, "unknown"), (3, "red"), (7, "last")]
+@pytest.mark.parametrize("order", [(0, 3, 7), (7, 0, 3), (3, 7, 0)])
+def test_positions_without_an_entry(tmp_path, first, order):
+    colors = {0: first, 3: (255, 0, 0), 7: (0, 255, 0)}
+    part = read(freesurfer, annotation_with_gaps(tmp_path / "lh.x.annot", colors, order))[
+        "cortex_L"
+    ]
+    assert sorted((row.key, row.name, row.color) for row in rows(part)) == [
+        (0, "unknown", "#" + 3 * f"{first[0]:02x}"),
+        (3, "red", "#ff0000"),
+        (7, "last", "#00ff00"),
+    ]
     np.testing.assert_array_equal(part.keys, [3, 7, 3, 0])
-
-
-def test_positions_that_cannot_be_told(tmp_path):
-    path = annotation_with_gaps(tmp_path / "lh.x.annot", (9, 9, 9), (0, 0, 0))
-    with pytest.raises(AtlasFileError, match="8 positions and 3 names, of which several are black"):
-        read(freesurfer, path)
 
 
 @pytest.mark.parametrize(

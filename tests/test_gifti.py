@@ -226,6 +226,21 @@ def test_the_stated_structure_is_the_compartment(tmp_path, structure, compartmen
     assert ai.load_atlas(written).geometry == atlas.geometry
 
 
+def test_whole_numbers_in_a_file_named_for_labels_are_labels(tmp_path):
+    values = np.array([-1, 0, 2], np.float32)
+    (part,) = gifti.read_parts(
+        save(tmp_path / "L.label.gii", values), compartment=None, kind="auto", map=None
+    )
+    np.testing.assert_array_equal(part.keys, values)
+    with pytest.raises(AtlasFileError, match="some are negative"):
+        gifti.read_parts(
+            save(tmp_path / "L.func.gii", values), compartment=None, kind="auto", map=None
+        )
+    shares = save(tmp_path / "R.label.gii", values / 4, values / 4)
+    (part,) = gifti.read_parts(shares, compartment=None, kind="auto", map=None)
+    assert len(part.maps) == 2
+
+
 def test_signed_maps_and_the_order_of_vertices_survive(tmp_path):
     rng = np.random.default_rng(0)
     mesh = ai.SurfaceMesh(9, [7, 0, 1, 2, 5], hemisphere="R")

@@ -131,6 +131,16 @@ def test_columns_are_maps(tmp_path):
         read(vectors, path, map="yeo17")
 
 
+@pytest.mark.parametrize("header", ["vertex,label", '"",label'])
+def test_a_column_of_vertices_is_no_map(tmp_path, header):
+    path = text(tmp_path / "L.csv", f"{header}\n2,7\n0,5\n1,6\n")
+    part = read(vectors, path)["cortex_L"]
+    np.testing.assert_array_equal(part.keys, [5, 6, 7])
+    path = text(tmp_path / "L.csv", f"{header}\n2,7\n0,5\n2,6\n")
+    with pytest.raises(AtlasFileError, match="should hold each vertex from 0 to 2 once"):
+        read(vectors, path)
+
+
 @pytest.mark.parametrize("shape", [(6,), (1, 6), (6, 1)])
 def test_npy(tmp_path, shape):
     path = tmp_path / "L.npy"
@@ -149,6 +159,21 @@ def test_npz(tmp_path):
         AtlasFileError, match=r"maps of one length, got the lengths {'a': 4, 'b': 5}"
     ):
         read(vectors, path)
+
+
+@pytest.mark.parametrize("names", [("cortex_L", "cortex_R"), ("right", "left"), ("lh", "rh")])
+def test_arrays_named_after_the_sides(tmp_path, names):
+    path = tmp_path / "x.npz"
+    np.savez(path, **{name: np.arange(5) + i for i, name in enumerate(names)})
+    parts = read(vectors, path)
+    assert list(parts) == ["cortex_L", "cortex_R"]
+    first = "cortex_L" if names[0] != "right" else "cortex_R"
+    np.testing.assert_array_equal(parts.pop(first).keys, np.arange(5))
+    ((other, part),) = parts.items()
+    np.testing.assert_array_equal(part.keys, np.arange(5) + 1)
+    assert list(read(vectors, path, compartment=other)) == [other]
+    with pytest.raises(AtlasFileError, match="not 'volume'"):
+        read(vectors, path, compartment="volume")
 
 
 @pytest.mark.parametrize("size", [642, 10242, 32492, 40962])
@@ -190,6 +215,7 @@ def test_maps_of_grayordinates():
         ("L.csv", "1\nnan\n", "NaN or infinity at 1 of 2"),
         ("L.csv", "1\n1.5\n", r"whole numbers .*1\.5"),
         ("x.csv", "1\n2\n", "states a hemisphere"),
+        ("L.csv", "-1\n1\n2.5\n", r"whole numbers .*2\.5"),
         ("L.npy", "no array", "could not be read"),
         ("L.npz", "no array", "could not be read"),
     ],
@@ -210,6 +236,21 @@ def test_arrays_that_are_no_numbers(tmp_path):
     np.save(tmp_path / "L.npy", np.zeros((2, 3, 4)))
     with pytest.raises(AtlasFileError, match="is it a volume"):
         read(vectors, tmp_path / "L.npy")
+
+
+def test_maps_before_vertices_are_refused(tmp_path):
+    for name, write in (("L.npy", np.save), ("L.npz", np.savez)):
+        write(tmp_path / name, np.zeros((3, 642)))
+        with pytest.raises(AtlasFileError, match=r"vertices should come before .*\(3, 642\)"):
+            read(vectors, tmp_path / name)
+
+
+def test_whole_numbers_of_which_some_are_negative_may_be_either(tmp_path):
+    path = text(tmp_path / "L.csv", "-1\n1\n2\n")
+    with pytest.raises(AtlasFileError, match=r'down to -1\).*kind="hard".*kind="maps"'):
+        read(vectors, path)
+    np.testing.assert_array_equal(read(vectors, path, kind="hard")["cortex_L"].keys, [-1, 1, 2])
+    np.testing.assert_array_equal(read(vectors, path, kind="maps")["cortex_L"].maps, [[-1, 1, 2]])
 
 
 def test_a_truncated_npz_is_closed(tmp_path):

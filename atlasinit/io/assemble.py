@@ -68,7 +68,8 @@ def assemble(
     ------
     ValueError
         Keys without an entry, entries of one key with different names, negative
-        keys, NaN or infinite weights, a table for a compartment that is not there.
+        keys, NaN or infinite weights, a table for a compartment that is not there, no
+        parcel at all.
     """
     given = tuple(parts)
     found = {part.compartment: part for part in given}
@@ -89,6 +90,10 @@ def assemble(
         found |= {c: _counted(found[c], table) for c in compartments}
         data = [_present(found[c]) for c in compartments]
         rows |= join(table, data, background=background, unlisted=unlisted)
+    if not any(rows.values()):
+        raise ValueError(
+            f"{name!r} has no parcel: every label is the background, and no table names others."
+        )
     for operation in dict.fromkeys(o for part in given for o in part.operations):
         provenance = provenance.then(operation)
     built = {c: _build(part, rows[c], nan=nan) for c, part in found.items()}

