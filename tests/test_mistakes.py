@@ -47,6 +47,8 @@ def folder(tmp_path):
     labels[1:3, 1:4, 2:5] = 3
     labels[0, 0, 0] = 7
     image(tmp_path / "dseg.nii.gz", labels)
+    image(tmp_path / "zero.nii.gz", 0 * labels)
+    image(tmp_path / "levels.nii.gz", np.stack([labels, labels // 7 * np.int16(400)], -1))
     image(tmp_path / "half.nii.gz", labels / np.float32(2))
     image(tmp_path / "nan.nii.gz", np.where(labels == 7, np.nan, labels).astype(np.float32))
     image(tmp_path / "negative.nii.gz", np.where(labels == 7, -7, labels).astype(np.int16))
@@ -60,6 +62,7 @@ def folder(tmp_path):
     (tmp_path / "other.tsv").write_text("index\tname\n11\ta\n12\tb\n")
     gifti(tmp_path / "lh.label.gii", np.arange(10242, dtype=np.int32) % 4)
     gifti(tmp_path / "rh.label.gii", np.arange(2562, dtype=np.int32) % 4)
+    gifti(tmp_path / "rh.other.label.gii", np.arange(642, dtype=np.int32) % 4)
     gifti(tmp_path / "none.label.gii", np.arange(10, dtype=np.int32) % 4)
     surface(tmp_path / "lh.sphere.surf.gii", 9)
     (tmp_path / "cifti1.dlabel.nii").symlink_to(
@@ -112,6 +115,19 @@ def of_data(what, name, message):
     )
 
 
+def of_side(what, name, message):
+    """Return the mistake of projecting surface data that do not fit a right hemisphere."""
+    return Mistake(
+        what,
+        lambda folder: open_data(
+            folder / name, ai.load_atlas(folder / "rh.label.gii", space="x")
+        ).all(),
+        ("project", "{folder}/rh.label.gii", "--space", "x")
+        + ("-d", f"{{folder}}/{name}", "-o", "{folder}/out.tsv"),
+        message,
+    )
+
+
 def of_parcel(what, message, *options, **conditions):
     """Return the mistake of selecting parcels that are not there."""
     return Mistake(what, lambda folder: dk().select(**conditions), ("show", *DK, *options), message)
@@ -138,6 +154,8 @@ MISTAKES = (
         labels="other.tsv",
     ),
     of_file("unknown kind", "dseg.nii.gz", "`kind` should be", "--kind", "soft", kind="soft"),
+    of_file("labels or weights", "levels.nii.gz", "whole numbers up to 400.*`map`.*`scale`"),
+    of_file("no parcel", "zero.nii.gz", "has no parcel: every label is the background"),
     of_file("unknown map", "weights.nii.gz", "no volume 2;", "--map", "2", map=2),
     of_file(
         "background that no table has",
@@ -200,15 +218,8 @@ MISTAKES = (
     of_data("data that is truncated", "cut.nii.gz", r"cut\.nii\.gz: truncated or damaged"),
     of_data("data of another affine", "other_affine.nii.gz", r"another grid .*\[1\.0.*\[2\.0"),
     of_data("data of another shape", "other_shape.nii.gz", r"another grid .*4, 5, 7.*4, 5, 6"),
-    Mistake(
-        "data of another mesh",
-        lambda folder: open_data(
-            folder / "lh.label.gii", ai.load_atlas(folder / "rh.label.gii", space="x")
-        ),
-        ("project", "{folder}/rh.label.gii", "--space", "x")
-        + ("-d", "{folder}/lh.label.gii", "-o", "{folder}/out.tsv"),
-        r"another mesh .*expected 2562 rows .*got \(10242,",
-    ),
+    of_side("data of another mesh", "rh.other.label.gii", r"expected 2562 rows .*got \(642,"),
+    of_side("data of the other side", "lh.label.gii", r"is of 'cortex_L'.*\['cortex_R'\]"),
 )
 
 
