@@ -257,13 +257,9 @@ def test_smooth_atlas():
 def test_smooth_follows_labels():
     before = atlas()
     rows = [3, 0, 4, 1, 2]
-    order = before.select([before.table["name"][i] for i in range(5)])
-    permuted = ai.HardMaps(
-        np.argsort([*rows, 5]).astype(np.int32)[order.maps["cortex_L"].labels], 5
-    )
-    permuted = ai.HardMaps(
-        np.where(order.maps["cortex_L"].labels < 0, -1, permuted.labels).astype(np.int32), 5
-    )
+    labels = before.select([before.table["name"][i] for i in range(5)]).maps["cortex_L"].labels
+    renamed = np.where(labels < 0, -1, np.argsort(rows)[labels])
+    permuted = ai.HardMaps(renamed.astype(np.int32), 5)
     op = smoothing_operator(before.geometry["cortex_L"], sigma=15.0)
     plain = op.smooth_maps(before.maps["cortex_L"]).to_dense()
     np.testing.assert_allclose(op.smooth_maps(permuted).to_dense(), plain[rows], atol=1e-7)
