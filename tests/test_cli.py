@@ -49,7 +49,10 @@ def test_list(run):
     rows = json.loads(run("list", "--space", "fsLR", "--json")[1])
     assert {"schaefer2018", "glasser"} <= {row["name"] for row in rows}
     assert all("fsLR" in row["space"] for row in rows)
-    assert "Nothing found" in run("list", "no such atlas")[1]
+    status, out, errors = run("list", "no such atlas")
+    assert (status, out) == (0, "")
+    assert "No atlas matches" in errors
+    assert json.loads(run("list", "no such atlas", "--json")[1]) == []
 
 
 def test_show(run):

@@ -1,14 +1,36 @@
 """What atlases there are, where their files come from, and how they get here."""
 
-from atlasinit.catalogue.building import Request as Request
-from atlasinit.catalogue.building import build as build
-from atlasinit.catalogue.cache import cache_folder as cache_folder
-from atlasinit.catalogue.downloading import download as download
-from atlasinit.catalogue.fetching import fetch_atlases as fetch_atlases
-from atlasinit.catalogue.files import is_url as is_url
-from atlasinit.catalogue.files import obtain_url as obtain_url
-from atlasinit.catalogue.listing import describe as describe
-from atlasinit.catalogue.listing import list_atlases as list_atlases
-from atlasinit.catalogue.packages import package_file as package_file
-from atlasinit.catalogue.resolving import entry_of as entry_of
-from atlasinit.catalogue.resolving import resolve as resolve
+from typing import TYPE_CHECKING
+
+from atlasinit._importing import lazy as _lazy
+
+if TYPE_CHECKING:
+    from atlasinit.catalogue.building import Request as Request
+    from atlasinit.catalogue.building import build as build
+    from atlasinit.catalogue.cache import cache_folder as cache_folder
+    from atlasinit.catalogue.downloading import download as download
+    from atlasinit.catalogue.fetching import fetch_atlases as fetch_atlases
+    from atlasinit.catalogue.files import is_url as is_url
+    from atlasinit.catalogue.files import obtain_url as obtain_url
+    from atlasinit.catalogue.listing import describe as describe
+    from atlasinit.catalogue.listing import list_atlases as list_atlases
+    from atlasinit.catalogue.packages import package_file as package_file
+    from atlasinit.catalogue.resolving import entry_of as entry_of
+    from atlasinit.catalogue.resolving import resolve as resolve
+
+_HOMES = {
+    "Request": "building",
+    "build": "building",
+    "cache_folder": "cache",
+    "download": "downloading",
+    "fetch_atlases": "fetching",
+    "is_url": "files",
+    "obtain_url": "files",
+    "describe": "listing",
+    "list_atlases": "listing",
+    "package_file": "packages",
+    "entry_of": "resolving",
+    "resolve": "resolving",
+}
+
+__getattr__, __dir__ = _lazy(__name__, _HOMES)

@@ -51,17 +51,23 @@ def list_atlases(
     """
     import pandas as pd
 
+    return pd.DataFrame(list_rows(query, space=space, source=source), columns=list(COLUMNS))
+
+
+def list_rows(
+    query: str = "", *, space: str | None = None, source: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of `list_atlases`, as `COLUMNS` to value."""
     if source is not None and source not in VIAS:
         raise ValueError(
             f"`source` should be one of {', '.join(VIAS)}, got {source!r}.{nearest(source, VIAS)}"
         )
-    rows = [
-        row
+    return [
+        {column: row[column] for column in COLUMNS}
         for entry in catalogue().values()
         for row in _rows(entry, source)
         if _matches(query, entry, row) and (space is None or _in_space(row, space))
     ]
-    return pd.DataFrame([{c: row[c] for c in COLUMNS} for row in rows], columns=list(COLUMNS))
 
 
 def describe(entry: Entry) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The command line: ``atlasinit COMMAND``, or ``python -m atlasinit COMMAND``."""
 
+import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,11 +14,15 @@ from atlasinit.errors import AtlasWarning
 
 app = typer.Typer(
     help="Parcellation layers from brain atlases.",
-    no_args_is_help=True,
+    epilog="Example: atlasinit list schaefer --space fsLR",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for theme in (lookup, making):
     app.add_typer(theme.commands)
+
+# UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.
+_CLICK_ERRORS: Any = typer.BadParameter.__mro__[1:3]
 
 
 def main() -> None:
@@ -25,11 +30,27 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always", AtlasWarning)
         warnings.showwarning = show_warning
-        try:
-            app()
-        except (ValueError, OSError) as error:
-            say(error)
-            sys.exit(2)
+        sys.exit(_status(sys.argv[1:] or ["--help"]))
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        status = app(arguments, prog_name="atlasinit", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads on, which is no mistake; Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except (ValueError, OSError) as error:
+        say(error)
+        return 2
+    except _CLICK_ERRORS as error:
+        message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
+        say(f"{message}. See `{context.command_path if context else 'atlasinit'} --help`.")
+        return 2
+    return status or 0
 
 
 def _print_version(wanted: bool | None) -> None:  # noqa: FBT001
@@ -43,7 +64,9 @@ def _options(
     *,
     version: Annotated[
         bool | None,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = None,
 ) -> None:
     del version

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
+_LISTED = ("name", "space", "source", "kind", "parcels", "offline", "title")
+
 
 @commands.command("list", epilog="Example: atlasinit list schaefer --space fsLR")
 def list_(
@@ -23,12 +25,15 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the atlases of the catalogue."""
-    from atlasinit.catalogue import list_atlases
+    from atlasinit.catalogue.listing import list_rows
 
-    found = list_atlases(query, space=space, source=via)
-    if not as_json:
-        found = found.drop(columns=["variants", "licence"])
-    print_table(found, as_json=as_json)
+    found = list_rows(query, space=space, source=via)
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(found, _LISTED)
+    else:
+        say("No atlas matches; `atlasinit list` alone shows all.")
 
 
 @commands.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")
@@ -40,7 +45,7 @@ def show(atlas: "Atlas", *, as_json: AsJson = False) -> None:
         return
     print(atlas)
     print(f"  citation: {atlas.provenance.citation or 'not stated'}\n")
-    print_table(atlas.labels, as_json=False)
+    print_table(atlas.labels.to_dict(orient="records"), list(atlas.labels))
 
 
 @commands.command(epilog="Example: atlasinit fetch schaefer2018 glasser")

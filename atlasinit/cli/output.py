@@ -3,13 +3,9 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from atlasinit.errors import AtlasWarning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def say(message: object) -> None:
@@ -27,18 +23,32 @@ def print_json(value: object) -> None:
     print(json.dumps(value))
 
 
-def print_table(frame: "pd.DataFrame", *, as_json: bool) -> None:
-    """Print rows, for people or as a list of objects."""
-    if as_json:
-        print(frame.to_json(orient="records"))
-    elif frame.empty:
-        print("Nothing found.")
-    else:
-        cells = frame.astype(str).map(lambda text: f"{text[:46]}…" if len(text) > 47 else text)
-        widths = {c: max(len(c), cells[c].str.len().max()) for c in cells}
-        for line in [list(cells.columns), *cells.values.tolist()]:
-            columns = (text.ljust(width) for text, width in zip(line, widths.values(), strict=True))
-            print("  ".join(columns).rstrip())
+def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Print columns of rows under their titles: fitted to a terminal, whole in a pipe."""
+    cells = [[_text(row[column]) for column in columns] for row in rows]
+    if sys.stdout.isatty():
+        _print_fitted(cells, columns)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in [columns, *cells]:
+        print("  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_fitted(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column != "parcels", overflow="ellipsis")
+    for line in cells:
+        table.add_row(*(Text(text) for text in line))
+    Console(highlight=False).print(table)
+
+
+def _text(value: object) -> str:
+    return "yes" if value is True else "" if value is False or value is None else str(value)
 
 
 @contextlib.contextmanager
