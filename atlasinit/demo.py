@@ -57,9 +57,9 @@ def _surface(out: Path, fwhm: float) -> list[Path]:
         inflated = read_surface(package_file(f"{_FSAVERAGE5}/infl_{side}.gii.gz"))
         surfaces[compartment] = (inflated.coordinates, inflated.faces)
     return [
-        *save_atlas(soft, out / "desikan-killiany.npz"),
-        *save_atlas(atlas, out / "desikan-killiany.label.gii"),
-        *save_atlas(soft, out / "desikan-killiany.func.gii"),
+        *save_atlas(soft, out / "desikan-killiany.npz", overwrite=True),
+        *save_atlas(atlas, out / "desikan-killiany.label.gii", overwrite=True),
+        *save_atlas(soft, out / "desikan-killiany.func.gii", overwrite=True),
         write_table(table, out / "desikan-killiany_values.tsv"),
         _save(atlas.plot(values, surfaces=surfaces), out / "desikan-killiany.png"),
     ]
@@ -72,7 +72,7 @@ def _volume(out: Path) -> list[Path]:
     table = atlas.labels.assign(grey_matter=np.asarray(project(atlas, data)[:, 0]))
     background = np.asanyarray(load_image(image).dataobj)
     return [
-        *save_atlas(atlas, out / "seitzman2018.npz"),
+        *save_atlas(atlas, out / "seitzman2018.npz", overwrite=True),
         write_table(table, out / "seitzman2018_values.tsv"),
         _save(atlas.plot(background=background), out / "seitzman2018.png"),
     ]

@@ -326,7 +326,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     (tmp_path / "x.L.label.gii").write_text("old")
     (tmp_path / "x.R.label.gii").mkdir()
     with pytest.raises(OSError, match=r"x\.R\.label\.gii"):
-        gifti.write(cortex_atlas(), tmp_path / "x.label.gii")
+        gifti.write(cortex_atlas(), tmp_path / "x.label.gii", overwrite=True)
     assert (tmp_path / "x.L.label.gii").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
 

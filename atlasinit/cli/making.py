@@ -30,6 +30,7 @@ def build(
     normalize: Annotated[
         str | None, typer.Option(help="Make weights sum to 1 per 'parcel' or 'location'.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Build an atlas's maps, smoothed if asked, and save them."""
     from atlasinit.io import save_atlas
@@ -40,7 +41,7 @@ def build(
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
-    save_atlas(atlas, output)
+    save_atlas(atlas, output, overwrite=overwrite)
     print(atlas)
 
 

@@ -35,7 +35,7 @@ def is_archive(path: PathLike) -> bool:
         return _header(found) is not None
 
 
-def write(atlas: Atlas, path: PathLike) -> list[Path]:
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write an atlas with its maps, geometry, labels, space and provenance; return the file.
 
     Reading gives an equal atlas, with NumPy arrays of the same types. A ``.npz`` is
@@ -59,7 +59,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
         "compartments": compartments,
     }
     header = json.dumps(fields, ensure_ascii=False)
-    with atomic_write(path) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         if extension(path) == ".safetensors":
             save_file(arrays, temporary, metadata={_HEADER: header})
         else:

@@ -135,7 +135,7 @@ def read_dense(
     return _values(image, path), geometry, where
 
 
-def write(atlas: Atlas, path: PathLike) -> list[Path]:
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write an atlas as CIFTI-2, with brain models of its kept vertices and voxels.
 
     ``.dlabel.nii`` holds hard labels with their keys, key 0 where there is none,
@@ -162,7 +162,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
     nifti.set_intent(_INTENTS[ending])
     header = pack_metadata(atlas, file_keys=keys)
     image.header.matrix.metadata = Cifti2MetaData({KEY: header})
-    with atomic_write(path) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         image.to_filename(temporary)
     return [Path(path).expanduser()]
 

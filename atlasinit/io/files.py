@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,24 +131,67 @@ def unlogged() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: PathLike) -> Iterator[Path]:
+def atomic_write(path: PathLike, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` and move it there once it is whole.
 
-    An error leaves an existing file as it was, and no temporary file.
+    An error leaves an existing file as it was, and no temporary file. A process that
+    is killed leaves the old file, or none where there was none.
     """
-    target = Path(path).expanduser()
-    if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
-    handle, name = tempfile.mkstemp(
-        prefix=".atlasinit-", suffix=extension(target), dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_writes({"file": Path(path)}, overwrite=overwrite) as temporary:
+        yield temporary["file"]
+
+
+@contextlib.contextmanager
+def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dict[str, Path]]:
+    """Yield temporary paths that become `files` together, once all are whole.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that exists without `overwrite`, a folder in its place, or a folder that
+        is missing or cannot be written; before anything is written.
+    """
+    targets = {name: Path(path).expanduser() for name, path in files.items()}
+    for target in targets.values():
+        _check_target(target, overwrite=overwrite)
+    with contextlib.ExitStack() as stack:
+        temporary: dict[str, Path] = {}
+        for name, target in targets.items():
+            temporary[name] = _temporary(target)
+            stack.callback(temporary[name].unlink, missing_ok=True)
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        for path in temporary.values():
+            path.chmod(0o666 & ~mask)
+        if len(targets) > 1:
+            # Whoever stops the process here finds no new file beside an old one.
+            for target in targets.values():
+                target.unlink(missing_ok=True)
+        for name, target in targets.items():
+            temporary[name].replace(target)
+
+
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    if target.is_dir():
+        raise AtlasFileError(f"{target}: is a folder, not a file.")
+    if not overwrite and target.exists():
+        raise AtlasFileError(
+            f"{target}: exists already; pass overwrite=True (--overwrite) to replace it."
+        )
+    if not target.parent.is_dir():
+        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+
+
+def _temporary(target: Path) -> Path:
+    """Return a new empty file beside `target`, of the same extension."""
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=".atlasinit-", suffix=extension(target), dir=target.parent
+        )
+    except OSError as error:
+        raise AtlasFileError(
+            f"{target}: its folder cannot be written ({error.strerror}); choose another."
+        ) from error
+    os.close(handle)
+    return Path(name)

@@ -12,7 +12,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
-from atlasinit.io.files import extension, open_image, reading
+from atlasinit.io.files import atomic_writes, extension, open_image, reading
 from atlasinit.io.join import Present, background_keys
 from atlasinit.io.metadata import colors_of, from_hex
 from atlasinit.io.parts import Kind, LabelRow, Part
@@ -22,7 +22,6 @@ from atlasinit.io.surfaces import (
     compartment_of,
     mesh_part,
     targets,
-    writing,
 )
 from atlasinit.labels import LabelTable, hemisphere_of
 
@@ -93,7 +92,7 @@ def is_morphometry(path: Path) -> bool:
         return stream.read(3) == _CURV
 
 
-def write(atlas: Atlas, path: PathLike) -> list[Path]:
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write a hard surface atlas as ``.annot``, a file a hemisphere, and return the files.
 
     An annotation tells labels by colour and numbers them by position: parcels are
@@ -110,7 +109,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
     check_hard(atlas, path, ".func.gii")
     files = targets(atlas, path)
     content = {c: _table(atlas.table.take(atlas.table.rows_of(c)), files[c]) for c in files}
-    with writing(files) as temporary:
+    with atomic_writes(files, overwrite=overwrite) as temporary:
         for c, (colors, names) in content.items():
             labels = np.asarray(atlas.maps[c].harden().labels)
             entries = atlas.geometry[c].put(labels + 1)

@@ -23,7 +23,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io import brain_models
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import atomic_writes, extension, reading
 from atlasinit.io.metadata import (
     KEY,
     Header,
@@ -45,7 +45,6 @@ from atlasinit.io.surfaces import (
     labelled_by_name,
     mesh_part,
     targets,
-    writing,
 )
 from atlasinit.labels import LabelTable, hemisphere_of
 
@@ -140,7 +139,7 @@ def read_header(path: PathLike) -> Header | None:
     return _header(_load(path), path) if written_here else None
 
 
-def write(atlas: Atlas, path: PathLike) -> list[Path]:
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write a surface atlas as GIFTI, a file a hemisphere, and return the files.
 
     ``.label.gii`` holds hard labels with their keys, key 0 where there is none,
@@ -160,7 +159,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
         check_hard(atlas, path, ".func.gii")
     files = targets(atlas, path)
     images = {c: (_label_image if labels else _func_image)(atlas, c, files[c]) for c in files}
-    with writing(files) as temporary:
+    with atomic_writes(files, overwrite=overwrite) as temporary:
         for compartment, image in images.items():
             image.to_filename(temporary[compartment])
     return list(files.values())

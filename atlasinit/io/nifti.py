@@ -15,12 +15,11 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io import caret
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import atomic_writes, extension, reading
 from atlasinit.io.keys import is_whole
 from atlasinit.io.metadata import Header, file_keys
 from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
 from atlasinit.io.parts import Kind, LabelRow, Part
-from atlasinit.io.surfaces import writing
 from atlasinit.io.tables import Rows, read_table, write_labels
 from atlasinit.io.volumes import (
     Scale,
@@ -166,7 +165,7 @@ def read_header(path: PathLike) -> Header | None:
     return own.header if own else None
 
 
-def write(atlas: Atlas, path: PathLike) -> list[Path]:
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write an atlas of one volume as NIfTI, with its label table beside it; return both files.
 
     Hard labels become an image of label intent with the atlas's keys, in the
@@ -192,7 +191,7 @@ def write(atlas: Atlas, path: PathLike) -> list[Path]:
     hard = isinstance(maps, HardMaps)
     keys = file_keys(atlas.table, path) if hard else list(range(1, atlas.n_parcels + 1))
     files = {"image": target, "table": _table_path(target)}
-    with writing(files) as temporary:
+    with atomic_writes(files, overwrite=overwrite) as temporary:
         write_labels(atlas.table, temporary["table"], index=keys)
         with ImageOpener(str(temporary["image"]), "wb") as stream:
             _write_image(stream, atlas, keys, _volumes_of(atlas, keys))

@@ -27,6 +27,7 @@ def write_parcellated(
     *,
     names: Sequence[str] | None = None,
     step: float = 1.0,
+    overwrite: bool = False,
 ) -> Path:
     """Write values of parcels as CIFTI-2, which viewers show on the parcels.
 
@@ -46,6 +47,8 @@ def write_parcellated(
         Of the maps of a pscalar; by default the name of the atlas, or ``map-0``, ...
     step
         Seconds between the time points of a ptseries, which begins at 0.
+    overwrite
+        Whether an existing file is replaced.
 
     Returns
     -------
@@ -57,6 +60,8 @@ def write_parcellated(
     ValueError
         Another extension or number of parcels or names, several volumes, or parcels
         without a location, which the format cannot hold: `Atlas.drop_empty`.
+    AtlasFileError
+        An existing file without `overwrite`.
     """
     ending = extension(path)
     if ending not in _INTENTS:
@@ -75,7 +80,7 @@ def write_parcellated(
     image = Cifti2Image(rows, header=(axis, _parcels(atlas.harden())))
     nifti: Any = image.nifti_header
     nifti.set_intent(_INTENTS[ending])
-    with atomic_write(path) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         image.to_filename(temporary)
     return Path(path).expanduser()
 

@@ -22,7 +22,7 @@ _WRITERS = {
 }
 
 
-def save_atlas(atlas: Atlas, path: PathLike) -> list[Path]:
+def save_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write an atlas in the format that the extension of `path` names, and return the files.
 
     ==========================  =====================================================
@@ -35,7 +35,21 @@ def save_atlas(atlas: Atlas, path: PathLike) -> list[Path]:
     ``.annot``                  hard surfaces, a file a hemisphere
     ==========================  =====================================================
 
-    A file appears under its name once it is whole.
+    A file appears under its name once it is whole; whatever stops the process before
+    leaves the old file, or none.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    path
+        The file; of two hemispheres each has its own, whose side is put into the name.
+    overwrite
+        Whether existing files are replaced.
+
+    Returns
+    -------
+    list of pathlib.Path
 
     Raises
     ------
@@ -43,9 +57,10 @@ def save_atlas(atlas: Atlas, path: PathLike) -> list[Path]:
         An extension of no known format, or an atlas that the format cannot hold,
         with one that can.
     AtlasFileError
-        A folder that does not exist.
+        An existing file without `overwrite`; a folder that does not exist or cannot be
+        written.
     """
     write = _WRITERS.get(extension(path))
     if write is None:
         raise ValueError(f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}.")
-    return write(atlas, path)
+    return write(atlas, path, overwrite=overwrite)

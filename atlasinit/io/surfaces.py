@@ -1,8 +1,7 @@
 """What the formats of one hemisphere share: sides, shapes, which map, and file names."""
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.geometry import SurfaceMesh
-from atlasinit.io.files import atomic_write, extension
+from atlasinit.io.files import extension
 from atlasinit.io.keys import as_keys, is_whole
 from atlasinit.io.parts import COMPARTMENTS, Kind, LabelRow, Part
 from atlasinit.labels import hemisphere_of
@@ -194,13 +193,6 @@ def _sided(name: str, compartment: str, ending: str) -> str:
         return f"{freesurfer}.{name}"
     stem = name[: len(name) - len(ending)]
     return f"{stem}.{side}{name[len(stem) :]}"
-
-
-@contextlib.contextmanager
-def writing(files: dict[str, Path]) -> Iterator[dict[str, Path]]:
-    """Yield temporary paths that become `files` together, once all are whole."""
-    with contextlib.ExitStack() as stack:
-        yield {c: stack.enter_context(atomic_write(path)) for c, path in files.items()}
 
 
 def check_hard(atlas: Atlas, path: PathLike, instead: str) -> None:
