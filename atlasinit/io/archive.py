@@ -14,12 +14,13 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.io import matrices
 from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.provenance import Provenance
 
-EXTENSIONS = (".npz", ".safetensors")
+EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)
 _FORMAT = "atlasinit.Atlas"
 _VERSION = 1
 _HEADER = "atlasinit"
@@ -40,14 +41,18 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
 
     Reading gives an equal atlas, with NumPy arrays of the same types. A ``.npz`` is
     compressed; a ``.safetensors`` is not, and PyTorch reads its arrays, as
-    ``0.maps.values``. The file appears once it is whole.
+    ``0.maps.values``. ``.scipy.npz`` and ``.weight.safetensors`` hold all maps as one
+    float32 matrix instead: `atlasinit.io.matrices.pack`. The file appears once it is whole.
     """
-    arrays: dict[str, np.ndarray] = {}
+    ending = extension(path)
+    joined = ending in matrices.EXTENSIONS
+    arrays: dict[str, np.ndarray] = matrices.pack(atlas, ending) if joined else {}
     compartments = []
     for i, c in enumerate(atlas.compartments):
         described, own = _pack_maps(atlas.maps[c])
         geometry, further = _pack_geometry(atlas.geometry[c])
-        arrays |= {f"{i}.{name}": array for name, array in (own | further).items()}
+        own = further if joined else own | further
+        arrays |= {f"{i}.{name}": array for name, array in own.items()}
         compartments.append({"name": c, "maps": described, "geometry": geometry})
     fields = {
         "format": _FORMAT,
@@ -56,11 +61,12 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         "space": atlas.space,
         "provenance": atlas.provenance.to_dict(),
         "labels": {title: atlas.table[title] for title in atlas.table.columns},
+        "joined": joined,
         "compartments": compartments,
     }
     header = json.dumps(fields, ensure_ascii=False)
     with atomic_write(path, overwrite=overwrite) as temporary:
-        if extension(path) == ".safetensors":
+        if ending.endswith(".safetensors"):
             save_file(arrays, temporary, metadata={_HEADER: header})
         else:
             packed = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
@@ -89,6 +95,8 @@ def read(path: PathLike) -> Atlas:
                 f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
             )
         stored = _arrays(found)
+        described_maps = [described["maps"] for described in fields["compartments"]]
+        joined = matrices.unpack(stored, described_maps) if fields.get("joined") else None
         maps, geometry = {}, {}
         for i, described in enumerate(fields["compartments"]):
             arrays = {
@@ -96,7 +104,9 @@ def read(path: PathLike) -> Atlas:
                 for name, array in stored.items()
                 if name.startswith(f"{i}.")
             }
-            maps[described["name"]] = _unpack_maps(described["maps"], arrays)
+            maps[described["name"]] = (
+                joined[i] if joined else _unpack_maps(described["maps"], arrays)
+            )
             geometry[described["name"]] = _unpack_geometry(described["geometry"], arrays)
         return Atlas(
             name=fields["name"],
@@ -110,7 +120,7 @@ def read(path: PathLike) -> Atlas:
 
 def _header(path: Path) -> str | None:
     """Return the description that `write` stored as JSON, None in a file of another program."""
-    if extension(path) == ".safetensors":
+    if extension(path).endswith(".safetensors"):
         with safe_open(path, "numpy") as tensors:
             return (tensors.metadata() or {}).get(_HEADER)
     with _opened(path) as archive:
@@ -118,7 +128,7 @@ def _header(path: Path) -> str | None:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if extension(path) == ".safetensors":
+    if extension(path).endswith(".safetensors"):
         return load_file(path)
     with _opened(path) as archive:
         return {name: archive[name] for name in archive.files if name != _HEADER}

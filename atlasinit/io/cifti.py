@@ -22,6 +22,7 @@ from atlasinit.io.keys import as_keys
 from atlasinit.io.metadata import (
     KEY,
     Header,
+    check_names,
     colors_of,
     file_keys,
     from_hex,
@@ -33,6 +34,8 @@ from atlasinit.io.metadata import (
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import check_hard, chosen, map_rows, weights
 
+# The entry of key 0, as Workbench names it.
+_NONE = "???"
 _INTENTS = {
     ".dlabel.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS",
     ".dscalar.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS",
@@ -148,15 +151,18 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     ------
     ValueError
         Another extension, soft maps for ``.dlabel.nii``, a compartment that is no
-        CIFTI structure, or voxels whose structures are not known.
+        CIFTI structure, voxels whose structures are not known, names with control
+        characters, or that of no parcel, ``???``.
     """
     ending = extension(path)
     if ending not in _INTENTS:
         raise ValueError(f"`path` should end in {' or '.join(_INTENTS)}, got {path}.")
-    if ending == ".dlabel.nii":
+    labelled = ending == ".dlabel.nii"
+    if labelled:
         check_hard(atlas, path, ".dscalar.nii")
+    check_names(atlas, path, background=_NONE if labelled else None)
     brain = brain_axis(atlas.geometry, path)
-    values, axis, keys = (_labels if ending == ".dlabel.nii" else _scalars)(atlas, path)
+    values, axis, keys = (_labels if labelled else _scalars)(atlas, path)
     image = Cifti2Image(values, header=(axis, brain))
     nifti: Any = image.nifti_header
     nifti.set_intent(_INTENTS[ending])
@@ -257,7 +263,7 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
     keys = file_keys(atlas.table, path)
     colors = [(*from_hex(color), 1.0) for color in colors_of(atlas.table)]
     entries = zip(keys, atlas.table["name"], colors, strict=True)
-    label = {0: ("???", (1.0, 1.0, 1.0, 0.0)), **{k: (name, rgba) for k, name, rgba in entries}}
+    label = {0: (_NONE, (1.0, 1.0, 1.0, 0.0)), **{k: (name, rgba) for k, name, rgba in entries}}
     # Rows of the whole table; the last entry is the background's, for index -1.
     numbers = np.array([*keys, 0], np.int32)
     columns = []

@@ -14,7 +14,7 @@ from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.files import atomic_writes, extension, open_image, reading
 from atlasinit.io.join import Present, background_keys
-from atlasinit.io.metadata import colors_of, from_hex
+from atlasinit.io.metadata import check_names, colors_of, from_hex
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import (
     as_maps,
@@ -25,6 +25,9 @@ from atlasinit.io.surfaces import (
 )
 from atlasinit.labels import LabelTable, hemisphere_of
 
+_NONE = "unknown"
+# FreeSurfer reads names into 1024 bytes, the last of which is 0.
+_LONGEST = 1023
 _CURV = b"\xff\xff\xff"
 _TRIANGLES = b"\xff\xff\xfe"
 
@@ -104,9 +107,11 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     ------
     ValueError
         Soft maps, an atlas with volumes, colours that are black or shared by
-        parcels of one hemisphere, or names that are not ASCII.
+        parcels of one hemisphere, or names that are not ASCII, have more than 1023
+        letters, or are that of no parcel, ``unknown``.
     """
     check_hard(atlas, path, ".func.gii")
+    check_names(atlas, path, background=_NONE)
     files = targets(atlas, path)
     content = {c: _table(atlas.table.take(atlas.table.rows_of(c)), files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
@@ -199,6 +204,12 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
         raise ValueError(
             f"`path`: names in {path} should be ASCII, got {listing(foreign)}; save as .label.gii."
         )
+    long = [f"{name[:20]}... of {len(name)} letters" for name in names if len(name) > _LONGEST]
+    if long:
+        raise ValueError(
+            f"`path`: names in {path} should have at most {_LONGEST} letters, got "
+            f"{listing(long)}; save as .label.gii."
+        )
     if list(labels["key"]) != list(range(1, len(labels) + 1)):
         warnings.warn(
             f"{path}: an annotation numbers its labels by position, so the keys become 1 to "
@@ -207,4 +218,4 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
             stacklevel=3,
         )
     rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
-    return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), ["unknown", *labels["name"]]
+    return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]

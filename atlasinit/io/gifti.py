@@ -27,6 +27,7 @@ from atlasinit.io.files import atomic_writes, extension, reading
 from atlasinit.io.metadata import (
     KEY,
     Header,
+    check_names,
     colors_of,
     file_keys,
     from_hex,
@@ -52,6 +53,8 @@ _KEPT = "atlasinit_kept_vertices"
 _STRUCTURE = "AnatomicalStructurePrimary"
 # Of no one surface.
 _VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("", "GreyMatter"))}
+# The entry of key 0, as Workbench names it.
+_NONE = "???"
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
 _SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
 
@@ -152,11 +155,13 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     Raises
     ------
     ValueError
-        An atlas with volumes, or soft maps for ``.label.gii``.
+        An atlas with volumes, or soft maps for ``.label.gii``; names with control
+        characters, or that of no parcel, ``???``.
     """
     labels = extension(path).startswith(".label")
     if labels:
         check_hard(atlas, path, ".func.gii")
+    check_names(atlas, path, background=_NONE if labels else None)
     files = targets(atlas, path)
     images = {c: (_label_image if labels else _func_image)(atlas, c, files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
@@ -237,7 +242,7 @@ def _label_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
 
 def _table(labels: LabelTable, keys: list[int]) -> GiftiLabelTable:
     table = GiftiLabelTable()
-    entries = [(0, "???", (1.0, 1.0, 1.0, 0.0))]
+    entries = [(0, _NONE, (1.0, 1.0, 1.0, 0.0))]
     colors = [(*from_hex(color), 1.0) for color in colors_of(labels)]
     entries += list(zip(keys, labels["name"], colors, strict=True))
     for key, name, rgba in entries:

@@ -4,6 +4,7 @@ import colorsys
 import dataclasses
 import itertools
 import json
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +13,7 @@ from jaxtyping import Int, Int32
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasFileError, AtlasWarning
+from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.io.parts import LabelRow, Part
 from atlasinit.labels import REQUIRED, LabelTable
 from atlasinit.provenance import Provenance
@@ -136,6 +137,22 @@ def from_hex(color: str) -> tuple[float, float, float]:
     """Return ``"#rrggbb"`` as components from 0 to 1."""
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
+
+
+def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
+    """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
+    names = [atlas.name, *atlas.table["name"]]
+    unprintable = [repr(name) for name in names if re.search(r"[\x00-\x1f\x7f]", name)]
+    if unprintable:
+        raise ValueError(
+            f"`path`: {path} cannot hold names with line breaks, tabs or other control "
+            f"characters, got {listing(unprintable)}; rename them, or save as .npz."
+        )
+    if background in names[1:]:
+        raise ValueError(
+            f"`path`: {background!r} means no label in {path}, but a parcel has that name; rename "
+            "it, or save as .npz."
+        )
 
 
 def colors_of(labels: LabelTable) -> list[str]:

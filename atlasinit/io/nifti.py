@@ -17,7 +17,7 @@ from atlasinit.geometry import VolumeGrid
 from atlasinit.io import caret
 from atlasinit.io.files import atomic_writes, extension, reading
 from atlasinit.io.keys import is_whole
-from atlasinit.io.metadata import Header, file_keys
+from atlasinit.io.metadata import Header, check_names, file_keys
 from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.tables import Rows, read_table, write_labels
@@ -178,7 +178,8 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     Raises
     ------
     ValueError
-        An atlas with a surface, or with several compartments.
+        An atlas with a surface, or with several compartments; names that a table cannot
+        hold.
     """
     if len(atlas.geometry) > 1 or not isinstance(next(iter(atlas.geometry.values())), VolumeGrid):
         raise ValueError(
@@ -186,6 +187,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
             f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}; save "
             "as .npz, .dlabel.nii or .dscalar.nii, or first atlas.select(compartments=...)."
         )
+    check_names(atlas, path)
     target = Path(path).expanduser()
     (maps,) = atlas.maps.values()
     hard = isinstance(maps, HardMaps)
@@ -222,7 +224,9 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     header.set_sform(grid.affine, code="mni" if atlas.space.startswith("MNI152") else "aligned")
     header.set_zooms([*grid.voxel_sizes, 1][: len(header.get_data_shape())])
     header.set_xyzt_units("mm")
-    header.set_intent("label" if hard else "none", (), atlas.name[:15])
+    # 15 letters of ASCII; the extension has the name as it is.
+    name = atlas.name.encode("ascii", "replace").decode()[:15]
+    header.set_intent("label" if hard else "none", (), name)
     header.extensions.append(packed(atlas, keys))
     header.write_to(stream)
     for image in itertools.chain([first], images):

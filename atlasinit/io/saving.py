@@ -27,6 +27,8 @@ def save_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list
 
     ==========================  =====================================================
     ``.npz``, ``.safetensors``  everything, exactly
+    ``.scipy.npz``              the same, the maps as one matrix of `scipy.sparse`
+    ``.weight.safetensors``     the same, the maps as one dense matrix, for PyTorch
     ``.nii``, ``.nii.gz``       one volume, labels or maps, with a ``.tsv`` beside it
     ``.label.gii``              hard surfaces, a file a hemisphere
     ``.func.gii``               surfaces, a file a hemisphere and a map a parcel

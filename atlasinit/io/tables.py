@@ -9,7 +9,13 @@ from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.io.parts import LabelRow
-from atlasinit.io.table_columns import Rows, is_whole_number, rows_of_columns, whole_number
+from atlasinit.io.table_columns import (
+    Rows,
+    is_missing,
+    is_whole_number,
+    rows_of_columns,
+    whole_number,
+)
 from atlasinit.io.table_text import decode, rows_of_json, rows_of_text, rows_of_xml
 from atlasinit.labels import LabelTable
 
@@ -127,7 +133,18 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
         The file.
     index
         What the file that the table belongs to uses for each parcel.
+
+    Raises
+    ------
+    ValueError
+        Names that would be read as none, or with a blank less.
     """
+    lost = [repr(name) for name in labels["name"] if is_missing(name) or name != name.strip()]
+    if lost:
+        raise ValueError(
+            "`path`: a table cannot hold names that mean a missing value or have blanks around "
+            f"them, got {listing(lost)}; rename them, or save as .npz."
+        )
     further = [c for c in labels.columns if c not in ("compartment", "key")]
     with Path(path).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

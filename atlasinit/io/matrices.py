@@ -1,0 +1,66 @@
+"""The maps of all compartments as one matrix, as SciPy and PyTorch take it."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from atlasinit.atlas import Atlas
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+
+EXTENSIONS = (".scipy.npz", ".weight.safetensors")
+
+
+def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
+    """Return the arrays of the matrix (parcels, locations), float32.
+
+    Rows and columns are those of all compartments, one after the other, so that
+    parcels have no weight outside their own. ``.scipy.npz`` has the arrays that
+    `scipy.sparse.load_npz` reads, ``.weight.safetensors`` the dense ``weight`` of a
+    ``torch.nn.Linear(locations, parcels)``.
+    """
+    if ending == ".weight.safetensors":
+        weight = np.zeros((atlas.n_parcels, atlas.n_locations), np.float32)
+        rows, columns = atlas.parcel_slices(), atlas.location_slices()
+        for c, maps in atlas.maps.items():
+            weight[rows[c], columns[c]] = maps.to_dense()
+        return {"weight": weight}
+    from scipy.sparse import block_diag, save_npz
+
+    stream = io.BytesIO()
+    save_npz(stream, block_diag(list(atlas.to_scipy().values()), format="csr"), compressed=False)
+    stream.seek(0)
+    with np.load(stream, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def unpack(arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, Any]]) -> list[Maps]:
+    """Return the maps that `pack` stored; `described` states the kind and size of each."""
+    from scipy.sparse import csr_array
+
+    if "weight" in arrays:
+        matrix = csr_array(arrays["weight"])
+    else:
+        shape = tuple(arrays["shape"].tolist())
+        matrix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+    found: list[Maps] = []
+    row = column = 0
+    for maps in described:
+        block = matrix[row : row + maps["parcels"], column : column + maps["locations"]]
+        found.append(_MAPS[maps["kind"]](block))
+        row, column = row + maps["parcels"], column + maps["locations"]
+    return found
+
+
+def _hard(block: Any) -> HardMaps:
+    labels = np.full(block.shape[1], -1, np.int32)
+    labels[block.indices] = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+    return HardMaps(labels, block.shape[0])
+
+
+_MAPS: dict[str, Any] = {
+    "hard": _hard,
+    "sparse": SparseMaps.from_scipy,
+    "dense": lambda block: DenseMaps(block.toarray()),
+}
