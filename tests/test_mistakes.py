@@ -153,7 +153,7 @@ MISTAKES = (
         "{folder}/other.tsv",
         labels="other.tsv",
     ),
-    of_file("unknown kind", "dseg.nii.gz", "`kind` should be", "--kind", "soft", kind="soft"),
+    of_file("unknown kind", "dseg.nii.gz", "kind.*'soft'", "--kind", "soft", kind="soft"),
     of_file("labels or weights", "levels.nii.gz", "whole numbers up to 400.*`map`.*`scale`"),
     of_file("no parcel", "zero.nii.gz", "has no parcel: every label is the background"),
     of_file("unknown map", "weights.nii.gz", "no volume 2;", "--map", "2", map=2),

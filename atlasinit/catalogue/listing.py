@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from atlasinit.catalogue import files, nilearn, spaces
 from atlasinit.catalogue.entries import AXES, VIAS, Entry, Variant, catalogue, plain, variants
+from atlasinit.catalogue.licences import terms
 from atlasinit.catalogue.resolving import same
 from atlasinit.errors import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("name", "space", "source", "kind", "parcels", "variants", "licence", "offline", "title")
+COLUMNS = (
+    "name",
+    "space",
+    "source",
+    "kind",
+    "parcels",
+    "variants",
+    "licence",
+    "terms",
+    "offline",
+    "title",
+)
 
 
 def list_atlases(
@@ -36,8 +48,9 @@ def list_atlases(
     pandas.DataFrame
         Columns ``name``, ``space``, ``source``, ``kind``, ``parcels`` (their number, as
         text; ``""`` where the catalogue does not know it), ``variants`` (the other
-        choices), ``licence``, ``offline`` (whether a variant is on this machine now)
-        and ``title``.
+        choices), ``licence``, ``terms`` (``"non-commercial"``, ``"unknown"``, or ``""``
+        where the licence tells of neither), ``offline`` (whether a variant is on this
+        machine now) and ``title``.
 
     Raises
     ------
@@ -100,6 +113,7 @@ def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
             key = (_space_of(variant), variant.source.via, variant.source.kind)
             groups.setdefault(key, []).append(variant)
     for (space, by, kind), found in groups.items():
+        licence = found[0].source.licence or entry.licence
         yield {
             "name": entry.name,
             "space": space,
@@ -107,7 +121,8 @@ def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
             "kind": kind,
             "parcels": _span([v.values.get("parcels", v.source.count) for v in found]),
             "variants": _choices(found),
-            "licence": found[0].source.licence or entry.licence,
+            "licence": licence,
+            "terms": terms(licence),
             "offline": any(is_offline(v) for v in found),
             "title": entry.title,
             "variant": found[0],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant, data_folder, load_toml, plain
+from atlasinit.errors import listing, nearest
 
 _MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
 
@@ -57,6 +58,38 @@ def meshes(variant: Variant) -> Mapping[str, dict[str, list[str]]]:
             role: [variant.fill(r) for r in ([refs] if isinstance(refs, str) else refs)]
             for role, refs in surfaces.items()
         }
+    return out
+
+
+def spheres(space: str) -> Mapping[str, str]:
+    """Return compartment to the file reference of its sphere, for a named space of surfaces.
+
+    Raises
+    ------
+    ValueError
+        A space without spheres (with those that have them).
+    """
+    template, stated = parse(space)
+    name = f"{template}:den-{stated.get('density')}"
+    name = _labels().get(name, name)
+    known = with_spheres()
+    if name not in known:
+        raise ValueError(
+            f"{space!r} is neither a file nor a space with spheres.{nearest(space, known)} "
+            f"Such spaces are {listing(known, 30)}."
+        )
+    return known[name]
+
+
+@functools.cache
+def with_spheres() -> Mapping[str, Mapping[str, str]]:
+    """Return the name of each space of surfaces to what `spheres` returns for it."""
+    out = {}
+    for table in _data()["surface"]:
+        name = f"{table['space']}:den-{table['density']}"
+        references = {c: surfaces["sphere"] for c, surfaces in table["mesh"].items()}
+        if not any("{" in reference for reference in references.values()):  # of a cohort
+            out[_labels().get(name, name)] = references
     return out
 
 

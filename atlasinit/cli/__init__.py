@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from atlasinit import __version__
-from atlasinit.cli import lookup, making
+from atlasinit.cli import lookup, making, moving
 from atlasinit.cli.output import say, show_warning
 from atlasinit.errors import AtlasWarning
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for theme in (lookup, making):
+for theme in (lookup, making, moving):
     app.add_typer(theme.commands)
 
 # UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.
@@ -47,8 +47,11 @@ def _status(arguments: list[str]) -> int:
         say(error)
         return 2
     except _CLICK_ERRORS as error:
-        message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
-        say(f"{message}. See `{context.command_path if context else 'atlasinit'} --help`.")
+        # "Value error" is of pydantic, which newer versions of typer check choices with.
+        message = error.format_message().replace("Value error, ", "")
+        context = getattr(error, "ctx", None)
+        end = "" if message.endswith((".", "?")) else "."
+        say(f"{message}{end} See `{context.command_path if context else 'atlasinit'} --help`.")
         return 2
     return status or 0
 

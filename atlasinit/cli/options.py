@@ -2,7 +2,7 @@
 
 A group is a dataclass whose fields are options, or a function that has them as
 parameters; `takes` gives a command the options of a group and, in their place, what
-the group makes of them.
+the group makes of them. Groups may have an option in common.
 """
 
 import dataclasses
@@ -11,16 +11,30 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
+
+from atlasinit.cli import completion
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Space = Annotated[str | None, typer.Option(help="As fsaverage5, fsLR or MNI152NLin6Asym.")]
-Via = Annotated[str | None, typer.Option(help="Source: package, templateflow, nilearn or url.")]
+_SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
+_VIA_HELP = "Source: package, templateflow, nilearn or url."
+Source: TypeAlias = Literal["package", "templateflow", "nilearn", "url"]
+Reduction: TypeAlias = Literal[
+    "mean", "sum", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"
+]
+"""As in `atlasinit.projection`, which is not imported for a ``--help``."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="The file; its extension is the format.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Space = Annotated[str | None, typer.Option(help=_SPACE_HELP, autocompletion=completion.spaces)]
+Via = Annotated[Source | None, typer.Option(help=_VIA_HELP, show_choices=False)]
 
 
 def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -33,14 +47,15 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
         @functools.wraps(function)
         def run(**options: Any) -> Any:
             made = [
-                group(**{name: options.pop(name) for name in names})
+                group(**{name: options[name] for name in names})
                 for group, names in zip(groups, taken, strict=True)
             ]
-            return function(*made, **options)
+            return function(*made, **{p.name: options[p.name] for p in own})
 
+        distinct = {p.name: p for p in [*own, *(p for names in taken for p in names.values())]}
         parameters = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in [*own, *(p for names in taken for p in names.values())]
+            for parameter in distinct.values()
         ]
         signature = inspect.Signature(parameters)
         setattr(run, "__signature__", signature)  # noqa: B010 (functions declare no such attribute)
@@ -50,29 +65,37 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def _panel(title: str, help: str, *names: str) -> Any:  # noqa: A002
-    return typer.Option(*names, help=help, rich_help_panel=title)
+def _panel(title: str, help: str, *names: str, complete: Any = None) -> Any:  # noqa: A002
+    return typer.Option(
+        *names, help=help, rich_help_panel=title, autocompletion=complete, show_choices=False
+    )
+
+
+def _axis(axis: str, help: str) -> Any:  # noqa: A002
+    return _VARIANT(help, complete=completion.values_of(axis))
 
 
 _VARIANT = functools.partial(_panel, "Which variant")
 _FILES = functools.partial(_panel, "How files are read")
 _KEPT = functools.partial(_panel, "Which parcels to keep")
 
+Offline = Annotated[bool, _FILES("Download nothing.", "--offline")]
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """Which of an atlas's variants, named as in `load_atlas`."""
 
-    space: Annotated[str | None, _VARIANT("As fsaverage5, fsLR or MNI152NLin6Asym.")] = None
-    via: Annotated[str | None, _VARIANT("Source: package, templateflow, nilearn or url.")] = None
-    parcels: Annotated[int | None, _VARIANT("Number of parcels.")] = None
-    networks: Annotated[int | None, _VARIANT("Number of networks.")] = None
-    resolution: Annotated[str | None, _VARIANT("Resolution, as 02.")] = None
-    density: Annotated[str | None, _VARIANT("Mesh density, as 32k.")] = None
-    threshold: Annotated[int | None, _VARIANT("Threshold in percent.")] = None
-    level: Annotated[int | None, _VARIANT("Level or scale of a hierarchy.")] = None
-    cohort: Annotated[str | None, _VARIANT("Cohort of the template.")] = None
-    version: Annotated[str | None, _VARIANT("Version of the atlas.")] = None
+    space: Annotated[str | None, _VARIANT(_SPACE_HELP, complete=completion.spaces)] = None
+    via: Annotated[Source | None, _VARIANT(_VIA_HELP)] = None
+    parcels: Annotated[int | None, _axis("parcels", "Number of parcels.")] = None
+    networks: Annotated[int | None, _axis("networks", "Number of networks.")] = None
+    resolution: Annotated[str | None, _axis("resolution", "Resolution, as 02.")] = None
+    density: Annotated[str | None, _axis("density", "Mesh density, as 32k.")] = None
+    threshold: Annotated[int | None, _axis("threshold", "Threshold in per cent.")] = None
+    level: Annotated[str | None, _axis("level", "Level or scale of a hierarchy.")] = None
+    cohort: Annotated[str | None, _axis("cohort", "Cohort of the template.")] = None
+    version: Annotated[str | None, _axis("version", "Version of the atlas.")] = None
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -84,7 +107,7 @@ class Variant:
 class Reading:
     """How files are read, and whether they may be fetched."""
 
-    labels: Annotated[Path | None, _FILES("A label table of your own.")] = None
+    labels: Annotated[Path | None, _FILES("Label table, in place of the files' own.")] = None
     mask: Annotated[Path | None, _FILES("Keep the voxels of this mask.")] = None
     sphere: Annotated[
         list[Path] | None, _FILES("Sphere of the labels' mesh; twice for two sides.")
@@ -92,16 +115,21 @@ class Reading:
     anatomical: Annotated[
         list[Path] | None, _FILES("Anatomical surface of the mesh; twice for two.")
     ] = None
-    kind: Annotated[str, _FILES("auto, hard (labels) or maps (weights).")] = "auto"
+    kind: Annotated[
+        Literal["auto", "hard", "maps"], _FILES("hard (labels), maps (weights) or auto.")
+    ] = "auto"
     map: Annotated[str | None, _FILES("Name or number (from 0) of one of several maps.")] = None
     background: Annotated[
-        list[str] | None, _FILES("A key or name that means no parcel; may be repeated.")
+        list[str] | None, _FILES("A key or name that means no parcel; repeatable.")
     ] = None
     unlisted: Annotated[
-        str | None, _FILES("Keys that no label has: error, or name (label-KEY).")
+        Literal["error", "name"] | None,
+        _FILES("Keys without a label: error, or name (label-KEY)."),
     ] = None
-    nan: Annotated[str | None, _FILES("NaN among weights: error or zero.")] = None
-    offline: Annotated[bool, _FILES("Download nothing.", "--offline")] = False
+    nan: Annotated[Literal["error", "zero"] | None, _FILES("NaN among weights: error or zero.")] = (
+        None
+    )
+    offline: Offline = False
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -109,7 +137,7 @@ class Reading:
         return {
             "labels": self.labels,
             "mask": self.mask,
-            "meshes": _meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
+            "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
             "kind": self.kind,
             "map": None if self.map is None else _key(self.map),
             "background": [_key(text) for text in self.background] if self.background else None,
@@ -123,8 +151,8 @@ class Reading:
 class Selection:
     """Which parcels to keep."""
 
-    select: Annotated[list[str] | None, _KEPT("The parcel of this name or key; repeatable.")] = None
-    hemisphere: Annotated[str | None, _KEPT("Those of a hemisphere: L or R.")] = None
+    select: Annotated[list[str] | None, _KEPT("The one of this name or key; repeatable.")] = None
+    hemisphere: Annotated[str | None, _KEPT("Those of L, of R, or of neither: ''.")] = None
     network: Annotated[list[str] | None, _KEPT("Those of this network; repeatable.")] = None
 
     def of(self, atlas: "Atlas") -> "Atlas":
@@ -144,7 +172,8 @@ def load(
         list[str],
         typer.Argument(
             help="Catalogue names, or files; cortex_L=FILE where a file names no side.",
-            metavar="ATLAS...",
+            metavar="ATLAS",
+            autocompletion=completion.atlases,
         ),
     ],
 ) -> "Atlas":
@@ -153,6 +182,11 @@ def load(
 
     atlas = load_atlas(_source(names), **dataclasses.asdict(variant), **reading.arguments)
     return selection.of(atlas)
+
+
+def may_download(*, offline: Offline = False) -> bool:
+    """Return whether a command may fetch files."""
+    return not offline
 
 
 def _source(names: Sequence[str]) -> Any:
@@ -167,16 +201,16 @@ def _key(text: str) -> str | int:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def _meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
+def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
     """Return compartment to surfaces; each file tells its side by itself or by its name."""
     from atlasinit.io.meshes import read_surface
     from atlasinit.io.parts import COMPARTMENTS
     from atlasinit.io.surfaces import compartment_of
 
-    meshes: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for role, paths in files.items():
         for path in paths:
             surface = read_surface(path)
             side = compartment_of(path, None, stated=COMPARTMENTS.get(surface.hemisphere, ""))
-            meshes.setdefault(side, {})[role] = surface
-    return meshes or None
+            found.setdefault(side, {})[role] = surface
+    return found or None

@@ -1,11 +1,25 @@
-"""What the command line prints: tables for people, JSON for programs, lines, progress."""
+"""What the command line prints.
+
+Standard output holds what was asked for: a table for people, JSON for programs, or the
+files written, one a line. All that is said about it goes to standard error.
+"""
 
 import contextlib
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from atlasinit.errors import AtlasWarning
+
+if TYPE_CHECKING:
+    from atlasinit.atlas import Atlas
+
+_LEAST = 16
+"""Characters that the last column is cut to before it is left out."""
 
 
 def say(message: object) -> None:
@@ -18,37 +32,117 @@ def show_warning(message: object, category: type[Warning], *_: object) -> None:
     say(f"{'' if category is AtlasWarning else category.__name__ + ': '}{message}")
 
 
+def say_terms(name: str, licence: str, citation: str) -> None:
+    """Tell an atlas's licence and citation, and whether the terms need a look."""
+    from atlasinit.catalogue.licences import terms
+
+    marks = {
+        "non-commercial": "NON-COMMERCIAL. ",
+        "unknown": "TERMS UNKNOWN, read them at the source. ",
+    }
+    mark = marks.get(terms(licence), "")
+    cite = f" Cite {citation}." if citation else ""
+    say(f"{name}: {mark}Licence: {licence or 'not stated'}.{cite}")
+
+
+def description(atlas: "Atlas") -> dict[str, Any]:
+    """Return what an atlas is, without its labels, as plain data."""
+    from atlasinit.catalogue.licences import terms
+
+    return {
+        "name": atlas.name,
+        "space": atlas.space,
+        "parcels": atlas.n_parcels,
+        "locations": atlas.n_locations,
+        "compartments": {
+            c: {
+                "parcels": maps.n_parcels,
+                "locations": maps.n_locations,
+                "maps": type(maps).__name__,
+                "geometry": repr(atlas.geometry[c]),
+            }
+            for c, maps in atlas.maps.items()
+        },
+        "terms": terms(atlas.provenance.licence),
+        "provenance": atlas.provenance.to_dict(),
+    }
+
+
 def print_json(value: object) -> None:
     """Print plain data for programs."""
     print(json.dumps(value))
 
 
-def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    """Print columns of rows under their titles: fitted to a terminal, whole in a pipe."""
-    cells = [[_text(row[column]) for column in columns] for row in rows]
+def print_written(files: Iterable[Path], *, as_json: bool, **facts: object) -> None:
+    """Print the files that a command wrote, and as JSON the `facts` beside them."""
+    paths = [str(path) for path in files]
+    if as_json:
+        print_json({"files": paths, **facts})
+    else:
+        for path in paths:
+            print(path)
+
+
+def print_saved(atlas: "Atlas", files: Iterable[Path], *, as_json: bool) -> None:
+    """Print the files that an atlas was saved in, and tell what it is and its terms."""
+    print_written(files, as_json=as_json, **({"atlas": description(atlas)} if as_json else {}))
+    if not as_json:
+        size = f"{atlas.n_parcels} parcels, {atlas.n_locations} locations"
+        say(f"{atlas.name}: {size}, space {atlas.space}")
+        say_terms(atlas.name, atlas.provenance.licence, atlas.provenance.citation)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, most: int | None = None
+) -> None:
+    """Print columns of rows under their titles: fitted to a terminal, whole in a pipe.
+
+    Columns without any content are left out. In a terminal so are those that it has
+    no room for, the last ones first, and rows after the first `most`; a line says so.
+    """
+    filled = [c for c in columns if any(_text(row[c]) for row in rows)]
+    cells = {c: [c, *(_text(row[c]) for row in rows)] for c in filled}
+    left_out: list[str] = []
     if sys.stdout.isatty():
-        _print_fitted(cells, columns)
-        return
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for line in [columns, *cells]:
-        print("  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())
+        left_out = _fit(cells, shutil.get_terminal_size().columns)
+        if most is not None and most < len(rows):
+            cells = {column: texts[: most + 1] for column, texts in cells.items()}
+            left_out.append(f"{len(rows) - most} rows")
+    widths = [max(map(len, texts)) for texts in cells.values()]
+    right = [all(isinstance(row[c], int) for row in rows) for c in cells]
+    for number, line in enumerate(zip(*cells.values(), strict=True)):
+        texts = [
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(line, widths, right, strict=True)
+        ]
+        shown = "  ".join(texts).rstrip()
+        print(f"\033[1m{shown}\033[0m" if number == 0 and _is_coloured() else shown)
+    if left_out:
+        say(f"No room for {', '.join(left_out)}; a pipe or --json shows all.")
 
 
-def _print_fitted(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column != "parcels", overflow="ellipsis")
-    for line in cells:
-        table.add_row(*(Text(text) for text in line))
-    Console(highlight=False).print(table)
+def _fit(cells: dict[str, list[str]], width: int) -> list[str]:
+    """Cut or leave out the last columns until all fit `width`; return those left out."""
+    left_out: list[str] = []
+    while cells:
+        *others, last = cells
+        room = width - sum(max(map(len, cells[column])) + 2 for column in others)
+        if room >= min(_LEAST, max(map(len, cells[last]))) or not others:
+            cells[last] = [t if len(t) <= room else f"{t[: room - 1]}…" for t in cells[last]]
+            break
+        del cells[last]
+        left_out.insert(0, last)
+    return left_out
 
 
 def _text(value: object) -> str:
     return "yes" if value is True else "" if value is False or value is None else str(value)
+
+
+def _is_coloured() -> bool:
+    """Whether standard output takes escape codes and nobody objects (https://no-color.org)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return sys.stdout.isatty() and wanted
 
 
 @contextlib.contextmanager

@@ -1,0 +1,64 @@
+"""What the shell offers for the next word: names and choices of the catalogue.
+
+``ctx`` is typer's context, of which the options read so far are used.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atlasinit.catalogue.entries import Variant
+
+
+def atlases(incomplete: str) -> list[tuple[str, str]]:
+    """Return names and aliases of atlases, with their titles; files where none fits."""
+    from atlasinit.catalogue.entries import catalogue
+
+    return [
+        (name, entry.title)
+        for entry in catalogue().values()
+        for name in (entry.name, *entry.aliases)
+        if name.startswith(incomplete.lower())
+    ]
+
+
+def spaces(ctx: Any, incomplete: str) -> list[str]:
+    """Return the spaces of the atlases named so far, or of all."""
+    from atlasinit.catalogue.spaces import label
+
+    return _offered((label(variant) for variant in _variants(ctx)), incomplete)
+
+
+def meshes(incomplete: str) -> list[str]:
+    """Return the spaces of surfaces; files where none fits."""
+    from atlasinit.catalogue.spaces import with_spheres
+
+    return _offered(iter(with_spheres()), incomplete)
+
+
+def values_of(axis: str) -> Callable[[Any, str], list[str]]:
+    """Return what completes an axis such as ``"parcels"`` for the atlases named so far."""
+
+    def complete(ctx: Any, incomplete: str) -> list[str]:
+        return _offered((v.values[axis] for v in _variants(ctx) if axis in v.values), incomplete)
+
+    return complete
+
+
+def _variants(ctx: Any) -> Iterator["Variant"]:
+    """Yield the variants of the atlases named so far that are in the space stated so far."""
+    from atlasinit.catalogue import spaces as known
+    from atlasinit.catalogue.entries import catalogue, names, plain, variants
+
+    stated, space = ctx.params.get("names") or [], ctx.params.get("space")
+    own = [names()[plain(name)] for name in stated if plain(name) in names()]
+    template = known.parse(space)[0] if space else None
+    for entry in own or catalogue():
+        for variant in variants(catalogue()[entry]):
+            if template is None or variant.space == template:
+                yield variant
+
+
+def _offered(values: Iterator[object], incomplete: str) -> list[str]:
+    distinct = dict.fromkeys(str(value) for value in values)
+    return [value for value in distinct if value.lower().startswith(incomplete.lower())]

