@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from atlasinit.projection import coverage as coverage
     from atlasinit.projection import project as project
     from atlasinit.provenance import Provenance as Provenance
+    from atlasinit.report import Report as Report
+    from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
@@ -53,6 +55,7 @@ _HOMES = {
     "DenseMaps": "maps",
     "dirichlet_atlas": "initializers",
     "fetch_atlases": "catalogue",
+    "generate_report": "report",
     "HardMaps": "maps",
     "join": "loading",
     "LabelTable": "labels",
@@ -60,6 +63,7 @@ _HOMES = {
     "load_atlas": "loading",
     "project": "projection",
     "Provenance": "provenance",
+    "Report": "report",
     "resample": "resampling",
     "save_atlas": "io",
     "smooth": "smoothing",

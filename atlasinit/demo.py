@@ -1,4 +1,4 @@
-"""The main job on real data that comes with packages on PyPI: load, smooth, project, save, draw."""
+"""The main job on real data that comes with packages on PyPI: load, smooth, project, save, show."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from atlasinit.io.volumes import load_image
 from atlasinit.loading import load_atlas
 from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
+from atlasinit.report import generate_report
 from atlasinit.smoothing import smooth
 
 MEASURES = {"thickness": "thick", "sulcal_depth": "sulc", "curvature": "curv", "area": "area"}
@@ -32,7 +33,7 @@ def run_demo(out: Path, *, fwhm: float = 6.0) -> list[Path]:
     Seitzman 2018 on nilearn's MNI grid, projected on its grey-matter map.
     """
     out.mkdir(parents=True, exist_ok=True)
-    return [*_surface(out, fwhm), *_volume(out)]
+    return [*_surface(out, fwhm), *_volume(out, fwhm)]
 
 
 def _surface(out: Path, fwhm: float) -> list[Path]:
@@ -62,19 +63,27 @@ def _surface(out: Path, fwhm: float) -> list[Path]:
         *save_atlas(soft, out / "desikan-killiany.func.gii", overwrite=True),
         write_table(table, out / "desikan-killiany_values.tsv"),
         _save(atlas.plot(values, surfaces=surfaces), out / "desikan-killiany.png"),
+        generate_report(soft, before=atlas, values=values, surfaces=surfaces).save(
+            out / "desikan-killiany.html", overwrite=True
+        ),
     ]
 
 
-def _volume(out: Path) -> list[Path]:
+def _volume(out: Path, fwhm: float) -> list[Path]:
     image = package_file(_GREY_MATTER)
     atlas = load_atlas("seitzman2018", mask=read_grid(image))
     data = open_data(image, atlas).all() / 255  # stored as 0 to 255
-    table = atlas.labels.assign(grey_matter=np.asarray(project(atlas, data)[:, 0]))
+    grey_matter = np.asarray(project(atlas, data)[:, 0])
+    table = atlas.labels.assign(grey_matter=grey_matter)
+    soft = smooth(atlas, fwhm=fwhm)
     background = np.asanyarray(load_image(image).dataobj)
     return [
         *save_atlas(atlas, out / "seitzman2018.npz", overwrite=True),
         write_table(table, out / "seitzman2018_values.tsv"),
         _save(atlas.plot(background=background), out / "seitzman2018.png"),
+        generate_report(
+            soft, before=atlas, values={"grey_matter": grey_matter}, background=background
+        ).save(out / "seitzman2018.html", overwrite=True),
     ]
 
 

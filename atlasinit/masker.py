@@ -1,7 +1,7 @@
 """Parcel series of images as a scikit-learn estimator, in nilearn's manner."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,9 @@ from atlasinit.io.volumes import image_of
 from atlasinit.projection import back_project, project
 from atlasinit.projection.checks import check_options
 from atlasinit.smoothing import smoothing_operator
+
+if TYPE_CHECKING:
+    from atlasinit.report import Report
 
 _CHUNK_BYTES = 2**28
 
@@ -111,6 +114,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 open_data(img, self.atlas)
         self.labels_ = list(self.atlas.table["name"])
         self.n_elements_ = len(self.labels_)
+        self._series = None
         self._smoothers = None
         if self.smoothing_fwhm is not None:
             self._smoothers = [
@@ -153,7 +157,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "labels_")
         if not self._is_list(imgs):
-            return self._one(imgs, confounds, sample_mask)
+            self._series = self._one(imgs, confounds, sample_mask)
+            return self._series
         from joblib import Parallel, delayed
 
         if self._output() != "default":
@@ -170,9 +175,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"{len(confounds)} and {len(sample_mask)}."
             )
         tasks = zip(imgs, confounds, sample_mask, strict=True)
-        return Parallel(n_jobs=self.n_jobs, prefer="threads")(
+        found: Any = Parallel(n_jobs=self.n_jobs, prefer="threads")(
             delayed(self._one)(*task) for task in tasks
         )
+        self._series = found[-1] if found else None
+        return found
 
     def inverse_transform(self, signals: Any) -> Any:
         """Return parcel series (time, parcels), or (parcels,), as an image.
@@ -192,6 +199,22 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         if isinstance(grid, VolumeGrid) and not others:
             return image_of(grid, painted)
         return {c: painted[s] for c, s in self.atlas.location_slices().items()}
+
+    def generate_report(self, *, title: str | None = None) -> "Report":
+        """Return a page on the atlas and the series that were extracted last, as nilearn's do.
+
+        Before `transform` was called, of the atlas alone; after a list of images, with the
+        series of its last.
+
+        Parameters
+        ----------
+        title
+            By default the atlas's name.
+        """
+        from atlasinit.report import generate_report
+
+        check_is_fitted(self, "labels_")
+        return generate_report(self.atlas, series=self._series, title=title, t_r=self.t_r)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the parcels."""

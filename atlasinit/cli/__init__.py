@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from atlasinit import __version__
-from atlasinit.cli import lookup, making, moving
+from atlasinit.cli import lookup, making, moving, reporting
 from atlasinit.cli.output import say, show_warning
 from atlasinit.errors import AtlasWarning
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for theme in (lookup, making, moving):
+for theme in (lookup, making, moving, reporting):
     app.add_typer(theme.commands)
 
 # UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.

@@ -1,0 +1,105 @@
+"""Small charts as coordinates, which the page draws in its own colours."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.report.numbers import shown
+
+WIDTH, HEIGHT = 600, 150
+"""Of the area that is drawn in."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bars:
+    """A histogram: bars as (x, y, width, height), and what stands below and beside.
+
+    Parameters
+    ----------
+    title, alt
+        Its caption, and its description in words.
+    bars
+        In the area of `WIDTH` x `HEIGHT`.
+    ticks
+        Pairs of x and a label.
+    most
+        The count that the highest bar reaches.
+    """
+
+    title: str
+    alt: str
+    bars: tuple[tuple[float, float, float, float], ...]
+    ticks: tuple[tuple[float, str], ...]
+    most: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """A line with a band around it, as the points of SVG polygons."""
+
+    title: str
+    alt: str
+    line: str
+    band: str
+    low: str
+    high: str
+    ticks: tuple[tuple[float, str], ...]
+
+
+def histogram(values: Float[np.ndarray, " n"], *, title: str, unit: str) -> Bars | None:
+    """Return how many values there are of each size, on a logarithmic scale, or None."""
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        return None
+    logs = np.log10(values)
+    low, high = logs.min(), logs.max()
+    low, high = (low, high) if high - low > 0.1 else (low - 0.05, high + 0.05)
+    counts, edges = np.histogram(logs, bins=min(24, max(6, values.size // 4)), range=(low, high))
+    x = (edges - low) / (high - low) * WIDTH
+    most = int(counts.max())
+    heights = counts / most * HEIGHT
+    corners = np.column_stack([x[:-1], HEIGHT - heights, np.diff(x), heights]).round(1)
+    bars = tuple((a, b, c, d) for a, b, c, d in corners.tolist() if d)
+    ticks = _ticks(low, high, lambda position: shown(10**position))
+    smallest, middle, largest = np.percentile(values, [0, 50, 100])
+    alt = (
+        f"Histogram of {values.size} parcels: smallest {shown(smallest)}, median "
+        f"{shown(middle)}, largest {shown(largest)} {unit}."
+    )
+    return Bars(title, alt, bars, ticks, most)
+
+
+def band(
+    series: Float[np.ndarray, "time parcels"], times: Float[np.ndarray, " time"], *, unit: str
+) -> Band | None:
+    """Return the mean over parcels at each time, with 80 % of the parcels around it."""
+    known = series[:, np.isfinite(series).all(axis=0)]
+    if not known.shape[1]:
+        return None
+    below, above = np.percentile(known, [10, 90], axis=1)
+    middle = known.mean(axis=1)
+    low, high = float(min(below.min(), middle.min())), float(max(above.max(), middle.max()))
+    span = (high - low) or 1.0
+    x = (times - times[0]) / (times[-1] - times[0]) * WIDTH
+
+    def points(values: np.ndarray) -> list[str]:
+        y = HEIGHT - (values - low) / span * HEIGHT
+        return [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
+
+    return Band(
+        title="Mean over parcels, and the range of 80 % of them",
+        alt=f"Mean over {known.shape[1]} parcels against time, from {shown(low)} to {shown(high)}.",
+        line=" ".join(points(middle)),
+        band=" ".join([*points(above), *points(below)[::-1]]),
+        low=shown(low),
+        high=shown(high),
+        ticks=_ticks(times[0], times[-1], lambda time: f"{shown(time)} {unit}".strip()),
+    )
+
+
+def _ticks(low: float, high: float, text: Callable[[float], str]) -> tuple[tuple[float, str], ...]:
+    """Return five labels along the axis of an area."""
+    shares = np.linspace(0, 1, 5).tolist()
+    return tuple((round(share * WIDTH, 1), text(low + share * (high - low))) for share in shares)

@@ -1,0 +1,72 @@
+"""What data hold of each parcel: series, how much was observed, connectivity."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.atlas import Atlas
+from atlasinit.io import open_data
+from atlasinit.masker import stream
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ParcelData:
+    """The series of parcels, and on which share of their weight they rest.
+
+    Parameters
+    ----------
+    series
+        (time, parcels), finite or NaN.
+    observed
+        (parcels,) share of each parcel's weight at locations that are finite at all times, or
+        None where the series alone are known.
+    flat
+        (parcels,) share at locations that have one value at all times; None where that is not
+        known or there is one time only.
+    """
+
+    series: Float[np.ndarray, "time parcels"]
+    observed: Float[np.ndarray, " parcels"] | None = None
+    flat: Float[np.ndarray, " parcels"] | None = None
+
+
+def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
+    """Return the series of what `open_data` takes, read once in stretches of time."""
+    source = open_data(data, atlas)
+    low = np.full(source.n_locations, np.inf)
+    high = -low
+    finite = np.ones(source.n_locations, dtype=bool)
+
+    def read(span: slice) -> np.ndarray:
+        values = source.read(span)
+        finite[:] &= np.isfinite(values).all(axis=1)
+        np.fmin(low, values.min(axis=1), out=low)
+        np.fmax(high, values.max(axis=1), out=high)
+        return values
+
+    watched = dataclasses.replace(source, read=read)
+    series = finite_or_nan(stream(watched, atlas, reduction=reduction))
+    flat = atlas.coverage(finite & (low == high)).to_numpy() if source.n_time > 1 else None
+    return ParcelData(series, atlas.coverage(finite).to_numpy(), flat)
+
+
+def finite_or_nan(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Return values with NaN for infinite ones."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def connectivity(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "parcels parcels"]:
+    """Return Pearson's correlation of each pair; NaN where a series is constant or holds NaN."""
+    values = standardised(series)
+    return (values.T @ values / max(len(series) - 1, 1)).clip(-1, 1)
+
+
+def standardised(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "time parcels"]:
+    """Return series of mean 0 and standard deviation 1; NaN where one is constant."""
+    values = np.asarray(series, dtype=np.float64)
+    # The sum of many equal numbers rounds; what varies less than that does not vary.
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
+    still = spread <= 1e-6 * np.abs(values).max(axis=0, initial=0)
+    return (values - values.mean(axis=0)) / np.where(still, np.nan, spread)

@@ -1,0 +1,115 @@
+"""What of an atlas, and of data of it, somebody should look at before using it."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from atlasinit.atlas import Atlas
+from atlasinit.errors import listing
+from atlasinit.geometry import SurfaceMesh
+from atlasinit.report.extraction import ParcelData
+from atlasinit.report.overlaps import Pair
+from atlasinit.report.parcels import Measures
+
+_FEW = 5
+"""Locations below which a mean is mostly noise."""
+
+_ALIKE = 0.99
+"""Cosine above which least squares cannot tell two maps apart."""
+
+_ASIDE = 2.0
+"""mm that the centre of a parcel may lie on the other side, for parcels at the midline."""
+
+_HALF = 0.5
+_SHOWN = 8
+_MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)$")
+
+
+def atlas_findings(atlas: Atlas, measures: Measures, pairs: list[Pair]) -> Iterator[str]:
+    """Yield a sentence for each thing about an atlas that is worth a look."""
+    counts = measures.locations
+    lost = [int(m[1]) for o in atlas.provenance.operations if (m := _MEDIAL_WALL.match(o))]
+    empty, walled = counts == 0, measures.is_surface & bool(lost)
+    if sum(lost):
+        yield (
+            f"Labelled vertices on the medial wall: {sum(lost)} were left out, where data of "
+            f"{atlas.space} have no values."
+        )
+    yield from _named(
+        atlas, empty & walled, "on the medial wall altogether, which was left out; empty rows"
+    )
+    yield from _named(atlas, empty & ~walled, "without any location; projections are NaN there")
+    few = (counts > 0) & (counts < _FEW)
+    yield from _named(atlas, few, f"of fewer than {_FEW} locations; their means are noisy")
+    # Smoothing makes neighbours overlap; that is its purpose.
+    if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):
+        first = pairs[0]
+        yield (
+            f"Parcels that overlap: {len(pairs)} pair{'s' if len(pairs) > 1 else ''}, most of all "
+            f"{first.one} and {first.other} (cosine {first.cosine:.2f})."
+        )
+    alike = [pair for pair in pairs if pair.cosine > _ALIKE]
+    if alike:
+        shown = listing((f"{p.one} and {p.other}" for p in alike), _SHOWN)
+        yield f"Maps that least squares cannot tell apart: {shown}."
+    yield from _weights(atlas)
+    x = measures.centres[:, 0]
+    sides = np.array(atlas.table["hemisphere"], dtype=object)
+    crossed = ((sides == "L") & (x > _ASIDE)) | ((sides == "R") & (x < -_ASIDE))
+    yield from _named(atlas, crossed, "whose centre lies in the other hemisphere than they state")
+    bare = [
+        c
+        for c, g in atlas.geometry.items()
+        if isinstance(g, SurfaceMesh)
+        and (g.faces is None or (g.anatomical is None and g.sphere is None))
+    ]
+    if bare:
+        yield f"No surface to draw: {', '.join(bare)}; load the atlas with `meshes`."
+    yield from _terms(atlas)
+
+
+def data_findings(atlas: Atlas, data: ParcelData) -> Iterator[str]:
+    """Yield a sentence for each thing about data that is worth a look."""
+    lacking = ~np.isfinite(data.series).all(axis=0)
+    has_weight = np.concatenate([m.counts() for m in atlas.maps.values()]) > 0
+    yield from _named(atlas, lacking & has_weight, "with NaN in their series")
+    if data.observed is not None:
+        unseen = has_weight & (data.observed < _HALF)
+        yield from _named(atlas, unseen, "observed at less than half of their weight")
+    if data.flat is not None:
+        still = data.flat > _HALF
+        yield from _named(
+            atlas, still, "where most of the data never change, as outside of the field of view"
+        )
+
+
+def _named(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
+    names = [atlas.table["name"][row] for row in np.flatnonzero(which)]
+    if names:
+        yield f"Parcels {what}: {listing(names, _SHOWN)}."
+
+
+def _weights(atlas: Atlas) -> Iterator[str]:
+    nan, negative = [], []
+    for c, maps in atlas.maps.items():
+        weights = maps.to_scipy().data
+        if np.isnan(weights).any():
+            nan.append(c)
+        if (weights < 0).any():
+            negative.append(c)
+    if nan:
+        yield f"NaN among the weights of {', '.join(nan)}."
+    if negative:
+        yield (
+            f"Negative weights in {', '.join(negative)}: they count in projections, but as 0 in "
+            "entropy, sizes and colours."
+        )
+
+
+def _terms(atlas: Atlas) -> Iterator[str]:
+    stated = atlas.provenance
+    if not stated.licence or re.search("not stated|unknown", stated.licence, re.IGNORECASE):
+        yield "Unknown licence: its source states none; ask before you share it or use it at work."
+    if not stated.citation:
+        yield "Unknown citation: its source states none."

@@ -1,0 +1,168 @@
+"""The table with a row a parcel: what its columns are, and how their cells read."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib.colors
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.atlas import Atlas
+from atlasinit.geometry import Geometry, SurfaceMesh
+from atlasinit.labels import REQUIRED
+from atlasinit.maps import HardMaps, Maps
+from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_sizes
+from atlasinit.report.extraction import ParcelData
+from atlasinit.report.numbers import shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What a cell shows, and by what it is sorted: a number, or its text where that is ``""``."""
+
+    text: str
+    number: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Parameters
+    ----------
+    title, unit, note
+        Its heading, and what it means where that needs words.
+    cells
+        One a parcel.
+    is_number
+        Whether its cells are numbers.
+    """
+
+    title: str
+    unit: str
+    note: str
+    cells: tuple[Cell, ...]
+    is_number: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measures:
+    """What is measured of each parcel; NaN where it cannot be.
+
+    Parameters
+    ----------
+    locations
+        (parcels,) number of locations with a weight.
+    sizes
+        (parcels,) area in mm2 on meshes, volume in mm3 on grids.
+    is_surface
+        (parcels,) which of the two.
+    centres
+        (parcels, 3) in mm.
+    entropy, width
+        (parcels,) in bits, and of the boundary in mm; None for labels.
+    """
+
+    locations: np.ndarray
+    sizes: Float[np.ndarray, " parcels"]
+    is_surface: np.ndarray
+    centres: Float[np.ndarray, "parcels 3"]
+    entropy: Float[np.ndarray, " parcels"] | None
+    width: Float[np.ndarray, " parcels"] | None
+
+
+def measure(atlas: Atlas) -> Measures:
+    """Return what is measured of each parcel of an atlas."""
+    soft = is_soft(atlas)
+    return Measures(
+        locations=np.concatenate([m.counts() for m in atlas.maps.values()]),
+        sizes=_each(atlas, _sizes),
+        is_surface=_each(
+            atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh))
+        ).astype(bool),
+        centres=_each(atlas, centres),
+        entropy=_each(atlas, lambda m, _: parcel_entropy(m)) if soft else None,
+        width=_each(atlas, boundary_width) if soft else None,
+    )
+
+
+def is_soft(atlas: Atlas) -> bool:
+    """Whether any compartment has weights."""
+    return not all(isinstance(m, HardMaps) for m in atlas.maps.values())
+
+
+def parcel_columns(
+    atlas: Atlas,
+    measures: Measures,
+    *,
+    data: ParcelData | None,
+    values: Mapping[str, Float[np.ndarray, " parcels"]],
+) -> list[Column]:
+    """Return the columns that follow the name; those without any content are left out."""
+    table = atlas.table
+    columns = [_texts(title, table[title]) for title in ("key", "compartment", "hemisphere")]
+    columns += [_texts(title, table[title]) for title in table.columns if title not in REQUIRED]
+    columns.append(
+        _numbers("locations", measures.locations, note="with a weight that is not 0", form="d")
+    )
+    for title, unit, which in (
+        ("area", "mm²", measures.is_surface),
+        ("volume", "mm³", ~measures.is_surface),
+    ):
+        columns.append(_numbers(title, np.where(which, measures.sizes, np.nan), unit=unit))
+    for axis, column in zip("xyz", measures.centres.T, strict=True):
+        columns.append(_numbers(axis, column, unit="mm", note="centre of mass", form=".1f"))
+    if measures.entropy is not None and measures.width is not None:
+        columns += [
+            _numbers("entropy", measures.entropy, unit="bits", form=".3f"),
+            _numbers("boundary", measures.width, unit="mm", note="10 to 90 % of the peak"),
+        ]
+    columns += [_numbers(title, column) for title, column in values.items()]
+    if data is not None:
+        columns += _of_data(data)
+    return [column for column in columns if any(cell.text for cell in column.cells)]
+
+
+def swatches(colors: Float[np.ndarray, "parcels 3"]) -> list[str]:
+    """Return colours as CSS."""
+    return [matplotlib.colors.to_hex(color) for color in colors]
+
+
+def _of_data(data: ParcelData) -> list[Column]:
+    out = []
+    if data.observed is not None:
+        out.append(_numbers("observed", 100 * data.observed, unit="%", note="weight with data"))
+    if len(data.series) > 1:
+        out.append(_numbers("mean", data.series.mean(axis=0), note="over time"))
+        out.append(_numbers("sd", data.series.std(axis=0, ddof=1), note="over time"))
+    return out
+
+
+def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
+    if isinstance(geometry, SurfaceMesh) and geometry.areas is None:
+        if geometry.anatomical is None or geometry.faces is None:
+            return np.full(maps.n_parcels, np.nan)
+    return parcel_sizes(maps, geometry)
+
+
+def _each(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> np.ndarray:
+    return np.concatenate([of(m, atlas.geometry[c]) for c, m in atlas.maps.items()])
+
+
+def _texts(title: str, values: tuple[Any, ...]) -> Column:
+    number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values if v != "")
+    cells = tuple(
+        Cell("" if v is None else str(v), str(v) if number and v is not None else "")
+        for v in values
+    )
+    return Column(title, "", "", cells, is_number=number)
+
+
+def _numbers(
+    title: str, values: np.ndarray, *, unit: str = "", note: str = "", form: str = ".3g"
+) -> Column:
+    cells = tuple(
+        Cell(shown(v, form), repr(v)) if np.isfinite(v) else Cell("") for v in values.tolist()
+    )
+    return Column(title, unit, note, cells, is_number=True)

@@ -1,0 +1,246 @@
+"""Views and matrices as images that a page holds within itself."""
+
+import base64
+import dataclasses
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+from jaxtyping import Float, Int, Real
+
+from atlasinit.atlas import Atlas
+from atlasinit.figures import View, atlas_views, paint
+from atlasinit.figures.surfaces import Surface
+from atlasinit.geometry import VolumeGrid
+from atlasinit.report.numbers import shown
+
+_QUALITY = 82
+_FROM = 0.15
+"""Where the colours of values begin: the darkest would be lost on a dark page."""
+
+_NAMED = 3
+"""Parcels of a view that its description names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image with what it shows in words.
+
+    Parameters
+    ----------
+    src
+        A ``data:`` address.
+    alt
+        The description for those who do not see it.
+    width, height
+        In pixels.
+    title
+        The caption.
+    scene
+        The number of the `Scene` that it shows, -1 for none.
+    compartment
+        Of a slice of a grid; ``""`` for surfaces, which belong together.
+    """
+
+    src: str
+    alt: str
+    width: int
+    height: int
+    title: str = ""
+    scene: int = -1
+    compartment: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scene:
+    """A view that is painted several times, with what is the same each time.
+
+    Parameters
+    ----------
+    view
+        Which location each pixel shows.
+    labels
+        (locations,) the parcel of each location within the compartment.
+    about
+        In words.
+    rows
+        A ``data:`` address of an image whose pixels hold the row of the parcel that is seen,
+        from 1, 0 for none, as red + 256 green.
+    is_slice
+        Whether it is a slice of a grid.
+    """
+
+    view: View
+    labels: Int[np.ndarray, " locations"]
+    about: str
+    rows: str
+    is_slice: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """A colour bar: the colours from `low` to `high` as CSS."""
+
+    low: str
+    high: str
+    unit: str
+    gradient: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Strip:
+    """Pictures of all compartments that show one thing, in groups that stand side by side."""
+
+    title: str
+    text: str
+    groups: tuple[tuple[Picture, ...], ...]
+    scale: Scale | None = None
+
+
+def scenes(
+    atlas: Atlas,
+    *,
+    surfaces: Mapping[str, Surface] | None,
+    background: Real[np.ndarray, "x y z"] | None,
+) -> list[Scene]:
+    """Return the views of all compartments."""
+    out = []
+    views = atlas_views(atlas, surfaces=surfaces, background=background)
+    for compartment, found in views.items():
+        labels = np.asarray(atlas.maps[compartment].harden().labels)
+        first = atlas.parcel_slices()[compartment].start
+        is_slice = isinstance(atlas.geometry[compartment], VolumeGrid)
+        for view in found:
+            seen = _halved(view, labels)
+            rows = _numbers(np.where(seen < 0, 0, seen + first + 1))
+            about = _described(atlas, view, labels, first)
+            place = f"slice at {view.title}" if is_slice else view.title
+            out.append(Scene(view, labels, f"{place}; {about}", rows, is_slice))
+    return out
+
+
+def strip(
+    found: Sequence[Scene],
+    colors: Mapping[str, Float[np.ndarray, "locations 4"]],
+    *,
+    title: str,
+    text: str = "",
+    scale: Scale | None = None,
+    lines: bool = True,
+) -> Strip:
+    """Return all scenes painted with the colours of each compartment's locations."""
+    pictures = []
+    for number, scene in enumerate(found):
+        own = colors[scene.view.compartment]
+        painted = paint(scene.view, own, labels=scene.labels if lines else None)
+        picture = Picture(
+            src=_webp(painted),
+            alt=f"{title}: {scene.about}",
+            width=painted.shape[1],
+            height=painted.shape[0],
+            title=scene.view.title,
+            scene=number,
+            compartment=scene.view.compartment if scene.is_slice else "",
+        )
+        pictures.append(picture)
+    groups = itertools.groupby(pictures, lambda picture: picture.compartment)
+    return Strip(title, text, tuple(tuple(group) for _, group in groups), scale)
+
+
+def value_scale(low: float, high: float, *, unit: str = "") -> tuple[Scale, "Painter"]:
+    """Return the colour bar of values from `low` to `high`, and what colours them."""
+    colormap = matplotlib.colormaps["viridis"]
+    kept = matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
+    return _scale(low, high, unit, kept), Painter(low, high, kept)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Painter:
+    """Colours of values between two ends."""
+
+    low: float
+    high: float
+    colormap: matplotlib.colors.Colormap
+
+    def __call__(self, values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "... 4"]:
+        """Return RGBA, transparent where a value is NaN."""
+        norm = matplotlib.colors.Normalize(self.low, self.high, clip=True)
+        colors = self.colormap(norm(np.where(np.isnan(values), self.low, values)))
+        return np.where(np.isnan(values)[..., None], 0.0, colors)
+
+
+def matrix(
+    values: Real[np.ndarray, "rows columns"],
+    *,
+    low: float,
+    high: float,
+    colormap: str,
+    alt: str,
+    unit: str = "",
+    largest: int = 800,
+) -> tuple[Picture, Scale]:
+    """Return a matrix as an image, and its colour bar; NaN is transparent.
+
+    Where it has more than `largest` rows or columns, a pixel is the mean of several.
+    """
+    colors = Painter(low, high, matplotlib.colormaps[colormap])
+    image = colors(_reduced(np.asarray(values, dtype=np.float64), largest))
+    # A matrix of few cells is exact and small; in one of many, noise would be stored exactly.
+    src = _webp(image, exact=image.shape[0] * image.shape[1] < 200 * 200)
+    picture = Picture(src, alt, image.shape[1], image.shape[0])
+    return picture, _scale(low, high, unit, colors.colormap)
+
+
+def _scale(low: float, high: float, unit: str, colormap: matplotlib.colors.Colormap) -> Scale:
+    stops = [matplotlib.colors.to_hex(colormap(x)) for x in np.linspace(0, 1, 9)]
+    return Scale(shown(low), shown(high), unit, ", ".join(stops))
+
+
+def _reduced(values: np.ndarray, largest: int) -> np.ndarray:
+    """Return means of blocks, so that no side is longer than `largest`; NaN counts for nothing."""
+    for axis in (0, 1):
+        size = values.shape[axis]
+        if size > largest:
+            starts = np.unique(np.arange(largest) * size // largest)
+            known = np.add.reduceat(np.isfinite(values).astype(float), starts, axis=axis)
+            sums = np.add.reduceat(np.nan_to_num(values), starts, axis=axis)
+            values = np.where(known == 0, np.nan, sums) / np.where(known == 0, 1, known)
+    return values
+
+
+def _described(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
+    counts = view.shown(labels, atlas.maps[view.compartment].n_parcels)
+    largest = [int(i) for i in np.argsort(-counts, kind="stable")[:_NAMED] if counts[i]]
+    names = ", ".join(atlas.table["name"][first + i] for i in largest)
+    seen = np.count_nonzero(counts)
+    most = f", most of all {names}" if names else ""
+    return f"{seen} parcel{'' if seen == 1 else 's'}{most}."
+
+
+def _halved(view: View, labels: Int[np.ndarray, " locations"]) -> Int[np.ndarray, "rows columns"]:
+    """Return the parcel of each painted pixel, -1 for none."""
+    rows, columns = (size // 2 * 2 for size in view.locations.shape)
+    return np.append(labels, -1)[view.locations[:rows:2, :columns:2]]
+
+
+def _webp(rgba: Float[np.ndarray, "rows columns 4"], *, exact: bool = False) -> str:
+    from PIL import Image
+
+    image = Image.fromarray(np.round(rgba * 255).astype(np.uint8))
+    return _address(image, lossless=exact, quality=_QUALITY, method=4)
+
+
+def _numbers(values: Int[np.ndarray, "rows columns"]) -> str:
+    from PIL import Image
+
+    channels = np.stack([values % 256, values // 256, np.zeros_like(values)], axis=-1)
+    return _address(Image.fromarray(channels.astype(np.uint8)), lossless=True, quality=100)
+
+
+def _address(image: "object", **options: object) -> str:
+    stream = io.BytesIO()
+    image.save(stream, format="webp", **options)  # pyright: ignore
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,145 @@
+"use strict";
+(() => {
+  const table = document.getElementById("table");
+  const body = table.tBodies[0];
+  const rows = Array.from(body.rows);
+  const headings = Array.from(table.tHead.rows[0].cells);
+  const names = rows.map((row) => row.cells[0].textContent);
+  const count = document.getElementById("count");
+  const input = document.getElementById("filter");
+
+  // Sorting: numbers by their value, texts by the reader's alphabet, empty cells always last.
+  const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+  const valueOf = (cell, isNumber) => {
+    const text = cell.dataset.number ?? cell.textContent;
+    return text === "" ? null : isNumber ? Number(text) : text;
+  };
+  const sortBy = (column) => {
+    const heading = headings[column];
+    const isNumber = heading.classList.contains("n");
+    const descending = heading.getAttribute("aria-sort") === "ascending";
+    for (const other of headings) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const keyed = rows.map((row, index) => ({ row, index, key: valueOf(row.cells[column], isNumber) }));
+    keyed.sort((a, b) => {
+      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.index - b.index;
+      const order = isNumber ? a.key - b.key : collator.compare(a.key, b.key);
+      return (descending ? -order : order) || a.index - b.index;
+    });
+    body.append(...keyed.map((item) => item.row));
+  };
+  headings.forEach((heading, column) => {
+    heading.querySelector("button").addEventListener("click", () => sortBy(column));
+  });
+
+  // Filtering: every word has to occur in the row.
+  const texts = rows.map((row) => Array.from(row.cells, (cell) => cell.textContent).join(" ").toLowerCase());
+  const filter = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    rows.forEach((row, index) => {
+      row.hidden = !words.every((word) => texts[index].includes(word));
+      shown += !row.hidden;
+    });
+    count.textContent = shown ? `${shown} of ${rows.length} parcels` : "No parcel holds all of these words";
+  };
+  input.addEventListener("input", filter);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      input.value = "";
+      filter();
+    }
+  });
+  if (input.value) filter();
+
+  // Which parcel each pixel of a picture shows, decoded when it is first asked for.
+  const pictures = Array.from(document.querySelectorAll("img[data-scene]"));
+  const scenes = Array.from(document.querySelectorAll("#scenes img"));
+  const decoded = new Map();
+  const decode = (picture) => {
+    const scene = scenes[picture.dataset.scene];
+    if (!decoded.has(scene)) {
+      decoded.set(scene, (async () => {
+        const image = new Image();
+        image.src = scene.dataset.src;
+        await image.decode();
+        const canvas = document.createElement("canvas");
+        const { naturalWidth: width, naturalHeight: height } = image;
+        Object.assign(canvas, { width, height });
+        const context = canvas.getContext("2d", { willReadFrequently: true });
+        context.drawImage(image, 0, 0);
+        const bytes = context.getImageData(0, 0, width, height).data;
+        const parcels = new Int32Array(width * height);
+        for (let i = 0; i < parcels.length; i += 1) parcels[i] = bytes[4 * i] + 256 * bytes[4 * i + 1] - 1;
+        return { width, height, parcels };
+      })());
+    }
+    return decoded.get(scene);
+  };
+
+  // A chosen parcel is seen alone: the rest fades into the panel, its outline is drawn.
+  const colour = (name) => {
+    const [r, g, b] = getComputedStyle(document.body).getPropertyValue(name).trim().slice(1).match(/../g);
+    return [r, g, b].map((part) => Number.parseInt(part, 16));
+  };
+  let chosen = -1;
+  const overlay = async (picture) => {
+    const { width, height, parcels } = await decode(picture);
+    const frame = picture.parentElement;
+    const old = frame.querySelector("canvas");
+    if (old) old.remove();
+    if (chosen < 0) return;
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height });
+    canvas.setAttribute("aria-hidden", "true");
+    const context = canvas.getContext("2d");
+    const shade = context.createImageData(width, height);
+    const [faded, line] = [colour("--panel"), colour("--text")];
+    const inside = (i) => parcels[i] === chosen;
+    for (let i = 0; i < parcels.length; i += 1) {
+      const x = i % width;
+      const edge = inside(i) && (!inside(i - width) || !inside(i + width) || x === 0 || !inside(i - 1) || x === width - 1 || !inside(i + 1));
+      if (inside(i) && !edge) continue;
+      shade.data.set([...(edge ? line : faded), edge ? 255 : 190], 4 * i);
+    }
+    context.putImageData(shade, 0, 0);
+    frame.append(canvas);
+  };
+  const choose = (row) => {
+    chosen = row === chosen ? -1 : row;
+    rows.forEach((one, index) => {
+      one.cells[0].querySelector("button").setAttribute("aria-pressed", String(index === chosen));
+    });
+    return Promise.all(pictures.map(overlay));
+  };
+  rows.forEach((row, index) => {
+    row.cells[0].querySelector("button").addEventListener("click", () => choose(index));
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    if (chosen >= 0) pictures.forEach(overlay);
+  });
+
+  // Pointing names the parcel in the picture's caption.
+  for (const picture of pictures) {
+    const caption = picture.closest("figure").querySelector("figcaption");
+    const title = caption.textContent;
+    const parcelAt = async (event) => {
+      const { width, height, parcels } = await decode(picture);
+      const box = picture.getBoundingClientRect();
+      const x = Math.floor(((event.clientX - box.left) / box.width) * width);
+      const y = Math.floor(((event.clientY - box.top) / box.height) * height);
+      return x >= 0 && x < width && y >= 0 && y < height ? parcels[y * width + x] : -1;
+    };
+    picture.addEventListener("pointermove", async (event) => {
+      const row = await parcelAt(event);
+      caption.textContent = row < 0 ? title : `${title}: ${names[row]}`;
+    });
+    picture.addEventListener("pointerleave", () => {
+      caption.textContent = title;
+    });
+    picture.addEventListener("click", async (event) => {
+      const row = await parcelAt(event);
+      if (row >= 0) choose(row);
+    });
+  }
+})();

@@ -1,0 +1,395 @@
+"""The report: its words and numbers are the atlas's, and nothing of a name is markup."""
+
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from helpers_cli import run_cli
+from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_atlas
+
+import atlasinit as ai
+from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
+from atlasinit.report.extraction import connectivity, extract, standardised
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Draw small pictures, for speed."""
+    monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", 160)
+
+
+def page_of(*arguments, **options):
+    return Page(ai.generate_report(*arguments, **options).html)
+
+
+def test_the_page_says_what_the_atlas_is():
+    atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    page = page_of(atlas)
+    facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
+    stated = atlas.provenance
+    assert facts["Name"] == "desikan-killiany"
+    assert facts["Space"] == "fsaverage5"
+    assert facts["Source"] == stated.source
+    assert facts["Licence"] == stated.licence
+    assert facts["Citation"] == stated.citation
+    assert all(name in facts["Files"] and digest in facts["Files"] for name, digest in stated.files)
+    assert page.texts("h1") == ["desikan-killiany"]
+    assert "68 parcels on 20484 locations in fsaverage5" in page.text
+    assert "Nothing was found" in page.text
+    captions = page.texts("figcaption")
+    assert captions[:4] == [
+        f"{side} hemisphere, {view}"
+        for side, view in (
+            ("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral")
+        )
+    ]  # fmt: skip
+
+
+def test_the_table_has_every_parcel_with_its_measures():
+    atlas = cortex_atlas()
+    soft = ai.smooth(atlas, fwhm=30)
+    page = page_of(soft, values={"thickness": [0.5, np.nan, -2, 3000, 1, 1, 1, 1]})
+    columns = page.table()
+    assert columns["name"] == list(atlas.table["name"])
+    assert columns["compartment"] == list(atlas.table["compartment"])
+    assert columns["key"] == [str(key) for key in atlas.table["key"]]
+    assert columns["thickness"] == ["0.5", "", "−2", "3\u202f000", "1", "1", "1", "1"]
+    numbers = page.numbers()
+    areas = [parcel_sizes(m, soft.geometry[c]) for c, m in soft.maps.items()]
+    np.testing.assert_allclose(numbers["area, mm²"], np.concatenate(areas))
+    widths = [boundary_width(m, soft.geometry[c]) for c, m in soft.maps.items()]
+    np.testing.assert_allclose(numbers["boundary, mm"], np.concatenate(widths))
+    assert numbers["locations"] == soft.labels["n_locations"].tolist()
+
+
+def test_smoothing_is_compared():
+    atlas = cortex_atlas()
+    soft = ai.smooth(atlas, fwhm=30)
+    page = page_of(soft, before=atlas)
+    [_, before, after] = page.rows("softness-caption")
+    assert before[:4] == ["before", "0.000", "0.00", "0"]
+    entropy = np.concatenate([location_entropy(m) for m in soft.maps.values()])
+    assert after[:2] == ["after", f"{np.nanmean(entropy):.3f}"]
+    cosines = [np.triu(overlap(m).toarray(), 1) for m in soft.maps.values()]
+    assert int(after[3]) == sum((c > 0).sum() for c in cosines)
+    highest = max(c.max() for c in cosines)
+    assert float(page.rows("pairs-caption")[1][2]) == pytest.approx(highest, abs=5e-4)
+    assert [h for h in page.texts("h3") if h in ("Before", "After")] == ["Before", "After"]
+    assert "Parcels that overlap" not in page.text  # it is what smoothing is for
+
+
+def test_labels_have_no_entropy_and_no_overlap():
+    page = page_of(cortex_atlas())
+    assert not {"Overlap", "Soft maps", "Before and after smoothing"} & set(page.texts("h2"))
+    assert "entropy, bits" not in page.table()
+
+
+def test_what_is_worth_a_look_is_said():
+    atlas = mixed_atlas()
+    atlas = ai.Atlas(
+        name=atlas.name, space=atlas.space, maps=atlas.maps, geometry=atlas.geometry,
+        labels=atlas.table, provenance=ai.Provenance(source="files", licence="Not stated by X"),
+    )  # fmt: skip
+    found = ai.generate_report(atlas).findings
+    for expected in (
+        "without any location; projections are NaN there: L_b",
+        "fewer than 5 locations; their means are noisy: L_a",
+        "Negative weights in subcortex",
+        "No surface to draw: cortex_L, cortex_R",
+        "Unknown licence",
+        "Unknown citation",
+    ):
+        assert any(expected in text for text in found), expected
+
+
+def test_parcels_on_the_medial_wall_are_told_from_empty_ones():
+    atlas = ai.Atlas(
+        name="a",
+        space="fsLR",
+        maps={"cortex_L": ai.HardMaps(np.array([0] * 10, np.int32), 2)},
+        geometry={"cortex_L": ai.SurfaceMesh(12, vertices=np.arange(10), hemisphere="L")},
+        labels=table(["cortex_L"] * 2, names=["kept", "lost"]),
+    )
+    findings = ai.generate_report(atlas).findings
+    assert any("without any location" in text and "lost" in text for text in findings)
+    walled = atlas.replace(operation="without_medial_wall(2 labelled vertices lost)")
+    findings = ai.generate_report(walled).findings
+    assert any("on the medial wall altogether" in t and t.endswith(": lost.") for t in findings)
+    assert any(t.startswith("Labelled vertices on the medial wall: 2 ") for t in findings)
+
+
+def test_overlapping_and_equal_maps_are_found():
+    grid = ai.VolumeGrid((4, 4, 4), np.diag([2.0, 2, 2, 1]))
+    weights = np.zeros((3, 64), np.float32)
+    weights[0, :30], weights[1, :30], weights[2, 25:] = 1, 0.5, 1
+    atlas = ai.Atlas(
+        name="p",
+        space="test",
+        maps={"volume": ai.DenseMaps(weights)},
+        geometry={"volume": grid},
+        labels=table(["volume"] * 3, names=["a", "b", "c"]),
+    )
+    found = ai.generate_report(atlas).findings
+    assert any(
+        "Parcels that overlap: 3 pairs, most of all a and b (cosine 1.00)" in t for t in found
+    )
+    assert any("cannot tell apart: a and b." in t for t in found)
+
+
+def test_a_side_that_contradicts_the_coordinates_is_found():
+    grid = ai.VolumeGrid(
+        (20, 2, 2), np.array([[2.0, 0, 0, -19], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    )
+    labels = np.repeat([0, 1], 40).astype(np.int32)
+    rows = table(["volume"] * 2, names=["one", "two"])
+    for sides, wrong in ((["L", "R"], False), (["R", "L"], True)):
+        columns = {c: rows[c] for c in rows.columns} | {"hemisphere": sides}
+        atlas = ai.Atlas(
+            name="v", space="test", maps={"volume": ai.HardMaps(labels, 2)},
+            geometry={"volume": grid}, labels=ai.LabelTable(columns),
+        )  # fmt: skip
+        found = [t for t in ai.generate_report(atlas).findings if "other hemisphere" in t]
+        assert bool(found) == wrong
+
+
+def bold(atlas, n_time, seed=0):
+    return np.random.default_rng(seed).normal(size=(atlas.n_locations, n_time)).astype(np.float32)
+
+
+def test_series_are_projected_and_their_gaps_told():
+    atlas = blocks_atlas()
+    data = bold(atlas, 30)
+    labels = np.asarray(atlas.maps["volume"].labels)
+    first, second, third = (np.flatnonzero(labels == k) for k in range(3))
+    data[first[0], 3] = np.nan
+    data[second] = 7.0
+    data[third[: len(third) // 4], :] = np.inf
+    report = ai.generate_report(atlas, data=data, t_r=2.0)
+    page = Page(report.html)
+    assert "30 time points, one every 2.0 s" in page.text
+    assert "58 s" in page.text
+    names = atlas.table["name"]
+    by_kind = {
+        kind: next(t for t in report.findings if kind in t) for kind in ("NaN", "never change")
+    }
+    assert names[0] in by_kind["NaN"]
+    assert names[1] in by_kind["never change"]
+    observed = page.numbers()["observed, %"]
+    assert observed[2] == pytest.approx(100 * (1 - (len(third) // 4) / len(third)))
+    assert observed[1] == 100
+    sd = page.numbers()["sd"]
+    expected = np.asarray(ai.project(atlas, data))[5].std(ddof=1)
+    assert sd[5] == pytest.approx(expected, rel=1e-5)
+
+
+def test_extraction_is_what_project_gives_in_stretches(monkeypatch):
+    monkeypatch.setattr("atlasinit.masker._CHUNK_BYTES", 4000)
+    atlas = blocks_atlas()
+    data = bold(atlas, 23)
+    found = extract(atlas, data, reduction="mean")
+    np.testing.assert_allclose(
+        found.series.T, np.asarray(ai.project(atlas, data)), rtol=1e-5, atol=1e-6
+    )
+    assert found.observed.tolist() == [1.0] * atlas.n_parcels
+    assert found.flat.tolist() == [0.0] * atlas.n_parcels
+
+
+def test_connectivity_is_the_correlation():
+    series = np.random.default_rng(1).normal(size=(50, 6)) * 1e3 + 1e5
+    np.testing.assert_allclose(connectivity(series), np.corrcoef(series.T), atol=1e-12)
+    series[:, 2] = 0.1
+    series[4, 3] = np.nan
+    found = connectivity(series)
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[:, 3]).all()
+    kept = [0, 1, 4, 5]
+    np.testing.assert_allclose(
+        found[np.ix_(kept, kept)], np.corrcoef(series[:, kept].T), atol=1e-12
+    )
+    np.testing.assert_allclose(standardised(series)[:, 0].std(ddof=1), 1)
+
+
+@pytest.mark.parametrize("n_time", [1, 2, 3])
+def test_a_single_time_point_is_a_map_and_few_have_no_correlation(n_time):
+    atlas = blocks_atlas()
+    page = page_of(atlas, data=bold(atlas, n_time))
+    titles = page.texts("h2")
+    assert ("Values of the parcels" in titles) == (n_time == 1)
+    assert ("Time series" in titles) == (n_time > 1)
+    assert ("needs at least 3 time points" in page.text) == (n_time == 2)
+    if n_time == 1:
+        expected = np.asarray(ai.project(atlas, bold(atlas, 1)))[:, 0]
+        np.testing.assert_allclose(page.numbers()["data"], expected, rtol=1e-5)
+
+
+def test_nothing_of_a_name_is_markup():
+    atlas = hostile_atlas()
+    report = ai.generate_report(
+        ai.smooth(atlas, fwhm=20), before=atlas, title=HOSTILE, values={HOSTILE: np.ones(8)}
+    )
+    page = Page(report.html)
+    assert page.count("script") == 1
+    assert not page.handlers
+    assert page.texts("h1") == [HOSTILE]
+    assert HOSTILE in page.texts("dd")
+    assert page.table()["name"] == list(atlas.table["name"])
+    assert any(HOSTILE in alt for alt in page.attributes("img", "alt"))
+    frame = Page(report._repr_html_())
+    assert frame.attributes("iframe", "title") == [HOSTILE]
+    assert frame.attributes("iframe", "srcdoc") == [report.html]
+
+
+def test_a_page_points_to_nothing_outside_itself():
+    report = ai.generate_report(cortex_atlas(), series=np.random.default_rng(0).normal(size=(9, 8)))
+    page = Page(report.html)
+    assert page.attributes("script", "src") == []
+    assert all(a.startswith("data:") for a in page.attributes("img", "src"))
+    assert all(a.startswith("#") for a in page.attributes("a", "href"))
+    assert page.attributes("link", "href") == ["data:,"]
+    assert not re.search(
+        r"url\(|@import|https?://", re.sub(r"<(dd|code)>.*?</\1>", "", report.html)
+    )
+    # Every place that a link of the page names is there, and every image is described.
+    assert {a[1:] for a in page.attributes("a", "href")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    described = [a for a in page.attributes("img", "alt") if a]
+    assert len(described) == page.count("img") - len(page.attributes("img", "data-src"))
+
+
+def test_the_same_atlas_has_the_same_page():
+    assert ai.generate_report(cortex_atlas()) == ai.generate_report(cortex_atlas())
+
+
+def test_saving_replaces_only_when_asked(tmp_path):
+    report = ai.generate_report(blocks_atlas(), title="t")
+    path = report.save(tmp_path / "r.html")
+    assert path.read_text(encoding="utf-8") == report.html
+    with pytest.raises(ai.AtlasFileError, match=r"r\.html: exists already; pass `overwrite`"):
+        report.save(path)
+    assert report.save(str(path), overwrite=True) == path
+    with pytest.raises(ValueError, match=r"`path` should end in \.html, got 'r\.pdf'"):
+        report.save(tmp_path / "r.pdf")
+    with pytest.raises(ai.AtlasFileError, match="its folder does not exist"):
+        report.save(tmp_path / "none" / "r.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(ai.AtlasFileError, match="is a folder"):
+        report.save(tmp_path / "folder.html", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.html", "r.html"]
+
+
+def test_opening_writes_a_page_for_the_browser(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    report = ai.generate_report(blocks_atlas())
+    path = report.open_in_browser()
+    assert opened == [path.as_uri()]
+    assert path.read_text(encoding="utf-8") == report.html
+
+
+MISTAKES = {
+    "both": ({"data": np.ones((512, 2)), "series": np.ones((2, 8))}, "both given"),
+    "series": ({"series": np.ones((5, 3))}, r"\(time, 8 parcels\), got shape \(5, 3\)"),
+    "no time": ({"series": np.ones((0, 8))}, r"\(time, 8 parcels\), got shape \(0, 8\)"),
+    "values": ({"values": {"x": np.ones(3)}}, r"`values` of 'x' should be \(8 parcels,\), got \(3,\)"),
+    "t_r": ({"t_r": 0.0}, "positive number of seconds, got 0.0"),
+    "data": ({"data": np.ones((5, 3), np.float32)}, r"512 locations, got shape \(5, 3\)"),
+    "palette": ({"palette": "tab20"}, '`palette` should be "own" or "safe"'),
+    "before": ({"before": cortex_atlas()}, "`before` should have the parcels and locations"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(MISTAKES))
+def test_mistakes_are_told(case):
+    options, message = MISTAKES[case]
+    with pytest.raises(ValueError, match=message):
+        ai.generate_report(blocks_atlas(), **options)
+
+
+def test_empty_compartments_and_parcels_without_values():
+    atlas = mixed_atlas()
+    page = page_of(atlas.select(hemisphere="L"), values={"v": [np.nan] * 3})
+    assert page.table()["name"] == ["L_a", "L_b", "L_c"]
+    [_, *rows] = page.rows("compartments-caption")
+    assert [row[1] for row in rows] == ["3", "0", "0"]
+    assert rows[1][3] == "0.0"
+
+
+@pytest.mark.parametrize("n_parcels", [1000])
+def test_a_thousand_parcels_stay_below_five_megabytes(n_parcels, monkeypatch):
+    monkeypatch.undo()  # pictures of full size
+    atlas = cortex_atlas(n_parcels // 2, level=5)
+    series = np.random.default_rng(0).normal(size=(1200, n_parcels))
+    soft = ai.smooth(atlas, fwhm=12)
+    report = ai.generate_report(soft, before=atlas, series=series, values={"v": series[0]})
+    assert len(report.html.encode()) < 5e6
+    assert len(Page(report.html).table()["name"]) == n_parcels
+
+
+def test_masker_reports_its_atlas_and_then_its_series():
+    atlas = blocks_atlas()
+    grid = atlas.geometry["volume"]
+    image = nib.Nifti1Image(grid.put(bold(atlas, 12)), grid.affine)
+    masker = ai.AtlasMasker(atlas, t_r=1.5).fit()
+    assert "Time series" not in Page(masker.generate_report().html).texts("h2")
+    masker.transform(image)
+    report = masker.generate_report(title="mine")
+    assert report.title == "mine"
+    assert "12 time points, one every 1.5 s" in Page(report.html).text
+    masker.transform([image, image.slicer[..., :5]])
+    assert "5 time points" in Page(masker.generate_report().html).text
+    assert "Time series" not in Page(masker.fit().generate_report().html).texts("h2")
+
+
+def test_the_command_writes_a_page(capsys, tmp_path):
+    values = np.zeros((6, 6, 6), np.int16)
+    values[1:3, 1:5, 1:5], values[3:5, 1:5, 1:5] = 1, 2
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "dseg.nii.gz")
+    data = np.random.default_rng(0).normal(size=(6, 6, 6, 7)).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "bold.nii.gz")
+    out = tmp_path / "r.html"
+    command = [
+        "report",
+        tmp_path / "dseg.nii.gz",
+        "--space",
+        "test",
+        "-d",
+        tmp_path / "bold.nii.gz",
+        "-o",
+        out,
+    ]
+    status, shown, errors = run_cli(capsys, *command, "--fwhm", 2, "--t-r", 0.8, "--json")
+    assert (status, errors) == (0, "")
+    told = json.loads(shown)
+    assert told["path"] == str(out)
+    assert told["bytes"] == out.stat().st_size
+    assert any("Unknown licence" in text for text in told["findings"])
+    page = Page(out.read_text(encoding="utf-8"))
+    assert "7 time points, one every 0.8 s" in page.text
+    assert "Before and after smoothing" in page.texts("h2")
+    status, shown, errors = run_cli(capsys, *command)
+    assert (status, shown) == (2, "")
+    assert "exists already" in errors
+    status, shown, errors = run_cli(capsys, *command, "--overwrite", "--title", "T & C")
+    assert status == 0
+    assert shown.splitlines()[-1] == str(out)
+    assert Page(out.read_text(encoding="utf-8")).texts("h1") == ["T & C"]
+    status, shown, errors = run_cli(capsys, *command[:-1], tmp_path / "r.pdf")
+    assert status == 2
+    assert "should end in .html" in errors
+    assert "Example: atlasinit report" in run_cli(capsys, "report", "--help")[1]
+
+
+def test_cifti_series_of_cortex_and_subcortex(tmp_path):
+    from helpers_surfaces import brain_atlas
+
+    atlas = brain_atlas()
+    page = page_of(atlas, data=bold(atlas, 6))
+    assert page.texts("h1") == ["mixed é <&>"]
+    assert [row[0] for row in page.rows("compartments-caption")[1:]] == list(atlas.compartments)
+    assert "6 time points" in page.text
+    assert {"x", "y", "z"} == {
+        caption[0] for caption in page.texts("figcaption") if "mm" in caption and "=" in caption
+    }
