@@ -15,7 +15,9 @@ from atlasinit.cli import app
 def test_version_and_help(run):
     assert run("--version") == (0, f"{ai.__version__}\n", "")
     commands = typer.main.get_command(app).commands
-    assert {"list", "show", "fetch", "build", "project", "resample", "demo"} <= set(commands)
+    assert {"list", "show", "fetch", "build", "project", "resample", "demo", "doctor"} <= set(
+        commands
+    )
     for command in commands:
         status, out, errors = run(command, "--help")
         assert (status, errors) == (0, "")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from atlasinit import __version__
-from atlasinit.cli import lookup, making, moving, reporting
+from atlasinit.cli import doctor, lookup, making, moving, reporting
 from atlasinit.cli.output import say, show_warning
 from atlasinit.errors import AtlasWarning
 
@@ -18,8 +18,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for theme in (lookup, making, moving, reporting):
-    app.add_typer(theme.commands)
+_THEMES = {
+    "Find": (lookup,),
+    "Make": (making, moving),
+    "Look": (reporting, doctor),
+}
+for title, themes in _THEMES.items():
+    for theme in themes:
+        for command in theme.commands.registered_commands:
+            command.rich_help_panel = title
+        app.add_typer(theme.commands)
 
 # UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.
 _CLICK_ERRORS: Any = typer.BadParameter.__mro__[1:3]

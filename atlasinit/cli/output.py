@@ -116,7 +116,7 @@ def print_table(
             for text, width, is_number in zip(line, widths, right, strict=True)
         ]
         shown = "  ".join(texts).rstrip()
-        print(f"\033[1m{shown}\033[0m" if number == 0 and _is_coloured() else shown)
+        print(_bold(shown) if number == 0 else shown)
     if left_out:
         say(f"No room for {', '.join(left_out)}; a pipe or --json shows all.")
 
@@ -139,10 +139,15 @@ def _text(value: object) -> str:
     return "yes" if value is True else "" if value is False or value is None else str(value)
 
 
-def _is_coloured() -> bool:
-    """Whether standard output takes escape codes and nobody objects (https://no-color.org)."""
+def print_heading(title: str, *, first: bool = False) -> None:
+    """Print the title of a section, below an empty line unless it is the first."""
+    print(("" if first else "\n") + _bold(title))
+
+
+def _bold(text: str) -> str:
+    """Return `text` in bold in a terminal, unless its user objects (https://no-color.org)."""
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return sys.stdout.isatty() and wanted
+    return f"\033[1m{text}\033[0m" if wanted and sys.stdout.isatty() else text
 
 
 @contextlib.contextmanager
