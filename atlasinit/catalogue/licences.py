@@ -2,7 +2,7 @@
 
 import re
 
-_NON_COMMERCIAL = re.compile(r"non-?commercial|\bNC\b|non-profit|academic", re.IGNORECASE)
+_NON_COMMERCIAL = re.compile(r"non-?commercial|\bnc\b|non-profit|academic", re.IGNORECASE)
 _UNKNOWN = re.compile(r"^see |not stated|\bunknown\b", re.IGNORECASE)
 
 

@@ -83,11 +83,11 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fill the cache ahead, for machines without a network."""
-    from atlasinit.catalogue import entry_of, fetch_atlases
+    from atlasinit.catalogue import fetch_atlases
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
-    entries = [entry_of(name) for name in names or []]
+    about = [_terms(name, variant) for name in names or []]
     files = fetch_atlases(
         names or [],
         space=variant.space,
@@ -96,7 +96,6 @@ def fetch(
         all_offline=all_offline,
     )
     if as_json:
-        about = [{f: getattr(e, f) for f in ("name", "licence", "citation")} for e in entries]
         print_written(list(files), as_json=True, atlases=about)
         return
     fetched = False
@@ -105,8 +104,21 @@ def fetch(
         fetched = True
     if not fetched:
         say("Nothing to fetch: all of it is on this machine.")
-    for entry in entries:
-        say_terms(entry.name, entry.licence, entry.citation)
+    for atlas in about:
+        say_terms(atlas["name"], atlas["licence"], atlas["citation"])
+
+
+def _terms(name: str, variant: Variant) -> dict[str, str]:
+    """Return name, licence and citation of what would be fetched first."""
+    from atlasinit.catalogue import entry_of, resolve
+
+    entry = entry_of(name)
+    source = resolve(entry, space=variant.space, via=variant.via, axes=variant.axes)[0].source
+    return {
+        "name": entry.name,
+        "licence": source.licence or entry.licence,
+        "citation": source.citation or entry.citation,
+    }
 
 
 def _span(parcels: str) -> str:
