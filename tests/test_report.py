@@ -267,7 +267,7 @@ def test_saving_replaces_only_when_asked(tmp_path):
     report = ai.generate_report(blocks_atlas(), title="t")
     path = report.save(tmp_path / "r.html")
     assert path.read_text(encoding="utf-8") == report.html
-    with pytest.raises(ai.AtlasFileError, match=r"r\.html: exists already; pass `overwrite`"):
+    with pytest.raises(ai.AtlasFileError, match=r"r\.html: exists already; pass overwrite=True"):
         report.save(path)
     assert report.save(str(path), overwrite=True) == path
     with pytest.raises(ValueError, match=r"`path` should end in \.html, got 'r\.pdf'"):
@@ -363,8 +363,7 @@ def test_the_command_writes_a_page(capsys, tmp_path):
     status, shown, errors = run_cli(capsys, *command, "--fwhm", 2, "--t-r", 0.8, "--json")
     assert (status, errors) == (0, "")
     told = json.loads(shown)
-    assert told["path"] == str(out)
-    assert told["bytes"] == out.stat().st_size
+    assert told["files"] == [str(out)]
     assert any("Unknown licence" in text for text in told["findings"])
     page = Page(out.read_text(encoding="utf-8"))
     assert "7 time points, one every 0.8 s" in page.text
@@ -374,7 +373,8 @@ def test_the_command_writes_a_page(capsys, tmp_path):
     assert "exists already" in errors
     status, shown, errors = run_cli(capsys, *command, "--overwrite", "--title", "T & C")
     assert status == 0
-    assert shown.splitlines()[-1] == str(out)
+    assert shown == f"{out}\n"
+    assert errors.count("atlasinit: worth a look: ") == len(told["findings"])
     assert Page(out.read_text(encoding="utf-8")).texts("h1") == ["T & C"]
     status, shown, errors = run_cli(capsys, *command[:-1], tmp_path / "r.pdf")
     assert status == 2

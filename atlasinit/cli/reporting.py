@@ -1,12 +1,12 @@
 """The command that makes a page for people: report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from atlasinit.cli.options import AsJson, load, takes
-from atlasinit.cli.output import print_json, progress
+from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, load, takes
+from atlasinit.cli.output import print_written, progress, say
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -25,10 +25,8 @@ def report(
         list[Path] | None,
         typer.Option("--data", "-d", help="An image to project; twice for two hemispheres."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="An .html file.")] = Path(
-        "report.html"
-    ),
-    overwrite: Annotated[bool, typer.Option(help="Replace a file that exists.")] = False,
+    output: Output = Path("report.html"),
+    overwrite: Overwrite = False,
     fwhm: Annotated[
         float | None,
         typer.Option(help="Smooth, and compare: full width at half maximum, mm."),
@@ -36,17 +34,22 @@ def report(
     t_r: Annotated[
         float | None, typer.Option("--t-r", help="Time between two time points, s.")
     ] = None,
-    reduction: Annotated[str, typer.Option(help="mean, sum, ... as in ai.project.")] = "mean",
-    palette: Annotated[str, typer.Option(help="safe colours, or the atlas's own.")] = "safe",
+    reduction: Annotated[
+        Reduction, typer.Option(help="As for the command project.", show_choices=False)
+    ] = "mean",
+    palette: Annotated[
+        Literal["safe", "own"],
+        typer.Option(help="Colours that any vision tells apart, or the atlas's."),
+    ] = "safe",
     title: Annotated[str | None, typer.Option(help="Of the page; else the atlas's name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write an HTML page that shows an atlas, and data of its parcels; it needs no network."""
     from atlasinit.report import generate_report
-    from atlasinit.report.page import check_target
+    from atlasinit.report.page import target_of
     from atlasinit.smoothing import smooth
 
-    check_target(output, overwrite=overwrite)
+    target_of(output, overwrite=overwrite)
     before = None
     if fwhm is not None:
         with progress(len(atlas.compartments)) as step:
@@ -61,11 +64,7 @@ def report(
         palette=palette,
     )
     path = made.save(output, overwrite=overwrite)
-    if as_json:
-        print_json(
-            {"path": str(path), "bytes": path.stat().st_size, "findings": list(made.findings)}
-        )
-        return
-    for finding in made.findings:
-        print(f"worth a look: {finding}")
-    print(path)
+    print_written([path], as_json=as_json, **({"findings": list(made.findings)} if as_json else {}))
+    if not as_json:
+        for finding in made.findings:
+            say(f"worth a look: {finding}")

@@ -155,7 +155,7 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
     """
     targets = {name: Path(path).expanduser() for name, path in files.items()}
     for target in targets.values():
-        _check_target(target, overwrite=overwrite)
+        check_target(target, overwrite=overwrite)
     with contextlib.ExitStack() as stack:
         temporary: dict[str, Path] = {}
         for name, target in targets.items():
@@ -174,7 +174,8 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
             temporary[name].replace(target)
 
 
-def _check_target(target: Path, *, overwrite: bool) -> None:
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise what `atomic_writes` would, before the work is done that is to be written."""
     if target.is_dir():
         raise AtlasFileError(f"{target}: is a folder, not a file.")
     if not overwrite and target.exists():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from atlasinit.atlas import Atlas
+from atlasinit.catalogue.licences import terms
 from atlasinit.errors import listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.report.extraction import ParcelData
@@ -108,8 +109,11 @@ def _weights(atlas: Atlas) -> Iterator[str]:
 
 
 def _terms(atlas: Atlas) -> Iterator[str]:
-    stated = atlas.provenance
-    if not stated.licence or re.search("not stated|unknown", stated.licence, re.IGNORECASE):
-        yield "Unknown licence: its source states none; ask before you share it or use it at work."
-    if not stated.citation:
-        yield "Unknown citation: its source states none."
+    kind = terms(atlas.provenance.licence)
+    if kind == "unknown":
+        stated = atlas.provenance.licence or "no source states one"
+        yield f"Unknown licence ({stated}): ask before you share the atlas."
+    elif kind:
+        yield f"Licence for {kind} use: {atlas.provenance.licence}."
+    if not atlas.provenance.citation:
+        yield "Unknown citation: no source states one."

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit._typing import PathLike
-from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import atomic_write
+from atlasinit.io.files import atomic_write, check_target
 from atlasinit.report.numbers import shown
 
 if TYPE_CHECKING:
@@ -57,8 +56,8 @@ class Report:
         AtlasFileError
             A file that exists, unless `overwrite`, or a folder that does not.
         """
-        target = check_target(path, overwrite=overwrite)
-        with atomic_write(target) as temporary:
+        target = target_of(path, overwrite=overwrite)
+        with atomic_write(target, overwrite=overwrite) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
         return target
 
@@ -77,17 +76,12 @@ class Report:
         )
 
 
-def check_target(path: PathLike, *, overwrite: bool) -> Path:
+def target_of(path: PathLike, *, overwrite: bool) -> Path:
     """Return the path of a page that is to be written, or raise as `Report.save`."""
     target = Path(path).expanduser()
     if target.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"`path` should end in .html, got {target.name!r}.")
-    if target.is_dir():
-        raise AtlasFileError(f"{target}: is a folder, not a file.")
-    if target.exists() and not overwrite:
-        raise AtlasFileError(f"{target}: exists already; pass `overwrite` to replace it.")
-    if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+    check_target(target, overwrite=overwrite)
     return target
 
 

@@ -37,6 +37,8 @@ class Column:
         One a parcel.
     is_number
         Whether its cells are numbers.
+    is_label
+        Whether it is of the label table, where the filter looks, and not measured.
     """
 
     title: str
@@ -44,6 +46,7 @@ class Column:
     note: str
     cells: tuple[Cell, ...]
     is_number: bool
+    is_label: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,7 +159,7 @@ def _texts(title: str, values: tuple[Any, ...]) -> Column:
         Cell("" if v is None else str(v), str(v) if number and v is not None else "")
         for v in values
     )
-    return Column(title, "", "", cells, is_number=number)
+    return Column(title, "", "", cells, is_number=number, is_label=True)
 
 
 def _numbers(

@@ -32,8 +32,10 @@
     heading.querySelector("button").addEventListener("click", () => sortBy(column));
   });
 
-  // Filtering: every word has to occur in the row.
-  const texts = rows.map((row) => Array.from(row.cells, (cell) => cell.textContent).join(" ").toLowerCase());
+  // Filtering: every word has to occur in the row's labels; digits of measures would match by chance.
+  const labels = headings.map((heading) => "label" in heading.dataset);
+  const texts = rows.map((row) => Array.from(row.cells).filter((_, column) => labels[column])
+    .map((cell) => cell.textContent).join(" ").toLowerCase());
   const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
