@@ -9,28 +9,18 @@ from numpy.typing import ArrayLike
 
 import atlasinit
 from atlasinit.atlas import Atlas
-from atlasinit.figures import mixed_colors, parcel_colors
+from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.surfaces import Surface
-from atlasinit.maps import HardMaps
-from atlasinit.measures import location_entropy
-from atlasinit.report import charts
-from atlasinit.report.extraction import (
-    ParcelData,
-    connectivity,
-    extract,
-    finite_or_nan,
-    standardised,
-)
+from atlasinit.report.charts import Bars, histogram
+from atlasinit.report.extraction import ParcelData, extract, finite_or_nan
 from atlasinit.report.findings import atlas_findings, data_findings
-from atlasinit.report.overlaps import overlap_matrix, pairs_of
+from atlasinit.report.matrices import overlap_matrix
 from atlasinit.report.page import Report, render
-from atlasinit.report.parcels import Measures, is_soft, measure, parcel_columns, swatches
-from atlasinit.report.pictures import Scene, Strip, matrix, scenes, strip, value_scale
-
-_PAIRS = 10
-_LEAST = 3
-"""Time points of which a correlation says something."""
+from atlasinit.report.parcels import Measures, measure, parcel_columns, swatches
+from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, strip, value_scale
+from atlasinit.report.series import LEAST, shown_series
+from atlasinit.report.softness import softness
 
 
 def generate_report(
@@ -98,9 +88,7 @@ def generate_report(
     if held is not None and len(held.series) == 1:
         columns.setdefault("data", np.asarray(held.series[0], dtype=np.float64))
     measures = measure(atlas)
-    cosines = overlap_matrix(atlas) if is_soft(atlas) else None
-    pairs = [] if cosines is None else pairs_of(atlas, cosines)
-    findings = [*atlas_findings(atlas, measures, pairs)]
+    findings = [*atlas_findings(atlas, measures)]
     findings += [] if held is None else data_findings(atlas, held)
     colors = parcel_colors(atlas, palette=palette)
     found = scenes(atlas, surfaces=surfaces, background=background)
@@ -112,12 +100,13 @@ def generate_report(
         findings=findings,
         compartments=_compartments(atlas),
         scenes=found,
-        parcels=_parcels_strip(atlas, found, colors),
+        parcels=parcels_strip(atlas, found, colors, title="Parcels"),
         values=[_value_strip(atlas, found, t, column) for t, column in columns.items()],
         sizes=_histograms(measures),
-        softness=_softness(atlas, before, measures, found, colors),
-        overlap=None if cosines is None else _overlap(atlas, cosines, pairs),
-        series=None if held is None else _shown_series(atlas, held, t_r),
+        softness=softness(atlas, before, measures, found, colors),
+        overlap=None if measures.cosines is None else overlap_matrix(atlas, measures.cosines),
+        series=None if held is None else shown_series(atlas, held.series, t_r=t_r),
+        least=LEAST,
         colors=swatches(colors),
         columns=parcel_columns(atlas, measures, data=held, values=columns),
     )
@@ -172,24 +161,6 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
     return out
 
 
-def _parcels_strip(
-    atlas: Atlas, found: Sequence[Scene], colors: Float[np.ndarray, "parcels 3"]
-) -> Strip:
-    soft = is_soft(atlas)
-    text = "Colours are mixed by weight." if soft else ""
-    return strip(found, _painted(atlas, colors), title="Parcels", text=text, lines=not soft)
-
-
-def _painted(atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]) -> dict[str, np.ndarray]:
-    painted = {}
-    for c, rows in atlas.parcel_slices().items():
-        maps = atlas.maps[c]
-        hard = isinstance(maps, HardMaps)
-        own = colors[rows]
-        painted[c] = label_colors(np.asarray(maps.labels), own) if hard else mixed_colors(maps, own)
-    return painted
-
-
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
     known = column[np.isfinite(column)]
     low, high = np.percentile(known, [2, 98]).tolist() if known.size else (0.0, 1.0)
@@ -202,7 +173,7 @@ def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.nd
     return strip(found, painted, title=title, scale=scale)
 
 
-def _histograms(measures: Measures) -> list[charts.Bars]:
+def _histograms(measures: Measures) -> list[Bars]:
     found = []
     for title, unit, which in (
         ("Area in mm²", "mm²", measures.is_surface),
@@ -210,126 +181,5 @@ def _histograms(measures: Measures) -> list[charts.Bars]:
         ("Number of locations", "locations", np.ones(len(measures.sizes), bool)),
     ):
         sizes = measures.locations.astype(float) if unit == "locations" else measures.sizes
-        found.append(charts.histogram(sizes[which], title=title, unit=unit))
+        found.append(histogram(sizes[which], title=title, unit=unit))
     return [bars for bars in found if bars is not None]
-
-
-def _softness(
-    atlas: Atlas,
-    before: Atlas | None,
-    measures: Measures,
-    found: Sequence[Scene],
-    colors: np.ndarray,
-) -> dict[str, Any] | None:
-    """Return what smoothing changed, or what soft maps are like; None for labels alone."""
-    if before is None and not is_soft(atlas):
-        return None
-    entropies = {c: location_entropy(m) for c, m in atlas.maps.items()}
-    known = np.concatenate(list(entropies.values()))
-    high = float(max(np.nanmax(known, initial=0), 1.0))
-    scale, painter = value_scale(0.0, high, unit="bits")
-    pictures = [
-        strip(
-            found,
-            {c: painter(h) for c, h in entropies.items()},
-            title="Entropy at each location",
-            scale=scale,
-            lines=False,
-        )
-    ]
-    stages = [("now", atlas, measures)]
-    if before is not None:
-        earlier = strip(found, _painted(before, colors), title="Before", lines=not is_soft(before))
-        later = strip(found, _painted(atlas, colors), title="After", lines=False)
-        pictures = [earlier, later, *pictures]
-        stages = [("before", before, measure(before)), ("after", atlas, measures)]
-    return {
-        "compared": before is not None,
-        "pictures": pictures,
-        "stages": [_stage(name, one, own) for name, one, own in stages],
-    }
-
-
-def _stage(name: str, atlas: Atlas, measures: Measures) -> dict[str, Any]:
-    entropy = np.concatenate([location_entropy(m) for m in atlas.maps.values()])
-    width = np.zeros(atlas.n_parcels) if measures.width is None else measures.width
-    cosines = overlap_matrix(atlas) if is_soft(atlas) else np.zeros((0, 0))
-    return {
-        "name": name,
-        "entropy": _mean(entropy),
-        "width": _median(width),
-        "overlaps": len(pairs_of(atlas, cosines)) if cosines.size else 0,
-        "weights": int(measures.locations.sum()),
-        "mib": sum(m.nbytes for m in atlas.maps.values()) / 2**20,
-    }
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else float("nan")
-
-
-def _overlap(atlas: Atlas, cosines: np.ndarray, pairs: list[Any]) -> dict[str, Any]:
-    # Each parcel's cosine with itself is 1, and most pairs share nothing: both are left blank.
-    shared = np.where((cosines > 0) & ~np.eye(len(cosines), dtype=bool), cosines, np.nan)
-    picture, scale = matrix(
-        shared,
-        low=0.0,
-        high=pairs[0].cosine if pairs else 1.0,
-        colormap="viridis",
-        alt=f"Matrix of the overlap of {atlas.n_parcels} parcels, in the order of the table.",
-        unit="cosine",
-    )
-    return {
-        "picture": picture,
-        "scale": scale,
-        "count": len(pairs),
-        "pairs": pairs[:_PAIRS],
-        "axis": _axis(atlas),
-    }
-
-
-def _axis(atlas: Atlas) -> list[tuple[str, int]]:
-    return [(c, m.n_parcels) for c, m in atlas.maps.items() if m.n_parcels]
-
-
-def _shown_series(atlas: Atlas, held: ParcelData, t_r: float | None) -> dict[str, Any] | None:
-    n_time = len(held.series)
-    if n_time < 2:
-        return None
-    unit, step = ("", 1.0) if t_r is None else ("s", t_r)
-    carpet, carpet_scale = matrix(
-        standardised(held.series).T,
-        low=-2.5,
-        high=2.5,
-        colormap="RdBu_r",
-        alt=f"Carpet plot of {atlas.n_parcels} parcels and {n_time} time points.",
-        unit="standard deviations",
-        largest=600,
-    )
-    shown: dict[str, Any] = {
-        "n_time": n_time,
-        "t_r": t_r,
-        "carpet": carpet,
-        "carpet_scale": carpet_scale,
-        "band": charts.band(held.series, np.arange(n_time) * step, unit=unit),
-        "axis": _axis(atlas),
-        "connectivity": None,
-        "least": _LEAST,
-    }
-    if n_time >= _LEAST:
-        picture, scale = matrix(
-            connectivity(held.series),
-            low=-1.0,
-            high=1.0,
-            colormap="RdBu_r",
-            alt=f"Correlation matrix of {atlas.n_parcels} parcels, in the order of the table.",
-            unit="Pearson's r",
-        )
-        shown |= {"connectivity": picture, "connectivity_scale": scale}
-    return shown

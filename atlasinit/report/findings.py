@@ -10,7 +10,7 @@ from atlasinit.catalogue.licences import terms
 from atlasinit.errors import listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.report.extraction import ParcelData
-from atlasinit.report.overlaps import Pair
+from atlasinit.report.matrices import count_of, strongest
 from atlasinit.report.parcels import Measures
 
 _FEW = 5
@@ -27,7 +27,7 @@ _SHOWN = 8
 _MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)$")
 
 
-def atlas_findings(atlas: Atlas, measures: Measures, pairs: list[Pair]) -> Iterator[str]:
+def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     """Yield a sentence for each thing about an atlas that is worth a look."""
     counts = measures.locations
     lost = [int(m[1]) for o in atlas.provenance.operations if (m := _MEDIAL_WALL.match(o))]
@@ -43,17 +43,8 @@ def atlas_findings(atlas: Atlas, measures: Measures, pairs: list[Pair]) -> Itera
     yield from _named(atlas, empty & ~walled, "without any location; projections are NaN there")
     few = (counts > 0) & (counts < _FEW)
     yield from _named(atlas, few, f"of fewer than {_FEW} locations; their means are noisy")
-    # Smoothing makes neighbours overlap; that is its purpose.
-    if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):
-        first = pairs[0]
-        yield (
-            f"Parcels that overlap: {len(pairs)} pair{'s' if len(pairs) > 1 else ''}, most of all "
-            f"{first.one} and {first.other} (cosine {first.cosine:.2f})."
-        )
-    alike = [pair for pair in pairs if pair.cosine > _ALIKE]
-    if alike:
-        shown = listing((f"{p.one} and {p.other}" for p in alike), _SHOWN)
-        yield f"Maps that least squares cannot tell apart: {shown}."
+    if measures.cosines is not None:
+        yield from _overlaps(atlas, measures.cosines)
     yield from _weights(atlas)
     x = measures.centres[:, 0]
     sides = np.array(atlas.table["hemisphere"], dtype=object)
@@ -89,6 +80,21 @@ def _named(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
     names = [atlas.table["name"][row] for row in np.flatnonzero(which)]
     if names:
         yield f"Parcels {what}: {listing(names, _SHOWN)}."
+
+
+def _overlaps(atlas: Atlas, cosines: np.ndarray) -> Iterator[str]:
+    pairs = strongest(atlas, cosines)
+    # Smoothing makes neighbours overlap; that is its purpose.
+    if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):
+        count, first = count_of(cosines), pairs[0]
+        yield (
+            f"Parcels that overlap: {count} pair{'s' if count > 1 else ''}, most of all "
+            f"{first.one} and {first.other} (cosine {first.value:.2f})."
+        )
+    alike = strongest(atlas, cosines, above=_ALIKE)
+    if alike:
+        shown = listing((f"{pair.one} and {pair.other}" for pair in alike), _SHOWN)
+        yield f"Maps that least squares cannot tell apart: {shown}."
 
 
 def _weights(atlas: Atlas) -> Iterator[str]:

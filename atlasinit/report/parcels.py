@@ -14,6 +14,7 @@ from atlasinit.labels import REQUIRED
 from atlasinit.maps import HardMaps, Maps
 from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_sizes
 from atlasinit.report.extraction import ParcelData
+from atlasinit.report.matrices import overlaps
 from atlasinit.report.numbers import shown
 
 
@@ -65,6 +66,8 @@ class Measures:
         (parcels, 3) in mm.
     entropy, width
         (parcels,) in bits, and of the boundary in mm; None for labels.
+    cosines
+        (parcels, parcels) overlap of each pair of maps; None for labels.
     """
 
     locations: np.ndarray
@@ -73,6 +76,7 @@ class Measures:
     centres: Float[np.ndarray, "parcels 3"]
     entropy: Float[np.ndarray, " parcels"] | None
     width: Float[np.ndarray, " parcels"] | None
+    cosines: Float[np.ndarray, "parcels parcels"] | None
 
 
 def measure(atlas: Atlas) -> Measures:
@@ -87,6 +91,7 @@ def measure(atlas: Atlas) -> Measures:
         centres=_each(atlas, centres),
         entropy=_each(atlas, lambda m, _: parcel_entropy(m)) if soft else None,
         width=_each(atlas, boundary_width) if soft else None,
+        cosines=overlaps(atlas) if soft else None,
     )
 
 

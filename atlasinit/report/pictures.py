@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from atlasinit.atlas import Atlas
-from atlasinit.figures import View, atlas_views, paint
+from atlasinit.figures import View, atlas_views, mixed_colors, paint
+from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.surfaces import Surface
 from atlasinit.geometry import VolumeGrid
+from atlasinit.maps import HardMaps
 from atlasinit.report.numbers import shown
 
 _QUALITY = 82
@@ -150,11 +152,36 @@ def strip(
     return Strip(title, text, tuple(tuple(group) for _, group in groups), scale)
 
 
+def parcels_strip(
+    atlas: Atlas, found: Sequence[Scene], colors: Float[np.ndarray, "parcels 3"], *, title: str
+) -> Strip:
+    """Return the parcels in their colours, mixed by weight where maps are soft."""
+    painted, mixed = {}, False
+    for c, rows in atlas.parcel_slices().items():
+        maps = atlas.maps[c]
+        if isinstance(maps, HardMaps):
+            painted[c] = label_colors(np.asarray(maps.labels), colors[rows])
+        else:
+            painted[c], mixed = mixed_colors(maps, colors[rows]), True
+    text = "Colours are mixed by weight." if mixed else ""
+    return strip(found, painted, title=title, text=text, lines=not mixed)
+
+
 def value_scale(low: float, high: float, *, unit: str = "") -> tuple[Scale, "Painter"]:
     """Return the colour bar of values from `low` to `high`, and what colours them."""
+    painter = Painter(low, high, sequential())
+    return _scale(low, high, unit, painter.colormap), painter
+
+
+def sequential() -> matplotlib.colors.Colormap:
+    """Return the colours of values: viridis without its darkest."""
     colormap = matplotlib.colormaps["viridis"]
-    kept = matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
-    return _scale(low, high, unit, kept), Painter(low, high, kept)
+    return matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
+
+
+def diverging() -> matplotlib.colors.Colormap:
+    """Return the colours of values around 0: blue below, red above."""
+    return matplotlib.colormaps["RdBu_r"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -177,7 +204,7 @@ def matrix(
     *,
     low: float,
     high: float,
-    colormap: str,
+    colormap: matplotlib.colors.Colormap,
     alt: str,
     unit: str = "",
     largest: int = 800,
@@ -186,7 +213,7 @@ def matrix(
 
     Where it has more than `largest` rows or columns, a pixel is the mean of several.
     """
-    colors = Painter(low, high, matplotlib.colormaps[colormap])
+    colors = Painter(low, high, colormap)
     image = colors(_reduced(np.asarray(values, dtype=np.float64), largest))
     # A matrix of few cells is exact and small; in one of many, noise would be stored exactly.
     src = _webp(image, exact=image.shape[0] * image.shape[1] < 200 * 200)

@@ -1,0 +1,120 @@
+"""Matrices of pairs of parcels: how much their maps overlap, how alike their series are."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.atlas import Atlas
+from atlasinit.measures import overlap
+from atlasinit.report.extraction import connectivity
+from atlasinit.report.pictures import Picture, Scale, diverging, matrix, sequential
+
+_MOST = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two parcels and what is between them."""
+
+    one: str
+    other: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """A matrix of parcels as the page shows it.
+
+    Parameters
+    ----------
+    picture, scale
+        The image, and its colour bar.
+    axis
+        Pairs of a compartment and its number of parcels, along both sides.
+    count
+        Number of pairs with a value that is not 0.
+    pairs
+        The strongest of them.
+    """
+
+    picture: Picture
+    scale: Scale
+    axis: tuple[tuple[str, int], ...]
+    count: int
+    pairs: tuple[Pair, ...]
+
+
+def overlaps(atlas: Atlas) -> Float[np.ndarray, "parcels parcels"]:
+    """Return the cosine of each pair of maps; 0 of two compartments, which share nothing."""
+    out = np.zeros((atlas.n_parcels, atlas.n_parcels))
+    for compartment, rows in atlas.parcel_slices().items():
+        out[rows, rows] = overlap(atlas.maps[compartment]).toarray()
+    return out
+
+
+def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) -> Matrix:
+    """Return the overlap of an atlas's maps; pairs that share nothing are left blank."""
+    shared = np.where(_apart(cosines), cosines, np.nan)
+    known = shared[np.isfinite(shared)]
+    high = float(np.abs(known).max(initial=0)) or 1.0
+    signed = bool((known < 0).any())
+    return _shown(
+        atlas,
+        shared,
+        low=-high if signed else 0.0,
+        high=high,
+        colormap=diverging() if signed else sequential(),
+        what="the overlap",
+        unit="cosine",
+    )
+
+
+def connectivity_matrix(atlas: Atlas, series: Float[np.ndarray, "time parcels"]) -> Matrix:
+    """Return the correlation of each pair of parcels; those without any are left blank."""
+    correlations = connectivity(series)
+    return _shown(
+        atlas,
+        correlations,
+        low=-1.0,
+        high=1.0,
+        colormap=diverging(),
+        what="the correlations",
+        unit="Pearson's r",
+    )
+
+
+def axis_of(atlas: Atlas) -> tuple[tuple[str, int], ...]:
+    """Return each compartment with parcels and how many it has."""
+    return tuple((c, m.n_parcels) for c, m in atlas.maps.items() if m.n_parcels)
+
+
+def count_of(values: Float[np.ndarray, "parcels parcels"]) -> int:
+    """Return the number of pairs whose value is neither 0 nor NaN."""
+    return int(np.count_nonzero(_apart(values))) // 2
+
+
+def strongest(
+    atlas: Atlas, values: Float[np.ndarray, "parcels parcels"], *, above: float = 0.0
+) -> list[Pair]:
+    """Return pairs whose value is larger in size than `above`, the largest first, at most 10."""
+    kept = np.triu(_apart(values), 1)
+    one, other = np.nonzero(kept & (np.abs(np.where(kept, values, 0)) > above))
+    order = np.argsort(-np.abs(values[one, other]), kind="stable")[:_MOST]
+    names = atlas.table["name"]
+    return [
+        Pair(names[i], names[j], float(values[i, j]))
+        for i, j in zip(one[order].tolist(), other[order].tolist(), strict=True)
+    ]
+
+
+def _apart(values: np.ndarray) -> np.ndarray:
+    """Return where two different parcels have a value that is neither 0 nor NaN."""
+    return np.isfinite(values) & (values != 0) & ~np.eye(len(values), dtype=bool)
+
+
+def _shown(atlas: Atlas, values: np.ndarray, *, what: str, **look: object) -> Matrix:
+    alt = f"Matrix of {what} of {atlas.n_parcels} parcels, in the order of the table."
+    picture, scale = matrix(values, alt=alt, **look)  # pyright: ignore[reportArgumentType]
+    pairs = tuple(strongest(atlas, values))
+    return Matrix(picture, scale, axis_of(atlas), count_of(values), pairs)

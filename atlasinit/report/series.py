@@ -1,0 +1,74 @@
+"""The time series of parcels as the page shows them."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.atlas import Atlas
+from atlasinit.report.charts import Band, band
+from atlasinit.report.extraction import standardised
+from atlasinit.report.matrices import Matrix, axis_of, connectivity_matrix
+from atlasinit.report.pictures import Picture, Scale, diverging, matrix
+
+LEAST = 3
+"""Time points of which a correlation says something."""
+
+_PIXELS = 600
+_LIMIT = 2.5
+"""Standard deviations that the colours reach to."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """What the page shows of time series.
+
+    Parameters
+    ----------
+    n_time, t_r
+        Number of time points, and the time between two in s where it is known.
+    band
+        The mean over parcels; None where no parcel is known at all times.
+    carpet, scale
+        Every parcel's series as an image, and its colour bar.
+    axis
+        Pairs of a compartment and its number of parcels, along the image's rows.
+    connectivity
+        None of fewer than `LEAST` time points.
+    """
+
+    n_time: int
+    t_r: float | None
+    band: Band | None
+    carpet: Picture
+    scale: Scale
+    axis: tuple[tuple[str, int], ...]
+    connectivity: Matrix | None
+
+
+def shown_series(
+    atlas: Atlas, series: Float[np.ndarray, "time parcels"], *, t_r: float | None
+) -> Series | None:
+    """Return what is shown of the series of an atlas's parcels; None of a single time point."""
+    n_time = len(series)
+    if n_time < 2:
+        return None
+    unit, step = ("", 1.0) if t_r is None else ("s", t_r)
+    carpet, scale = matrix(
+        standardised(series).T,
+        low=-_LIMIT,
+        high=_LIMIT,
+        colormap=diverging(),
+        alt=f"Carpet plot of {atlas.n_parcels} parcels and {n_time} time points.",
+        unit="standard deviations",
+        largest=_PIXELS,
+    )
+    return Series(
+        n_time,
+        t_r,
+        band=band(series, np.arange(n_time) * step, unit=unit),
+        carpet=carpet,
+        scale=scale,
+        axis=axis_of(atlas),
+        connectivity=connectivity_matrix(atlas, series) if n_time >= LEAST else None,
+    )
