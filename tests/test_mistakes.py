@@ -136,7 +136,7 @@ def of_parcel(what, message, *options, **conditions):
 FSLR = {"space": "fsLR"}
 MISTAKES = (
     of_file("wrong path", "none.nii.gz", r"none\.nii\.gz: no such file"),
-    of_file("a folder", ".", "is a folder, not a file"),
+    of_file("a folder", ".", "is a folder that holds no atlas"),
     of_file("unreadable file", "text.nii.gz", r"text\.nii\.gz: "),
     of_file("truncated file", "cut.nii.gz", r"cut\.nii\.gz: truncated or damaged"),
     of_file("CIFTI-1", "cifti1.dlabel.nii", "is CIFTI-1.*-cifti-version-convert"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, load, takes
+from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, Saving, load, takes
 from atlasinit.cli.output import print_saved, print_written, progress, say
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ commands = typer.Typer()
 @commands.command(
     epilog="Example: atlasinit build glasser --space fsLR --fwhm 6 -o glasser.dscalar.nii"
 )
-@takes(load)
+@takes(load, Saving)
 def build(
     atlas: "Atlas",
+    saving: Saving,
     *,
     output: Output,
     fwhm: Annotated[
@@ -48,7 +49,8 @@ def build(
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
-    print_saved(atlas, save_atlas(atlas, output, overwrite=overwrite), as_json=as_json)
+    files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)
+    print_saved(atlas, files, as_json=as_json)
 
 
 @commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlasinit.cli import completion
-from atlasinit.cli.options import AsJson, Output, Overwrite, load, may_download, takes
+from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ commands = typer.Typer()
 
 
 @commands.command(epilog="Example: atlasinit resample aal --to bold.nii.gz -o aal_bold.nii.gz")
-@takes(load, may_download)
+@takes(load, may_download, Saving)
 def resample(
     atlas: "Atlas",
     download: bool,  # noqa: FBT001 (given by `may_download`)
+    saving: Saving,
     *,
     to: Annotated[
         list[str],
@@ -51,7 +52,8 @@ def resample(
     if "volume" in geometry:
         geometry = dict.fromkeys(atlas.compartments, geometry["volume"])
     moved = resample_(atlas, geometry, space=to_space)
-    print_saved(moved, save_atlas(moved, output, overwrite=overwrite), as_json=as_json)
+    files = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
+    print_saved(moved, files, as_json=as_json)
 
 
 def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geometry"]:

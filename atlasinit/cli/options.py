@@ -8,6 +8,7 @@ the group makes of them. Groups may have an option in common.
 import dataclasses
 import functools
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,7 @@ def _axis(axis: str, help: str) -> Any:  # noqa: A002
 _VARIANT = functools.partial(_panel, "Which variant")
 _FILES = functools.partial(_panel, "How files are read")
 _KEPT = functools.partial(_panel, "Which parcels to keep")
+_SAVED = functools.partial(_panel, "How the atlas is saved")
 
 Offline = Annotated[bool, _FILES("Download nothing.", "--offline")]
 
@@ -163,6 +165,32 @@ class Selection:
         return atlas.select(wanted, hemisphere=self.hemisphere, network=self.network or None)
 
 
+@dataclasses.dataclass(frozen=True)
+class Saving:
+    """How an atlas is saved, as in `save_atlas`."""
+
+    format: Annotated[
+        Literal["bids"] | None, _SAVED("bids: a dataset, in the folder --output.", "--format")
+    ] = None
+    entity: Annotated[
+        list[str] | None, _SAVED("BIDS label KEY=VALUE, as scale=400; repeatable.")
+    ] = None
+    metadata: Annotated[
+        list[str] | None, _SAVED("BIDS field KEY=VALUE, as License=CC0; repeatable.")
+    ] = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `save_atlas` takes for them."""
+        return {
+            "format": self.format,
+            "entities": _pairs(self.entity, "--entity"),
+            "metadata": {
+                key: _json(value) for key, value in _pairs(self.metadata, "--metadata").items()
+            },
+        }
+
+
 @takes(Variant, Reading, Selection)
 def load(
     variant: Variant,
@@ -195,6 +223,22 @@ def _source(names: Sequence[str]) -> Any:
     if all(pairs):
         return {pair[1]: pair[2] for pair in pairs if pair}
     return names[0] if len(names) == 1 else list(names)
+
+
+def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    pairs = {text: text.partition("=") for text in texts or ()}
+    for text, (key, mark, value) in pairs.items():
+        if not (key and mark and value):
+            raise ValueError(f"{option} should be KEY=VALUE, got {text!r}.")
+    return {key: value for key, _, value in pairs.values()}
+
+
+def _json(text: str) -> Any:
+    """Return a number, truth or list that is written as in JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _key(text: str) -> str | int:

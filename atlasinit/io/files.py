@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -162,16 +163,75 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
             temporary[name] = _temporary(target)
             stack.callback(temporary[name].unlink, missing_ok=True)
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
         for path in temporary.values():
-            path.chmod(0o666 & ~mask)
+            path.chmod(0o666 & ~_mask())
         if len(targets) > 1:
             # Whoever stops the process here finds no new file beside an old one.
             for target in targets.values():
                 target.unlink(missing_ok=True)
         for name, target in targets.items():
             temporary[name].replace(target)
+
+
+@contextlib.contextmanager
+def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
+    """Yield a new folder beside `target` that takes its place once it is whole.
+
+    With `keep` it begins with the files of `target`, which are not copied: what is
+    written over them has to be a new file. Whatever stops the process leaves the old
+    folder, or none.
+    """
+    if not target.parent.is_dir():
+        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=".atlasinit-", dir=target.parent))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        if keep:
+            shutil.copytree(target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True)
+        yield staging
+        staging.chmod(0o777 & ~_mask())
+        _take_place(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        # Not every file system has links.
+        shutil.copy2(source, target)
+
+
+def _take_place(folder: Path, target: Path) -> None:
+    if not target.exists():
+        folder.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent)) / target.name
+    try:
+        target.rename(old)
+        try:
+            folder.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _mask() -> int:
+    """Return the permissions that new files do not get."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _unwritable(target: Path, error: OSError) -> AtlasFileError:
+    return AtlasFileError(
+        f"{target}: its folder cannot be written ({error.strerror}); choose another."
+    )
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -193,8 +253,6 @@ def _temporary(target: Path) -> Path:
             prefix=".atlasinit-", suffix=extension(target), dir=target.parent
         )
     except OSError as error:
-        raise AtlasFileError(
-            f"{target}: its folder cannot be written ({error.strerror}); choose another."
-        ) from error
+        raise _unwritable(target, error) from error
     os.close(handle)
     return Path(name)

@@ -15,7 +15,9 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io import caret
-from atlasinit.io.files import atomic_writes, extension, reading
+from atlasinit.io.bids import reading as bids
+from atlasinit.io.bids.names import entities_of, stem
+from atlasinit.io.files import atomic_writes, reading
 from atlasinit.io.keys import is_whole
 from atlasinit.io.metadata import Header, check_names, file_keys
 from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
@@ -243,19 +245,18 @@ def _labelled(image: Any, values: np.ndarray) -> bool:
 
 
 def _map_name(path: Path) -> str:
-    stem = path.name[: len(path.name) - len(extension(path))]
-    entities = dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
-    return entities.get("label", stem)
+    return entities_of(path).get("label", stem(path))
 
 
 def _table_path(path: Path) -> Path:
-    return path.with_name(f"{path.name[: len(path.name) - len(extension(path))]}.tsv")
+    return path.with_name(f"{stem(path)}.tsv")
 
 
 def _sidecar(path: Path, own: OwnHeader | None) -> Rows | None:
     table = _table_path(path)
-    formats = _formats(own.header) if own else None
-    return read_table(table, formats=formats) if table.is_file() else None
+    if own is not None and table.is_file():
+        return read_table(table, formats=_formats(own.header))
+    return None if own else bids.rows_for(path)
 
 
 def _formats(header: Header) -> dict[str, str]:

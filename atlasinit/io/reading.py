@@ -13,6 +13,8 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.assemble import Background, assemble
+from atlasinit.io.bids import reading as bids
+from atlasinit.io.bids.names import entities_of, space_of, stem, suffix_of
 from atlasinit.io.files import existing, extension, open_image, reading, sha256
 from atlasinit.io.meshes import check_hemispheres
 from atlasinit.io.metadata import Header
@@ -27,7 +29,6 @@ Files: TypeAlias = PathLike | Sequence[PathLike] | Mapping[str, PathLike | Seque
 _GRID = (".nii", ".nii.gz", ".mgz", ".mgh")
 _TEXT = (".npz", ".npy", ".csv", ".tsv", ".txt")
 _KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
-_FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
 
 
 def read_atlas(
@@ -51,10 +52,11 @@ def read_atlas(
     Parameters
     ----------
     files
-        A path; compartment to path, as ``{"cortex_L": "lh.annot", ...}``; or several
-        paths: images with a map each, or files of one hemisphere each. Formats:
-        NIfTI and MGH volumes, GIFTI, CIFTI-2, FreeSurfer annotations and overlays,
-        vertex values in text or npz, and the package's own ``.npz``.
+        A path; compartment to path, as ``{"cortex_L": "lh.annot", ...}``; a BIDS dataset,
+        or a folder in the manner of TemplateFlow, of one atlas; or several paths: images
+        with a map each, or files of one hemisphere each. Formats: NIfTI and MGH volumes,
+        GIFTI, CIFTI-2, FreeSurfer annotations and overlays, vertex values in text or npz,
+        and the archives of this package.
     labels
         Label table in place of the files' own: a path, DataFrame, ``{key: name}``, or
         compartment to one of these. See `read_table`.
@@ -102,6 +104,8 @@ def read_atlas(
         A file that is missing, truncated or of no known format.
     """
     taken, factor = _kind(kind), _scale(scale)
+    if isinstance(files, str | Path) and Path(files).expanduser().is_dir():
+        files = bids.atlas_files(Path(files).expanduser(), space=space, kind=taken)
     listed = _listed(files)
     first = existing(listed[0][1][0])
     if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
@@ -198,7 +202,7 @@ def _read_parts(
     found: dict[str, list[Part]] = {}
     for path, reader in zip(paths, readers, strict=True):
         if reader is nifti:
-            own_kind = _KINDS.get(_suffix(path), kind) if kind == "auto" else kind
+            own_kind = _KINDS.get(suffix_of(path), kind) if kind == "auto" else kind
             own = nifti.read_parts(
                 path,
                 compartment=compartment,
@@ -212,6 +216,8 @@ def _read_parts(
             raise ValueError(f"`scale` applies to volumes, but {path} is none.")
         else:
             own = reader.read_parts(path, compartment=compartment, kind=kind, map=map)
+            if beside and reader is gifti and own[0].rows is None:
+                own = [dataclasses.replace(own[0], rows=bids.rows_for(Path(path)))]
         for part in own:
             found.setdefault(part.compartment, []).append(part)
     return [_stacked(same, paths) for same in found.values()]
@@ -245,16 +251,6 @@ def _is_mesh(path: Path) -> bool:
     return bool(sorted((*shape, 1, 1)[:3])[1] == 1)
 
 
-def _suffix(path: PathLike) -> str:
-    """Return the suffix of a BIDS name, as ``dseg``."""
-    return _stem(path).rsplit("_", 1)[-1]
-
-
-def _stem(path: PathLike) -> str:
-    name = Path(path).name
-    return name[: len(name) - len(extension(path))]
-
-
 def _stacked(parts: Sequence[Part], paths: Sequence[PathLike]) -> Part:
     """Return one part of the maps that several files hold for one compartment."""
     if len(parts) == 1:
@@ -271,7 +267,7 @@ def _stacked(parts: Sequence[Part], paths: Sequence[PathLike]) -> Part:
         keys=None,
         maps=np.stack(rows),
         map_keys=tuple(range(1, len(rows) + 1)),
-        rows=tuple(LabelRow(i, _stem(path)) for i, path in enumerate(paths, start=1)),
+        rows=tuple(LabelRow(i, stem(path)) for i, path in enumerate(paths, start=1)),
     )
 
 
@@ -295,15 +291,11 @@ def _header(path: Path) -> Header | None:
 
 def _name(path: Path) -> str:
     """Return the ``atlas-`` entity of a BIDS name, or the name without extension and side."""
-    entities = _entities(path)
+    entities = entities_of(path)
     further = [entities[e] for e in ("seg", "scale", "desc") if e in entities]
     if "atlas" in entities:
         return "-".join([entities["atlas"], *further])
-    return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", _stem(path))
-
-
-def _entities(path: PathLike) -> dict[str, str]:
-    return dict(part.split("-", 1) for part in _stem(path).split("_") if "-" in part)
+    return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", stem(path))
 
 
 def _space(paths: Sequence[Path], headers: Sequence[Header]) -> str:
@@ -311,10 +303,7 @@ def _space(paths: Sequence[Path], headers: Sequence[Header]) -> str:
     stated = {header.space for header in headers}
     if not stated:
         for path in paths:
-            entities = _entities(path)
-            space = entities.get("space", entities.get("tpl"))
-            if space == "fsaverage":
-                space = _FSAVERAGE.get(entities.get("den", ""), space)
+            space = space_of(entities_of(path))
             stated |= {space} if space else set()
     if len(stated) > 1:
         raise ValueError(f"The files are of several spaces: {listing(sorted(stated))}.")
@@ -328,7 +317,11 @@ def _space(paths: Sequence[Path], headers: Sequence[Header]) -> str:
 
 def _provenance(paths: Sequence[Path], tables: Sequence[PathLike]) -> Provenance:
     files = dict.fromkeys([*paths, *(existing(table) for table in tables)])
-    return Provenance(source="files", files=tuple((path.name, sha256(path)) for path in files))
+    return Provenance(
+        source="files",
+        files=tuple((path.name, sha256(path)) for path in files),
+        **bids.terms_of(paths[0]),
+    )
 
 
 def _archived(

@@ -1,10 +1,13 @@
 """An atlas to a file of any known format."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti
+from atlasinit.io.bids import writing as bids
 from atlasinit.io.files import extension
 
 _WRITERS = {
@@ -22,7 +25,15 @@ _WRITERS = {
 }
 
 
-def save_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+def save_atlas(
+    atlas: Atlas,
+    path: PathLike,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    entities: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> list[Path]:
     """Write an atlas in the format that the extension of `path` names, and return the files.
 
     ==========================  =====================================================
@@ -46,8 +57,20 @@ def save_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list
         The atlas.
     path
         The file; of two hemispheres each has its own, whose side is put into the name.
+    format
+        ``"bids"`` writes into a BIDS 1.11 derivative dataset, the folder `path`, with a
+        table and a sidecar beside each image: ``tpl-<space>/anat/tpl-..._dseg.nii.gz``,
+        ``..._probseg.nii.gz``, ``..._dseg.label.gii`` or ``..._dseg.dlabel.nii``.
     overwrite
-        Whether existing files are replaced.
+        Whether existing files are replaced; of a dataset those of the same atlas.
+    entities
+        For BIDS: labels of file names in place of those that follow from the atlas's
+        name, space and geometry, as ``{"seg": "7n", "scale": "400"}``: ``tpl``,
+        ``cohort``, ``atlas``, ``seg``, ``scale``, ``res``, ``den``, ``desc``.
+    metadata
+        For BIDS: fields of the atlas's description (``License``, which the atlas itself may
+        state, ``Authors``, ...) and of the images' sidecars (``SpatialReference``, which
+        templates need that BIDS does not name, ...).
 
     Returns
     -------
@@ -62,7 +85,17 @@ def save_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list
         An existing file without `overwrite`; a folder that does not exist or cannot be
         written.
     """
+    if format == "bids":
+        return bids.write(atlas, path, overwrite=overwrite, entities=entities, metadata=metadata)
+    if format is not None:
+        raise ValueError(f'`format` should be "bids" or None, got {format!r}.')
+    if entities or metadata:
+        given = "entities" if entities else "metadata"
+        raise ValueError(f'`{given}` is for format="bids" (--format bids).')
     write = _WRITERS.get(extension(path))
     if write is None:
-        raise ValueError(f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}.")
+        raise ValueError(
+            f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}; a folder "
+            'takes format="bids" (--format bids).'
+        )
     return write(atlas, path, overwrite=overwrite)

@@ -1,0 +1,1 @@
+"""Atlases in BIDS 1.11 derivative datasets, and in the older names of TemplateFlow."""

@@ -1,0 +1,133 @@
+"""File names of BIDS: entities, and what they say of an atlas."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.errors import nearest
+from atlasinit.geometry import Geometry, SurfaceMesh
+from atlasinit.io.files import extension
+
+ORDER = ("tpl", "cohort", "hemi", "atlas", "seg", "scale", "res", "den", "desc")
+"""Entities of an atlas's files in the order of their names."""
+
+_GIVEN = tuple(entity for entity in ORDER if entity != "hemi")
+_LONGEST = 255
+_FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
+_MODIFIERS = ("cohort", "den", "res")
+
+
+def stem(path: PathLike) -> str:
+    """Return the name of a file without its extension."""
+    name = Path(path).name
+    return name[: len(name) - len(extension(path))]
+
+
+def entities_of(path: PathLike) -> dict[str, str]:
+    """Return the entities that a name states: ``tpl-X_atlas-Y_dseg.tsv`` has tpl and atlas."""
+    return dict(part.split("-", 1) for part in stem(path).split("_") if "-" in part)
+
+
+def suffix_of(path: PathLike) -> str:
+    """Return the suffix of a name, as ``dseg``."""
+    return stem(path).rsplit("_", 1)[-1]
+
+
+def file_name(entities: Mapping[str, str], suffix: str, ending: str) -> str:
+    """Return the name of a file.
+
+    >>> file_name({"atlas": "X", "tpl": "MNI305"}, "dseg", ".tsv")
+    'tpl-MNI305_atlas-X_dseg.tsv'
+    """
+    parts = [f"{entity}-{entities[entity]}" for entity in ORDER if entity in entities]
+    name = "_".join([*parts, f"{suffix}{ending}"])
+    if len(name) > _LONGEST:
+        raise ValueError(
+            f"`entities`: a file's name should have at most {_LONGEST} letters, got {len(name)} "
+            f"in {name[:60]}...; give shorter labels."
+        )
+    return name
+
+
+def space_of(entities: Mapping[str, str]) -> str:
+    """Return the space that entities state, as ``"fsaverage5"`` or ``"UNCInfant:cohort-1"``."""
+    space = entities.get("space", entities.get("tpl", ""))
+    if space == "fsaverage":
+        space = _FSAVERAGE.get(entities.get("den", ""), space)
+    return f"{space}:cohort-{entities['cohort']}" if "cohort" in entities else space
+
+
+def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the entities of an atlas's files: those `given`, else what the atlas says.
+
+    That is the template, density or resolution of its space and geometry, and its name.
+
+    Raises
+    ------
+    ValueError
+        An unknown entity, a label of other characters than letters, digits and ``+``,
+        or an atlas whose name or space yield none.
+    """
+    for entity, value in given.items():
+        if entity not in _GIVEN:
+            hint = nearest(entity, _GIVEN)
+            raise ValueError(
+                f"`entities` may be {', '.join(_GIVEN)}, got {entity!r} (--entity).{hint}"
+            )
+        if not re.fullmatch(r"[0-9A-Za-z+]+", value):
+            raise ValueError(
+                f"`entities`: labels of BIDS are letters, digits and +, got {entity}={value!r}."
+            )
+    own = _of_geometry(list(atlas.geometry.values()))
+    misplaced = {"res": "den", "den": "res"}[next(iter(own))]
+    if misplaced in given:
+        raise ValueError(
+            f"`entities`: {misplaced!r} does not apply to {atlas.name!r}; images of grids have "
+            "a `res`, files with surfaces a `den`."
+        )
+    found = {**_of_space(atlas.space), **own}
+    found.pop(misplaced, None)
+    found |= {"atlas": re.sub("[^0-9A-Za-z+]", "", atlas.name), **given}
+    if not found["atlas"]:
+        raise ValueError(
+            f"`atlas`: BIDS needs a name of letters and digits, got {atlas.name!r}; pass "
+            'entities={"atlas": ...} (--entity atlas=...).'
+        )
+    if found.get("tpl", "unknown") == "unknown":
+        raise ValueError(
+            f"`atlas`: BIDS needs the template that it lies in, but its space is {atlas.space!r}; "
+            'state it when loading (space=), or pass entities={"tpl": ...} (--entity tpl=...).'
+        )
+    return found
+
+
+def _of_space(space: str) -> dict[str, str]:
+    head, *modifiers = space.split(":")
+    densities = {name: density for density, name in _FSAVERAGE.items()}
+    found = {"tpl": re.sub("[^0-9A-Za-z+]", "", "fsaverage" if head in densities else head)}
+    for modifier in modifiers:
+        entity, _, value = modifier.partition("-")
+        if entity in _MODIFIERS and value:
+            found[entity] = value
+    return {entity: value for entity, value in found.items() if value}
+
+
+def _of_geometry(geometry: list[Geometry]) -> dict[str, str]:
+    """Return the density of meshes, or else the resolution of grids."""
+    meshes = [part for part in geometry if isinstance(part, SurfaceMesh)]
+    if meshes:
+        n = meshes[0].n_vertices
+        return {"den": f"{round(n / 1000)}k" if n >= 1000 else str(n)}
+    sizes = [f"{size:.3g}".replace(".", "p") for size in geometry[0].voxel_sizes]  # pyright: ignore[reportAttributeAccessIssue]
+    return {"res": "x".join(sizes if len(set(sizes)) > 1 else sizes[:1]) + "mm"}
+
+
+def same_atlas(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
+    """Whether two files are of one atlas: all their entities but the hemisphere agree."""
+    return _identity(left) == _identity(right)
+
+
+def _identity(entities: Mapping[str, str]) -> dict[str, str]:
+    return {entity: value for entity, value in sorted(entities.items()) if entity != "hemi"}

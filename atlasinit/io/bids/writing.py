@@ -1,0 +1,247 @@
+"""An atlas as a BIDS derivative dataset, put in place as a whole."""
+
+import contextlib
+import dataclasses
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from atlasinit._typing import PathLike
+from atlasinit.atlas import Atlas
+from atlasinit.errors import AtlasFileError, AtlasWarning
+from atlasinit.geometry import SurfaceMesh
+from atlasinit.io import cifti, gifti, nifti
+from atlasinit.io.bids import sidecars
+from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
+from atlasinit.io.files import staged_folder
+from atlasinit.io.metadata import file_keys
+from atlasinit.io.parts import COMPARTMENTS
+from atlasinit.io.tables import write_labels
+from atlasinit.labels import LabelTable, hemisphere_of
+from atlasinit.maps import HardMaps
+
+DESCRIPTION = "dataset_description.json"
+
+
+def write(
+    atlas: Atlas,
+    path: PathLike,
+    *,
+    overwrite: bool = False,
+    entities: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write an atlas into a BIDS 1.11 derivative dataset, and return the files.
+
+    Hard maps are ``dseg``, others ``probseg``: a volume as NIfTI; the two cortices as a
+    GIFTI file each; surfaces and voxels together, and other surfaces, as one CIFTI file.
+    Each image has its table of labels and its sidecar beside it. BIDS has no name for
+    soft maps of surfaces; these are ``_probseg.func.gii`` and ``_probseg.dscalar.nii``,
+    listed in ``.bidsignore`` with the tables of all probabilistic segmentations.
+
+    A dataset of this package takes further atlases. It is built beside its place, and
+    takes it once it is whole; whatever stops the process before leaves the old dataset,
+    or none.
+
+    Parameters
+    ----------
+    atlas
+        With a licence, a name of letters and digits, and a space that is a template.
+    path
+        The folder of the dataset: new, empty, or a dataset of this package.
+    overwrite
+        Whether files of the same atlas, by their entities, are replaced.
+    entities, metadata
+        As for `atlasinit.save_atlas`.
+
+    Raises
+    ------
+    ValueError
+        No licence, name or template; entities or metadata of no meaning.
+    AtlasFileError
+        A folder that is no dataset of this package, or holds the atlas already; one
+        whose parent is missing or cannot be written.
+    """
+    metadata = dict(metadata or {})
+    sidecars.check_metadata(metadata)
+    licence = str(metadata.get("License", atlas.provenance.licence)).strip()
+    if not licence:
+        raise ValueError(
+            f"`atlas`: BIDS needs the licence of {atlas.name!r}, which states none; pass "
+            'metadata={"License": ...} (--metadata License=...).'
+        )
+    atlas = _licensed(atlas, licence)
+    own = entities_for(atlas, entities or {})
+    target = Path(path).expanduser().resolve()
+    dataset = _existing(target)
+    with staged_folder(target, keep=dataset is not None) as staging, _shown(staging, target):
+        folder = _folder(staging, own)
+        _make_room(folder, own, overwrite=overwrite)
+        written = _write_images(atlas, folder, own, metadata)
+        about = staging / f"atlas-{own['atlas']}_description.json"
+        _describe(about, sidecars.of_atlas(atlas, licence, metadata), overwrite=overwrite)
+        _write_frame(staging, sidecars.of_dataset(dataset, licence))
+        written += [about, staging / DESCRIPTION]
+    return [target / file.relative_to(staging) for file in written]
+
+
+def _licensed(atlas: Atlas, licence: str) -> Atlas:
+    return Atlas(
+        name=atlas.name,
+        space=atlas.space,
+        maps=atlas.maps,
+        geometry=atlas.geometry,
+        labels=atlas.table,
+        provenance=dataclasses.replace(atlas.provenance, licence=licence),
+    )
+
+
+def _existing(target: Path) -> Mapping[str, Any] | None:
+    """Return the description of a dataset of this package, None where there is nothing."""
+    if Path.cwd().is_relative_to(target):
+        raise AtlasFileError(f"{target}: is the folder of this process; name another for BIDS.")
+    if target.is_file():
+        raise AtlasFileError(f"{target}: is a file; a BIDS dataset is a folder.")
+    if not target.exists() or not any(target.iterdir()):
+        return None
+    try:
+        found = json.loads((target / DESCRIPTION).read_text(encoding="utf-8"))
+        if sidecars.GENERATOR in [entry.get("Name") for entry in found["GeneratedBy"]]:
+            return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise AtlasFileError(
+        f"{target}: holds files, but is no dataset that atlasinit wrote, and is left as it is; "
+        "choose a new or an empty folder."
+    )
+
+
+def _folder(root: Path, own: Mapping[str, str]) -> Path:
+    """Return the folder of the images, made if need be."""
+    cohort = [f"cohort-{own['cohort']}"] if "cohort" in own else []
+    folder = root.joinpath(f"tpl-{own['tpl']}", *cohort, "anat")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _make_room(folder: Path, own: Mapping[str, str], *, overwrite: bool) -> None:
+    """Remove what the dataset holds of the atlas; without `overwrite` that is an error."""
+    for file in sorted(folder.iterdir()):
+        if same_atlas(entities_of(file), own):
+            if not overwrite:
+                raise AtlasFileError(
+                    f"{file}: exists already; pass overwrite=True (--overwrite) to replace the "
+                    'atlas, or tell the two apart by entities, as {"desc": ...} (--entity).'
+                )
+            file.unlink()
+
+
+def _write_images(
+    atlas: Atlas, folder: Path, own: Mapping[str, str], metadata: Mapping[str, Any]
+) -> list[Path]:
+    """Write images, tables and sidecars, and return them."""
+    hard = all(isinstance(maps, HardMaps) for maps in atlas.maps.values())
+    suffix = "dseg" if hard else "probseg"
+    surfaces = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+    tables = [atlas.table]
+    if not surfaces:
+        images = nifti.write(atlas, folder / file_name(own, suffix, ".nii.gz"))[:1]
+    elif set(atlas.compartments) <= set(COMPARTMENTS.values()):
+        # The writer puts in the other side.
+        sided = {**own, "hemi": hemisphere_of("", atlas.compartments[0])}
+        name = file_name(sided, suffix, ".label.gii" if hard else ".func.gii")
+        images = gifti.write(atlas, folder / name)
+        tables = [atlas.table.take(atlas.table.rows_of(c)) for c in atlas.compartments]
+    else:
+        name = file_name(own, suffix, ".dlabel.nii" if hard else ".dscalar.nii")
+        images = cifti.write(atlas, folder / name)
+    files = []
+    for image, labels in zip(images, tables, strict=True):
+        entities = entities_of(image)
+        table, sidecar = (
+            folder / file_name(entities, suffix, ending) for ending in (".tsv", ".json")
+        )
+        write_labels(labels, table, index=_index(labels, hard=hard))
+        content = sidecars.of_image(atlas, labels, entities, metadata, hard=hard)
+        _write_json(sidecar, content)
+        files += [image, table, sidecar]
+    return files
+
+
+def _index(labels: LabelTable, *, hard: bool) -> list[int]:
+    if not hard:
+        return list(range(1, len(labels) + 1))
+    with warnings.catch_warnings():
+        # The image's writer has warned already.
+        warnings.simplefilter("ignore", AtlasWarning)
+        return file_keys(labels, "")
+
+
+def _describe(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write the description of an atlas, which several images of the dataset may share."""
+    if path.exists() and not overwrite:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != content:
+            raise AtlasFileError(
+                f"{path}: describes the atlas in other words; pass overwrite=True (--overwrite) to "
+                'replace them, or give this one another label: entities={"atlas": ...} (--entity).'
+            )
+    _write_json(path, content)
+
+
+def _write_frame(root: Path, description: Mapping[str, Any]) -> None:
+    """Write what belongs to the dataset as a whole."""
+    abouts = sorted(root.glob("atlas-*_description.json"))
+    atlases = [json.loads(path.read_text(encoding="utf-8")) for path in abouts]
+    _write_json(root / DESCRIPTION, description)
+    _write_text(root / "README.md", sidecars.readme(atlases))
+    _write_text(root / ".bidsignore", "".join(f"{path}\n" for path in _nameless(root)))
+
+
+def _nameless(root: Path) -> list[str]:
+    """Return the files that BIDS has no name for, and descriptions of these alone.
+
+    These are soft maps of surfaces, which alone have a density, and the tables of
+    probabilistic segmentations, though BIDS says what these hold.
+    """
+    seen = {entities_of(path)["atlas"] for path in root.rglob("tpl-*_dseg.*")}
+    found = []
+    for path in sorted(root.rglob("tpl-*_probseg.*")):
+        entities = entities_of(path)
+        if "den" in entities or path.suffix == ".tsv":
+            found.append(path.relative_to(root).as_posix())
+        else:
+            seen.add(entities["atlas"])
+    abouts = [path for path in root.glob("atlas-*") if entities_of(path)["atlas"] not in seen]
+    return [*found, *(path.name for path in abouts)]
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    # An existing file is also the old dataset's.
+    path.unlink(missing_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _shown(staging: Path, target: Path) -> Iterator[None]:
+    """Name the place of the dataset in errors and warnings, not where it is built."""
+
+    def shown(message: object) -> str:
+        return str(message).replace(str(staging), str(target))
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except AtlasFileError as error:
+            raise AtlasFileError(shown(error)) from error
+        except ValueError as error:
+            raise ValueError(shown(error)) from error
+    for warning in caught:
+        warnings.warn(shown(warning.message), warning.category, stacklevel=5)
