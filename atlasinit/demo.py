@@ -61,7 +61,7 @@ def _surface(out: Path, fwhm: float) -> list[Path]:
         *save_atlas(soft, out / "desikan-killiany.npz", overwrite=True),
         *save_atlas(atlas, out / "desikan-killiany.label.gii", overwrite=True),
         *save_atlas(soft, out / "desikan-killiany.func.gii", overwrite=True),
-        write_table(table, out / "desikan-killiany_values.tsv"),
+        write_table(table, out / "desikan-killiany_values.tsv", overwrite=True),
         _save(atlas.plot(values, surfaces=surfaces), out / "desikan-killiany.png"),
         generate_report(soft, before=atlas, values=values, surfaces=surfaces).save(
             out / "desikan-killiany.html", overwrite=True
@@ -79,7 +79,7 @@ def _volume(out: Path, fwhm: float) -> list[Path]:
     background = np.asanyarray(load_image(image).dataobj)
     return [
         *save_atlas(atlas, out / "seitzman2018.npz", overwrite=True),
-        write_table(table, out / "seitzman2018_values.tsv"),
+        write_table(table, out / "seitzman2018_values.tsv", overwrite=True),
         _save(atlas.plot(background=background), out / "seitzman2018.png"),
         generate_report(
             soft, before=atlas, values={"grey_matter": grey_matter}, background=background

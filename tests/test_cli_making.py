@@ -42,6 +42,11 @@ def test_project_is_the_mean_of_each_parcel(run, labels):
     table = pd.read_csv(folder / "series.tsv", sep="\t")
     np.testing.assert_allclose(table["box"], data[values == 3].mean(0), rtol=1e-5)
     np.testing.assert_allclose(table["corner"], data[0, 0, 0], rtol=1e-5)
+    again = ("project", folder / "dseg.nii.gz", "--space", "unknown", "-d", folder / "bold.nii.gz")
+    status, out, errors = run(*again, "-o", folder / "series.tsv")
+    assert (status, out) == (2, "")
+    assert "exists already; pass" in errors
+    assert run(*again, "-o", folder / "series.tsv", "--overwrite")[0] == 0
 
 
 def test_project_surfaces(run, tmp_path):
@@ -52,7 +57,7 @@ def test_project_surfaces(run, tmp_path):
     status, _, errors = run(
         "project", "desikan-killiany", "--space", "fsaverage5", *files, "-o", tmp_path / "t.csv"
     )
-    assert (status, errors) == (0, "atlasinit: 1 time points x 68 parcels, mean\n")
+    assert (status, errors) == (0, "atlasinit: 1 time point x 68 parcels, mean\n")
     table = pd.read_csv(tmp_path / "t.csv")
     assert table.shape == (1, 68)
     assert table.iloc[0].between(1, 5).all()

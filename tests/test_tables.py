@@ -384,3 +384,6 @@ def test_write_table(tmp_path):
     pd.testing.assert_frame_equal(again, frame)
     with pytest.raises(ValueError, match=r"\.tsv or \.csv"):
         write_table(frame, tmp_path / "t.parquet")
+    with pytest.raises(ai.AtlasFileError, match=r"t\.tsv: exists already"):
+        write_table(frame[["name"]], path)
+    assert write_table(frame[["name"]], path, overwrite=True).read_text() == "name\nA\nB\n"

@@ -74,6 +74,7 @@ def project(
         Literal["propagate", "omit", "error"],
         typer.Option(help="NaN in the data: propagate, omit or error.", show_choices=False),
     ] = "propagate",
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Project data: a table with a row a time point and a column a parcel."""
@@ -81,20 +82,24 @@ def project(
     import pandas as pd
 
     from atlasinit.io import open_data, write_table
+    from atlasinit.io.files import check_target
     from atlasinit.masker import stream
     from atlasinit.projection import project as project_
 
+    check_target(output, overwrite=overwrite)
     source = open_data(data[0] if len(data) == 1 else data, atlas)
     if reduction in ("zscore", "psc"):  # over all time points, which they need at once
         values = project_(atlas, source.all(), reduction=reduction, missing=missing)
         series = np.asarray(values).T
     else:
         series = stream(source, atlas, reduction=reduction, missing=missing)
-    path = write_table(pd.DataFrame(series, columns=list(atlas.table["name"])), output)
+    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
+    path = write_table(table, output, overwrite=overwrite)
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}
     print_written([path], as_json=as_json, **shape)
     if not as_json:
-        say(f"{len(series)} time points x {atlas.n_parcels} parcels, {reduction}")
+        times = "1 time point" if len(series) == 1 else f"{len(series)} time points"
+        say(f"{times} x {atlas.n_parcels} parcels, {reduction}")
 
 
 @commands.command(epilog="Example: atlasinit demo --out demo/")

@@ -159,15 +159,23 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
             writer.writerow([key, *texts])
 
 
-def write_table(frame: "pd.DataFrame", path: PathLike) -> Path:
+def write_table(frame: "pd.DataFrame", path: PathLike, *, overwrite: bool = False) -> Path:
     """Write a ``.tsv`` or ``.csv`` table, missing values as ``n/a``, and return its path.
 
     The file appears once it is whole.
+
+    Raises
+    ------
+    ValueError
+        Another extension.
+    AtlasFileError
+        An existing file without `overwrite`, or a folder that does not exist or cannot
+        be written.
     """
     separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
     if separator is None:
         raise ValueError(f"`path` should end in .tsv or .csv, got {path}.")
-    with atomic_write(path) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         frame.to_csv(temporary, sep=separator, index=False, na_rep="n/a")
     return Path(path).expanduser()
 
