@@ -18,9 +18,9 @@ from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
+from atlasinit.projection.kernels import Plan
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for
-from atlasinit.projection.tiled import TilePlan
 from atlasinit.provenance import Provenance
 
 
@@ -43,7 +43,7 @@ class AtlasLinear(eqx.Module):
     """
 
     maps: tuple[Any, ...]
-    _plans: tuple[TilePlan | None, ...]
+    _plans: tuple[Plan | None, ...]
     _solver: Any
     name: str = eqx.field(static=True)
     space: str = eqx.field(static=True)

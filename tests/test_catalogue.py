@@ -278,12 +278,11 @@ def test_description():
     assert {v["source"] for v in told["variants"]} == {"package", "templateflow", "nilearn"}
 
 
-def test_listing_is_fast_and_imports_neither_nilearn_nor_templateflow():
+def test_listing_imports_neither_nilearn_nor_templateflow():
     code = (
-        "import sys, time, pandas; from atlasinit.catalogue import list_atlases;"
-        "start = time.perf_counter(); list_atlases(); took = time.perf_counter() - start;"
+        "import sys; from atlasinit.catalogue import list_atlases; list_atlases();"
         "heavy = {'nilearn', 'templateflow', 'abagen', 'requests'} & set(sys.modules);"
-        "print(took, heavy); sys.exit(bool(heavy) or took > 1)"
+        "print(heavy); sys.exit(bool(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

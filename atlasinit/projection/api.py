@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -16,6 +17,8 @@ from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, re
 from atlasinit.projection.kernels import DenseKernel, Stack, assemble
 from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared, prepared_for, sizes_of, solver_for
+
+Scalar: TypeAlias = np.float32 | Float[Array, ""]
 
 
 def project(
@@ -70,8 +73,8 @@ def project(
     ridge
         For ``lstsq``: share of each parcel's sum of squared weights that is added to it.
     kernel
-        ``"auto"`` chooses by representation and backend; ``"scatter"`` (hard maps),
-        ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
+        ``"auto"`` chooses by representation and backend; ``"scatter"`` and ``"groups"``
+        (hard maps), ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
 
     Returns
     -------
@@ -138,9 +141,9 @@ def reduce(
         prepared,
         values,
         inverse,
-        jnp.float32(empty),
-        jnp.float32(ridge),
-        jnp.float32(min_coverage),
+        _scalar(empty),
+        _scalar(ridge),
+        _scalar(min_coverage),
         reduction=reduction,
         missing=missing,
     )
@@ -213,7 +216,7 @@ def back_project(
     n_parcels = sum(m.n_parcels for m in prepared.maps)
     values = sized(values, n_parcels, "values", "parcels")
     inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
-    return _back_project(prepared, values, inverse, jnp.float32(ridge), method=method)
+    return _back_project(prepared, values, inverse, _scalar(ridge), method=method)
 
 
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
@@ -221,9 +224,9 @@ def _reduce(
     prepared: Prepared,
     data: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
-    empty: Float[Array, ""],
-    ridge: Float[Array, ""],
-    min_coverage: Float[Array, ""],
+    empty: Scalar,
+    ridge: Scalar,
+    min_coverage: Scalar,
     *,
     reduction: str,
     missing: str,
@@ -265,7 +268,7 @@ def _back_project(
     prepared: Prepared,
     values: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
-    ridge: Float[Array, ""],
+    ridge: Scalar,
     *,
     method: str,
 ) -> Float[Array, "..."]:
@@ -284,6 +287,11 @@ def _share(
     absolute = stack.absolute()
     totals = absolute.totals().astype(seen.dtype)[None, :, None]
     return absolute.product(seen) / jnp.where(totals > 0, totals, 1)
+
+
+def _scalar(value: Any) -> Scalar:
+    """Return a float32 that costs no launch of its own on a GPU, as making a JAX array does."""
+    return jnp.float32(value) if isinstance(value, jax.Array) else np.float32(value)
 
 
 def _accumulated(dtype: Any) -> Any:

@@ -18,10 +18,11 @@ from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.projection import tiled
 
-KERNELS = ("auto", "scatter", "tiles", "dense")
+KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
 
 _BLOCK = 4096
 _ROWS = 1024  # of partial sums
+_GROUP = 16
 
 
 class ScatterKernel(eqx.Module):
@@ -66,6 +67,47 @@ class ScatterKernel(eqx.Module):
         """Return W."""
         parcels = jnp.arange(self.n_parcels, dtype=jnp.int32)
         return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
+
+
+class GroupedKernel(eqx.Module):
+    """Hard labels: sums of 16 locations of a parcel, then of 16 such sums, until one is left.
+
+    Without atomic additions, so that a GPU gives the same digits in every run.
+    """
+
+    labels: Int32[AnyArray, " locations"]
+    levels: tuple[Int32[AnyArray, "_ _"], ...]
+    n_parcels: int = eqx.field(static=True)
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        for members in self.levels:
+            taken = data.at[:, members].get(mode="fill", fill_value=0, unique_indices=True)
+            data = taken.sum(axis=2)
+        return data
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        return self._scatter().transposed(values)
+
+    def absolute(self) -> "GroupedKernel":
+        """Return the kernel of |W|."""
+        return self
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        return self._scatter().totals()
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        return self._scatter().dense()
+
+    def _scatter(self) -> ScatterKernel:
+        return ScatterKernel(self.labels, self.n_parcels)
 
 
 class TiledKernel(eqx.Module):
@@ -141,7 +183,8 @@ class DenseKernel(eqx.Module):
         return jnp.asarray(self.values)
 
 
-Kernel: TypeAlias = ScatterKernel | TiledKernel | DenseKernel
+Kernel: TypeAlias = ScatterKernel | GroupedKernel | TiledKernel | DenseKernel
+Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
 
 
 class Stack(eqx.Module):
@@ -193,35 +236,44 @@ class Stack(eqx.Module):
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
     """Return the name of the kernel that computes `maps` on a backend.
 
-    Hard labels are scattered where that is fast; float32 scatter-adds of many rows
-    are slow on GPUs (https://github.com/jax-ml/jax/issues/38806), where tiles leave
-    few of them.
+    Hard labels are scattered on a CPU. On a GPU that makes atomic additions, which are
+    slower than sums of groups and differ in the last digits from run to run.
     """
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` should be one of {', '.join(KERNELS)}, got {kernel!r}.")
-    if kernel == "scatter" and not isinstance(maps, HardMaps):
-        raise ValueError('`kernel="scatter"` computes hard maps only; use "tiles" or "dense".')
+    if kernel in ("scatter", "groups") and not isinstance(maps, HardMaps):
+        raise ValueError(f'`kernel="{kernel}"` computes hard maps only; use "tiles" or "dense".')
     if kernel == "tiles" and isinstance(maps, DenseMaps):
         raise ValueError('`kernel="tiles"` computes hard and sparse maps only; use "dense".')
     if kernel != "auto":
         return kernel
     if isinstance(maps, HardMaps):
-        return "scatter" if backend == "cpu" else "tiles"
+        return "scatter" if backend == "cpu" else "groups"
     return "tiles" if isinstance(maps, SparseMaps) else "dense"
 
 
 def prepare(
-    maps: Maps, coordinates: np.ndarray | None, *, start: int, total: int, backend: str
-) -> tiled.TilePlan:
-    """Return the plan of the tiles of maps whose positions are concrete, worked out on the host."""
-    # A GPU wants many products a launch; a core wants them in its cache.
-    each = 16 if backend == "cpu" else 256
+    maps: Maps,
+    coordinates: np.ndarray | None,
+    *,
+    kernel: str,
+    start: int,
+    total: int,
+    backend: str,
+) -> Plan | None:
+    """Return what a kernel needs of maps whose positions are concrete, worked out on the host."""
+    if kernel == "groups" and isinstance(maps, HardMaps):
+        return _levels(np.asarray(maps.labels), maps.n_parcels)
+    if kernel != "tiles":
+        return None
+    # A GPU wants large products, and many a launch; a core wants them in its cache.
+    size, each = (64, 16) if backend == "cpu" else (256, 1024)
     sparse = maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
-    return tiled.plan_tiles(sparse, coordinates, each=each, start=start, total=total)
+    return tiled.plan_tiles(sparse, coordinates, size=size, each=each, start=start, total=total)
 
 
 def assemble(
-    maps: Sequence[Maps], plans: Sequence[tiled.TilePlan | None], *, kernel: str, backend: str
+    maps: Sequence[Maps], plans: Sequence[Plan | None], *, kernel: str, backend: str
 ) -> Stack:
     """Return the kernels of all compartments, neighbouring hard ones as one."""
     kernels: list[Kernel] = []
@@ -230,11 +282,13 @@ def assemble(
         name = choose_kernel(one, backend=backend, kernel=kernel)
         shape = (one.n_parcels, one.n_locations)
         new: Kernel
-        if name == "scatter" and isinstance(one, HardMaps):
+        if isinstance(one, HardMaps) and (name == "scatter" or (name == "groups" and not plan)):
             new = ScatterKernel(jnp.asarray(one.labels), one.n_parcels)
             if kernels and isinstance(kernels[-1], ScatterKernel):
                 new = _merged(kernels.pop(), new)
                 shape = (new.n_parcels, shapes.pop()[1] + one.n_locations)
+        elif isinstance(plan, tuple):
+            new = GroupedKernel(jnp.asarray(one.labels), plan, one.n_parcels)
         elif plan is not None:
             # The plan of hard labels counts their ones; the labels may be traced.
             ones = jnp.ones(plan.positions.shape[0], jnp.float32)
@@ -264,6 +318,32 @@ def _merged(first: Kernel, second: ScatterKernel) -> ScatterKernel:
     shifted = jnp.where(second.labels < 0, -1, second.labels + first.n_parcels)
     labels = jnp.concatenate([first.labels, shifted])
     return ScatterKernel(labels, first.n_parcels + second.n_parcels)
+
+
+def _levels(
+    labels: Int32[np.ndarray, " locations"], n_parcels: int
+) -> tuple[Int32[np.ndarray, "_ _"], ...]:
+    """Return the members of each group, level by level; the last has one group a parcel.
+
+    Padding has numbers beyond the last member, each another one. Shapes follow from the
+    numbers of labels and parcels alone, so that atlases of one shape share a compilation.
+    """
+    members = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
+    owners, n_members = labels[members], labels.size
+    levels, largest = [], labels.size
+    while not levels or largest > 1:
+        counts = np.bincount(owners, minlength=n_parcels)
+        n_groups = np.maximum(-(-counts // _GROUP), 1)
+        rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
+        group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // _GROUP
+        largest = -(-largest // _GROUP)
+        most = n_parcels if largest <= 1 else n_parcels + n_members // _GROUP
+        level = n_members + np.arange(most * _GROUP, dtype=np.int32).reshape(most, _GROUP)
+        level[group, rank % _GROUP] = members
+        levels.append(level)
+        members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_parcels), n_groups)
+        n_members = most
+    return tuple(levels)
 
 
 def _each(function, stack: Float[Array, "batch n time"]) -> Float[Array, "batch m time"]:

@@ -14,16 +14,15 @@ from atlasinit._typing import AnyArray
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
-from atlasinit.projection.kernels import Stack, assemble, choose_kernel, prepare
+from atlasinit.projection.kernels import Plan, Stack, assemble, choose_kernel, prepare
 from atlasinit.projection.lstsq import solver
-from atlasinit.projection.tiled import TilePlan
 
 
 class Prepared(eqx.Module):
     """Maps of all compartments with the plans of their kernels: what a projection runs on."""
 
     maps: tuple[Any, ...]
-    plans: tuple[TilePlan | None, ...]
+    plans: tuple[Plan | None, ...]
     kernel: str = eqx.field(static=True)
     backend: str = eqx.field(static=True)
 
@@ -59,9 +58,9 @@ def make_prepared(
     for one, geometry in zip(maps, geometries, strict=True):
         name = choose_kernel(one, backend=backend, kernel=kernel)
         plan = None
-        if name == "tiles" and _concrete(one):
-            points = None if geometry is None else coordinates(geometry)
-            plan = prepare(one, points, start=start, total=total, backend=backend)
+        if _concrete(one):
+            points = coordinates(geometry) if geometry and name == "tiles" else None
+            plan = prepare(one, points, kernel=name, start=start, total=total, backend=backend)
         plans.append(plan)
         start += one.n_locations
     return Prepared(tuple(maps), tuple(plans), kernel, backend)

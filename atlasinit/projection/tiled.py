@@ -27,7 +27,6 @@ from atlasinit.tiling import tiles
 
 Blocks: TypeAlias = tuple[Float[Array, "_ _ _ size"], ...]
 
-_SIZE = 64
 _BUCKETS = 6
 
 
@@ -63,6 +62,7 @@ def plan_tiles(
     maps: SparseMaps,
     coordinates: Float[np.ndarray, "locations 3"] | None,
     *,
+    size: int = 64,
     each: int,
     start: int = 0,
     total: int | None = None,
@@ -70,36 +70,37 @@ def plan_tiles(
     """Return the plan of `maps`, whose `indices` should be concrete.
 
     Without `coordinates`, tiles are runs of consecutive locations: as exact, but
-    slower where neighbours are far apart in the order. `each` tiles are one step. The
-    maps' locations are those from `start` on of `total` in the data: reading them where
-    they lie costs less than cutting them out.
+    slower where neighbours are far apart in the order. At most `each` tiles of `size`
+    locations are one step. The maps' locations are those from `start` on of `total` in
+    the data: reading them where they lie costs less than cutting them out.
     """
     if coordinates is None:
         line = np.arange(maps.n_locations, dtype=np.float64)
         coordinates = np.stack([line, 0 * line, 0 * line], axis=1)
-    groups = tiles(coordinates, size=_SIZE)
+    groups = tiles(coordinates, size=size)
     columns = np.empty(groups.size, np.int32)
     columns[groups.reshape(-1)] = np.arange(groups.size, dtype=np.int32)
-    tile, column = np.divmod(columns[np.asarray(maps.indices)], np.int32(_SIZE))
+    tile, column = np.divmod(columns[np.asarray(maps.indices)], np.int32(size))
     parcel = maps.rows()
     touched = np.zeros((len(groups), maps.n_parcels), bool)
     touched[tile, parcel] = True
     rank = np.cumsum(touched, axis=1, dtype=np.int32) - 1
     widths = touched.sum(axis=1)
 
-    each = min(each, max(int((widths > 0).sum()), 1))
+    n_tiles = max(int((widths > 0).sum()), 1)
+    each = -(-n_tiles // -(-n_tiles // each))
     members = _by_width(widths, each)
     lengths = [-(-m.size // each) * each for m in members]
     breadths = [int(widths[m].max(initial=0)) for m in members]
-    ends = np.cumsum([n * w * _SIZE for n, w in zip(lengths, breadths, strict=True)]).tolist()
+    ends = np.cumsum([n * w * size for n, w in zip(lengths, breadths, strict=True)]).tolist()
     if ends[-1] > np.iinfo(np.int32).max:
         raise ValueError('The maps are too large for tiles; use `kernel="dense"`.')
 
     # Where the first entry of each tile lies among the entries of all blocks.
     first = np.zeros(len(groups), np.int32)
     for m, w, begin in zip(members, breadths, [0, *ends], strict=False):
-        first[m] = begin + np.arange(m.size) * (w * _SIZE)
-    positions = first[tile] + rank[tile, parcel] * np.int32(_SIZE) + column
+        first[m] = begin + np.arange(m.size) * (w * size)
+    positions = first[tile] + rank[tile, parcel] * np.int32(size) + column
     slots = np.full(ends[-1], parcel.size, np.int32)
     slots[positions] = np.arange(parcel.size, dtype=np.int32)
 
@@ -107,12 +108,12 @@ def plan_tiles(
     places = np.where(groups < 0, n_locations, groups + start)
     buckets = []
     for m, n, w, part in zip(members, lengths, breadths, np.split(slots, ends[:-1]), strict=True):
-        locations = np.full((n, _SIZE), n_locations, np.int32)
+        locations = np.full((n, size), n_locations, np.int32)
         locations[: m.size] = places[m]
         parcels = np.full((n, w), maps.n_parcels, np.int32)
         which, rows = np.nonzero(touched[m])
         parcels[which, rank[m][which, rows]] = rows
-        arrays = (locations, parcels, part.reshape(n, w, _SIZE))
+        arrays = (locations, parcels, part.reshape(n, w, size))
         buckets.append(Bucket(*(a.reshape(n // each, each, *a.shape[1:]) for a in arrays)))
     plan = TilePlan(tuple(buckets), positions, maps.n_parcels, n_locations)
     return jax.tree.map(jnp.asarray, plan)

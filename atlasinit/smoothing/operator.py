@@ -1,5 +1,6 @@
 """The linear operator that smooths data or maps: a kernel between two diagonal matrices."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -188,7 +189,7 @@ def diagonals(conserve: str, areas: Any, times: Callable[[Any], Any]) -> tuple[A
     return (areas / areas if conserve == "mass" else 1 / times(right)), right
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnames="transpose")
 def _apply(
     operator: SmoothingOperator, data: Array, sigma: Array | None, *, transpose: bool
 ) -> Array:

@@ -23,8 +23,8 @@ STORED_BYTES = 2**29
 """Weights that take more are evaluated anew each time they are used."""
 
 _CHUNK = 2**18  # entries evaluated at once on the host, so that they stay in the cache
-_GATHERED = 2**21  # values gathered at once for all tiles together
-_BATCH = 16  # tiles evaluated at once on the device
+_GATHERED = {"cpu": 2**21, "gpu": 2**27}  # values gathered at once for all tiles together
+_BATCH = {"cpu": 16, "gpu": 512}  # tiles evaluated at once
 
 
 class Blocks(eqx.Module):
@@ -175,7 +175,7 @@ class TiledKernel(eqx.Module):
             weights = self._weights(some, slice(None), sigma, jnp)
             return _multiply(weights[0], padded[one.columns])
 
-        return jax.lax.map(tile, block, batch_size=_BATCH)
+        return jax.lax.map(tile, block, batch_size=_of_backend(_BATCH))
 
 
 def tiled_kernel(
@@ -271,9 +271,19 @@ def _multiply(weights: AnyArray, gathered: Array) -> Array:
 
 
 def _product(weights: AnyArray, columns: AnyArray, padded: Array) -> Array:
-    if columns.size * padded.shape[1] <= _GATHERED:
+    tiles, width = columns.shape
+    each = _of_backend(_GATHERED) // max(width * padded.shape[1], 1)
+    if tiles <= each:
         return _multiply(weights, padded[columns])
-    return jax.lax.map(lambda tile: _multiply(tile[0], padded[tile[1]]), (weights, columns))
+    # A core wants the data of one tile in its cache; a GPU, many tiles a launch.
+    batch = max(each, 1) if jax.default_backend() == "gpu" else None
+    return jax.lax.map(
+        lambda tile: _multiply(tile[0], padded[tile[1]]), (weights, columns), batch_size=batch
+    )
+
+
+def _of_backend(sizes: dict[str, int]) -> int:
+    return sizes.get(jax.default_backend(), sizes["cpu"])
 
 
 def _spread_block(
