@@ -31,8 +31,8 @@ def _seconds(function: Callable[[], Any], wait: Callable[[Any], Any] = jax.block
 
 def _cusparse(matrix: csr_array, data: np.ndarray) -> float:
     """Return the seconds of the product of a CSR matrix, by cuSPARSE."""
-    import cupy
-    from cupyx.scipy.sparse import csr_matrix
+    import cupy  # pyright: ignore[reportMissingImports]
+    from cupyx.scipy.sparse import csr_matrix  # pyright: ignore[reportMissingImports]
 
     weights, x = csr_matrix(matrix.astype(np.float32)), cupy.asarray(data)
     return _seconds(lambda: weights @ x, lambda _: cupy.cuda.Device().synchronize())

@@ -287,9 +287,9 @@ def assemble(
             if kernels and isinstance(kernels[-1], ScatterKernel):
                 new = _merged(kernels.pop(), new)
                 shape = (new.n_parcels, shapes.pop()[1] + one.n_locations)
-        elif isinstance(plan, tuple):
+        elif isinstance(one, HardMaps) and isinstance(plan, tuple):
             new = GroupedKernel(jnp.asarray(one.labels), plan, one.n_parcels)
-        elif plan is not None:
+        elif isinstance(plan, tiled.TilePlan):
             # The plan of hard labels counts their ones; the labels may be traced.
             ones = jnp.ones(plan.positions.shape[0], jnp.float32)
             new = TiledKernel(one.values if isinstance(one, SparseMaps) else ones, plan)
