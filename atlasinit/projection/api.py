@@ -244,7 +244,7 @@ def _reduce(
         data = jnp.where(seen, data, 0)
     if reduction == "lstsq":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge)
+            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
         out = DenseKernel(inverse).product(stack.product(data))
         defined = (jnp.diagonal(inverse) != 0)[None, :, None]
     elif reduction in reductions.HARD_ONLY:
@@ -276,7 +276,7 @@ def _back_project(
     out, restore = _batched(jnp.asarray(values, _accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge)
+            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
         out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
 
