@@ -4,6 +4,7 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers_report import Page
 
 import atlasinit as ai
 from atlasinit.catalogue import package_file
@@ -61,6 +62,15 @@ def test_grey_matter_is_nilearns_spheres_masker(written):
         )
         expected = masker.fit_transform(scaled).reshape(-1)
         np.testing.assert_allclose(table["grey_matter"].iloc[rows.index], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["desikan-killiany", "seitzman2018"])
+def test_the_reports_compare_the_smoothed_atlas_and_show_its_values(written, name):
+    page = Page((written[0] / f"{name}.html").read_text(encoding="utf-8"))
+    table = pd.read_csv(written[0] / f"{name}_values.tsv", sep="\t")
+    assert "Before and after smoothing" in page.texts("h2")
+    shown, *_ = set(table) & {"thickness", "grey_matter"}
+    np.testing.assert_allclose(page.numbers()[shown], table[shown], rtol=1e-5)
 
 
 def test_the_saved_atlas_reads_back_smooth(written):

@@ -13,12 +13,14 @@ from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_at
 import atlasinit as ai
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.extraction import connectivity, extract, standardised
+from atlasinit.report.numbers import shown
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Draw small pictures, for speed."""
     monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", 160)
+    monkeypatch.setattr("atlasinit.figures.slices._SIZE", 80)
 
 
 def page_of(*arguments, **options):
@@ -317,10 +319,10 @@ def test_empty_compartments_and_parcels_without_values():
     assert rows[1][3] == "0.0"
 
 
-@pytest.mark.parametrize("n_parcels", [1000])
-def test_a_thousand_parcels_stay_below_five_megabytes(n_parcels, monkeypatch):
+def test_a_thousand_parcels_stay_below_five_megabytes(monkeypatch):
     monkeypatch.undo()  # pictures of full size
-    atlas = cortex_atlas(n_parcels // 2, level=5)
+    n_parcels = 1000
+    atlas = cortex_atlas(n_parcels // 2, level=4)
     series = np.random.default_rng(0).normal(size=(1200, n_parcels))
     soft = ai.smooth(atlas, fwhm=12)
     report = ai.generate_report(soft, before=atlas, series=series, values={"v": series[0]})
@@ -393,3 +395,18 @@ def test_cifti_series_of_cortex_and_subcortex(tmp_path):
     assert {"x", "y", "z"} == {
         caption[0] for caption in page.texts("figcaption") if "mm" in caption and "=" in caption
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (1.23456, ".3g", "1.23"),
+        (-1234.5, ".3g", "−1\u202f234"),
+        (-0.04, ".1f", "0.0"),
+        (float("nan"), ".3g", "–"),
+        (2.5e-9, ".3g", "2.5e−09"),
+        (12, "d", "12"),
+    ],
+)
+def test_numbers_read_well(value, form, text):
+    assert shown(value, form) == text

@@ -43,6 +43,7 @@ def pages(tmp_path_factory):
     rng = np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("atlasinit.figures.surfaces._WIDTH", 240)
+        patch.setattr("atlasinit.figures.slices._SIZE", 120)
         cortex, blocks = cortex_atlas(), blocks_atlas()
         soft = ai.smooth(cortex, fwhm=30)
         weights = rng.random((8, 512)).astype(np.float32)

@@ -176,9 +176,9 @@ def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.nd
 def _histograms(measures: Measures) -> list[Bars]:
     found = []
     for title, unit, which in (
-        ("Area in mm²", "mm²", measures.is_surface),
-        ("Volume in mm³", "mm³", ~measures.is_surface),
-        ("Number of locations", "locations", np.ones(len(measures.sizes), bool)),
+        ("Area in mm², logarithmic", "mm²", measures.is_surface),
+        ("Volume in mm³, logarithmic", "mm³", ~measures.is_surface),
+        ("Number of locations, logarithmic", "locations", np.ones(len(measures.sizes), bool)),
     ):
         sizes = measures.locations.astype(float) if unit == "locations" else measures.sizes
         found.append(histogram(sizes[which], title=title, unit=unit))

@@ -38,7 +38,9 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
             f"{atlas.space} have no values."
         )
     yield from _named(
-        atlas, empty & walled, "on the medial wall altogether, which was left out; empty rows"
+        atlas,
+        empty & walled,
+        "without any location: on the medial wall altogether, or never labelled",
     )
     yield from _named(atlas, empty & ~walled, "without any location; projections are NaN there")
     few = (counts > 0) & (counts < _FEW)

@@ -9,4 +9,5 @@ def shown(value: int | float, form: str = ".3g") -> str:
         text = f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     else:
         text = f"{value:{form}}"
+    text = text.removeprefix("-") if not text.strip("-0.") else text
     return text.replace("-", "\N{MINUS SIGN}")
