@@ -3,7 +3,10 @@
 import importlib.metadata
 import os
 import platform
+import re
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,8 +44,24 @@ def row(
 
 def versions() -> dict[str, str]:
     """Return versions of packages and what the machine has."""
+    import jax
+
     found = {name: importlib.metadata.version(name) for name in VERSIONS}
-    return {**found, "python": platform.python_version(), "threads": str(os.cpu_count())}
+    return {
+        **found,
+        "python": platform.python_version(),
+        "wb_command": _workbench(),
+        "device": jax.devices()[0].device_kind,
+        "threads": str(os.cpu_count()),
+    }
+
+
+def _workbench() -> str:
+    if shutil.which("wb_command") is None:
+        return "none"
+    shown = subprocess.run(["wb_command", "-version"], capture_output=True, text=True, check=True)
+    found = re.search(r"^Version: (\S+)", shown.stdout, re.MULTILINE)
+    return found[1] if found else "unknown"
 
 
 def report(rows: list[dict[str, Any]]) -> None:
