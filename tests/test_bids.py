@@ -21,14 +21,19 @@ FRAME = ("dataset_description.json", "README.md", ".bidsignore")
 TPL = {"tpl": "MNI152NLin6Asym"}
 
 
-def desikan():
-    """Return a real surface atlas without the surfaces, for which BIDS has no place."""
-    atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+def bare(atlas):
+    """Return an atlas without its surfaces, for which BIDS has no place."""
     meshes = {
-        c: ai.SurfaceMesh(mesh.n_vertices, mesh.vertices, hemisphere=mesh.hemisphere)
-        for c, mesh in atlas.geometry.items()
+        c: ai.SurfaceMesh(g.n_vertices, g.vertices, hemisphere=g.hemisphere)
+        for c, g in atlas.geometry.items()
+        if isinstance(g, ai.SurfaceMesh)
     }
     return atlas.replace(geometry=meshes)
+
+
+def desikan():
+    """Return a real surface atlas."""
+    return bare(ai.load_atlas("desikan-killiany", space="fsaverage5"))
 
 
 def spheres():
@@ -36,9 +41,9 @@ def spheres():
     return ai.load_atlas("seitzman2018")
 
 
-def structures():
-    """Return the real subcortical structures of the grayordinates with a part of both cortices."""
-    return ai.load_atlas(["glasser", "hcp-subcortex"], space="fsLR")
+def grayordinates():
+    """Return the real structures of all 91,282 grayordinates."""
+    return bare(ai.load_atlas("hcp-standard", space="fsLR"))
 
 
 def soft(atlas):
@@ -56,7 +61,7 @@ CASES = {
     "a surface": (desikan, ".label.gii", "dseg"),
     "a soft surface": (lambda: soft(desikan()), ".func.gii", "probseg"),
     "one hemisphere": (lambda: desikan().select(compartments="cortex_R"), ".label.gii", "dseg"),
-    "CIFTI": (lambda: brain_atlas(key=DISTINCT).harden(), ".dlabel.nii", "dseg"),
+    "CIFTI": (grayordinates, ".dlabel.nii", "dseg"),
     "soft CIFTI": (brain_atlas, ".dscalar.nii", "probseg"),
     "a cohort": (
         lambda: named(
@@ -339,6 +344,36 @@ def test_folders_without_an_atlas(tmp_path):
         ai.load_atlas(tmp_path)
 
 
+def test_what_survives_a_program_that_drops_our_header(tmp_path):
+    """Names, colours, space and terms are in what BIDS states, and not in our header alone."""
+    atlas = spheres().harden()
+    (image,) = (path for path in save(atlas, tmp_path / "d") if path.name.endswith(".nii.gz"))
+    found = nb.load(image)
+    nb.save(nb.Nifti1Image(np.asarray(found.dataobj), found.affine), image)
+    again = ai.load_atlas(tmp_path / "d")
+    for column in ("key", "name", "color", "hemisphere"):
+        assert again.table[column] == atlas.table[column]
+    assert again.space == TPL["tpl"]
+    assert again.provenance.licence == atlas.provenance.licence
+    assert again.provenance.citation == atlas.provenance.citation
+
+
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
+def test_workbench_parcellates_with_the_cifti_file_of_a_dataset(tmp_path):
+    atlas = grayordinates()
+    (labels,) = (path for path in save(atlas, tmp_path / "d") if path.name.endswith(".dlabel.nii"))
+    data = np.random.default_rng(0).normal(size=(1, atlas.n_locations)).astype(np.float32)
+    axes = (nb.cifti2.ScalarAxis(["m"]), nb.load(labels).header.get_axis(1))
+    nb.save(nb.Cifti2Image(data, header=axes), tmp_path / "x.dscalar.nii")
+    out = tmp_path / "x.pscalar.nii"
+    command = ["wb_command", "-cifti-parcellate", tmp_path / "x.dscalar.nii", labels, "COLUMN", out]
+    subprocess.run(command, check=True, capture_output=True)
+    theirs = nb.load(out)
+    order = [list(theirs.header.get_axis(1).name).index(name) for name in atlas.table["name"]]
+    ours = ai.project(atlas, data.T, reduction="mean")
+    np.testing.assert_allclose(theirs.get_fdata()[0, order], np.asarray(ours)[:, 0], atol=1e-5)
+
+
 # Mistakes, in Python and on the terminal
 
 
@@ -421,11 +456,16 @@ def test_a_licence_that_is_given_is_read_back(tmp_path):
     assert about["Authors"] == ["A. B."]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="root may write anywhere else")
+def test_a_folder_that_cannot_be_written():
+    with pytest.raises(ai.AtlasFileError, match=r"/proc/d: its folder cannot be written \(.+\)"):
+        save(cortex_atlas(), "/proc/d")
+
+
 DK = ("desikan-killiany", "--space", "fsaverage5")
 TERMINAL = {
     "no licence": (("{x}/lh.mine.csv", "--space", "fsLR"), "needs the licence of 'mine'"),
     "no such folder": ((*DK, "-o", "{x}/none/d"), "its folder does not exist; make it first"),
-    "cannot be written": ((*DK, "-o", "/proc/d"), "its folder cannot be written"),
     "a file": ((*DK, "-o", "{x}/lh.mine.csv"), "is a file; a BIDS dataset is a folder"),
     "of others": ((*DK, "-o", "{x}"), "holds files, but is no dataset that atlasinit wrote"),
     "not a pair": ((*DK, "--entity", "desc"), "--entity should be KEY=VALUE, got 'desc'"),
