@@ -14,10 +14,12 @@ from helpers_cli import run_cli
 from helpers_surfaces import brain_atlas, cortex_atlas
 
 import atlasinit as ai
+from atlasinit.io import gifti
 from atlasinit.io.bids.names import entities_for, entities_of, file_name, space_of
 
 DISTINCT = [1, 2, 3, 4, 5, 6, 7]
 FRAME = ("dataset_description.json", "README.md", ".bidsignore")
+AFFINE = np.array([[4.0, 0, 0, -78], [0, 4, 0, -112], [0, 0, 4, -70], [0, 0, 0, 1]])
 TPL = {"tpl": "MNI152NLin6Asym"}
 
 
@@ -267,6 +269,26 @@ def test_two_resolutions_share_a_description_that_fits(tmp_path):
     assert not list((tmp_path / "d").rglob("*scale-3*"))
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_of_two_processes_the_later_is_refused(tmp_path, monkeypatch, there):
+    folder = tmp_path / "d"
+    if there:
+        save(desikan(), folder)
+    write = gifti.write
+
+    def slow(atlas, path, **options):
+        monkeypatch.setattr(gifti, "write", write)
+        save(cortex_atlas(), folder)
+        return write(atlas, path, **options)
+
+    monkeypatch.setattr(gifti, "write", slow)
+    with pytest.raises(ai.AtlasFileError, match="another process has changed it meanwhile"):
+        save(desikan(), folder, entities={"desc": "mine"})
+    assert ai.load_atlas(folder, space="fsLR").table == cortex_atlas().table
+    assert not list(folder.rglob("*desc-mine*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
 # The names of others
 
 
@@ -501,6 +523,17 @@ def test_a_dataset_on_the_terminal(tmp_path, capsys):
     assert run_cli(capsys, "build", *arguments, "--overwrite")[0] == 0
     status, out, _ = run_cli(capsys, "show", tmp_path / "d", "--json")
     assert json.loads(out)["space"] == "fsaverage5"
+
+
+def test_a_resampled_atlas_becomes_a_dataset_on_the_terminal(tmp_path, capsys):
+    nb.save(nb.Nifti1Image(np.zeros((40, 48, 40), np.int16), AFFINE), tmp_path / "grid.nii.gz")
+    arguments = ("resample", "seitzman2018", "--to", tmp_path / "grid.nii.gz", "-o", tmp_path / "d")
+    status, _, errors = run_cli(
+        capsys, *arguments, "--format", "bids", "--entity", f"tpl={TPL['tpl']}"
+    )
+    assert status == 0, errors
+    (image,) = (tmp_path / "d").rglob("*_res-4mm_*.nii.gz")
+    assert ai.load_atlas(image).geometry["volume"].shape == (40, 48, 40)
 
 
 @pytest.mark.parametrize(

@@ -180,9 +180,16 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     With `keep` it begins with the files of `target`, which are not copied: what is
     written over them has to be a new file. Whatever stops the process leaves the old
     folder, or none.
+
+    Raises
+    ------
+    AtlasFileError
+        A parent that is missing or cannot be written; a `target` that another process
+        has put in place meanwhile, whose files would be lost.
     """
     if not target.parent.is_dir():
         raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+    before = _state(target)
     try:
         staging = Path(tempfile.mkdtemp(prefix=".atlasinit-", dir=target.parent))
     except OSError as error:
@@ -192,9 +199,22 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
             shutil.copytree(target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         yield staging
         staging.chmod(0o777 & ~_mask())
+        if _state(target) != before:
+            raise AtlasFileError(
+                f"{target}: another process has changed it meanwhile, and nothing was written; "
+                "write to it again."
+            )
         _take_place(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _state(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from one that took its place, None where there is none."""
+    if not folder.exists():
+        return None
+    found = folder.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _link(source: str, target: str) -> None:
