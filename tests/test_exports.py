@@ -93,6 +93,18 @@ def test_the_command_line_replaces_what_it_is_told_to(tmp_path, capsys):
     assert ai.load_atlas(tmp_path / "old.npz").n_parcels == 68
 
 
+def test_smoothed_maps_are_hardened_on_the_command_line(tmp_path, capsys):
+    arguments = ("build", "desikan-killiany", "--space", "fsaverage5", "--fwhm", 6, "--harden")
+    status, _, errors = run_cli(capsys, *arguments, "-o", tmp_path / "dk.label.gii")
+    assert status == 0, errors
+    atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    expected = ai.smooth(atlas, fwhm=6.0).harden()
+    found = ai.load_atlas([tmp_path / f"dk.{side}.label.gii" for side in "LR"])
+    assert found.provenance == expected.provenance
+    for c, maps in expected.maps.items():
+        np.testing.assert_array_equal(found.maps[c].labels, maps.labels)
+
+
 @pytest.mark.parametrize("ending", [".pscalar.nii", ".ptseries.nii"])
 def test_values_of_parcels_are_replaced_only_when_asked(tmp_path, ending):
     from atlasinit.io import write_parcellated
@@ -184,7 +196,9 @@ def test_soft_values_survive_or_are_refused(tmp_path, ending):
     }
     soft = atlas.replace(maps=maps)
     if SURVIVING[ending]["soft values"] == "no":
-        with pytest.raises(ValueError, match=r"soft maps; save atlas\.harden\(\), or save as \."):
+        with pytest.raises(
+            ValueError, match=r"soft maps; save atlas\.harden\(\) \(--harden\), or save as \."
+        ):
             ai.save_atlas(soft, tmp_path / f"x{ending}")
         assert not list(tmp_path.iterdir())
         return
@@ -480,7 +494,7 @@ CANNOT = {
     "soft maps as labels": (
         ".label.gii",
         ("--fwhm", 6),
-        r"soft maps; save atlas\.harden\(\), or save as \.func\.gii",
+        r"soft maps; save atlas\.harden\(\) \(--harden\), or save as \.func\.gii",
     ),
     "surfaces as a volume": (".nii.gz", (), "a NIfTI image holds one volume"),
     "no such format": (".xlsx", (), r"`path` should end in .*\.npz.*got 'x\.xlsx'"),

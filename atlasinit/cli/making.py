@@ -37,6 +37,9 @@ def build(
             help="Weights sum to 1 in each parcel, or at each location.", show_choices=False
         ),
     ] = None,
+    harden: Annotated[
+        bool, typer.Option("--harden", help="Give each location to its parcel of most weight.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +52,8 @@ def build(
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
+    if harden:
+        atlas = atlas.harden()
     files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)
     print_saved(atlas, files, as_json=as_json)
 
