@@ -1,4 +1,4 @@
-"""The weights of each compartment of an atlas, hard and smoothed, vertices in the order of parcels."""
+"""The weights of each compartment, hard and smoothed, vertices in the order of parcels."""
 
 import matplotlib.pyplot as plt
 import numpy as np
