@@ -124,6 +124,23 @@ def test_resample_to_spheres(run, tmp_path):
     assert ai.load_atlas(arguments[5]).geometry["cortex_R"].n_vertices == 10242
 
 
+def test_one_hemisphere_is_projected_alone(run, tmp_path):
+    left = package_file("nilearn/datasets/data/fsaverage5/thick_left.gii.gz")
+    arguments = (
+        "project",
+        "desikan",
+        "--space",
+        "fsaverage5",
+        "-d",
+        left,
+        "-o",
+        tmp_path / "t.tsv",
+    )
+    assert "holds nothing for ['cortex_R']" in run(*arguments)[2]
+    assert run(*arguments, "--compartment", "cortex_L")[0] == 0
+    assert pd.read_csv(tmp_path / "t.tsv", sep="\t").shape == (1, 34)
+
+
 def test_demo_names_its_files(run, tmp_path, monkeypatch):
     monkeypatch.setattr("atlasinit.demo.run_demo", lambda out: [out / "a.npz", out / "b.png"])
     files = [str(tmp_path / "a.npz"), str(tmp_path / "b.png")]

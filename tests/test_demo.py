@@ -15,7 +15,7 @@ from atlasinit.demo import run_demo
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    return folder, run_demo(folder)
+    return folder, list(run_demo(folder))
 
 
 def test_everything_is_written(written):

@@ -156,13 +156,21 @@ class Selection:
     select: Annotated[list[str] | None, _KEPT("The one of this name or key; repeatable.")] = None
     hemisphere: Annotated[str | None, _KEPT("Those of L, of R, or of neither: ''.")] = None
     network: Annotated[list[str] | None, _KEPT("Those of this network; repeatable.")] = None
+    compartment: Annotated[
+        list[str] | None, _KEPT("Only this one, as cortex_L, with its locations; repeatable.")
+    ] = None
 
     def of(self, atlas: "Atlas") -> "Atlas":
         """Return `atlas` with the parcels that are kept."""
-        if not (self.select or self.hemisphere is not None or self.network):
+        conditions = {
+            "parcels": [_key(text) for text in self.select or ()] or None,
+            "compartments": self.compartment or None,
+            "hemisphere": self.hemisphere,
+            "network": self.network or None,
+        }
+        if all(condition is None for condition in conditions.values()):
             return atlas
-        wanted = [_key(text) for text in self.select] if self.select else None
-        return atlas.select(wanted, hemisphere=self.hemisphere, network=self.network or None)
+        return atlas.select(**conditions)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,13 +74,12 @@ def print_json(value: object) -> None:
 
 
 def print_written(files: Iterable[Path], *, as_json: bool, **facts: object) -> None:
-    """Print the files that a command wrote, and as JSON the `facts` beside them."""
-    paths = [str(path) for path in files]
+    """Print the files that a command writes, and as JSON the `facts` beside them."""
     if as_json:
-        print_json({"files": paths, **facts})
-    else:
-        for path in paths:
-            print(path)
+        print_json({"files": [str(path) for path in files], **facts})
+        return
+    for path in files:
+        print(path, flush=True)  # those who watch see how far it is
 
 
 def print_saved(atlas: "Atlas", files: Iterable[Path], *, as_json: bool) -> None:
