@@ -138,7 +138,7 @@ def test_overlapping_and_equal_maps_are_found():
     assert any(
         "Parcels that overlap: 3 pairs, most of all a and b (cosine 1.00)" in t for t in found
     )
-    assert any("cannot tell apart: a and b." in t for t in found)
+    assert any("cannot tell apart: 1 pair, as a and b." in t for t in found)
 
 
 def test_a_side_that_contradicts_the_coordinates_is_found():
@@ -410,3 +410,34 @@ def test_cifti_series_of_cortex_and_subcortex(tmp_path):
 )
 def test_numbers_read_well(value, form, text):
     assert shown(value, form) == text
+
+
+def test_weights_of_nan_are_told_and_leave_the_rest():
+    grid = ai.VolumeGrid((4, 4, 4), np.diag([2.0, 2, 2, 1]))
+    weights = np.zeros((2, 64), np.float32)
+    weights[0, :30], weights[1, 40:], weights[1, 50] = 1, 0.5, np.nan
+    atlas = ai.Atlas(
+        name="n",
+        space="test",
+        maps={"volume": ai.DenseMaps(weights)},
+        geometry={"volume": grid},
+        labels=table(["volume"] * 2, names=["a", "b"]),
+    )
+    report = ai.generate_report(atlas)
+    assert "NaN among the weights of volume." in report.findings
+    columns = Page(report.html).table()
+    assert columns["volume, mm³"] == ["240", ""]
+    assert columns["entropy, bits"] == ["0.000", ""]
+
+
+def test_an_atlas_without_a_parcel_is_a_page_too():
+    atlas = ai.Atlas(
+        name="none",
+        space="test",
+        maps={"volume": ai.HardMaps(np.full(8, -1, np.int32), 0)},
+        geometry={"volume": ai.VolumeGrid((2, 2, 2), np.eye(4))},
+        labels=table([]),
+    )
+    page = page_of(atlas)
+    assert "0 parcels on 8 locations" in page.text
+    assert page.table()["name"] == []

@@ -88,15 +88,20 @@ def _overlaps(atlas: Atlas, cosines: np.ndarray) -> Iterator[str]:
     pairs = strongest(atlas, cosines)
     # Smoothing makes neighbours overlap; that is its purpose.
     if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):
-        count, first = count_of(cosines), pairs[0]
         yield (
-            f"Parcels that overlap: {count} pair{'s' if count > 1 else ''}, most of all "
-            f"{first.one} and {first.other} (cosine {first.value:.2f})."
+            f"Parcels that overlap: {_pairs(count_of(cosines))}, most of all {pairs[0].one} and "
+            f"{pairs[0].other} (cosine {pairs[0].value:.2f})."
         )
-    alike = strongest(atlas, cosines, above=_ALIKE)
+    alike = count_of(np.where(np.abs(cosines) > _ALIKE, cosines, 0))
     if alike:
-        shown = listing((f"{pair.one} and {pair.other}" for pair in alike), _SHOWN)
-        yield f"Maps that least squares cannot tell apart: {shown}."
+        yield (
+            f"Maps that least squares cannot tell apart: {_pairs(alike)}, as {pairs[0].one} and "
+            f"{pairs[0].other}."
+        )
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'' if count == 1 else 's'}"
 
 
 def _weights(atlas: Atlas) -> Iterator[str]:

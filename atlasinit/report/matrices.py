@@ -94,12 +94,9 @@ def count_of(values: Float[np.ndarray, "parcels parcels"]) -> int:
     return int(np.count_nonzero(_apart(values))) // 2
 
 
-def strongest(
-    atlas: Atlas, values: Float[np.ndarray, "parcels parcels"], *, above: float = 0.0
-) -> list[Pair]:
-    """Return pairs whose value is larger in size than `above`, the largest first, at most 10."""
-    kept = np.triu(_apart(values), 1)
-    one, other = np.nonzero(kept & (np.abs(np.where(kept, values, 0)) > above))
+def strongest(atlas: Atlas, values: Float[np.ndarray, "parcels parcels"]) -> list[Pair]:
+    """Return the pairs with the values of largest size, at most 10 and none of 0 or NaN."""
+    one, other = np.nonzero(np.triu(_apart(values), 1))
     order = np.argsort(-np.abs(values[one, other]), kind="stable")[:_MOST]
     names = atlas.table["name"]
     return [
