@@ -185,6 +185,16 @@ def test_tables_and_sidecars(written):
     assert dataset["License"] == atlas.provenance.licence
 
 
+def test_compartments_keep_their_order(tmp_path):
+    atlas = desikan()
+    parts = [atlas.select(compartments=c) for c in ("cortex_R", "cortex_L")]
+    turned = ai.join(parts)
+    save(turned, tmp_path / "d")
+    again = ai.load_atlas(tmp_path / "d")
+    assert again.compartments == ("cortex_R", "cortex_L")
+    assert again.table == turned.table
+
+
 def test_keys_in_the_image_are_those_of_the_table(tmp_path):
     save(spheres().harden(), tmp_path / "d")
     (image,) = (tmp_path / "d").rglob("*_dseg.nii.gz")
@@ -344,6 +354,16 @@ def test_a_label_map_names_the_maps(tmp_path):
     nb.save(nb.Nifti1Image(values, np.eye(4)), tmp_path / f"{stem}.nii.gz")
     (tmp_path / "tpl-MNI152NLin6Asym_probseg.json").write_text('{"LabelMap": ["GM", "WM"]}')
     assert ai.load_atlas(tmp_path).table["name"] == ("GM", "WM")
+
+
+def test_images_of_a_label_each_are_one_atlas(tmp_path):
+    values = {"GM": np.float32(0.25), "WM": np.float32(0.5)}
+    for label, value in values.items():
+        image = nb.Nifti1Image(np.full((2, 3, 4), value), np.eye(4))
+        nb.save(image, tmp_path / f"tpl-MNI152NLin6Asym_res-02_label-{label}_probseg.nii.gz")
+    atlas = ai.load_atlas(tmp_path)
+    assert atlas.table["name"] == ("GM", "WM")
+    np.testing.assert_array_equal(atlas.to_dense()["volume"], [[0.25] * 24, [0.5] * 24])
 
 
 def test_a_gifti_file_without_a_table_takes_that_beside_it(tmp_path):

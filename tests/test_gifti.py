@@ -336,7 +336,9 @@ def test_what_cannot_be_written(tmp_path):
         gifti.write(brain_atlas().harden(), tmp_path / "x.label.gii")
     atlas = brain_atlas()
     soft = atlas.select(compartments=["cortex_L"]).normalize()
-    with pytest.raises(ValueError, match=r"\['cortex_L'\] .*save atlas.harden\(\), or .*.func.gii"):
+    with pytest.raises(
+        ValueError, match=r"\['cortex_L'\] .*save atlas.harden\(\) .*, or .*.func.gii"
+    ):
         gifti.write(soft, tmp_path / "x.label.gii")
     with pytest.raises(AtlasFileError, match="folder does not exist"):
         gifti.write(cortex_atlas(), tmp_path / "none" / "x.label.gii")

@@ -36,6 +36,8 @@ class Header:
         The rows of the compartments that the file holds.
     compartments
         These compartments, in the order of the atlas.
+    order
+        All compartments of the atlas, of which other files may hold some.
     file_keys
         The key that the file uses for each row of `labels`; it differs from the
         row's key where one table could not hold the keys of all compartments.
@@ -46,6 +48,7 @@ class Header:
     provenance: Provenance
     labels: LabelTable
     compartments: tuple[str, ...]
+    order: tuple[str, ...]
     file_keys: tuple[int, ...]
 
     def rows_of(self, compartment: str) -> dict[int, LabelRow]:
@@ -80,6 +83,7 @@ def pack_metadata(
         "space": atlas.space,
         "provenance": atlas.provenance.to_dict(),
         "compartments": list(kept),
+        "order": list(atlas.compartments),
         "labels": {name: list(labels[name]) for name in labels.columns},
         "file_keys": list(labels["key"] if file_keys is None else file_keys),
     }
@@ -102,6 +106,7 @@ def unpack_metadata(text: str, path: PathLike) -> Header:
             provenance=Provenance.from_dict(fields["provenance"]),
             labels=LabelTable(fields["labels"]),
             compartments=tuple(fields["compartments"]),
+            order=tuple(fields.get("order", fields["compartments"])),
             file_keys=tuple(fields["file_keys"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:

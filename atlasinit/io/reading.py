@@ -104,8 +104,9 @@ def read_atlas(
         A file that is missing, truncated or of no known format.
     """
     taken, factor = _kind(kind), _scale(scale)
-    if isinstance(files, str | Path) and Path(files).expanduser().is_dir():
-        files = bids.atlas_files(Path(files).expanduser(), space=space, kind=taken)
+    folder = _folder(files)
+    if folder is not None:
+        files = bids.atlas_files(folder, space=space, kind=taken)
     listed = _listed(files)
     first = existing(listed[0][1][0])
     if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
@@ -130,6 +131,9 @@ def read_atlas(
     check_hemispheres({part.compartment: part.geometry for part in parts})
     paths = [existing(path) for _, group in listed for path in group]
     headers = [header for path in paths if (header := _header(path))]
+    if folder is not None and headers:
+        # Names sort the files; the atlas may have had another order.
+        parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
     tables = [labels] if isinstance(labels, str | Path) else []
     return assemble(
         parts,
@@ -157,6 +161,16 @@ def _scale(scale: float | int | str) -> Scale:
     if isinstance(scale, str) or not 0 < scale < np.inf:
         raise ValueError(f'`scale` should be "auto" or a positive number, got {scale!r}.')
     return scale
+
+
+def _folder(files: object) -> Path | None:
+    """Return the folder that `files` names, None where it names files."""
+    path = Path(files).expanduser() if isinstance(files, str | Path) else None
+    return path if path is not None and path.is_dir() else None
+
+
+def _place(compartment: str, order: Sequence[str]) -> int:
+    return order.index(compartment) if compartment in order else len(order)
 
 
 def _first(values: Sequence[str]) -> str:

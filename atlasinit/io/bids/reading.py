@@ -16,7 +16,7 @@ _IMAGES = (".nii", ".nii.gz", ".label.gii", ".func.gii", ".dlabel.nii", ".dscala
 
 
 def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
-    """Return the files of the one atlas that a folder holds, a file a hemisphere.
+    """Return the files of the one atlas that a folder holds, a file a hemisphere or a map.
 
     Parameters
     ----------
@@ -37,6 +37,9 @@ def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
             continue
         entities = entities_of(path)
         entities.pop("hemi", None)
+        if suffix_of(path) == "probseg":
+            # Of several images each may hold the map of one label.
+            entities.pop("label", None)
         identity = (path.parent, tuple(entities.items()), suffix_of(path), extension(path))
         groups.setdefault(identity, []).append(path)
     if len(groups) > 1 and space is not None:
