@@ -18,7 +18,7 @@ from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.kernels import Plan
+from atlasinit.projection.choosing import Plan
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for
 from atlasinit.provenance import Provenance

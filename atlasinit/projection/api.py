@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 from atlasinit._typing import AnyArray
 from atlasinit.projection import reductions
 from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, refuse_nan, sized
-from atlasinit.projection.kernels import DenseKernel, Stack, assemble
+from atlasinit.projection.choosing import assemble
+from atlasinit.projection.kernels import DenseKernel, Stack
 from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared, prepared_for, sizes_of, solver_for
 

@@ -14,7 +14,8 @@ from atlasinit._typing import AnyArray
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
-from atlasinit.projection.kernels import Plan, Stack, assemble, choose_kernel, prepare
+from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
+from atlasinit.projection.kernels import Stack
 from atlasinit.projection.lstsq import solver
 
 

@@ -1,0 +1,112 @@
+"""The one place that chooses which kernel computes what maps on what backend."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from atlasinit._typing import AnyArray
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.projection import tiled
+from atlasinit.projection.kernels import (
+    DenseKernel,
+    GroupedKernel,
+    Kernel,
+    ScatterKernel,
+    Stack,
+    TiledKernel,
+    group_levels,
+)
+
+KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
+
+Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
+
+
+def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
+    """Return the name of the kernel that computes `maps` on a backend.
+
+    Hard labels are scattered on a CPU. On a GPU that makes atomic additions, which are
+    slower than sums of groups and differ in the last digits from run to run.
+    """
+    if kernel not in KERNELS:
+        raise ValueError(f"`kernel` should be one of {', '.join(KERNELS)}, got {kernel!r}.")
+    if kernel in ("scatter", "groups") and not isinstance(maps, HardMaps):
+        raise ValueError(f'`kernel="{kernel}"` computes hard maps only; use "tiles" or "dense".')
+    if kernel == "tiles" and isinstance(maps, DenseMaps):
+        raise ValueError('`kernel="tiles"` computes hard and sparse maps only; use "dense".')
+    if kernel != "auto":
+        return kernel
+    if isinstance(maps, HardMaps):
+        return "scatter" if backend == "cpu" else "groups"
+    return "tiles" if isinstance(maps, SparseMaps) else "dense"
+
+
+def prepare(
+    maps: Maps,
+    coordinates: np.ndarray | None,
+    *,
+    kernel: str,
+    start: int,
+    total: int,
+    backend: str,
+) -> Plan | None:
+    """Return what a kernel needs of maps whose positions are concrete, worked out on the host."""
+    if kernel == "groups" and isinstance(maps, HardMaps):
+        return group_levels(np.asarray(maps.labels), maps.n_parcels)
+    if kernel != "tiles":
+        return None
+    # A GPU wants large products, and many a launch; a core wants them in its cache.
+    size, each = (64, 16) if backend == "cpu" else (256, 1024)
+    sparse = maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
+    return tiled.plan_tiles(sparse, coordinates, size=size, each=each, start=start, total=total)
+
+
+def assemble(
+    maps: Sequence[Maps], plans: Sequence[Plan | None], *, kernel: str, backend: str
+) -> Stack:
+    """Return the kernels of all compartments, neighbouring hard ones as one."""
+    kernels: list[Kernel] = []
+    shapes: list[tuple[int, int]] = []
+    for one, plan in zip(maps, plans, strict=True):
+        name = choose_kernel(one, backend=backend, kernel=kernel)
+        shape = (one.n_parcels, one.n_locations)
+        new: Kernel
+        if isinstance(one, HardMaps) and (name == "scatter" or (name == "groups" and not plan)):
+            new = ScatterKernel(jnp.asarray(one.labels), one.n_parcels)
+            if kernels and isinstance(kernels[-1], ScatterKernel):
+                new = _merged(kernels.pop(), new)
+                shape = (new.n_parcels, shapes.pop()[1] + one.n_locations)
+        elif isinstance(one, HardMaps) and isinstance(plan, tuple):
+            new = GroupedKernel(jnp.asarray(one.labels), plan, one.n_parcels)
+        elif isinstance(plan, tiled.TilePlan):
+            # The plan of hard labels counts their ones; the labels may be traced.
+            ones = jnp.ones(plan.positions.shape[0], jnp.float32)
+            new = TiledKernel(one.values if isinstance(one, SparseMaps) else ones, plan)
+        else:
+            new = DenseKernel(dense_values(one))
+        kernels.append(new)
+        shapes.append(shape)
+    return Stack(tuple(kernels), tuple(shapes))
+
+
+def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
+    """Return the matrix of any maps, also of traced ones."""
+    if isinstance(maps, DenseMaps):
+        return jnp.asarray(maps.values)
+    if isinstance(maps, HardMaps):
+        return ScatterKernel(jnp.asarray(maps.labels), maps.n_parcels).dense()
+    values, indptr = jnp.asarray(maps.values), jnp.asarray(maps.indptr)
+    nonzeros = jnp.arange(values.shape[0], dtype=indptr.dtype)
+    rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
+    out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
+    return out.at[rows, jnp.asarray(maps.indices)].add(values)
+
+
+def _merged(first: Kernel, second: ScatterKernel) -> ScatterKernel:
+    assert isinstance(first, ScatterKernel)
+    shifted = jnp.where(second.labels < 0, -1, second.labels + first.n_parcels)
+    labels = jnp.concatenate([first.labels, shifted])
+    return ScatterKernel(labels, first.n_parcels + second.n_parcels)
