@@ -10,6 +10,9 @@ import requests
 
 import atlasinit as ai
 
+# Old versions of dependencies, which the command imports, warn of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 @pytest.fixture
 def doctor(run, monkeypatch):
