@@ -6,6 +6,7 @@ from unittest import mock
 
 import nibabel as nb
 import numpy as np
+import pytest
 
 from atlasinit.cli import main
 
@@ -13,12 +14,10 @@ from atlasinit.cli import main
 def run_cli(capsys, *arguments):
     """Return (status, output, errors) of ``atlasinit`` with the arguments."""
     with mock.patch.object(sys, "argv", ["atlasinit", *map(str, arguments)]):
-        try:
+        with pytest.raises(SystemExit) as stop:
             main()
-        except SystemExit as stop:
-            status = stop.code or 0
     shown = capsys.readouterr()
-    return status, shown.out, shown.err
+    return stop.value.code or 0, shown.out, shown.err
 
 
 def write_labels(folder: Path):
