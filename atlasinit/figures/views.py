@@ -105,14 +105,15 @@ def paint(
     labels
         The parcel of each location, between which thin lines are drawn.
     """
-    colors = np.where(np.isnan(colors), 0, colors)
-    own = np.vstack([colors, np.zeros(4)])[view.locations]
+    # Single precision: a picture has 256 steps, and these are many numbers.
+    colors = np.where(np.isnan(colors), 0, colors).astype(np.float32)
+    own = np.vstack([colors, np.zeros((1, 4), np.float32)])[view.locations]
     painted = own[..., 3] > 0
-    light = view.shade.copy()
+    light = view.shade.astype(np.float32)
     if labels is not None:
         light[_edges(_at(view.locations, labels, -1))] *= _LINE
-    rgb = np.where(painted[..., None], own[..., :3], GREY) * light[..., None]
-    alpha = np.where(painted, own[..., 3], view.under)
+    rgb = np.where(painted[..., None], own[..., :3], np.float32(GREY)) * light[..., None]
+    alpha = np.where(painted, own[..., 3], view.under.astype(np.float32))
     return _halved(np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1))
 
 
@@ -166,8 +167,10 @@ def _edges(labels: np.ndarray) -> np.ndarray:
 
 def _halved(image: np.ndarray) -> np.ndarray:
     """Return the mean of each four pixels of an image whose colours are multiplied by alpha."""
-    rows, columns = (size // 2 for size in image.shape[:2])
-    four = image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, 4).mean(axis=(1, 3))
+    rows, columns = (size // 2 * 2 for size in image.shape[:2])
+    upper, lower = image[:rows:2, :columns], image[1:rows:2, :columns]
+    both = upper + lower
+    four = (both[:, ::2] + both[:, 1::2]) / 4
     alpha = four[..., 3:]
     rgb = four[..., :3] / np.where(alpha == 0, 1, alpha)
     return np.concatenate([rgb, alpha], axis=-1).clip(0, 1)
