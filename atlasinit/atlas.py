@@ -149,23 +149,27 @@ class Atlas(eqx.Module):
         *,
         maps: Mapping[str, Maps] | None = None,
         geometry: Mapping[str, Geometry] | None = None,
+        labels: LabelTable | None = None,
+        provenance: Provenance | None = None,
         operation: str = "",
     ) -> "Atlas":
         """Return the atlas with other maps or geometries for the compartments given.
 
-        `operation`, where given, is added to the provenance.
+        And with another table or provenance. `operation`, where given, is added to the
+        provenance.
         """
         for given in (maps or {}, geometry or {}):
             unknown = [c for c in given if c not in self.compartments]
             if unknown:
                 raise ValueError(f"Compartments are {list(self.compartments)}, got {unknown}.")
+        found = self.provenance if provenance is None else provenance
         return Atlas(
             name=self.name,
             space=self.space,
             maps={**self.maps, **(maps or {})},
             geometry={**self.geometry, **(geometry or {})},
-            labels=self.table,
-            provenance=self.provenance.then(operation) if operation else self.provenance,
+            labels=self.table if labels is None else labels,
+            provenance=found.then(operation) if operation else found,
         )
 
     def select(

@@ -231,7 +231,7 @@ def _finished(variant: Variant, request: Request, atlas: Atlas) -> Atlas:
     """Return the atlas with networks, mask and surfaces as the entry states."""
     source = variant.source
     if source.pattern:
-        atlas = _with_table(atlas, _networks(atlas.table, source.pattern))
+        atlas = atlas.replace(labels=_networks(atlas.table, source.pattern))
     if source.drop_unused:
         atlas = atlas.drop_empty()
     if source.masked and request.mask is None:
@@ -240,17 +240,6 @@ def _finished(variant: Variant, request: Request, atlas: Atlas) -> Atlas:
         surfaces = request.meshes or _surfaces(variant, atlas, allow_download=request.download)
         atlas = _attached(atlas, surfaces)
     return atlas
-
-
-def _with_table(atlas: Atlas, table: LabelTable) -> Atlas:
-    return Atlas(
-        name=atlas.name,
-        space=atlas.space,
-        maps=atlas.maps,
-        geometry=atlas.geometry,
-        labels=table,
-        provenance=atlas.provenance,
-    )
 
 
 def _networks(table: LabelTable, pattern: str) -> LabelTable:

@@ -72,7 +72,7 @@ def write(
             f"`atlas`: BIDS needs the licence of {atlas.name!r}, which states none; pass "
             'metadata={"License": ...} (--metadata License=...).'
         )
-    atlas = _licensed(atlas, licence)
+    atlas = atlas.replace(provenance=dataclasses.replace(atlas.provenance, licence=licence))
     own = entities_for(atlas, entities or {})
     target = Path(path).expanduser().resolve()
     dataset = _existing(target)
@@ -85,17 +85,6 @@ def write(
         _write_frame(staging, sidecars.of_dataset(dataset, licence))
         written += [about, staging / DESCRIPTION]
     return [target / file.relative_to(staging) for file in written]
-
-
-def _licensed(atlas: Atlas, licence: str) -> Atlas:
-    return Atlas(
-        name=atlas.name,
-        space=atlas.space,
-        maps=atlas.maps,
-        geometry=atlas.geometry,
-        labels=atlas.table,
-        provenance=dataclasses.replace(atlas.provenance, licence=licence),
-    )
 
 
 def _existing(target: Path) -> Mapping[str, Any] | None:
