@@ -288,7 +288,7 @@ def stream(
         data = source.read(slice(start, min(start + length, source.n_time)))
         kept = data.shape[1]
         # The last stretch is filled up, so that one compilation serves all.
-        data = jnp.asarray(np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data)
+        data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
         if smoothers is not None:
             slices = atlas.location_slices().values()
             data = jnp.concatenate(

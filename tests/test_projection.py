@@ -15,7 +15,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.projection import api, back_project, coverage, prepared, project, tiled
+from atlasinit.projection import api, back_project, coverage, host, prepared, project, tiled
 
 KERNELS = {
     "hard": ("scatter", "groups", "tiles", "dense"),
@@ -23,6 +23,8 @@ KERNELS = {
     "dense": ("dense",),
 }
 CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
+# Besides, what NumPy and SciPy compute outside of any trace.
+EAGER = CASES + [(kind, "host") for kind in KERNELS]
 # The kernels of "auto": what does not depend on the kernel is tested with these alone.
 CHOSEN = [(kind, names[0]) for kind, names in KERNELS.items()]
 
@@ -58,7 +60,7 @@ def grid_atlas(maps, shape):
     )
 
 
-@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(("kind", "kernel"), EAGER)
 @pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 0), (2, 2, 150, 3)])
 def test_sum_is_the_dense_product(kind, kernel, shape):
     maps, x = maps_of(kind), data_of(*shape)
@@ -67,7 +69,7 @@ def test_sum_is_the_dense_product(kind, kernel, shape):
     assert y.dtype == np.float32
 
 
-@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(("kind", "kernel"), EAGER)
 def test_means_and_scores_are_those_of_their_equations(kind, kernel):
     maps, x = maps_of(kind), data_of(150, 20) + np.float32(3)
     w = maps.to_dense().astype(np.float64)
@@ -96,7 +98,7 @@ def test_a_constant_series_scores_zero():
     np.testing.assert_array_equal(z, np.zeros((7, 6)))
 
 
-@pytest.mark.parametrize("kernel", ["auto", "tiles", "dense"])
+@pytest.mark.parametrize("kernel", ["auto", "host", "tiles", "dense"])
 def test_an_atlas_of_several_compartments(kernel):
     atlas = mixed_atlas()
     x = data_of(3, atlas.n_locations, 5)
@@ -115,7 +117,7 @@ def test_an_atlas_of_several_compartments(kernel):
 @pytest.mark.parametrize(
     ("kind", "kernel", "dtype"),
     [
-        *[(*case, dtype) for case in CASES for dtype in ("bfloat16", "float64")],
+        *[(*case, dtype) for case in EAGER for dtype in ("bfloat16", "float64")],
         *[(*case, dtype) for case in CHOSEN for dtype in ("float16", "float32")],
     ],
 )
@@ -145,10 +147,44 @@ def test_order_statistics_of_hard_maps(reduction):
         np.testing.assert_allclose(y[:, parcel], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KERNELS)
+def test_large_known_data_is_multiplied_on_the_host_and_what_is_traced_is_not(kind, monkeypatch):
+    made = []
+    multiply = host.multiply
+    monkeypatch.setattr(host, "multiply", lambda *a: made.append(a) or multiply(*a))
+    maps, x = maps_of(kind, n_locations=9000), data_of(2, 9000, 240)
+    w = maps.to_dense().astype(np.float64)
+    for data in (x, jnp.asarray(x), np.asfortranarray(x), x[:, :, ::-1]):
+        ours = project(maps, data, reduction="sum")
+        np.testing.assert_allclose(ours, w @ data, rtol=1e-4, atol=2e-4)
+    assert len(made) == 4
+    np.testing.assert_allclose(
+        jax.jit(lambda x: project(maps, x, reduction="sum"))(x), w @ x, rtol=1e-4, atol=2e-4
+    )
+    project(maps, x, missing="omit")
+    project(maps, x[..., :3])
+    jax.vmap(lambda x: project(maps, x))(x)
+    jax.grad(lambda x: project(maps, x, reduction="sum").sum())(jnp.asarray(x))
+    assert len(made) == 4
+
+
+def test_the_host_refuses_what_it_cannot_compute():
+    maps, x = maps_of("hard"), data_of(150, 4)
+    for call in (
+        lambda: jax.jit(lambda x: project(maps, x, kernel="host"))(x),
+        lambda: project(maps, x, kernel="host", missing="omit"),
+        lambda: project(maps, x, kernel="host", reduction="median"),
+    ):
+        with pytest.raises(ValueError, match='`kernel="host"` computes known data on the CPU'):
+            call()
+    with pytest.raises(ValueError, match="`kernel` should be one of auto, scatter"):
+        back_project(maps, data_of(7, 2), kernel="host")
+
+
 # Missing data ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(("kind", "kernel"), EAGER)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_reaches_only_the_parcels_that_weigh_it(kind, kernel, bad):
     maps, x = maps_of(kind), data_of(150, 4)
@@ -196,7 +232,7 @@ def test_omitted_locations_give_their_weight_to_the_others(kind):
     np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
 
 
-@pytest.mark.parametrize("kernel", KERNELS["hard"])
+@pytest.mark.parametrize("kernel", [*KERNELS["hard"], "host"])
 @pytest.mark.parametrize("n_parcels", [1, 3])
 def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
     x = data_of(200_000, 2) + np.float32(10_000)
@@ -245,7 +281,7 @@ def test_data_of_nothing_but_nan(kind):
 # Least squares and back -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "kernel"), CASES)
+@pytest.mark.parametrize(("kind", "kernel"), EAGER)
 def test_least_squares(kind, kernel):
     maps, x = maps_of(kind), data_of(150, 5)
     y = np.asarray(project(maps, x, reduction="lstsq", kernel=kernel))

@@ -13,7 +13,7 @@ from helpers_smoothing import plane_mesh, sphere_mesh
 from jax import export
 
 import atlasinit as ai
-from atlasinit.smoothing import _host, build, smooth, smoothing_operator, tiled
+from atlasinit.smoothing import _sparse, build, smooth, smoothing_operator, tiled
 
 try:
     from jax import enable_x64
@@ -214,7 +214,7 @@ def test_sparse_matrix_multiplies_as_the_kernel(monkeypatch, case):
     x = np.random.default_rng(3).normal(size=(2, op.n_locations, 3)).astype(np.float32)
     maps = hard(op)
     for part_bytes in (2**22, 64):
-        monkeypatch.setattr(_host, "_PART_BYTES", part_bytes)
+        monkeypatch.setattr(_sparse, "_PART_BYTES", part_bytes)
         for data in (x, x[1], jnp.asarray(x[0])):
             np.testing.assert_allclose(op(data), kernel(data), atol=2e-6)
             np.testing.assert_allclose(op.transpose(data), kernel.transpose(data), atol=2e-6)

@@ -1,6 +1,7 @@
 """Parcel values of data, and data of parcel values: what is public, and one jit for each."""
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -9,15 +10,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from atlasinit._typing import AnyArray
-from atlasinit.projection import reductions
+from atlasinit.maps import HardMaps
+from atlasinit.projection import host, reductions
 from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, refuse_nan, sized
-from atlasinit.projection.choosing import assemble
+from atlasinit.projection.choosing import assemble, on_host
 from atlasinit.projection.kernels import DenseKernel, Stack
 from atlasinit.projection.lstsq import traced_solver
-from atlasinit.projection.prepared import Prepared, prepared_for, sizes_of, solver_for
+from atlasinit.projection.prepared import (
+    Prepared,
+    maps_of,
+    parts_for,
+    prepared_for,
+    sizes_of,
+    solver_for,
+    totals_for,
+)
 
 Scalar: TypeAlias = np.float32 | Float[Array, ""]
 
@@ -76,6 +86,9 @@ def project(
     kernel
         ``"auto"`` chooses by representation and backend; ``"scatter"`` and ``"groups"``
         (hard maps), ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
+        ``"host"`` is NumPy's and SciPy's product in threads, which ``"auto"`` takes for
+        large data on the CPU outside of ``jit``, ``grad`` and ``vmap``; the last digits may
+        differ from those of a jitted call.
 
     Returns
     -------
@@ -105,18 +118,26 @@ def project(
     >>> project(maps, np.array([[1.0], [2.0], [4.0], [9.0]], np.float32)).tolist()
     [[1.0], [3.0]]
     """
-    prepared = prepared_for(atlas, kernel=kernel)
+    maps, sizes = maps_of(atlas), sizes_of(atlas)
+    check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
+    values = check_data(data, sizes)
     inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
+    if on_host(maps, values, reduction=reduction, missing=missing, kernel=kernel):
+        if missing == "error":
+            refuse_nan(values)
+        found = _on_host(atlas, np.asarray(values), inverse, _scalar(empty), reduction=reduction)
+        if found is not None:
+            return found
     return reduce(
-        prepared,
-        data,
+        prepared_for(atlas, kernel="auto" if kernel == "host" else kernel),
+        values,
         reduction=reduction,
         missing=missing,
         min_coverage=min_coverage,
         empty=empty,
         ridge=ridge,
         inverse=inverse,
-        compartments=sizes_of(atlas),
+        compartments=sizes,
     )
 
 
@@ -191,7 +212,7 @@ def back_project(
         (``inverse_transform`` of nilearn's maskers). ``"pseudoinverse"``:
         :math:`W' (W W')^{-1} y`, the smallest data whose ``sum`` is `values`.
     ridge, kernel
-        As for `project`.
+        As for `project`; ``"host"`` does not apply.
 
     Returns
     -------
@@ -220,6 +241,46 @@ def back_project(
     return _back_project(prepared, values, inverse, _scalar(ridge), method=method)
 
 
+def _on_host(
+    atlas: Any, data: np.ndarray, inverse: AnyArray | None, empty: Scalar, *, reduction: str
+) -> Float[Array, "..."] | None:
+    """Return what `project` does; None where soft maps meet what is not finite."""
+    *leading, n_locations, time = data.shape if data.ndim > 1 else (*data.shape, 1)
+    given = jax.dtypes.canonicalize_dtype(data.dtype)
+    stacked = data.reshape(math.prod(leading), n_locations, time)
+    sums = host.multiply(parts_for(atlas), stacked, np.dtype(_accumulated(given)))
+    hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
+    # A NaN times a weight of 0 is NaN; the other kernels keep it from the parcel.
+    if not (hard or np.isfinite(sums).all()):
+        return None
+    totals = totals_for(atlas, absolute=reduction != "mean")
+    shape = (*leading, sums.shape[1], time) if data.ndim > 1 else sums.shape[1:2]
+    return _finish(sums, totals, inverse, empty, reduction=reduction, shape=shape, dtype=given)
+
+
+@functools.partial(jax.jit, static_argnames=("reduction", "shape", "dtype"))
+def _finish(
+    sums: Float[AnyArray, "batch parcels time"],
+    totals: Float[AnyArray, " parcels"],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    empty: Scalar,
+    *,
+    reduction: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+) -> Float[Array, "..."]:
+    """Return the values of a reduction, of sums that the host made."""
+    out = jnp.asarray(sums)
+    if reduction != "sum":
+        if inverse is None:
+            weights = jnp.asarray(totals, out.dtype)[None, :, None]
+            out, defined = reductions.averaged(out, weights, reduction)
+        else:
+            out, defined = _solved(inverse, out)
+        out = jnp.where(defined, out, empty.astype(out.dtype))
+    return out.astype(dtype).reshape(shape)
+
+
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
 def _reduce(
     prepared: Prepared,
@@ -246,8 +307,7 @@ def _reduce(
     if reduction == "lstsq":
         if inverse is None:
             inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
-        out = DenseKernel(inverse).product(stack.product(data))
-        defined = (jnp.diagonal(inverse) != 0)[None, :, None]
+        out, defined = _solved(inverse, stack.product(data))
     elif reduction in reductions.HARD_ONLY:
         out, defined = reductions.by_label(stack, data, seen, reduction)
     else:
@@ -280,6 +340,13 @@ def _back_project(
             inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
         out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
+
+
+def _solved(
+    inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
+) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
+    """Return the least squares of sums, and where they are defined."""
+    return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
 
 
 def _share(

@@ -1,5 +1,6 @@
 """The one place that chooses which kernel computes what maps on what backend."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float, Int32
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection import tiled
+from atlasinit.projection import host, reductions, tiled
 from atlasinit.projection.kernels import (
     DenseKernel,
     GroupedKernel,
@@ -21,12 +22,32 @@ from atlasinit.projection.kernels import (
 )
 
 KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
+_LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
 
 Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
 
 
+def on_host(
+    maps: Sequence[Maps], data: AnyArray, *, reduction: str, missing: str, kernel: str = "auto"
+) -> bool:
+    """Return whether NumPy and SciPy compute the sums: of known, large data on the CPU."""
+    if kernel not in ("host", *KERNELS):
+        raise ValueError(f"`kernel` should be one of host, {', '.join(KERNELS)}, got {kernel!r}.")
+    if kernel not in ("host", "auto"):
+        return False
+    able = reduction not in reductions.HARD_ONLY and missing != "omit"
+    able = able and host.can_multiply(maps, data)
+    if kernel == "host" and not able:
+        raise ValueError(
+            '`kernel="host"` computes known data on the CPU with maps in single precision, '
+            f'without `missing="omit"` and without {", ".join(reductions.HARD_ONLY)}; '
+            'use "auto".'
+        )
+    return able and (kernel == "host" or data.size >= _LARGE * math.prod(data.shape[:-2]))
+
+
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
-    """Return the name of the kernel that computes `maps` on a backend.
+    """Return the name of the kernel that computes `maps` in a jitted function.
 
     Hard labels are scattered on a CPU. On a GPU that makes atomic additions, which are
     slower than sums of groups and differ in the last digits from run to run.

@@ -14,6 +14,7 @@ from atlasinit._typing import AnyArray
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
+from atlasinit.projection import host
 from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
 from atlasinit.projection.kernels import Stack
 from atlasinit.projection.lstsq import solver
@@ -36,10 +37,6 @@ def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
     """Return maps on the device with their plans, made once for an atlas of concrete maps."""
     maps = maps_of(atlas)
     geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
-    if not maps or not all(isinstance(m, Maps) for m in maps):
-        raise TypeError(f"`atlas` should be an Atlas or maps, got {type(atlas).__name__}.")
-    if sum(m.n_locations for m in maps) == 0:
-        raise ValueError("`atlas` has no locations.")
     if traced(atlas):
         return make_prepared(maps, geometries, kernel=kernel)
     return _remembered(
@@ -82,9 +79,28 @@ def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
     )
 
 
+def parts_for(atlas: Any) -> tuple[host.Part, ...]:
+    """Return the maps of an atlas in parts for the cores of the host, made once."""
+    return _remembered(atlas, "host", lambda: host.split(maps_of(atlas)))
+
+
+def totals_for(atlas: Any, *, absolute: bool) -> np.ndarray:
+    """Return the sums of each parcel's weights, made once."""
+
+    def totals() -> np.ndarray:
+        return np.concatenate([m.totals(absolute=absolute) for m in maps_of(atlas)])
+
+    return _remembered(atlas, ("totals", absolute), totals)
+
+
 def maps_of(atlas: Any) -> tuple[Any, ...]:
     """Return the maps of all compartments of an atlas, or the only maps."""
-    return tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
+    maps = tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
+    if not maps or not all(isinstance(m, Maps) for m in maps):
+        raise TypeError(f"`atlas` should be an Atlas or maps, got {type(atlas).__name__}.")
+    if sum(m.n_locations for m in maps) == 0:
+        raise ValueError("`atlas` has no locations.")
+    return maps
 
 
 def sizes_of(atlas: Any) -> dict[str, int]:
@@ -115,9 +131,9 @@ def _concrete(maps: Maps) -> bool:
 _memory: dict[int, dict[Any, Any]] = {}
 
 
-def _remembered(owner: Any, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+def _remembered(owner: Any, key: Any, make: Callable[[], Any]) -> Any:
     """Return what `make` does, made once while `owner`, which is immutable, lives."""
-    identity, key = id(owner), (*key, jax.config.jax_enable_x64)  # pyright: ignore
+    identity, key = id(owner), (key, jax.config.jax_enable_x64)  # pyright: ignore
     if identity not in _memory:
         _memory[identity] = {}
         weakref.finalize(owner, _memory.pop, identity, None)

@@ -35,8 +35,15 @@ def linear(
         totals = weights.totals().astype(data.dtype)[None, :, None]
     else:
         totals = weights.product(seen.astype(data.dtype))
+    return averaged(out, totals, reduction)
+
+
+def averaged(
+    sums: Values, totals: Float[Array, "#batch parcels #time"], reduction: str
+) -> tuple[Values, Bool[Array, "..."]]:
+    """Return W x divided by the sums of the weights, standardised, and where it is defined."""
     defined = totals != 0
-    out = jnp.where(defined, out / jnp.where(defined, totals, 1), 0)
+    out = jnp.where(defined, sums / jnp.where(defined, totals, 1), 0)
     if reduction in ("zscore", "psc"):
         return _over_time(out, defined, reduction)
     return out, defined

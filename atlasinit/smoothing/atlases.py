@@ -11,7 +11,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.maps import DenseMaps, Maps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing._host import spread_maps
+from atlasinit.smoothing._sparse import spread_maps
 from atlasinit.smoothing.build import host_spread
 
 

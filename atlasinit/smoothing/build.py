@@ -9,7 +9,7 @@ import numpy as np
 
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing._host import Spread, between, spread_by
+from atlasinit.smoothing._sparse import Spread, between, spread_by
 from atlasinit.smoothing._types import Stored
 from atlasinit.smoothing.grid import GridKernel, grid_kernel
 from atlasinit.smoothing.operator import SmoothingOperator, diagonals

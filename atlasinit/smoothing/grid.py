@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from atlasinit._host import in_threads
 from atlasinit._typing import AnyArray
 from atlasinit.geometry import VolumeGrid
 from atlasinit.smoothing._checks import warn_alone
-from atlasinit.smoothing._host import in_threads
 from atlasinit.smoothing._types import Stored, Width
 
 if TYPE_CHECKING:

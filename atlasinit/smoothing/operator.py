@@ -11,10 +11,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from atlasinit._host import is_host
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
 from atlasinit.smoothing._checks import check_positive
-from atlasinit.smoothing._host import between, is_host, multiply, spread_by, spread_maps
+from atlasinit.smoothing._sparse import between, multiply, spread_by, spread_maps
 from atlasinit.smoothing._types import Stored
 from atlasinit.smoothing.grid import GridKernel
 from atlasinit.smoothing.tiled import TiledKernel

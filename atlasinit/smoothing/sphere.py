@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from atlasinit.geometry import SurfaceMesh, triangle_vertex_areas
 from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_alone
-from atlasinit.smoothing._host import csr_of
+from atlasinit.smoothing._sparse import csr_of
 from atlasinit.smoothing.tiled import (
     TILE,
     Sphere,

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
+from atlasinit._host import in_threads
 from atlasinit._typing import AnyArray
-from atlasinit.smoothing._host import csr_of, in_threads
+from atlasinit.smoothing._sparse import csr_of
 from atlasinit.smoothing._types import Stored, Width
 
 if TYPE_CHECKING:

@@ -1,17 +1,14 @@
 """Sparse matrices on the host: what SciPy does fastest where nothing is traced."""
 
-import functools
 import itertools
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
+from atlasinit._host import WORKERS, in_threads
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
 
 if TYPE_CHECKING:
@@ -20,9 +17,8 @@ if TYPE_CHECKING:
 Spread: TypeAlias = "Callable[[csr_array], csr_array]"
 """Multiplies a matrix (parcels, locations) from the right; columns ascend in the result."""
 
-_WORKERS = os.cpu_count() or 1
 _PART_BYTES = 2**22  # of a product; each part is made by one thread, and stays in the cache
-_PART_TERMS = 2**22  # multiplications that are worth the start of threads
+_PART_TERMS = 2**20  # multiplications that are worth the start of threads
 _ALIGNED = 64  # bytes at which JAX takes an array of NumPy's as it is
 
 
@@ -82,15 +78,6 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
     return sparse
 
 
-def is_host(array: Any) -> bool:
-    """Return whether an array is known and lies, or would lie, on one CPU device."""
-    if isinstance(array, Tracer):
-        return False
-    if isinstance(array, jax.Array):
-        return [device.platform for device in array.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
-
-
 def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     """Return ``operator @ data`` of (locations, k) data in float32."""
     from scipy.sparse import csr_array
@@ -99,7 +86,7 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     n, k = dense.shape
     n_parts = dense.nbytes // _PART_BYTES
     if operator.nnz * k >= _PART_TERMS:
-        n_parts = max(n_parts, _WORKERS)
+        n_parts = max(n_parts, WORKERS)
     if n_parts < 2:
         return jnp.asarray(operator @ dense)
     raw = np.empty(dense.nbytes + _ALIGNED, np.uint8)
@@ -119,27 +106,3 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     cuts = np.searchsorted(operator.indptr, np.linspace(0, operator.nnz, n_parts + 1)[1:-1])
     in_threads(rows, itertools.pairwise([0, *cuts.tolist(), n]))
     return jax.device_put(out)
-
-
-def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
-    """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel."""
-    some = list(arguments)
-    if min(len(some), _WORKERS) < 2:
-        return [function(*a) for a in some]
-    # Few groups of calls: starting each by itself costs more than a small call.
-    ends = np.linspace(0, len(some), min(len(some), 8 * _WORKERS) + 1).astype(int).tolist()
-    groups = _pool().map(
-        lambda start, stop: [function(*a) for a in some[start:stop]], ends[:-1], ends[1:]
-    )
-    return list(itertools.chain.from_iterable(groups))
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads, started once: that takes as long as the product of a column."""
-    return ThreadPoolExecutor(_WORKERS)
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked process has none of its parent's threads.
-    os.register_at_fork(after_in_child=_pool.cache_clear)

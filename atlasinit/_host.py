@@ -1,0 +1,55 @@
+"""Work on the host: which arrays lie there, and its cores."""
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+from jax.core import Tracer
+
+
+def _n_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+WORKERS = _n_cores()
+
+
+def is_host(array: Any) -> bool:
+    """Return whether an array is known and lies, or would lie, on one CPU device."""
+    if isinstance(array, Tracer):
+        return False
+    if isinstance(array, jax.Array):
+        return [device.platform for device in array.devices()] == ["cpu"]
+    return jax.default_backend() == "cpu"
+
+
+def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
+    """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel."""
+    some = list(arguments)
+    if min(len(some), WORKERS) < 2:
+        return [function(*a) for a in some]
+    # Few groups of calls: starting each by itself costs more than a small call.
+    n_groups = min(len(some), 8 * WORKERS)
+    ends = [len(some) * i // n_groups for i in range(n_groups + 1)]
+    groups = _pool().map(
+        lambda start, stop: [function(*a) for a in some[start:stop]], ends[:-1], ends[1:]
+    )
+    return list(itertools.chain.from_iterable(groups))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads, started once: that takes as long as the product of a column."""
+    return ThreadPoolExecutor(WORKERS)
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
