@@ -4,7 +4,7 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import jax
@@ -31,17 +31,28 @@ def is_host(array: Any) -> bool:
 
 
 def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
-    """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel."""
+    """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel.
+
+    The calling thread works too, and whoever is free takes the next: a small piece of work
+    does not wait until other threads have woken up.
+    """
     some = list(arguments)
-    if min(len(some), WORKERS) < 2:
-        return [function(*a) for a in some]
-    # Few groups of calls: starting each by itself costs more than a small call.
-    n_groups = min(len(some), 8 * WORKERS)
-    ends = [len(some) * i // n_groups for i in range(n_groups + 1)]
-    groups = _pool().map(
-        lambda start, stop: [function(*a) for a in some[start:stop]], ends[:-1], ends[1:]
-    )
-    return list(itertools.chain.from_iterable(groups))
+    results: list[Any] = [None] * len(some)
+    turns = itertools.count()
+
+    def work() -> None:
+        while (i := next(turns)) < len(some):
+            results[i] = function(*some[i])
+
+    helpers = [_pool().submit(work) for _ in range(min(len(some), WORKERS) - 1)]
+    try:
+        work()
+    finally:
+        running = [helper for helper in helpers if not helper.cancel()]
+        wait(running)
+    for helper in running:
+        helper.result()
+    return results
 
 
 @functools.cache

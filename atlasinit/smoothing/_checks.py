@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Int
 
 from atlasinit.errors import AtlasWarning
-from atlasinit.geometry import SurfaceMesh
+from atlasinit.geometry import SurfaceMesh, triangle_normals
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
@@ -82,8 +82,7 @@ def check_triangles(mesh: SurfaceMesh, coordinates: np.ndarray, name: str) -> np
             f"{unused.size} kept vertices belong to no face (the first is {unused[0]}); "
             "drop them by `mesh.restrict(...)`."
         )
-    a, b, c = np.moveaxis(coordinates[faces].astype(np.float64), 1, 0)
-    doubled = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    doubled = np.linalg.norm(triangle_normals(coordinates, faces), axis=0)
     flat = np.flatnonzero(doubled <= 1e-12 * max(doubled.max(initial=0), 1e-300))
     if flat.size:
         raise ValueError(
@@ -123,8 +122,8 @@ def check_sphere(mesh: SurfaceMesh) -> float:
                 f"The mesh has {n} components that share one sphere; smooth each hemisphere as a "
                 "compartment of its own."
             )
-        a, b, c = np.moveaxis(mesh.sphere[mesh.faces].astype(np.float64), 1, 0)
-        outward = np.einsum("fi,fi->f", np.cross(b - a, c - a), a + b + c)
+        first = mesh.sphere.take(mesh.faces[:, 0], axis=0)
+        outward = np.einsum("if,fi->f", triangle_normals(mesh.sphere, mesh.faces), first)
         flipped = min((outward > 0).sum(), (outward < 0).sum())
         if flipped:
             warnings.warn(

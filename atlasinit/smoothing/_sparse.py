@@ -54,6 +54,28 @@ def between(spread: Spread, left: np.ndarray, right: np.ndarray) -> Spread:
     return scaled
 
 
+def averaging(spread: Spread, areas: np.ndarray) -> Spread:
+    """Return means by the kernel, in which a location counts by its area.
+
+    The areas are spread with the maps, so that the kernel is evaluated once.
+    """
+    from scipy.sparse import csr_array, vstack
+
+    def averaged(matrix: "csr_array") -> "csr_array":
+        weights = areas.astype(matrix.dtype)
+        values = matrix.data * weights[matrix.indices]
+        scaled = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        both = spread(csr_array(vstack([csr_array(weights[None]), scaled])))
+        n = both.indptr[1]
+        totals = np.zeros(areas.size, both.dtype)
+        totals[both.indices[:n]] = both.data[:n]
+        both.data[n:] /= totals[both.indices[n:]]
+        parts = (both.data[n:], both.indices[n:], both.indptr[1:] - n)
+        return csr_array(parts, shape=matrix.shape)
+
+    return averaged
+
+
 def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps | DenseMaps:
     """Return the maps multiplied by `spread`, sparse, or dense where that is smaller."""
     if not threshold >= 0:
@@ -93,16 +115,21 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
     start = -raw.ctypes.data % _ALIGNED
     out = raw[start : start + dense.nbytes].view(np.float32).reshape(n, k)
 
-    def rows(first: int, last: int) -> None:
+    def rows(first: int, last: int) -> tuple["csr_array", np.ndarray]:
         ends = operator.indptr[first : last + 1]
         own = slice(ends[0], ends[-1])
         part = csr_array((last - first, n), dtype=np.float32)
         # Given to the constructor, views of less than half an array would be copied.
         part.data, part.indices = operator.data[own], operator.indices[own]
         part.indptr = ends - ends[0]
-        out[first:last] = part @ dense
+        return part, out[first:last]
 
-    # Parts of as many weights each, as rows may have very different numbers of them.
+    def product(part: "csr_array", target: np.ndarray) -> None:
+        target[:] = part @ dense
+
+    # Parts of as many weights each, as rows may have very different numbers of them. All are
+    # made first: threads that wait for each other's Python wake up slowly.
     cuts = np.searchsorted(operator.indptr, np.linspace(0, operator.nnz, n_parts + 1)[1:-1])
-    in_threads(rows, itertools.pairwise([0, *cuts.tolist(), n]))
+    parts = [rows(*ends) for ends in itertools.pairwise([0, *cuts.tolist(), n])]
+    in_threads(product, parts)
     return jax.device_put(out)

@@ -9,7 +9,7 @@ import numpy as np
 
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing._sparse import Spread, between, spread_by
+from atlasinit.smoothing._sparse import Spread, averaging, between, spread_by
 from atlasinit.smoothing._types import Stored
 from atlasinit.smoothing.grid import GridKernel, grid_kernel
 from atlasinit.smoothing.operator import SmoothingOperator, diagonals
@@ -23,7 +23,7 @@ _CHOICES = {
     "weights": ("area", "equal"),
     "profile": ("gaussian", "heat"),
 }
-_PAIRS = 2**23
+_PAIRS = 2**20
 """Smoothing of maps on a sphere with more pairs in reach is faster and smaller by tiles."""
 
 _ENTRIES = 2**25
@@ -177,6 +177,8 @@ def host_spread(
         spread = spread_by(plan.matrix())
     else:
         kernel = plan.kernel()
+        if conserve == "constant":
+            return averaging(_spread_of(kernel, sigma, None), plan.areas)
         spread = _spread_of(kernel, sigma, kernel.store(sigma))
     return between(spread, *_diagonals(conserve, plan.areas, spread))
 

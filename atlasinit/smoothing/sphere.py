@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from atlasinit._host import in_threads
 from atlasinit.geometry import SurfaceMesh, triangle_vertex_areas
 from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_alone
 from atlasinit.smoothing._sparse import csr_of
-from atlasinit.smoothing.tiled import (
-    TILE,
-    Sphere,
-    TiledKernel,
-    arc_squared,
-    profile_of,
-    tiled_kernel,
-)
+from atlasinit.smoothing.profile import Sphere, arc_squared, profile_of
+from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
 from atlasinit.tiling import spheres, tiles
 
 if TYPE_CHECKING:
@@ -99,20 +94,36 @@ def sphere_areas(mesh: SurfaceMesh) -> Float[np.ndarray, " locations"]:
 
 def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return tiles of locations, each with all that may be in reach of one of its own."""
+    from scipy.spatial import KDTree
+
     groups = tiles(place.points, size=TILE)
     centres, radii = spheres(place.points, groups)
-    found = place.tree.query_ball_point(centres, radii + place.chord, workers=-1)
-    sizes = [len(near) for near in found]
-    flat = np.fromiter(itertools.chain.from_iterable(found), np.int32, sum(sizes))
-    columns = np.split(flat, np.cumsum(sizes)[:-1])
-    return [(rows[rows >= 0], near) for rows, near in zip(groups, columns, strict=True)]
+    reach = radii + place.chord
+    # First tiles near a tile, then their locations: far fewer than the pairs of locations.
+    found = KDTree(centres).query_ball_point(centres, reach + radii.max(initial=0), workers=-1)
+    points = np.asarray(place.sphere.points).T
+    slack = reach + 1e-5 * place.sphere.radius  # for single precision
+
+    def columns(start: int, stop: int) -> list[np.ndarray]:
+        near = np.concatenate([groups[found[i]] for i in range(start, stop)])
+        owner = np.repeat(np.arange(start, stop), [len(found[i]) for i in range(start, stop)])
+        distance = np.zeros(near.shape, np.float32)
+        for axis, centre in zip(points, centres.T.astype(np.float32), strict=True):
+            distance += (axis[near] - centre[owner, None]) ** 2
+        inside = (distance <= slack[owner, None] ** 2) & (near >= 0)
+        counts = np.bincount(owner - start, inside.sum(axis=1), stop - start).astype(np.intp)
+        return np.split(near[inside], np.cumsum(counts)[:-1])
+
+    ends = [*range(0, len(groups), 64), len(groups)]
+    near = itertools.chain.from_iterable(in_threads(columns, itertools.pairwise(ends)))
+    return [(rows[rows >= 0], own) for rows, own in zip(groups, near, strict=True)]
 
 
 def _arc_series(angle: float) -> tuple[float, ...]:
     r"""Return coefficients of :math:`(\arcsin z)^2 / z^2` that suffice for arcs up to `angle`."""
     ratio = math.sin(min(angle, math.pi) / 2) ** 2
     n, series = 1, [1.0]
-    while series[-1] * ratio ** (n - 1) > 1e-9:
+    while series[-1] * ratio ** (n - 1) > 1e-8:
         n += 1
         series.append(4**n / (2 * n**2 * math.comb(2 * n, n)))
     return tuple(series)

@@ -13,6 +13,7 @@ from atlasinit._host import in_threads
 from atlasinit._typing import AnyArray
 from atlasinit.smoothing._sparse import csr_of
 from atlasinit.smoothing._types import Stored, Width
+from atlasinit.smoothing.profile import Sphere, arc_squared, profile_of, sphere_weights
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -23,7 +24,7 @@ TILE = 32
 STORED_BYTES = 2**29
 """Weights that take more are evaluated anew each time they are used."""
 
-_CHUNK = 2**18  # entries evaluated at once on the host, so that they stay in the cache
+_CHUNK = 2**19  # entries evaluated at once on the host, so that they stay in the cache
 _GATHERED = {"cpu": 2**21, "gpu": 2**27}  # values gathered at once for all tiles together
 _BATCH = {"cpu": 16, "gpu": 512}  # tiles evaluated at once
 
@@ -45,29 +46,6 @@ class Blocks(eqx.Module):
     rows: Int32[AnyArray, "tiles size"]
     columns: Int32[AnyArray, "tiles width"]
     squared: Float32[AnyArray, "tiles size width"] | None
-
-
-class Sphere(eqx.Module):
-    r"""Coordinates from which great-circle distances are computed.
-
-    Parameters
-    ----------
-    points
-        Coordinates of the locations on a sphere of `radius`, and one row of zeros for
-        the padding.
-    radius
-        Radius in mm.
-    series
-        Coefficients of :math:`(\arcsin z)^2 / z^2` in powers of :math:`z^2`, enough for
-        the reach: a small part of the cost of an arcsine.
-    profile
-        ``"gaussian"`` of the great-circle distance, or ``"heat"``.
-    """
-
-    points: Float32[AnyArray, "padded 3"]
-    radius: float = eqx.field(static=True)
-    series: tuple[float, ...] = eqx.field(static=True)
-    profile: str = eqx.field(static=True)
 
 
 class TiledKernel(eqx.Module):
@@ -101,9 +79,10 @@ class TiledKernel(eqx.Module):
         if sum(4 * int(np.prod(shape)) for shape in shapes) > STORED_BYTES:
             return None
         out = tuple(np.empty(shape, np.float32) for shape in shapes)
+        kernel = jax.tree.map(np.asarray, self)
 
         def evaluate(i: int, part: slice) -> None:
-            out[i][part] = self._weights(self.blocks[i], part, sigma, np)
+            out[i][part] = _host_weights(kernel, i, part, sigma)
 
         in_threads(evaluate, self._parts())
         return out
@@ -124,7 +103,7 @@ class TiledKernel(eqx.Module):
         return jnp.concatenate(parts)[self.position]
 
     def spread(self, matrix: "csr_array", sigma: float, stored: Stored | None) -> "csr_array":
-        """Return ``matrix @ K`` on the host."""
+        """Return ``matrix @ K`` on the host, in the matrix's dtype."""
         from scipy.sparse import csr_array
 
         n_parcels = len(matrix.indptr) - 1
@@ -136,7 +115,7 @@ class TiledKernel(eqx.Module):
 
         def block_entries(i: int, part: slice) -> tuple[AnyArray, ...]:
             block = host.blocks[i]
-            weights = host._weights(block, part, sigma, np) if stored is None else stored[i][part]
+            weights = stored[i][part] if stored else _host_weights(host, i, part, sigma)
             return _spread_block(weights, block.rows[part], block.columns[part], by_location)
 
         entries = in_threads(block_entries, self._parts())
@@ -163,18 +142,22 @@ class TiledKernel(eqx.Module):
             for start in range(0, tiles, step):
                 yield i, slice(start, start + step)
 
-    def _weights(self, block: Blocks, part: Any, sigma: Width, xp: Any) -> Any:
-        """Return the weights (tiles, size, width) of some tiles; `xp` is NumPy or its like."""
-        squared = _squared(block, self.sphere, part, xp)
+    def _weights(self, block: Blocks, sigma: Array) -> Array:
+        """Return the weights (size, width) of one tile."""
+        squared = block.squared
+        if self.sphere is not None:
+            points = jnp.asarray(self.sphere.points)
+            columns, rows = points[block.columns], points[block.rows]
+            chord = ((rows[:, None] - columns[None]) ** 2).sum(axis=-1)
+            squared = arc_squared(chord, self.sphere)
+        assert squared is not None
         inside = squared <= self.reach**2
-        return xp.where(inside, profile_of(squared, sigma, self.sphere, xp), 0)
+        return jnp.where(inside, profile_of(squared, sigma, self.sphere, jnp), 0)
 
     def _evaluated_product(self, block: Blocks, sigma: Array, padded: Array) -> Array:
         @jax.checkpoint
         def tile(one: Blocks) -> Array:
-            some = jax.tree.map(lambda x: x[None], one)
-            weights = self._weights(some, slice(None), sigma, jnp)
-            return _multiply(weights[0], padded[one.columns])
+            return _multiply(self._weights(one, sigma), padded[one.columns])
 
         return jax.lax.map(tile, block, batch_size=_of_backend(_BATCH))
 
@@ -218,46 +201,16 @@ def _pad(groups: list, fill: int, far: float) -> Blocks:
     return Blocks(out_rows, out_columns, squared)
 
 
-def _squared(block: Blocks, sphere: Sphere | None, part: Any, xp: Any) -> Any:
-    """Return the squared distances (tiles, size, width) of some tiles in mm2."""
-    if block.squared is not None or sphere is None:
-        return block.squared[part]  # pyright: ignore[reportOptionalSubscript]
-    points = xp.asarray(sphere.points)
-    columns, rows = points[block.columns[part]], points[block.rows[part]]
-    chord = 0
-    for axis in range(3):
-        chord = chord + (rows[:, :, None, axis] - columns[:, None, :, axis]) ** 2
-    return arc_squared(chord, sphere)
-
-
-def arc_squared(chord: Any, sphere: Sphere) -> Any:
-    """Return the squared great-circle distances in mm2 of squared chords."""
-    ratio = chord * (1 / (2 * sphere.radius) ** 2)
-    arc = sphere.series[-1]
-    for coefficient in sphere.series[-2::-1]:
-        arc = arc * ratio + coefficient
-    return chord * arc
-
-
-def profile_of(squared: Any, sigma: Width, sphere: Sphere | None, xp: Any) -> Any:
-    """Return the weights at squared distances in mm2; `xp` is NumPy or its like."""
-    exponent = -squared / (2 * sigma**2)
-    if sphere is not None and sphere.profile == "heat":
-        exponent = exponent + _heat_correction(squared, sphere.radius, sigma)
-    return xp.exp(exponent)
-
-
-def _heat_correction(squared: Any, radius: float, sigma: Width) -> Any:
-    r"""Return the exponent by which the heat kernel differs from a Gaussian.
-
-    For :math:`t = \sigma^2 / 2R^2`, up to a factor that does not depend on the angle
-    (S. Minakshisundaram and A. Pleijel, Canad. J. Math. 1, 242, 1949),
-
-    .. math:: e^{-\theta^2 / 4t} \sqrt{\theta / \sin\theta}\,(1 + t\,a_1(\theta) + ...).
-    """
-    angle = squared * (1 / radius**2)
-    time = sigma**2 * (1 / (2 * radius**2))
-    return angle * (1 / 12 + time / 180 + angle * (1 / 360 + angle * (1 / 5670)))
+# A function, as a module's methods cost as much as the weights of some tiles.
+def _host_weights(kernel: TiledKernel, i: int, part: slice, sigma: float) -> np.ndarray:
+    """Return the weights (tiles, size, width) of some tiles on the host."""
+    block, sphere, reach = kernel.blocks[i], kernel.sphere, kernel.reach
+    if sphere is not None:
+        rows, columns = block.rows[part], block.columns[part]
+        return sphere_weights(rows, columns, sigma=sigma, sphere=sphere, reach=reach)
+    assert block.squared is not None
+    squared = block.squared[part]
+    return np.where(squared <= reach**2, profile_of(squared, sigma, None, np), 0)
 
 
 def _cast(tree: Any, dtype: Any) -> Any:
@@ -300,9 +253,9 @@ def _spread_block(
     present[tile, near.indices] = True
     number = present.cumsum(axis=1, dtype=np.int32) - 1
     count = int(number[:, -1].max(initial=-1)) + 1 if number.size else 0
-    dense = np.zeros((tiles * width, count))
+    dense = np.zeros((tiles * width, count), near.dtype)
     dense[slot, number[tile, near.indices]] = near.data
-    spread = np.matmul(weights.astype(np.float64), dense.reshape(tiles, width, count))
+    spread = np.matmul(weights.astype(near.dtype, copy=False), dense.reshape(tiles, width, count))
     parcels = np.zeros((tiles, count), np.int32)
     of_tile, parcel = np.nonzero(present)
     parcels[of_tile, number[of_tile, parcel]] = parcel
