@@ -23,8 +23,10 @@ KERNELS = {
     "dense": ("dense",),
 }
 CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
-# Besides, what NumPy and SciPy compute outside of any trace.
-EAGER = CASES + [(kind, "host") for kind in KERNELS]
+# Besides, on a CPU, what NumPy and SciPy compute outside of any trace.
+HOST = ["host"] if jax.default_backend() == "cpu" else []
+EAGER = CASES + [(kind, kernel) for kind in KERNELS for kernel in HOST]
+on_cpu = pytest.mark.skipif(not HOST, reason="the host computes where the default device is a CPU")
 # The kernels of "auto": what does not depend on the kernel is tested with these alone.
 CHOSEN = [(kind, names[0]) for kind, names in KERNELS.items()]
 
@@ -98,7 +100,7 @@ def test_a_constant_series_scores_zero():
     np.testing.assert_array_equal(z, np.zeros((7, 6)))
 
 
-@pytest.mark.parametrize("kernel", ["auto", "host", "tiles", "dense"])
+@pytest.mark.parametrize("kernel", ["auto", *HOST, "tiles", "dense"])
 def test_an_atlas_of_several_compartments(kernel):
     atlas = mixed_atlas()
     x = data_of(3, atlas.n_locations, 5)
@@ -136,10 +138,11 @@ def test_dtypes_are_kept_and_sums_are_not_lossy(kind, kernel, dtype):
         )
 
 
+@pytest.mark.parametrize("kernel", ["auto", *HOST])
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
-def test_order_statistics_of_hard_maps(reduction):
+def test_order_statistics_of_hard_maps(reduction, kernel):
     maps, x = maps_of("hard"), data_of(2, 150, 4)
-    y = project(maps, x, reduction=reduction)
+    y = project(maps, x, reduction=reduction, kernel=kernel)
     functions = {"median": np.median, "min": np.min, "max": np.max, "std": np.std, "var": np.var}
     for parcel in range(7):
         own = x[:, maps.labels == parcel]
@@ -147,11 +150,12 @@ def test_order_statistics_of_hard_maps(reduction):
         np.testing.assert_allclose(y[:, parcel], expected, rtol=1e-5, atol=1e-6)
 
 
+@on_cpu
 @pytest.mark.parametrize("kind", KERNELS)
 def test_large_known_data_is_multiplied_on_the_host_and_what_is_traced_is_not(kind, monkeypatch):
     made = []
     multiply = host.multiply
-    monkeypatch.setattr(host, "multiply", lambda *a: made.append(a) or multiply(*a))
+    monkeypatch.setattr(host, "multiply", lambda *a, **k: made.append(a) or multiply(*a, **k))
     maps, x = maps_of(kind, n_locations=9000), data_of(2, 9000, 240)
     w = maps.to_dense().astype(np.float64)
     for data in (x, jnp.asarray(x), np.asfortranarray(x), x[:, :, ::-1]):
@@ -161,19 +165,22 @@ def test_large_known_data_is_multiplied_on_the_host_and_what_is_traced_is_not(ki
     np.testing.assert_allclose(
         jax.jit(lambda x: project(maps, x, reduction="sum"))(x), w @ x, rtol=1e-4, atol=2e-4
     )
-    project(maps, x, missing="omit")
     project(maps, x[..., :3])
+    project(maps, x, kernel="dense")
     jax.vmap(lambda x: project(maps, x))(x)
     jax.grad(lambda x: project(maps, x, reduction="sum").sum())(jnp.asarray(x))
     assert len(made) == 4
 
 
+@on_cpu
 def test_the_host_refuses_what_it_cannot_compute():
     maps, x = maps_of("hard"), data_of(150, 4)
     for call in (
         lambda: jax.jit(lambda x: project(maps, x, kernel="host"))(x),
-        lambda: project(maps, x, kernel="host", missing="omit"),
-        lambda: project(maps, x, kernel="host", reduction="median"),
+        lambda: project(maps_of("sparse"), x, kernel="host", missing="omit"),
+        lambda: project(
+            jax.tree.map(lambda w: w.astype(np.float16), maps_of("dense")), x, kernel="host"
+        ),
     ):
         with pytest.raises(ValueError, match='`kernel="host"` computes known data on the CPU'):
             call()
@@ -214,9 +221,26 @@ def test_in_least_squares_nan_reaches_the_parcels_that_overlap(weights):
     np.testing.assert_array_equal(np.isnan(y), expected)
 
 
+@pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var", "mean"])
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+def test_the_host_reduces_as_the_device_does(reduction, missing):
+    atlas = ai.HardMaps(np.random.default_rng(0).choice([-1, 0, 1, 3], 30_000).astype(np.int32), 4)
+    x = data_of(30_000, 80)  # more than is reduced at once
+    x[:2, 3], x[2, 4], x[:, 5], x[9, 6] = np.nan, np.inf, np.nan, -np.inf
+    options = dict(reduction=reduction, missing=missing)
+    host, device = (
+        np.asarray(call(atlas, x, **options))
+        for call in (project, jax.jit(project, static_argnames=list(options)))
+    )
+    np.testing.assert_allclose(host, device, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KERNELS)
-def test_omitted_locations_give_their_weight_to_the_others(kind):
+@pytest.mark.parametrize("kernel", ["auto", *HOST])
+def test_omitted_locations_give_their_weight_to_the_others(kind, kernel):
     maps, x = maps_of(kind), data_of(150, 4)
+    if kernel == "host":
+        maps = jax.tree.map(lambda w: np.abs(w) if w.dtype == np.float32 else w, maps)
     x[::3, 1] = np.nan
     x[:, 2] = np.nan
     w = np.abs(maps.to_dense().astype(np.float64))
@@ -225,14 +249,15 @@ def test_omitted_locations_give_their_weight_to_the_others(kind):
     with np.errstate(invalid="ignore"):
         expected = maps.to_dense() @ np.where(seen, x, 0) / weight
         share = weight / w.sum(1, keepdims=True)
-    y = project(maps, x, reduction="absmean", missing="omit")
+    y = project(maps, x, reduction="absmean", missing="omit", kernel=kernel)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(coverage(maps, x), np.nan_to_num(share), rtol=1e-5)
-    y = np.asarray(project(maps, x, reduction="absmean", missing="omit", min_coverage=0.9))
+    options = dict(reduction="absmean", missing="omit", min_coverage=0.9)
+    y = np.asarray(project(maps, x, kernel=kernel, **options))
     np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS["hard"], "host"])
+@pytest.mark.parametrize("kernel", [*KERNELS["hard"], *HOST])
 @pytest.mark.parametrize("n_parcels", [1, 3])
 def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
     x = data_of(200_000, 2) + np.float32(10_000)
@@ -240,16 +265,18 @@ def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
     means = np.stack([x[i::n_parcels].mean(axis=0, dtype=np.float64) for i in range(n_parcels)])
     tolerance = 2e-5 if kernel == "tiles" else 1e-6
     np.testing.assert_allclose(project(maps, x, kernel=kernel), means, rtol=tolerance)
-    if kernel == "scatter":
+    if kernel in ("scatter", "host"):
         spread = np.stack([x[i::n_parcels].std(0, dtype=np.float64) for i in range(n_parcels)])
-        np.testing.assert_allclose(project(maps, x, reduction="std"), spread, rtol=1e-4)
+        ours = project(maps, x, reduction="std", kernel=kernel)
+        np.testing.assert_allclose(ours, spread, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kernel", ["auto", *HOST])
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
-def test_order_statistics_omit_nan(reduction):
+def test_order_statistics_omit_nan(reduction, kernel):
     maps, x = maps_of("hard"), data_of(150, 4)
     x[::3, 1] = np.nan
-    y = project(maps, x, reduction=reduction, missing="omit", empty=-1.0)
+    y = project(maps, x, reduction=reduction, missing="omit", empty=-1.0, kernel=kernel)
     function = getattr(np, f"nan{reduction}")
     for parcel in (0, 1, 2, 4):
         np.testing.assert_allclose(y[parcel], function(x[maps.labels == parcel], axis=0), rtol=1e-4)

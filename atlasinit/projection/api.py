@@ -17,11 +17,13 @@ from atlasinit.maps import HardMaps
 from atlasinit.projection import host, reductions
 from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, refuse_nan, sized
 from atlasinit.projection.choosing import assemble, on_host
+from atlasinit.projection.host_statistics import by_label
 from atlasinit.projection.kernels import DenseKernel, Stack
 from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import (
     Prepared,
     maps_of,
+    members_for,
     parts_for,
     prepared_for,
     sizes_of,
@@ -122,10 +124,12 @@ def project(
     check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
     values = check_data(data, sizes)
     inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
-    if on_host(maps, values, reduction=reduction, missing=missing, kernel=kernel):
+    if on_host(maps, values, missing=missing, kernel=kernel):
         if missing == "error":
             refuse_nan(values)
-        found = _on_host(atlas, np.asarray(values), inverse, _scalar(empty), reduction=reduction)
+        scalars = _scalar(empty), _scalar(min_coverage)
+        options = {"reduction": reduction, "omit": missing == "omit"}
+        found = _on_host(atlas, np.asarray(values), inverse, *scalars, **options)
         if found is not None:
             return found
     return reduce(
@@ -242,43 +246,66 @@ def back_project(
 
 
 def _on_host(
-    atlas: Any, data: np.ndarray, inverse: AnyArray | None, empty: Scalar, *, reduction: str
+    atlas: Any,
+    data: np.ndarray,
+    inverse: AnyArray | None,
+    empty: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: str,
+    omit: bool,
 ) -> Float[Array, "..."] | None:
     """Return what `project` does; None where soft maps meet what is not finite."""
     *leading, n_locations, time = data.shape if data.ndim > 1 else (*data.shape, 1)
     given = jax.dtypes.canonicalize_dtype(data.dtype)
+    dtype = np.dtype(_accumulated(given))
     stacked = data.reshape(math.prod(leading), n_locations, time)
-    sums = host.multiply(parts_for(atlas), stacked, np.dtype(_accumulated(given)))
-    hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
-    # A NaN times a weight of 0 is NaN; the other kernels keep it from the parcel.
-    if not (hard or np.isfinite(sums).all()):
-        return None
-    totals = totals_for(atlas, absolute=reduction != "mean")
-    shape = (*leading, sums.shape[1], time) if data.ndim > 1 else sums.shape[1:2]
-    return _finish(sums, totals, inverse, empty, reduction=reduction, shape=shape, dtype=given)
+    if reduction in reductions.HARD_ONLY:
+        values, observed = by_label(members_for(atlas), stacked, dtype, reduction, omit=omit)
+    else:
+        values, observed = host.multiply(parts_for(atlas), stacked, dtype, omit=omit)
+        hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
+        # A NaN times a weight of 0 is NaN; the other kernels keep it from the parcel.
+        if not (hard or np.isfinite(values).all()):
+            return None
+    totals = totals_for(atlas, absolute=reduction != "mean").astype(dtype)[None, :, None]
+    shape = (*leading, values.shape[1], time) if data.ndim > 1 else values.shape[1:2]
+    weights = totals if observed is None else observed
+    arrays = (values, weights, totals, inverse, empty, min_coverage)
+    return _finish(*arrays, reduction=reduction, omit=omit, shape=shape, dtype=given)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "shape", "dtype"))
+@functools.partial(jax.jit, static_argnames=("reduction", "omit", "shape", "dtype"))
 def _finish(
-    sums: Float[AnyArray, "batch parcels time"],
-    totals: Float[AnyArray, " parcels"],
+    values: Float[AnyArray, "batch parcels time"],
+    weights: Float[AnyArray, "#batch parcels #time"],
+    totals: Float[AnyArray, "1 parcels 1"],
     inverse: Float[AnyArray, "parcels parcels"] | None,
     empty: Scalar,
+    min_coverage: Scalar,
     *,
     reduction: str,
+    omit: bool,
     shape: tuple[int, ...],
     dtype: Any,
 ) -> Float[Array, "..."]:
-    """Return the values of a reduction, of sums that the host made."""
-    out = jnp.asarray(sums)
-    if reduction != "sum":
-        if inverse is None:
-            weights = jnp.asarray(totals, out.dtype)[None, :, None]
-            out, defined = reductions.averaged(out, weights, reduction)
-        else:
-            out, defined = _solved(inverse, out)
-        out = jnp.where(defined, out, empty.astype(out.dtype))
-    return out.astype(dtype).reshape(shape)
+    """Return a reduction of what the host computed: the sums, or the values by label.
+
+    `weights` are those observed, `totals` all.
+    """
+    out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
+    if inverse is not None:
+        out, defined = _solved(inverse, out)
+    elif reduction == "sum":
+        defined = jnp.ones((1, 1, 1), bool)
+    elif reduction in reductions.HARD_ONLY:
+        defined = weights > 0
+    else:
+        out, defined = reductions.averaged(out, weights, reduction)
+    if omit:
+        share = weights / jnp.where(totals > 0, totals, 1)
+        defined = defined & (share >= min_coverage.astype(out.dtype))
+    return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int32
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection import host, reductions, tiled
+from atlasinit.projection import host, tiled
 from atlasinit.projection.kernels import (
     DenseKernel,
     GroupedKernel,
@@ -27,21 +27,17 @@ _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
 Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
 
 
-def on_host(
-    maps: Sequence[Maps], data: AnyArray, *, reduction: str, missing: str, kernel: str = "auto"
-) -> bool:
-    """Return whether NumPy and SciPy compute the sums: of known, large data on the CPU."""
+def on_host(maps: Sequence[Maps], data: AnyArray, *, missing: str, kernel: str = "auto") -> bool:
+    """Return whether NumPy and SciPy compute: known, large data on the CPU."""
     if kernel not in ("host", *KERNELS):
         raise ValueError(f"`kernel` should be one of host, {', '.join(KERNELS)}, got {kernel!r}.")
     if kernel not in ("host", "auto"):
         return False
-    able = reduction not in reductions.HARD_ONLY and missing != "omit"
-    able = able and host.can_multiply(maps, data)
+    able = host.can_multiply(maps, data, missing=missing)
     if kernel == "host" and not able:
         raise ValueError(
-            '`kernel="host"` computes known data on the CPU with maps in single precision, '
-            f'without `missing="omit"` and without {", ".join(reductions.HARD_ONLY)}; '
-            'use "auto".'
+            '`kernel="host"` computes known data on the CPU, of maps in single precision that, '
+            'with `missing="omit"`, have no negative weights; use "auto".'
         )
     return able and (kernel == "host" or data.size >= _LARGE * math.prod(data.shape[:-2]))
 

@@ -31,12 +31,15 @@ class Part(NamedTuple):
     weights: "csc_array | np.ndarray"
 
 
-def can_multiply(maps: Sequence[Maps], data: AnyArray) -> bool:
-    """Return whether maps and data are known, on one CPU, and single precision maps."""
+def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
+    """Return whether maps and data are known, on one CPU, and of kinds that are computed here."""
     arrays = (data, *jax.tree.leaves(maps))
     if any(isinstance(array, Tracer) for array in arrays) or not all(map(is_host, arrays)):
         return False
-    return all(isinstance(m, HardMaps) or m.values.dtype == np.float32 for m in maps)
+    soft = [np.asarray(m.values) for m in maps if not isinstance(m, HardMaps)]
+    # One product then gives the weights that are observed, signed and absolute.
+    positive = missing != "omit" or all((values >= 0).all() for values in soft)
+    return positive and all(values.dtype == np.float32 for values in soft)
 
 
 def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
@@ -63,22 +66,41 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
 
 
 def multiply(
-    parts: Sequence[Part], data: Float[np.ndarray, "batch locations time"], dtype: np.dtype
-) -> Float[np.ndarray, "batch parcels time"]:
-    """Return W x in `dtype`."""
+    parts: Sequence[Part],
+    data: Float[np.ndarray, "batch locations time"],
+    dtype: np.dtype,
+    *,
+    omit: bool,
+) -> tuple[Float[np.ndarray, "batch parcels time"], Float[np.ndarray, "batch parcels time"] | None]:
+    """Return W x in `dtype`; with `omit`, over what is not NaN, and the sums of its weights."""
     n_parcels = max(part.rows.stop for part in parts)
-    out = np.zeros((len(data), n_parcels, data.shape[2]), dtype)
+    shape = (len(data), n_parcels, data.shape[2])
+    sums, weights = np.zeros(shape, dtype), np.zeros(shape, dtype) if omit else None
     sparse = [part for part in parts if not isinstance(part.weights, np.ndarray)]
-    for x, y in zip(data, out, strict=True):
+    dense = [part for part in parts if isinstance(part.weights, np.ndarray)]
+    for i, x in enumerate(data):
 
-        def product(part: Part, x: np.ndarray = x) -> np.ndarray:
-            return part.weights @ np.asarray(x[part.locations], dtype)
+        def product(part: Part, x: np.ndarray = x) -> tuple:
+            return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
 
-        for part, sums in zip(sparse, in_threads(product, [(p,) for p in sparse]), strict=True):
-            y[part.rows] += sums
-        for part in parts:
-            # NumPy's product is in threads by itself.
-            if isinstance(part.weights, np.ndarray):
-                with np.errstate(invalid="ignore"):
-                    y[part.rows] = product(part)
-    return out
+        found = in_threads(product, [(part,) for part in sparse])
+        # NumPy's product is in threads by itself.
+        found += [product(part) for part in dense]
+        for part, (own, observed) in zip([*sparse, *dense], found, strict=True):
+            sums[i, part.rows] += own
+            if weights is not None:
+                weights[i, part.rows] += observed
+    return sums, weights
+
+
+def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
+    observed = None
+    if omit:
+        bad = np.isnan(x)
+        if bad.any():
+            x = np.where(bad, 0, x)
+            observed = part.weights @ (~bad).astype(x.dtype)
+        else:
+            observed = np.asarray(part.weights.sum(axis=1), x.dtype)[:, None]
+    with np.errstate(invalid="ignore"):
+        return part.weights @ x, observed

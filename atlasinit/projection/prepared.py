@@ -14,7 +14,7 @@ from atlasinit._typing import AnyArray
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
-from atlasinit.projection import host
+from atlasinit.projection import host, host_statistics
 from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
 from atlasinit.projection.kernels import Stack
 from atlasinit.projection.lstsq import solver
@@ -82,6 +82,11 @@ def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
 def parts_for(atlas: Any) -> tuple[host.Part, ...]:
     """Return the maps of an atlas in parts for the cores of the host, made once."""
     return _remembered(atlas, "host", lambda: host.split(maps_of(atlas)))
+
+
+def members_for(atlas: Any) -> host_statistics.Members:
+    """Return the locations of each parcel of an atlas of hard maps, made once."""
+    return _remembered(atlas, "members", lambda: host_statistics.members_of(maps_of(atlas)))
 
 
 def totals_for(atlas: Any, *, absolute: bool) -> np.ndarray:
