@@ -54,7 +54,7 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
             # Few parcels are summed in parts, as one long float32 sum would lose digits;
             # the sums of many parts, in turn, would take as long as the data.
             width = max(one.n_parcels, 1)
-            count = max(min(n // _BLOCK, _ROWS // width), min(WORKERS, n // (4 * width)), 1)
+            count = max(min(n // _BLOCK, _ROWS // width), min(2 * WORKERS, n // (8 * width)), 1)
             ends = [n * i // count for i in range(count + 1)]
             columns = one.to_scipy().tocsc()
             parts += [
