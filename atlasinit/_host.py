@@ -12,10 +12,14 @@ from jax.core import Tracer
 
 
 def _n_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use; OMP_NUM_THREADS limits it."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # What limits BLAS too, and what joblib sets in the processes that it starts.
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 
 
 WORKERS = _n_cores()

@@ -47,6 +47,15 @@ def test_threads_may_start_threads(monkeypatch):
     assert inner == [i * 1225 for i in range(50)]
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("2,1", None), ("0", None), ("", None)])
+def test_the_number_of_threads_can_be_limited(monkeypatch, limit, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = _host._n_cores()
+    assert cores >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert _host._n_cores() == (expected or cores)
+
+
 def test_what_lies_on_the_host():
     on_cpu = jax.default_backend() == "cpu"
     assert is_host(np.ones(2)) == is_host(jnp.ones(2)) == on_cpu

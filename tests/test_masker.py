@@ -17,6 +17,7 @@ from sklearn.utils import estimator_checks
 import atlasinit as ai
 from atlasinit.io import open_data
 from atlasinit.masker import AtlasMasker, stream
+from atlasinit.projection import jitted
 
 SHAPE, TIME, AFFINE = (8, 9, 7), 40, np.diag([2.0, 2, 2, 1])
 LABELS = np.random.default_rng(0).integers(0, 6, SHAPE)
@@ -199,12 +200,10 @@ def test_stretches_of_time_change_nothing(per_chunk):
 
 
 def test_one_compilation_for_all_stretches():
-    from atlasinit.projection import api
-
     own, source = atlas(), open_data(bold(), atlas())
-    api._reduce.clear_cache()
+    jitted.reduced.clear_cache()
     stream(source, own, chunk_bytes=4 * source.n_locations * 7)
-    assert api._reduce._cache_size() == 1
+    assert jitted.reduced._cache_size() == 1
 
 
 def test_no_time_points():

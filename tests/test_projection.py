@@ -15,7 +15,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.projection import api, back_project, coverage, host, prepared, project, tiled
+from atlasinit.projection import back_project, coverage, host, jitted, prepared, project, tiled
 
 KERNELS = {
     "hard": ("scatter", "groups", "tiles", "dense"),
@@ -471,18 +471,18 @@ def test_vmap_and_scan_are_loops(kind, kernel):
 
 
 def test_one_compilation_a_shape():
-    api._reduce.clear_cache()
+    jitted.reduced.clear_cache()
     for seed in range(3):
         project(maps_of("hard", seed=seed), data_of(150, 11, seed=seed))
-    assert api._reduce._cache_size() == 1
+    assert jitted.reduced._cache_size() == 1
     project(maps_of("hard"), data_of(150, 11), empty=0.0)
-    assert api._reduce._cache_size() == 1
+    assert jitted.reduced._cache_size() == 1
     maps = maps_of("sparse")
     for scale in range(3):
         project(eqx.tree_at(lambda m: m.values, maps, maps.values * scale), data_of(150, 11))
-    assert api._reduce._cache_size() == 2
+    assert jitted.reduced._cache_size() == 2
     project(maps_of("hard"), data_of(150, 12))
-    assert api._reduce._cache_size() == 3
+    assert jitted.reduced._cache_size() == 3
 
 
 @pytest.mark.parametrize("reduction", ["mean", "lstsq"])
@@ -523,7 +523,7 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
     def step(ready, x):
         def loss(ready):
             zero = jnp.float32(0)
-            out = api._reduce(
+            out = jitted.reduced(
                 ready,
                 x,
                 None,

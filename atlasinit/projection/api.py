@@ -1,25 +1,22 @@
-"""Parcel values of data, and data of parcel values: what is public, and one jit for each."""
+"""Parcel values of data, and data of parcel values: what is public."""
 
-import functools
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import HardMaps
 from atlasinit.projection import host, reductions
-from atlasinit.projection.checks import HOLDS_NAN, check_data, check_options, refuse_nan, sized
-from atlasinit.projection.choosing import assemble, on_host
+from atlasinit.projection.checks import check_data, check_options, refuse_nan, sized
+from atlasinit.projection.choosing import on_host
 from atlasinit.projection.host_statistics import by_label
-from atlasinit.projection.kernels import DenseKernel, Stack
-from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.jitted import Scalar, accumulated, covered, finished, painted, reduced
 from atlasinit.projection.prepared import (
     Prepared,
     maps_of,
@@ -30,8 +27,6 @@ from atlasinit.projection.prepared import (
     solver_for,
     totals_for,
 )
-
-Scalar: TypeAlias = np.float32 | Float[Array, ""]
 
 
 def project(
@@ -163,7 +158,7 @@ def reduce(
     if missing == "error" and not isinstance(values, Tracer):
         refuse_nan(values)
         missing = "propagate"
-    return _reduce(
+    return reduced(
         prepared,
         values,
         inverse,
@@ -197,7 +192,7 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     [0.5, 1.0]
     """
     prepared = prepared_for(atlas, kernel="auto")
-    return _coverage(prepared, check_data(data, sizes_of(atlas)))
+    return covered(prepared, check_data(data, sizes_of(atlas)))
 
 
 def back_project(
@@ -242,7 +237,7 @@ def back_project(
     n_parcels = sum(m.n_parcels for m in prepared.maps)
     values = sized(values, n_parcels, "values", "parcels")
     inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
-    return _back_project(prepared, values, inverse, _scalar(ridge), method=method)
+    return painted(prepared, values, inverse, _scalar(ridge), method=method)
 
 
 def _on_host(
@@ -258,7 +253,7 @@ def _on_host(
     """Return what `project` does; None where soft maps meet what is not finite."""
     *leading, n_locations, time = data.shape if data.ndim > 1 else (*data.shape, 1)
     given = jax.dtypes.canonicalize_dtype(data.dtype)
-    dtype = np.dtype(_accumulated(given))
+    dtype = np.dtype(accumulated(given))
     stacked = data.reshape(math.prod(leading), n_locations, time)
     if reduction in reductions.HARD_ONLY:
         values, observed = by_label(members_for(atlas), stacked, dtype, reduction, omit=omit)
@@ -272,134 +267,9 @@ def _on_host(
     shape = (*leading, values.shape[1], time) if data.ndim > 1 else values.shape[1:2]
     weights = totals if observed is None else observed
     arrays = (values, weights, totals, inverse, empty, min_coverage)
-    return _finish(*arrays, reduction=reduction, omit=omit, shape=shape, dtype=given)
-
-
-@functools.partial(jax.jit, static_argnames=("reduction", "omit", "shape", "dtype"))
-def _finish(
-    values: Float[AnyArray, "batch parcels time"],
-    weights: Float[AnyArray, "#batch parcels #time"],
-    totals: Float[AnyArray, "1 parcels 1"],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
-    empty: Scalar,
-    min_coverage: Scalar,
-    *,
-    reduction: str,
-    omit: bool,
-    shape: tuple[int, ...],
-    dtype: Any,
-) -> Float[Array, "..."]:
-    """Return a reduction of what the host computed: the sums, or the values by label.
-
-    `weights` are those observed, `totals` all.
-    """
-    out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
-    if inverse is not None:
-        out, defined = _solved(inverse, out)
-    elif reduction == "sum":
-        defined = jnp.ones((1, 1, 1), bool)
-    elif reduction in reductions.HARD_ONLY:
-        defined = weights > 0
-    else:
-        out, defined = reductions.averaged(out, weights, reduction)
-    if omit:
-        share = weights / jnp.where(totals > 0, totals, 1)
-        defined = defined & (share >= min_coverage.astype(out.dtype))
-    return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
-
-
-@functools.partial(jax.jit, static_argnames=("reduction", "missing"))
-def _reduce(
-    prepared: Prepared,
-    data: Float[AnyArray, "..."],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
-    empty: Scalar,
-    ridge: Scalar,
-    min_coverage: Scalar,
-    *,
-    reduction: str,
-    missing: str,
-) -> Float[Array, "..."]:
-    given = data.dtype
-    data, restore = _batched(jnp.asarray(data, _accumulated(given)))
-    stack = prepared.stack()
-    if reduction in reductions.HARD_ONLY:
-        stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
-    seen = None
-    if missing == "error":
-        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
-    elif missing == "omit":
-        seen = ~jnp.isnan(data)
-        data = jnp.where(seen, data, 0)
-    if reduction == "lstsq":
-        if inverse is None:
-            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
-        out, defined = _solved(inverse, stack.product(data))
-    elif reduction in reductions.HARD_ONLY:
-        out, defined = reductions.by_label(stack, data, seen, reduction)
-    else:
-        out, defined = reductions.linear(stack, data, seen, reduction)
-    if seen is not None:
-        share = _share(stack, seen.astype(data.dtype))
-        defined = defined & (share >= min_coverage.astype(share.dtype))
-    return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
-
-
-@jax.jit
-def _coverage(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
-    seen, restore = _batched((~jnp.isnan(data)).astype(_accumulated(data.dtype)))
-    return restore(_share(prepared.stack(), seen).astype(seen.dtype))
-
-
-@functools.partial(jax.jit, static_argnames="method")
-def _back_project(
-    prepared: Prepared,
-    values: Float[AnyArray, "..."],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
-    ridge: Scalar,
-    *,
-    method: str,
-) -> Float[Array, "..."]:
-    stack = prepared.stack()
-    out, restore = _batched(jnp.asarray(values, _accumulated(values.dtype)))
-    if method == "pseudoinverse":
-        if inverse is None:
-            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
-        out = DenseKernel(inverse).product(out)
-    return restore(stack.transposed(out).astype(values.dtype))
-
-
-def _solved(
-    inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
-) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
-    """Return the least squares of sums, and where they are defined."""
-    return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
-
-
-def _share(
-    stack: Stack, seen: Float[Array, "batch locations time"]
-) -> Float[Array, "batch parcels time"]:
-    absolute = stack.absolute()
-    totals = absolute.totals().astype(seen.dtype)[None, :, None]
-    return absolute.product(seen) / jnp.where(totals > 0, totals, 1)
+    return finished(*arrays, reduction=reduction, omit=omit, shape=shape, dtype=given)
 
 
 def _scalar(value: Any) -> Scalar:
     """Return a float32 that costs no launch of its own on a GPU, as making a JAX array does."""
     return jnp.float32(value) if isinstance(value, jax.Array) else np.float32(value)
-
-
-def _accumulated(dtype: Any) -> Any:
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
-
-
-def _batched(values: Array) -> tuple[Array, Any]:
-    """Return values with one batch axis in front, and the function that restores the axes.
-
-    Under jit this costs nothing; outside, each would copy the data.
-    """
-    if values.ndim == 1:
-        return values[None, :, None], lambda out: out[0, :, 0]
-    leading = values.shape[:-2]
-    stacked = values.reshape(-1, *values.shape[-2:]) if leading else values[None]
-    return stacked, lambda out: out.reshape(*leading, *out.shape[1:])

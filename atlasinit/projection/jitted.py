@@ -1,0 +1,153 @@
+"""The jitted functions of the projection, one for each thing that is computed.
+
+Data has any number of leading axes, or is one map (locations,); what comes back has the
+same axes.
+"""
+
+import functools
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from atlasinit._typing import AnyArray
+from atlasinit.projection import reductions
+from atlasinit.projection.checks import HOLDS_NAN
+from atlasinit.projection.choosing import assemble
+from atlasinit.projection.kernels import DenseKernel, Stack
+from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.prepared import Prepared
+
+Scalar: TypeAlias = np.float32 | Float[Array, ""]
+
+
+@functools.partial(jax.jit, static_argnames=("reduction", "omit", "shape", "dtype"))
+def finished(
+    values: Float[AnyArray, "batch parcels time"],
+    weights: Float[AnyArray, "#batch parcels #time"],
+    totals: Float[AnyArray, "1 parcels 1"],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    empty: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: str,
+    omit: bool,
+    shape: tuple[int, ...],
+    dtype: Any,
+) -> Float[Array, "..."]:
+    """Return a reduction of what the host computed: the sums, or the values by label.
+
+    `weights` are those observed, `totals` all.
+    """
+    out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
+    if inverse is not None:
+        out, defined = _solved(inverse, out)
+    elif reduction == "sum":
+        defined = jnp.ones((1, 1, 1), bool)
+    elif reduction in reductions.HARD_ONLY:
+        defined = weights > 0
+    else:
+        out, defined = reductions.averaged(out, weights, reduction)
+    if omit:
+        share = weights / jnp.where(totals > 0, totals, 1)
+        defined = defined & (share >= min_coverage.astype(out.dtype))
+    return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
+
+
+@functools.partial(jax.jit, static_argnames=("reduction", "missing"))
+def reduced(
+    prepared: Prepared,
+    data: Float[AnyArray, "..."],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    empty: Scalar,
+    ridge: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: str,
+    missing: str,
+) -> Float[Array, "..."]:
+    """Return a reduction of data."""
+    given = data.dtype
+    data, restore = _batched(jnp.asarray(data, accumulated(given)))
+    stack = prepared.stack()
+    if reduction in reductions.HARD_ONLY:
+        stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
+    seen = None
+    if missing == "error":
+        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
+    elif missing == "omit":
+        seen = ~jnp.isnan(data)
+        data = jnp.where(seen, data, 0)
+    if reduction == "lstsq":
+        if inverse is None:
+            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
+        out, defined = _solved(inverse, stack.product(data))
+    elif reduction in reductions.HARD_ONLY:
+        out, defined = reductions.by_label(stack, data, seen, reduction)
+    else:
+        out, defined = reductions.linear(stack, data, seen, reduction)
+    if seen is not None:
+        share = _share(stack, seen.astype(data.dtype))
+        defined = defined & (share >= min_coverage.astype(share.dtype))
+    return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
+
+
+@jax.jit
+def covered(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+    """Return the share of each parcel's absolute weight where data is not NaN."""
+    seen, restore = _batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
+    return restore(_share(prepared.stack(), seen).astype(seen.dtype))
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def painted(
+    prepared: Prepared,
+    values: Float[AnyArray, "..."],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    ridge: Scalar,
+    *,
+    method: str,
+) -> Float[Array, "..."]:
+    """Return one value a location of parcel values."""
+    stack = prepared.stack()
+    out, restore = _batched(jnp.asarray(values, accumulated(values.dtype)))
+    if method == "pseudoinverse":
+        if inverse is None:
+            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
+        out = DenseKernel(inverse).product(out)
+    return restore(stack.transposed(out).astype(values.dtype))
+
+
+def _solved(
+    inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
+) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
+    """Return the least squares of sums, and where they are defined."""
+    return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
+
+
+def _share(
+    stack: Stack, seen: Float[Array, "batch locations time"]
+) -> Float[Array, "batch parcels time"]:
+    absolute = stack.absolute()
+    totals = absolute.totals().astype(seen.dtype)[None, :, None]
+    return absolute.product(seen) / jnp.where(totals > 0, totals, 1)
+
+
+def accumulated(dtype: Any) -> Any:
+    """Return the dtype of sums of data of a dtype."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
+def _batched(values: Array) -> tuple[Array, Any]:
+    """Return values with one batch axis in front, and the function that restores the axes.
+
+    Under jit this costs nothing; outside, each would copy the data.
+    """
+    if values.ndim == 1:
+        return values[None, :, None], lambda out: out[0, :, 0]
+    leading = values.shape[:-2]
+    stacked = values.reshape(-1, *values.shape[-2:]) if leading else values[None]
+    return stacked, lambda out: out.reshape(*leading, *out.shape[1:])
