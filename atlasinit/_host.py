@@ -1,4 +1,4 @@
-"""Work on the host: which arrays lie there, and its cores."""
+"""Work on the host: which arrays lie there, their byte order, and its cores."""
 
 import functools
 import itertools
@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import jax
+import numpy as np
 from jax.core import Tracer
 
 
@@ -32,6 +33,13 @@ def is_host(array: Any) -> bool:
     if isinstance(array, jax.Array):
         return [device.platform for device in array.devices()] == ["cpu"]
     return jax.default_backend() == "cpu"
+
+
+def native(array: Any) -> Any:
+    """Return NumPy's arrays in the machine's byte order: JAX refuses others, or misreads them."""
+    if isinstance(array, np.ndarray) and not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array
 
 
 def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:

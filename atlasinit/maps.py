@@ -15,6 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
+from atlasinit._host import native
 from atlasinit._typing import AnyArray
 
 if TYPE_CHECKING:
@@ -125,9 +126,9 @@ class SparseMaps(eqx.Module):
         Number of columns.
     """
 
-    values: Float[AnyArray, " nonzeros"]
-    indices: Int32[AnyArray, " nonzeros"]
-    indptr: Int32[AnyArray, " ends"]
+    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=native)
+    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=native)
+    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=native)
     n_locations: int = eqx.field(static=True)
 
     @classmethod
@@ -235,7 +236,7 @@ class DenseMaps(eqx.Module):
         (parcels, locations) the weights.
     """
 
-    values: Float[AnyArray, "parcels locations"]
+    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=native)
 
     @property
     def n_parcels(self) -> int:

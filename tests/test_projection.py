@@ -594,6 +594,8 @@ BAD = {
     "integers": (dict(data=np.ones((150, 3), np.int16)), TypeError, "real floating-point.*int16"),
     "complex": (dict(data=np.ones((150, 3), np.complex64)), TypeError, "complex64"),
     "objects": (dict(data=np.ones((150, 3), object)), TypeError, "object"),
+    "long doubles": (dict(data=np.ones((150, 3), np.longdouble)), TypeError, "at most 64 bits"),
+    "masked": (dict(data=np.ma.ones((150, 3), np.float32)), TypeError, "masked.*filled"),
     "list": (dict(data=[1.0, 2.0]), TypeError, "NumPy or JAX array"),
     "reduction": (dict(reduction="average"), ValueError, "`reduction` should be one of"),
     "missing": (dict(missing="drop"), ValueError, "`missing` should be"),
@@ -622,6 +624,25 @@ def test_bad_input_is_refused(case, jit):
     maps = jax.tree.map(jnp.asarray, maps_of("hard"))
     with pytest.raises(kind, match=message):
         (jax.jit(call) if jit else call)(maps)
+
+
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
+@pytest.mark.parametrize(
+    ("kind", "kernel"), [(kind, k) for kind in KERNELS for k in ("auto", *HOST)]
+)
+def test_the_byte_order_of_files_does_not_matter(kind, kernel, dtype):
+    maps, x = maps_of(kind), data_of(150, 4).astype(dtype)
+    swapped = jax.tree.map(lambda a: a.astype(a.dtype.newbyteorder(">")), maps)
+    native = x.astype(x.dtype.newbyteorder("="))
+    # A call beforehand, as what is compiled may be used again without a look at the order.
+    expected = project(maps, native, kernel=kernel)
+    np.testing.assert_array_equal(
+        project(type(maps)(*vars(swapped).values()), x, kernel=kernel), expected
+    )
+    y = np.asarray(expected)
+    np.testing.assert_array_equal(
+        back_project(maps, y.astype(dtype)), back_project(maps, y.astype(y.dtype))
+    )
 
 
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])

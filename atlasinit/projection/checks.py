@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from atlasinit._host import native
 from atlasinit._typing import AnyArray
 from atlasinit.maps import HardMaps, Maps
 from atlasinit.projection import reductions
@@ -67,10 +68,16 @@ def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
     """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
     if not isinstance(data, jax.Array | np.ndarray):
         raise TypeError(f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}.")
-    if not jnp.issubdtype(data.dtype, jnp.floating):
+    if isinstance(data, np.ma.MaskedArray):
         raise TypeError(
-            f"`{name}` should be real floating-point, got {data.dtype}; convert it, for instance "
-            "with `data.astype(np.float32)`."
+            f"`{name}` should be a plain array, got a masked one; mark what is missing by NaN, "
+            "with `data.filled(np.nan)`."
+        )
+    data = native(data)
+    if not jnp.issubdtype(data.dtype, jnp.floating) or data.dtype.itemsize > 8:
+        raise TypeError(
+            f"`{name}` should be real floating-point of at most 64 bits, got {data.dtype}; "
+            "convert it, for instance with `data.astype(np.float32)`."
         )
     found = data.shape[0] if data.ndim == 1 else data.shape[-2] if data.ndim else None
     if found == size:

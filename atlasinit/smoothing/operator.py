@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from atlasinit._host import is_host
+from atlasinit._host import is_host, native
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
 from atlasinit.smoothing._checks import check_positive
@@ -167,6 +167,7 @@ def _csr(matrix: Stored) -> Any:
 # Functions, as each use of a module's method costs as much as the product of a column.
 def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpose: bool) -> Array:
     """Choose how to multiply: SciPy's product where it can be had, else the kernel's own."""
+    data = native(data)
     _check_data(data, operator.n_locations)
     width, matrix = _width(sigma), operator.matrix
     if (
