@@ -4,20 +4,32 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from nibabel.filebasedimages import FileBasedImage
+
+from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.errors import AtlasUnavailableError, AtlasWarning, listing
 from atlasinit.io.files import EXTENSIONS
+from atlasinit.io.memory import written
 from atlasinit.io.reading import Files, read_atlas
 from atlasinit.labels import LabelTable, unique_names
 from atlasinit.provenance import Provenance
 
+Source: TypeAlias = (
+    Files
+    | FileBasedImage
+    | Sequence[PathLike | FileBasedImage]
+    | Mapping[str, PathLike | FileBasedImage | Sequence[PathLike | FileBasedImage]]
+)
+"""A name, files as for `read_atlas`, or images in memory in the place of any of them."""
+
 
 def load_atlas(
-    source: Files,
+    source: Source,
     *,
     space: str | None = None,
     labels: object = None,
@@ -49,7 +61,8 @@ def load_atlas(
     source
         A name or alias of the catalogue (`list_atlases`); several names, whose
         compartments are joined, as ``["schaefer2018", "hcp-subcortex"]``; an address
-        (``https://...``); or files as for `atlasinit.io.read_atlas`.
+        (``https://...``); files as for `atlasinit.io.read_atlas`; or nibabel images in
+        memory in the place of files.
     space
         For names, one of the spaces that the atlas comes in, with modifiers if need
         be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,
@@ -135,22 +148,23 @@ def load_atlas(
     return _from_files(source, request, space=space, kind=kind)
 
 
-def _from_files(source: Files, request: Request, *, space: str | None, kind: Any) -> Atlas:
+def _from_files(source: Any, request: Request, *, space: str | None, kind: Any) -> Atlas:
     given: dict[str, Any] = {
         option: getattr(request, option) for option in ("unlisted", "scale", "nan")
     }
-    return read_atlas(
-        source,
-        labels=request.labels,
-        space=space,
-        name=request.name,
-        mask=request.mask,
-        kind=kind,
-        map=request.map,
-        background=request.background,
-        meshes=request.meshes,
-        **{option: value for option, value in given.items() if value is not None},
-    )
+    with written(source) as files:
+        return read_atlas(
+            files,
+            labels=request.labels,
+            space=space,
+            name=request.name,
+            mask=request.mask,
+            kind=kind,
+            map=request.map,
+            background=request.background,
+            meshes=request.meshes,
+            **{option: value for option, value in given.items() if value is not None},
+        )
 
 
 def _is_name(source: object) -> bool:

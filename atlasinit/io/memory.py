@@ -1,0 +1,80 @@
+"""Images in memory, written down for the readers of files."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.cifti2 import Cifti2Image
+from nibabel.cifti2.cifti2_axes import LabelAxis, ScalarAxis
+from nibabel.filebasedimages import FileBasedImage
+from nibabel.gifti import GiftiImage
+from nibabel.nifti1 import Nifti1Image
+from nibabel.nifti2 import Nifti2Image
+from nibabel.spatialimages import SpatialImage
+
+
+@contextlib.contextmanager
+def written(source: Any) -> Iterator[Any]:
+    """Yield `source` with paths in place of the images in it, which exist in the context.
+
+    Parameters
+    ----------
+    source
+        A path or a nibabel image (NIfTI, MGH, GIFTI, CIFTI-2); a sequence of them, or a
+        mapping to either.
+
+    Raises
+    ------
+    TypeError
+        An image of another format.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield _written(source, Path(folder))
+
+
+def _written(source: Any, folder: Path) -> Any:
+    if isinstance(source, FileBasedImage):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write(source, folder)
+    if isinstance(source, Mapping):
+        items = enumerate(source.items())
+        return {key: _written(value, folder / str(i)) for i, (key, value) in items}
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        return [_written(value, folder / str(i)) for i, value in enumerate(source)]
+    return source
+
+
+def _write(image: FileBasedImage, folder: Path) -> Path:
+    """Write an image under the name that it was read from, if it was."""
+    name, kind = Path(image.get_filename() or "image").name, ""
+    if isinstance(image, Cifti2Image):
+        axis = type(image.header.get_axis(0))
+        kind = {LabelAxis: ".dlabel.nii", ScalarAxis: ".dscalar.nii"}.get(axis, ".dtseries.nii")
+    elif isinstance(image, GiftiImage):
+        kind = ".gii"
+    elif isinstance(image, SpatialImage):
+        image, kind = _exact(image), ".nii"
+        name = name.removesuffix(".gz").removesuffix(".mgz").removesuffix(".mgh")
+    else:
+        raise TypeError(
+            f"Atlases in memory should be NIfTI, MGH, GIFTI or CIFTI-2 images, got "
+            f"{type(image).__name__}."
+        )
+    path = folder / (name if name.endswith(kind) else name + kind)
+    image.to_filename(path)
+    return path
+
+
+def _exact(image: SpatialImage) -> Nifti1Image:
+    """Return an image that is stored in the dtype of its values, whatever its header says."""
+    values = np.asanyarray(image.dataobj)
+    if values.dtype == bool or values.dtype == np.float16:
+        values = values.astype(np.uint8 if values.dtype == bool else np.float32)
+    large = max(values.shape, default=0) > np.iinfo(np.int16).max
+    header = image.header if isinstance(image, Nifti1Image) else None
+    out = (Nifti2Image if large else Nifti1Image)(values, image.affine, header, dtype=values.dtype)
+    out.set_data_dtype(values.dtype)
+    return out
