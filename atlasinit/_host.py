@@ -1,7 +1,8 @@
-"""Work on the host: which arrays lie there, their byte order, and its cores."""
+"""Work on the host: which arrays lie there, their bytes, and its cores."""
 
 import functools
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -24,6 +25,7 @@ def _n_cores() -> int:
 
 
 WORKERS = _n_cores()
+_ALIGNED = 64  # bytes
 
 
 def is_host(array: Any) -> bool:
@@ -40,6 +42,14 @@ def native(array: Any) -> Any:
     if isinstance(array, np.ndarray) and not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def empty_for_jax(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array, yet to be filled, that `jax.device_put` takes on a CPU without a copy."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _ALIGNED, np.uint8)
+    start = -raw.ctypes.data % _ALIGNED
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:

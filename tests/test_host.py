@@ -56,6 +56,16 @@ def test_the_number_of_threads_can_be_limited(monkeypatch, limit, expected):
     assert _host._n_cores() == (expected or cores)
 
 
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 5, 2)])
+def test_memory_for_jax_is_aligned(shape):
+    for dtype in (np.float32, np.float64):
+        array = _host.empty_for_jax(shape, dtype)
+        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.ctypes.data % 64 == 0 or not array.size
+        array[...] = 1
+        assert array.sum() == array.size
+
+
 def test_what_lies_on_the_host():
     on_cpu = jax.default_backend() == "cpu"
     assert is_host(np.ones(2)) == is_host(jnp.ones(2)) == on_cpu

@@ -11,12 +11,19 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
-from atlasinit.maps import HardMaps
 from atlasinit.projection import host, reductions
 from atlasinit.projection.checks import check_data, check_options, refuse_nan, sized
 from atlasinit.projection.choosing import on_host
 from atlasinit.projection.host_statistics import by_label
-from atlasinit.projection.jitted import Scalar, accumulated, covered, finished, painted, reduced
+from atlasinit.projection.jitted import (
+    Scalar,
+    accumulated,
+    covered,
+    finished,
+    painted,
+    reduced,
+    solved,
+)
 from atlasinit.projection.prepared import (
     Prepared,
     maps_of,
@@ -124,9 +131,7 @@ def project(
             refuse_nan(values)
         scalars = _scalar(empty), _scalar(min_coverage)
         options = {"reduction": reduction, "omit": missing == "omit"}
-        found = _on_host(atlas, np.asarray(values), inverse, *scalars, **options)
-        if found is not None:
-            return found
+        return _on_host(atlas, np.asarray(values), inverse, *scalars, **options)
     return reduce(
         prepared_for(atlas, kernel="auto" if kernel == "host" else kernel),
         values,
@@ -191,8 +196,14 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     >>> coverage(maps, np.array([1.0, np.nan, 3.0], np.float32)).tolist()
     [0.5, 1.0]
     """
-    prepared = prepared_for(atlas, kernel="auto")
-    return covered(prepared, check_data(data, sizes_of(atlas)))
+    values = check_data(data, sizes_of(atlas))
+    if on_host(maps_of(atlas), values, missing="omit"):
+        n_parcels = sum(m.n_parcels for m in maps_of(atlas))
+        stack, shape, dtype = _stacked(np.asarray(values), n_parcels)
+        _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
+        totals = totals_for(atlas, absolute=True).astype(dtype)[:, None]
+        return jnp.asarray((seen / np.where(totals > 0, totals, 1)).reshape(shape))
+    return covered(prepared_for(atlas, kernel="auto"), values)
 
 
 def back_project(
@@ -211,7 +222,7 @@ def back_project(
         (``inverse_transform`` of nilearn's maskers). ``"pseudoinverse"``:
         :math:`W' (W W')^{-1} y`, the smallest data whose ``sum`` is `values`.
     ridge, kernel
-        As for `project`; ``"host"`` does not apply.
+        As for `project`.
 
     Returns
     -------
@@ -233,10 +244,17 @@ def back_project(
     """
     if method not in ("adjoint", "pseudoinverse"):
         raise ValueError(f'`method` should be "adjoint" or "pseudoinverse", got {method!r}.')
-    prepared = prepared_for(atlas, kernel=kernel)
-    n_parcels = sum(m.n_parcels for m in prepared.maps)
+    maps = maps_of(atlas)
+    n_parcels = sum(m.n_parcels for m in maps)
     values = sized(values, n_parcels, "values", "parcels")
     inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
+    if on_host(maps, values, kernel=kernel):
+        wanted = values if inverse is None else solved(inverse, values)
+        n_locations = sum(m.n_locations for m in maps)
+        stack, shape, dtype = _stacked(np.asarray(wanted), n_locations)
+        out = host.transposed(parts_for(atlas), stack, dtype).reshape(shape)
+        return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
+    prepared = prepared_for(atlas, kernel="auto" if kernel == "host" else kernel)
     return painted(prepared, values, inverse, _scalar(ridge), method=method)
 
 
@@ -249,25 +267,26 @@ def _on_host(
     *,
     reduction: str,
     omit: bool,
-) -> Float[Array, "..."] | None:
-    """Return what `project` does; None where soft maps meet what is not finite."""
-    *leading, n_locations, time = data.shape if data.ndim > 1 else (*data.shape, 1)
-    given = jax.dtypes.canonicalize_dtype(data.dtype)
-    dtype = np.dtype(accumulated(given))
-    stacked = data.reshape(math.prod(leading), n_locations, time)
+) -> Float[Array, "..."]:
+    """Return what `project` does."""
+    stack, shape, dtype = _stacked(data, sum(m.n_parcels for m in maps_of(atlas)))
     if reduction in reductions.HARD_ONLY:
-        values, observed = by_label(members_for(atlas), stacked, dtype, reduction, omit=omit)
+        values, observed = by_label(members_for(atlas), stack, dtype, reduction, omit=omit)
     else:
-        values, observed = host.multiply(parts_for(atlas), stacked, dtype, omit=omit)
-        hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
-        # A NaN times a weight of 0 is NaN; the other kernels keep it from the parcel.
-        if not (hard or np.isfinite(values).all()):
-            return None
+        values, observed = host.multiply(parts_for(atlas), stack, dtype, omit=omit)
     totals = totals_for(atlas, absolute=reduction != "mean").astype(dtype)[None, :, None]
-    shape = (*leading, values.shape[1], time) if data.ndim > 1 else values.shape[1:2]
     weights = totals if observed is None else observed
     arrays = (values, weights, totals, inverse, empty, min_coverage)
+    given = jax.dtypes.canonicalize_dtype(data.dtype)
     return finished(*arrays, reduction=reduction, omit=omit, shape=shape, dtype=given)
+
+
+def _stacked(data: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, ...], np.dtype]:
+    """Return data with one batch axis, the shape with `size` in the last but one, and a dtype."""
+    *leading, given, time = data.shape if data.ndim > 1 else (*data.shape, 1)
+    shape = (*leading, size, time) if data.ndim > 1 else (size,)
+    dtype = np.dtype(accumulated(jax.dtypes.canonicalize_dtype(data.dtype)))
+    return data.reshape(math.prod(leading), given, time), shape, dtype
 
 
 def _scalar(value: Any) -> Scalar:

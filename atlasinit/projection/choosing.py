@@ -1,6 +1,5 @@
 """The one place that chooses which kernel computes what maps on what backend."""
 
-import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -27,8 +26,10 @@ _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
 Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
 
 
-def on_host(maps: Sequence[Maps], data: AnyArray, *, missing: str, kernel: str = "auto") -> bool:
-    """Return whether NumPy and SciPy compute: known, large data on the CPU."""
+def on_host(
+    maps: Sequence[Maps], data: AnyArray, *, missing: str = "propagate", kernel: str = "auto"
+) -> bool:
+    """Return whether NumPy and SciPy compute: known, large data, or parcel values, on the CPU."""
     if kernel not in ("host", *KERNELS):
         raise ValueError(f"`kernel` should be one of host, {', '.join(KERNELS)}, got {kernel!r}.")
     if kernel not in ("host", "auto"):
@@ -39,7 +40,8 @@ def on_host(maps: Sequence[Maps], data: AnyArray, *, missing: str, kernel: str =
             '`kernel="host"` computes known data on the CPU, of maps in single precision that, '
             'with `missing="omit"`, have no negative weights; use "auto".'
         )
-    return able and (kernel == "host" or data.size >= _LARGE * math.prod(data.shape[:-2]))
+    times = data.shape[-1] if data.ndim > 1 else 1
+    return able and (kernel == "host" or times * sum(m.n_locations for m in maps) >= _LARGE)
 
 
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:

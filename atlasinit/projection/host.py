@@ -5,14 +5,14 @@ stored by columns reads every location once.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
 
-from atlasinit._host import WORKERS, in_threads, is_host
+from atlasinit._host import WORKERS, empty_for_jax, in_threads, is_host
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps
 
@@ -29,6 +29,7 @@ class Part(NamedTuple):
     rows: slice
     locations: slice
     weights: "csc_array | np.ndarray"
+    hard: bool
 
 
 def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
@@ -49,16 +50,18 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
         rows = slice(row, row + one.n_parcels)
         n = one.n_locations
         if isinstance(one, DenseMaps):
-            parts.append(Part(rows, slice(start, start + n), one.to_dense()))
+            parts.append(Part(rows, slice(start, start + n), one.to_dense(), hard=False))
         else:
             # Few parcels are summed in parts, as one long float32 sum would lose digits;
             # the sums of many parts, in turn, would take as long as the data.
             width = max(one.n_parcels, 1)
             count = max(min(n // _BLOCK, _ROWS // width), min(2 * WORKERS, n // (8 * width)), 1)
             ends = [n * i // count for i in range(count + 1)]
-            columns = one.to_scipy().tocsc()
+            columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
+            # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
+            columns.eliminate_zeros()
             parts += [
-                Part(rows, slice(start + a, start + b), columns[:, a:b])
+                Part(rows, slice(start + a, start + b), columns[:, a:b], hard)
                 for a, b in zip(ends[:-1], ends[1:], strict=True)
             ]
         row, start = rows.stop, start + n
@@ -72,7 +75,10 @@ def multiply(
     *,
     omit: bool,
 ) -> tuple[Float[np.ndarray, "batch parcels time"], Float[np.ndarray, "batch parcels time"] | None]:
-    """Return W x in `dtype`; with `omit`, over what is not NaN, and the sums of its weights."""
+    """Return W x in `dtype`; with `omit`, over what is not NaN, and the sums of its weights.
+
+    An infinite value counts as NaN for soft maps.
+    """
     n_parcels = max(part.rows.stop for part in parts)
     shape = (len(data), n_parcels, data.shape[2])
     sums, weights = np.zeros(shape, dtype), np.zeros(shape, dtype) if omit else None
@@ -93,6 +99,24 @@ def multiply(
     return sums, weights
 
 
+def transposed(
+    parts: Sequence[Part], values: Float[np.ndarray, "batch parcels time"], dtype: np.dtype
+) -> Float[np.ndarray, "batch locations time"]:
+    """Return W' y in `dtype`."""
+    n_locations = max(part.locations.stop for part in parts)
+    out = empty_for_jax((len(values), n_locations, values.shape[2]), dtype)
+    for y, painted in zip(values.astype(dtype, copy=False), out, strict=True):
+
+        def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
+            painted[part.locations] = part.weights.T @ y[part.rows]
+
+        in_threads(paint, [(p,) for p in parts if not isinstance(p.weights, np.ndarray)])
+        for part in parts:
+            if isinstance(part.weights, np.ndarray):
+                paint(part)
+    return out
+
+
 def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
     observed = None
     if omit:
@@ -103,4 +127,18 @@ def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
         else:
             observed = np.asarray(part.weights.sum(axis=1), x.dtype)[:, None]
     with np.errstate(invalid="ignore"):
-        return part.weights @ x, observed
+        sums = part.weights @ x
+    if not part.hard and not np.isfinite(sums).all():
+        sums = _careful(part.weights, x, sums)
+    return sums, observed
+
+
+def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return W x, NaN for the parcels that weigh what is not finite, and for them alone."""
+    bad = ~np.isfinite(x)
+    reached = bad.any(axis=1)
+    if not reached.any():
+        return sums
+    present = (weights[:, reached] != 0).astype(x.dtype)
+    hit = present @ bad[reached].astype(x.dtype) > 0
+    return np.where(hit, np.nan, weights @ np.where(bad, 0, x))

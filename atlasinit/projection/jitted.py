@@ -102,6 +102,15 @@ def covered(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, ".
     return restore(_share(prepared.stack(), seen).astype(seen.dtype))
 
 
+@jax.jit
+def solved(
+    inverse: Float[AnyArray, "parcels parcels"], values: Float[AnyArray, "..."]
+) -> Float[Array, "..."]:
+    """Return least squares of sums of data, in the dtype of the sums that are made of them."""
+    out, restore = _batched(jnp.asarray(values, accumulated(values.dtype)))
+    return restore(DenseKernel(inverse).product(out))
+
+
 @functools.partial(jax.jit, static_argnames="method")
 def painted(
     prepared: Prepared,

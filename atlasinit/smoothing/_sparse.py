@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from atlasinit._host import WORKERS, in_threads
+from atlasinit._host import WORKERS, empty_for_jax, in_threads
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ Spread: TypeAlias = "Callable[[csr_array], csr_array]"
 
 _PART_BYTES = 2**22  # of a product; each part is made by one thread, and stays in the cache
 _PART_TERMS = 2**20  # multiplications that are worth the start of threads
-_ALIGNED = 64  # bytes at which JAX takes an array of NumPy's as it is
 
 
 def csr_of(
@@ -111,9 +110,7 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
         n_parts = max(n_parts, WORKERS)
     if n_parts < 2:
         return jnp.asarray(operator @ dense)
-    raw = np.empty(dense.nbytes + _ALIGNED, np.uint8)
-    start = -raw.ctypes.data % _ALIGNED
-    out = raw[start : start + dense.nbytes].view(np.float32).reshape(n, k)
+    out = empty_for_jax((n, k), np.float32)
 
     def rows(first: int, last: int) -> tuple["csr_array", np.ndarray]:
         ends = operator.indptr[first : last + 1]
