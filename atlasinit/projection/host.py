@@ -108,7 +108,8 @@ def transposed(
     for y, painted in zip(values.astype(dtype, copy=False), out, strict=True):
 
         def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
-            painted[part.locations] = part.weights.T @ y[part.rows]
+            with np.errstate(invalid="ignore"):
+                painted[part.locations] = part.weights.T @ y[part.rows]
 
         in_threads(paint, [(p,) for p in parts if not isinstance(p.weights, np.ndarray)])
         for part in parts:
