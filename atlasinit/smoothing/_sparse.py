@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from atlasinit._host import WORKERS, empty_for_jax, in_threads
@@ -99,26 +98,25 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
     return sparse
 
 
-def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
-    """Return ``operator @ data`` of (locations, k) data in float32."""
+def multiply(
+    values: np.ndarray, indices: np.ndarray, ends: np.ndarray, data: np.ndarray
+) -> jax.Array:
+    """Return the product of a square CSR matrix with (locations, k) data, in float32."""
     from scipy.sparse import csr_array
 
     dense = np.ascontiguousarray(data)
     n, k = dense.shape
-    n_parts = dense.nbytes // _PART_BYTES
-    if operator.nnz * k >= _PART_TERMS:
+    n_parts = max(dense.nbytes // _PART_BYTES, 1)
+    if values.size * k >= _PART_TERMS:
         n_parts = max(n_parts, WORKERS)
-    if n_parts < 2:
-        return jnp.asarray(operator @ dense)
     out = empty_for_jax((n, k), np.float32)
 
     def rows(first: int, last: int) -> tuple["csr_array", np.ndarray]:
-        ends = operator.indptr[first : last + 1]
-        own = slice(ends[0], ends[-1])
+        own = slice(ends[first], ends[last])
         part = csr_array((last - first, n), dtype=np.float32)
         # Given to the constructor, views of less than half an array would be copied.
-        part.data, part.indices = operator.data[own], operator.indices[own]
-        part.indptr = ends - ends[0]
+        part.data, part.indices = values[own], indices[own]
+        part.indptr = ends[first : last + 1] - ends[first]
         return part, out[first:last]
 
     def product(part: "csr_array", target: np.ndarray) -> None:
@@ -126,7 +124,6 @@ def multiply(operator: "csr_array", data: np.ndarray) -> jax.Array:
 
     # Parts of as many weights each, as rows may have very different numbers of them. All are
     # made first: threads that wait for each other's Python wake up slowly.
-    cuts = np.searchsorted(operator.indptr, np.linspace(0, operator.nnz, n_parts + 1)[1:-1])
-    parts = [rows(*ends) for ends in itertools.pairwise([0, *cuts.tolist(), n])]
-    in_threads(product, parts)
+    cuts = np.searchsorted(ends, [values.size * i // n_parts for i in range(1, n_parts)])
+    in_threads(product, [rows(*pair) for pair in itertools.pairwise([0, *cuts.tolist(), n])])
     return jax.device_put(out)
