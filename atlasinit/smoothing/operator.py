@@ -176,12 +176,12 @@ def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpo
         and data.dtype == np.float32
         and all(is_host(array) for array in (data, *matrix))
     ):
-        parts = tuple(np.asarray(part) for part in matrix)
+        values, indices, ends = (np.asarray(part) for part in matrix)
         if transpose:
             turned = _csr(matrix).T.tocsr()
-            parts = (turned.data, turned.indices, turned.indptr)
+            values, indices, ends = turned.data, turned.indices, turned.indptr
         columns = np.moveaxis(np.asarray(data), -2, 0)
-        out = multiply(*parts, columns.reshape(len(columns), -1))
+        out = multiply(values, indices, ends, columns.reshape(len(columns), -1))
         return out if data.ndim == 2 else jnp.moveaxis(out.reshape(columns.shape), 0, -2)
     return _apply(operator, jnp.asarray(data), width, transpose=transpose)
 
