@@ -31,19 +31,17 @@ def written(source: Any) -> Iterator[Any]:
     TypeError
         An image of another format.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        yield _written(source, Path(folder))
+    with contextlib.ExitStack() as folders:
+        yield _written(source, folders)
 
 
-def _written(source: Any, folder: Path) -> Any:
+def _written(source: Any, folders: contextlib.ExitStack) -> Any:
     if isinstance(source, FileBasedImage):
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(source, folder)
+        return _write(source, Path(folders.enter_context(tempfile.TemporaryDirectory())))
     if isinstance(source, Mapping):
-        items = enumerate(source.items())
-        return {key: _written(value, folder / str(i)) for i, (key, value) in items}
+        return {key: _written(value, folders) for key, value in source.items()}
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
-        return [_written(value, folder / str(i)) for i, value in enumerate(source)]
+        return [_written(value, folders) for value in source]
     return source
 
 
