@@ -72,7 +72,7 @@ def grid_atlas(maps, shape):
 
 
 @pytest.mark.parametrize(("kind", "kernel"), EAGER)
-@pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 0), (2, 2, 150, 3)])
+@pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 0), (2, 150, 0), (2, 2, 150, 3)])
 def test_sum_is_the_dense_product(kind, kernel, shape):
     maps, x = maps_of(kind), data_of(*shape)
     y = project(maps, x, reduction="sum", kernel=kernel)

@@ -1,6 +1,5 @@
 """Parcel values of data, and data of parcel values: what is public."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +17,12 @@ from atlasinit.projection.host_statistics import by_label
 from atlasinit.projection.jitted import (
     Scalar,
     accumulated,
+    batched,
     covered,
     finished,
     painted,
     reduced,
+    share,
     solved,
 )
 from atlasinit.projection.prepared import (
@@ -122,27 +123,17 @@ def project(
     >>> project(maps, np.array([[1.0], [2.0], [4.0], [9.0]], np.float32)).tolist()
     [[1.0], [3.0]]
     """
-    maps, sizes = maps_of(atlas), sizes_of(atlas)
+    maps = maps_of(atlas)
     check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
-    values = check_data(data, sizes)
+    values, missing = _checked(data, sizes_of(atlas), missing)
     inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
+    limits = (_scalar(empty), _scalar(min_coverage))
     if on_host(maps, values, missing=missing, kernel=kernel):
-        if missing == "error":
-            refuse_nan(values)
-        scalars = _scalar(empty), _scalar(min_coverage)
-        options = {"reduction": reduction, "omit": missing == "omit"}
-        return _on_host(atlas, np.asarray(values), inverse, *scalars, **options)
-    return reduce(
-        prepared_for(atlas, kernel="auto" if kernel == "host" else kernel),
-        values,
-        reduction=reduction,
-        missing=missing,
-        min_coverage=min_coverage,
-        empty=empty,
-        ridge=ridge,
-        inverse=inverse,
-        compartments=sizes,
-    )
+        omit = missing == "omit"
+        return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=reduction, omit=omit)
+    prepared = prepared_for(atlas, kernel=kernel)
+    arrays = (prepared, values, inverse, _scalar(ridge), *limits)
+    return reduced(*arrays, reduction=reduction, missing=missing)
 
 
 def reduce(
@@ -159,20 +150,9 @@ def reduce(
 ) -> Float[Array, "..."]:
     """Return what `project` does, of prepared maps."""
     check_options(prepared.maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
-    values = check_data(data, compartments)
-    if missing == "error" and not isinstance(values, Tracer):
-        refuse_nan(values)
-        missing = "propagate"
-    return reduced(
-        prepared,
-        values,
-        inverse,
-        _scalar(empty),
-        _scalar(ridge),
-        _scalar(min_coverage),
-        reduction=reduction,
-        missing=missing,
-    )
+    values, missing = _checked(data, compartments, missing)
+    scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
+    return reduced(prepared, values, inverse, *scalars, reduction=reduction, missing=missing)
 
 
 def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
@@ -198,11 +178,11 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     """
     values = check_data(data, sizes_of(atlas))
     if on_host(maps_of(atlas), values, missing="omit"):
-        n_parcels = sum(m.n_parcels for m in maps_of(atlas))
-        stack, shape, dtype = _stacked(np.asarray(values), n_parcels)
+        stack, restore = batched(np.asarray(values))
+        dtype = _summed(values)
         _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
-        totals = totals_for(atlas, absolute=True).astype(dtype)[:, None]
-        return jnp.asarray((seen / np.where(totals > 0, totals, 1)).reshape(shape))
+        totals = totals_for(atlas, absolute=True).astype(dtype)[None, :, None]
+        return restore(share(jnp.asarray(seen), totals))
     return covered(prepared_for(atlas, kernel="auto"), values)
 
 
@@ -250,12 +230,12 @@ def back_project(
     inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
     if on_host(maps, values, kernel=kernel):
         wanted = values if inverse is None else solved(inverse, values)
-        n_locations = sum(m.n_locations for m in maps)
-        stack, shape, dtype = _stacked(np.asarray(wanted), n_locations)
-        out = host.transposed(parts_for(atlas), stack, dtype).reshape(shape)
+        stack, restore = batched(np.asarray(wanted))
+        out = restore(host.transposed(parts_for(atlas), stack, _summed(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
-    prepared = prepared_for(atlas, kernel="auto" if kernel == "host" else kernel)
-    return painted(prepared, values, inverse, _scalar(ridge), method=method)
+    return painted(
+        prepared_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method
+    )
 
 
 def _on_host(
@@ -269,24 +249,39 @@ def _on_host(
     omit: bool,
 ) -> Float[Array, "..."]:
     """Return what `project` does."""
-    stack, shape, dtype = _stacked(data, sum(m.n_parcels for m in maps_of(atlas)))
+    (stack, restore), dtype = batched(data), _summed(data)
     if reduction in reductions.HARD_ONLY:
         values, observed = by_label(members_for(atlas), stack, dtype, reduction, omit=omit)
     else:
         values, observed = host.multiply(parts_for(atlas), stack, dtype, omit=omit)
     totals = totals_for(atlas, absolute=reduction != "mean").astype(dtype)[None, :, None]
     weights = totals if observed is None else observed
-    arrays = (values, weights, totals, inverse, empty, min_coverage)
-    given = jax.dtypes.canonicalize_dtype(data.dtype)
-    return finished(*arrays, reduction=reduction, omit=omit, shape=shape, dtype=given)
+    return finished(
+        values,
+        weights,
+        totals,
+        inverse,
+        empty,
+        min_coverage,
+        reduction=reduction,
+        omit=omit,
+        shape=restore(values).shape,
+        dtype=jax.dtypes.canonicalize_dtype(data.dtype),
+    )
 
 
-def _stacked(data: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, ...], np.dtype]:
-    """Return data with one batch axis, the shape with `size` in the last but one, and a dtype."""
-    *leading, given, time = data.shape if data.ndim > 1 else (*data.shape, 1)
-    shape = (*leading, size, time) if data.ndim > 1 else (size,)
-    dtype = np.dtype(accumulated(jax.dtypes.canonicalize_dtype(data.dtype)))
-    return data.reshape(math.prod(leading), given, time), shape, dtype
+def _checked(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[AnyArray, str]:
+    """Return the data, and what its NaN do once those that are errors are ruled out."""
+    values = check_data(data, sizes)
+    if missing == "error" and not isinstance(values, Tracer):
+        refuse_nan(values)
+        missing = "propagate"
+    return values, missing
+
+
+def _summed(data: AnyArray) -> np.dtype:
+    """Return the dtype of sums of data."""
+    return np.dtype(accumulated(jax.dtypes.canonicalize_dtype(data.dtype)))
 
 
 def _scalar(value: Any) -> Scalar:

@@ -4,7 +4,7 @@ XLA gathers and scatters on one core, and copies NumPy's arrays first. A sparse 
 stored by columns reads every location once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -82,17 +82,12 @@ def multiply(
     n_parcels = max(part.rows.stop for part in parts)
     shape = (len(data), n_parcels, data.shape[2])
     sums, weights = np.zeros(shape, dtype), np.zeros(shape, dtype) if omit else None
-    sparse = [part for part in parts if not isinstance(part.weights, np.ndarray)]
-    dense = [part for part in parts if isinstance(part.weights, np.ndarray)]
     for i, x in enumerate(data):
 
         def product(part: Part, x: np.ndarray = x) -> tuple:
             return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
 
-        found = in_threads(product, [(part,) for part in sparse])
-        # NumPy's product is in threads by itself.
-        found += [product(part) for part in dense]
-        for part, (own, observed) in zip([*sparse, *dense], found, strict=True):
+        for part, (own, observed) in _each(parts, product):
             sums[i, part.rows] += own
             if weights is not None:
                 weights[i, part.rows] += observed
@@ -111,11 +106,17 @@ def transposed(
             with np.errstate(invalid="ignore"):
                 painted[part.locations] = part.weights.T @ y[part.rows]
 
-        in_threads(paint, [(p,) for p in parts if not isinstance(p.weights, np.ndarray)])
-        for part in parts:
-            if isinstance(part.weights, np.ndarray):
-                paint(part)
+        _each(parts, paint)
     return out
+
+
+def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[Part, Any]]:
+    """Return each part with what a function makes of it."""
+    dense = [part for part in parts if isinstance(part.weights, np.ndarray)]
+    sparse = [part for part in parts if not isinstance(part.weights, np.ndarray)]
+    # NumPy's product is in threads by itself.
+    found = in_threads(function, [(part,) for part in sparse]) + [function(p) for p in dense]
+    return list(zip([*sparse, *dense], found, strict=True))
 
 
 def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:

@@ -10,6 +10,8 @@ from atlasinit._host import in_threads
 from atlasinit.maps import HardMaps
 
 _AT_ONCE = 2**18  # values that stay in the cache
+# The first gives NaN where there is one, the second passes over it.
+_EXTREMES = {"min": (np.minimum, np.fmin), "max": (np.maximum, np.fmax)}
 
 
 class Members(NamedTuple):
@@ -68,11 +70,8 @@ def _reduced(
     """Return the values of one parcel, and of how many they are."""
     bad = np.isnan(x) if omit or reduction == "median" else None
     counts = len(x) if bad is None else len(x) - np.count_nonzero(bad, axis=0)
-    if reduction in ("min", "max"):
-        if omit:
-            out = (np.fmin if reduction == "min" else np.fmax).reduce(x, axis=0)
-        else:
-            out = (np.min if reduction == "min" else np.max)(x, axis=0)
+    if reduction in _EXTREMES:
+        out = _EXTREMES[reduction][omit].reduce(x, axis=0)
     elif reduction == "median":
         # NaN is sorted last.
         ordered = np.sort(np.ascontiguousarray(x.T), axis=1)

@@ -5,7 +5,9 @@ same axes.
 """
 
 import functools
-from typing import Any, TypeAlias
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,6 +24,7 @@ from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared
 
 Scalar: TypeAlias = np.float32 | Float[Array, ""]
+_A = TypeVar("_A", Array, np.ndarray)
 
 
 @functools.partial(jax.jit, static_argnames=("reduction", "omit", "shape", "dtype"))
@@ -52,8 +55,7 @@ def finished(
     else:
         out, defined = reductions.averaged(out, weights, reduction)
     if omit:
-        share = weights / jnp.where(totals > 0, totals, 1)
-        defined = defined & (share >= min_coverage.astype(out.dtype))
+        defined = defined & (share(weights, totals) >= min_coverage.astype(out.dtype))
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
@@ -62,8 +64,8 @@ def reduced(
     prepared: Prepared,
     data: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
-    empty: Scalar,
     ridge: Scalar,
+    empty: Scalar,
     min_coverage: Scalar,
     *,
     reduction: str,
@@ -71,7 +73,7 @@ def reduced(
 ) -> Float[Array, "..."]:
     """Return a reduction of data."""
     given = data.dtype
-    data, restore = _batched(jnp.asarray(data, accumulated(given)))
+    data, restore = batched(jnp.asarray(data, accumulated(given)))
     stack = prepared.stack()
     if reduction in reductions.HARD_ONLY:
         stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
@@ -90,16 +92,16 @@ def reduced(
     else:
         out, defined = reductions.linear(stack, data, seen, reduction)
     if seen is not None:
-        share = _share(stack, seen.astype(data.dtype))
-        defined = defined & (share >= min_coverage.astype(share.dtype))
+        observed = _observed(stack, seen.astype(data.dtype))
+        defined = defined & (observed >= min_coverage.astype(observed.dtype))
     return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
 
 
 @jax.jit
 def covered(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
-    seen, restore = _batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
-    return restore(_share(prepared.stack(), seen).astype(seen.dtype))
+    seen, restore = batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
+    return restore(_observed(prepared.stack(), seen).astype(seen.dtype))
 
 
 @jax.jit
@@ -107,7 +109,7 @@ def solved(
     inverse: Float[AnyArray, "parcels parcels"], values: Float[AnyArray, "..."]
 ) -> Float[Array, "..."]:
     """Return least squares of sums of data, in the dtype of the sums that are made of them."""
-    out, restore = _batched(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
     return restore(DenseKernel(inverse).product(out))
 
 
@@ -122,7 +124,7 @@ def painted(
 ) -> Float[Array, "..."]:
     """Return one value a location of parcel values."""
     stack = prepared.stack()
-    out, restore = _batched(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
             inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
@@ -137,12 +139,19 @@ def _solved(
     return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
 
 
-def _share(
+def _observed(
     stack: Stack, seen: Float[Array, "batch locations time"]
 ) -> Float[Array, "batch parcels time"]:
+    """Return the share of each parcel's absolute weight at the locations seen."""
     absolute = stack.absolute()
-    totals = absolute.totals().astype(seen.dtype)[None, :, None]
-    return absolute.product(seen) / jnp.where(totals > 0, totals, 1)
+    return share(absolute.product(seen), absolute.totals().astype(seen.dtype)[None, :, None])
+
+
+def share(
+    weights: Float[Array, "#batch parcels #time"], totals: Float[AnyArray, "1 parcels 1"]
+) -> Float[Array, "#batch parcels #time"]:
+    """Return which share `weights` are of `totals`, 0 for a parcel without weight."""
+    return weights / jnp.where(totals > 0, totals, 1)
 
 
 def accumulated(dtype: Any) -> Any:
@@ -150,13 +159,14 @@ def accumulated(dtype: Any) -> Any:
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
-def _batched(values: Array) -> tuple[Array, Any]:
+def batched(values: _A) -> tuple[_A, Callable[[Any], Any]]:
     """Return values with one batch axis in front, and the function that restores the axes.
 
-    Under jit this costs nothing; outside, each would copy the data.
+    Of NumPy's arrays these are views, and under jit this costs nothing; each would copy
+    one of JAX's outside.
     """
     if values.ndim == 1:
         return values[None, :, None], lambda out: out[0, :, 0]
     leading = values.shape[:-2]
-    stacked = values.reshape(-1, *values.shape[-2:]) if leading else values[None]
+    stacked = values.reshape(math.prod(leading), *values.shape[-2:])
     return stacked, lambda out: out.reshape(*leading, *out.shape[1:])
