@@ -147,6 +147,7 @@ class Atlas(eqx.Module):
     def replace(
         self,
         *,
+        name: str | None = None,
         maps: Mapping[str, Maps] | None = None,
         geometry: Mapping[str, Geometry] | None = None,
         labels: LabelTable | None = None,
@@ -155,7 +156,7 @@ class Atlas(eqx.Module):
     ) -> "Atlas":
         """Return the atlas with other maps or geometries for the compartments given.
 
-        And with another table or provenance. `operation`, where given, is added to the
+        And with another name, table or provenance. `operation`, where given, is added to the
         provenance.
         """
         for given in (maps or {}, geometry or {}):
@@ -164,7 +165,7 @@ class Atlas(eqx.Module):
                 raise ValueError(f"Compartments are {list(self.compartments)}, got {unknown}.")
         found = self.provenance if provenance is None else provenance
         return Atlas(
-            name=self.name,
+            name=self.name if name is None else name,
             space=self.space,
             maps={**self.maps, **(maps or {})},
             geometry={**self.geometry, **(geometry or {})},

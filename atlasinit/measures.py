@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid, triangle_vertex_areas
+from atlasinit.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+    triangle_normals,
+    triangle_vertex_areas,
+)
 from atlasinit.maps import Maps
 
 if TYPE_CHECKING:
@@ -203,7 +209,7 @@ def _mesh_gradient(
     kept = (corners >= 0).all(axis=1)
     faces, corners = mesh.faces[kept], corners[kept]
     points = coordinates.astype(np.float64)[faces]
-    normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
+    normals = triangle_normals(coordinates, faces).T
     doubled = np.linalg.norm(normals, axis=1)
     units = normals / np.where(doubled == 0, 1, doubled)[:, None]
     # A corner's hat function rises at a right angle to the edge opposite, to 1 over the height.

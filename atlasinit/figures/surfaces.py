@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from atlasinit.geometry import SurfaceMesh
+from atlasinit.geometry import SurfaceMesh, triangle_normals
 
 Surface: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Coordinates (vertices, 3) in mm and faces (faces, 3)."""
@@ -165,11 +165,10 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _normals(coordinates: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = np.moveaxis(coordinates[faces], 1, 0)
-    of_faces = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+    of_faces = np.repeat(triangle_normals(coordinates, faces), 3, axis=1)
     corners = faces.reshape(-1)
     n = len(coordinates)
-    normals = np.stack([np.bincount(corners, w, minlength=n) for w in of_faces.T], axis=1)
+    normals = np.stack([np.bincount(corners, w, minlength=n) for w in of_faces], axis=1)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     return normals / np.where(lengths == 0, 1, lengths)
 

@@ -353,16 +353,7 @@ def _archived(
     atlas = archive.read(path)
     if space not in (None, atlas.space):
         raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {space!r}.")
-    if name not in (None, atlas.name):
-        atlas = Atlas(
-            name=name,
-            space=atlas.space,
-            maps=atlas.maps,
-            geometry=atlas.geometry,
-            labels=atlas.table,
-            provenance=atlas.provenance,
-        )
     geometry = {
         c: attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
     }
-    return atlas.replace(geometry=geometry) if geometry else atlas
+    return atlas.replace(name=name, geometry=geometry)

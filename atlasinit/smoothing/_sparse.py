@@ -41,15 +41,21 @@ def spread_by(operator: "csr_array") -> Spread:
 
 def between(spread: Spread, left: np.ndarray, right: np.ndarray) -> Spread:
     """Return ``spread`` with weights multiplied by `right` before and by `left` after it."""
-    from scipy.sparse import csr_array
 
     def scaled(matrix: "csr_array") -> "csr_array":
-        values = matrix.data * right.astype(matrix.dtype)[matrix.indices]
-        out = spread(csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape))
+        out = spread(_weighted(matrix, right.astype(matrix.dtype)))
         out.data *= left.astype(out.dtype)[out.indices]
         return out
 
     return scaled
+
+
+def _weighted(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
+    """Return a matrix with its columns multiplied."""
+    from scipy.sparse import csr_array
+
+    values = matrix.data * weights[matrix.indices]
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def averaging(spread: Spread, areas: np.ndarray) -> Spread:
@@ -61,9 +67,8 @@ def averaging(spread: Spread, areas: np.ndarray) -> Spread:
 
     def averaged(matrix: "csr_array") -> "csr_array":
         weights = areas.astype(matrix.dtype)
-        values = matrix.data * weights[matrix.indices]
-        scaled = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-        both = spread(csr_array(vstack([csr_array(weights[None]), scaled])))
+        rows = [csr_array(weights[None]), _weighted(matrix, weights)]
+        both = spread(csr_array(vstack(rows)))
         n = both.indptr[1]
         totals = np.zeros(areas.size, both.dtype)
         totals[both.indices[:n]] = both.data[:n]

@@ -49,7 +49,7 @@ def sphere_weights(
     left = np.stack([*(-2 * own), (own**2).sum(axis=0), np.ones_like(own[0])], axis=-1)
     right = np.stack([*near, np.ones_like(near[0]), (near**2).sum(axis=0)], axis=1)
     chord = np.matmul(left, right).astype(np.float32)
-    outside = chord > (2 * radius * math.sin(reach / (2 * radius))) ** 2
+    outside = chord > chord_of(reach, radius) ** 2
     if sphere.profile == "gaussian":
         # The polynomial of `arc_squared` in place, its coefficients multiplied beforehand.
         unit = 1 / (2 * radius) ** 2
@@ -63,6 +63,11 @@ def sphere_weights(
         out = profile_of(arc_squared(chord, sphere), sigma, sphere, np)
     np.copyto(out, 0, where=outside)
     return out
+
+
+def chord_of(arc: float, radius: float) -> float:
+    """Return the straight distance of two points on a sphere."""
+    return 2 * radius * math.sin(arc / (2 * radius))
 
 
 def arc_squared(chord: Any, sphere: Sphere) -> Any:

@@ -11,7 +11,7 @@ from atlasinit._host import in_threads
 from atlasinit.geometry import SurfaceMesh, triangle_vertex_areas
 from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_alone
 from atlasinit.smoothing._sparse import csr_of
-from atlasinit.smoothing.profile import Sphere, arc_squared, profile_of
+from atlasinit.smoothing.profile import Sphere, arc_squared, chord_of, profile_of
 from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
 from atlasinit.tiling import spheres, tiles
 
@@ -33,7 +33,7 @@ class SphereOfLocations(NamedTuple):
     @property
     def chord(self) -> float:
         """The straight distance of two points whose arc is the reach."""
-        return 2 * self.sphere.radius * math.sin(self.reach / (2 * self.sphere.radius))
+        return chord_of(self.reach, self.sphere.radius)
 
     @property
     def n_pairs(self) -> float:
