@@ -780,8 +780,10 @@ def test_every_weight_has_one_place_in_the_tiles(each):
     maps = maps_of("sparse")
     points = np.random.default_rng(0).normal(size=(150, 3))
     plan = tiled.plan_tiles(maps, points, each=each)
-    blocks = tiled.spread(plan, jnp.arange(1.0, maps.values.size + 1))
-    np.testing.assert_array_equal(tiled.collect(plan, blocks), np.arange(1.0, maps.values.size + 1))
-    assert sum(int((b != 0).sum()) for b in blocks) == maps.values.size
+    entries = tiled.spread(plan, jnp.arange(1.0, maps.values.size + 1))
+    numbers = np.arange(1.0, maps.values.size + 1)
+    np.testing.assert_array_equal(tiled.collect(plan, entries), numbers)
+    np.testing.assert_array_equal(np.sort(entries)[-maps.values.size :], numbers)
+    assert int((entries != 0).sum()) == maps.values.size
     y = tiled.product(plan, tiled.spread(plan, maps.values), jnp.asarray(data_of(150, 3)))
     np.testing.assert_allclose(y, maps.to_dense() @ data_of(150, 3), rtol=1e-4, atol=1e-5)

@@ -117,15 +117,15 @@ class TiledKernel(eqx.Module):
         self, data: Float[Array, "batch locations time"]
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
-        blocks = tiled.spread(self.plan, jnp.asarray(self.values, data.dtype))
-        return _each(lambda x: tiled.product(self.plan, blocks, x), data)
+        entries = tiled.spread(self.plan, jnp.asarray(self.values, data.dtype))
+        return _each(lambda x: tiled.product(self.plan, entries, x), data)
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
-        blocks = tiled.spread(self.plan, jnp.asarray(self.values, values.dtype))
-        return _each(lambda y: tiled.transposed(self.plan, blocks, y), values)
+        entries = tiled.spread(self.plan, jnp.asarray(self.values, values.dtype))
+        return _each(lambda y: tiled.transposed(self.plan, entries, y), values)
 
     def absolute(self) -> "TiledKernel":
         """Return the kernel of |W|."""
@@ -134,7 +134,7 @@ class TiledKernel(eqx.Module):
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
         out = jnp.zeros(self.plan.n_parcels, self.values.dtype)
-        blocks = tiled.spread(self.plan, self.values)
+        blocks = tiled.blocks(self.plan, tiled.spread(self.plan, jnp.asarray(self.values)))
         for bucket, block in zip(self.plan.buckets, blocks, strict=True):
             out = out.at[bucket.parcels].add(block.sum(axis=-1), mode="drop")
         return out
@@ -142,7 +142,7 @@ class TiledKernel(eqx.Module):
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
         out = jnp.zeros((self.plan.n_parcels, self.plan.n_locations), self.values.dtype)
-        blocks = tiled.spread(self.plan, self.values)
+        blocks = tiled.blocks(self.plan, tiled.spread(self.plan, jnp.asarray(self.values)))
         for bucket, block in zip(self.plan.buckets, blocks, strict=True):
             rows, columns = bucket.parcels[..., :, None], bucket.locations[..., None, :]
             rows, columns = jnp.broadcast_arrays(rows, columns)

@@ -9,11 +9,12 @@ The three products of blocks W, data x and parcel values y
     A(W, x) = W x,      B(W, y) = W' y,      C(y, x) = y x' at the blocks
 
 are each other's derivatives, which makes reverse-mode derivatives of any order
-without storing the data tile by tile. Forward mode is not available.
+without storing the data tile by tile. Forward mode is not available. The entries of
+all blocks, one after the other, are one vector.
 """
 
+import math
 from collections.abc import Callable
-from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -25,8 +26,6 @@ from atlasinit._typing import AnyArray
 from atlasinit.maps import SparseMaps
 from atlasinit.tiling import tiles
 
-Blocks: TypeAlias = tuple[Float[Array, "_ _ _ size"], ...]
-
 _BUCKETS = 6
 
 
@@ -35,7 +34,7 @@ class Bucket(eqx.Module):
 
     locations: Int32[AnyArray, "steps each size"]
     parcels: Int32[AnyArray, "steps each rows"]
-    slots: Int32[AnyArray, "steps each rows size"]
+    start: int = eqx.field(static=True)
 
 
 class TilePlan(eqx.Module):
@@ -44,15 +43,18 @@ class TilePlan(eqx.Module):
     Parameters
     ----------
     buckets
-        Tiles by their number of parcels; padding has location `n_locations`, parcel
-        `n_parcels` and the slot behind the last weight.
+        Tiles by their number of parcels; padding has location `n_locations` and parcel
+        `n_parcels`. `start` is the place of the first entry of the first block.
+    slots
+        (entries,) weight at each entry of the blocks; the one behind the last for a zero.
     positions
-        (nonzeros,) place of each weight among the entries of all blocks.
+        (nonzeros,) entry of each weight.
     n_parcels, n_locations
         Number of the maps' parcels, and of locations in the data.
     """
 
     buckets: tuple[Bucket, ...]
+    slots: Int32[AnyArray, " entries"]
     positions: Int32[AnyArray, " nonzeros"]
     n_parcels: int = eqx.field(static=True)
     n_locations: int = eqx.field(static=True)
@@ -107,15 +109,15 @@ def plan_tiles(
     n_locations = maps.n_locations if total is None else total
     places = np.where(groups < 0, n_locations, groups + start)
     buckets = []
-    for m, n, w, part in zip(members, lengths, breadths, np.split(slots, ends[:-1]), strict=True):
+    for m, n, w, begin in zip(members, lengths, breadths, [0, *ends[:-1]], strict=True):
         locations = np.full((n, size), n_locations, np.int32)
         locations[: m.size] = places[m]
         parcels = np.full((n, w), maps.n_parcels, np.int32)
         which, rows = np.nonzero(touched[m])
         parcels[which, rank[m][which, rows]] = rows
-        arrays = (locations, parcels, part.reshape(n, w, size))
-        buckets.append(Bucket(*(a.reshape(n // each, each, *a.shape[1:]) for a in arrays)))
-    plan = TilePlan(tuple(buckets), positions, maps.n_parcels, n_locations)
+        arrays = (a.reshape(n // each, each, a.shape[1]) for a in (locations, parcels))
+        buckets.append(Bucket(*arrays, start=begin))
+    plan = TilePlan(tuple(buckets), slots, positions, maps.n_parcels, n_locations)
     return jax.tree.map(jnp.asarray, plan)
 
 
@@ -132,64 +134,80 @@ def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
 
 
 @jax.custom_vjp
-def spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Blocks:
-    """Return the blocks that hold `values`, zero elsewhere."""
-    values = jnp.asarray(values)
-    return tuple(values.at[b.slots].get(mode="fill", fill_value=0) for b in plan.buckets)
+def spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Float[Array, " entries"]:
+    """Return the entries of the blocks that hold `values`, zero elsewhere."""
+    values = jnp.append(values, jnp.zeros(1, values.dtype))
+    return values.at[plan.slots].get(mode="promise_in_bounds")
+
+
+def blocks(
+    plan: TilePlan, entries: Float[Array, " entries"]
+) -> list[Float[Array, "steps each rows size"]]:
+    """Return the blocks of each bucket."""
+    shapes = [
+        (*b.locations.shape[:2], b.parcels.shape[2], b.locations.shape[2]) for b in plan.buckets
+    ]
+    parts = zip(plan.buckets, shapes, strict=True)
+    return [entries[b.start : b.start + math.prod(s)].reshape(s) for b, s in parts]
 
 
 @jax.custom_vjp
-def collect(plan: TilePlan, blocks: Blocks) -> Float[Array, " nonzeros"]:
-    """Return the values that `blocks` hold at the positions of the weights."""
-    return jnp.concatenate([b.reshape(-1) for b in blocks])[plan.positions]
+def collect(plan: TilePlan, entries: Float[Array, " entries"]) -> Float[Array, " nonzeros"]:
+    """Return the entries at the positions of the weights."""
+    return entries.at[plan.positions].get(mode="promise_in_bounds", unique_indices=True)
 
 
 spread.defvjp(lambda p, v: (spread(p, v), p), lambda p, g: (None, collect(p, g)))
-collect.defvjp(lambda p, b: (collect(p, b), p), lambda p, g: (None, spread(p, g)))
+collect.defvjp(lambda p, e: (collect(p, e), p), lambda p, g: (None, spread(p, g)))
 
 
 @jax.custom_vjp
 def product(
-    plan: TilePlan, blocks: Blocks, data: Float[Array, "locations time"]
+    plan: TilePlan, entries: Float[Array, " entries"], data: Float[Array, "locations time"]
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
-    out = _product(plan, blocks, data, _batched)
+    out = _product(plan, entries, data, _batched)
     return jax.lax.cond(
-        jnp.isfinite(out).all(), lambda: out, lambda: _product(plan, blocks, data, _careful)
+        jnp.isfinite(out).all(), lambda: out, lambda: _product(plan, entries, data, _careful)
     )
 
 
 @jax.custom_vjp
 def transposed(
-    plan: TilePlan, blocks: Blocks, values: Float[Array, "parcels time"]
+    plan: TilePlan, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
 ) -> Float[Array, "locations time"]:
     """Return B(W, y)."""
     out = jnp.zeros((plan.n_locations, values.shape[1]), values.dtype)
-    for bucket, block in zip(plan.buckets, blocks, strict=True):
+    for bucket in plan.buckets:
 
-        def step(out: Array, parts: tuple[Array, Bucket]) -> tuple[Array, None]:
-            block, bucket = parts
-            rows = _batched(block, _taken(values, bucket.parcels), (1, 1))
+        def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
+            bucket, start = part
+            taken = _taken(values, bucket.parcels)
+            rows = _batched(_block(entries, bucket, start), taken, (1, 1))
             # Each location lies in one tile only, so its row is written once.
             return out.at[bucket.locations].set(rows, mode="drop"), None
 
-        out = jax.lax.scan(step, out, (block, bucket))[0]
+        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
     return out
 
 
 @jax.custom_vjp
 def outer(
     plan: TilePlan, values: Float[Array, "parcels time"], data: Float[Array, "locations time"]
-) -> Blocks:
+) -> Float[Array, " entries"]:
     """Return C(y, x)."""
 
-    def step(_: None, bucket: Bucket) -> tuple[None, Float[Array, "each rows size"]]:
-        return None, _batched(
-            _taken(values, bucket.parcels), _taken(data, bucket.locations), (2, 2)
-        )
+    def step(entries: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
+        bucket, start = part
+        taken = _taken(values, bucket.parcels), _taken(data, bucket.locations)
+        block = _batched(*taken, (2, 2)).reshape(-1)
+        return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0), None
 
-    return tuple(jax.lax.scan(step, None, bucket)[1] for bucket in plan.buckets)
+    entries = jnp.zeros(plan.slots.shape, values.dtype)
+    for bucket in plan.buckets:
+        entries = jax.lax.scan(step, entries, (bucket, _starts(bucket)))[0]
+    return entries
 
 
 product.defvjp(
@@ -208,20 +226,36 @@ outer.defvjp(
 
 def _product(
     plan: TilePlan,
-    blocks: Blocks,
+    entries: Float[Array, " entries"],
     data: Float[Array, "locations time"],
     multiply: Callable[[Array, Array, tuple[int, int]], Array],
 ) -> Float[Array, "parcels time"]:
+    def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
+        bucket, start = part
+        taken = _taken(data, bucket.locations)
+        rows = multiply(_block(entries, bucket, start), taken, (2, 1))
+        return out.at[bucket.parcels].add(rows, mode="drop"), None
+
     out = jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype)
-    for bucket, block in zip(plan.buckets, blocks, strict=True):
-
-        def step(out: Array, parts: tuple[Array, Bucket]) -> tuple[Array, None]:
-            block, bucket = parts
-            rows = multiply(block, _taken(data, bucket.locations), (2, 1))
-            return out.at[bucket.parcels].add(rows, mode="drop"), None
-
-        out = jax.lax.scan(step, out, (block, bucket))[0]
+    for bucket in plan.buckets:
+        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
     return out
+
+
+def _starts(bucket: Bucket) -> Int32[Array, " steps"]:
+    """Return the place of the first entry of each step."""
+    steps, each, size = bucket.locations.shape
+    length = each * bucket.parcels.shape[2] * size
+    return bucket.start + length * jnp.arange(steps, dtype=jnp.int32)
+
+
+def _block(
+    entries: Float[Array, " entries"], bucket: Bucket, start: Int32[Array, ""]
+) -> Float[Array, "each rows size"]:
+    """Return the blocks of one step of a bucket."""
+    (each, size), rows = bucket.locations.shape, bucket.parcels.shape[1]
+    block = jax.lax.dynamic_slice_in_dim(entries, start, each * rows * size)
+    return block.reshape(each, rows, size)
 
 
 def _careful(block: Array, data: Array, contract: tuple[int, int]) -> Array:
