@@ -28,7 +28,7 @@ from atlasinit.projection import (
 
 KERNELS = {
     "hard": ("scatter", "groups", "tiles", "dense"),
-    "sparse": ("tiles", "dense"),
+    "sparse": ("tiles", "groups", "dense"),
     "dense": ("dense",),
 }
 CASES = [(kind, kernel) for kind, names in KERNELS.items() for kernel in names]
@@ -109,7 +109,7 @@ def test_a_constant_series_scores_zero():
     np.testing.assert_array_equal(z, np.zeros((7, 6)))
 
 
-@pytest.mark.parametrize("kernel", ["auto", *HOST, "tiles", "dense"])
+@pytest.mark.parametrize("kernel", ["auto", *HOST, "groups", "tiles", "dense"])
 def test_an_atlas_of_several_compartments(kernel):
     atlas = mixed_atlas()
     x = data_of(3, atlas.n_locations, 5)
@@ -121,6 +121,8 @@ def test_an_atlas_of_several_compartments(kernel):
     np.testing.assert_allclose(
         project(atlas, parts, reduction="sum", kernel=kernel), w @ x, rtol=1e-5, atol=1e-5
     )
+    y = data_of(3, atlas.n_parcels, 5)
+    np.testing.assert_allclose(back_project(atlas, y, kernel=kernel), w.T @ y, rtol=1e-5, atol=1e-5)
     flat = {c: x[0, s, 0] for c, s in atlas.location_slices().items()}
     np.testing.assert_allclose(project(atlas, flat, reduction="sum"), w @ x[0, :, 0], atol=1e-5)
 
@@ -678,6 +680,18 @@ def test_order_statistics_refuse_soft_maps(reduction):
     for function in (call, jax.jit(call)):
         with pytest.raises(ValueError, match="is for hard maps, got SparseMaps"):
             function(data_of(150, 2))
+
+
+def test_the_kernel_follows_from_the_maps_and_the_backend():
+    few = ai.SparseMaps.from_scipy(csr_array(np.eye(3, 20, dtype=np.float32)))
+    chosen = {
+        "cpu": ["scatter", "tiles", "tiles", "dense"],
+        "gpu": ["groups", "groups", "tiles", "dense"],
+    }
+    many = ai.SparseMaps.from_scipy(csr_array(np.ones((5, 20), np.float32)))
+    for backend, expected in chosen.items():
+        maps = [maps_of("hard"), few, many, maps_of("dense")]
+        assert [choosing.choose_kernel(m, backend=backend) for m in maps] == expected
 
 
 def test_kernels_refuse_maps_that_they_cannot_compute():

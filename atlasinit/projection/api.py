@@ -1,6 +1,7 @@
 """Parcel values of data, and data of parcel values: what is public."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -89,8 +90,8 @@ def project(
     ridge
         For ``lstsq``: share of each parcel's sum of squared weights that is added to it.
     kernel
-        ``"auto"`` chooses by representation and backend; ``"scatter"`` and ``"groups"``
-        (hard maps), ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
+        ``"auto"`` chooses by representation and backend; ``"scatter"`` (hard maps),
+        ``"groups"`` and ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
         ``"host"`` is NumPy's and SciPy's product in threads, which ``"auto"`` takes for
         large data on the CPU outside of ``jit``, ``grad`` and ``vmap``; the last digits may
         differ from those of a jitted call.
@@ -112,7 +113,7 @@ def project(
 
     Notes
     -----
-    Tiles have reverse-mode derivatives only. For ``lstsq`` of maps that are traced,
+    Sparse maps have reverse-mode derivatives only, unless they are dense. For ``lstsq`` of maps that are traced,
     the conditioning is not checked.
 
     Examples
@@ -285,5 +286,13 @@ def _summed(data: AnyArray) -> np.dtype:
 
 
 def _scalar(value: Any) -> Scalar:
-    """Return a float32 that costs no launch of its own on a GPU, as making a JAX array does."""
-    return jnp.float32(value) if isinstance(value, jax.Array) else np.float32(value)
+    """Return a float32; of a number, one that is on the device already, where it may be."""
+    if isinstance(value, jax.Array):
+        return jnp.float32(value)
+    return _constant(float(value), jax.default_backend())
+
+
+@lru_cache(maxsize=64)
+def _constant(value: float, backend: str) -> Scalar:
+    with jax.ensure_compile_time_eval():
+        return jnp.float32(value)

@@ -5,25 +5,26 @@ from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.projection import host, tiled
-from atlasinit.projection.kernels import (
-    DenseKernel,
+from atlasinit.projection.grouped import (
     GroupedKernel,
-    Kernel,
-    ScatterKernel,
-    Stack,
-    TiledKernel,
-    group_levels,
+    WeightedGroupedKernel,
+    WeightPlan,
+    group_labels,
+    plan_weights,
 )
+from atlasinit.projection.kernels import DenseKernel, ScatterKernel, TiledKernel
+from atlasinit.projection.stack import Kernel, Stack
 
 KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
 _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
+_FEW = 3.5  # weights a location that a GPU multiplies sooner one by one than in tiles
 
-Plan: TypeAlias = tiled.TilePlan | tuple[Int32[AnyArray, "_ _"], ...]
+Plan: TypeAlias = tiled.TilePlan | GroupedKernel | WeightPlan
 
 
 def on_host(
@@ -48,19 +49,24 @@ def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
     """Return the name of the kernel that computes `maps` in a jitted function.
 
     Hard labels are scattered on a CPU. On a GPU that makes atomic additions, which are
-    slower than sums of groups and differ in the last digits from run to run.
+    slower than sums of groups and differ in the last digits from run to run. Sparse maps are
+    tiles, on a GPU where they have many weights a location: a tile's product reads its data
+    once for all of its parcels, a group's sum once a weight, but without copying it.
     """
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` should be one of {', '.join(KERNELS)}, got {kernel!r}.")
-    if kernel in ("scatter", "groups") and not isinstance(maps, HardMaps):
-        raise ValueError(f'`kernel="{kernel}"` computes hard maps only; use "tiles" or "dense".')
-    if kernel == "tiles" and isinstance(maps, DenseMaps):
-        raise ValueError('`kernel="tiles"` computes hard and sparse maps only; use "dense".')
+    if kernel == "scatter" and not isinstance(maps, HardMaps):
+        raise ValueError('`kernel="scatter"` computes hard maps only; use "auto".')
+    if kernel in ("groups", "tiles") and isinstance(maps, DenseMaps):
+        raise ValueError(f'`kernel="{kernel}"` computes hard and sparse maps only; use "dense".')
     if kernel != "auto":
         return kernel
     if isinstance(maps, HardMaps):
         return "scatter" if backend == "cpu" else "groups"
-    return "tiles" if isinstance(maps, SparseMaps) else "dense"
+    if isinstance(maps, DenseMaps):
+        return "dense"
+    few = maps.values.shape[0] <= _FEW * maps.n_locations
+    return "groups" if few and backend != "cpu" else "tiles"
 
 
 def prepare(
@@ -74,7 +80,9 @@ def prepare(
 ) -> Plan | None:
     """Return what a kernel needs of maps whose positions are concrete, worked out on the host."""
     if kernel == "groups" and isinstance(maps, HardMaps):
-        return group_levels(np.asarray(maps.labels), maps.n_parcels)
+        return group_labels(maps, start=start, total=total)
+    if kernel == "groups" and isinstance(maps, SparseMaps):
+        return plan_weights(maps, start=start, total=total)
     if kernel != "tiles":
         return None
     # A GPU wants large products, and many a launch; a core wants them in its cache.
@@ -98,8 +106,10 @@ def assemble(
             if kernels and isinstance(kernels[-1], ScatterKernel):
                 new = _merged(kernels.pop(), new)
                 shape = (new.n_parcels, shapes.pop()[1] + one.n_locations)
-        elif isinstance(one, HardMaps) and isinstance(plan, tuple):
-            new = GroupedKernel(jnp.asarray(one.labels), plan, one.n_parcels)
+        elif isinstance(plan, GroupedKernel):
+            new = plan
+        elif isinstance(plan, WeightPlan) and isinstance(one, SparseMaps):
+            new = WeightedGroupedKernel(one.values, plan)
         elif isinstance(plan, tiled.TilePlan):
             # The plan of hard labels counts their ones; the labels may be traced.
             ones = jnp.ones(plan.positions.shape[0], jnp.float32)

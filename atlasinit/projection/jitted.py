@@ -19,9 +19,10 @@ from atlasinit._typing import AnyArray
 from atlasinit.projection import reductions
 from atlasinit.projection.checks import HOLDS_NAN
 from atlasinit.projection.choosing import assemble
-from atlasinit.projection.kernels import DenseKernel, Stack
+from atlasinit.projection.kernels import DenseKernel
 from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared
+from atlasinit.projection.stack import Stack
 
 Scalar: TypeAlias = np.float32 | Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)

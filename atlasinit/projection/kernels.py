@@ -5,9 +5,6 @@ with. All kernels take and give arrays with a batch axis in front, float32 or
 float64: data (batch, locations, time) and parcel values (batch, parcels, time).
 """
 
-from collections.abc import Iterator
-from typing import TypeAlias
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,7 +16,6 @@ from atlasinit.projection import tiled
 
 _BLOCK = 4096
 _ROWS = 1024  # of partial sums
-_GROUP = 16
 
 
 class ScatterKernel(eqx.Module):
@@ -66,47 +62,6 @@ class ScatterKernel(eqx.Module):
         return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
 
 
-class GroupedKernel(eqx.Module):
-    """Hard labels: sums of 16 locations of a parcel, then of 16 such sums, until one is left.
-
-    Without atomic additions, so that a GPU gives the same digits in every run.
-    """
-
-    labels: Int32[AnyArray, " locations"]
-    levels: tuple[Int32[AnyArray, "_ _"], ...]
-    n_parcels: int = eqx.field(static=True)
-
-    def product(
-        self, data: Float[Array, "batch locations time"]
-    ) -> Float[Array, "batch parcels time"]:
-        """Return W x."""
-        for members in self.levels:
-            taken = data.at[:, members].get(mode="fill", fill_value=0, unique_indices=True)
-            data = taken.sum(axis=2)
-        return data
-
-    def transposed(
-        self, values: Float[Array, "batch parcels time"]
-    ) -> Float[Array, "batch locations time"]:
-        """Return W' y."""
-        return self._scatter().transposed(values)
-
-    def absolute(self) -> "GroupedKernel":
-        """Return the kernel of |W|."""
-        return self
-
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        return self._scatter().totals()
-
-    def dense(self) -> Float[Array, "parcels locations"]:
-        """Return W."""
-        return self._scatter().dense()
-
-    def _scatter(self) -> ScatterKernel:
-        return ScatterKernel(self.labels, self.n_parcels)
-
-
 class TiledKernel(eqx.Module):
     """Sparse weights: one small product a tile of neighbouring locations."""
 
@@ -118,18 +73,18 @@ class TiledKernel(eqx.Module):
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
         entries = tiled.spread(self.plan, jnp.asarray(self.values, data.dtype))
-        return _each(lambda x: tiled.product(self.plan, entries, x), data)
+        return each(lambda x: tiled.product(self.plan, entries, x), data)
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
         entries = tiled.spread(self.plan, jnp.asarray(self.values, values.dtype))
-        return _each(lambda y: tiled.transposed(self.plan, entries, y), values)
+        return each(lambda y: tiled.transposed(self.plan, entries, y), values)
 
     def absolute(self) -> "TiledKernel":
         """Return the kernel of |W|."""
-        return TiledKernel(_absolute(self.values), self.plan)
+        return TiledKernel(absolute_of(self.values), self.plan)
 
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
@@ -159,17 +114,17 @@ class DenseKernel(eqx.Module):
         self, data: Float[Array, "batch locations time"]
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
-        return _each(lambda x: _guarded(jnp.asarray(self.values, data.dtype), x), data)
+        return each(lambda x: _guarded(jnp.asarray(self.values, data.dtype), x), data)
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
-        return _each(lambda y: _matmul(jnp.asarray(self.values, values.dtype).T, y), values)
+        return each(lambda y: _matmul(jnp.asarray(self.values, values.dtype).T, y), values)
 
     def absolute(self) -> "DenseKernel":
         """Return the kernel of |W|."""
-        return DenseKernel(_absolute(self.values))
+        return DenseKernel(absolute_of(self.values))
 
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
@@ -180,98 +135,11 @@ class DenseKernel(eqx.Module):
         return jnp.asarray(self.values)
 
 
-Kernel: TypeAlias = ScatterKernel | GroupedKernel | TiledKernel | DenseKernel
-
-
-class Stack(eqx.Module):
-    """Kernels of consecutive parts of an atlas: a block-diagonal matrix.
-
-    Parameters
-    ----------
-    kernels
-        One a part.
-    shapes
-        Number of (parcels, locations) of each part.
-    """
-
-    kernels: tuple[Kernel, ...]
-    shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
-
-    def product(
-        self, data: Float[Array, "batch locations time"]
-    ) -> Float[Array, "batch parcels time"]:
-        """Return W x."""
-        parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
-        # Tiles number the locations of the whole data: cutting would copy it.
-        return _joined([k.product(data if isinstance(k, TiledKernel) else x) for k, x in parts])
-
-    def transposed(
-        self, values: Float[Array, "batch parcels time"]
-    ) -> Float[Array, "batch locations time"]:
-        """Return W' y."""
-        parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
-        ends = np.cumsum([n for _, n in self.shapes]).tolist()
-        columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
-        painted = [kernel.transposed(part) for kernel, part in parts]
-        return _joined(
-            [
-                y[:, c] if isinstance(k, TiledKernel) else y
-                for k, y, c in zip(self.kernels, painted, columns, strict=True)
-            ]
-        )
-
-    def absolute(self) -> "Stack":
-        """Return the kernels of |W|."""
-        return Stack(tuple(kernel.absolute() for kernel in self.kernels), self.shapes)
-
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        return jnp.concatenate([kernel.totals() for kernel in self.kernels])
-
-
-def group_levels(
-    labels: Int32[np.ndarray, " locations"], n_parcels: int
-) -> tuple[Int32[np.ndarray, "_ _"], ...]:
-    """Return the members of each group, level by level; the last has one group a parcel.
-
-    Padding has numbers beyond the last member, each another one. Shapes follow from the
-    numbers of labels and parcels alone, so that atlases of one shape share a compilation.
-    """
-    members = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
-    owners, n_members = labels[members], labels.size
-    levels, largest = [], labels.size
-    while not levels or largest > 1:
-        counts = np.bincount(owners, minlength=n_parcels)
-        n_groups = np.maximum(-(-counts // _GROUP), 1)
-        rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
-        group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // _GROUP
-        largest = -(-largest // _GROUP)
-        most = n_parcels if largest <= 1 else n_parcels + n_members // _GROUP
-        level = n_members + np.arange(most * _GROUP, dtype=np.int32).reshape(most, _GROUP)
-        level[group, rank % _GROUP] = members
-        levels.append(level)
-        members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_parcels), n_groups)
-        n_members = most
-    return tuple(levels)
-
-
-def _each(function, stack: Float[Array, "batch n time"]) -> Float[Array, "batch m time"]:
+def each(function, stack: Float[Array, "batch n time"]) -> Float[Array, "batch m time"]:
     """Return `function` of each member of a batch, one after the other."""
     if stack.shape[0] == 1:
         return function(stack[0])[None]
     return jax.lax.map(function, stack)
-
-
-def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return (
-        array if len(sizes) == 1 else array[:, a:b]
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    )
-
-
-def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
 
 @jax.custom_jvp
@@ -314,7 +182,7 @@ def _in_blocks(
     return jax.lax.fori_loop(0, whole // _BLOCK, add, out)
 
 
-def _absolute(values: AnyArray) -> Array:
+def absolute_of(values: AnyArray) -> Array:
     """Return |w|, with derivative 0 at 0, where that of `jax.numpy.abs` is 1."""
     values = jnp.asarray(values)
     return values * jnp.sign(values)

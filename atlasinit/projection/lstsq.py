@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from atlasinit.errors import AtlasWarning, listing
 from atlasinit.maps import Maps
-from atlasinit.projection.kernels import Stack
+from atlasinit.projection.stack import Stack
 
 _SINGULAR = 1e-7
 _POOR = 1e-4

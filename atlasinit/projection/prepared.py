@@ -16,8 +16,8 @@ from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
 from atlasinit.projection import host, host_statistics
 from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
-from atlasinit.projection.kernels import Stack
 from atlasinit.projection.lstsq import solver
+from atlasinit.projection.stack import Stack
 
 
 class Prepared(eqx.Module):
@@ -35,15 +35,15 @@ class Prepared(eqx.Module):
 
 def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
     """Return maps on the device with their plans, made once for an atlas of concrete maps."""
-    maps = maps_of(atlas)
-    geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
+
+    def make() -> Prepared:
+        geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
+        return make_prepared(maps_of(atlas), geometries, kernel=kernel)
+
     if traced(atlas):
-        return make_prepared(maps, geometries, kernel=kernel)
-    return _remembered(
-        atlas,
-        ("prepared", kernel, jax.default_backend()),
-        lambda: jax.tree.map(jnp.asarray, make_prepared(maps, geometries, kernel=kernel)),
-    )
+        return make()
+    key = ("prepared", kernel, jax.default_backend())
+    return _remembered(atlas, key, lambda: jax.tree.map(jnp.asarray, make()))
 
 
 def make_prepared(
@@ -124,7 +124,8 @@ def coordinates(geometry: Geometry) -> np.ndarray | None:
 
 def traced(atlas: Any) -> bool:
     """Whether an atlas or maps are arguments of a function that is being traced."""
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
+    known = id(atlas) in _memory
+    return not known and any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
 
 
 def _concrete(maps: Maps) -> bool:

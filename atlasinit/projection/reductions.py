@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 from atlasinit._typing import AnyArray
-from atlasinit.projection.kernels import ScatterKernel, Stack
+from atlasinit.projection.kernels import ScatterKernel
+from atlasinit.projection.stack import Stack
 
 Reduction: TypeAlias = Literal[
     "sum", "mean", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"

@@ -1,0 +1,228 @@
+"""Products of hard and sparse maps on GPUs: sums of 16 members of a parcel, then of 16 such sums.
+
+Without atomic additions, so that a GPU gives the same digits in every run.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from atlasinit._typing import AnyArray
+from atlasinit.maps import HardMaps, SparseMaps
+from atlasinit.projection.kernels import ScatterKernel, absolute_of
+
+_GROUP = 16
+
+
+class GroupedKernel(eqx.Module):
+    """Hard labels.
+
+    Parameters
+    ----------
+    labels
+        (locations,) parcel of each location of the data, -1 for none.
+    levels
+        For each level of sums, (groups, 16) rows of the data or of the level before; the last
+        level has one group a parcel.
+    n_parcels
+        Number of parcels.
+    """
+
+    labels: Int32[AnyArray, " locations"]
+    levels: tuple[Int32[AnyArray, "_ _"], ...]
+    n_parcels: int = eqx.field(static=True)
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        return _summed(self.levels, data)
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        return self._scatter().transposed(values)
+
+    def absolute(self) -> "GroupedKernel":
+        """Return the kernel of |W|."""
+        return self
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        return self._scatter().totals()
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        return self._scatter().dense()
+
+    def _scatter(self) -> ScatterKernel:
+        return ScatterKernel(self.labels, self.n_parcels)
+
+
+class WeightPlan(eqx.Module):
+    """Where the weights of sparse maps are, and which are added up.
+
+    Parameters
+    ----------
+    rows, columns
+        (nonzeros,) parcel of each weight, and its location in the data.
+    slots
+        (groups, 16) weights of the first sums, padded with numbers beyond the last.
+    members
+        (groups, 16) their locations.
+    levels
+        As for `GroupedKernel`, from the second on.
+    n_parcels, n_locations
+        Number of the maps' parcels, and of locations in the data.
+    """
+
+    rows: Int32[AnyArray, " nonzeros"]
+    columns: Int32[AnyArray, " nonzeros"]
+    slots: Int32[AnyArray, "_ _"]
+    members: Int32[AnyArray, "_ _"]
+    levels: tuple[Int32[AnyArray, "_ _"], ...]
+    n_parcels: int = eqx.field(static=True)
+    n_locations: int = eqx.field(static=True)
+
+
+class WeightedGroupedKernel(eqx.Module):
+    """Sparse weights, few of them a location: each is multiplied by its own row of the data."""
+
+    values: Float[AnyArray, " nonzeros"]
+    plan: WeightPlan
+
+    def product(
+        self, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        """Return W x."""
+        return _product(self.plan, jnp.asarray(self.values, data.dtype), data)
+
+    def transposed(
+        self, values: Float[Array, "batch parcels time"]
+    ) -> Float[Array, "batch locations time"]:
+        """Return W' y."""
+        return _transposed(self.plan, jnp.asarray(self.values, values.dtype), values)
+
+    def absolute(self) -> "WeightedGroupedKernel":
+        """Return the kernel of |W|."""
+        return WeightedGroupedKernel(absolute_of(self.values), self.plan)
+
+    def totals(self) -> Float[Array, " parcels"]:
+        """Return W 1."""
+        values = jnp.asarray(self.values)
+        return self.product(jnp.ones((1, self.plan.n_locations, 1), values.dtype))[0, :, 0]
+
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+        values = jnp.asarray(self.values)
+        out = jnp.zeros((self.plan.n_parcels, self.plan.n_locations), values.dtype)
+        return out.at[self.plan.rows, self.plan.columns].add(values)
+
+
+def group_labels(maps: HardMaps, *, start: int, total: int) -> GroupedKernel:
+    """Return the kernel of maps of the locations from `start` on, of `total` in the data."""
+    n = maps.n_locations
+    first, *levels = _levels(np.asarray(maps.labels), maps.n_parcels)
+    first = np.where(first < n, first + np.int32(start), first + np.int32(total - n))
+    labels = np.full(total, -1, np.int32)
+    labels[start : start + n] = maps.labels
+    return GroupedKernel(labels, (first, *levels), maps.n_parcels)
+
+
+def plan_weights(maps: SparseMaps, *, start: int, total: int) -> WeightPlan:
+    """Return the plan of maps of the locations from `start` on, of `total` in the data."""
+    rows, columns = maps.rows(), np.asarray(maps.indices) + np.int32(start)
+    slots, *levels = _levels(rows, maps.n_parcels)
+    members = np.append(columns, np.int32(0))[np.minimum(slots, rows.size)]
+    return WeightPlan(rows, columns, slots, members, tuple(levels), maps.n_parcels, total)
+
+
+# Each other's derivatives, as those of tiles. Those that JAX finds store the rows of the data
+# once a weight.
+
+
+@jax.custom_vjp
+def _product(
+    plan: WeightPlan,
+    weights: Float[Array, " nonzeros"],
+    data: Float[Array, "batch locations time"],
+) -> Float[Array, "batch parcels time"]:
+    """Return W x. Locations that are not finite make NaN where their weight is not 0."""
+    w = weights.at[plan.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
+    x = data.at[:, plan.members].get(mode="promise_in_bounds")
+    x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))
+    return _summed(plan.levels, (w * x).sum(axis=2))
+
+
+@jax.custom_vjp
+def _transposed(
+    plan: WeightPlan,
+    weights: Float[Array, " nonzeros"],
+    values: Float[Array, "batch parcels time"],
+) -> Float[Array, "batch locations time"]:
+    """Return W' y."""
+    out = jnp.zeros((values.shape[0], plan.n_locations, values.shape[2]), values.dtype)
+    return out.at[:, plan.columns].add(weights[None, :, None] * values[:, plan.rows])
+
+
+@jax.custom_vjp
+def _outer(
+    plan: WeightPlan,
+    values: Float[Array, "batch parcels time"],
+    data: Float[Array, "batch locations time"],
+) -> Float[Array, " nonzeros"]:
+    """Return y x' at the weights."""
+    return (values[:, plan.rows] * data[:, plan.columns]).sum(axis=(0, 2))
+
+
+_product.defvjp(
+    lambda p, w, x: (_product(p, w, x), (p, w, x)),
+    lambda r, g: (None, _outer(r[0], g, r[2]), _transposed(r[0], r[1], g)),
+)
+_transposed.defvjp(
+    lambda p, w, y: (_transposed(p, w, y), (p, w, y)),
+    lambda r, g: (None, _outer(r[0], r[2], g), _product(r[0], r[1], g)),
+)
+_outer.defvjp(
+    lambda p, y, x: (_outer(p, y, x), (p, y, x)),
+    lambda r, g: (None, _product(r[0], g, r[2]), _transposed(r[0], g, r[1])),
+)
+
+
+def _summed(
+    levels: tuple[Int32[AnyArray, "_ _"], ...], data: Float[Array, "batch n time"]
+) -> Float[Array, "batch m time"]:
+    for members in levels:
+        taken = data.at[:, members].get(mode="fill", fill_value=0, unique_indices=True)
+        data = taken.sum(axis=2)
+    return data
+
+
+def _levels(
+    owners: Int32[np.ndarray, " n"], n_parcels: int
+) -> tuple[Int32[np.ndarray, "_ _"], ...]:
+    """Return the members of each group, level by level; what has owner -1 is in none.
+
+    Padding has numbers beyond the last member, each another one. Shapes follow from the
+    numbers of members and parcels alone, so that atlases of one shape share a compilation.
+    """
+    members = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
+    n_members, largest = owners.size, owners.size
+    owners = owners[members]
+    levels: list[np.ndarray] = []
+    while not levels or largest > 1:
+        counts = np.bincount(owners, minlength=n_parcels)
+        n_groups = np.maximum(-(-counts // _GROUP), 1)
+        rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
+        group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // _GROUP
+        largest = -(-largest // _GROUP)
+        most = n_parcels if largest <= 1 else n_parcels + n_members // _GROUP
+        level = n_members + np.arange(most * _GROUP, dtype=np.int32).reshape(most, _GROUP)
+        level[group, rank % _GROUP] = members
+        levels.append(level)
+        members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_parcels), n_groups)
+        n_members = most
+    return tuple(levels)
