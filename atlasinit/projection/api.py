@@ -113,8 +113,8 @@ def project(
 
     Notes
     -----
-    Sparse maps have reverse-mode derivatives only, unless they are dense. For ``lstsq`` of maps that are traced,
-    the conditioning is not checked.
+    Sparse maps have reverse-mode derivatives only (``kernel="dense"`` has both). For
+    ``lstsq`` of maps that are traced, the conditioning is not checked.
 
     Examples
     --------
