@@ -208,7 +208,8 @@ def back_project(
     Returns
     -------
     jax.Array
-        (..., locations, time) or (locations,); 0 at locations of no parcel.
+        (..., locations, time) or (locations,); 0 at locations of no parcel. A value that is
+        not finite reaches the locations where its parcel has a weight, and no others.
 
     Raises
     ------

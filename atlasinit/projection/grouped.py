@@ -62,30 +62,42 @@ class GroupedKernel(eqx.Module):
         return ScatterKernel(self.labels, self.n_parcels)
 
 
-class WeightPlan(eqx.Module):
-    """Where the weights of sparse maps are, and which are added up.
+class WeightedSums(eqx.Module):
+    """Which weights are added up, and the rows that they weigh.
 
     Parameters
     ----------
-    rows, columns
-        (nonzeros,) parcel of each weight, and its location in the data.
     slots
-        (groups, 16) weights of the first sums, padded with numbers beyond the last.
+        (groups, width) weights of the first sums, padded with numbers beyond the last.
     members
-        (groups, 16) their locations.
+        (groups, width) their rows.
     levels
         As for `GroupedKernel`, from the second on.
-    n_parcels, n_locations
-        Number of the maps' parcels, and of locations in the data.
     """
 
-    rows: Int32[AnyArray, " nonzeros"]
-    columns: Int32[AnyArray, " nonzeros"]
     slots: Int32[AnyArray, "_ _"]
     members: Int32[AnyArray, "_ _"]
     levels: tuple[Int32[AnyArray, "_ _"], ...]
-    n_parcels: int = eqx.field(static=True)
-    n_locations: int = eqx.field(static=True)
+
+
+class WeightPlan(eqx.Module):
+    """Where the weights of sparse maps are.
+
+    Parameters
+    ----------
+    parcels, locations
+        (nonzeros,) parcel of each weight, and its location in the data.
+    by_parcel, by_location
+        The sums of each.
+    shape
+        Number of the maps' parcels, and of locations in the data.
+    """
+
+    parcels: Int32[AnyArray, " nonzeros"]
+    locations: Int32[AnyArray, " nonzeros"]
+    by_parcel: WeightedSums
+    by_location: WeightedSums
+    shape: tuple[int, int] = eqx.field(static=True)
 
 
 class WeightedGroupedKernel(eqx.Module):
@@ -113,19 +125,20 @@ class WeightedGroupedKernel(eqx.Module):
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
         values = jnp.asarray(self.values)
-        return self.product(jnp.ones((1, self.plan.n_locations, 1), values.dtype))[0, :, 0]
+        return self.product(jnp.ones((1, self.plan.shape[1], 1), values.dtype))[0, :, 0]
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
         values = jnp.asarray(self.values)
-        out = jnp.zeros((self.plan.n_parcels, self.plan.n_locations), values.dtype)
-        return out.at[self.plan.rows, self.plan.columns].add(values)
+        out = jnp.zeros(self.plan.shape, values.dtype)
+        return out.at[self.plan.parcels, self.plan.locations].add(values)
 
 
 def group_labels(maps: HardMaps, *, start: int, total: int) -> GroupedKernel:
     """Return the kernel of maps of the locations from `start` on, of `total` in the data."""
     n = maps.n_locations
-    first, *levels = _levels(np.asarray(maps.labels), maps.n_parcels)
+    # As if one parcel had all, so that atlases of one shape share a compilation.
+    first, *levels = _levels(np.asarray(maps.labels), maps.n_parcels, largest=n)
     first = np.where(first < n, first + np.int32(start), first + np.int32(total - n))
     labels = np.full(total, -1, np.int32)
     labels[start : start + n] = maps.labels
@@ -134,10 +147,10 @@ def group_labels(maps: HardMaps, *, start: int, total: int) -> GroupedKernel:
 
 def plan_weights(maps: SparseMaps, *, start: int, total: int) -> WeightPlan:
     """Return the plan of maps of the locations from `start` on, of `total` in the data."""
-    rows, columns = maps.rows(), np.asarray(maps.indices) + np.int32(start)
-    slots, *levels = _levels(rows, maps.n_parcels)
-    members = np.append(columns, np.int32(0))[np.minimum(slots, rows.size)]
-    return WeightPlan(rows, columns, slots, members, tuple(levels), maps.n_parcels, total)
+    parcels, locations = maps.rows(), np.asarray(maps.indices) + np.int32(start)
+    shape = (maps.n_parcels, total)
+    by_parcel = _sums(parcels, locations, maps.n_parcels)
+    return WeightPlan(parcels, locations, by_parcel, _sums(locations, parcels, total), shape)
 
 
 # Each other's derivatives, as those of tiles. Those that JAX finds store the rows of the data
@@ -150,11 +163,8 @@ def _product(
     weights: Float[Array, " nonzeros"],
     data: Float[Array, "batch locations time"],
 ) -> Float[Array, "batch parcels time"]:
-    """Return W x. Locations that are not finite make NaN where their weight is not 0."""
-    w = weights.at[plan.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
-    x = data.at[:, plan.members].get(mode="promise_in_bounds")
-    x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))
-    return _summed(plan.levels, (w * x).sum(axis=2))
+    """Return W x."""
+    return _weighted(plan.by_parcel, weights, data)
 
 
 @jax.custom_vjp
@@ -164,8 +174,7 @@ def _transposed(
     values: Float[Array, "batch parcels time"],
 ) -> Float[Array, "batch locations time"]:
     """Return W' y."""
-    out = jnp.zeros((values.shape[0], plan.n_locations, values.shape[2]), values.dtype)
-    return out.at[:, plan.columns].add(weights[None, :, None] * values[:, plan.rows])
+    return _weighted(plan.by_location, weights, values)
 
 
 @jax.custom_vjp
@@ -175,7 +184,7 @@ def _outer(
     data: Float[Array, "batch locations time"],
 ) -> Float[Array, " nonzeros"]:
     """Return y x' at the weights."""
-    return (values[:, plan.rows] * data[:, plan.columns]).sum(axis=(0, 2))
+    return (values[:, plan.parcels] * data[:, plan.locations]).sum(axis=(0, 2))
 
 
 _product.defvjp(
@@ -192,6 +201,16 @@ _outer.defvjp(
 )
 
 
+def _weighted(
+    sums: WeightedSums, weights: Float[Array, " nonzeros"], data: Float[Array, "batch n time"]
+) -> Float[Array, "batch m time"]:
+    """Return weighted sums of rows; what is not finite makes NaN where its weight is not 0."""
+    w = weights.at[sums.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
+    x = data.at[:, sums.members].get(mode="promise_in_bounds")
+    x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))
+    return _summed(sums.levels, (w * x).sum(axis=2))
+
+
 def _summed(
     levels: tuple[Int32[AnyArray, "_ _"], ...], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
@@ -201,28 +220,38 @@ def _summed(
     return data
 
 
+def _sums(
+    owners: Int32[np.ndarray, " nonzeros"], rows: Int32[np.ndarray, " nonzeros"], n_owners: int
+) -> WeightedSums:
+    """Return the sums of the weights of each owner, which weigh `rows`."""
+    largest = int(np.bincount(owners).max(initial=0))
+    slots, *levels = _levels(owners, n_owners, largest=largest)
+    members = np.append(rows, np.int32(0))[np.minimum(slots, rows.size)]
+    return WeightedSums(slots, members, tuple(levels))
+
+
 def _levels(
-    owners: Int32[np.ndarray, " n"], n_parcels: int
+    owners: Int32[np.ndarray, " n"], n_owners: int, *, largest: int
 ) -> tuple[Int32[np.ndarray, "_ _"], ...]:
     """Return the members of each group, level by level; what has owner -1 is in none.
 
     Padding has numbers beyond the last member, each another one. Shapes follow from the
-    numbers of members and parcels alone, so that atlases of one shape share a compilation.
+    numbers of members and owners, and from the most members that an owner may have.
     """
+    width = min(max(largest, 1), _GROUP)
     members = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
-    n_members, largest = owners.size, owners.size
-    owners = owners[members]
+    n_members, owners = owners.size, owners[members]
     levels: list[np.ndarray] = []
     while not levels or largest > 1:
-        counts = np.bincount(owners, minlength=n_parcels)
-        n_groups = np.maximum(-(-counts // _GROUP), 1)
+        counts = np.bincount(owners, minlength=n_owners)
+        n_groups = np.maximum(-(-counts // width), 1)
         rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
-        group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // _GROUP
-        largest = -(-largest // _GROUP)
-        most = n_parcels if largest <= 1 else n_parcels + n_members // _GROUP
-        level = n_members + np.arange(most * _GROUP, dtype=np.int32).reshape(most, _GROUP)
-        level[group, rank % _GROUP] = members
+        group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // width
+        largest = -(-largest // width)
+        most = n_owners if largest <= 1 else n_owners + n_members // width
+        level = n_members + np.arange(most * width, dtype=np.int32).reshape(most, width)
+        level[group, rank % width] = members
         levels.append(level)
-        members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_parcels), n_groups)
+        members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_owners), n_groups)
         n_members = most
     return tuple(levels)

@@ -97,14 +97,17 @@ def multiply(
 def transposed(
     parts: Sequence[Part], values: Float[np.ndarray, "batch parcels time"], dtype: np.dtype
 ) -> Float[np.ndarray, "batch locations time"]:
-    """Return W' y in `dtype`."""
+    """Return W' y in `dtype`. An infinite value counts as NaN for dense maps."""
     n_locations = max(part.locations.stop for part in parts)
     out = empty_for_jax((len(values), n_locations, values.shape[2]), dtype)
     for y, painted in zip(values.astype(dtype, copy=False), out, strict=True):
 
         def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
+            weights, own = part.weights.T, y[part.rows]
             with np.errstate(invalid="ignore"):
-                painted[part.locations] = part.weights.T @ y[part.rows]
+                painted[part.locations] = weights @ own
+            if isinstance(weights, np.ndarray) and not np.isfinite(own).all():
+                painted[part.locations] = _careful(weights, own, painted[part.locations])
 
         _each(parts, paint)
     return out

@@ -120,7 +120,7 @@ class DenseKernel(eqx.Module):
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
-        return each(lambda y: _matmul(jnp.asarray(self.values, values.dtype).T, y), values)
+        return each(lambda y: _guarded(jnp.asarray(self.values, values.dtype).T, y), values)
 
     def absolute(self) -> "DenseKernel":
         """Return the kernel of |W|."""
@@ -143,18 +143,17 @@ def each(function, stack: Float[Array, "batch n time"]) -> Float[Array, "batch m
 
 
 @jax.custom_jvp
-def _guarded(
-    weights: Float[Array, "parcels locations"], data: Float[Array, "locations time"]
-) -> Float[Array, "parcels time"]:
-    """Return W x, where what is not finite makes NaN only for parcels that weigh it."""
+def _guarded(weights: Float[Array, "m n"], data: Float[Array, "n time"]) -> Float[Array, "m time"]:
+    """Return W x, where what is not finite makes NaN only for the rows that weigh it."""
 
-    def careful() -> Float[Array, "parcels time"]:
+    def careful() -> Float[Array, "m time"]:
         bad = ~jnp.isfinite(data)
         hit = _matmul((weights != 0).astype(data.dtype), bad.astype(data.dtype)) > 0
         return jnp.where(hit, jnp.nan, _matmul(weights, jnp.where(bad, 0, data)))
 
     out = jax.lax.platform_dependent(weights, data, cpu=_in_blocks, default=_matmul)
-    return jax.lax.cond(jnp.isfinite(out).all(), lambda: out, careful)
+    smaller = min(out, data, key=lambda array: array.size)
+    return jax.lax.cond(jnp.isfinite(smaller).all(), lambda: out, careful)
 
 
 @_guarded.defjvp
@@ -164,14 +163,14 @@ def _guarded_jvp(primals, tangents):
 
 
 def _in_blocks(
-    weights: Float[Array, "parcels locations"], data: Float[Array, "locations time"]
-) -> Float[Array, "parcels time"]:
-    """Return W x as the sum over blocks of locations that stay in a core's cache."""
+    weights: Float[Array, "m n"], data: Float[Array, "n time"]
+) -> Float[Array, "m time"]:
+    """Return W x as the sum over blocks of columns that stay in a core's cache."""
     whole = data.shape[0] // _BLOCK * _BLOCK
     if whole <= _BLOCK:
         return _matmul(weights, data)
 
-    def add(i: Int32[Array, ""], out: Float[Array, "parcels time"]) -> Float[Array, "parcels time"]:
+    def add(i: Int32[Array, ""], out: Float[Array, "m time"]) -> Float[Array, "m time"]:
         w, x = (
             jax.lax.dynamic_slice_in_dim(array, i * _BLOCK, _BLOCK, axis)
             for array, axis in ((weights, 1), (data, 0))

@@ -15,6 +15,7 @@ all blocks, one after the other, are one vector.
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -27,6 +28,8 @@ from atlasinit.maps import SparseMaps
 from atlasinit.tiling import tiles
 
 _BUCKETS = 6
+
+Multiply: TypeAlias = Callable[[Array, Array, tuple[int, int]], Array]
 
 
 class Bucket(eqx.Module):
@@ -177,19 +180,12 @@ def product(
 def transposed(
     plan: TilePlan, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
 ) -> Float[Array, "locations time"]:
-    """Return B(W, y)."""
-    out = jnp.zeros((plan.n_locations, values.shape[1]), values.dtype)
-    for bucket in plan.buckets:
-
-        def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
-            bucket, start = part
-            taken = _taken(values, bucket.parcels)
-            rows = _batched(_block(entries, bucket, start), taken, (1, 1))
-            # Each location lies in one tile only, so its row is written once.
-            return out.at[bucket.locations].set(rows, mode="drop"), None
-
-        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
-    return out
+    """Return B(W, y). Values that are not finite make NaN where their weight is not 0."""
+    return jax.lax.cond(
+        jnp.isfinite(values).all(),
+        lambda: _transposed(plan, entries, values, _batched),
+        lambda: _transposed(plan, entries, values, _careful),
+    )
 
 
 @jax.custom_vjp
@@ -228,7 +224,7 @@ def _product(
     plan: TilePlan,
     entries: Float[Array, " entries"],
     data: Float[Array, "locations time"],
-    multiply: Callable[[Array, Array, tuple[int, int]], Array],
+    multiply: Multiply,
 ) -> Float[Array, "parcels time"]:
     def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
         bucket, start = part
@@ -237,6 +233,25 @@ def _product(
         return out.at[bucket.parcels].add(rows, mode="drop"), None
 
     out = jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype)
+    for bucket in plan.buckets:
+        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
+    return out
+
+
+def _transposed(
+    plan: TilePlan,
+    entries: Float[Array, " entries"],
+    values: Float[Array, "parcels time"],
+    multiply: Multiply,
+) -> Float[Array, "locations time"]:
+    def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
+        bucket, start = part
+        taken = _taken(values, bucket.parcels)
+        rows = multiply(_block(entries, bucket, start), taken, (1, 1))
+        # Each location lies in one tile only, so its row is written once.
+        return out.at[bucket.locations].set(rows, mode="drop"), None
+
+    out = jnp.zeros((plan.n_locations, values.shape[1]), values.dtype)
     for bucket in plan.buckets:
         out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
     return out
