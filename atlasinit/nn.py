@@ -120,16 +120,7 @@ class AtlasLinear(eqx.Module):
         trained = _trained(atlas, trainable=trainable)
         if noise and key is None:
             raise ValueError("`noise` needs a random `key`.")
-        maps = [DenseMaps(m.to_dense()) if dense else m for m in atlas.maps.values()]
-        if domain is not None:
-            # Hard labels have no free values: a domain makes them dense.
-            maps = [DenseMaps(m.to_dense()) if isinstance(m, HardMaps) else m for m in maps]
-        # The plans of an atlas whose maps stay as they are were perhaps made already.
-        if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:
-            prepared = prepared_for(atlas, kernel=kernel)
-        else:
-            maps = jax.tree.map(jnp.asarray, maps)
-            prepared = make_prepared(maps, tuple(atlas.geometry.values()), kernel=kernel)
+        prepared = _prepared(atlas, dense=dense, hard=domain is None, kernel=kernel)
         maps = prepared.maps
         check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
         inverse = None
@@ -138,17 +129,16 @@ class AtlasLinear(eqx.Module):
             inverse = paramax.NonTrainable(
                 jnp.asarray(solver(start, atlas.table["name"], ridge=ridge))
             )
-        nodes = [m if domain is None else constrained(m, domain) for m in maps]
+        nodes = {
+            c: m if domain is None else constrained(m, domain)
+            for c, m in zip(atlas.compartments, maps, strict=True)
+        }
         if noise and key is not None:
-            keys = jr.split(key, len(nodes))
-            nodes = [
-                _disturbed(node, noise, k) if c in trained else node
-                for c, node, k in zip(atlas.compartments, nodes, keys, strict=True)
-            ]
+            keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
+            nodes |= {c: _disturbed(nodes[c], noise, keys[c]) for c in nodes if c in trained}
         return cls(
             maps=tuple(
-                node if c in trained else paramax.NonTrainable(node)
-                for c, node in zip(atlas.compartments, nodes, strict=True)
+                node if c in trained else paramax.NonTrainable(node) for c, node in nodes.items()
             ),
             _plans=prepared.plans,
             _solver=inverse,
@@ -279,6 +269,19 @@ def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...
             f"`trainable`: compartments are {list(atlas.compartments)}, got {unknown}."
         )
     return wanted
+
+
+def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
+    """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
+    maps = [
+        DenseMaps(m.to_dense()) if dense or (isinstance(m, HardMaps) and not hard) else m
+        for m in atlas.maps.values()
+    ]
+    if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:
+        # The plans of an atlas whose maps stay as they are were perhaps made already.
+        return prepared_for(atlas, kernel=kernel)
+    maps = jax.tree.map(jnp.asarray, maps)
+    return make_prepared(maps, tuple(atlas.geometry.values()), kernel=kernel)
 
 
 def _disturbed(node: Any, noise: float, key: PRNGKeyArray) -> Any:

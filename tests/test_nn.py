@@ -147,6 +147,17 @@ def test_serialisation(tmp_path, domain, key):
     np.testing.assert_array_equal(loaded(x), layer(x))
 
 
+def test_maps_are_restored_where_another_kernel_computes(tmp_path, key):
+    atlas = mixed_atlas()
+    layer = AtlasLinear.from_atlas(atlas, kernel="groups", noise=0.2, key=key)
+    eqx.tree_serialise_leaves(tmp_path / "maps.eqx", layer.maps)
+    fresh = AtlasLinear.from_atlas(atlas, kernel="tiles")
+    maps = eqx.tree_deserialise_leaves(tmp_path / "maps.eqx", fresh.maps)
+    loaded = eqx.tree_at(lambda layer: layer.maps, fresh, maps)
+    x = data_of(atlas)
+    np.testing.assert_allclose(loaded(x), layer(x), rtol=1e-5, atol=1e-6)
+
+
 def test_a_layer_through_safetensors(tmp_path):
     atlas = mixed_atlas()
     layer = AtlasLinear.from_atlas(atlas)
