@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit._typing import PathLike
@@ -14,18 +15,20 @@ from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, 
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.errors import AtlasUnavailableError, AtlasWarning, listing
 from atlasinit.io.files import EXTENSIONS
-from atlasinit.io.memory import written
+from atlasinit.io.memory import SurfaceImage, written
 from atlasinit.io.reading import Files, read_atlas
 from atlasinit.labels import LabelTable, unique_names
 from atlasinit.provenance import Provenance
 
+InMemory: TypeAlias = FileBasedImage | np.ndarray
 Source: TypeAlias = (
     Files
-    | FileBasedImage
-    | Sequence[PathLike | FileBasedImage]
-    | Mapping[str, PathLike | FileBasedImage | Sequence[PathLike | FileBasedImage]]
+    | InMemory
+    | Sequence[PathLike | InMemory]
+    | Mapping[str, PathLike | InMemory | Sequence[PathLike | InMemory]]
+    | SurfaceImage
 )
-"""A name, files as for `read_atlas`, or images in memory in the place of any of them."""
+"""A name, files as for `read_atlas`, or what is in memory in the place of any of them."""
 
 
 def load_atlas(
@@ -61,8 +64,9 @@ def load_atlas(
     source
         A name or alias of the catalogue (`list_atlases`); several names, whose
         compartments are joined, as ``["schaefer2018", "hcp-subcortex"]``; an address
-        (``https://...``); files as for `atlasinit.io.read_atlas`; or nibabel images in
-        memory in the place of files.
+        (``https://...``); files as for `atlasinit.io.read_atlas`; or, in the place of
+        files, what is in memory: nibabel images, arrays of vertex values, a nilearn
+        ``SurfaceImage`` (without its mesh; state `meshes` for smoothing).
     space
         For names, one of the spaces that the atlas comes in, with modifiers if need
         be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,

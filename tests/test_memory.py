@@ -96,3 +96,30 @@ def test_other_images_are_refused():
 
 class ParImage(FileBasedImage):
     """Stands for any format that is no volume and no surface."""
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 3)], ids=["labels", "maps"])
+def test_a_nilearn_surface_image(tmp_path, shape):
+    from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+
+    rng = np.random.default_rng(0)
+    values = {
+        side: rng.integers(0, 4, shape) if len(shape) == 1 else rng.random(shape, np.float32)
+        for side in ("left", "right")
+    }
+    mesh = InMemoryMesh(rng.normal(size=(30, 3)), np.array([[0, 1, 2]]))
+    image = SurfaceImage(PolyMesh(left=mesh, right=mesh), values)
+    np.save(tmp_path / "lh.npy", values["left"])
+    np.save(tmp_path / "rh.npy", values["right"])
+    files = {"cortex_L": tmp_path / "lh.npy", "cortex_R": tmp_path / "rh.npy"}
+    expected = ai.load_atlas(files, space="unknown", name="x")
+    same(ai.load_atlas(image, space="unknown", name="x"), expected)
+    arrays = {"cortex_L": values["left"], "cortex_R": tmp_path / "rh.npy"}
+    same(ai.load_atlas(arrays, space="unknown", name="x"), expected)
+
+
+def test_an_array_is_of_a_hemisphere():
+    with pytest.raises(ai.AtlasFileError, match="neither the file nor its name states"):
+        ai.load_atlas(np.array([0, 1, 1]), space="unknown")
+    with pytest.raises(ai.AtlasFileError, match="should hold values a vertex"):
+        ai.load_atlas({"cortex_L": np.zeros(SHAPE)}, space="unknown")

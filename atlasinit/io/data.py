@@ -18,6 +18,7 @@ from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io import freesurfer, gifti
 from atlasinit.io.brain_models import is_structure, read_brain
 from atlasinit.io.files import existing, extension, open_image, reading
+from atlasinit.io.memory import SurfaceImage, hemispheres
 from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.labels import hemisphere_of
 
@@ -96,10 +97,8 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
         return _file_parts(data, atlas, side=hemisphere_of(Path(data).name))
-    if hasattr(data, "mesh") and hasattr(data, "data"):  # a nilearn SurfaceImage
-        sides = {"left": "cortex_L", "right": "cortex_R"}
-        arrays = {sides[side]: values for side, values in data.data.parts.items()}
-        return {c: _array(np.asarray(v), atlas, c) for c, v in arrays.items()}
+    if isinstance(data, SurfaceImage):
+        return {c: _array(values, atlas, c) for c, values in hemispheres(data).items()}
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
         for item in data:

@@ -1,10 +1,10 @@
-"""Images in memory, written down for the readers of files."""
+"""Images and arrays in memory, written down for the readers of files."""
 
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from nibabel.cifti2 import Cifti2Image
@@ -16,15 +16,31 @@ from nibabel.nifti2 import Nifti2Image
 from nibabel.spatialimages import SpatialImage
 
 
+@runtime_checkable
+class SurfaceImage(Protocol):
+    """What is used of a nilearn ``SurfaceImage``."""
+
+    mesh: Any
+    data: Any
+
+
+def hemispheres(image: SurfaceImage) -> dict[str, np.ndarray]:
+    """Return compartment to the values of a surface image."""
+    sides = {"left": "cortex_L", "right": "cortex_R"}
+    return {sides[side]: np.asarray(values) for side, values in image.data.parts.items()}
+
+
 @contextlib.contextmanager
 def written(source: Any) -> Iterator[Any]:
-    """Yield `source` with paths in place of the images in it, which exist in the context.
+    """Yield `source` with paths in place of what is in memory, which exist in the context.
 
     Parameters
     ----------
     source
-        A path or a nibabel image (NIfTI, MGH, GIFTI, CIFTI-2); a sequence of them, or a
-        mapping to either.
+        A path; a nibabel image (NIfTI, MGH, GIFTI, CIFTI-2); vertex values (vertices,) or
+        (vertices, maps) of one hemisphere; a sequence of these, or a mapping to either. Or a
+        nilearn ``SurfaceImage``, which becomes one of these for each hemisphere; its mesh
+        does not say which surface it is, and is left out.
 
     Raises
     ------
@@ -37,12 +53,22 @@ def written(source: Any) -> Iterator[Any]:
 
 def _written(source: Any, folders: contextlib.ExitStack) -> Any:
     if isinstance(source, FileBasedImage):
-        return _write(source, Path(folders.enter_context(tempfile.TemporaryDirectory())))
+        return _write(source, _folder(folders))
+    if isinstance(source, np.ndarray):
+        path = _folder(folders) / "array.npy"
+        np.save(path, source.astype(np.uint8) if source.dtype == bool else source)
+        return path
+    if isinstance(source, SurfaceImage):
+        source = hemispheres(source)
     if isinstance(source, Mapping):
         return {key: _written(value, folders) for key, value in source.items()}
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return [_written(value, folders) for value in source]
     return source
+
+
+def _folder(folders: contextlib.ExitStack) -> Path:
+    return Path(folders.enter_context(tempfile.TemporaryDirectory()))
 
 
 def _write(image: FileBasedImage, folder: Path) -> Path:
