@@ -15,6 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io import DataSource, open_data
 from atlasinit.io.volumes import image_of
+from atlasinit.maps import HardMaps
 from atlasinit.projection import back_project, project
 from atlasinit.projection.checks import check_options
 from atlasinit.smoothing import smoothing_operator
@@ -280,6 +281,21 @@ def stream(
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the parcel series of data that is read in stretches of time of one length."""
+    if reduction in ("zscore", "psc"):
+        # These are of whole series, each of which is by now one location.
+        means = stream(
+            source,
+            atlas,
+            reduction="absmean",
+            missing=missing,
+            smoothers=smoothers,
+            chunk_bytes=chunk_bytes,
+        )
+        n = atlas.n_parcels
+        if not means.size:
+            return means
+        whole = HardMaps(np.arange(n, dtype=np.int32), n)
+        return np.asarray(project(whole, means.T, reduction=reduction, missing=missing)).T
     per_time = 4 * max(source.n_locations, 1)
     chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
     length = -(-source.n_time // chunks)

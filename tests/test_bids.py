@@ -576,3 +576,30 @@ def test_the_folder_of_this_process_is_left_alone(tmp_path, monkeypatch):
     with pytest.raises(ai.AtlasFileError, match="is the folder of this process"):
         save(cortex_atlas(), Path())
     assert tmp_path.is_dir()
+
+
+def test_an_image_may_be_a_link_out_of_the_dataset(tmp_path):
+    atlas = bare(cortex_atlas(key=DISTINCT)).select(compartments="cortex_L").harden()
+    folder = tmp_path / "set"
+    files = ai.save_atlas(atlas, folder, format="bids", entities=TPL)
+    expected = ai.load_atlas(folder)
+    (image,) = [path for path in files if path.name.endswith(".gii")]
+    table = next(path for path in files if path.name.endswith(".tsv"))
+    shared = table.with_name(table.name.replace("_hemi-L", ""))
+    table.rename(shared)
+    annex = tmp_path / "annex"
+    annex.mkdir()
+    shutil.move(image, annex / "object")
+    image.symlink_to(annex / "object")
+    assert ai.load_atlas(image).table["name"] == expected.table["name"]
+
+
+def test_licences_are_stated_once(tmp_path):
+    for seg, licence in (("a", "CC0; MIT"), ("b", "CC0; MIT"), ("c", "PDDL")):
+        atlas = bare(cortex_atlas(key=DISTINCT)).select(compartments="cortex_L").harden()
+        atlas = atlas.replace(name=f"atlas {seg}")
+        entities = {**TPL, "seg": seg}
+        metadata = {"License": licence}
+        ai.save_atlas(atlas, tmp_path, format="bids", entities=entities, metadata=metadata)
+    found = json.loads((tmp_path / "dataset_description.json").read_text())
+    assert found["License"] == "CC0; MIT; PDDL"

@@ -513,3 +513,32 @@ def test_an_extension_that_cannot_hold_the_content(tmp_path, capsys, case):
     with pytest.raises(ValueError, match=message):
         raise ValueError(errors)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".func.gii", ".dscalar.nii"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused_where_they_could_not_be_read(
+    tmp_path, ending, value
+):
+    compartment = "subcortex" if ending == ".nii.gz" else "cortex_L"
+    atlas = brain_atlas().select(compartments=compartment)
+    weights = np.array(atlas.to_dense()[compartment])
+    weights[0, 0] = value
+    atlas = atlas.replace(maps={compartment: ai.DenseMaps(weights)}, operation="test")
+    with pytest.raises(ValueError, match=r"should be finite.*save as \.npz"):
+        ai.save_atlas(atlas, tmp_path / f"lh.x{ending}")
+    assert not list(tmp_path.iterdir())
+    (path,) = ai.save_atlas(atlas, tmp_path / "x.npz")
+    np.testing.assert_array_equal(ai.load_atlas(path).to_dense()[compartment], weights)
+
+
+@pytest.mark.parametrize("column", ["index", "Region", "n_locations"])
+def test_columns_that_a_table_means_otherwise_are_refused(tmp_path, column):
+    atlas = brain_atlas().select(compartments="subcortex")
+    columns = {c: atlas.table[c] for c in atlas.table.columns}
+    labels = ai.LabelTable(columns | {column: range(len(atlas.table))})
+    if column == "Region":  # means a name, but there are names
+        assert ai.save_atlas(atlas.replace(labels=labels), tmp_path / "x.nii.gz")
+        return
+    with pytest.raises(ValueError, match=f"cannot hold the columns '{column}'"):
+        ai.save_atlas(atlas.replace(labels=labels), tmp_path / "x.nii.gz")

@@ -9,6 +9,7 @@ from helpers_packages import package_file
 from helpers_surfaces import brain_atlas, cortex_atlas, read, rows
 from nibabel.freesurfer import read_annot, write_annot, write_geometry, write_morph_data
 
+import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io import freesurfer
 from atlasinit.io.assemble import assemble
@@ -222,3 +223,36 @@ def test_other_files(tmp_path):
         read(freesurfer, path)
     with pytest.raises(AtlasFileError, match="holds labels, not weights"):
         read(freesurfer, path, compartment="cortex_L", kind="maps")
+
+
+def test_one_hemisphere_has_its_side_in_the_name(tmp_path):
+    right = cortex_atlas().select(compartments="cortex_R").harden()
+    with pytest.raises(ValueError, match=r"lh\.x\.annot states the left hemisphere.*cortex_R"):
+        ai.save_atlas(right, tmp_path / "lh.x.annot")
+    (path,) = ai.save_atlas(right, tmp_path / "x.annot")
+    assert path.name == "rh.x.annot"
+    assert ai.load_atlas(path, space="fsLR").compartments == ("cortex_R",)
+
+
+@pytest.mark.parametrize("name", ["unknown", "L_Unknown", "???", "Medial_wall"])
+def test_names_that_the_reader_drops_are_refused(tmp_path, name):
+    left = cortex_atlas().select(compartments="cortex_L").harden()
+    names = [name, *left.table["name"][1:]]
+    columns = {c: left.table[c] for c in left.table.columns} | {"name": names}
+    with pytest.raises(ValueError, match="would mean no label"):
+        ai.save_atlas(left.replace(labels=ai.LabelTable(columns)), tmp_path / "lh.x.annot")
+
+
+def test_vertices_in_another_order(tmp_path):
+    labels = np.random.default_rng(0).choice(CTAB[1:, :3] @ [1, 256, 65536], 20)
+    path = annotation(tmp_path / "lh.x.annot", np.where(labels == labels[0], 1, 2))
+    expected = read(freesurfer, path)["cortex_L"].keys
+    raw = np.fromfile(path, np.uint8)
+    pairs = raw[4:164].reshape(20, 8)
+    pairs[:] = pairs[np.random.default_rng(1).permutation(20)]
+    raw.tofile(path)
+    np.testing.assert_array_equal(read(freesurfer, path)["cortex_L"].keys, expected)
+    pairs[0] = pairs[1]
+    raw.tofile(path)
+    with pytest.raises(AtlasFileError, match="vertex numbers"):
+        read(freesurfer, path)

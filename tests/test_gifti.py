@@ -343,3 +343,32 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(AtlasFileError, match="folder does not exist"):
         gifti.write(cortex_atlas(), tmp_path / "none" / "x.label.gii")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_nodes_is_refused(tmp_path):
+    path = save(tmp_path / "lh.x.func.gii", np.array([9, 3, 1], np.int32), np.ones(3, np.float32))
+    image = nb.load(path)
+    image.darrays[0].intent = nb.nifti1.intent_codes["NIFTI_INTENT_NODE_INDEX"]
+    image.to_filename(path)
+    for call in (lambda: read(gifti, path), lambda: gifti.read_values(path)):
+        with pytest.raises(AtlasFileError, match="a list of nodes"):
+            call()
+
+
+def test_a_label_without_a_text(tmp_path):
+    left = cortex_atlas().select(compartments="cortex_L").harden()
+    (path,) = ai.save_atlas(left, tmp_path / "lh.x.label.gii")
+    name = left.table["name"][0]
+    text = path.read_text()
+    assert text.count(f">{name}</Label>") == 1
+    path.write_text(text.replace(f">{name}</Label>", "></Label>"))
+    assert [row.name for row in rows(read(gifti, path)["cortex_L"])][0] == ""
+
+
+def test_columns_of_tuples_come_back(tmp_path):
+    left = cortex_atlas().select(compartments="cortex_L").harden()
+    columns = {c: left.table[c] for c in left.table.columns}
+    pairs = [(i, i + 1) for i in range(len(left.table))]
+    atlas = left.replace(labels=ai.LabelTable(columns | {"pairs": pairs}))
+    (path,) = ai.save_atlas(atlas, tmp_path / "lh.x.label.gii")
+    assert list(ai.load_atlas(path).table["pairs"]) == pairs

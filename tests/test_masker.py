@@ -199,6 +199,14 @@ def test_stretches_of_time_change_nothing(per_chunk):
     assert len({s.start for s in spans}) == len(spans)
 
 
+@pytest.mark.parametrize("reduction", ["zscore", "psc"])
+def test_scores_are_of_all_stretches_of_time(reduction):
+    own, source = atlas(), open_data(bold(), atlas())
+    series = stream(source, own, reduction=reduction, chunk_bytes=4 * source.n_locations * 7)
+    expected = ai.project(own, source.all(), reduction=reduction).T
+    np.testing.assert_allclose(series, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_one_compilation_for_all_stretches():
     own, source = atlas(), open_data(bold(), atlas())
     jitted.reduced.clear_cache()

@@ -123,3 +123,9 @@ def test_an_array_is_of_a_hemisphere():
         ai.load_atlas(np.array([0, 1, 1]), space="unknown")
     with pytest.raises(ai.AtlasFileError, match="should hold values a vertex"):
         ai.load_atlas({"cortex_L": np.zeros(SHAPE)}, space="unknown")
+
+
+def test_errors_do_not_name_a_temporary_file():
+    image = nb.Nifti1Image(np.full(SHAPE, 0.5, np.float32), AFFINE)
+    with pytest.raises(ai.AtlasFileError, match=r"^in memory: image\.nii: labels should be whole"):
+        ai.load_atlas(image, space="MNI152", kind="hard")

@@ -693,6 +693,45 @@ def test_the_kernel_follows_from_the_maps_and_the_backend():
         assert [choosing.choose_kernel(m, backend=backend) for m in maps] == expected
 
 
+@pytest.mark.parametrize("kernel", ["auto", *HOST, "dense"])
+def test_a_hard_compartment_without_parcels(kernel):
+    grid = ai.VolumeGrid((4, 2, 1), np.eye(4))
+    atlas = ai.Atlas(
+        name="two",
+        space="line",
+        maps={"a": ai.HardMaps(np.repeat([0, 1], 4), 2), "b": ai.DenseMaps(np.ones((1, 8), "f4"))},
+        geometry={"a": grid, "b": grid},
+        labels=table(["a", "a", "b"], names=["p", "q", "r"]),
+    ).select(["r"])
+    x = data_of(16, 3)
+    np.testing.assert_allclose(
+        project(atlas, x, kernel=kernel), x[8:].mean(axis=0)[None], rtol=1e-5
+    )
+    painted = back_project(atlas, np.ones((1, 2), np.float32), kernel=kernel)
+    np.testing.assert_array_equal(painted, np.repeat([0, 1], 8)[:, None] * np.ones((1, 2)))
+    if kernel not in HOST:
+        gradient = jax.grad(lambda x: project(atlas, x, kernel=kernel, empty=0.0).sum())(x)
+        np.testing.assert_allclose(gradient, np.repeat([0, 1 / 8], 8)[:, None] + 0 * x)
+
+
+@pytest.mark.parametrize("kernel", ["dense", *HOST])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.7])
+def test_a_coverage_that_is_just_reached_is_enough(share, kernel):
+    maps = ai.DenseMaps(np.full((1, 10), 0.1, np.float32))
+    x = np.where(np.arange(10) < round(10 * share), 1, np.nan).astype(np.float32)
+    for least, defined in ((share, True), (share + 0.05, False)):
+        y = project(maps, x, missing="omit", min_coverage=least, kernel=kernel)
+        assert np.isfinite(np.asarray(y)).all() == defined
+
+
+def test_options_have_the_precision_of_the_data():
+    with jax.enable_x64(new_val=True):
+        maps = ai.HardMaps(np.zeros(10, np.int32), 2)
+        x = np.where(np.arange(10) < 6, 1.0, np.nan)
+        y = project(maps, x, missing="omit", min_coverage=0.6, empty=0.1, kernel="scatter")
+        np.testing.assert_array_equal(y, [1.0, 0.1])
+
+
 def test_kernels_refuse_maps_that_they_cannot_compute():
     with pytest.raises(ValueError, match="hard maps only"):
         project(maps_of("sparse"), data_of(150, 2), kernel="scatter")

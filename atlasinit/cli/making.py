@@ -83,21 +83,15 @@ def project(
     as_json: AsJson = False,
 ) -> None:
     """Project data: a table with a row a time point and a column a parcel."""
-    import numpy as np
     import pandas as pd
 
     from atlasinit.io import open_data, write_table
     from atlasinit.io.files import check_target
     from atlasinit.masker import stream
-    from atlasinit.projection import project as project_
 
     check_target(output, overwrite=overwrite)
     source = open_data(data[0] if len(data) == 1 else data, atlas)
-    if reduction in ("zscore", "psc"):  # over all time points, which they need at once
-        values = project_(atlas, source.all(), reduction=reduction, missing=missing)
-        series = np.asarray(values).T
-    else:
-        series = stream(source, atlas, reduction=reduction, missing=missing)
+    series = stream(source, atlas, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}

@@ -16,6 +16,7 @@ from atlasinit.errors import AtlasFileError
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io import matrices
 from atlasinit.io.files import atomic_write, extension, reading
+from atlasinit.io.metadata import as_tuples
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.provenance import Provenance
@@ -113,7 +114,7 @@ def read(path: PathLike) -> Atlas:
             space=fields["space"],
             maps=maps,
             geometry=geometry,
-            labels=LabelTable({c: _tuples(v) for c, v in fields["labels"].items()}),
+            labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
             provenance=Provenance.from_dict(fields["provenance"]),
         )
 
@@ -193,8 +194,3 @@ def _unpack_geometry(described: Mapping[str, Any], arrays: Mapping[str, np.ndarr
         anatomical=arrays.get("anatomical"),
         areas=arrays.get("areas"),
     )
-
-
-def _tuples(values: Any) -> Any:
-    """Return JSON's lists as the tuples that a label table holds."""
-    return tuple(_tuples(value) for value in values) if isinstance(values, list) else values

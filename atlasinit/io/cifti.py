@@ -22,6 +22,7 @@ from atlasinit.io.keys import as_keys
 from atlasinit.io.metadata import (
     KEY,
     Header,
+    check_finite,
     check_names,
     colors_of,
     file_keys,
@@ -161,6 +162,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     if labelled:
         check_hard(atlas, path, ".dscalar.nii")
     check_names(atlas, path, background=_NONE if labelled else None)
+    check_finite(atlas, path)
     brain = brain_axis(atlas.geometry, path)
     values, axis, keys = (_labels if labelled else _scalars)(atlas, path)
     image = Cifti2Image(values, header=(axis, brain))

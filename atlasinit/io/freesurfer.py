@@ -13,7 +13,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.files import atomic_writes, extension, open_image, reading
-from atlasinit.io.join import Present, background_keys
+from atlasinit.io.join import Present, background_keys, means_background
 from atlasinit.io.metadata import check_names, colors_of, from_hex
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import (
@@ -111,7 +111,8 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         letters, or are that of no parcel, ``unknown``.
     """
     check_hard(atlas, path, ".func.gii")
-    check_names(atlas, path, background=_NONE)
+    check_names(atlas, path)
+    _check_background(atlas, path)
     files = targets(atlas, path)
     content = {c: _table(atlas.table.take(atlas.table.rows_of(c)), files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
@@ -122,10 +123,21 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return list(files.values())
 
 
+def _check_background(atlas: Atlas, path: PathLike) -> None:
+    """Refuse names by which the reader of annotations knows that there is no parcel."""
+    lost = [name for name in atlas.table["name"] if means_background(name, is_surface=True)]
+    if lost:
+        raise ValueError(
+            f"`path`: {listing(map(repr, lost))} would mean no label in {path}; rename them, or "
+            "save as .label.gii."
+        )
+
+
 def _annotation(path: PathLike, compartment: str) -> Part:
     with reading(path, "a FreeSurfer annotation") as found:
         packed, table, names = read_annot(found, orig_ids=True)
         positions = _named_positions(found)
+        packed = _in_order(found, packed)
     rows = tuple(
         LabelRow(i, name.decode(errors="replace"), "#" + "".join(f"{c:02x}" for c in table[i, :3]))
         for i, name in zip(positions, names, strict=True)
@@ -137,6 +149,16 @@ def _annotation(path: PathLike, compartment: str) -> Part:
     background = sorted(background_keys(everything, rows, None)) or [-1]
     keys[keys < 0] = background[0]
     return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
+
+
+def _in_order(path: Path, packed: np.ndarray) -> np.ndarray:
+    """Return values by the vertex number that the file states for each, which nibabel ignores."""
+    numbers = np.fromfile(path, ">i4", 2 * packed.size, offset=4)[::2]
+    if not np.array_equal(np.sort(numbers), np.arange(packed.size)):
+        raise ValueError("its vertex numbers are not those of a whole mesh, each once")
+    out = np.empty_like(packed)
+    out[numbers] = packed
+    return out
 
 
 def _named_positions(path: Path) -> list[int]:

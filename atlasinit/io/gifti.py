@@ -27,6 +27,7 @@ from atlasinit.io.files import atomic_writes, extension, reading
 from atlasinit.io.metadata import (
     KEY,
     Header,
+    check_finite,
     check_names,
     colors_of,
     file_keys,
@@ -56,6 +57,7 @@ _VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("
 # The entry of key 0, as Workbench names it.
 _NONE = "???"
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
+_NODES = intent_codes["NIFTI_INTENT_NODE_INDEX"]
 _SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
 
 
@@ -162,6 +164,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     if labels:
         check_hard(atlas, path, ".func.gii")
     check_names(atlas, path, background=_NONE if labels else None)
+    check_finite(atlas, path)
     files = targets(atlas, path)
     images = {c: (_label_image if labels else _func_image)(atlas, c, files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
@@ -192,6 +195,11 @@ def _maps(image: GiftiImage, path: PathLike) -> tuple[np.ndarray, list[str]]:
             f"{path}: is a surface (coordinates and triangles), not labels or maps; lay it under "
             'labels by meshes={"cortex_L": {"sphere": path}} (or "anatomical").'
         )
+    if any(array.intent == _NODES for array in image.darrays):
+        raise AtlasFileError(
+            f"{path}: holds values of a list of nodes (NIFTI_INTENT_NODE_INDEX); write values of "
+            "the whole mesh, for instance by AFNI's ConvertDset -pad_to_node."
+        )
     blocks = [as_maps(array.data, path) for array in image.darrays]
     lengths = {block.shape[1] for block in blocks}
     if len(lengths) > 1:
@@ -205,7 +213,8 @@ def _maps(image: GiftiImage, path: PathLike) -> tuple[np.ndarray, list[str]]:
 
 def _rows(image: GiftiImage) -> tuple[LabelRow, ...] | None:
     rows = tuple(
-        LabelRow(key=int(label.key), name=label.label or "", color=to_hex(label.rgba))
+        # nibabel leaves out the text of an element that has none.
+        LabelRow(int(label.key), getattr(label, "label", None) or "", to_hex(label.rgba))
         for label in image.labeltable.labels
     )
     # Workbench gives every file of values a table that names key 0 alone.

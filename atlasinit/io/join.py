@@ -66,7 +66,7 @@ def background_keys(
         )
     if present.background is not None:
         return frozenset(present.background)
-    named = {row.key for row in rows if _means_background(row.name, present.is_surface)}
+    named = {row.key for row in rows if means_background(row.name, is_surface=present.is_surface)}
     return frozenset(named if present.is_maps else {0, *named})
 
 
@@ -171,7 +171,8 @@ def _keys(rows: Rows) -> frozenset[int]:
     return frozenset(row.key for row in rows)
 
 
-def _means_background(name: str, is_surface: bool) -> bool:  # noqa: FBT001
+def means_background(name: str, *, is_surface: bool) -> bool:
+    """Whether an entry is named as the background, or a surface's medial wall, usually is."""
     plain = _SIDE_PREFIX.sub("", name.strip().casefold())
     return plain in _BACKGROUND or (is_surface and plain == _SURFACE_BACKGROUND)
 

@@ -51,11 +51,26 @@ def written(source: Any) -> Iterator[Any]:
         yield _written(source, folders)
 
 
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a temporary folder, which no message of an error speaks of."""
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            yield Path(name)
+        except (OSError, ValueError, TypeError) as error:
+            parts = (
+                a.replace(f"{name}/", "in memory: ") if isinstance(a, str) else a
+                for a in error.args
+            )
+            error.args = tuple(parts)
+            raise
+
+
 def _written(source: Any, folders: contextlib.ExitStack) -> Any:
     if isinstance(source, FileBasedImage):
-        return _write(source, _folder(folders))
+        return _write(source, folders.enter_context(_folder()))
     if isinstance(source, np.ndarray):
-        path = _folder(folders) / "array.npy"
+        path = folders.enter_context(_folder()) / "array.npy"
         np.save(path, source.astype(np.uint8) if source.dtype == bool else source)
         return path
     if isinstance(source, SurfaceImage):
@@ -65,10 +80,6 @@ def _written(source: Any, folders: contextlib.ExitStack) -> Any:
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return [_written(value, folders) for value in source]
     return source
-
-
-def _folder(folders: contextlib.ExitStack) -> Path:
-    return Path(folders.enter_context(tempfile.TemporaryDirectory()))
 
 
 def _write(image: FileBasedImage, folder: Path) -> Path:

@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -104,13 +105,18 @@ def unpack_metadata(text: str, path: PathLike) -> Header:
             name=fields["name"],
             space=fields["space"],
             provenance=Provenance.from_dict(fields["provenance"]),
-            labels=LabelTable(fields["labels"]),
+            labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
             compartments=tuple(fields["compartments"]),
             order=tuple(fields.get("order", fields["compartments"])),
             file_keys=tuple(fields["file_keys"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error
+
+
+def as_tuples(values: Any) -> Any:
+    """Return JSON's lists as the tuples that a label table holds."""
+    return tuple(map(as_tuples, values)) if isinstance(values, list) else values
 
 
 def runs(indices: Int[np.ndarray, " n"]) -> str:
@@ -147,16 +153,27 @@ def from_hex(color: str) -> tuple[float, float, float]:
 def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
     """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
     names = [atlas.name, *atlas.table["name"]]
-    unprintable = [repr(name) for name in names if re.search(r"[\x00-\x1f\x7f]", name)]
-    if unprintable:
+    lost = [n for n in names if re.search(r"[\x00-\x1f\x7f-\x9f]", n) or n != n.strip()]
+    if lost:
         raise ValueError(
             f"`path`: {path} cannot hold names with line breaks, tabs or other control "
-            f"characters, got {listing(unprintable)}; rename them, or save as .npz."
+            f"characters, or with blanks around them, got {listing(map(repr, lost))}; rename "
+            "them, or save as .npz."
         )
     if background in names[1:]:
         raise ValueError(
             f"`path`: {background!r} means no label in {path}, but a parcel has that name; rename "
             "it, or save as .npz."
+        )
+
+
+def check_finite(atlas: Atlas, path: PathLike) -> None:
+    """Refuse weights that the reader of the file would refuse."""
+    bad = [c for c, m in atlas.maps.items() if not np.isfinite(m.to_scipy().data).all()]
+    if bad:
+        raise ValueError(
+            f"`path`: weights in {path} should be finite, but those of {listing(bad)} of "
+            f"{atlas.name!r} hold NaN or infinity; set them, or save as .npz."
         )
 
 

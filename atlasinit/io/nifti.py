@@ -19,7 +19,7 @@ from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, stem
 from atlasinit.io.files import atomic_writes, reading
 from atlasinit.io.keys import is_whole
-from atlasinit.io.metadata import Header, check_names, file_keys
+from atlasinit.io.metadata import Header, check_finite, check_names, file_keys
 from atlasinit.io.nifti_header import OwnHeader, packed, restored, unpacked
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.tables import Rows, read_table, write_labels
@@ -190,6 +190,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
             "as .npz, .dlabel.nii or .dscalar.nii, or first atlas.select(compartments=...)."
         )
     check_names(atlas, path)
+    check_finite(atlas, path)
     target = Path(path).expanduser()
     (maps,) = atlas.maps.values()
     hard = isinstance(maps, HardMaps)

@@ -244,6 +244,8 @@ def _reader(path: Path) -> Any:
         return gifti
     if kind.endswith(".nii") and cifti.is_cifti(path):
         return cifti
+    if re.search(r"\.(dlabel|dscalar|dtseries)\.nii\.gz$", path.name):
+        raise AtlasFileError(f"{path}: CIFTI-2 is never compressed; unpack it with gunzip.")
     if kind in _GRID:
         return freesurfer if _is_mesh(path) and nifti.read_header(path) is None else nifti
     if kind in _TEXT:

@@ -157,9 +157,11 @@ def weights(values: np.ndarray) -> np.ndarray:
 def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
     """Return the file of each compartment when a surface atlas is written to `path`.
 
-    One compartment is written to `path` itself. Of two hemispheres each has its
-    own file, whose side replaces that of `path` where it names one in the manner
-    of BIDS or FreeSurfer, and is inserted before the extension where it does not:
+    One compartment is written to `path` itself, whose name must not state the other
+    side; an annotation, which has nothing but its name to state one, gets it as below.
+    Of two hemispheres each has its own file, whose side replaces that of `path` where it
+    names one in the manner of BIDS or FreeSurfer, and is inserted before the extension
+    where it does not:
 
     ===================================  ==========================================
     ``tpl-x_hemi-L_dseg.label.gii``      ``tpl-x_hemi-R_dseg.label.gii`` for the right
@@ -178,7 +180,15 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
             "atlas.select(compartments=...)."
         )
     if len(atlas.compartments) == 1:
-        return {atlas.compartments[0]: path}
+        (only,) = atlas.compartments
+        own, stated = hemisphere_of("", only), hemisphere_of(path.name)
+        if own and stated and own != stated:
+            raise ValueError(
+                f"`path`: {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
+                f"{atlas.name!r} has {only} alone."
+            )
+        unclear = ending == ".annot" and own and not stated
+        return {only: path.with_name(_sided(path.name, only, ending)) if unclear else path}
     return {c: path.with_name(_sided(path.name, c, ending)) for c in atlas.compartments}
 
 

@@ -146,6 +146,7 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
             f"them, got {listing(lost)}; rename them, or save as .npz."
         )
     further = [c for c in labels.columns if c not in ("compartment", "key")]
+    _check_columns(labels, further)
     with Path(path).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(["index", *further])
@@ -157,6 +158,19 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
                 for column, cell in zip(further, cells, strict=True)
             ]
             writer.writerow([key, *texts])
+
+
+def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
+    """Refuse columns whose names `read_table` takes for something else."""
+    records = [[1, *cells] for cells in zip(*(labels[c] for c in columns), strict=True)]
+    read = rows_of_columns(["index", *columns], records)
+    kept = {"name", "color", "hemisphere", *(read[0].extra if read else columns)}
+    lost = [c for c in columns if c not in kept]
+    if lost:
+        raise ValueError(
+            f"`path`: a table cannot hold the columns {listing(map(repr, lost))}, whose names mean "
+            "keys, colours or networks to those who read it; rename them, or save as .npz."
+        )
 
 
 def write_table(frame: "pd.DataFrame", path: PathLike, *, overwrite: bool = False) -> Path:

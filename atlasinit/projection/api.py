@@ -287,13 +287,13 @@ def _summed(data: AnyArray) -> np.dtype:
 
 
 def _scalar(value: Any) -> Scalar:
-    """Return a float32; of a number, one that is on the device already, where it may be."""
+    """Return a float; of a number, one that is on the device already, where it may be."""
     if isinstance(value, jax.Array):
-        return jnp.float32(value)
-    return _constant(float(value), jax.default_backend())
+        return value
+    return _constant(float(value), jax.default_backend(), jax.config.jax_enable_x64)  # pyright: ignore
 
 
 @lru_cache(maxsize=64)
-def _constant(value: float, backend: str) -> Scalar:
+def _constant(value: float, backend: str, x64: bool) -> Scalar:  # noqa: FBT001
     with jax.ensure_compile_time_eval():
-        return jnp.float32(value)
+        return jnp.asarray(value, float)

@@ -67,7 +67,10 @@ def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
 def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
     """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
     if not isinstance(data, jax.Array | np.ndarray):
-        raise TypeError(f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}.")
+        raise TypeError(
+            f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}; images and "
+            "files are read by `AtlasMasker` or `atlasinit.io.open_data`."
+        )
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError(
             f"`{name}` should be a plain array, got a masked one; mark what is missing by NaN, "

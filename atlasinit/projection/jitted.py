@@ -24,7 +24,7 @@ from atlasinit.projection.lstsq import traced_solver
 from atlasinit.projection.prepared import Prepared
 from atlasinit.projection.stack import Stack
 
-Scalar: TypeAlias = np.float32 | Float[Array, ""]
+Scalar: TypeAlias = Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)
 
 
@@ -56,7 +56,7 @@ def finished(
     else:
         out, defined = reductions.averaged(out, weights, reduction)
     if omit:
-        defined = defined & (share(weights, totals) >= min_coverage.astype(out.dtype))
+        defined = defined & _reaches(share(weights, totals), min_coverage)
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
@@ -94,7 +94,7 @@ def reduced(
         out, defined = reductions.linear(stack, data, seen, reduction)
     if seen is not None:
         observed = _observed(stack, seen.astype(data.dtype))
-        defined = defined & (observed >= min_coverage.astype(observed.dtype))
+        defined = defined & _reaches(observed, min_coverage)
     return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
 
 
@@ -153,6 +153,14 @@ def share(
 ) -> Float[Array, "#batch parcels #time"]:
     """Return which share `weights` are of `totals`, 0 for a parcel without weight."""
     return weights / jnp.where(totals > 0, totals, 1)
+
+
+def _reaches(
+    shares: Float[Array, "#batch parcels #time"], least: Scalar
+) -> Bool[Array, "#batch parcels #time"]:
+    """Return which shares are at least `least`, but for rounding."""
+    rounding = 16 * jnp.finfo(shares.dtype).eps
+    return shares >= jnp.asarray(least).astype(shares.dtype) * (1 - rounding)
 
 
 def accumulated(dtype: Any) -> Any:

@@ -29,6 +29,8 @@ class ScatterKernel(eqx.Module):
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
         batch, locations, time = data.shape
+        if self.n_parcels == 0:
+            return jnp.zeros((batch, 0, time), data.dtype)
         # Sums of few parcels are made in parts, as one long float32 sum would lose digits.
         parts = max(1, min(locations // _BLOCK, _ROWS // max(self.n_parcels, 1)))
         part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
@@ -44,6 +46,9 @@ class ScatterKernel(eqx.Module):
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
+        if self.n_parcels == 0:  # of which a gather cannot take rows
+            shape = (values.shape[0], self.labels.shape[0], values.shape[2])
+            return jnp.zeros(shape, values.dtype)
         rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
         return values.at[:, rows].get(mode="fill", fill_value=0)
 

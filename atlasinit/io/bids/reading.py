@@ -106,14 +106,15 @@ def _inherited(image: Path, suffix: str, ending: str) -> Iterator[Path]:
         found = [
             path
             for path in folder.glob(f"*_{suffix}{ending}")
-            if set(entities_of(path).items()) <= entities and path.stat().st_size
+            if set(entities_of(path).items()) <= entities and path.is_file() and path.stat().st_size
         ]
         yield from sorted(found, key=lambda path: (-len(entities_of(path)), path.name))
 
 
 def _folders(image: Path) -> list[Path]:
     """Return the folder of an image and those above, as far as they are of its dataset."""
-    folders = [image.resolve().parent]
+    # The image itself may be a link out of the dataset, as of git-annex.
+    folders = [image.parent.resolve()]
     while len(folders) < 4 and not (folders[-1] / "dataset_description.json").is_file():
         if not folders[-1].name.startswith(("tpl-", "sub-", "ses-", "cohort-", "anat")):
             break

@@ -44,14 +44,15 @@ def of_dataset(existing: Mapping[str, Any] | None, licence: str) -> dict[str, An
     """Return the content of ``dataset_description.json``, with the licences of all atlases."""
     from atlasinit import __version__
 
-    stated = [] if existing is None else str(existing.get("License", "")).split("; ")
+    licences = [str((existing or {}).get("License", "")), licence]
+    stated = [one for text in licences for one in text.split("; ") if one]
     own = {
         "Name": "Brain atlases",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": GENERATOR, "Version": __version__}],
     }
-    return {**own, **(existing or {}), "License": "; ".join(dict.fromkeys([*stated, licence]))}
+    return {**own, **(existing or {}), "License": "; ".join(dict.fromkeys(stated))}
 
 
 def of_atlas(atlas: Atlas, licence: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
