@@ -156,7 +156,7 @@ def test_a_table_fits_its_terminal(run, terminal, columns):
     plain = re.sub("\033\\[\\d*m", "", out).splitlines()
     assert max(map(len, plain)) <= columns
     shown = plain[0].split()
-    left_out = re.findall(r"\w+", errors.partition("No room for ")[2].partition(";")[0])
+    left_out = re.findall(r"\w+", errors.partition("Not shown: ")[2].partition(";")[0])
     whole = ["name", "space", "parcels", "source", "offline", "kind", "terms", "title"]
     assert [*shown, *left_out] == whole
     assert shown == whole or columns < 150

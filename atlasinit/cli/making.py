@@ -82,7 +82,7 @@ def project(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Project data: a table with a row a time point and a column a parcel."""
+    """Project data: a table with one row per time point and one column per parcel."""
     import pandas as pd
 
     from atlasinit.io import open_data, write_table

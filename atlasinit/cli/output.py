@@ -117,7 +117,7 @@ def print_table(
         shown = "  ".join(texts).rstrip()
         print(_bold(shown) if number == 0 else shown)
     if left_out:
-        say(f"No room for {', '.join(left_out)}; a pipe or --json shows all.")
+        say(f"Not shown: {', '.join(left_out)}; a pipe or --json shows all.")
 
 
 def _fit(cells: dict[str, list[str]], width: int) -> list[str]:

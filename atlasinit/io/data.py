@@ -192,8 +192,8 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
         raise ValueError(
             f"`data` is on another grid than {atlas.name!r}: shape {shape[:3]} and affine "
             f"{np.round(image.affine, 4).tolist()}, where the atlas has {grid.shape} and "
-            f"{np.round(grid.affine, 4).tolist()}. Resample one of them first, for instance the "
-            "data with nilearn.image.resample_img."
+            f"{np.round(grid.affine, 4).tolist()}. Move the atlas by `ai.resample(atlas, image)` "
+            "(`atlasinit resample`), or the data by `nilearn.image.resample_img`."
         )
 
     stored, slope, inter = _unscaled(image.dataobj)

@@ -110,10 +110,10 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         parcels of one hemisphere, or names that are not ASCII, have more than 1023
         letters, or are that of no parcel, ``unknown``.
     """
+    files = targets(atlas, path)
     check_hard(atlas, path, ".func.gii")
     check_names(atlas, path)
     _check_background(atlas, path)
-    files = targets(atlas, path)
     content = {c: _table(atlas.table.take(atlas.table.rows_of(c)), files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
         for c, (colors, names) in content.items():

@@ -161,11 +161,11 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         characters, or that of no parcel, ``???``.
     """
     labels = extension(path).startswith(".label")
+    files = targets(atlas, path)
     if labels:
         check_hard(atlas, path, ".func.gii")
     check_names(atlas, path, background=_NONE if labels else None)
     check_finite(atlas, path)
-    files = targets(atlas, path)
     images = {c: (_label_image if labels else _func_image)(atlas, c, files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
         for compartment, image in images.items():

@@ -41,11 +41,11 @@ def save_atlas(
     ``.scipy.npz``              the same, the maps as one matrix of `scipy.sparse`
     ``.weight.safetensors``     the same, the maps as one dense matrix, for PyTorch
     ``.nii``, ``.nii.gz``       one volume, labels or maps, with a ``.tsv`` beside it
-    ``.label.gii``              hard surfaces, a file a hemisphere
-    ``.func.gii``               surfaces, a file a hemisphere and a map a parcel
+    ``.label.gii``              hard surfaces, one file per hemisphere
+    ``.func.gii``               surfaces, one file per hemisphere, one map per parcel
     ``.dlabel.nii``             hard surfaces and voxels of the CIFTI structures
-    ``.dscalar.nii``            the same, a map a parcel
-    ``.annot``                  hard surfaces, a file a hemisphere
+    ``.dscalar.nii``            the same, one map per parcel
+    ``.annot``                  hard surfaces, one file per hemisphere
     ==========================  =====================================================
 
     A file appears under its name once it is whole; whatever stops the process before

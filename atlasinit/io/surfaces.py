@@ -176,7 +176,7 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
     if volumes:
         raise ValueError(
             f"`path`: a {ending} file holds one surface, but {volumes} of {atlas.name!r} are "
-            "volumes; save as .dlabel.nii or .dscalar.nii, or first "
+            "volumes; save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or first "
             "atlas.select(compartments=...)."
         )
     if len(atlas.compartments) == 1:
