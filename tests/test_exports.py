@@ -406,7 +406,10 @@ REFUSALS = (
         "black means no label",
     ),
     Refusal(
-        "unknown", ".annot", {**ANNOT, "name": ["unknown", *"bcdefg"]}, "'unknown' means no label"
+        "unknown",
+        ".annot",
+        {**ANNOT, "name": ["unknown", *"bcdefg"]},
+        "'unknown' would mean no label",
     ),
     Refusal("???", ".label.gii", {"name": ["???", *"bcdefg"]}, r"'\?\?\?' means no label"),
     Refusal(
@@ -416,7 +419,10 @@ REFUSALS = (
         r"'\?\?\?' means no label",
     ),
     Refusal(
-        "control", ".func.gii", {"name": ["a\x01", *"bcdefg"]}, r"control characters, got 'a\\x01'"
+        "control",
+        ".func.gii",
+        {"name": ["a\x01", *"bcdefg"]},
+        r"control characters, .*got 'a\\x01'",
     ),
     Refusal("line break", ".dscalar.nii", {"name": ["a\nb", *"cdefgh"]}, r"line breaks.*'a\\nb'"),
     Refusal("tab", ".nii.gz", {"name": [*"abcde", "f\tg", "h"]}, r"tabs .* got 'f\\tg'"),
