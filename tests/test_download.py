@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from atlasinit.catalogue import cache_folder, download, obtain_url
+from atlasinit.catalogue.files import find
 from atlasinit.catalogue.integrity import damage
 from atlasinit.errors import AtlasUnavailableError
 
@@ -263,6 +264,27 @@ def test_address_with_a_hash(server):
     assert len(server.requests) == 1
     with pytest.raises(AtlasUnavailableError, match="not in the cache"):
         obtain_url(f"{server.address}.other", allow_download=False)
+
+
+def test_a_cached_file_with_another_hash_is_fetched_again(server):
+    old = obtain_url(server.address)
+    old.write_bytes(b"old")
+    assert obtain_url(server.address).read_bytes() == b"old"
+    reference = f"{server.address}#sha256={SHA}"
+    with pytest.raises(AtlasUnavailableError, match=f"not in the cache .* with the sha256 {SHA}"):
+        obtain_url(reference, allow_download=False)
+    assert find(reference) is None
+    assert obtain_url(reference) == old
+    assert old.read_bytes() == BODY
+    assert find(f"{server.address}#sha256={SHA.upper()}") == old
+
+
+def test_a_cached_file_stays_where_the_hash_is_nobodys(server, monkeypatch):
+    old = obtain_url(server.address)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(AtlasUnavailableError, match=f"its sha256 is {SHA}, not 0000"):
+        obtain_url(f"{server.address}#sha256={'0' * 64}")
+    assert old.read_bytes() == BODY
 
 
 def test_cache_folder_by_default(monkeypatch):

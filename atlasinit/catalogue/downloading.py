@@ -40,7 +40,8 @@ def download(
     (its length, its sha256 where known, and read to its end), then moved. A lock
     lets several processes ask for one file: the first fetches it, the others wait
     and use it. A broken transfer is continued where it stopped if the server can.
-    An existing file at `target` is returned as it is.
+    An existing file at `target` is returned as it is, unless its hash is another; then
+    it stays until the right one has come.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def download(
     stem = hashlib.sha256(os.fspath(target.absolute()).encode()).hexdigest()[:24]
     part = work / f"{stem}.part"
     with FileLock(work / f"{stem}.lock"):
-        if present(target):
+        if present(target, sha256):
             return target
         if sha256 is None:
             # Without a hash nothing tells whether an old part is of the same file.
@@ -87,9 +88,16 @@ def download(
     return target
 
 
-def present(path: Path) -> bool:
-    """Whether `path` is a file that is not empty."""
-    return path.is_file() and path.stat().st_size > 0
+def present(path: Path, sha256: str | None = None) -> bool:
+    """Whether `path` is a file that is not empty, with the hash where one is given."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    return sha256 is None or _hash(path) == sha256.lower()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _transfer(url: str, part: Path, *, timeout: float) -> None:
@@ -148,9 +156,8 @@ def _progress(url: str, total: int | None, done: int) -> Iterator[Any]:
 def _check(part: Path, name: str, sha256: str | None) -> None:
     """Delete `part` and ask for another try unless it is the file that was asked for."""
     if sha256 is not None:
-        with part.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        problem = "" if found == sha256 else f"its sha256 is {found}, not {sha256}"
+        found = _hash(part)
+        problem = "" if found == sha256.lower() else f"its sha256 is {found}, not {sha256}"
     else:
         problem = damage(part, name=name)
     if problem:

@@ -23,7 +23,7 @@ def find(reference: str) -> Path | None:
     if scheme == "templateflow":
         return templateflow.find(place)
     kept = url_target(reference)
-    return kept if present(kept) else None
+    return kept if present(kept, _sha256(reference)) else None
 
 
 def obtain(reference: str, *, allow_download: bool = True) -> Path:
@@ -74,12 +74,20 @@ def url_target(reference: str) -> Path:
 
 
 def obtain_url(reference: str, *, allow_download: bool = True) -> Path:
-    """Return the file of an address, whose hash may follow as ``#sha256=...``."""
-    address, _, fragment = reference.partition("#")
-    target = url_target(reference)
-    if present(target):
+    """Return the file of an address, whose hash may follow as ``#sha256=...``.
+
+    A file in the cache whose hash is another is fetched again.
+    """
+    address = reference.split("#", 1)[0]
+    target, sha256 = url_target(reference), _sha256(reference)
+    if present(target, sha256):
         return target
     if not allow_download:
-        raise AtlasUnavailableError(f"{address}: not in the cache ({target}).")
-    sha256 = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
+        wanted = f" with the sha256 {sha256}" if sha256 else ""
+        raise AtlasUnavailableError(f"{address}: not in the cache ({target}){wanted}.")
     return download(address, target, sha256=sha256)
+
+
+def _sha256(reference: str) -> str | None:
+    """Return the hash that an address states, None where it states none."""
+    return reference.partition("#sha256=")[2] or None
