@@ -1,14 +1,16 @@
 """Opening images: closed again, whatever the format, and without a word from nibabel."""
 
+import errno
 import gc
 import warnings
+from pathlib import Path
 
 import nibabel as nb
 import numpy as np
 import pytest
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import open_image
+from atlasinit.io.files import open_image, staged_folder
 from atlasinit.io.masks import read_mask
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
@@ -45,3 +47,37 @@ def test_a_surface_is_no_grid(tmp_path):
     nb.save(nb.GiftiImage(darrays=[nb.gifti.GiftiDataArray(VALUES[0])]), path)
     with pytest.raises(AtlasFileError, match="is a GiftiImage, not an image of a grid"):
         read_mask(path)
+
+
+def renames_that_fail(monkeypatch, *failing):
+    """Have the n-th renaming of a path fail, for each n of `failing`, counted from 0."""
+    count = iter(range(100))
+    real = Path.rename
+
+    def rename(path, target):
+        if next(count) in failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (1, 2)])
+def test_a_folder_that_cannot_be_replaced_is_never_lost(tmp_path, monkeypatch, failing):
+    target = tmp_path / "dataset"
+    target.mkdir()
+    (target / "only copy").touch()
+    renames_that_fail(monkeypatch, *failing)
+    with (
+        pytest.raises(AtlasFileError, match=r"dataset: could not be replaced \(Input/out") as told,
+        staged_folder(target, keep=True) as staging,
+    ):
+        (staging / "new").touch()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["only copy"]
+    if failing == (1, 2):
+        assert f"what it held lies in {left[0].parent}; move it back." in str(told.value)
+    else:
+        assert left[0].parent == target
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+        assert str(told.value).endswith("; it is as it was.")

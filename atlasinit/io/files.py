@@ -229,7 +229,19 @@ def _take_place(folder: Path, target: Path) -> None:
     if not target.exists():
         folder.rename(target)
         return
-    old = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent)) / target.name
+    kept = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent))
+    try:
+        _exchange(folder, target, kept / target.name)
+    except BaseException:
+        # Only an empty folder goes: the old one may not have come back out of it.
+        with contextlib.suppress(OSError):
+            kept.rmdir()
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def _exchange(folder: Path, target: Path, old: Path) -> None:
+    """Move `target` to `old` and `folder` to `target`, or leave `target` in its place."""
     try:
         target.rename(old)
         try:
@@ -237,8 +249,11 @@ def _take_place(folder: Path, target: Path) -> None:
         except BaseException:
             old.rename(target)
             raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
+    except OSError as error:
+        where = f"what it held lies in {old}; move it back" if old.exists() else "it is as it was"
+        raise AtlasFileError(
+            f"{target}: could not be replaced ({error.strerror}); {where}."
+        ) from error
 
 
 def _mask() -> int:
