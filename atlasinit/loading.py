@@ -53,7 +53,7 @@ def load_atlas(
     threshold: int | None = None,
     version: str | int | None = None,
     level: str | int | None = None,
-    radius: float | None = None,
+    radius: float | int | None = None,
     via: str | None = None,
     download: bool = True,
 ) -> Atlas:

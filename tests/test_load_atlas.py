@@ -371,6 +371,21 @@ def test_spheres_of_another_radius_on_the_voxels_of_a_mask(tmp_path):
     assert with_mask.labels["empty"].tolist().count(True) > 50
 
 
+def test_spheres_of_radius_0_are_the_voxels_of_their_seeds():
+    atlas = load_atlas("power", radius=0, download=False)
+    assert set(atlas.labels["n_locations"]) == {1}
+
+
+def test_grayordinates_at_the_vertices_of_a_mask():
+    whole = load_atlas("glasser", parcels=360, download=False)
+    part = load_atlas(
+        "glasser", parcels=360, mask={"cortex_L": np.arange(32492) < 999}, download=False
+    )
+    vertices = whole.geometry["cortex_L"].vertices
+    assert part.geometry["cortex_L"].vertices.tolist() == vertices[vertices < 999].tolist()
+    assert part.geometry["cortex_R"] == whole.geometry["cortex_R"]
+
+
 def test_files_are_read_as_files(tmp_path):
     values = np.array([0, 1, 1, 2], np.int16).reshape(2, 2, 1)
     path = tmp_path / "mine.nii.gz"
@@ -417,6 +432,12 @@ BAD = [
     ("schaefer2018", {"parcels": 150}, ValueError, "no parcels 150"),
     ("desikan-killiany", {}, ValueError, "`space`: 'desikan-killiany' has several"),
     (["aal", "no-such"], {}, ValueError, "no atlas 'no-such'"),
+    ("glasser", {"mask": "no such file"}, ValueError, "`mask` should be a dict"),
+    ("glasser", {"map": 17}, ValueError, "`map` does not apply to 'glasser', .*one map"),
+    ("glasser", {"scale": -3}, ValueError, "`scale` does not apply to 'glasser'"),
+    ("power", {"map": 0}, ValueError, "`map` does not apply to 'power2011', .*coordinates"),
+    ("power", {"meshes": {"cortex_L": {}}}, ValueError, "`meshes`: compartments are volume"),
+    ("aal", {"radius": 5}, ValueError, "`radius` does not apply to 'aal'"),
     ("missing.nii.gz", {"space": "x"}, ai.AtlasFileError, r"missing\.nii\.gz: no such file"),
     ("folder/missing", {"space": "x"}, ai.AtlasFileError, "no such file"),
     (Path("missing.annot"), {"parcels": 3}, ValueError, "`parcels` chooses among variants"),

@@ -20,6 +20,7 @@ from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.assemble import assemble
 from atlasinit.io.files import sha256
 from atlasinit.io.meshes import Surface, attach, read_surface
+from atlasinit.io.overlay import masked, on_meshes
 from atlasinit.io.parts import LabelRow
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.tables import read_table
@@ -40,7 +41,7 @@ class Request:
     scale: Any = None
     nan: str | None = None
     meshes: Mapping[str, Mapping[str, Any]] | None = None
-    radius: float | None = None
+    radius: float | int | None = None
     download: bool = True
 
 
@@ -51,9 +52,12 @@ def build(variant: Variant, request: Request) -> Atlas:
 
     Raises
     ------
+    ValueError
+        An option that does not apply to the atlas.
     AtlasUnavailableError
         A file is not on this machine and could not be fetched.
     """
+    _check(variant, request)
     if variant.source.via == "nilearn":
         return _finished(variant, request, _build_with_nilearn(variant, request))
     located = locate(variant, allow_download=request.download)
@@ -65,6 +69,23 @@ def build(variant: Variant, request: Request) -> Atlas:
         located = locate(variant, allow_download=True)
         atlas = _read_located(variant, request, located)
     return _finished(variant, request, atlas)
+
+
+_IDLE = {
+    "": ("which is no atlas of coordinates", ("radius",)),
+    "grayordinates": ("which is one map of labels over grayordinates", ("radius", "map", "scale")),
+    "spheres": ("which is a table of coordinates", ("map", "scale")),
+}
+"""Layout to what it is, and the options that it has no use for."""
+
+
+def _check(variant: Variant, request: Request) -> None:
+    what, idle = _IDLE[variant.source.layout]
+    for option in idle:
+        if getattr(request, option) is not None:
+            raise ValueError(
+                f"`{option}` does not apply to {variant.entry.name!r}, {what}; leave it out."
+            )
 
 
 def _build_with_nilearn(variant: Variant, request: Request) -> Atlas:
@@ -136,7 +157,7 @@ def _read_layout(
             path,
             spaces.grid(variant),
             mask=request.mask,
-            radius=request.radius or source.radius or None,
+            radius=(source.radius or None) if request.radius is None else request.radius,
             regions=None if regions is None else located[regions],
         )
     else:
@@ -148,6 +169,8 @@ def _read_layout(
             subcortex=subcortex,
             compartments=source.compartments,
         )
+        parts = masked(parts, request.mask)
+    parts = on_meshes(parts, request.meshes or {})
     options = _options(variant, request)
     return assemble(
         parts,
@@ -236,9 +259,8 @@ def _finished(variant: Variant, request: Request, atlas: Atlas) -> Atlas:
         atlas = atlas.drop_empty()
     if source.masked and request.mask is None:
         atlas = _without_medial_wall(variant, atlas, allow_download=request.download)
-    if request.meshes is None or source.layout:
-        surfaces = request.meshes or _surfaces(variant, atlas, allow_download=request.download)
-        atlas = _attached(atlas, surfaces)
+    if request.meshes is None:
+        atlas = _attached(atlas, _surfaces(variant, atlas, allow_download=request.download))
     return atlas
 
 

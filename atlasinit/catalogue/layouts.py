@@ -67,7 +67,12 @@ def _keys(values: np.ndarray | None) -> list[int]:
 
 
 def sphere_parts(
-    path: Path, grid: Mapping[str, Any], *, mask: object, radius: float | None, regions: Path | None
+    path: Path,
+    grid: Mapping[str, Any],
+    *,
+    mask: object,
+    radius: float | int | None,
+    regions: Path | None,
 ) -> list[Part]:
     """Return the part of the spheres around the centres of a table.
 
