@@ -1,5 +1,6 @@
 """One call from a name, or files, to an atlas."""
 
+import dataclasses
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -222,14 +223,24 @@ def _joined(
     axes: Mapping[str, Any],
 ) -> Atlas:
     """Return several atlases as one; each takes the choices that it has."""
+    entries = [entry_of(source) for source in sources]
+    choices = [_choices(entry) for entry in entries]
+    for option, value in {**axes, "radius": request.radius}.items():
+        if value is not None and not any(option in own for own in choices):
+            raise ValueError(f"`{option}`: none of {listing(sources)} has a choice of it.")
     atlases = []
-    for source in sources:
-        entry = entry_of(source)
-        own = {a for s in entry.sources for a in s.axes}
+    for entry, own in zip(entries, choices, strict=True):
         chosen = {axis: value for axis, value in axes.items() if axis in own}
         found = resolve(entry, space=space, kind=kind, via=via, axes=chosen)
-        atlases.append(_first_available(entry, found, request))
+        radius = request.radius if "radius" in own else None
+        atlases.append(_first_available(entry, found, dataclasses.replace(request, radius=radius)))
     return join(atlases, name=request.name)
+
+
+def _choices(entry: Entry) -> set[str]:
+    """Return what an entry's variants differ in, and ``radius`` where it has coordinates."""
+    axes = {axis for source in entry.sources for axis in source.axes}
+    return axes | {"radius" for source in entry.sources if source.layout == "spheres"}
 
 
 def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:

@@ -280,6 +280,11 @@ def test_cortex_joined_with_subcortex():
     assert len(atlas.provenance.files) > 3
 
 
+def test_a_radius_is_of_those_that_have_one():
+    with pytest.raises(ValueError, match="one space, got MNI152, MNIColin27"):
+        load_atlas(["power", "aal"], radius=0.0, download=False)
+
+
 def test_join_refuses_other_spaces_and_shared_compartments():
     surface = load_atlas("dk", space="fsaverage5", download=False)
     volume = load_atlas("aal", download=False)
@@ -432,6 +437,8 @@ BAD = [
     ("schaefer2018", {"parcels": 150}, ValueError, "no parcels 150"),
     ("desikan-killiany", {}, ValueError, "`space`: 'desikan-killiany' has several"),
     (["aal", "no-such"], {}, ValueError, "no atlas 'no-such'"),
+    (["aal", "glasser"], {"threshold": 99}, ValueError, "`threshold`: none of aal, glasser has a"),
+    (["aal", "glasser"], {"radius": 5.0}, ValueError, "`radius`: none of aal, glasser"),
     ("glasser", {"mask": "no such file"}, ValueError, "`mask` should be a dict"),
     ("glasser", {"map": 17}, ValueError, "`map` does not apply to 'glasser', .*one map"),
     ("glasser", {"scale": -3}, ValueError, "`scale` does not apply to 'glasser'"),
