@@ -85,14 +85,19 @@ def test_round_trip_is_exact(tmp_path, case, ending):
             assert read.values.dtype == own.values.dtype
 
 
-def test_name_and_meshes_are_laid_over(tmp_path):
+def test_name_meshes_and_provenance_are_laid_over(tmp_path):
     atlas = mixed_atlas()
     save_atlas(atlas, tmp_path / "a.npz")
     sphere = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     again = read_atlas(
-        tmp_path / "a.npz", name="b", space="test", meshes={"cortex_R": {"sphere": sphere}}
+        tmp_path / "a.npz",
+        name="b",
+        space="test",
+        meshes={"cortex_R": {"sphere": sphere}},
+        provenance=ai.Provenance(source="a colleague"),
     )
     assert again.name == "b"
+    assert again.provenance == ai.Provenance(source="a colleague")
     np.testing.assert_array_equal(again.geometry["cortex_R"].sphere, sphere)
     assert again.maps["cortex_R"].n_parcels == 2
 
@@ -103,6 +108,10 @@ def test_name_and_meshes_are_laid_over(tmp_path):
         ({"space": "other"}, "`space`: a.npz is in 'test', not 'other'"),
         ({"labels": {1: "A"}}, "`labels` does not apply to a.npz"),
         ({"mask": np.ones(3)}, "`mask` does not apply"),
+        ({"kind": "maps"}, "`kind` does not apply"),
+        ({"scale": 2.0}, "`scale` does not apply"),
+        ({"unlisted": "name"}, "`unlisted` does not apply"),
+        ({"nan": "zero"}, "`nan` does not apply"),
     ],
 )
 def test_an_archive_states_everything(tmp_path, options, message):

@@ -111,7 +111,14 @@ def read_atlas(
     first = existing(listed[0][1][0])
     if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
         given = {"labels": labels, "mask": mask, "map": map, "background": background}
-        return _archived(first, space=space, name=name, given=given, meshes=meshes)
+        given |= {
+            "kind": None if taken == "auto" else taken,
+            "scale": None if factor == "auto" else factor,
+            "unlisted": None if unlisted == "error" else unlisted,
+            "nan": None if nan == "error" else nan,
+        }
+        overlay = {"name": name, "provenance": provenance}
+        return _archived(first, space=space, overlay=overlay, given=given, meshes=meshes)
     parts = [
         part
         for compartment, paths in listed
@@ -344,7 +351,7 @@ def _archived(
     path: Path,
     *,
     space: str | None,
-    name: str | None,
+    overlay: Mapping[str, Any],
     given: Mapping[str, object],
     meshes: Mapping[str, Mapping[str, Any]] | None,
 ) -> Atlas:
@@ -358,4 +365,4 @@ def _archived(
     geometry = {
         c: attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
     }
-    return atlas.replace(name=name, geometry=geometry)
+    return atlas.replace(geometry=geometry, **overlay)
