@@ -611,6 +611,8 @@ BAD = [
     ),
     (lambda: ai.dirichlet_atlas(TWO, n_parcels=0, key=KEY), "not all of them 0"),
     (lambda: ai.dirichlet_atlas(TWO, n_parcels=-1, key=KEY), "whole numbers"),
+    (lambda: ai.dirichlet_atlas(mixed_atlas(), n_parcels=0, key=KEY), "not all of them 0"),
+    (lambda: ai.dirichlet_atlas(mixed_atlas(), n_parcels={}, key=KEY), "have the compartments"),
 ]
 
 

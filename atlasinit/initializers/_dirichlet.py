@@ -143,7 +143,8 @@ def dirichlet_atlas(
     """
     if isinstance(geometry, Atlas):
         space = space or geometry.space
-        n_parcels = n_parcels or {c: m.n_parcels for c, m in geometry.maps.items()}
+        if n_parcels is None:
+            n_parcels = {c: m.n_parcels for c, m in geometry.maps.items()}
         geometry = geometry.geometry
     counts = _counts(geometry, n_parcels)
     levels = _per_compartment(concentration, geometry, "concentration")
