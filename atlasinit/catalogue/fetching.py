@@ -20,8 +20,8 @@ def fetch_atlases(
     via: str | None = None,
     axes: Mapping[str, Any] | None = None,
     all_offline: bool = False,
-) -> Iterator[Path]:
-    """Fetch what `load_atlas` needs for the same names and choices, and yield each file once.
+) -> list[Path]:
+    """Fetch what `load_atlas` needs for the same names and choices, and return the files.
 
     Parameters
     ----------
@@ -35,6 +35,11 @@ def fetch_atlases(
         Also every package that holds atlases, so that all that comes ``via`` package can
         be loaded without a network.
 
+    Returns
+    -------
+    list of pathlib.Path
+        Each file once, and the folder of each package that `all_offline` has fetched.
+
     Raises
     ------
     ValueError
@@ -44,6 +49,21 @@ def fetch_atlases(
     AtlasFileError
         A file that nilearn fetched is not whole.
     """
+    return list(
+        each_fetched(names, space=space, kind=kind, via=via, axes=axes, all_offline=all_offline)
+    )
+
+
+def each_fetched(
+    names: Iterable[str],
+    *,
+    space: str | None = None,
+    kind: str = "auto",
+    via: str | None = None,
+    axes: Mapping[str, Any] | None = None,
+    all_offline: bool = False,
+) -> Iterator[Path]:
+    """Yield what `fetch_atlases` returns, each file as soon as it is here."""
     chosen = [
         resolve(entry_of(name), space=space, kind=kind, via=via, axes=axes)[0] for name in names
     ]

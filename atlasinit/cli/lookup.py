@@ -83,12 +83,12 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fill the cache ahead, for machines without a network."""
-    from atlasinit.catalogue import fetch_atlases
+    from atlasinit.catalogue.fetching import each_fetched
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
     about = [_terms(name, variant) for name in names or []]
-    files = fetch_atlases(
+    files = each_fetched(
         names or [],
         space=variant.space,
         via=variant.via,
