@@ -204,6 +204,15 @@ def test_no_server(monkeypatch, target, tmp_path):
     assert not target.exists()
 
 
+def test_folders_that_cannot_be_written(server, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(AtlasUnavailableError, match=r"^.*file: cannot be written \(.*TEMPLATEFLOW"):
+        download(server.address, tmp_path / "file" / "atlas.txt.gz")
+    monkeypatch.setenv("ATLASINIT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(AtlasUnavailableError, match=r"file.downloads: cannot.*set ATLASINIT_CACHE"):
+        obtain_url(server.address)
+
+
 def test_part_of_an_earlier_run_is_continued_if_the_hash_is_known(server, target):
     server.plan = ["truncated"]
     with pytest.raises(AtlasUnavailableError):

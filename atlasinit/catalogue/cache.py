@@ -1,7 +1,11 @@
 """The folder that fetched files are kept in."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from atlasinit.errors import AtlasUnavailableError
 
 VARIABLE = "ATLASINIT_CACHE"
 """Environment variable that names the cache folder."""
@@ -15,3 +19,17 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("atlasinit"))
+
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Turn errors of a folder that cannot be written into `AtlasUnavailableError`."""
+    try:
+        yield
+    except AtlasUnavailableError:
+        raise
+    except OSError as error:
+        raise AtlasUnavailableError(
+            f"{folder}: cannot be written ({error.strerror or error}); set {VARIABLE} (for files "
+            "of TemplateFlow TEMPLATEFLOW_HOME) to a folder that can be."
+        ) from error

