@@ -2,15 +2,17 @@
 
 import errno
 import gc
+import threading
 import warnings
 from pathlib import Path
 
 import nibabel as nb
 import numpy as np
 import pytest
+from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import open_image, staged_folder
+from atlasinit.io.files import open_image, staged_folder, unlogged
 from atlasinit.io.masks import read_mask
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
@@ -81,3 +83,23 @@ def test_a_folder_that_cannot_be_replaced_is_never_lost(tmp_path, monkeypatch, f
         assert left[0].parent == target
         assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
         assert str(told.value).endswith("; it is as it was.")
+
+
+def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
+    inside, done = threading.Event(), threading.Event()
+
+    def work():
+        with unlogged():
+            inside.set()
+            done.wait()
+
+    thread = threading.Thread(target=work)
+    with unlogged():
+        thread.start()
+        inside.wait()
+        logger.warning("unheard")
+    logger.warning("while the other thread is quiet")
+    done.set()
+    thread.join()
+    logger.warning("after it")
+    assert caplog.messages == ["while the other thread is quiet", "after it"]

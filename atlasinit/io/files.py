@@ -1,8 +1,8 @@
 """Paths, extensions, hashes, guarded reading and atomic writing."""
 
 import contextlib
+import contextvars
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
@@ -118,6 +118,11 @@ def open_image(path: Path, *, keep_file_open: bool | None = None) -> Any:
     return nb.MGHImage(data, header.get_affine(), header)
 
 
+# Each thread has its own: the logger's level would be that of all of them.
+_quiet = contextvars.ContextVar("_quiet", default=False)
+logger.addFilter(lambda record: not _quiet.get())
+
+
 @contextlib.contextmanager
 def unlogged() -> Iterator[None]:
     """Keep nibabel from logging what it mends in headers.
@@ -125,12 +130,11 @@ def unlogged() -> Iterator[None]:
     The spatial fields of a CIFTI file's NIfTI header, for instance, mean nothing.
     """
     # nibabel's own suppressor removes the handlers, after which Python prints the records itself.
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    token = _quiet.set(True)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        _quiet.reset(token)
 
 
 @contextlib.contextmanager
