@@ -2,6 +2,8 @@
 
 import errno
 import gc
+import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import open_image, staged_folder, unlogged
+from atlasinit.io.files import atomic_write, open_image, staged_folder, unlogged
 from atlasinit.io.masks import read_mask
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
@@ -103,3 +105,24 @@ def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
     thread.join()
     logger.warning("after it")
     assert caplog.messages == ["while the other thread is quiet", "after it"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+@pytest.mark.parametrize("keep", [False, True])
+def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep):
+    file, folder = tmp_path / "x.txt", tmp_path / "folder"
+    usual = os.umask(0o027)
+    try:
+        if keep:
+            folder.mkdir()
+        with monkeypatch.context() as patched:
+            # What one thread sets would be that of all of them.
+            patched.delattr(os, "umask")
+            with atomic_write(file) as temporary:
+                temporary.write_text("x")
+            with staged_folder(folder, keep=keep):
+                pass
+    finally:
+        os.umask(usual)
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert folder.stat().st_mode & 0o777 == 0o750

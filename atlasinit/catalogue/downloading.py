@@ -3,8 +3,8 @@
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,13 +170,10 @@ def _check(part: Path, name: str, sha256: str | None) -> None:
 
 def _place(part: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".atlasinit-", dir=target.parent)
-    os.close(handle)
+    # Not of `tempfile`, whose files nobody else may read.
+    beside = target.with_name(f".atlasinit-{secrets.token_hex(8)}")
     try:
-        shutil.move(part, name)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
+        shutil.move(part, beside)
+        beside.replace(target)
     finally:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)

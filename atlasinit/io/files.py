@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 import zlib
@@ -167,8 +168,6 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
             temporary[name] = _temporary(target)
             stack.callback(temporary[name].unlink, missing_ok=True)
         yield temporary
-        for path in temporary.values():
-            path.chmod(0o666 & ~_mask())
         if len(targets) > 1:
             # Whoever stops the process here finds no new file beside an old one.
             for target in targets.values():
@@ -194,15 +193,15 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
     before = _state(target)
+    staging = _beside(target)
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".atlasinit-", dir=target.parent))
+        staging.mkdir()
     except OSError as error:
         raise _unwritable(target, error) from error
     try:
         if keep:
             shutil.copytree(target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         yield staging
-        staging.chmod(0o777 & ~_mask())
         if _state(target) != before:
             raise AtlasFileError(
                 f"{target}: another process has changed it meanwhile, and nothing was written; "
@@ -260,13 +259,6 @@ def _exchange(folder: Path, target: Path, old: Path) -> None:
         ) from error
 
 
-def _mask() -> int:
-    """Return the permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _unwritable(target: Path, error: OSError) -> AtlasFileError:
     return AtlasFileError(
         f"{target}: its folder cannot be written ({error.strerror}); choose another."
@@ -287,11 +279,17 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 def _temporary(target: Path) -> Path:
     """Return a new empty file beside `target`, of the same extension."""
+    path = _beside(target, suffix=extension(target))
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=".atlasinit-", suffix=extension(target), dir=target.parent
-        )
+        path.touch(exist_ok=False)
     except OSError as error:
         raise _unwritable(target, error) from error
-    os.close(handle)
-    return Path(name)
+    return path
+
+
+def _beside(target: Path, *, suffix: str = "") -> Path:
+    """Return a new name beside `target`.
+
+    What is made there has the usual permissions, which `tempfile` would not give.
+    """
+    return target.with_name(f".atlasinit-{secrets.token_hex(8)}{suffix}")
