@@ -1,6 +1,7 @@
 """One call from a name, or files, to an atlas."""
 
 import dataclasses
+import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,7 +175,7 @@ def _from_files(source: Any, request: Request, *, space: str | None, kind: Any) 
 
 def _is_name(source: object) -> bool:
     """Whether `source` is meant as a name of the catalogue, and not as a file."""
-    if not isinstance(source, str) or is_url(source) or Path(source).expanduser().exists():
+    if not isinstance(source, str) or is_url(source) or os.path.exists(Path(source).expanduser()):
         return isinstance(source, str) and source in names().values()
     if plain(source) in names():
         return True

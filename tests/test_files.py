@@ -11,11 +11,13 @@ from pathlib import Path
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.files import atomic_write, open_image, staged_folder, unlogged
 from atlasinit.io.masks import read_mask
+from atlasinit.io.saving import save_atlas
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 
@@ -126,3 +128,13 @@ def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep)
         os.umask(usual)
     assert file.stat().st_mode & 0o777 == 0o640
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".label.gii", ".annot"])
+def test_a_name_that_is_too_long(tmp_path, ending):
+    atlas = brain_atlas().select(compartments="subcortex")
+    if ending in (".label.gii", ".annot"):
+        atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49])
+    with pytest.raises(AtlasFileError, match=r"nnn.*: cannot be written .*choose another name"):
+        save_atlas(atlas, tmp_path / f"{'n' * 300}{ending}")
+    assert not list(tmp_path.iterdir())

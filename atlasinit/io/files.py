@@ -65,8 +65,9 @@ def extension(path: PathLike) -> str:
 def existing(path: PathLike) -> Path:
     """Return `path`, which must be a file."""
     found = Path(path).expanduser()
-    if not found.is_file():
-        what = "is a folder, not a file" if found.is_dir() else "no such file"
+    # Unlike a path's own methods these also answer for a name that no file can have.
+    if not os.path.isfile(found):
+        what = "is a folder, not a file" if os.path.isdir(found) else "no such file"
         raise AtlasFileError(f"{found}: {what}.")
     return found
 
@@ -267,6 +268,14 @@ def _unwritable(target: Path, error: OSError) -> AtlasFileError:
 
 def check_target(target: Path, *, overwrite: bool) -> None:
     """Raise what `atomic_writes` would, before the work is done that is to be written."""
+    try:
+        target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise AtlasFileError(
+            f"{target}: cannot be written ({error.strerror}); choose another name."
+        ) from error
     if target.is_dir():
         raise AtlasFileError(f"{target}: is a folder, not a file.")
     if not overwrite and target.exists():
