@@ -101,7 +101,8 @@ def load_atlas(
     ------
     ValueError
         An unknown name, space or choice (with the nearest), or a choice that is
-        open (with the values); and as `atlasinit.io.read_atlas`.
+        open (with the values); an option that does not apply to the atlas; and as
+        `atlasinit.io.read_atlas`.
     AtlasUnavailableError
         The atlas is not on this machine and was not fetched. The message names the
         files, the cache folder, and the command that fetches them elsewhere.
