@@ -52,6 +52,16 @@ class _ByContent:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what is cached, so that equal geometries have equal pickles.
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # pyright: ignore
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        _set(self, **state)
+
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)

@@ -87,6 +87,10 @@ class LabelTable:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type["LabelTable"], tuple[dict[str, tuple[Any, ...]]]]:
+        # The content alone: hashes of strings differ from one process to the next.
+        return LabelTable, (self._columns,)
+
     def __repr__(self) -> str:
         return f"LabelTable({len(self)} parcels: {listing(self['name'], 3)})"
 

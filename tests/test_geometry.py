@@ -1,5 +1,7 @@
 """Geometry: validation, value semantics, coordinates, taking and putting."""
 
+import pickle
+
 import nibabel.affines
 import numpy as np
 import pytest
@@ -85,6 +87,17 @@ def test_value_semantics_and_immutability():
     assert mesh != ai.VolumeGrid((5, 1, 1), np.eye(4))
     with pytest.raises(ValueError, match="read-only"):
         mesh.vertices[0] = 0
+
+
+def test_pickles_hold_the_content_only():
+    mesh = ai.SurfaceMesh(5, vertices=[1, 2, 3], areas=np.ones(5))
+    before = pickle.dumps(mesh)
+    again = pickle.loads(before)
+    assert again == mesh
+    assert hash(again) == hash(mesh)
+    assert pickle.dumps(mesh) == before
+    with pytest.raises(ValueError, match="read-only"):
+        again.vertices[0] = 0
 
 
 def test_restrict_keeps_structures_of_an_ordered_choice():

@@ -1,5 +1,9 @@
 """Label tables: validation, value semantics, unique names, hemispheres."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -48,6 +52,17 @@ def test_equal_by_value_whatever_the_number_types():
     assert one.take([2]).to_frame()["name"].tolist() == ["z"]
     assert list(one.rows_of("b")) == [2]
     assert list(one.rows_of("none")) == []
+
+
+def test_a_table_of_another_process_has_the_hash_of_its_equal():
+    code = (
+        "import pickle, sys; from atlasinit.labels import LabelTable;"
+        f"sys.stdout.buffer.write(pickle.dumps(LabelTable({columns()})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    theirs = pickle.loads(done.stdout)
+    assert theirs == LabelTable(columns())
+    assert hash(theirs) == hash(LabelTable(columns()))
 
 
 def test_unique_names_shorten_nothing():
