@@ -50,7 +50,8 @@ class LabelTable:
         clean["key"] = tuple(_int32(key) for key in clean["key"])
         clean["name"] = tuple(str(name) for name in clean["name"])
         self._columns = clean
-        self._hash = hash(tuple(clean.items()))
+        # As equality does, without the order of the columns.
+        self._hash = hash(frozenset(clean.items()))
         self._check()
 
     def _check(self) -> None:

@@ -65,6 +65,12 @@ def test_a_table_of_another_process_has_the_hash_of_its_equal():
     assert hash(theirs) == hash(LabelTable(columns()))
 
 
+def test_equal_tables_have_one_hash_whatever_the_order_of_columns():
+    one, other = LabelTable(columns()), LabelTable(dict(reversed(columns().items())))
+    assert one == other
+    assert hash(one) == hash(other)
+
+
 def test_unique_names_shorten_nothing():
     names = ["bankssts", "bankssts", "Thalamus", "Thalamus", "", "only"]
     homes = ["cortex_L", "cortex_R", "subcortex", "subcortex", "volume", "volume"]
