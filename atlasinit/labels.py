@@ -119,22 +119,36 @@ def unique_names(
     """Return `names` made unique without shortening any.
 
     A name that occurs in several compartments gets the compartment's side (or its
-    name) in front, as in ``L_bankssts``; one that still occurs twice, and an empty
-    one, gets its key behind.
+    name, also where another of that side has the same name and key) in front, as in
+    ``L_bankssts``; one that still occurs twice, and an empty one, gets its key behind,
+    and a count where that is taken too.
     """
     names = [name or f"label-{key}" for name, key in zip(names, keys, strict=True)]
     homes: dict[str, set[str]] = {}
     for name, compartment in zip(names, compartments, strict=True):
         homes.setdefault(name, set()).add(compartment)
+    sides = [_side(compartment) for compartment in compartments]
+    alike = {ids[:2] for ids in _repeated(list(zip(names, sides, keys, strict=True)))}
     prefixed = [
-        f"{_side(c) or c}_{name}" if len(homes[name]) > 1 else name
-        for name, c in zip(names, compartments, strict=True)
+        f"{compartment if not side or (name, side) in alike else side}_{name}"
+        if len(homes[name]) > 1
+        else name
+        for name, side, compartment in zip(names, sides, compartments, strict=True)
     ]
     repeated = set(_repeated(prefixed))
+    taken = set(prefixed) - repeated
     return [
-        f"{name}-{key}" if name in repeated else name
+        _untaken(f"{name}-{key}", taken) if name in repeated else name
         for name, key in zip(prefixed, keys, strict=True)
     ]
+
+
+def _untaken(name: str, taken: set[str]) -> str:
+    """Return `name`, with a count if it is among those taken, and take it."""
+    counted = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
+    found = next(one for one in counted if one not in taken)
+    taken.add(found)
+    return found
 
 
 def hemisphere_of(name: str, compartment: str = "") -> str:

@@ -81,6 +81,20 @@ def test_unique_names_shorten_nothing():
 
 
 @pytest.mark.parametrize(
+    ("names", "homes", "keys", "expected"),
+    [
+        (["x", "x"], ["cortex_L", "hippocampus_L"], [1, 1], ["cortex_L_x", "hippocampus_L_x"]),
+        (["x", "x"], ["cortex_L", "hippocampus_L"], [1, 2], ["L_x-1", "L_x-2"]),
+        (["a", "a", "a-1"], ["v"] * 3, [1, 2, 3], ["a-1-2", "a-2", "a-1"]),
+        (["label-2", ""], ["v"] * 2, [1, 2], ["label-2-1", "label-2-2"]),
+        (["x"] * 3, ["c_L", "h_L", "c_R"], [1, 1, 1], ["c_L_x", "h_L_x", "R_x"]),
+    ],
+)
+def test_unique_names_are_unique(names, homes, keys, expected):
+    assert unique_names(names, homes, keys) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "side"),
     [
         ("L_V1_ROI", "L"), ("Precentral_R", "R"), ("7Networks_LH_Vis_1", "L"),
