@@ -533,6 +533,17 @@ def test_a_constrained_leaf_keeps_its_domain(key):
     np.testing.assert_allclose(domains.unwrap(maps).values.sum(0), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_atlas_in_place_of_a_leaf_keeps_its_domain_and_freezing(frozen, key):
+    made = init.Atlas(ai.dirichlet_atlas({"volume": GRID}, n_parcels=3, key=key))
+    model = domains.constrain({"w": jnp.full(made.shape, 1 / 3)}, "w", domains.Simplex())
+    model = domains.freeze(model, "w") if frozen else model
+    again = init.initialize(model, "w", made, key=key)
+    assert jax.tree.structure(again) == jax.tree.structure(model)
+    np.testing.assert_allclose(domains.unwrap(again)["w"], made(key), atol=1e-6)
+    assert jax.tree.leaves(domains.trainable(again)) == [not frozen]
+
+
 def test_key_sequence():
     one, two = init.KeySequence(3), init.KeySequence(3)
     keys = [next(one) for _ in range(5)]

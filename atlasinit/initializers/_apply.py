@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import paramax
 
 from atlasinit.domains import Constrained, Domain, Where, constrained, unwrap
 from atlasinit.domains import replace as replace_leaves
@@ -35,7 +36,8 @@ def initialize(
         A function, a dotted name or a pattern, as for `atlasinit.domains.constrain`.
     initializer
         Called as ``(key, shape, dtype)`` with each leaf's shape and dtype; dense maps
-        count as their values, constrained nodes as what they stand for.
+        count as their values, constrained nodes as what they stand for. Frozen leaves
+        stay frozen.
     key
         A key for all leaves.
     domain
@@ -66,6 +68,8 @@ def initialize(
         initializer = adapt(initializer, "jax", fan_in=fan_in)
 
     def fresh(name: str, leaf: Any) -> Any:
+        if isinstance(leaf, paramax.NonTrainable):
+            return paramax.NonTrainable(fresh(name, leaf.tree))
         plain = unwrap(leaf)
         target = plain.values if isinstance(plain, DenseMaps) else plain
         if not hasattr(target, "shape") or not hasattr(target, "dtype"):
@@ -119,5 +123,6 @@ class KeySequence(Iterator[jax.Array]):
 
 
 def _domain_of(leaf: Any, initializer: Any) -> Domain | None:
+    carried = getattr(initializer, "domain", None)
     own = leaf.domain if isinstance(leaf, Constrained) else None
-    return getattr(initializer, "domain", own)
+    return own if carried is None else carried
