@@ -350,6 +350,12 @@ def test_hoedt_correlation_leaves_its_fixed_point_through_plain_layers():
     assert next_covariance(0.51) - next_covariance(0.49) > 1.1 * 0.02
 
 
+def test_hoedt_weights_have_the_dtype_asked_for(key):
+    half = init.hoedt_normal(dtype=jnp.float16)
+    assert half(key, (3, 2)).dtype == jnp.float16
+    assert half(key, (3, 2), jnp.float32).dtype == jnp.float32
+
+
 def test_hoedt_weights_are_constrained_positive(key):
     model = eqx.nn.Linear(50, 20, key=key)
     model = init.initialize(model, "weight", init.hoedt_normal(in_axis=-1), key=key)

@@ -45,16 +45,17 @@ def hoedt_normal(in_axis: int = -2, dtype: Any = None) -> Paired:
         Axis of the inputs: -2 for kernels (in, out) as in Flax, -1 for weights
         (out, in) as in Equinox.
     dtype
-        Default dtype.
+        Dtype where the initialiser is asked for none.
 
     Raises
     ------
     ValueError
         From the initialiser, a shape without that axis, or without a second axis.
     """
+    default = dtype
 
-    def init(key: Any, shape: Any, dtype: Any = dtype, out_sharding: Any = None) -> jax.Array:
-        wanted = real(dtype)
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        wanted = real(default if dtype is None else dtype)
         if len(shape) < 2 or not -len(shape) <= in_axis < len(shape):
             raise ValueError(
                 f"`shape` should have at least two axes and the axis {in_axis}, got {tuple(shape)}."
