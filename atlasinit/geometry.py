@@ -19,13 +19,23 @@ from numpy.typing import ArrayLike
 Hemisphere: TypeAlias = Literal["L", "R", ""]
 
 
-def _frozen(array: Any, dtype: Any) -> np.ndarray:
+def frozen(array: Any, dtype: Any) -> np.ndarray:
     """Return a read-only C-ordered array, copied only if the caller could still write to it."""
     out = np.ascontiguousarray(array, dtype=dtype)
-    if out.flags.writeable:
+    if _writable(out):
         out = out.copy() if out is array or out.base is not None else out
         out.flags.writeable = False
     return out
+
+
+def _writable(array: np.ndarray) -> bool:
+    """Return whether an array, or one that it is a view of, can be written to."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return True
+        base = base.base
+    return False
 
 
 def _digest(parts: Iterable[Any]) -> str:
@@ -104,7 +114,7 @@ class VolumeGrid(_ByContent):
         sizes = tuple(int(size) for size in shape)
         if len(sizes) != 3 or min(sizes) < 1:
             raise ValueError(f"`shape` should be three positive sizes, got {shape}.")
-        matrix = _frozen(affine, np.float64)
+        matrix = frozen(affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
         if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
@@ -250,7 +260,7 @@ class SurfaceMesh(_ByContent):
             raise ValueError(f"`n_vertices` should be positive, got {n_vertices}.")
         if hemisphere not in ("L", "R", ""):
             raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
-        triangles = None if faces is None else _frozen(faces, np.int32)
+        triangles = None if faces is None else frozen(faces, np.int32)
         if triangles is not None:
             if triangles.ndim != 2 or triangles.shape[1] != 3:
                 raise ValueError(f"`faces` should be (faces, 3), got shape {triangles.shape}.")
@@ -381,7 +391,7 @@ def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarr
         raise ValueError(
             f"`{name}` should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}."
         )
-    kept = _frozen(kept, np.int32)
+    kept = frozen(kept, np.int32)
     if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
         raise ValueError(f"`{name}` should hold each location once; some are repeated.")
     return kept
@@ -390,7 +400,7 @@ def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarr
 def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> np.ndarray | None:
     if values is None:
         return None
-    array = _frozen(values, np.float32)
+    array = frozen(values, np.float32)
     if array.shape != shape:
         raise ValueError(f"`{name}` should have shape {shape}, got {array.shape}.")
     if not np.isfinite(array).all():

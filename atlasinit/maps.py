@@ -3,7 +3,8 @@
 Hard labels stay labels (`HardMaps`), soft maps stay sparse (`SparseMaps`) until
 something trains them densely (`DenseMaps`). The three answer to the same
 methods. Arrays may be NumPy's or JAX's; the methods other than the properties
-work on the host.
+work on the host. Nobody else can write to the arrays of NumPy: they are read-only,
+and copied where the caller could.
 """
 
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,8 +16,8 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
-from atlasinit._host import native
 from atlasinit._typing import AnyArray
+from atlasinit.geometry import frozen
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -126,9 +127,9 @@ class SparseMaps(eqx.Module):
         Number of columns.
     """
 
-    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=native)
-    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=native)
-    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=native)
+    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
+    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
+    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=lambda x: _held(x))
     n_locations: int = eqx.field(static=True)
 
     @classmethod
@@ -145,9 +146,8 @@ class SparseMaps(eqx.Module):
                 "truncate or threshold the maps."
             )
         values = csr.data if csr.data.dtype.kind == "f" else csr.data.astype(np.float32)
-        return cls(
-            values, csr.indices.astype(np.int32), csr.indptr.astype(np.int32), matrix.shape[1]
-        )
+        indices, indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
+        return cls(owned(values), owned(indices), owned(indptr), matrix.shape[1])
 
     @property
     def n_parcels(self) -> int:
@@ -167,18 +167,11 @@ class SparseMaps(eqx.Module):
 
     def to_scipy(self) -> "csr_array":
         """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
-        from scipy.sparse import csr_array
-
-        parts = (
-            np.asarray(self.values, dtype=np.float32),
-            np.asarray(self.indices),
-            np.asarray(self.indptr),
-        )
-        return csr_array(parts, shape=(self.n_parcels, self.n_locations))
+        return self._csr().copy()
 
     def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
         """Return the matrix as a dense float32 array."""
-        return self.to_scipy().toarray()
+        return self._csr().toarray()
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
         """Return the number of locations with a non-zero weight, a parcel."""
@@ -226,6 +219,14 @@ class SparseMaps(eqx.Module):
         labels[where] = rows[order][first]
         return HardMaps(labels, self.n_parcels)
 
+    def _csr(self) -> "csr_array":
+        """Return the float32 matrix of the arrays themselves."""
+        from scipy.sparse import csr_array
+
+        values = np.asarray(self.values, dtype=np.float32)
+        parts = (values, np.asarray(self.indices), np.asarray(self.indptr))
+        return csr_array(parts, shape=(self.n_parcels, self.n_locations))
+
 
 class DenseMaps(eqx.Module):
     """Every weight stored.
@@ -236,7 +237,7 @@ class DenseMaps(eqx.Module):
         (parcels, locations) the weights.
     """
 
-    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=native)
+    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=lambda x: _held(x))
 
     @property
     def n_parcels(self) -> int:
@@ -257,11 +258,11 @@ class DenseMaps(eqx.Module):
         """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
         from scipy.sparse import csr_array
 
-        return csr_array(self.to_dense())
+        return csr_array(np.asarray(self.values, dtype=np.float32))
 
     def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
         """Return the matrix as a dense float32 array."""
-        return np.asarray(self.values, dtype=np.float32)
+        return np.array(self.values, dtype=np.float32)
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
         """Return the number of locations with a non-zero weight, a parcel."""
@@ -275,11 +276,11 @@ class DenseMaps(eqx.Module):
 
     def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "DenseMaps":
         """Return the maps with the chosen rows, in the order of `rows`."""
-        return DenseMaps(np.asarray(self.values)[rows])
+        return DenseMaps(owned(np.asarray(self.values)[rows]))
 
     def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "DenseMaps":
         """Return the maps with the chosen columns, in the order of `columns`."""
-        return DenseMaps(np.asarray(self.values)[:, columns])
+        return DenseMaps(owned(np.asarray(self.values)[:, columns]))
 
     def harden(self) -> HardMaps:
         """Return the parcel with the largest positive weight at each location."""
@@ -295,13 +296,35 @@ Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 """Any representation of the matrix of a compartment."""
 
 
+def owned(array: np.ndarray) -> np.ndarray:
+    """Return an array that only this package has, read-only, so that maps need not copy it."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base.flags.writeable = False
+        base = base.base
+    return array
+
+
+def densified(maps: Maps) -> DenseMaps:
+    """Return maps with every weight stored; dense ones as they are."""
+    return maps if isinstance(maps, DenseMaps) else DenseMaps(owned(maps.to_dense()))
+
+
+def _held(array: Any) -> Any:
+    """Return NumPy's arrays read-only and in the machine's byte order, others as they are.
+
+    JAX refuses another byte order, or misreads it.
+    """
+    return frozen(array, array.dtype.newbyteorder("=")) if isinstance(array, np.ndarray) else array
+
+
 def _int32(labels: ArrayLike) -> AnyArray:
     """Return labels as int32, those of JAX as they are."""
     if isinstance(labels, jax.Array):
         return labels
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size
-    out = given.astype(np.int32, copy=False) if whole else given
+    out = frozen(labels, np.int32) if whole else given
     if not whole or (out != given).any():
         raise ValueError(f"`labels` should be whole numbers that fit int32, got {given.dtype}.")
     return out
@@ -321,7 +344,7 @@ def scale(
     columns = np.ones(maps.n_locations) if locations is None else locations
     if isinstance(maps, DenseMaps):
         values = np.asarray(maps.values)
-        return DenseMaps((values * rows[:, None] * columns).astype(values.dtype))
+        return DenseMaps(owned((values * rows[:, None] * columns).astype(values.dtype)))
     sparse = SparseMaps.from_scipy(maps.to_scipy())
     values = sparse.values * rows[sparse.rows()] * columns[sparse.indices]
     return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))

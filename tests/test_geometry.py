@@ -77,7 +77,7 @@ def test_take_and_put_are_inverse():
 
 
 def test_value_semantics_and_immutability():
-    mine = np.array([1, 2, 3])
+    mine = np.array([1, 2, 3], np.int32)
     mesh = ai.SurfaceMesh(5, vertices=mine)
     mine[0] = 4
     assert mesh.vertices.tolist() == [1, 2, 3]
@@ -87,6 +87,11 @@ def test_value_semantics_and_immutability():
     assert mesh != ai.VolumeGrid((5, 1, 1), np.eye(4))
     with pytest.raises(ValueError, match="read-only"):
         mesh.vertices[0] = 0
+    view = mine[:]
+    view.flags.writeable = False
+    other = ai.SurfaceMesh(5, vertices=view)
+    mine[1] = 0
+    assert other.vertices.tolist() == [4, 2, 3]
 
 
 def test_pickles_hold_the_content_only():

@@ -100,6 +100,39 @@ def test_maps_are_pytrees_equal_by_value(maps):
     assert structure.unflatten(leaves) == maps
 
 
+def test_nobody_writes_to_maps(maps):
+    expected = maps.to_dense()
+    dense, matrix = maps.to_dense(), maps.to_scipy()
+    dense *= 0
+    matrix.data *= 0
+    matrix.indices[:] = 0
+    np.testing.assert_array_equal(maps.to_dense(), expected)
+    for leaf in jax.tree.leaves(maps):
+        with pytest.raises(ValueError, match="read-only"):
+            leaf[:1] = 0
+
+
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x[:], np.asfortranarray])
+def test_maps_keep_their_own_arrays(view):
+    labels, weights = np.array([0, 1], np.int32), np.eye(2, dtype=np.float32)
+    hard, dense = ai.HardMaps(view(labels), 2), ai.DenseMaps(view(weights))
+    sparse = ai.SparseMaps(view(weights[0]), view(labels), np.array([0, 1, 2], np.int32), 2)
+    hidden = weights[:]
+    hidden.flags.writeable = False
+    behind = ai.DenseMaps(hidden)
+    labels[:], weights[:] = -1, 7
+    assert hard.labels.tolist() == sparse.indices.tolist() == [0, 1]
+    assert sparse.values.tolist() == [1, 0]
+    np.testing.assert_array_equal(dense.values, np.eye(2))
+    np.testing.assert_array_equal(behind.values, np.eye(2))
+
+
+def test_maps_share_what_nobody_writes_to():
+    weights = np.eye(2, dtype=np.float32)
+    weights.flags.writeable = False
+    assert np.shares_memory(ai.DenseMaps(weights).values, weights)
+
+
 def test_hard_maps_stay_small():
     maps = ai.HardMaps(np.zeros(91_282, np.int32), 400)
     assert maps.nbytes == 4 * 91_282

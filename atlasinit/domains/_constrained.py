@@ -11,7 +11,7 @@ import paramax
 from atlasinit._typing import AnyArray
 from atlasinit.domains._base import Domain, EntrywiseDomain
 from atlasinit.domains._simplex import Simplex
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 
 
 class Constrained(paramax.AbstractUnwrappable):
@@ -65,7 +65,7 @@ def preimage(domain: Domain, values: Any) -> Any:
     """Return an array or maps of free values whose image under `domain` is `values`."""
     sparse = domain.preimage_of_sparse if isinstance(domain, Simplex) else None
     if isinstance(values, HardMaps):
-        values = DenseMaps(values.to_dense())
+        values = densified(values)
     return _over(domain, values, domain.preimage, sparse)
 
 

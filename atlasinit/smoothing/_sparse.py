@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from atlasinit._host import WORKERS, empty_for_jax, in_threads
-from atlasinit.maps import DenseMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, Maps, SparseMaps, densified
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -99,7 +99,7 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
     )
     sparse = SparseMaps(values, indices, indptr, maps.n_locations)
     if sparse.nbytes > 4 * maps.n_parcels * maps.n_locations:
-        return DenseMaps(sparse.to_dense())
+        return densified(sparse)
     return sparse
 
 
