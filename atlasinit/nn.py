@@ -1,5 +1,6 @@
 """Atlases as layers of Equinox models."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.geometry import Geometry
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.labels import LabelTable
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.choosing import Plan
@@ -53,7 +54,8 @@ class AtlasLinear(eqx.Module):
     _geometry: tuple[Geometry, ...] = eqx.field(static=True)
     reduction: str = eqx.field(static=True)
     missing: str = eqx.field(static=True)
-    empty: float = eqx.field(static=True)
+    # None for NaN, which does not equal the NaN of a copy: equal layers compile once.
+    _empty: float | None = eqx.field(static=True)
     ridge: float = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
     concatenate: bool = eqx.field(static=True)
@@ -101,7 +103,7 @@ class AtlasLinear(eqx.Module):
         Raises
         ------
         ValueError
-            As `project`; an unknown compartment; `noise` without `key`.
+            As `project`; an unknown compartment; a negative `noise`, or one without `key`.
 
         Examples
         --------
@@ -118,6 +120,8 @@ class AtlasLinear(eqx.Module):
         [[2.0], [5.0]]
         """
         trained = _trained(atlas, trainable=trainable)
+        if not (math.isfinite(noise) and noise >= 0):
+            raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")
         if noise and key is None:
             raise ValueError("`noise` needs a random `key`.")
         prepared = _prepared(atlas, dense=dense, hard=domain is None, kernel=kernel)
@@ -150,7 +154,7 @@ class AtlasLinear(eqx.Module):
             _geometry=tuple(atlas.geometry.values()),
             reduction=reduction,
             missing=missing,
-            empty=empty,
+            _empty=None if math.isnan(empty) else empty,
             ridge=ridge,
             kernel=kernel,
             concatenate=concatenate,
@@ -197,6 +201,11 @@ class AtlasLinear(eqx.Module):
             empty=empty,
             concatenate=concatenate,
         )
+
+    @property
+    def empty(self) -> float:
+        """Value of parcels without weight."""
+        return math.nan if self._empty is None else self._empty
 
     @property
     def n_parcels(self) -> int:
@@ -274,7 +283,7 @@ def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...
 def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
     """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
     maps = [
-        DenseMaps(m.to_dense()) if dense or (isinstance(m, HardMaps) and not hard) else m
+        densified(m) if dense or (isinstance(m, HardMaps) and not hard) else m
         for m in atlas.maps.values()
     ]
     if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:

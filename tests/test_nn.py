@@ -1,5 +1,7 @@
 """The layer: the same numbers as the projection, training, freezing, back to an atlas, Flax."""
 
+import pickle
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -103,8 +105,18 @@ def test_a_simplex_layer_keeps_memberships(purity):
     np.testing.assert_allclose(left[labels[kept], kept], purity, rtol=1e-4)
 
 
+@pytest.mark.parametrize("empty", [float("nan"), 0.5])
+def test_a_copy_equals_its_layer(empty):
+    layer = AtlasLinear.from_atlas(mixed_atlas(), empty=empty)
+    copy = pickle.loads(pickle.dumps(layer))
+    assert jax.tree.structure(copy) == jax.tree.structure(layer)
+    np.testing.assert_array_equal(copy.empty, empty)
+
+
 def test_noise_needs_a_key(key):
     atlas = mixed_atlas()
+    with pytest.raises(ValueError, match="`noise` should be 0 or more"):
+        AtlasLinear.from_atlas(atlas, noise=-1.0, key=key)
     with pytest.raises(ValueError, match="`noise` needs"):
         AtlasLinear.from_atlas(atlas, noise=0.1)
     layers = [AtlasLinear.from_atlas(atlas, noise=s, key=key, dense=True) for s in (0.0, 0.1)]
