@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 _CANDIDATES = 16
 """Triangles tried for a point, nearest centre first."""
 
+_ROUNDING = 1e-4
+"""Share of a voxel by which the affines of images, stored in float32, miss their numbers."""
+
 
 def resample(
     atlas: Atlas,
-    target: Atlas | Mapping[str, Geometry] | Geometry,
+    target: Any,
     *,
     space: str | None = None,
 ) -> Atlas:
@@ -31,9 +34,11 @@ def resample(
     interpolated linearly: trilinear between voxel centres, barycentric in the
     triangle of the source sphere that a target vertex falls into. Positions on
     grids are world millimetres, positions on spheres are directions, so radii may
-    differ. Outside the source's grid, at voxels that it does not keep and on its
-    medial wall, labels are none and weights 0. Corresponds to
-    ``nilearn.image.resample_img`` (``interpolation="nearest"`` and ``"linear"``)
+    differ. The nearest voxel is that of voxel coordinates, which on a sheared grid may
+    not be the nearest in mm. Outside the source's grid, at voxels that it does not keep
+    and on its medial wall, labels are none and weights 0; the outer half of the grid's
+    outer voxels belongs to it. Corresponds to ``nilearn.image.resample_img``
+    (``interpolation="nearest"`` and ``"linear"``), which gives 0 in that outer half,
     and to ``wb_command -label-resample`` and ``-metric-resample`` (``BARYCENTRIC``).
 
     Parameters
@@ -42,8 +47,9 @@ def resample(
         The atlas to move. NaN weights spread to the locations that use them.
     target
         An atlas, a mapping from compartment to geometry with every compartment of
-        `atlas`, or the geometry of its only compartment. It must be in the same
-        world space, or its spheres in register with those of `atlas`.
+        `atlas`, or the geometry of its only compartment; an image of nibabel stands for
+        its whole grid. It must be in the same world space, or its spheres in register
+        with those of `atlas`.
     space
         Name of the result's space where it differs from that of `atlas`, for
         instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
@@ -53,13 +59,18 @@ def resample(
     ------
     ValueError
         Compartments that `target` lacks, an atlas in another space, a mesh without
-        its sphere (or faces, for soft maps), a grid for a mesh or the reverse.
+        its sphere (or faces, for soft maps), a grid for a mesh or the reverse, a mesh of
+        the other hemisphere.
+    TypeError
+        An `atlas` or `target` of another type.
 
     Warns
     -----
     AtlasWarning
         Parcels that no location is left for; they stay as empty rows.
     """
+    if not isinstance(atlas, Atlas):
+        raise TypeError(f"`atlas` should be an Atlas, got {type(atlas).__name__}.")
     geometries = _targets(atlas, target, space)
     maps = {c: _move(m, atlas.geometry[c], geometries[c], c) for c, m in atlas.maps.items()}
     moved = Atlas(
@@ -91,9 +102,7 @@ def resample(
     return moved
 
 
-def _targets(
-    atlas: Atlas, target: Atlas | Mapping[str, Geometry] | Geometry, space: str | None
-) -> dict[str, Geometry]:
+def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry]:
     if isinstance(target, Atlas):
         if target.space not in (atlas.space, space):
             raise ValueError(
@@ -101,7 +110,8 @@ def _targets(
                 f"coordinates are in register, pass space={target.space!r}."
             )
         target = target.geometry
-    if isinstance(target, VolumeGrid | SurfaceMesh):
+    if not isinstance(target, Mapping):
+        target = _geometry(target)
         if len(atlas.compartments) > 1:
             raise ValueError(
                 f"`target` should be a mapping from each of {list(atlas.compartments)} to its "
@@ -111,7 +121,21 @@ def _targets(
     missing = [c for c in atlas.compartments if c not in target]
     if missing:
         raise ValueError(f"`target` lacks the compartments {missing}; it has {list(target)}.")
-    return {c: target[c] for c in atlas.compartments}
+    return {c: _geometry(target[c]) for c in atlas.compartments}
+
+
+def _geometry(target: Any) -> Geometry:
+    """Return a geometry as it is, and of an image the whole grid."""
+    from nibabel.spatialimages import SpatialImage
+
+    if isinstance(target, SpatialImage):
+        return VolumeGrid(target.shape[:3], target.affine)
+    if not isinstance(target, VolumeGrid | SurfaceMesh):
+        raise TypeError(
+            "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of nibabel, or a "
+            f"mapping from compartments to such, got {type(target).__name__}."
+        )
+    return target
 
 
 def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> Maps:
@@ -132,8 +156,11 @@ def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> M
 
 
 def _voxel_positions(source: VolumeGrid, target: VolumeGrid) -> Float[np.ndarray, "targets 3"]:
+    """Return voxel coordinates; those at or halfway between centres, but for rounding, exactly."""
     inverse = np.linalg.inv(source.affine)
-    return target.coordinates @ inverse[:3, :3].T + inverse[:3, 3]
+    positions = target.coordinates @ inverse[:3, :3].T + inverse[:3, 3]
+    halves = np.rint(2 * positions) / 2
+    return np.where(np.abs(positions - halves) < _ROUNDING, halves, positions)
 
 
 def _location_of(
@@ -153,10 +180,6 @@ def _nearest_voxels(source: VolumeGrid, target: VolumeGrid) -> Int[np.ndarray, "
 
 def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
     positions = _voxel_positions(source, target)
-    # Positions a rounding error away from a voxel's centre are on it.
-    positions = np.where(
-        np.abs(positions - np.rint(positions)) < 1e-6, np.rint(positions), positions
-    )
     low = np.floor(positions).astype(np.int64)
     part = positions - low
     columns, weights = [], []
@@ -193,12 +216,10 @@ def _nearest_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarra
 def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
     from scipy.spatial import KDTree
 
-    if source.faces is None:
-        raise ValueError(f"Resampling soft maps needs the `faces` of the source mesh {source!r}.")
     points = _directions(target, "target")[target.vertices]
-    corners = _directions(source, "source")[source.faces]
+    faces, corners = _triangles(source)
     centres = corners.mean(axis=1)
-    _, tried = KDTree(centres).query(points, k=min(_CANDIDATES, len(source.faces)))
+    _, tried = KDTree(centres).query(points, k=min(_CANDIDATES, len(faces)))
     tried = tried.reshape(len(points), -1)
     best = np.full(len(points), -np.inf)
     weights = np.zeros((len(points), 3))
@@ -212,7 +233,21 @@ def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
         weights[better], chosen[better] = w[better], face[better]
     weights = weights.clip(0)
     weights /= weights.sum(axis=1, keepdims=True)
-    return _operator(_kept(source)[source.faces[chosen]], weights, source.n_locations)
+    return _operator(_kept(source)[faces[chosen]], weights, source.n_locations)
+
+
+def _triangles(
+    source: SurfaceMesh,
+) -> tuple[Int[np.ndarray, "faces 3"], Float[np.ndarray, "faces 3 3"]]:
+    """Return the triangles that have an area on the sphere, and the directions of their corners."""
+    if source.faces is None:
+        raise ValueError(f"Resampling soft maps needs the `faces` of the source mesh {source!r}.")
+    corners = _directions(source, "source")[source.faces]
+    volumes = np.abs(np.linalg.det(corners))
+    solid = volumes > 1e-12 * volumes.max(initial=0)
+    if not solid.any():
+        raise ValueError(f"No triangle in `faces` of the source mesh {source!r} has an area.")
+    return source.faces[solid], corners[solid]
 
 
 def _operator(

@@ -64,6 +64,32 @@ def test_soft_volume_is_scipys_linear():
         np.testing.assert_allclose(moved[parcel], oracle, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_ties_go_one_way_whatever_the_rounding(kind):
+    fine, coarse = np.diag([0.7, 0.7, 0.7, 1]), np.diag([1.4, 1.4, 1.4, 1])
+    fine[:3, 3], coarse[:3, 3] = -90.3, -90.3 + 0.35
+    odd = np.indices((58, 58, 58)) % 2
+    values = 1 + odd[0] + 2 * odd[1] + 4 * odd[2]
+    target = ai.VolumeGrid((29, 29, 29), coarse.astype(kind))
+    with pytest.warns(ai.AtlasWarning, match="7 parcels"):
+        moved = resample(volume_atlas(values, fine.astype(kind), soft=False), target)
+    assert (moved.maps["volume"].labels == 7).all()
+
+
+def test_an_image_stands_for_its_grid():
+    atlas = volume_atlas(np.ones((4, 4, 4), int), np.eye(4), soft=False)
+    image = nb.Nifti1Image(np.zeros((3, 2, 4, 5), np.int16), np.eye(4))
+    assert resample(atlas, image).geometry["volume"] == ai.VolumeGrid((3, 2, 4), np.eye(4))
+    assert resample(atlas, {"volume": image}) == resample(atlas, image)
+
+
+@pytest.mark.parametrize("target", ["MNI152", None, {"volume": "MNI152"}])
+def test_refuses_other_types(target):
+    atlas = volume_atlas(np.ones((4, 4, 4), int), np.eye(4), soft=False)
+    with pytest.raises(TypeError, match="should be an Atlas, a VolumeGrid, a SurfaceMesh"):
+        resample(atlas, target)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_the_same_grid_changes_nothing(soft):
     rng = np.random.default_rng(1)
@@ -110,6 +136,26 @@ def test_soft_surface_reproduces_linear_functions_on_a_face():
     moved = resample(surface_atlas(source, ai.DenseMaps(weights)), target)
     expected = np.einsum("fc,pfc->pf", inside, weights[:, source.faces])
     np.testing.assert_allclose(moved.to_dense()["cortex_L"], expected, atol=1e-4)
+
+
+def test_triangles_without_area_are_left_out():
+    source, target = sphere(300, 3, 100), sphere(90, 1, 1)
+    flat = ai.SurfaceMesh(300, faces=[*source.faces, [0, 0, 1]], sphere=source.sphere)
+    weights = np.random.default_rng(4).uniform(size=(2, 300)).astype(np.float32)
+    moved = resample(surface_atlas(flat, ai.DenseMaps(weights)), target)
+    expected = resample(surface_atlas(source, ai.DenseMaps(weights)), target)
+    np.testing.assert_array_equal(moved.to_dense()["cortex_L"], expected.to_dense()["cortex_L"])
+    none = ai.SurfaceMesh(300, faces=[[0, 0, 1]], sphere=source.sphere)
+    with pytest.raises(ValueError, match="No triangle"):
+        resample(surface_atlas(none, ai.DenseMaps(weights)), target)
+
+
+def test_a_mesh_of_the_other_hemisphere_is_refused():
+    source = sphere(90, 1, 1)
+    atlas = surface_atlas(source, ai.HardMaps(np.zeros(90, np.int32), 1))
+    right = ai.SurfaceMesh(90, sphere=source.sphere, hemisphere="R")
+    with pytest.raises(ValueError, match="'cortex_L' should be of hemisphere 'L'"):
+        resample(atlas, right)
 
 
 @pytest.mark.skipif(not shutil.which("wb_command"), reason="wb_command is not installed")
