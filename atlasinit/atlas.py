@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from atlasinit.errors import listing
 from atlasinit.geometry import Geometry
-from atlasinit.labels import LabelTable
+from atlasinit.labels import LabelTable, hemisphere_of
 from atlasinit.maps import Maps, covered_totals, location_totals, scale
 from atlasinit.provenance import Provenance
 from atlasinit.selection import Parcel, known, selected
@@ -45,8 +45,9 @@ class Atlas(eqx.Module):
     Raises
     ------
     ValueError
-        Compartments that differ between `maps`, `geometry` and `labels`, or maps
-        whose numbers of parcels or locations do not fit the two.
+        Compartments that differ between `maps`, `geometry` and `labels`, maps
+        whose numbers of parcels or locations do not fit the two, or a mesh of the other
+        hemisphere than the name of its compartment states.
     """
 
     name: str = eqx.field(static=True)
@@ -86,6 +87,12 @@ class Atlas(eqx.Module):
                 raise ValueError(
                     f"Maps of {c!r} should be (parcels, locations) = {expected} as its labels and "
                     f"geometry say, got {(m.n_parcels, m.n_locations)}."
+                )
+            side, stated = hemisphere_of("", c), geometry[c].hemisphere
+            if side and stated and side != stated:
+                raise ValueError(
+                    f"Geometry of {c!r} should be of hemisphere {side!r}, as the name says, "
+                    f"got {geometry[c]!r}."
                 )
         self.name = name
         self.space = space
@@ -279,12 +286,15 @@ class Atlas(eqx.Module):
         Raises
         ------
         ValueError
-            A mask of another length, or not boolean.
+            A mask of another length, or not boolean; a compartment without one.
         """
         import pandas as pd
 
         if not isinstance(mask, Mapping):
             mask = {c: mask[s] for c, s in self._slices_of(np.asarray(mask)).items()}
+        missing = [c for c in self.compartments if c not in mask]
+        if missing:
+            raise ValueError(f"`mask` lacks the compartments {missing}; it has {list(mask)}.")
         parts = []
         for c, maps in self.maps.items():
             part = np.asarray(mask[c])

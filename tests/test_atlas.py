@@ -112,6 +112,15 @@ def test_normalize():
         atlas.normalize("row")
 
 
+def test_a_mesh_of_the_other_hemisphere_is_refused():
+    atlas = mixed_atlas()
+    right = ai.SurfaceMesh(12, vertices=np.arange(1, 11), hemisphere="R")
+    with pytest.raises(ValueError, match="'cortex_L' should be of hemisphere 'L'.*R, 10 of 12"):
+        atlas.replace(geometry={"cortex_L": right})
+    unstated = ai.SurfaceMesh(12, vertices=np.arange(1, 11))
+    assert atlas.replace(geometry={"cortex_L": unstated}).geometry["cortex_L"] == unstated
+
+
 def test_coverage():
     atlas = mixed_atlas()
     assert atlas.coverage(np.ones(29, bool)).tolist() == [1, 0, 1, 1, 1, 1, 1]
@@ -122,6 +131,8 @@ def test_coverage():
     assert atlas.coverage(parts).equals(atlas.coverage(mask))
     with pytest.raises(ValueError, match=r"\(29,\).*\(28,\)"):
         atlas.coverage(mask[:-1])
+    with pytest.raises(ValueError, match=r"lacks the compartments \['cortex_L'"):
+        atlas.coverage({})
     with pytest.raises(ValueError, match="boolean"):
         atlas.coverage(mask.astype(float))
 
