@@ -361,6 +361,13 @@ def test_dependent_parcels_are_named_and_a_ridge_helps():
         project(maps, x, reduction="lstsq", ridge=-1.0)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused_by_least_squares(bad):
+    maps = ai.DenseMaps(np.array([[1, 1, 0, 0], [0, bad, 1, 1]], np.float32))
+    with pytest.raises(ValueError, match="weights of row 1 are NaN or infinite"):
+        project(maps, np.ones((4, 1), np.float32), reduction="lstsq")
+
+
 def test_poor_conditioning_warns():
     w = np.abs(data_of(4, 60))
     w[2] = w[0] + np.float32(1e-2) * w[3]

@@ -28,12 +28,14 @@ def solver(
     Raises
     ------
     ValueError
-        Parcels that depend linearly on each other; the message names them.
+        Parcels whose weights are not finite, or that depend linearly on each other; the
+        message names them.
     """
     from scipy.linalg import block_diag
     from scipy.sparse.csgraph import connected_components
 
     gram = np.asarray(block_diag(*(_gram(m) for m in maps)))
+    _check_finite(gram, names)
     size = np.sqrt(np.diag(gram))
     kept = np.flatnonzero(size > 0)
     scaled = gram[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
@@ -75,6 +77,16 @@ def traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Float[Array, "par
     factor = jax.scipy.linalg.cho_factor(scaled)
     inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(power), dtype=gram.dtype))
     return inverse * scale[:, None] * scale[None, :]
+
+
+def _check_finite(gram: Float[np.ndarray, "parcels parcels"], names: Sequence[str]) -> None:
+    # A product of two parcels is finite where the squares of both are.
+    bad = np.flatnonzero(~np.isfinite(np.diag(gram))).tolist()
+    if bad:
+        raise ValueError(
+            f'`reduction="lstsq"`: weights of {listing(names[i] for i in bad)} are NaN or infinite '
+            "(or too large to square); mend them, or leave out those parcels by `atlas.select`."
+        )
 
 
 def _gram(maps: Maps) -> Float[np.ndarray, "parcels parcels"]:
