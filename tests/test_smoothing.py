@@ -333,7 +333,10 @@ def test_bad_options(options, error, message):
     ("options", "message"),
     [
         ({"sigma": {"volume": 3.0}}, "names .'volume'.; the compartments are .'cortex_L'"),
-        ({"sigma": 9.0, "geometry": "plane"}, "`topology` should be one of auto"),
+        (
+            {"sigma": 9.0, "geometry": "plane"},
+            "`geometry` should be one of auto, sphere, anatomical",
+        ),
         ({"sigma": 9.0, "geometry": "anatomical"}, "needs the mesh's `anatomical` surface"),
         ({"sigma": 9.0, "noise_sigma": -1.0}, "`noise_sigma` should be 0 or more"),
         ({"sigma": 9.0, "noise_sigma": 1.0}, "needs a `key`"),
@@ -344,6 +347,25 @@ def test_bad_options(options, error, message):
 def test_bad_options_of_smooth(options, message):
     with pytest.raises(ValueError, match=message):
         smooth(atlas(), **options)
+
+
+@pytest.mark.parametrize("option", ["geometry", "profile"])
+def test_bad_options_of_grids(option):
+    volume = atlas().select(compartments="subcortex")
+    with pytest.raises(ValueError, match=f"`{option}` should be one of"):
+        smooth(volume, sigma=3.0, **{option: "foo"})
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_a_threshold_is_of_the_weights_of_the_width_asked_for(case, kind):
+    op = operator(case)
+    maps = hard(op)
+    if kind == "dense":
+        maps = ai.DenseMaps(maps.to_dense())
+    whole = op.smooth_maps(maps, sigma=0.7 * op.sigma).to_dense()
+    learned = functools.partial(op.smooth_maps, maps, threshold=0.2)
+    for found in (learned(sigma=0.7 * op.sigma), jax.jit(learned)(sigma=0.7 * op.sigma)):
+        np.testing.assert_allclose(found.to_dense(), np.where(whole > 0.2, whole, 0), atol=1e-6)
 
 
 def test_bad_calls(case):

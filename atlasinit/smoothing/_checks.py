@@ -107,7 +107,7 @@ def check_sphere(mesh: SurfaceMesh) -> float:
         Triangles that point the other way than the rest: the sphere is folded.
     """
     if mesh.sphere is None:
-        raise ValueError("`geometry='sphere'` needs the mesh's `sphere`; this mesh has none.")
+        raise ValueError("Smoothing on the sphere needs the mesh's `sphere`; this mesh has none.")
     radii = np.linalg.norm(mesh.sphere.astype(np.float64), axis=1)[mesh.vertices]
     low, high = radii.min(initial=np.inf), radii.max(initial=0)
     if radii.size and high - low > 0.01 * high:

@@ -12,7 +12,7 @@ from atlasinit.geometry import VolumeGrid
 from atlasinit.maps import DenseMaps, Maps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
 from atlasinit.smoothing._sparse import spread_maps
-from atlasinit.smoothing.build import host_spread
+from atlasinit.smoothing.build import check_choices, host_spread
 
 
 def smooth(
@@ -77,6 +77,8 @@ def smooth(
         or noise without a `key`.
     """
     widths = _widths(atlas, sigma, fwhm)
+    # Before grids replace some of them.
+    check_choices(geometry=geometry, conserve=conserve, weights=weights, profile=profile)
     if not (np.isfinite(noise_sigma) and noise_sigma >= 0):
         raise ValueError(f"`noise_sigma` should be 0 or more, got {noise_sigma}.")
     if noise_sigma and key is None:

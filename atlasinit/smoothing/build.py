@@ -18,6 +18,7 @@ from atlasinit.smoothing.surface import surface_kernel
 from atlasinit.smoothing.tiled import TiledKernel
 
 _CHOICES = {
+    "geometry": ("auto", "sphere", "anatomical"),
     "topology": ("auto", "grid", "sphere", "anatomical"),
     "conserve": ("constant", "mass", "balanced"),
     "weights": ("area", "equal"),
@@ -118,7 +119,7 @@ def smoothing_operator(
     """
     check_one(sigma, fwhm)
     width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
-    _check_choices(conserve=conserve)
+    check_choices(conserve=conserve)
     plan = _plan(
         geometry,
         sigma=width,
@@ -163,7 +164,7 @@ def host_spread(
     spherical_scale: Any,
 ) -> Spread:
     """Return what multiplies maps by the operator of `smoothing_operator`, on the host only."""
-    _check_choices(conserve=conserve)
+    check_choices(conserve=conserve)
     plan = _plan(
         geometry,
         sigma=sigma,
@@ -201,7 +202,7 @@ def _plan(
     spherical_scale: Any,
 ) -> _Plan:
     """Check the options and say how the kernel is made."""
-    _check_choices(topology=topology, weights=weights, profile=profile)
+    check_choices(topology=topology, weights=weights, profile=profile)
     topology = _resolve(geometry, topology)
     if profile == "heat" and topology != "sphere":
         raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {topology!r}.")
@@ -232,7 +233,8 @@ def _plan(
     return plan
 
 
-def _check_choices(**given: str) -> None:
+def check_choices(**given: str) -> None:
+    """Raise for an option, by its name, that is not one of those known."""
     for name, choice in given.items():
         if choice not in _CHOICES[name]:
             known = ", ".join(_CHOICES[name])

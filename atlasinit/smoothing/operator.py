@@ -111,8 +111,8 @@ class SmoothingOperator(eqx.Module):
         sigma
             Another width in mm, in the same neighbourhood; it may be traced.
         threshold
-            Weights of at most this size are left out. What is left out is conserved by
-            nothing.
+            Weights of at most this size are left out: not stored, or, with `sigma` or
+            traced maps, set to 0. What is left out is conserved by nothing.
 
         Raises
         ------
@@ -124,16 +124,19 @@ class SmoothingOperator(eqx.Module):
                 f"`maps` should have the operator's {self.n_locations} locations, "
                 f"got {maps.n_locations}."
             )
+        if not threshold >= 0:
+            raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
         traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
         if isinstance(maps, DenseMaps) and traced:
-            return DenseMaps(self(jnp.asarray(maps.values).T, sigma=sigma).T)
+            smoothed = self(jnp.asarray(maps.values).T, sigma=sigma).T
+            return DenseMaps(_above(threshold, smoothed))
         if not traced and sigma is None:
             return self._smooth_on_host(maps, threshold)
-        found = self._smooth_on_host(_concrete(maps), threshold)
+        found = self._smooth_on_host(_concrete(maps), 0.0)
         if not isinstance(found, SparseMaps):
             dense = _dense_rows(maps, slice(0, maps.n_parcels))
-            return DenseMaps(self(dense.T, sigma=sigma).T)
-        return self._traced_values(maps, found, sigma)
+            return DenseMaps(_above(threshold, self(dense.T, sigma=sigma).T))
+        return self._traced_values(maps, found, sigma, threshold)
 
     def _smooth_on_host(self, maps: Maps, threshold: float) -> SparseMaps | DenseMaps:
         if self.matrix is not None:
@@ -145,7 +148,9 @@ class SmoothingOperator(eqx.Module):
             )
         return spread_maps(maps, spread, threshold=threshold)
 
-    def _traced_values(self, maps: Maps, found: SparseMaps, sigma: Any) -> SparseMaps:
+    def _traced_values(
+        self, maps: Maps, found: SparseMaps, sigma: Any, threshold: float
+    ) -> SparseMaps:
         """Return the values at the positions of `found`, smoothed densely some rows at a time."""
         rows, parts = found.rows(), []
         for start in range(0, maps.n_parcels, _PARCELS):
@@ -154,7 +159,13 @@ class SmoothingOperator(eqx.Module):
             own = slice(found.indptr[start], found.indptr[stop])
             parts.append(dense[found.indices[own], rows[own] - start])
         values = jnp.concatenate(parts) if parts else jnp.zeros(0)
+        values = _above(threshold, values)
         return SparseMaps(values, found.indices, found.indptr, found.n_locations)
+
+
+def _above(threshold: float, values: Array) -> Array:
+    """Return values with 0 in place of those of at most the threshold in size; NaN stays."""
+    return jnp.where(jnp.abs(values) <= threshold, 0, values) if threshold else values
 
 
 def _csr(matrix: Stored) -> Any:

@@ -21,9 +21,9 @@ def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
     """Return the kernel of geodesic distances on the mesh's anatomical surface."""
     if mesh.anatomical is None:
         raise ValueError(
-            "`geometry='anatomical'` needs the mesh's `anatomical` surface (the midthickness), "
-            "and this mesh has none; give it by `mesh.replace(anatomical=...)`, or take "
-            "`geometry='sphere'`."
+            "Smoothing on the anatomical surface needs the mesh's `anatomical` surface (the "
+            "midthickness), and this mesh has none; give it by `mesh.replace(anatomical=...)`, or "
+            "smooth on the sphere."
         )
     from scipy.spatial import KDTree
 
