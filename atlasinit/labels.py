@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("compartment", "key", "name", "color", "hemisphere")
 
+_DERIVED = ("n_locations", "empty")
+
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
 
 
@@ -34,7 +36,8 @@ class LabelTable:
     ValueError
         A missing column, columns of different lengths, a key that is not an
         int32, a (compartment, key) or a name that occurs twice, an empty name, or
-        rows of one compartment that are not contiguous.
+        rows of one compartment that are not contiguous, another colour or hemisphere
+        than those above, or a column ``n_locations`` or ``empty``, which atlases derive.
     """
 
     __slots__ = ("_columns", "_hash")
@@ -43,6 +46,9 @@ class LabelTable:
         missing = [name for name in REQUIRED if name not in columns]
         if missing:
             raise ValueError(f"`columns` should hold {', '.join(REQUIRED)}; missing: {missing}.")
+        derived = [name for name in _DERIVED if name in columns]
+        if derived:
+            raise ValueError(f"`columns` should not hold {derived}, which atlases derive; drop it.")
         clean = {str(name): tuple(_plain(v) for v in values) for name, values in columns.items()}
         lengths = {name: len(values) for name, values in clean.items()}
         if len(set(lengths.values())) > 1:
@@ -62,6 +68,12 @@ class LabelTable:
             raise ValueError(f"Names should be unique: {_repeated(self['name'])} are not.")
         if "" in self["name"]:
             raise ValueError(f"Names should not be empty: row {self['name'].index('')} is.")
+        for color in self["color"]:
+            if not re.fullmatch("(#[0-9a-fA-F]{6})?", str(color)):
+                raise ValueError(f'`color` should be "#rrggbb" or "", got {color!r}.')
+        for side in self["hemisphere"]:
+            if side not in ("L", "R", ""):
+                raise ValueError(f'`hemisphere` should be "L", "R" or "", got {side!r}.')
         runs = [compartment for compartment, _ in itertools.groupby(self["compartment"])]
         if len(runs) > len(set(runs)):
             raise ValueError(f"Rows of a compartment should be contiguous, got the order {runs}.")
@@ -171,13 +183,18 @@ def _side(compartment: str) -> str:
 def _plain(value: Any) -> Any:
     """Return NumPy scalars as Python's, and NaN as None, so that equal tables are equal."""
     value = value.item() if hasattr(value, "item") else value
-    return None if value != value else value
+    # Nor does pandas' NA equal itself; what it says instead is NA again.
+    return value if (value != value) is False else None
 
 
 def _int32(key: Any) -> int:
-    if int(key) != key or not -(2**31) <= int(key) < 2**31:
+    try:
+        whole = int(key)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or whole != key or not -(2**31) <= whole < 2**31:
         raise ValueError(f"`key` should be a whole number that fits int32, got {key!r}.")
-    return int(key)
+    return whole
 
 
 def _repeated(items: Sequence[Any]) -> list[Any]:

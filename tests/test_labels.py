@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from atlasinit.labels import LabelTable, hemisphere_of, unique_names
@@ -25,6 +26,12 @@ def columns(**changes):
         ({"key": [1, 1, 1]}, r"\('a', 1\)"),
         ({"key": [1, 2.5, 1]}, "whole number.*2.5"),
         ({"key": [1, 2**31, 1]}, "int32"),
+        ({"key": [1, None, 1]}, "whole number.*None"),
+        ({"key": [1, float("inf"), 1]}, "whole number.*inf"),
+        ({"color": ["", "red", ""]}, "#rrggbb.*'red'"),
+        ({"color": ["", None, ""]}, "#rrggbb.*None"),
+        ({"hemisphere": ["L", "left", ""]}, "`hemisphere` should be.*'left'"),
+        ({"empty": [True] * 3}, r"should not hold \['empty'\]"),
         ({"name": ["x", "x", "z"]}, r"unique: \['x'\]"),
         ({"name": ["x", "", "z"]}, "row 1"),
         ({"compartment": ["a", "b", "a"], "key": [1, 2, 3]}, "contiguous"),
@@ -41,7 +48,7 @@ def test_refuses_a_missing_column():
 
 
 def test_equal_by_value_whatever_the_number_types():
-    one = LabelTable(columns(area=[1.5, float("nan"), None]))
+    one = LabelTable(columns(area=[1.5, float("nan"), pd.NA]))
     other = LabelTable(
         columns(key=np.array([1, 2, 1], np.int16), area=np.array([1.5, np.nan, np.nan]))
     )
