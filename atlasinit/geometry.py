@@ -185,7 +185,9 @@ class VolumeGrid(_ByContent):
 
     def same_grid(self, other: "VolumeGrid", *, atol: float = 1e-3) -> bool:
         """Whether shape and affine agree (to `atol` mm); the kept voxels may differ."""
-        return self.shape == other.shape and np.allclose(self.affine, other.affine, atol=atol)
+        return self.shape == other.shape and np.allclose(
+            self.affine, other.affine, rtol=0, atol=atol
+        )
 
     def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "VolumeGrid":
         """Return the grid with the locations chosen by a boolean mask or an index array.
@@ -233,7 +235,7 @@ class SurfaceMesh(_ByContent):
     ------
     ValueError
         Arrays whose sizes do not fit `n_vertices`, vertices out of range or kept
-        twice, coordinates that are not finite.
+        twice, coordinates that are not finite, areas that are negative.
     """
 
     n_vertices: int
@@ -260,13 +262,17 @@ class SurfaceMesh(_ByContent):
             raise ValueError(f"`n_vertices` should be positive, got {n_vertices}.")
         if hemisphere not in ("L", "R", ""):
             raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
-        triangles = None if faces is None else frozen(faces, np.int32)
+        triangles = None if faces is None else _whole(faces, "faces")
         if triangles is not None:
             if triangles.ndim != 2 or triangles.shape[1] != 3:
                 raise ValueError(f"`faces` should be (faces, 3), got shape {triangles.shape}.")
             if triangles.size and (triangles.min() < 0 or triangles.max() >= n):
                 low, high = triangles.min(), triangles.max()
                 raise ValueError(f"`faces` should lie in [0, {n}), got {low} to {high}.")
+            triangles = frozen(triangles, np.int32)
+        weights = _per_vertex(areas, (n,), "areas")
+        if weights is not None and (weights < 0).any():
+            raise ValueError(f"`areas` should not be negative, got {weights.min()}.")
         _set(
             self,
             n_vertices=n,
@@ -275,7 +281,7 @@ class SurfaceMesh(_ByContent):
             faces=triangles,
             sphere=_per_vertex(sphere, (n, 3), "sphere"),
             anatomical=_per_vertex(anatomical, (n, 3), "anatomical"),
-            areas=_per_vertex(areas, (n,), "areas"),
+            areas=weights,
         )
 
     @property
@@ -386,7 +392,7 @@ def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarr
         every = np.arange(size, dtype=np.int32)
         every.flags.writeable = False
         return every
-    kept = np.asarray(index).reshape(-1)
+    kept = _whole(index, name).reshape(-1)
     if kept.size and (kept.min() < 0 or kept.max() >= size):
         raise ValueError(
             f"`{name}` should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}."
@@ -395,6 +401,14 @@ def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarr
     if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
         raise ValueError(f"`{name}` should hold each location once; some are repeated.")
     return kept
+
+
+def _whole(numbers: ArrayLike, name: str) -> np.ndarray:
+    """Return an array of whole numbers as it is; none becomes int32."""
+    given = np.asarray(numbers)
+    if given.size and given.dtype.kind not in "iu":
+        raise ValueError(f"`{name}` should be whole numbers, got {given.dtype}.")
+    return given if given.size else given.astype(np.int32)
 
 
 def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> np.ndarray | None:

@@ -24,6 +24,7 @@ AFFINE = np.array([[0, -1.5, 0, 10], [2, 0, 0.2, -20], [0, 0, 3, 5], [0, 0, 0, 1
         (((2, 3, 4), AFFINE, [24]), r"\[0, 24\).*24"),
         (((2, 3, 4), AFFINE, [-1]), r"\[0, 24\)"),
         (((2, 3, 4), AFFINE, [3, 3]), "each location once"),
+        (((2, 3, 4), AFFINE, [0.5, 1.7]), "`voxels` should be whole numbers, got float64"),
         (((2, 3, 4), AFFINE, [3, 4], (("A", 1),)), "add up to 2"),
     ],
 )
@@ -44,6 +45,9 @@ def test_grid_refuses(arguments, message):
         ({"areas": np.ones(5)}, r"\(4,\).*\(5,\)"),
         ({"faces": np.array([[0, 1, 4]])}, r"\[0, 4\)"),
         ({"faces": np.array([[0, 1]])}, r"\(faces, 3\)"),
+        ({"faces": np.array([[0, 1, 2**32 + 2]])}, r"\[0, 4\), got 0 to 4294967298"),
+        ({"faces": [[0, 1, 2.5]]}, "`faces` should be whole numbers"),
+        ({"areas": [1, 1, -1, 1]}, "`areas` should not be negative, got -1"),
     ],
 )
 def test_mesh_refuses(options, message):
@@ -118,6 +122,10 @@ def test_same_grid_ignores_the_kept_voxels_only():
     assert grid.same_grid(ai.VolumeGrid((2, 3, 4), AFFINE + 1e-5, [3]))
     assert not grid.same_grid(ai.VolumeGrid((2, 3, 4), AFFINE + np.diag([0.01, 0, 0, 0])))
     assert not grid.same_grid(ai.VolumeGrid((2, 4, 3), AFFINE))
+    far = AFFINE - 500 * np.eye(4, k=3)
+    assert not ai.VolumeGrid((2, 3, 4), far).same_grid(
+        ai.VolumeGrid((2, 3, 4), far - 0.005 * np.eye(4, k=3))
+    )
 
 
 def test_areas_of_an_octahedron():
