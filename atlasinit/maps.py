@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
@@ -36,14 +37,16 @@ class HardMaps(eqx.Module):
     Raises
     ------
     ValueError
-        Labels that are not whole numbers from -1 to `n_parcels` - 1 (unless they are
-        traced).
+        Labels that are not (locations,) whole numbers from -1 to `n_parcels` - 1 (traced
+        ones may be any).
     """
 
     labels: Int32[AnyArray, " locations"] = eqx.field(converter=lambda x: _int32(x))
     n_parcels: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
+        if self.labels.ndim != 1:
+            raise ValueError(f"`labels` should be (locations,), got shape {self.labels.shape}.")
         if isinstance(self.labels, Tracer) or not self.labels.size:
             return
         low, high = self.labels.min(), self.labels.max()
@@ -319,8 +322,10 @@ def _held(array: Any) -> Any:
 
 
 def _int32(labels: ArrayLike) -> AnyArray:
-    """Return labels as int32, those of JAX as they are."""
+    """Return labels as int32, those of JAX as they are if they are whole numbers."""
     if isinstance(labels, jax.Array):
+        if not jnp.issubdtype(labels.dtype, jnp.integer):
+            raise ValueError(f"`labels` should be whole numbers, got {labels.dtype}.")
         return labels
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size

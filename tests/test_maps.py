@@ -156,6 +156,12 @@ def test_labels_of_any_integer_type(labels):
     assert maps.labels.tolist() == [0, 2, -1]
 
 
+@pytest.mark.parametrize("labels", [jnp.array([0.5, 1.0]), np.zeros((2, 3), np.int32)])
+def test_labels_of_another_kind_or_shape_are_refused(labels):
+    with pytest.raises(ValueError, match=r"should be (whole numbers|\(locations,\))"):
+        ai.HardMaps(labels, 3)
+
+
 @pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
 @pytest.mark.parametrize("labels", [[0, 3], [-2, 0]])
 def test_labels_of_no_row_are_refused(kind, labels):
