@@ -547,6 +547,7 @@ BAD_PARAMETERS = [
     (lambda: Positive(outside="renormalize"), "`bounds` should be finite"),
     (lambda: Positive(map="square"), "`map` should be one of"),
     (lambda: Affine(scale=0.0), "scale.* should be positive"),
+    (lambda: NormSphere(scale=jnp.ones(2)), "`scale` should be a number"),
     (lambda: NormSphere(order=0.5), "`order` should be at least 1"),
     (lambda: NormSphere(ellipsoid=[[1.0, 2.0]]), "`ellipsoid` should be symmetric"),
     (lambda: NormSphere(ellipsoid=[[1.0, 0], [0, -1.0]]), "positive definite"),
@@ -562,6 +563,24 @@ BAD_PARAMETERS = [
 def test_impossible_parameters(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: Tanh(scale=s),
+        lambda s: Tanh(scale=s, outside="renormalize"),
+        lambda s: Logistic(loc=s, scale=s),
+        lambda s: NormSphere(scale=s[0]),
+    ],
+)
+def test_arrays_as_parameters_are_hashable(make):
+    domain = make(jnp.array([1.0, 2.0]))
+    assert domain == make(np.array([1.0, 2.0]))
+    assert hash(domain) == hash(make([1.0, 2.0]))
+    x = jnp.array([[0.5, -1.0], [0.6, 0.8], [-1.0, 0.25]])
+    y = jax.jit(domain.image)(x)
+    np.testing.assert_allclose(domain.image(domain.preimage(y)), y, rtol=1e-5)
 
 
 BAD_VALUES = [

@@ -71,7 +71,8 @@ class Tanh(EntrywiseDomain):
     Parameters
     ----------
     scale
-        Positive; the bound of the values.
+        Positive; the bound of the values: a number, or an array that broadcasts to the
+        parameter's shape.
     outside
         What `preimage` does with values outside the image of `bounds`: ``"error"``
         raises, ``"clip"`` moves each to the nearest that is inside, ``"renormalize"``
@@ -82,21 +83,24 @@ class Tanh(EntrywiseDomain):
         the gradient is too small to learn by.
     """
 
-    scale: Any = 1.0
+    scale: Fixed = 1.0
     outside: str = "error"
     bounds: tuple[Any, Any] = (-3.0, 3.0)
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
+        object.__setattr__(self, "scale", fixed(self.scale))
         _check(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``scale * tanh(x)``."""
-        return self.scale * jnp.tanh(floating(x, "x"))
+        free = floating(x, "x")
+        return spread(self.scale, free) * jnp.tanh(free)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``arctanh(y / scale)``."""
-        return jnp.arctanh(_inside(self, floating(y, "y")) / self.scale)
+        given = _inside(self, floating(y, "y"))
+        return jnp.arctanh(given / spread(self.scale, given))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,27 +112,32 @@ class Logistic(EntrywiseDomain):
     loc
         Centre of the interval, the image of 0.
     scale
-        Positive; width of the interval.
+        Positive; width of the interval. Both are numbers, or arrays that broadcast to the
+        parameter's shape.
     outside, bounds
         As for `Tanh`.
     """
 
-    loc: Any = 0.5
-    scale: Any = 1.0
+    loc: Fixed = 0.5
+    scale: Fixed = 1.0
     outside: str = "error"
     bounds: tuple[Any, Any] = (-4.5, 4.5)
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
+        object.__setattr__(self, "loc", fixed(self.loc))
+        object.__setattr__(self, "scale", fixed(self.scale))
         _check(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``loc + scale * (sigmoid(x) - 1/2)``."""
-        return self.loc + self.scale * (jax.nn.sigmoid(floating(x, "x")) - 0.5)
+        free = floating(x, "x")
+        return spread(self.loc, free) + spread(self.scale, free) * (jax.nn.sigmoid(free) - 0.5)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``logit((y - loc) / scale + 1/2)``."""
-        share = (_inside(self, floating(y, "y")) - self.loc) / self.scale + 0.5
+        given = _inside(self, floating(y, "y"))
+        share = (given - spread(self.loc, given)) / spread(self.scale, given) + 0.5
         return jax.scipy.special.logit(share)
 
 
@@ -176,7 +185,7 @@ def _check(outside: str, bounds: tuple[Any, Any]) -> None:
 
 def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     """Return `y` with what lies outside the image of the domain's bounds handled."""
-    low, high = (domain.image(jnp.asarray(bound, y.dtype)) for bound in domain.bounds)
+    low, high = (domain.image(jnp.full_like(y, bound)) for bound in domain.bounds)
     y = refuse(y, jnp.isnan(y), f"`y` should hold no NaN for `{type(domain).__name__}`; it does.")
     if domain.outside == "clip" or y.size == 0:
         return jnp.clip(y, low, high)

@@ -50,6 +50,9 @@ class NormSphere(Domain):
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
+        if np.ndim(self.scale):
+            raise ValueError(f"`scale` should be a number, got shape {np.shape(self.scale)}.")
+        object.__setattr__(self, "scale", fixed(self.scale))
         one_of(self.outside, ("error", "renormalize"), "outside")
         object.__setattr__(self, "loc", fixed(self.loc))
         if not self.order >= 1:
