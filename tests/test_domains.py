@@ -583,6 +583,12 @@ def test_arrays_as_parameters_are_hashable(make):
     np.testing.assert_allclose(domain.image(domain.preimage(y)), y, rtol=1e-5)
 
 
+def test_each_matrix_of_a_batch_has_its_own_slack():
+    both = jnp.stack([1e12 * jnp.eye(2), jnp.diag(jnp.array([1.0, 1e-8]))])
+    with pytest.raises(ValueError, match="positive definite"):
+        SPD(minimum=1e-3).preimage(both)
+
+
 BAD_VALUES = [
     (Simplex(purity=0.2), jnp.eye(4), "`purity` for 4 labels should be above 1/4"),
     (Simplex(), jnp.ones(3), "`axis` -2 of the `Simplex` does not exist"),

@@ -265,7 +265,8 @@ def _symmetric(y: AnyArray) -> jax.Array:
 def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
     values = jnp.linalg.eigvalsh(y)
-    slack = jnp.max(jnp.abs(values), initial=0) * float(jnp.finfo(y.dtype).eps) * 8
+    largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
+    slack = largest * float(jnp.finfo(y.dtype).eps) * 8
     return refuse(
         y,
         ~((values >= minimum - slack) & (values > 0)),
