@@ -226,6 +226,9 @@ EDGES = {
     "polar of orthonormal": (Orthogonal(method="polar"), jnp.eye(4, 3)),
     "polar of 0": (Orthogonal(method="polar"), jnp.zeros((4, 3))),
     "qr of orthonormal": (Orthogonal(), jnp.eye(3)),
+    "qr of 0": (Orthogonal(), jnp.zeros((2, 4, 3))),
+    "qr of 1": (Orthogonal(), jnp.ones((3, 4))),
+    "qr of rank 2": (Orthogonal(), jnp.arange(12.0).reshape(4, 3)),
     "spd at identity": (SPD(), jnp.zeros((3, 3))),
     "isochoric at identity": (Isochoric(max_condition=2.0), jnp.zeros((3, 3))),
     "isochoric of condition 1": (Isochoric(max_condition=1.0), jnp.zeros((3, 3))),
@@ -587,6 +590,25 @@ def test_each_matrix_of_a_batch_has_its_own_slack():
     both = jnp.stack([1e12 * jnp.eye(2), jnp.diag(jnp.array([1.0, 1e-8]))])
     with pytest.raises(ValueError, match="positive definite"):
         SPD(minimum=1e-3).preimage(both)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (2, 4, 4)])
+def test_gradient_of_qr_is_that_of_jax(shape, key):
+    def plain(x):
+        tall = jnp.swapaxes(x, -1, -2) if shape[-2] < shape[-1] else x
+        q, r = jnp.linalg.qr(tall)
+        signs = jnp.sign(jnp.diagonal(r, axis1=-2, axis2=-1))
+        return (
+            jnp.swapaxes(q * signs[..., None, :], -1, -2)
+            if tall is not x
+            else q * signs[..., None, :]
+        )
+
+    x, weights = jax.random.normal(key, (2, *shape))
+    ours, theirs = (
+        jax.grad(lambda x, f=f: jnp.sum(weights * f(x)))(x) for f in (Orthogonal().image, plain)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 BAD_VALUES = [

@@ -17,7 +17,8 @@ from atlasinit.domains._base import Domain, floating, one_of, positive, refuse
 class Orthogonal(Domain):
     """Matrices, on the last two axes, with orthonormal columns, or rows if they are wide.
 
-    The image of such a matrix is itself.
+    The image of such a matrix is itself. By ``"qr"``, the image of a matrix without full
+    rank is arbitrary, and no gradient reaches it: start elsewhere.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class SPD(Domain):
     The image is :math:`L L^\top`, where :math:`L` is the lower triangle of the free values
     with an exponential on its diagonal (the log-Cholesky coordinates of Lin, 2019,
     arXiv:1908.09326); the upper triangle is not used. Every matrix of free values is
-    valid and every gradient finite; no eigenvectors are involved.
+    valid, and every gradient finite unless the image overflows, as the exponential of 50,
+    squared, does in float32; no eigenvectors are involved.
 
     Parameters
     ----------
@@ -200,10 +202,32 @@ def _unit_determinant(values: jax.Array) -> jax.Array:
     return values / jnp.exp(jnp.mean(jnp.log(values)))
 
 
+@jax.custom_jvp
 def _qr(tall: jax.Array) -> jax.Array:
+    """Return the Q factor, with a positive diagonal of R."""
+    return _signed_qr(tall)[0]
+
+
+def _signed_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
     q, r = jnp.linalg.qr(tall)
     signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
-    return q * signs[None, :]
+    return q * signs[None, :], r * signs[:, None]
+
+
+@_qr.defjvp
+def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    # With X = dA R^-1, the part of dQ within the columns is Q W, where W is skew with the lower
+    # triangle of Q^T X; the part outside is (1 - Q Q^T) X. Without full rank there is no R^-1.
+    q, r = _signed_qr(primals[0])
+    sizes = jnp.abs(jnp.diagonal(r))
+    tiny = 8 * float(jnp.finfo(r.dtype).eps) * jnp.max(sizes, initial=0)
+    singular = jnp.min(sizes, initial=jnp.inf) <= tiny
+    regular = jnp.where(singular, jnp.eye(r.shape[0], dtype=r.dtype), r)
+    change = jax.scipy.linalg.solve_triangular(regular, tangents[0].T, trans="T").T
+    inner = product(q.T, change)
+    lower = jnp.tril(inner, -1)
+    moved = product(q, lower - lower.T) + change - product(q, inner)
+    return q, jnp.where(singular, 0, moved)
 
 
 @jax.custom_jvp
