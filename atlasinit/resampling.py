@@ -129,7 +129,7 @@ def _geometry(target: Any) -> Geometry:
     from nibabel.spatialimages import SpatialImage
 
     if isinstance(target, SpatialImage):
-        return VolumeGrid(target.shape[:3], target.affine)
+        return VolumeGrid(target.shape[:3], np.asarray(target.affine))
     if not isinstance(target, VolumeGrid | SurfaceMesh):
         raise TypeError(
             "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of nibabel, or a "
