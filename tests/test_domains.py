@@ -520,6 +520,8 @@ def test_projection_after_a_step(key):
     assert (model["w"] == 0).any()
     positive = domains.enforce({"w": weights}, "w", optax.projections.projection_non_negative)
     np.testing.assert_array_equal(positive["w"], jnp.maximum(weights, 0))
+    empty = {"w": jnp.zeros((0, 5))}
+    assert domains.enforce(empty, "w", simplex, axis=-2)["w"].shape == (0, 5)
     maps = domains.enforce(ai.DenseMaps(weights), "*", simplex, axis=-2)
     np.testing.assert_array_equal(maps.values, model["w"])
 

@@ -140,6 +140,7 @@ def test_soft_surface_reproduces_linear_functions_on_a_face():
 
 def test_triangles_without_area_are_left_out():
     source, target = sphere(300, 3, 100), sphere(90, 1, 1)
+    assert source.faces is not None
     flat = ai.SurfaceMesh(300, faces=[*source.faces, [0, 0, 1]], sphere=source.sphere)
     weights = np.random.default_rng(4).uniform(size=(2, 300)).astype(np.float32)
     moved = resample(surface_atlas(flat, ai.DenseMaps(weights)), target)

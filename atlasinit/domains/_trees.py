@@ -180,6 +180,8 @@ class _Mark:
 
 
 def _project(values: AnyArray, projection: Callable[[Any], Any], axis: int | None) -> jax.Array:
+    if not values.size:
+        return jnp.asarray(values)  # of a compartment without parcels
     if axis is None:
         out = projection(values)
     else:
