@@ -335,7 +335,7 @@ def test_bad_options(options, error, message):
         ({"sigma": {"volume": 3.0}}, "names .'volume'.; the compartments are .'cortex_L'"),
         (
             {"sigma": 9.0, "geometry": "plane"},
-            "`geometry` should be one of auto, sphere, anatomical",
+            "`geometry` should be one of auto, grid, sphere, anatomical",
         ),
         ({"sigma": 9.0, "geometry": "anatomical"}, "needs the mesh's `anatomical` surface"),
         ({"sigma": 9.0, "noise_sigma": -1.0}, "`noise_sigma` should be 0 or more"),

@@ -18,7 +18,7 @@ from atlasinit.io import matrices
 from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.io.metadata import as_tuples
 from atlasinit.labels import LabelTable
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
 from atlasinit.provenance import Provenance
 
 EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)
@@ -156,7 +156,7 @@ def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _unpack_maps(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Maps:
     kind = described["kind"]
-    own = {name: arrays[f"maps.{name}"] for name in _MAP_ARRAYS[kind]}
+    own = {name: owned(arrays[f"maps.{name}"]) for name in _MAP_ARRAYS[kind]}
     if kind == "hard":
         return HardMaps(own["labels"], described["parcels"])
     # jax.numpy, unlike NumPy, knows bfloat16 by name.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.atlas import Atlas
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
 
 EXTENSIONS = (".scipy.npz", ".weight.safetensors")
 
@@ -62,5 +62,5 @@ def _hard(block: Any) -> HardMaps:
 _MAPS: dict[str, Any] = {
     "hard": _hard,
     "sparse": SparseMaps.from_scipy,
-    "dense": lambda block: DenseMaps(block.toarray()),
+    "dense": lambda block: DenseMaps(owned(block.toarray())),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int32
 
 from atlasinit.errors import listing
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -69,7 +69,7 @@ def weight_maps(
         dense = np.zeros(shape, np.float32)
         dense[has_map] = maps[source]
         if 8 * np.count_nonzero(dense) > 4 * dense.size and not _is_zero_one(dense):
-            return DenseMaps(_finite(dense, np.isnan(dense).sum(axis=1), rows, nan))
+            return DenseMaps(owned(_finite(dense, np.isnan(dense).sum(axis=1), rows, nan)))
         sparse = csr_array(dense)
     else:
         taken = csr_array(maps, dtype=np.float32)[source]
@@ -91,7 +91,7 @@ def _cheapest(sparse: "csr_array", n_rows: int, n_locations: int) -> Maps:
         labels[sparse.indices] = row_of
         return HardMaps(labels, n_rows)
     if 8 * sparse.nnz > 4 * n_rows * n_locations:
-        return DenseMaps(sparse.toarray())
+        return DenseMaps(owned(sparse.toarray()))
     return SparseMaps.from_scipy(sparse)
 
 

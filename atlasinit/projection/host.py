@@ -50,7 +50,7 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
         rows = slice(row, row + one.n_parcels)
         n = one.n_locations
         if isinstance(one, DenseMaps):
-            parts.append(Part(rows, slice(start, start + n), one.to_dense(), hard=False))
+            parts.append(Part(rows, slice(start, start + n), np.asarray(one.values), hard=False))
         else:
             # Few parcels are summed in parts, as one long float32 sum would lose digits;
             # the sums of many parts, in turn, would take as long as the data.

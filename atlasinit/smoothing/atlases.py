@@ -49,7 +49,7 @@ def smooth(
         to some compartments and leaves the others as they are.
     geometry
         ``"auto"``, or what meshes are smoothed on: ``"sphere"`` or ``"anatomical"``; grids
-        are always smoothed as grids.
+        are always smoothed as grids, and ``"grid"`` is for atlases of grids alone.
     truncate, conserve, weights, profile, spherical_scale
         As of `smoothing_operator`; the last three are for meshes.
     threshold

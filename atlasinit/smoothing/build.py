@@ -17,9 +17,10 @@ from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel, sphere_matri
 from atlasinit.smoothing.surface import surface_kernel
 from atlasinit.smoothing.tiled import TiledKernel
 
+_TOPOLOGIES = ("auto", "grid", "sphere", "anatomical")
 _CHOICES = {
-    "geometry": ("auto", "sphere", "anatomical"),
-    "topology": ("auto", "grid", "sphere", "anatomical"),
+    "geometry": _TOPOLOGIES,
+    "topology": _TOPOLOGIES,
     "conserve": ("constant", "mass", "balanced"),
     "weights": ("area", "equal"),
     "profile": ("gaussian", "heat"),
