@@ -538,7 +538,7 @@ def test_weights_that_are_not_finite_are_refused_where_they_could_not_be_read(
     np.testing.assert_array_equal(ai.load_atlas(path).to_dense()[compartment], weights)
 
 
-@pytest.mark.parametrize("column", ["index", "Region", "n_locations"])
+@pytest.mark.parametrize("column", ["index", "Region"])
 def test_columns_that_a_table_means_otherwise_are_refused(tmp_path, column):
     atlas = brain_atlas().select(compartments="subcortex")
     columns = {c: atlas.table[c] for c in atlas.table.columns}
