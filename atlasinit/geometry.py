@@ -16,26 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Shaped
 from numpy.typing import ArrayLike
 
+from atlasinit._arrays import frozen
+
 Hemisphere: TypeAlias = Literal["L", "R", ""]
-
-
-def frozen(array: Any, dtype: Any) -> np.ndarray:
-    """Return a read-only C-ordered array, copied only if the caller could still write to it."""
-    out = np.ascontiguousarray(array, dtype=dtype)
-    if _writable(out):
-        out = out.copy() if out is array or out.base is not None else out
-        out.flags.writeable = False
-    return out
-
-
-def _writable(array: np.ndarray) -> bool:
-    """Return whether an array, or one that it is a view of, can be written to."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return True
-        base = base.base
-    return False
 
 
 def _digest(parts: Iterable[Any]) -> str:

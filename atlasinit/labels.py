@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("compartment", "key", "name", "color", "hemisphere")
 
-_DERIVED = ("n_locations", "empty")
+DERIVED = ("n_locations", "empty")
+"""Columns that atlases compute anew from their maps."""
 
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
 
@@ -46,7 +47,7 @@ class LabelTable:
         missing = [name for name in REQUIRED if name not in columns]
         if missing:
             raise ValueError(f"`columns` should hold {', '.join(REQUIRED)}; missing: {missing}.")
-        derived = [name for name in _DERIVED if name in columns]
+        derived = [name for name in DERIVED if name in columns]
         if derived:
             raise ValueError(f"`columns` should not hold {derived}, which atlases derive; drop it.")
         clean = {str(name): tuple(_plain(v) for v in values) for name, values in columns.items()}

@@ -17,8 +17,8 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
+from atlasinit._arrays import frozen, owned
 from atlasinit._typing import AnyArray
-from atlasinit.geometry import frozen
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -297,15 +297,6 @@ class DenseMaps(eqx.Module):
 
 Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 """Any representation of the matrix of a compartment."""
-
-
-def owned(array: np.ndarray) -> np.ndarray:
-    """Return an array that only this package has, read-only, so that maps need not copy it."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        base.flags.writeable = False
-        base = base.base
-    return array
 
 
 def densified(maps: Maps) -> DenseMaps:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from atlasinit._files import sha256
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
@@ -18,7 +19,6 @@ from atlasinit.catalogue.integrity import damage
 from atlasinit.errors import AtlasFileError, AtlasUnavailableError, AtlasWarning, listing
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.assemble import assemble
-from atlasinit.io.files import sha256
 from atlasinit.io.meshes import Surface, attach, read_surface
 from atlasinit.io.overlay import masked, on_meshes
 from atlasinit.io.parts import LabelRow

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from atlasinit import _files
 from atlasinit.catalogue.cache import cache_folder, filling
 from atlasinit.catalogue.integrity import damage
 from atlasinit.errors import AtlasUnavailableError
@@ -95,12 +95,7 @@ def present(path: Path, sha256: str | None = None) -> bool:
     """Whether `path` is a file that is not empty, with the hash where one is given."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
-    return sha256 is None or _hash(path) == sha256.lower()
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256 is None or _files.sha256(path) == sha256.lower()
 
 
 def _transfer(url: str, part: Path, *, timeout: float) -> None:
@@ -159,7 +154,7 @@ def _progress(url: str, total: int | None, done: int) -> Iterator[Any]:
 def _check(part: Path, name: str, sha256: str | None) -> None:
     """Delete `part` and ask for another try unless it is the file that was asked for."""
     if sha256 is not None:
-        found = _hash(part)
+        found = _files.sha256(part)
         problem = "" if found == sha256.lower() else f"its sha256 is {found}, not {sha256}"
     else:
         problem = damage(part, name=name)
@@ -170,10 +165,9 @@ def _check(part: Path, name: str, sha256: str | None) -> None:
 
 def _place(part: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Not of `tempfile`, whose files nobody else may read.
-    beside = target.with_name(f".atlasinit-{secrets.token_hex(8)}")
+    moved = _files.beside(target)
     try:
-        shutil.move(part, beside)
-        beside.replace(target)
+        shutil.move(part, moved)
+        moved.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        moved.unlink(missing_ok=True)

@@ -49,29 +49,19 @@ def fetch_atlases(
     AtlasFileError
         A file that nilearn fetched is not whole.
     """
-    return list(
-        each_fetched(names, space=space, kind=kind, via=via, axes=axes, all_offline=all_offline)
-    )
-
-
-def each_fetched(
-    names: Iterable[str],
-    *,
-    space: str | None = None,
-    kind: str = "auto",
-    via: str | None = None,
-    axes: Mapping[str, Any] | None = None,
-    all_offline: bool = False,
-) -> Iterator[Path]:
-    """Yield what `fetch_atlases` returns, each file as soon as it is here."""
     chosen = [
         resolve(entry_of(name), space=space, kind=kind, via=via, axes=axes)[0] for name in names
     ]
+    return list(each_fetched(chosen, all_offline=all_offline))
+
+
+def each_fetched(variants: Iterable[Variant], *, all_offline: bool) -> Iterator[Path]:
+    """Yield what `fetch_atlases` returns, each file as soon as it is here."""
     for package in packages.packages().values() if all_offline else ():
         if package.version and not packages.is_here(package):
             yield packages.fetch(package)
     yielded: set[Path] = set()
-    for variant in chosen:
+    for variant in variants:
         for path in _fetched(variant):
             if path not in yielded:
                 yielded.add(path)

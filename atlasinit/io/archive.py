@@ -10,6 +10,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from atlasinit._arrays import owned
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError
@@ -18,7 +19,7 @@ from atlasinit.io import matrices
 from atlasinit.io.files import atomic_write, extension, reading
 from atlasinit.io.metadata import as_tuples
 from atlasinit.labels import LabelTable
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.provenance import Provenance
 
 EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)

@@ -2,9 +2,7 @@
 
 import contextlib
 import contextvars
-import hashlib
 import os
-import secrets
 import shutil
 import tempfile
 import zlib
@@ -18,6 +16,7 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.imageglobals import logger
 from nibabel.openers import ImageOpener
 
+from atlasinit._files import beside
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
 
@@ -70,12 +69,6 @@ def existing(path: PathLike) -> Path:
         what = "is a folder, not a file" if os.path.isdir(found) else "no such file"
         raise AtlasFileError(f"{found}: {what}.")
     return found
-
-
-def sha256(path: PathLike) -> str:
-    """Return the hexadecimal sha256 of a file's content."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -194,7 +187,7 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
     before = _state(target)
-    staging = _beside(target)
+    staging = beside(target)
     try:
         staging.mkdir()
     except OSError as error:
@@ -288,17 +281,9 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 def _temporary(target: Path) -> Path:
     """Return a new empty file beside `target`, of the same extension."""
-    path = _beside(target, suffix=extension(target))
+    path = beside(target, suffix=extension(target))
     try:
         path.touch(exist_ok=False)
     except OSError as error:
         raise _unwritable(target, error) from error
     return path
-
-
-def _beside(target: Path, *, suffix: str = "") -> Path:
-    """Return a new name beside `target`.
-
-    What is made there has the usual permissions, which `tempfile` would not give.
-    """
-    return target.with_name(f".atlasinit-{secrets.token_hex(8)}{suffix}")

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from atlasinit._arrays import owned
 from atlasinit.atlas import Atlas
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 
 EXTENSIONS = (".scipy.npz", ".weight.safetensors")
 

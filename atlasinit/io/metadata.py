@@ -17,6 +17,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, AtlasWarning, listing
 from atlasinit.io.parts import LabelRow, Part
 from atlasinit.labels import REQUIRED, LabelTable
+from atlasinit.maps import HardMaps
 from atlasinit.provenance import Provenance
 
 KEY = "atlasinit"
@@ -169,7 +170,8 @@ def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) 
 
 def check_finite(atlas: Atlas, path: PathLike) -> None:
     """Refuse weights that the reader of the file would refuse."""
-    bad = [c for c, m in atlas.maps.items() if not np.isfinite(m.to_scipy().data).all()]
+    soft = {c: m.values for c, m in atlas.maps.items() if not isinstance(m, HardMaps)}
+    bad = [c for c, values in soft.items() if not np.isfinite(np.asarray(values)).all()]
     if bad:
         raise ValueError(
             f"`path`: weights in {path} should be finite, but those of {listing(bad)} of "

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
+from atlasinit._files import sha256
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.errors import AtlasFileError, listing
@@ -15,7 +16,7 @@ from atlasinit.io import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.assemble import Background, assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, space_of, stem, suffix_of
-from atlasinit.io.files import existing, extension, open_image, reading, sha256
+from atlasinit.io.files import existing, extension, open_image, reading
 from atlasinit.io.meshes import check_hemispheres
 from atlasinit.io.metadata import Header
 from atlasinit.io.overlay import attached, masked, on_meshes

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from atlasinit.io.parts import LabelRow
-from atlasinit.labels import hemisphere_of
+from atlasinit.labels import DERIVED, hemisphere_of
 
 Rows: TypeAlias = tuple[LabelRow, ...]
 
@@ -22,8 +22,6 @@ _COLORS = ("color", "colour", "rgb", "rgba", "hex")
 _CHANNELS = (("red", "green", "blue"), ("r", "g", "b"))
 _NETWORKS = ("network", "network_label", "network_name", "yeo_networks7")
 _LEFT, _RIGHT = "left_label_value", "right_label_value"
-# Written by `Atlas.labels`, and computed anew from the data.
-_DERIVED = ("n_locations", "empty")
 
 
 def rows_of_columns(
@@ -63,7 +61,7 @@ def rows_of_columns(
         raise ValueError(f"no column of names ({', '.join(_NAMES)}) among {header}")
     colors, used = _colors(cells)
     side = _first(_SIDES, cells, lambda column: True)
-    used |= {key, name, side, *_DERIVED}
+    used |= {key, name, side, *DERIVED}
     network = _first(_NETWORKS, cells, lambda column: True)
     titles = {**titles, **({network: "network"} if network else {})}
     extra = {

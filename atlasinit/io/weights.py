@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int32
 
+from atlasinit._arrays import owned
 from atlasinit.errors import listing
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, owned
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int32
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import HardMaps, SparseMaps
+from atlasinit.projection.derivatives import link
 from atlasinit.projection.kernels import ScatterKernel, absolute_of
 
 _GROUP = 16
@@ -153,10 +154,6 @@ def plan_weights(maps: SparseMaps, *, start: int, total: int) -> WeightPlan:
     return WeightPlan(parcels, locations, by_parcel, _sums(locations, parcels, total), shape)
 
 
-# Each other's derivatives, as those of tiles. Those that JAX finds store the rows of the data
-# once a weight.
-
-
 @jax.custom_vjp
 def _product(
     plan: WeightPlan,
@@ -187,18 +184,7 @@ def _outer(
     return (values[:, plan.parcels] * data[:, plan.locations]).sum(axis=(0, 2))
 
 
-_product.defvjp(
-    lambda p, w, x: (_product(p, w, x), (p, w, x)),
-    lambda r, g: (None, _outer(r[0], g, r[2]), _transposed(r[0], r[1], g)),
-)
-_transposed.defvjp(
-    lambda p, w, y: (_transposed(p, w, y), (p, w, y)),
-    lambda r, g: (None, _outer(r[0], r[2], g), _product(r[0], r[1], g)),
-)
-_outer.defvjp(
-    lambda p, y, x: (_outer(p, y, x), (p, y, x)),
-    lambda r, g: (None, _product(r[0], g, r[2]), _transposed(r[0], g, r[1])),
-)
+link(_product, _transposed, _outer)
 
 
 def _weighted(

@@ -86,7 +86,7 @@ def reduced(
         data = jnp.where(seen, data, 0)
     if reduction == "lstsq":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
+            inverse = traced_solver(stack, ridge=ridge)
         out, defined = _solved(inverse, stack.product(data))
     elif reduction in reductions.HARD_ONLY:
         out, defined = reductions.by_label(stack, data, seen, reduction)
@@ -128,7 +128,7 @@ def painted(
     out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=jnp.asarray(ridge))
+            inverse = traced_solver(stack, ridge=ridge)
         out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
 
@@ -160,7 +160,7 @@ def _reaches(
 ) -> Bool[Array, "#batch parcels #time"]:
     """Return which shares are at least `least`, but for rounding."""
     rounding = 16 * jnp.finfo(shares.dtype).eps
-    return shares >= jnp.asarray(least).astype(shares.dtype) * (1 - rounding)
+    return shares >= least.astype(shares.dtype) * (1 - rounding)
 
 
 def accumulated(dtype: Any) -> Any:

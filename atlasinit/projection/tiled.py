@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, Int32
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import SparseMaps
+from atlasinit.projection.derivatives import link
 from atlasinit.tiling import tiles
 
 _BUCKETS = 6
@@ -194,30 +195,15 @@ def outer(
 ) -> Float[Array, " entries"]:
     """Return C(y, x)."""
 
-    def step(entries: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
-        bucket, start = part
+    def put(entries: Array, bucket: Bucket, start: Array) -> Array:
         taken = _taken(values, bucket.parcels), _taken(data, bucket.locations)
         block = _batched(*taken, (2, 2)).reshape(-1)
-        return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0), None
+        return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0)
 
-    entries = jnp.zeros(plan.slots.shape, values.dtype)
-    for bucket in plan.buckets:
-        entries = jax.lax.scan(step, entries, (bucket, _starts(bucket)))[0]
-    return entries
+    return _over_steps(plan, put, jnp.zeros(plan.slots.shape, values.dtype))
 
 
-product.defvjp(
-    lambda p, w, x: (product(p, w, x), (p, w, x)),
-    lambda r, g: (None, outer(r[0], g, r[2]), transposed(r[0], r[1], g)),
-)
-transposed.defvjp(
-    lambda p, w, y: (transposed(p, w, y), (p, w, y)),
-    lambda r, g: (None, outer(r[0], r[2], g), product(r[0], r[1], g)),
-)
-outer.defvjp(
-    lambda p, y, x: (outer(p, y, x), (p, y, x)),
-    lambda r, g: (None, product(r[0], g, r[2]), transposed(r[0], g, r[1])),
-)
+link(product, transposed, outer)
 
 
 def _product(
@@ -226,16 +212,12 @@ def _product(
     data: Float[Array, "locations time"],
     multiply: Multiply,
 ) -> Float[Array, "parcels time"]:
-    def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
-        bucket, start = part
+    def add(out: Array, bucket: Bucket, start: Array) -> Array:
         taken = _taken(data, bucket.locations)
         rows = multiply(_block(entries, bucket, start), taken, (2, 1))
-        return out.at[bucket.parcels].add(rows, mode="drop"), None
+        return out.at[bucket.parcels].add(rows, mode="drop")
 
-    out = jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype)
-    for bucket in plan.buckets:
-        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
-    return out
+    return _over_steps(plan, add, jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype))
 
 
 def _transposed(
@@ -244,24 +226,25 @@ def _transposed(
     values: Float[Array, "parcels time"],
     multiply: Multiply,
 ) -> Float[Array, "locations time"]:
-    def step(out: Array, part: tuple[Bucket, Int32[Array, ""]]) -> tuple[Array, None]:
-        bucket, start = part
+    def put(out: Array, bucket: Bucket, start: Array) -> Array:
         taken = _taken(values, bucket.parcels)
         rows = multiply(_block(entries, bucket, start), taken, (1, 1))
         # Each location lies in one tile only, so its row is written once.
-        return out.at[bucket.locations].set(rows, mode="drop"), None
+        return out.at[bucket.locations].set(rows, mode="drop")
 
-    out = jnp.zeros((plan.n_locations, values.shape[1]), values.dtype)
+    return _over_steps(plan, put, jnp.zeros((plan.n_locations, values.shape[1]), values.dtype))
+
+
+def _over_steps(
+    plan: TilePlan, change: Callable[[Array, Bucket, Array], Array], out: Array
+) -> Array:
+    """Return `out` changed by each step of each bucket, given the place of its first entry."""
     for bucket in plan.buckets:
-        out = jax.lax.scan(step, out, (bucket, _starts(bucket)))[0]
+        steps, each, size = bucket.locations.shape
+        length = each * bucket.parcels.shape[2] * size
+        starts = bucket.start + length * jnp.arange(steps, dtype=jnp.int32)
+        out = jax.lax.scan(lambda out, part: (change(out, *part), None), out, (bucket, starts))[0]
     return out
-
-
-def _starts(bucket: Bucket) -> Int32[Array, " steps"]:
-    """Return the place of the first entry of each step."""
-    steps, each, size = bucket.locations.shape
-    length = each * bucket.parcels.shape[2] * size
-    return bucket.start + length * jnp.arange(steps, dtype=jnp.int32)
 
 
 def _block(

@@ -42,6 +42,12 @@ def check_positive(value: Any, name: str) -> float:
     return number
 
 
+def check_threshold(threshold: float | int) -> None:
+    """Check that a size of weights to leave out is one."""
+    if not threshold >= 0:
+        raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
+
+
 def warn_if_alone(tree: "KDTree", reach: float) -> None:
     """Warn where most points of a tree have no other within `reach`."""
     if tree.n > 1:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import jax
 import numpy as np
 
+from atlasinit._arrays import owned
 from atlasinit._host import WORKERS, empty_for_jax, in_threads
 from atlasinit.maps import DenseMaps, Maps, SparseMaps, densified
+from atlasinit.smoothing._checks import check_threshold
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -81,8 +83,7 @@ def averaging(spread: Spread, areas: np.ndarray) -> Spread:
 
 def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps | DenseMaps:
     """Return the maps multiplied by `spread`, sparse, or dense where that is smaller."""
-    if not threshold >= 0:
-        raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
+    check_threshold(threshold)
     out = spread(maps.to_scipy())
     if threshold:
         out.data[np.abs(out.data) <= threshold] = 0
@@ -94,7 +95,7 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
         )
     parts = (out.data, out.indices, out.indptr)
     values, indices, indptr = (
-        np.asarray(part, dtype)
+        owned(np.asarray(part, dtype))
         for part, dtype in zip(parts, (np.float32, np.int32, np.int32), strict=True)
     )
     sparse = SparseMaps(values, indices, indptr, maps.n_locations)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from atlasinit._host import is_host, native
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, Maps, SparseMaps
-from atlasinit.smoothing._checks import check_positive
+from atlasinit.smoothing._checks import check_positive, check_threshold
 from atlasinit.smoothing._sparse import between, multiply, spread_by, spread_maps
 from atlasinit.smoothing._types import Stored
 from atlasinit.smoothing.grid import GridKernel
@@ -124,8 +124,7 @@ class SmoothingOperator(eqx.Module):
                 f"`maps` should have the operator's {self.n_locations} locations, "
                 f"got {maps.n_locations}."
             )
-        if not threshold >= 0:
-            raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
+        check_threshold(threshold)
         traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
         if isinstance(maps, DenseMaps) and traced:
             smoothed = self(jnp.asarray(maps.values).T, sigma=sigma).T

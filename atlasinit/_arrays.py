@@ -1,0 +1,30 @@
+"""Arrays of NumPy that nobody can write to, copied only where somebody could."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def frozen(array: Any, dtype: Any) -> np.ndarray:
+    """Return a read-only C-ordered array, copied only if the caller could still write to it."""
+    out = np.ascontiguousarray(array, dtype=dtype)
+    if any(one.flags.writeable for one in _bases(out)):
+        out = out.copy() if out is array or out.base is not None else out
+        out.flags.writeable = False
+    return out
+
+
+def owned(array: np.ndarray) -> np.ndarray:
+    """Return an array that only this package has, read-only, so that maps need not copy it."""
+    for one in _bases(array):
+        one.flags.writeable = False
+    return array
+
+
+def _bases(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield an array, and those that it is a view of."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        yield base
+        base = base.base

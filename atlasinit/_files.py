@@ -1,0 +1,20 @@
+"""The hash of a file, and names beside it: without NumPy, which listings do not wait for."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the hexadecimal sha256 of a file's content."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def beside(target: Path, *, suffix: str = "") -> Path:
+    """Return a new name beside `target`.
+
+    What is made there has the usual permissions, which `tempfile` would not give.
+    """
+    return target.with_name(f".atlasinit-{secrets.token_hex(8)}{suffix}")
