@@ -21,7 +21,8 @@ from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.choosing import Plan
 from atlasinit.projection.lstsq import solver
-from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for
+from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for, stacked
+from atlasinit.projection.reductions import HARD_ONLY
 from atlasinit.provenance import Provenance
 
 
@@ -235,9 +236,11 @@ class AtlasLinear(eqx.Module):
         """
         del key
         sizes = [g.n_locations for g in self._geometry]
-        prepared = Prepared(unwrap(self.maps), self._plans, self.kernel, jax.default_backend())
+        maps = unwrap(self.maps)
+        check_options(maps, reduction=self.reduction, missing=self.missing, min_coverage=0.0)
+        kernel = "scatter" if self.reduction in HARD_ONLY else self.kernel
         out = reduce(
-            prepared,
+            stacked(Prepared(maps, self._plans, kernel, jax.default_backend())),
             data,
             reduction=self.reduction,
             missing=self.missing,

@@ -534,7 +534,7 @@ def test_an_atlas_may_be_met_first_inside_a_trace(kind, kernel, reduction):
 
 def test_what_was_prepared_goes_with_its_atlas():
     maps = maps_of("sparse")
-    assert prepared.prepared_for(maps, kernel="auto") is prepared.prepared_for(maps, kernel="auto")
+    assert prepared.stack_for(maps, kernel="auto") is prepared.stack_for(maps, kernel="auto")
     identity, alive = id(maps), weakref.ref(maps)
     del maps
     gc.collect()
@@ -557,7 +557,7 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
         def loss(ready):
             zero = jnp.float32(0)
             out = jitted.reduced(
-                ready,
+                prepared.stacked(ready),
                 x,
                 None,
                 zero,
@@ -698,6 +698,22 @@ def test_the_kernel_follows_from_the_maps_and_the_backend():
     for backend, expected in chosen.items():
         maps = [maps_of("hard"), few, many, maps_of("dense")]
         assert [choosing.choose_kernel(m, backend=backend) for m in maps] == expected
+
+
+@on_cpu
+def test_large_known_data_is_left_to_scipy_unless_tiles_read_it_often():
+    few = (ai.SparseMaps.from_scipy(csr_array(np.eye(8, 2048, dtype=np.float32))),)
+    many = (ai.SparseMaps.from_scipy(csr_array(np.ones((8, 2048), np.float32))),)
+    hard = (ai.HardMaps(np.zeros(2048, np.int32), 8),)
+    large, small = np.zeros((2048, 1024), np.float32), np.zeros((2048, 8), np.float32)
+    for maps in (few, many, hard):
+        assert choosing.on_host(maps, large)
+        assert not choosing.on_host(maps, small)
+    assert choosing.on_host(few, jnp.asarray(large))
+    assert choosing.on_host(hard, jnp.asarray(large))
+    assert not choosing.on_host(many, jnp.asarray(large))
+    assert choosing.on_host(many, jnp.asarray(large), missing="omit")
+    assert choosing.on_host(many, jnp.asarray(large), kernel="host")
 
 
 @pytest.mark.parametrize("kernel", ["auto", *HOST, "dense"])
@@ -844,5 +860,5 @@ def test_every_weight_has_one_place_in_the_tiles(each):
     np.testing.assert_array_equal(tiled.collect(plan, entries), numbers)
     np.testing.assert_array_equal(np.sort(entries)[-maps.values.size :], numbers)
     assert int((entries != 0).sum()) == maps.values.size
-    y = tiled.product(plan, tiled.spread(plan, maps.values), jnp.asarray(data_of(150, 3)))
+    y = tiled.product(plan.layout, tiled.spread(plan, maps.values), jnp.asarray(data_of(150, 3)))
     np.testing.assert_allclose(y, maps.to_dense() @ data_of(150, 3), rtol=1e-4, atol=1e-5)

@@ -27,15 +27,15 @@ from atlasinit.projection.jitted import (
     solved,
 )
 from atlasinit.projection.prepared import (
-    Prepared,
     maps_of,
     members_for,
     parts_for,
-    prepared_for,
     sizes_of,
     solver_for,
+    stack_for,
     totals_for,
 )
+from atlasinit.projection.stack import Stack
 
 
 def project(
@@ -93,8 +93,8 @@ def project(
         ``"auto"`` chooses by representation and backend; ``"scatter"`` (hard maps),
         ``"groups"`` and ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
         ``"host"`` is NumPy's and SciPy's product in threads, which ``"auto"`` takes for
-        large data on the CPU outside of ``jit``, ``grad`` and ``vmap``; the last digits may
-        differ from those of a jitted call.
+        large data on the CPU outside of ``jit``, ``grad`` and ``vmap`` (unless sparse maps
+        have many weights a location); the last digits may differ from those of a jitted call.
 
     Returns
     -------
@@ -132,13 +132,13 @@ def project(
     if on_host(maps, values, missing=missing, kernel=kernel):
         omit = missing == "omit"
         return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=reduction, omit=omit)
-    prepared = prepared_for(atlas, kernel=kernel)
-    arrays = (prepared, values, inverse, _scalar(ridge), *limits)
+    stack = stack_for(atlas, kernel="scatter" if reduction in reductions.HARD_ONLY else kernel)
+    arrays = (stack, values, inverse, _scalar(ridge), *limits)
     return reduced(*arrays, reduction=reduction, missing=missing)
 
 
 def reduce(
-    prepared: Prepared,
+    stack: Stack,
     data: Any,
     *,
     reduction: str,
@@ -149,11 +149,10 @@ def reduce(
     inverse: AnyArray | None,
     compartments: Mapping[str, int],
 ) -> Float[Array, "..."]:
-    """Return what `project` does, of prepared maps."""
-    check_options(prepared.maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
+    """Return what `project` does, of kernels."""
     values, missing = _checked(data, compartments, missing)
     scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
-    return reduced(prepared, values, inverse, *scalars, reduction=reduction, missing=missing)
+    return reduced(stack, values, inverse, *scalars, reduction=reduction, missing=missing)
 
 
 def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
@@ -184,7 +183,7 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
         _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
         totals = totals_for(atlas, absolute=True).astype(dtype)[None, :, None]
         return restore(share(jnp.asarray(seen), totals))
-    return covered(prepared_for(atlas, kernel="auto"), values)
+    return covered(stack_for(atlas, kernel="auto"), values)
 
 
 def back_project(
@@ -235,9 +234,7 @@ def back_project(
         stack, restore = batched(np.asarray(wanted))
         out = restore(host.transposed(parts_for(atlas), stack, _summed(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
-    return painted(
-        prepared_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method
-    )
+    return painted(stack_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method)
 
 
 def _on_host(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -22,6 +23,7 @@ from atlasinit.projection.stack import Kernel, Stack
 
 KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
 _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
+_BUSY = 4000  # products a location from which on tiles are sooner than scipy's columns in threads
 _FEW = 3.5  # weights a location that a GPU multiplies sooner one by one than in tiles
 
 Plan: TypeAlias = tiled.TilePlan | GroupedKernel | WeightPlan
@@ -30,7 +32,10 @@ Plan: TypeAlias = tiled.TilePlan | GroupedKernel | WeightPlan
 def on_host(
     maps: Sequence[Maps], data: AnyArray, *, missing: str = "propagate", kernel: str = "auto"
 ) -> bool:
-    """Return whether NumPy and SciPy compute: known, large data, or parcel values, on the CPU."""
+    """Return whether NumPy and SciPy compute: known, large data, or parcel values, on the CPU.
+
+    Not of sparse maps with many weights a location, whose tiles XLA multiplies sooner.
+    """
     if kernel not in ("host", *KERNELS):
         raise ValueError(f"`kernel` should be one of host, {', '.join(KERNELS)}, got {kernel!r}.")
     if kernel not in ("host", "auto"):
@@ -41,8 +46,14 @@ def on_host(
             '`kernel="host"` computes known data on the CPU, of maps in single precision that, '
             'with `missing="omit"`, have no negative weights; use "auto".'
         )
+    if kernel == "host" or not able:
+        return able
     times = data.shape[-1] if data.ndim > 1 else 1
-    return able and (kernel == "host" or times * sum(m.n_locations for m in maps) >= _LARGE)
+    n_locations = sum(m.n_locations for m in maps)
+    products = times * sum(m.values.size for m in maps if isinstance(m, SparseMaps))
+    # XLA would copy NumPy's data, and a mask of what is observed takes a product of its own.
+    busy = isinstance(data, jax.Array) and missing != "omit" and products >= _BUSY * n_locations
+    return times * n_locations >= _LARGE and not busy
 
 
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:
@@ -85,8 +96,10 @@ def prepare(
         return plan_weights(maps, start=start, total=total)
     if kernel != "tiles":
         return None
-    # A GPU wants large products, and many a launch; a core wants them in its cache.
-    size, each = (64, 16) if backend == "cpu" else (256, 1024)
+    # A GPU wants many products a launch. On a CPU, one after the other is multiplied: small
+    # ones hold fewer zeros, but XLA leaves those below some 1.6 million multiplications to
+    # one core.
+    size, each = (384, 2) if backend == "cpu" else (256, 1024)
     sparse = maps if isinstance(maps, SparseMaps) else SparseMaps.from_scipy(maps.to_scipy())
     return tiled.plan_tiles(sparse, coordinates, size=size, each=each, start=start, total=total)
 
@@ -113,7 +126,8 @@ def assemble(
         elif isinstance(plan, tiled.TilePlan):
             # The plan of hard labels counts their ones; the labels may be traced.
             ones = jnp.ones(plan.positions.shape[0], jnp.float32)
-            new = TiledKernel(one.values if isinstance(one, SparseMaps) else ones, plan)
+            values = one.values if isinstance(one, SparseMaps) else ones
+            new = TiledKernel(tiled.spread(plan, values), plan.layout)
         else:
             new = DenseKernel(dense_values(one))
         kernels.append(new)

@@ -18,10 +18,8 @@ from jaxtyping import Array, Bool, Float
 from atlasinit._typing import AnyArray
 from atlasinit.projection import reductions
 from atlasinit.projection.checks import HOLDS_NAN
-from atlasinit.projection.choosing import assemble
 from atlasinit.projection.kernels import DenseKernel
 from atlasinit.projection.lstsq import traced_solver
-from atlasinit.projection.prepared import Prepared
 from atlasinit.projection.stack import Stack
 
 Scalar: TypeAlias = Float[Array, ""]
@@ -62,7 +60,7 @@ def finished(
 
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
 def reduced(
-    prepared: Prepared,
+    stack: Stack,
     data: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
     ridge: Scalar,
@@ -75,9 +73,6 @@ def reduced(
     """Return a reduction of data."""
     given = data.dtype
     data, restore = batched(jnp.asarray(data, accumulated(given)))
-    stack = prepared.stack()
-    if reduction in reductions.HARD_ONLY:
-        stack = assemble(prepared.maps, [None] * len(prepared.maps), kernel="scatter", backend="")
     seen = None
     if missing == "error":
         data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
@@ -99,10 +94,10 @@ def reduced(
 
 
 @jax.jit
-def covered(prepared: Prepared, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+def covered(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
     seen, restore = batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
-    return restore(_observed(prepared.stack(), seen).astype(seen.dtype))
+    return restore(_observed(stack, seen).astype(seen.dtype))
 
 
 @jax.jit
@@ -116,7 +111,7 @@ def solved(
 
 @functools.partial(jax.jit, static_argnames="method")
 def painted(
-    prepared: Prepared,
+    stack: Stack,
     values: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
     ridge: Scalar,
@@ -124,7 +119,6 @@ def painted(
     method: str,
 ) -> Float[Array, "..."]:
     """Return one value a location of parcel values."""
-    stack = prepared.stack()
     out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:

@@ -68,42 +68,42 @@ class ScatterKernel(eqx.Module):
 
 
 class TiledKernel(eqx.Module):
-    """Sparse weights: one small product a tile of neighbouring locations."""
+    """Sparse weights as the entries of blocks: one small product a tile of neighbours."""
 
-    values: Float[AnyArray, " nonzeros"]
-    plan: tiled.TilePlan
+    entries: Float[AnyArray, " entries"]
+    layout: tiled.Layout
 
     def product(
         self, data: Float[Array, "batch locations time"]
     ) -> Float[Array, "batch parcels time"]:
         """Return W x."""
-        entries = tiled.spread(self.plan, jnp.asarray(self.values, data.dtype))
-        return each(lambda x: tiled.product(self.plan, entries, x), data)
+        entries = jnp.asarray(self.entries, data.dtype)
+        return each(lambda x: tiled.product(self.layout, entries, x), data)
 
     def transposed(
         self, values: Float[Array, "batch parcels time"]
     ) -> Float[Array, "batch locations time"]:
         """Return W' y."""
-        entries = tiled.spread(self.plan, jnp.asarray(self.values, values.dtype))
-        return each(lambda y: tiled.transposed(self.plan, entries, y), values)
+        entries = jnp.asarray(self.entries, values.dtype)
+        return each(lambda y: tiled.transposed(self.layout, entries, y), values)
 
     def absolute(self) -> "TiledKernel":
         """Return the kernel of |W|."""
-        return TiledKernel(absolute_of(self.values), self.plan)
+        return TiledKernel(absolute_of(self.entries), self.layout)
 
     def totals(self) -> Float[Array, " parcels"]:
         """Return W 1."""
-        out = jnp.zeros(self.plan.n_parcels, self.values.dtype)
-        blocks = tiled.blocks(self.plan, tiled.spread(self.plan, jnp.asarray(self.values)))
-        for bucket, block in zip(self.plan.buckets, blocks, strict=True):
+        out = jnp.zeros(self.layout.n_parcels, self.entries.dtype)
+        blocks = tiled.blocks(self.layout, jnp.asarray(self.entries))
+        for bucket, block in zip(self.layout.buckets, blocks, strict=True):
             out = out.at[bucket.parcels].add(block.sum(axis=-1), mode="drop")
         return out
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
-        out = jnp.zeros((self.plan.n_parcels, self.plan.n_locations), self.values.dtype)
-        blocks = tiled.blocks(self.plan, tiled.spread(self.plan, jnp.asarray(self.values)))
-        for bucket, block in zip(self.plan.buckets, blocks, strict=True):
+        out = jnp.zeros((self.layout.n_parcels, self.layout.n_locations), self.entries.dtype)
+        blocks = tiled.blocks(self.layout, jnp.asarray(self.entries))
+        for bucket, block in zip(self.layout.buckets, blocks, strict=True):
             rows, columns = bucket.parcels[..., :, None], bucket.locations[..., None, :]
             rows, columns = jnp.broadcast_arrays(rows, columns)
             out = out.at[rows, columns].set(block, mode="drop")

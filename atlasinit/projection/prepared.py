@@ -21,29 +21,41 @@ from atlasinit.projection.stack import Stack
 
 
 class Prepared(eqx.Module):
-    """Maps of all compartments with the plans of their kernels: what a projection runs on."""
+    """Maps of all compartments with the plans of their kernels: what training starts from."""
 
     maps: tuple[Any, ...]
     plans: tuple[Plan | None, ...]
     kernel: str = eqx.field(static=True)
     backend: str = eqx.field(static=True)
 
-    def stack(self) -> Stack:
-        """Return the kernels."""
-        return assemble(self.maps, self.plans, kernel=self.kernel, backend=self.backend)
+
+@jax.jit
+def stacked(prepared: Prepared) -> Stack:
+    """Return the kernels of maps, their weights laid out as they compute."""
+    return assemble(prepared.maps, prepared.plans, kernel=prepared.kernel, backend=prepared.backend)
+
+
+def stack_for(atlas: Any, *, kernel: str) -> Stack:
+    """Return the kernels of an atlas, made once."""
+
+    def make() -> Stack:
+        return stacked(make_prepared(maps_of(atlas), _geometries(atlas), kernel=kernel))
+
+    if traced(atlas):
+        return make()
+    return _remembered(atlas, ("stack", kernel, jax.default_backend()), make)
 
 
 def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
     """Return maps on the device with their plans, made once for an atlas of concrete maps."""
 
     def make() -> Prepared:
-        geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
-        return make_prepared(maps_of(atlas), geometries, kernel=kernel)
+        made = make_prepared(maps_of(atlas), _geometries(atlas), kernel=kernel)
+        return jax.tree.map(jnp.asarray, made)
 
     if traced(atlas):
         return make()
-    key = ("prepared", kernel, jax.default_backend())
-    return _remembered(atlas, key, lambda: jax.tree.map(jnp.asarray, make()))
+    return _remembered(atlas, ("prepared", kernel, jax.default_backend()), make)
 
 
 def make_prepared(
@@ -112,6 +124,10 @@ def sizes_of(atlas: Any) -> dict[str, int]:
     """Return compartment to its number of locations."""
     names = atlas.compartments if isinstance(atlas, Atlas) else ("maps",)
     return {c: m.n_locations for c, m in zip(names, maps_of(atlas), strict=True)}
+
+
+def _geometries(atlas: Any) -> tuple[Geometry | None, ...]:
+    return tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
 
 
 def coordinates(geometry: Geometry) -> np.ndarray | None:

@@ -1,8 +1,8 @@
 """Products of sparse maps as small dense products, one a tile of neighbouring locations.
 
-Maps of brain regions are local: the 64 locations of a compact tile touch a few
-parcels, so each tile is one small dense block. Where the blocks lie is worked out
-once on the host (`TilePlan`); the weights stay one trainable vector.
+Maps of brain regions are local: the locations of a compact tile touch a few parcels,
+so each tile is one small dense block. Where the blocks lie is worked out once on the
+host (`TilePlan`); the weights stay one trainable vector.
 
 The three products of blocks W, data x and parcel values y
 
@@ -41,27 +41,42 @@ class Bucket(eqx.Module):
     start: int = eqx.field(static=True)
 
 
-class TilePlan(eqx.Module):
-    """Where the weights of sparse maps lie in the blocks of tiles.
+class Layout(eqx.Module):
+    """The locations and parcels of each block.
 
     Parameters
     ----------
     buckets
         Tiles by their number of parcels; padding has location `n_locations` and parcel
         `n_parcels`. `start` is the place of the first entry of the first block.
-    slots
-        (entries,) weight at each entry of the blocks; the one behind the last for a zero.
-    positions
-        (nonzeros,) entry of each weight.
+    n_entries
+        Number of entries of all blocks.
     n_parcels, n_locations
         Number of the maps' parcels, and of locations in the data.
     """
 
     buckets: tuple[Bucket, ...]
-    slots: Int32[AnyArray, " entries"]
-    positions: Int32[AnyArray, " nonzeros"]
+    n_entries: int = eqx.field(static=True)
     n_parcels: int = eqx.field(static=True)
     n_locations: int = eqx.field(static=True)
+
+
+class TilePlan(eqx.Module):
+    """Where the weights of sparse maps lie in the blocks of tiles.
+
+    Parameters
+    ----------
+    layout
+        Where the blocks lie.
+    slots
+        (entries,) weight at each entry of the blocks; the one behind the last for a zero.
+    positions
+        (nonzeros,) entry of each weight.
+    """
+
+    layout: Layout
+    slots: Int32[AnyArray, " entries"]
+    positions: Int32[AnyArray, " nonzeros"]
 
 
 def plan_tiles(
@@ -121,8 +136,8 @@ def plan_tiles(
         parcels[which, rank[m][which, rows]] = rows
         arrays = (a.reshape(n // each, each, a.shape[1]) for a in (locations, parcels))
         buckets.append(Bucket(*arrays, start=begin))
-    plan = TilePlan(tuple(buckets), slots, positions, maps.n_parcels, n_locations)
-    return jax.tree.map(jnp.asarray, plan)
+    layout = Layout(tuple(buckets), ends[-1], maps.n_parcels, n_locations)
+    return jax.tree.map(jnp.asarray, TilePlan(layout, slots, positions))
 
 
 def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
@@ -145,13 +160,13 @@ def spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Float[Array,
 
 
 def blocks(
-    plan: TilePlan, entries: Float[Array, " entries"]
+    layout: Layout, entries: Float[Array, " entries"]
 ) -> list[Float[Array, "steps each rows size"]]:
     """Return the blocks of each bucket."""
     shapes = [
-        (*b.locations.shape[:2], b.parcels.shape[2], b.locations.shape[2]) for b in plan.buckets
+        (*b.locations.shape[:2], b.parcels.shape[2], b.locations.shape[2]) for b in layout.buckets
     ]
-    parts = zip(plan.buckets, shapes, strict=True)
+    parts = zip(layout.buckets, shapes, strict=True)
     return [entries[b.start : b.start + math.prod(s)].reshape(s) for b, s in parts]
 
 
@@ -167,31 +182,31 @@ collect.defvjp(lambda p, e: (collect(p, e), p), lambda p, g: (None, spread(p, g)
 
 @jax.custom_vjp
 def product(
-    plan: TilePlan, entries: Float[Array, " entries"], data: Float[Array, "locations time"]
+    layout: Layout, entries: Float[Array, " entries"], data: Float[Array, "locations time"]
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
-    out = _product(plan, entries, data, _batched)
+    out = _product(layout, entries, data, _batched)
     return jax.lax.cond(
-        jnp.isfinite(out).all(), lambda: out, lambda: _product(plan, entries, data, _careful)
+        jnp.isfinite(out).all(), lambda: out, lambda: _product(layout, entries, data, _careful)
     )
 
 
 @jax.custom_vjp
 def transposed(
-    plan: TilePlan, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
+    layout: Layout, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
 ) -> Float[Array, "locations time"]:
     """Return B(W, y). Values that are not finite make NaN where their weight is not 0."""
     return jax.lax.cond(
         jnp.isfinite(values).all(),
-        lambda: _transposed(plan, entries, values, _batched),
-        lambda: _transposed(plan, entries, values, _careful),
+        lambda: _transposed(layout, entries, values, _batched),
+        lambda: _transposed(layout, entries, values, _careful),
     )
 
 
 @jax.custom_vjp
 def outer(
-    plan: TilePlan, values: Float[Array, "parcels time"], data: Float[Array, "locations time"]
+    layout: Layout, values: Float[Array, "parcels time"], data: Float[Array, "locations time"]
 ) -> Float[Array, " entries"]:
     """Return C(y, x)."""
 
@@ -200,14 +215,14 @@ def outer(
         block = _batched(*taken, (2, 2)).reshape(-1)
         return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0)
 
-    return _over_steps(plan, put, jnp.zeros(plan.slots.shape, values.dtype))
+    return _over_steps(layout, put, jnp.zeros(layout.n_entries, values.dtype))
 
 
 link(product, transposed, outer)
 
 
 def _product(
-    plan: TilePlan,
+    layout: Layout,
     entries: Float[Array, " entries"],
     data: Float[Array, "locations time"],
     multiply: Multiply,
@@ -217,11 +232,11 @@ def _product(
         rows = multiply(_block(entries, bucket, start), taken, (2, 1))
         return out.at[bucket.parcels].add(rows, mode="drop")
 
-    return _over_steps(plan, add, jnp.zeros((plan.n_parcels, data.shape[1]), data.dtype))
+    return _over_steps(layout, add, jnp.zeros((layout.n_parcels, data.shape[1]), data.dtype))
 
 
 def _transposed(
-    plan: TilePlan,
+    layout: Layout,
     entries: Float[Array, " entries"],
     values: Float[Array, "parcels time"],
     multiply: Multiply,
@@ -232,14 +247,14 @@ def _transposed(
         # Each location lies in one tile only, so its row is written once.
         return out.at[bucket.locations].set(rows, mode="drop")
 
-    return _over_steps(plan, put, jnp.zeros((plan.n_locations, values.shape[1]), values.dtype))
+    return _over_steps(layout, put, jnp.zeros((layout.n_locations, values.shape[1]), values.dtype))
 
 
 def _over_steps(
-    plan: TilePlan, change: Callable[[Array, Bucket, Array], Array], out: Array
+    layout: Layout, change: Callable[[Array, Bucket, Array], Array], out: Array
 ) -> Array:
     """Return `out` changed by each step of each bucket, given the place of its first entry."""
-    for bucket in plan.buckets:
+    for bucket in layout.buckets:
         steps, each, size = bucket.locations.shape
         length = each * bucket.parcels.shape[2] * size
         starts = bucket.start + length * jnp.arange(steps, dtype=jnp.int32)
