@@ -39,7 +39,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     ----------
     atlas
         The atlas.
-    reduction, missing
+    reduction, missing, min_coverage
         As for `atlasinit.project`; not ``zscore`` or ``psc``, which are `standardize` here.
     smoothing_fwhm
         Full width at half maximum in mm of a Gaussian that the data is smoothed with first,
@@ -65,6 +65,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         *,
         reduction: str = "mean",
         missing: str = "propagate",
+        min_coverage: float = 0.0,
         smoothing_fwhm: float | None = None,
         standardize: bool | str | None = None,
         detrend: bool = False,
@@ -77,6 +78,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         self.atlas = atlas
         self.reduction = reduction
         self.missing = missing
+        self.min_coverage = min_coverage
         self.smoothing_fwhm = smoothing_fwhm
         self.standardize = standardize
         self.detrend = detrend
@@ -108,7 +110,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             tuple(self.atlas.maps.values()),
             reduction=self.reduction,
             missing=self.missing,
-            min_coverage=0.0,
+            min_coverage=self.min_coverage,
         )
         if imgs is not None:
             for img in imgs if self._is_list(imgs) else [imgs]:
@@ -244,11 +246,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         from sklearn.utils.validation import check_memory
 
         extract: Any = check_memory(self.memory).cache(_series, ignore=["smoothers"])
-        series = extract(
-            img, self.atlas, self.reduction, self.missing, self.smoothing_fwhm, self._smoothers
-        )
-        options = (self.detrend, self.standardize, self.low_pass, self.high_pass)
-        if not any(options) and confounds is None and sample_mask is None:
+        options = (self.reduction, self.missing, self.min_coverage, self.smoothing_fwhm)
+        series = extract(img, self.atlas, *options, self._smoothers)
+        cleaning = (self.detrend, self.standardize, self.low_pass, self.high_pass)
+        if not any(cleaning) and confounds is None and sample_mask is None:
             return series
         return clean(
             series,
@@ -263,12 +264,25 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
 
 
 def _series(
-    img: Any, atlas: Atlas, reduction: str, missing: str, fwhm: float | None, smoothers: Any
+    img: Any,
+    atlas: Atlas,
+    reduction: str,
+    missing: str,
+    min_coverage: float,
+    fwhm: float | None,
+    smoothers: Any,
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the raw series of one image; `fwhm` is what the smoothers were made with."""
     del fwhm
     source = open_data(img, atlas)
-    return stream(source, atlas, reduction=reduction, missing=missing, smoothers=smoothers)
+    return stream(
+        source,
+        atlas,
+        reduction=reduction,
+        missing=missing,
+        min_coverage=min_coverage,
+        smoothers=smoothers,
+    )
 
 
 def stream(
@@ -277,6 +291,7 @@ def stream(
     *,
     reduction: str = "mean",
     missing: str = "propagate",
+    min_coverage: float = 0.0,
     smoothers: Sequence[Any] | None = None,
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Float[np.ndarray, "time parcels"]:
@@ -288,6 +303,7 @@ def stream(
             atlas,
             reduction="absmean",
             missing=missing,
+            min_coverage=min_coverage,
             smoothers=smoothers,
             chunk_bytes=chunk_bytes,
         )
@@ -310,6 +326,6 @@ def stream(
             data = jnp.concatenate(
                 [s(data[part]) for s, part in zip(smoothers, slices, strict=True)]
             )
-        out = project(atlas, data, reduction=reduction, missing=missing)
+        out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)

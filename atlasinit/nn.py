@@ -37,7 +37,7 @@ class AtlasLinear(eqx.Module):
     maps
         For each compartment its maps, or a node that `atlasinit.domains.unwrap`
         resolves to maps: constrained to a domain, frozen, or both.
-    reduction, missing, empty, ridge, kernel
+    reduction, missing, min_coverage, empty, ridge, kernel
         As for `project`.
     concatenate
         Whether a call returns the rows of all compartments in table order, or a
@@ -55,6 +55,7 @@ class AtlasLinear(eqx.Module):
     _geometry: tuple[Geometry, ...] = eqx.field(static=True)
     reduction: str = eqx.field(static=True)
     missing: str = eqx.field(static=True)
+    min_coverage: float = eqx.field(static=True)
     # None for NaN, which does not equal the NaN of a copy: equal layers compile once.
     _empty: float | None = eqx.field(static=True)
     ridge: float = eqx.field(static=True)
@@ -72,6 +73,7 @@ class AtlasLinear(eqx.Module):
         noise: float = 0.0,
         reduction: str = "mean",
         missing: str = "propagate",
+        min_coverage: float = 0.0,
         empty: float = float("nan"),
         ridge: float = 0.0,
         kernel: str = "auto",
@@ -94,7 +96,7 @@ class AtlasLinear(eqx.Module):
         noise
             Standard deviation of Gaussian noise added to the free values that are
             trained, to break ties. Needs `key`.
-        reduction, missing, empty, ridge, kernel
+        reduction, missing, min_coverage, empty, ridge, kernel
             As for `project`.
         concatenate
             As in the class.
@@ -127,7 +129,7 @@ class AtlasLinear(eqx.Module):
             raise ValueError("`noise` needs a random `key`.")
         prepared = _prepared(atlas, dense=dense, hard=domain is None, kernel=kernel)
         maps = prepared.maps
-        check_options(maps, reduction=reduction, missing=missing, min_coverage=0.0)
+        check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
         inverse = None
         if reduction == "lstsq" and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
@@ -155,6 +157,7 @@ class AtlasLinear(eqx.Module):
             _geometry=tuple(atlas.geometry.values()),
             reduction=reduction,
             missing=missing,
+            min_coverage=min_coverage,
             _empty=None if math.isnan(empty) else empty,
             ridge=ridge,
             kernel=kernel,
@@ -237,14 +240,13 @@ class AtlasLinear(eqx.Module):
         del key
         sizes = [g.n_locations for g in self._geometry]
         maps = unwrap(self.maps)
-        check_options(maps, reduction=self.reduction, missing=self.missing, min_coverage=0.0)
         kernel = "scatter" if self.reduction in HARD_ONLY else self.kernel
         out = reduce(
             stacked(Prepared(maps, self._plans, kernel, jax.default_backend())),
             data,
             reduction=self.reduction,
             missing=self.missing,
-            min_coverage=0.0,
+            min_coverage=self.min_coverage,
             empty=self.empty,
             ridge=self.ridge,
             inverse=unwrap(self._solver),

@@ -128,6 +128,21 @@ def test_paths_lists_and_memory(tmp_path):
         masker.transform(paths, confounds=[None])
 
 
+@pytest.mark.parametrize("reduction", ["mean", "median"])
+def test_parcels_that_are_hardly_seen(tmp_path, reduction):
+    values = np.asarray(bold().dataobj).copy()
+    values[:4, ..., 3] = np.nan
+    image = nib.Nifti1Image(values, AFFINE)
+    data = values.reshape(-1, TIME)[atlas().geometry["volume"].voxels]
+    shares = np.asarray(ai.coverage(atlas(), data)).T
+    least = float(np.median(shares[3]))
+    options = {"reduction": reduction, "missing": "omit", "memory": str(tmp_path)}
+    everything = AtlasMasker(atlas(), **options).fit_transform(image)
+    covered = AtlasMasker(atlas(), min_coverage=least, **options).fit_transform(image)
+    np.testing.assert_array_equal(covered, np.where(shares >= least, everything, np.nan))
+    assert np.isnan(covered).sum() == 2
+
+
 def test_data_of_another_space_is_refused():
     masker = AtlasMasker(atlas()).fit()
     with pytest.raises(ValueError, match="another grid.*[Rr]esample"):

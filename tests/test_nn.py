@@ -48,6 +48,18 @@ def test_order_statistics_in_a_layer():
     np.testing.assert_allclose(layer(x), project(atlas, x, reduction="median"))
 
 
+def test_parcels_that_are_hardly_seen():
+    atlas, options = mixed_atlas(), {"missing": "omit", "min_coverage": 0.6, "empty": -1.0}
+    x = data_of(atlas)
+    x[:, : atlas.n_locations // 2, 1] = np.nan
+    layer = AtlasLinear.from_atlas(atlas, reduction="absmean", **options)
+    expected = project(atlas, x, reduction="absmean", **options)
+    assert 0 < (np.asarray(expected)[:, :, 1] == -1).sum() < 2 * atlas.n_parcels
+    np.testing.assert_allclose(eqx.filter_jit(layer)(x), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match='`min_coverage` needs `missing="omit"`'):
+        AtlasLinear.from_atlas(atlas, min_coverage=0.5)
+
+
 def test_rows_by_compartment():
     atlas = mixed_atlas()
     x = data_of(atlas)
