@@ -1,7 +1,12 @@
 """What the package raises besides ``ValueError`` and ``TypeError``."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+
+_OURS = {"atlasinit", "beartype", "contextlib", "joblib", "jaxtyping", "sklearn"}
+"""The package, and those whose wrappers lie between its frames."""
 
 
 class AtlasFileError(OSError):
@@ -21,6 +26,14 @@ class AtlasUnavailableError(AtlasFileError):
 
 class AtlasWarning(UserWarning):
     """Something in an atlas that a user should look at, but that loses nothing."""
+
+
+def warn(message: str, category: type[Warning] = AtlasWarning) -> None:
+    """Warn, and point at the line outside of the package that led here."""
+    level, frame = 2, sys._getframe(1)
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

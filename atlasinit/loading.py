@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
-from atlasinit.errors import AtlasUnavailableError, AtlasWarning, listing
+from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import EXTENSIONS
 from atlasinit.io.memory import SurfaceImage, written
 from atlasinit.io.reading import Files, read_atlas
@@ -193,11 +192,7 @@ def _first_available(entry: Entry, variants: Sequence[Variant], request: Request
             problems.append(f"via {variant.source.via}: {error}")
             continue
         if problems:
-            warnings.warn(
-                f"{entry.name}: taken via {variant.source.via}, since {listing(problems)}",
-                AtlasWarning,
-                stacklevel=3,
-            )
+            warn(f"{entry.name}: taken via {variant.source.via}, since {listing(problems)}")
         return atlas
     raise AtlasUnavailableError(
         f"{entry.name}: not on this machine and not fetched. {' '.join(problems)} On a machine "

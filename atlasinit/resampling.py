@@ -1,6 +1,5 @@
 """Move an atlas to another grid or mesh of the same space: explicit, never silent."""
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasWarning, listing
+from atlasinit.errors import listing, warn
 from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
 
@@ -93,11 +92,9 @@ def resample(
         if before and not after
     ]
     if lost:
-        warnings.warn(
+        warn(
             f"{len(lost)} parcels of {atlas.name!r} have no location left after resampling: "
-            f"{listing(lost)}.",
-            AtlasWarning,
-            stacklevel=2,
+            f"{listing(lost)}."
         )
     return moved
 

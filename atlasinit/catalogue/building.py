@@ -4,7 +4,6 @@ import dataclasses
 import importlib.metadata
 import re
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.integrity import damage
-from atlasinit.errors import AtlasFileError, AtlasUnavailableError, AtlasWarning, listing
+from atlasinit.errors import AtlasFileError, AtlasUnavailableError, listing, warn
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.assemble import assemble
 from atlasinit.io.meshes import Surface, attach, read_surface
@@ -304,11 +303,9 @@ def _without_medial_wall(variant: Variant, atlas: Atlas, *, allow_download: bool
         names = atlas.table.take(atlas.table.rows_of(c))["name"]
         gone += [names[i] for i in np.flatnonzero((before > 0) & (after == 0))]
     if gone:
-        warnings.warn(
+        warn(
             f"{variant.entry.name}: these parcels lie on the medial wall of {atlas.space}, which "
-            f"is left out, and stay as empty rows: {listing(gone)}.",
-            AtlasWarning,
-            stacklevel=6,
+            f"is left out, and stay as empty rows: {listing(gone)}."
         )
     operation = f"without_medial_wall({lost} labelled vertices lost)"
     return atlas.replace(maps=maps, geometry=geometry, operation=operation)
@@ -322,11 +319,7 @@ def _surfaces(variant: Variant, atlas: Atlas, *, allow_download: bool) -> dict[s
             try:
                 paths = [files.obtain(r, allow_download=allow_download) for r in references]
             except AtlasUnavailableError as error:
-                warnings.warn(
-                    f"{variant.entry.name}: {c} has no {role} surface: {error}",
-                    AtlasWarning,
-                    stacklevel=6,
-                )
+                warn(f"{variant.entry.name}: {c} has no {role} surface: {error}")
                 continue
             out.setdefault(c, {})[role] = _mean(paths)
     return out

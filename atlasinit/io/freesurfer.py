@@ -1,7 +1,6 @@
 """FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from nibabel.freesurfer import read_annot, read_morph_data, write_annot
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasFileError, AtlasWarning, listing
+from atlasinit.errors import AtlasFileError, listing, warn
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io.files import atomic_writes, extension, open_image, reading
 from atlasinit.io.join import Present, background_keys, means_background
@@ -233,11 +232,9 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
             f"{listing(long)}; save as .label.gii."
         )
     if list(labels["key"]) != list(range(1, len(labels) + 1)):
-        warnings.warn(
+        warn(
             f"{path}: an annotation numbers its labels by position, so the keys become 1 to "
-            f"{len(labels)}; names and colours stay.",
-            AtlasWarning,
-            stacklevel=3,
+            f"{len(labels)}; names and colours stay."
         )
     rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
     return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]

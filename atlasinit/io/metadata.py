@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import json
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from jaxtyping import Int, Int32
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasFileError, AtlasWarning, listing
+from atlasinit.errors import AtlasFileError, listing, warn
 from atlasinit.io.parts import LabelRow, Part
 from atlasinit.labels import REQUIRED, LabelTable
 from atlasinit.maps import HardMaps
@@ -200,22 +199,22 @@ def _palette() -> Iterator[str]:
             yield color
 
 
-def file_keys(labels: LabelTable, path: PathLike) -> list[int]:
+def file_keys(labels: LabelTable, path: PathLike | None = None) -> list[int]:
     """Return the keys for a table that all compartments of a file share.
 
-    They are the atlas's own, or 1, 2, ... in the order of the rows (with a warning)
-    where several compartments use one key, or a parcel has the background's key 0.
+    They are the atlas's own, or 1, 2, ... in the order of the rows (with a warning that
+    begins with `path`, where given) where several compartments use one key, or a parcel has
+    the background's key 0.
     """
     keys = list(labels["key"])
     if 0 not in keys and len(set(keys)) == len(keys):
         return keys
-    warnings.warn(
-        f"{path}: one label table cannot hold the atlas's keys, as compartments share some or a "
-        f"parcel has key 0; they are numbered 1 to {len(keys)} in the file. atlasinit reads the "
-        "keys back; for other programs the names tell the parcels.",
-        AtlasWarning,
-        stacklevel=4,
-    )
+    if path is not None:
+        warn(
+            f"{path}: one label table cannot hold the atlas's keys, as compartments share some or "
+            f"a parcel has key 0; they are numbered 1 to {len(keys)} in the file. atlasinit reads "
+            "the keys back; for other programs the names tell the parcels."
+        )
     return list(range(1, len(keys) + 1))
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from nibabel.nifti1 import Nifti1Extension
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasFileError, AtlasWarning
+from atlasinit.errors import AtlasFileError, warn
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io.metadata import KEY, Header, from_runs, pack_metadata, runs, unpack_metadata
 from atlasinit.io.parts import Part
@@ -88,11 +87,11 @@ def restored(part: Part, own: OwnHeader, path: PathLike) -> Part:
     part = dataclasses.replace(part, rows=rows, map_keys=map_keys, background=(none,))
     grid = part.geometry
     if not isinstance(grid, VolumeGrid) or not grid.same_grid(own.grid):
-        warnings.warn(f"{path}: {_STALE} it lies on another grid now.", AtlasWarning, stacklevel=3)
+        warn(f"{path}: {_STALE} it lies on another grid now.")
         return part
     kept = on_grid(part, own.grid)
     if _count(kept, none) != _count(part, none):
-        warnings.warn(f"{path}: {_STALE} others are labelled now.", AtlasWarning, stacklevel=3)
+        warn(f"{path}: {_STALE} others are labelled now.")
         return part
     return kept
 

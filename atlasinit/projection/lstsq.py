@@ -4,7 +4,6 @@ Of the parcels' Gram matrix G = W W', scaled to a diagonal of 1. The solution
 (G + ridge diag G)^-1 W x is what nilearn's maps maskers compute with ridge 0.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit.errors import AtlasWarning, listing
+from atlasinit.errors import listing, warn
 from atlasinit.maps import Maps
 from atlasinit.projection.stack import Stack
 
@@ -49,11 +48,9 @@ def solver(
             "on each other; drop one of them, or pass a `ridge` such as 1e-3."
         )
     if condition < _POOR:
-        warnings.warn(
+        warn(
             f"least squares is poorly conditioned ({1 / condition:.0f}): some parcels overlap "
-            "nearly completely; consider a `ridge`.",
-            AtlasWarning,
-            stacklevel=3,
+            "nearly completely; consider a `ridge`."
         )
     inverse = np.zeros_like(gram)
     inverse[np.ix_(kept, kept)] = (vectors / values) @ vectors.T / np.outer(size[kept], size[kept])

@@ -1,14 +1,13 @@
 """What a smoothing asks of its widths and of a mesh."""
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Int
 
-from atlasinit.errors import AtlasWarning
+from atlasinit.errors import warn
 from atlasinit.geometry import SurfaceMesh, triangle_normals
 
 if TYPE_CHECKING:
@@ -58,11 +57,9 @@ def warn_if_alone(tree: "KDTree", reach: float) -> None:
 
 def warn_alone(reach: float) -> None:
     """Warn that the kernel holds little but the locations themselves."""
-    warnings.warn(
+    warn(
         f"The kernel is cut at {reach:g} mm, where most locations have no neighbour: nothing is "
-        "smoothed. Give a larger `sigma` or `truncate`.",
-        AtlasWarning,
-        stacklevel=4,
+        "smoothed. Give a larger `sigma` or `truncate`."
     )
 
 
@@ -132,11 +129,9 @@ def check_sphere(mesh: SurfaceMesh) -> float:
         outward = np.einsum("if,fi->f", triangle_normals(mesh.sphere, mesh.faces), first)
         flipped = min((outward > 0).sum(), (outward < 0).sum())
         if flipped:
-            warnings.warn(
+            warn(
                 f"{flipped} triangles of the sphere are flipped: it is folded there, and areas "
-                "and distances near them are doubtful.",
-                AtlasWarning,
-                stacklevel=4,
+                "and distances near them are doubtful."
             )
     return float(radii.mean()) if radii.size else mesh.radius
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
-from atlasinit.errors import AtlasFileError, AtlasWarning
+from atlasinit.errors import AtlasFileError, warn
 from atlasinit.geometry import SurfaceMesh
 from atlasinit.io import cifti, gifti, nifti
 from atlasinit.io.bids import sidecars
@@ -19,7 +19,7 @@ from atlasinit.io.files import staged_folder
 from atlasinit.io.metadata import file_keys
 from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.io.tables import write_labels
-from atlasinit.labels import LabelTable, hemisphere_of
+from atlasinit.labels import hemisphere_of
 from atlasinit.maps import HardMaps
 
 DESCRIPTION = "dataset_description.json"
@@ -152,20 +152,13 @@ def _write_images(
         table, sidecar = (
             folder / file_name(entities, suffix, ending) for ending in (".tsv", ".json")
         )
-        write_labels(labels, table, index=_index(labels, hard=hard))
+        # The image's writer has warned already of new keys.
+        index = file_keys(labels) if hard else list(range(1, len(labels) + 1))
+        write_labels(labels, table, index=index)
         content = sidecars.of_image(atlas, labels, entities, metadata, hard=hard)
         _write_json(sidecar, content)
         files += [image, table, sidecar]
     return files
-
-
-def _index(labels: LabelTable, *, hard: bool) -> list[int]:
-    if not hard:
-        return list(range(1, len(labels) + 1))
-    with warnings.catch_warnings():
-        # The image's writer has warned already.
-        warnings.simplefilter("ignore", AtlasWarning)
-        return file_keys(labels, "")
 
 
 def _describe(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -233,4 +226,4 @@ def _shown(staging: Path, target: Path) -> Iterator[None]:
         except ValueError as error:
             raise ValueError(shown(error)) from error
     for warning in caught:
-        warnings.warn(shown(warning.message), warning.category, stacklevel=5)
+        warn(shown(warning.message), warning.category)
