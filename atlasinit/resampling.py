@@ -1,6 +1,8 @@
 """Move an atlas to another grid or mesh of the same space: explicit, never silent."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +48,9 @@ def resample(
         The atlas to move. NaN weights spread to the locations that use them.
     target
         An atlas, a mapping from compartment to geometry with every compartment of
-        `atlas`, or the geometry of its only compartment; an image of nibabel stands for
-        its whole grid. It must be in the same world space, or its spheres in register
-        with those of `atlas`.
+        `atlas`, or the geometry of its only compartment; an image of a volume, of nibabel or
+        its path, stands for its whole grid. It must be in the same world space, or its
+        spheres in register with those of `atlas`.
     space
         Name of the result's space where it differs from that of `atlas`, for
         instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
@@ -62,6 +64,8 @@ def resample(
         the other hemisphere.
     TypeError
         An `atlas` or `target` of another type.
+    AtlasFileError
+        A file that is missing or no image of a volume.
 
     Warns
     -----
@@ -125,12 +129,16 @@ def _geometry(target: Any) -> Geometry:
     """Return a geometry as it is, and of an image the whole grid."""
     from nibabel.spatialimages import SpatialImage
 
+    from atlasinit.io.nifti import read_grid
+
+    if isinstance(target, str | os.PathLike):
+        return read_grid(Path(target))
     if isinstance(target, SpatialImage):
         return VolumeGrid(target.shape[:3], np.asarray(target.affine))
     if not isinstance(target, VolumeGrid | SurfaceMesh):
         raise TypeError(
-            "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of nibabel, or a "
-            f"mapping from compartments to such, got {type(target).__name__}."
+            "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its "
+            f"path, or a mapping from compartments to such, got {type(target).__name__}."
         )
     return target
 

@@ -6,6 +6,9 @@ import types
 from pathlib import Path
 
 import jax
+import nibabel as nib
+import numpy as np
+import pandas as pd
 import pytest
 
 import atlasinit as ai
@@ -22,6 +25,31 @@ def blocks(page):
     return ["\n" * (text[: m.start(2)].count("\n")) + m[2] for m in found]
 
 
+def preprocessed(folder):
+    """Write a run as fMRIPrep does: a pair of surfaces, a volume with its mask, confounds."""
+    rng, n = np.random.default_rng(0), 40
+    run = folder / "derivatives/fmriprep/sub-01/func/sub-01_task-rest"
+    run.parent.mkdir(parents=True)
+    for side in "LR":
+        values = rng.normal(100, 1, (n, 10242)).astype(np.float32)
+        arrays = [nib.gifti.GiftiDataArray(v) for v in values]
+        name = f"{run}_hemi-{side}_space-fsaverage5_bold.func.gii"
+        nib.save(nib.GiftiImage(darrays=arrays), name)
+    affine = np.diag([2.0, 2, 2, 1])
+    affine[:3, 3] = -96.5, -132.5, -78.5
+    brain = np.zeros((97, 115, 97), np.int16)
+    brain[8:90, 8:108, 25:90] = 1
+    bold = brain[..., None] * rng.integers(90, 110, n, dtype=np.int16)
+    for name, values in (("desc-preproc_bold", bold), ("desc-brain_mask", brain)):
+        path = f"{run}_space-MNI152NLin6Asym_res-2_{name}.nii.gz"
+        nib.save(nib.Nifti1Image(values, affine), path)
+    names = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    table = pd.DataFrame(rng.normal(size=(n, 6)), columns=names)
+    table["cosine00"] = np.cos(np.linspace(0, np.pi, n))
+    table.to_csv(f"{run}_desc-confounds_timeseries.tsv", sep="\t", index=False)
+
+
+BEFORE = {"fmriprep": preprocessed}
 PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 
 
@@ -29,6 +57,7 @@ PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """Blocks run in order and share their variables, in an empty folder, as a user's would."""
     monkeypatch.chdir(tmp_path)
+    BEFORE.get(page.stem, lambda folder: None)(tmp_path)
     module = types.ModuleType("page")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for block in blocks(page):

@@ -76,14 +76,19 @@ def test_ties_go_one_way_whatever_the_rounding(kind):
     assert (moved.maps["volume"].labels == 7).all()
 
 
-def test_an_image_stands_for_its_grid():
+def test_an_image_or_its_path_stands_for_its_grid(tmp_path):
     atlas = volume_atlas(np.ones((4, 4, 4), int), np.eye(4), soft=False)
     image = nb.Nifti1Image(np.zeros((3, 2, 4, 5), np.int16), np.eye(4))
     assert resample(atlas, image).geometry["volume"] == ai.VolumeGrid((3, 2, 4), np.eye(4))
     assert resample(atlas, {"volume": image}) == resample(atlas, image)
+    nb.save(image, tmp_path / "bold.nii.gz")
+    for path in (tmp_path / "bold.nii.gz", str(tmp_path / "bold.nii.gz")):
+        assert resample(atlas, path) == resample(atlas, image)
+    with pytest.raises(ai.AtlasFileError, match="MNI152: no such file"):
+        resample(atlas, "MNI152")
 
 
-@pytest.mark.parametrize("target", ["MNI152", None, {"volume": "MNI152"}])
+@pytest.mark.parametrize("target", [None, 2.0, {"volume": (3, 3, 3)}])
 def test_refuses_other_types(target):
     atlas = volume_atlas(np.ones((4, 4, 4), int), np.eye(4), soft=False)
     with pytest.raises(TypeError, match="should be an Atlas, a VolumeGrid, a SurfaceMesh"):
