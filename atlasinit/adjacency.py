@@ -19,7 +19,7 @@ def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
     face. A mesh without faces has no pairs.
     """
     if isinstance(geometry, VolumeGrid):
-        index = geometry.put(np.arange(geometry.n_locations, dtype=np.int32), fill=-1.0)
+        index = geometry.locations
         found = []
         for axis in range(3):
             moved = np.moveaxis(index, axis, 0)
@@ -28,9 +28,7 @@ def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
         return pairs[:, (pairs >= 0).all(axis=0)]
     if geometry.faces is None:
         return np.empty((2, 0), np.int32)
-    location = np.full(geometry.n_vertices, -1, np.int32)
-    location[geometry.vertices] = np.arange(geometry.n_locations, dtype=np.int32)
-    ends = location[geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
+    ends = geometry.locations[geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
     low, high = np.sort(ends[(ends >= 0).all(axis=1)], axis=1).T.astype(np.int64)
     pairs = np.divmod(np.unique(low * geometry.n_locations + high), max(geometry.n_locations, 1))
     return np.stack(pairs).astype(np.int32)

@@ -142,9 +142,12 @@ class VolumeGrid(_ByContent):
     @property
     def mask(self) -> Bool[np.ndarray, "x y z"]:
         """Boolean volume of the kept voxels."""
-        mask = np.zeros(self.shape, dtype=bool)
-        mask.reshape(-1)[self.voxels] = True
-        return mask
+        return self.put(np.ones(self.n_locations, dtype=bool))
+
+    @property
+    def locations(self) -> Int32[np.ndarray, "x y z"]:
+        """The location of each voxel, -1 where it is not kept."""
+        return self.put(np.arange(self.n_locations, dtype=np.int32), fill=-1.0)
 
     def take(self, volume: np.ndarray) -> np.ndarray:
         """Return the values of a whole volume ``(x, y, z, ...)`` at the locations ``(n, ...)``."""
@@ -275,9 +278,12 @@ class SurfaceMesh(_ByContent):
     @property
     def mask(self) -> Bool[np.ndarray, " vertices"]:
         """Boolean array over all vertices, true where kept."""
-        mask = np.zeros(self.n_vertices, dtype=bool)
-        mask[self.vertices] = True
-        return mask
+        return self.put(np.ones(self.n_locations, dtype=bool))
+
+    @property
+    def locations(self) -> Int32[np.ndarray, " vertices"]:
+        """The location of each vertex, -1 where it is not kept."""
+        return self.put(np.arange(self.n_locations, dtype=np.int32), fill=-1.0)
 
     @property
     def radius(self) -> float:

@@ -203,9 +203,7 @@ def _mesh_gradient(
     coordinates = mesh.anatomical if mesh.anatomical is not None else mesh.sphere
     if coordinates is None or mesh.faces is None:
         return None
-    location = np.full(mesh.n_vertices, -1)
-    location[mesh.vertices] = np.arange(mesh.n_locations)
-    corners = location[mesh.faces]
+    corners = mesh.locations[mesh.faces]
     kept = (corners >= 0).all(axis=1)
     faces, corners = mesh.faces[kept], corners[kept]
     points = coordinates.astype(np.float64)[faces]
@@ -229,7 +227,7 @@ def _grid_gradient(grid: VolumeGrid) -> "tuple[list[csr_array], np.ndarray, np.n
     from scipy.sparse import csr_array
 
     n = grid.n_locations
-    index = grid.put(np.arange(n), fill=-1.0)
+    index = grid.locations
     steps = []
     for axis in range(3):
         after = np.full(grid.shape, -1)

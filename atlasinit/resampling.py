@@ -173,10 +173,8 @@ def _location_of(
 ) -> Int[np.ndarray, " targets"]:
     """Return the source location of each voxel, -1 outside the grid or where not kept."""
     inside = np.all((ijk >= 0) & (ijk < np.array(source.shape)), axis=1)
-    location = np.full(int(np.prod(source.shape)), -1, np.int32)
-    location[source.voxels] = np.arange(source.n_locations, dtype=np.int32)
-    flat = np.ravel_multi_index(tuple(np.where(inside[:, None], ijk, 0).T), source.shape)
-    return np.where(inside, location[flat], -1)
+    x, y, z = np.where(inside[:, None], ijk, 0).T
+    return np.where(inside, source.locations[x, y, z], -1)
 
 
 def _nearest_voxels(source: VolumeGrid, target: VolumeGrid) -> Int[np.ndarray, " targets"]:
@@ -204,18 +202,11 @@ def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"
     return sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
 
 
-def _kept(mesh: SurfaceMesh) -> Int[np.ndarray, " vertices"]:
-    """Return the location of each vertex, -1 where not kept."""
-    location = np.full(mesh.n_vertices, -1, np.int64)
-    location[mesh.vertices] = np.arange(mesh.n_locations)
-    return location
-
-
 def _nearest_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:
     from scipy.spatial import KDTree
 
     wanted = _directions(target, "target")[target.vertices]
-    return _kept(source)[KDTree(_directions(source, "source")).query(wanted)[1]]
+    return source.locations[KDTree(_directions(source, "source")).query(wanted)[1]]
 
 
 def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
@@ -238,7 +229,7 @@ def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
         weights[better], chosen[better] = w[better], face[better]
     weights = weights.clip(0)
     weights /= weights.sum(axis=1, keepdims=True)
-    return _operator(_kept(source)[faces[chosen]], weights, source.n_locations)
+    return _operator(source.locations[faces[chosen]], weights, source.n_locations)
 
 
 def _triangles(

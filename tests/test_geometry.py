@@ -80,6 +80,17 @@ def test_take_and_put_are_inverse():
         mesh.take(values[:8])
 
 
+@pytest.mark.parametrize(
+    "geometry",
+    [ai.VolumeGrid((3, 4, 2), AFFINE, [20, 3, 11]), ai.SurfaceMesh(9, vertices=[8, 2, 5])],
+    ids=["grid", "mesh"],
+)
+def test_locations_are_numbered_in_their_order(geometry):
+    assert geometry.take(geometry.locations).tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(geometry.locations >= 0, geometry.mask)
+    assert geometry.locations.min() == -1
+
+
 def test_value_semantics_and_immutability():
     mine = np.array([1, 2, 3], np.int32)
     mesh = ai.SurfaceMesh(5, vertices=mine)

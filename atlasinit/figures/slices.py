@@ -29,7 +29,7 @@ def slice_pixels(
     right and up, the left on the left. Each voxel is a block of pixels.
     """
     order, signs = _axes_of(grid)
-    volume = _turned(grid.put(np.arange(grid.n_locations, dtype=np.int32), fill=-1.0), order, signs)
+    volume = _turned(grid.locations, order, signs)
     is_labelled = _turned(grid.put(labelled), order, signs)
     under = np.zeros(volume.shape)
     if background is not None:

@@ -44,8 +44,7 @@ def surface_pixels(
         coordinates = opened(folded, faces)
         folds = _folds(folded, coordinates, _normals(coordinates, faces))
     normals = _normals(coordinates, faces)
-    location = np.full(mesh.n_vertices, -1, np.int32)
-    location[mesh.vertices] = np.arange(mesh.n_locations, dtype=np.int32)
+    location = mesh.locations
     for left in from_left:
         towards = -1.0 if left else 1.0
         face, weights = rasterise(coordinates, faces, from_left=left)

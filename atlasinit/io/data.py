@@ -240,18 +240,14 @@ def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> 
     if isinstance(have, SurfaceMesh) and isinstance(wanted, SurfaceMesh):
         if have.n_vertices != wanted.n_vertices:
             raise ValueError(_mesh_message(compartment, atlas, wanted.n_vertices, have.n_vertices))
-        position = np.full(have.n_vertices, -1)
-        position[have.vertices] = np.arange(have.n_locations)
-        return position[wanted.vertices]
+        return wanted.take(have.locations)
     if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
         if not have.same_grid(wanted):
             raise ValueError(
                 f"`data` has the voxels of {compartment!r} on another grid: {have!r}, where the "
                 f"atlas has {wanted!r}."
             )
-        position = np.full(int(np.prod(have.shape)), -1)
-        position[have.voxels] = np.arange(have.n_locations)
-        return position[wanted.voxels]
+        return wanted.take(have.locations)
     raise ValueError(f"`data` has {have!r} for {compartment!r}, where the atlas has {wanted!r}.")
 
 

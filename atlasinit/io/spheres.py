@@ -76,8 +76,7 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
     matrix, origin = grid.affine[:3, :3], grid.affine[:3, 3]
     inverse = np.linalg.inv(matrix)
     nearest = np.rint((centres - origin) @ inverse.T).astype(np.int64)
-    location = np.full(int(np.prod(grid.shape)), -1, np.int32)
-    location[grid.voxels] = np.arange(grid.n_locations, dtype=np.int32)
+    location = grid.locations
     # A sphere reaches this many voxels along each axis, one more for the rounded centre.
     reach = np.ceil(radii.max(initial=0) * np.linalg.norm(inverse, axis=1)).astype(int) + 1
     offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
@@ -90,6 +89,6 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
         x, y, z = steps + shift[:, None]
         ijk = at + offsets[(np.sqrt(x**2 + y**2 + z**2) <= radius) | own]
         inside = ((ijk >= 0) & (ijk < grid.shape)).all(axis=1)
-        found = location[np.ravel_multi_index(tuple(ijk[inside].T), grid.shape)]
+        found = location[tuple(ijk[inside].T)]
         out.append(np.sort(found[found >= 0]))
     return out

@@ -119,18 +119,17 @@ def sparse_part(
         values.append(flat[at].astype(np.float32))
         whole &= volume.dtype.kind in "iu"
     # Files hold the first axis fastest; locations are in C order.
-    voxels = np.flatnonzero(used.reshape(grid.shape, order="F"))
-    location = np.zeros(grid.shape, np.int32)
-    location.reshape(-1)[voxels] = np.arange(voxels.size, dtype=np.int32)
-    column = location.reshape(-1, order="F")[np.concatenate(positions)]
+    kept = VolumeGrid.from_mask(used.reshape(grid.shape, order="F"), grid.affine)
+    column = kept.locations.reshape(-1, order="F")[np.concatenate(positions)]
     ends = np.cumsum([0, *map(len, positions)])
     data = np.concatenate(values)
     factor = _factor(data, scale, path, whole=whole)
-    maps = csr_array((data * np.float32(factor), column, ends), shape=(len(values), voxels.size))
+    shape = (len(values), kept.n_locations)
+    maps = csr_array((data * np.float32(factor), column, ends), shape=shape)
     maps.sort_indices()
     return Part(
         compartment,
-        VolumeGrid(grid.shape, grid.affine, voxels),
+        kept,
         maps=maps,
         map_keys=tuple(range(1, len(values) + 1)),
         operations=() if factor == 1 else (f"scale({factor:.6g})",),
@@ -161,16 +160,12 @@ def on_grid(part: Part, grid: VolumeGrid) -> Part:
 
     own = part.geometry
     assert isinstance(own, VolumeGrid)
-    column = np.full(int(np.prod(own.shape)), -1, np.int32)
     if part.keys is not None:
-        column[own.voxels] = np.arange(own.n_locations, dtype=np.int32)
-        source = column[grid.voxels]
         none = np.int32(part.background[0] if part.background else 0)
-        keys = np.append(part.keys, none)[source]
+        keys = np.append(part.keys, none)[grid.take(own.locations)]
         return dataclasses.replace(part, geometry=grid, keys=keys, whole=False)
-    column[grid.voxels] = np.arange(grid.n_locations, dtype=np.int32)
     maps = csr_array(part.maps)
-    target = column[own.voxels][maps.indices]
+    target = own.take(grid.locations)[maps.indices]
     kept = target >= 0
     ends = np.concatenate([[0], np.cumsum(kept)])[maps.indptr]
     shape = (len(part.map_keys), grid.n_locations)

@@ -95,8 +95,7 @@ def _distances(
 
     assert mesh.anatomical is not None
     points = mesh.anatomical.astype(np.float64)
-    location = np.full(mesh.n_vertices, -1)
-    location[mesh.vertices] = np.arange(mesh.n_locations)
+    location = mesh.locations
     tree = KDTree(points)
     groups = tiles(points[mesh.vertices], size=TILE)
     centres, radii = spheres(points[mesh.vertices], groups)
@@ -114,4 +113,4 @@ def _distances(
             rows = patch[i][patch[i] >= 0]
             own = paths[i * TILE : i * TILE + len(rows)]
             inside = np.isfinite(own).any(axis=0)
-            yield rows, columns[inside].astype(np.int32), own[:, inside].astype(np.float32) ** 2
+            yield rows, columns[inside], own[:, inside].astype(np.float32) ** 2
