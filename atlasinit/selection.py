@@ -64,19 +64,19 @@ def _rows_of(
     if isinstance(parcel, str):
         if parcel not in table["name"]:
             hint = nearest(parcel, table["name"])
-            raise ValueError(f"`parcels`: {atlas!r} has no parcel {parcel!r}.{hint}")
+            raise ValueError(f"There is no parcel {parcel!r} in {atlas!r}.{hint}")
         return [table["name"].index(parcel)]
     pairs = list(zip(table["compartment"], table["key"], strict=True))
     if isinstance(parcel, tuple):
         if parcel not in pairs:
-            raise ValueError(f"`parcels`: {atlas!r} has no (compartment, key) {parcel!r}.")
+            raise ValueError(f"There is no (compartment, key) {parcel!r} in {atlas!r}.")
         return [pairs.index(parcel)]
     rows = [i for i, (c, key) in enumerate(pairs) if key == parcel and c in compartments]
     if not rows:
-        raise ValueError(f"`parcels`: {atlas!r} has no key {parcel!r}.")
+        raise ValueError(f"There is no key {parcel!r} in {atlas!r}.")
     if len(rows) > 1:
         choices = listing(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
-        raise ValueError(f"`parcels`: key {parcel!r} is ambiguous, choose one of {choices}.")
+        raise ValueError(f"Key {parcel!r} is ambiguous in {atlas!r}, choose one of {choices}.")
     return rows
 
 

@@ -79,9 +79,9 @@ def split_rows(atlas, wanted):
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        ({"parcels": "L_d"}, "no parcel 'L_d'. Did you mean .*'L_"),
+        ({"parcels": "L_d"}, "no parcel 'L_d' in .* Did you mean .*'L_"),
         ({"parcels": 7}, "no key 7"),
-        ({"parcels": 1}, r"key 1 is ambiguous.*\('cortex_L', 1\) 'L_a'.*\('cortex_R', 1\) 'R_a'"),
+        ({"parcels": 1}, r"Key 1 is ambiguous.*\('cortex_L', 1\) 'L_a'.*\('cortex_R', 1\) 'R_a'"),
         ({"parcels": ("cortex_R", 300)}, "no .compartment, key. .'cortex_R', 300."),
         ({"parcels": re.compile("zzz")}, "no name matches the pattern 'zzz'"),
         ({"hemisphere": "left"}, '"L", "R"'),

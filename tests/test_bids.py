@@ -448,18 +448,22 @@ MISTAKES = {
         {},
         r"needs the licence of 'mixed.*metadata=\{\"License\": \.\.\.\}",
     ),
-    "no name": (without_name, {}, "needs a name of letters and digits, got 'é'.*--entity atlas"),
+    "no name": (
+        without_name,
+        {},
+        "needs a name of letters and digits, got 'é'.*entities=.\"atlas\"",
+    ),
     "no template": (
         lambda: named(cortex_atlas(), "unknown"),
         {},
-        "needs the template.*'unknown'.*--entity tpl",
+        "needs the template.*'unknown'.*entities=.\"tpl\"",
     ),
     "another template": (
         lambda: named(cortex_atlas(), "onavg"),
         {},
-        "does not name the template 'onavg'.*--metadata SpatialReference",
+        "does not name the template 'onavg'.*metadata=.\"SpatialReference\"",
     ),
-    "unknown entity": (desikan, {"entities": {"scal": "1"}}, "got 'scal' .*Did you mean 'scale'"),
+    "unknown entity": (desikan, {"entities": {"scal": "1"}}, "got 'scal'. Did you mean 'scale'"),
     "a bad label": (
         desikan,
         {"entities": {"desc": "a-b"}},
@@ -469,7 +473,7 @@ MISTAKES = {
     "unknown metadata": (
         desikan,
         {"metadata": {"Licence": "x"}},
-        "got 'Licence' .*Did you mean 'License'",
+        "got 'Licence'. Did you mean 'License'",
     ),
     "too long": (desikan, {"entities": {"desc": "x" * 250}}, "at most 255 letters"),
 }
@@ -539,7 +543,7 @@ def test_a_dataset_on_the_terminal(tmp_path, capsys):
     assert about["Authors"] == ["A", "B"]
     status, out, errors = run_cli(capsys, "build", *arguments)
     assert (status, out) == (2, "")
-    assert "exists already; pass overwrite=True (--overwrite)" in errors
+    assert "exists already; pass --overwrite" in errors
     assert run_cli(capsys, "build", *arguments, "--overwrite")[0] == 0
     status, out, _ = run_cli(capsys, "show", tmp_path / "d", "--json")
     assert json.loads(out)["space"] == "fsaverage5"

@@ -23,6 +23,7 @@ def test_version_and_help(run):
         assert (status, errors) == (0, "")
         assert f"Example: atlasinit {command}" in out
         assert "--json" in out
+        assert not re.search(r"<\w+(\[|>)", out)  # types of Python
     assert run()[1] == run("--help")[1] == run("-h")[1]
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import nibabel as nb
 import numpy as np
 
+import atlasinit as ai
+
 
 def test_list(run):
     status, out, _ = run("list", "desikan")
@@ -15,6 +17,9 @@ def test_list(run):
     rows = json.loads(run("list", "--space", "fsLR", "--json")[1])
     assert {"schaefer2018", "glasser"} <= {row["name"] for row in rows}
     assert all("fsLR" in row["space"] for row in rows)
+    words = json.loads(run("list", "2018", "cortex", "fsLR", "--json")[1])
+    assert {"schaefer2018"} <= {row["name"] for row in words}
+    assert words == json.loads(run("list", "fsLR 2018 cortex", "--json")[1])
     status, out, errors = run("list", "no such atlas")
     assert (status, out) == (0, "")
     assert "No atlas matches" in errors
@@ -38,6 +43,49 @@ def test_warnings_are_lines_too(run):
     assert "1000 parcels" in out
     assert all(line.startswith("atlasinit: ") for line in errors.splitlines())
     assert "medial wall" in errors
+
+
+def test_a_number_of_parcels_that_there_is_not(run):
+    for wrong, hint in {"40O": "Did you mean '400'", "many": "Choose one of: 100, 200"}.items():
+        status, out, errors = run("show", "schaefer2018", "--space", "fsLR", "--parcels", wrong)
+        assert (status, out) == (2, "")
+        assert f"--parcels: 'schaefer2018' has no parcels '{wrong}'" in errors
+        assert hint in errors
+
+
+def test_spheres_have_the_radius_that_is_asked_for(run):
+    counts = [
+        json.loads(run("show", "power", "--radius", radius, "--json")[1])["labels"][0][
+            "n_locations"
+        ]
+        for radius in (4, 8)
+    ]
+    assert 0 < counts[0] < counts[1]
+
+
+def test_weights_have_the_scale_that_is_stated(run, tmp_path):
+    weights = np.zeros((2, 3, 4, 2), np.int16)
+    weights[0, 0, 0] = 50, 200
+    nb.save(nb.Nifti1Image(weights, np.eye(4)), tmp_path / "maps.nii.gz")
+    out = tmp_path / "maps.npz"
+    arguments = ("build", tmp_path / "maps.nii.gz", "--space", "x", "--scale", 0.004, "-o", out)
+    assert run(*arguments)[0] == 0
+    (dense,) = ai.load_atlas(out).to_dense().values()
+    np.testing.assert_allclose(dense.max(1), [0.2, 0.8], rtol=1e-6)
+
+
+def test_a_mask_for_each_hemisphere(run, tmp_path):
+    masks = []
+    for name, side in {"cortex_L": "left", "cortex_R": "right"}.items():
+        inside = np.arange(10242, dtype=np.int32) < 5000
+        array = nb.gifti.GiftiDataArray(inside.astype(np.int32), datatype="NIFTI_TYPE_INT32")
+        nb.save(nb.GiftiImage(darrays=[array]), tmp_path / f"{side}.gii")
+        masks += ["--mask", f"{name}={tmp_path / side}.gii"]
+    show = ("show", "desikan", "--space", "fsaverage5", "--json")
+    status, out, errors = run(*show, *masks)
+    assert status == 0, errors
+    assert json.loads(out)["locations"] == 10000
+    assert "--mask cortex_L=..." in run(*show, *masks[:1], tmp_path / "left.gii")[2]
 
 
 def test_options_of_files(run, labels):

@@ -124,6 +124,24 @@ def test_resample_to_spheres(run, tmp_path):
     assert ai.load_atlas(arguments[5]).geometry["cortex_R"].n_vertices == 10242
 
 
+def test_data_are_told_whose_they_are(run, tmp_path):
+    tables = []
+    for sides in (("left", "right"), ("right", "left")):
+        files = []
+        for compartment, side in zip(("cortex_L", "cortex_R"), sides, strict=True):
+            thickness = package_file(f"nilearn/datasets/data/fsaverage5/thick_{side}.gii.gz")
+            plain = nb.load(thickness)
+            plain.meta = nb.gifti.GiftiMetaData()
+            plain.darrays[0].meta = nb.gifti.GiftiMetaData()
+            nb.save(plain, tmp_path / f"{compartment[-1].lower()}.gii")
+            files += ["-d", f"{compartment}={tmp_path / compartment[-1].lower()}.gii"]
+        table = tmp_path / f"{sides[0]}.csv"
+        status, _, errors = run("project", "desikan", "--space", "fsaverage5", *files, "-o", table)
+        assert status == 0, errors
+        tables.append(pd.read_csv(table))
+    assert not np.allclose(*tables)
+
+
 def test_one_hemisphere_is_projected_alone(run, tmp_path):
     left = package_file("nilearn/datasets/data/fsaverage5/thick_left.gii.gz")
     arguments = (

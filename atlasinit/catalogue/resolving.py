@@ -24,7 +24,7 @@ def entry_of(name: str) -> Entry:
         known = [n for e in catalogue().values() for n in (e.name, *e.aliases)]
         raise ValueError(
             f"There is no atlas {name!r} in the catalogue.{nearest(name, known)} "
-            "`list_atlases()` shows all; a file is given by its path."
+            "`ai.list_atlases()` shows all; a file is given by its path."
         )
     return catalogue()[found]
 

@@ -9,10 +9,13 @@ import typer
 
 from atlasinit import __version__
 from atlasinit.cli import doctor, lookup, making, moving, reporting
-from atlasinit.cli.output import say, show_warning
+from atlasinit.cli.flags import Command, Group
+from atlasinit.cli.output import say
+from atlasinit.cli.wording import Wording, wording
 from atlasinit.errors import AtlasWarning
 
 app = typer.Typer(
+    cls=Group,
     help="Parcellation layers from brain atlases.",
     epilog="Example: atlasinit list schaefer --space fsLR",
     pretty_exceptions_enable=False,
@@ -27,6 +30,7 @@ for title, themes in _THEMES.items():
     for theme in themes:
         for command in theme.commands.registered_commands:
             command.rich_help_panel = title
+            command.cls = Command
         app.add_typer(theme.commands)
 
 # UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.
@@ -35,15 +39,22 @@ _CLICK_ERRORS: Any = typer.BadParameter.__mro__[1:3]
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one line and exit status 2."""
+    arguments = sys.argv[1:] or ["--help"]
+    group = typer.main.get_command(app)
+    words = wording(group, arguments[0])
+
+    def show(message: object, category: type[Warning], *_: object) -> None:
+        say(words.of(f"{'' if category is AtlasWarning else category.__name__ + ': '}{message}"))
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", AtlasWarning)
-        warnings.showwarning = show_warning
-        sys.exit(_status(sys.argv[1:] or ["--help"]))
+        warnings.showwarning = show
+        sys.exit(_status(group, arguments, words))
 
 
-def _status(arguments: list[str]) -> int:
+def _status(group: Any, arguments: list[str], words: Wording) -> int:
     try:
-        status = app(arguments, prog_name="atlasinit", standalone_mode=False)
+        status = group(arguments, prog_name="atlasinit", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads on, which is no mistake; Python flushes once more when it ends.
@@ -52,7 +63,7 @@ def _status(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except (ValueError, OSError) as error:
-        say(error)
+        say(words.of(error))
         return 2
     except _CLICK_ERRORS as error:
         # "Value error" is of pydantic, which newer versions of typer check choices with.

@@ -22,7 +22,10 @@ _FIRST_LABELS = 20
 
 @commands.command("list", epilog="Example: atlasinit list schaefer --space fsLR")
 def list_(
-    query: Annotated[str, typer.Argument(help="Words of a name, a title or a space.")] = "",
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="All of a name, a title or a space."),
+    ] = None,
     *,
     space: Space = None,
     via: Via = None,
@@ -31,7 +34,7 @@ def list_(
     """List the atlases of the catalogue."""
     from atlasinit.catalogue.listing import list_rows
 
-    found = list_rows(query, space=space, source=via)
+    found = list_rows(" ".join(query or ()), space=space, source=via)
     if as_json:
         print_json(found)
     elif found:

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, Saving, load, takes
+from atlasinit.cli.options import (
+    DATA_HELP,
+    AsJson,
+    Output,
+    Overwrite,
+    Reduction,
+    Saving,
+    given,
+    load,
+    takes,
+)
 from atlasinit.cli.output import print_saved, print_written, progress, say
 
 if TYPE_CHECKING:
@@ -24,18 +34,18 @@ def build(
     *,
     output: Output,
     fwhm: Annotated[
-        float | None, typer.Option(help="Smooth: full width at half maximum, mm.")
+        float | None, typer.Option(metavar="MM", help="Smooth: full width at half maximum, mm.")
     ] = None,
-    sigma: Annotated[float | None, typer.Option(help="Smooth: standard deviation, mm.")] = None,
+    sigma: Annotated[
+        float | None, typer.Option(metavar="MM", help="Smooth: standard deviation, mm.")
+    ] = None,
     geometry: Annotated[
         Literal["auto", "sphere", "anatomical", "grid"],
-        typer.Option(help="Smooth along: auto, sphere, anatomical, grid.", show_choices=False),
+        typer.Option(metavar="HOW", help="Smooth along: auto, sphere, anatomical, grid."),
     ] = "auto",
     normalize: Annotated[
         Literal["parcel", "location"] | None,
-        typer.Option(
-            help="Weights sum to 1 in each parcel, or at each location.", show_choices=False
-        ),
+        typer.Option(metavar="HOW", help="Weights sum to 1 in each parcel, or at each location."),
     ] = None,
     harden: Annotated[
         bool, typer.Option("--harden", help="Give each location to its parcel of most weight.")
@@ -63,21 +73,21 @@ def build(
 def project(
     atlas: "Atlas",
     *,
-    data: Annotated[
-        list[Path], typer.Option("--data", "-d", help="An image; twice for two hemispheres.")
+    data: Annotated[list[str], typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A .tsv or .csv table.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .csv table.")],
     reduction: Annotated[
         Reduction,
         typer.Option(
+            metavar="HOW",
             help="mean, sum, absmean, zscore, psc, lstsq; for labels also median, min, max, "
             "std, var.",
-            show_choices=False,
         ),
     ] = "mean",
     missing: Annotated[
         Literal["propagate", "omit", "error"],
-        typer.Option(help="NaN in the data: propagate, omit or error.", show_choices=False),
+        typer.Option(metavar="HOW", help="NaN in the data: propagate, omit or error."),
     ] = "propagate",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -90,7 +100,7 @@ def project(
     from atlasinit.masker import stream
 
     check_target(output, overwrite=overwrite)
-    source = open_data(data[0] if len(data) == 1 else data, atlas)
+    source = open_data(given(data), atlas)
     series = stream(source, atlas, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)
@@ -104,7 +114,9 @@ def project(
 @commands.command(epilog="Example: atlasinit demo --out demo/")
 def demo(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the results; made if missing.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the results; made if missing.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Run the main job on real data that needs no download, and write its results."""

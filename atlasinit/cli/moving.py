@@ -27,13 +27,15 @@ def resample(
     to: Annotated[
         list[str],
         typer.Option(
+            metavar="TARGET",
             help="An image, whose grid is taken; a sphere, twice for two sides; or a space "
             "of the catalogue, as fsaverage6.",
             autocompletion=completion.meshes,
         ),
     ],
     to_space: Annotated[
-        str | None, typer.Option(help="The space of the result, where it is another.")
+        str | None,
+        typer.Option(metavar="SPACE", help="The space of the result, where it is another."),
     ] = None,
     output: Output,
     overwrite: Overwrite = False,

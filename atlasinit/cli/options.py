@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
 
 _SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
-_VIA_HELP = "Source: package, templateflow, nilearn or url."
+_VIA_HELP = "Only from here: package, templateflow, nilearn or url."
+DATA_HELP = "An image; twice for two hemispheres, as cortex_L=FILE where a file names no side."
 Source: TypeAlias = Literal["package", "templateflow", "nilearn", "url"]
 Reduction: TypeAlias = Literal[
     "mean", "sum", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"
@@ -31,11 +32,15 @@ Reduction: TypeAlias = Literal[
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The file; its extension is the format.")
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="The file; its extension is the format."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Space = Annotated[str | None, typer.Option(help=_SPACE_HELP, autocompletion=completion.spaces)]
-Via = Annotated[Source | None, typer.Option(help=_VIA_HELP, show_choices=False)]
+Space = Annotated[
+    str | None,
+    typer.Option(metavar="SPACE", help=_SPACE_HELP, autocompletion=completion.spaces),
+]
+Via = Annotated[Source | None, typer.Option(metavar="SOURCE", help=_VIA_HELP)]
 
 
 def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -66,14 +71,20 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def _panel(title: str, help: str, *names: str, complete: Any = None) -> Any:  # noqa: A002
+def _panel(
+    title: str,
+    metavar: str,
+    help: str,  # noqa: A002
+    *names: str,
+    complete: Any = None,
+) -> Any:
     return typer.Option(
-        *names, help=help, rich_help_panel=title, autocompletion=complete, show_choices=False
+        *names, metavar=metavar, help=help, rich_help_panel=title, autocompletion=complete
     )
 
 
-def _axis(axis: str, help: str) -> Any:  # noqa: A002
-    return _VARIANT(help, complete=completion.values_of(axis))
+def _axis(axis: str, metavar: str, help: str) -> Any:  # noqa: A002
+    return _VARIANT(metavar, help, complete=completion.values_of(axis))
 
 
 _VARIANT = functools.partial(_panel, "Which variant")
@@ -81,23 +92,23 @@ _FILES = functools.partial(_panel, "How files are read")
 _KEPT = functools.partial(_panel, "Which parcels to keep")
 _SAVED = functools.partial(_panel, "How the atlas is saved")
 
-Offline = Annotated[bool, _FILES("Download nothing.", "--offline")]
+Offline = Annotated[bool, _FILES("", "Download nothing.", "--offline")]
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """Which of an atlas's variants, named as in `load_atlas`."""
 
-    space: Annotated[str | None, _VARIANT(_SPACE_HELP, complete=completion.spaces)] = None
-    via: Annotated[Source | None, _VARIANT(_VIA_HELP)] = None
-    parcels: Annotated[int | None, _axis("parcels", "Number of parcels.")] = None
-    networks: Annotated[int | None, _axis("networks", "Number of networks.")] = None
-    resolution: Annotated[str | None, _axis("resolution", "Resolution, as 02.")] = None
-    density: Annotated[str | None, _axis("density", "Mesh density, as 32k.")] = None
-    threshold: Annotated[int | None, _axis("threshold", "Threshold in per cent.")] = None
-    level: Annotated[str | None, _axis("level", "Level or scale of a hierarchy.")] = None
-    cohort: Annotated[str | None, _axis("cohort", "Cohort of the template.")] = None
-    version: Annotated[str | None, _axis("version", "Version of the atlas.")] = None
+    space: Annotated[str | None, _VARIANT("SPACE", _SPACE_HELP, complete=completion.spaces)] = None
+    via: Annotated[Source | None, _VARIANT("SOURCE", _VIA_HELP)] = None
+    parcels: Annotated[str | None, _axis("parcels", "N", "Number of parcels.")] = None
+    networks: Annotated[str | None, _axis("networks", "N", "Number of networks.")] = None
+    resolution: Annotated[str | None, _axis("resolution", "RES", "Resolution, as 02.")] = None
+    density: Annotated[str | None, _axis("density", "DEN", "Mesh density, as 32k.")] = None
+    threshold: Annotated[str | None, _axis("threshold", "N", "Threshold in per cent.")] = None
+    level: Annotated[str | None, _axis("level", "LEVEL", "Level or scale of a hierarchy.")] = None
+    cohort: Annotated[str | None, _axis("cohort", "COHORT", "Cohort of the template.")] = None
+    version: Annotated[str | None, _axis("version", "VERSION", "Version of the atlas.")] = None
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -109,28 +120,41 @@ class Variant:
 class Reading:
     """How files are read, and whether they may be fetched."""
 
-    labels: Annotated[Path | None, _FILES("Label table, in place of the files' own.")] = None
-    mask: Annotated[Path | None, _FILES("Keep the voxels of this mask.")] = None
+    labels: Annotated[Path | None, _FILES("FILE", "Label table, in place of the files' own.")] = (
+        None
+    )
+    mask: Annotated[
+        list[str] | None, _FILES("FILE", "Keep what is in this mask; cortex_L=FILE for several.")
+    ] = None
     sphere: Annotated[
-        list[Path] | None, _FILES("Sphere of the labels' mesh; twice for two sides.")
+        list[Path] | None, _FILES("FILE", "Sphere of the labels' mesh; twice for two sides.")
     ] = None
     anatomical: Annotated[
-        list[Path] | None, _FILES("Anatomical surface of the mesh; twice for two.")
+        list[Path] | None, _FILES("FILE", "Anatomical surface of the mesh; twice for two.")
     ] = None
     kind: Annotated[
-        Literal["auto", "hard", "maps"], _FILES("hard (labels), maps (weights) or auto.")
+        Literal["auto", "hard", "maps"], _FILES("KIND", "hard (labels), maps (weights) or auto.")
     ] = "auto"
-    map: Annotated[str | None, _FILES("Name or number (from 0) of one of several maps.")] = None
+    map: Annotated[str | None, _FILES("MAP", "Name or number (from 0) of one of several maps.")] = (
+        None
+    )
     background: Annotated[
-        list[str] | None, _FILES("A key or name that means no parcel; repeatable.")
+        list[str] | None, _FILES("LABEL", "A key or name that means no parcel; repeatable.")
     ] = None
     unlisted: Annotated[
         Literal["error", "name"] | None,
-        _FILES("Keys without a label: error, or name (label-KEY)."),
+        _FILES("HOW", "Keys without a label: error, or name (label-KEY)."),
     ] = None
-    nan: Annotated[Literal["error", "zero"] | None, _FILES("NaN among weights: error or zero.")] = (
-        None
-    )
+    nan: Annotated[
+        Literal["error", "zero"] | None, _FILES("HOW", "NaN among weights: error or zero.")
+    ] = None
+    scale: Annotated[
+        float | None,
+        _FILES("FACTOR", "Multiply weights, as 0.01 for percent; else told from the data."),
+    ] = None
+    radius: Annotated[
+        float | None, _FILES("MM", "Of the spheres of an atlas of coordinates, mm.")
+    ] = None
     offline: Offline = False
 
     @property
@@ -138,13 +162,15 @@ class Reading:
         """What `load_atlas` takes for them."""
         return {
             "labels": self.labels,
-            "mask": self.mask,
+            "mask": given(self.mask),
             "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
             "kind": self.kind,
             "map": None if self.map is None else _key(self.map),
             "background": [_key(text) for text in self.background] if self.background else None,
             "unlisted": self.unlisted,
             "nan": self.nan,
+            "scale": self.scale,
+            "radius": self.radius,
             "download": not self.offline,
         }
 
@@ -153,11 +179,16 @@ class Reading:
 class Selection:
     """Which parcels to keep."""
 
-    select: Annotated[list[str] | None, _KEPT("The one of this name or key; repeatable.")] = None
-    hemisphere: Annotated[str | None, _KEPT("Those of L, of R, or of neither: ''.")] = None
-    network: Annotated[list[str] | None, _KEPT("Those of this network; repeatable.")] = None
+    select: Annotated[
+        list[str] | None, _KEPT("PARCEL", "The one of this name or key; repeatable.")
+    ] = None
+    hemisphere: Annotated[str | None, _KEPT("SIDE", "Those of L, of R, or of neither: ''.")] = None
+    network: Annotated[list[str] | None, _KEPT("NETWORK", "Those of this network; repeatable.")] = (
+        None
+    )
     compartment: Annotated[
-        list[str] | None, _KEPT("Only this one, as cortex_L, with its locations; repeatable.")
+        list[str] | None,
+        _KEPT("NAME", "Only this one, as cortex_L, with its locations; repeatable."),
     ] = None
 
     def of(self, atlas: "Atlas") -> "Atlas":
@@ -178,13 +209,13 @@ class Saving:
     """How an atlas is saved, as in `save_atlas`."""
 
     format: Annotated[
-        Literal["bids"] | None, _SAVED("bids: a dataset, in the folder --output.", "--format")
+        Literal["bids"] | None, _SAVED("FORMAT", "bids: a dataset, in the folder --output.")
     ] = None
     entity: Annotated[
-        list[str] | None, _SAVED("BIDS label KEY=VALUE, as scale=400; repeatable.")
+        list[str] | None, _SAVED("KEY=VALUE", "Label of BIDS, as scale=400; repeatable.")
     ] = None
     metadata: Annotated[
-        list[str] | None, _SAVED("BIDS field KEY=VALUE, as License=CC0; repeatable.")
+        list[str] | None, _SAVED("KEY=VALUE", "Field of BIDS, as License=CC0; repeatable.")
     ] = None
 
     @property
@@ -216,7 +247,7 @@ def load(
     """Return the atlas that the options name."""
     from atlasinit.loading import load_atlas
 
-    atlas = load_atlas(_source(names), **dataclasses.asdict(variant), **reading.arguments)
+    atlas = load_atlas(given(names), **dataclasses.asdict(variant), **reading.arguments)
     return selection.of(atlas)
 
 
@@ -225,8 +256,10 @@ def may_download(*, offline: Offline = False) -> bool:
     return not offline
 
 
-def _source(names: Sequence[str]) -> Any:
-    """Return what `load_atlas` takes: one name, several, or compartment to file."""
+def given(names: Sequence[str] | None) -> Any:
+    """Return one name or file, several, or compartment to file; None where there are none."""
+    if not names:
+        return None
     pairs = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
     if all(pairs):
         return {pair[1]: pair[2] for pair in pairs if pair}

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlasinit.errors import AtlasWarning
-
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
 
@@ -25,11 +23,6 @@ _LEAST = 16
 def say(message: object) -> None:
     """Print one line for people, on standard error."""
     print(f"atlasinit: {' '.join(str(message).split())}", file=sys.stderr)
-
-
-def show_warning(message: object, category: type[Warning], *_: object) -> None:
-    """Print a warning as one line; takes the place of `warnings.showwarning`."""
-    say(f"{'' if category is AtlasWarning else category.__name__ + ': '}{message}")
 
 
 def say_terms(name: str, licence: str, citation: str) -> None:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from atlasinit.cli.options import AsJson, Output, Overwrite, Reduction, load, takes
+from atlasinit.cli.options import (
+    DATA_HELP,
+    AsJson,
+    Output,
+    Overwrite,
+    Reduction,
+    given,
+    load,
+    takes,
+)
 from atlasinit.cli.output import print_written, progress, say
 
 if TYPE_CHECKING:
@@ -22,26 +31,30 @@ def report(
     atlas: "Atlas",
     *,
     data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", "-d", help="An image to project; twice for two hemispheres."),
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP),
     ] = None,
     output: Output = Path("report.html"),
     overwrite: Overwrite = False,
     fwhm: Annotated[
         float | None,
-        typer.Option(help="Smooth, and compare: full width at half maximum, mm."),
+        typer.Option(metavar="MM", help="Smooth, and compare: full width at half maximum, mm."),
     ] = None,
     t_r: Annotated[
-        float | None, typer.Option("--t-r", help="Time between two time points, s.")
+        float | None, typer.Option("--t-r", metavar="SECONDS", help="Between two time points.")
     ] = None,
     reduction: Annotated[
-        Reduction, typer.Option(help="As for the command project.", show_choices=False)
+        Reduction, typer.Option(metavar="HOW", help="As for the command project.")
     ] = "mean",
     palette: Annotated[
         Literal["safe", "own"],
-        typer.Option(help="Colours that any vision tells apart, or the atlas's."),
+        typer.Option(
+            metavar="COLOURS", help="safe, which any vision tells apart, or the atlas's own."
+        ),
     ] = "safe",
-    title: Annotated[str | None, typer.Option(help="Of the page; else the atlas's name.")] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the page; else the atlas's name.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write an HTML page that shows an atlas, and data of its parcels; it needs no network."""
@@ -56,7 +69,7 @@ def report(
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
     made = generate_report(
         atlas,
-        data=data[0] if data and len(data) == 1 else data or None,
+        data=given(data),
         before=before,
         title=title,
         t_r=t_r,

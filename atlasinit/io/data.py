@@ -73,7 +73,7 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     if missing:
         have = [c for c in atlas.compartments if c in parts]
         raise ValueError(
-            f"`data` holds nothing for {missing}; pass a mapping with every compartment, "
+            f"`data` holds nothing for {missing}; pass data of every compartment, "
             f"or use atlas.select(compartments={have})."
         )
     lengths = {c: parts[c].n_time for c in atlas.compartments}
@@ -173,10 +173,16 @@ def _image_parts(
         values = np.asarray(image.dataobj).reshape(max(image.shape[:3]), -1)
         c = _surface("", side, atlas, path)
         return {c: _array(values, atlas, c)}
-    if len(grids) != 1:
+    if not grids:
         raise ValueError(
-            f"`data` is a volume, but {atlas.name!r} has {len(grids)} compartments on a grid: "
-            f"{list(atlas.compartments)}; pass a mapping from compartment to data."
+            f"`data` is a volume, but {atlas.name!r} has only surfaces: "
+            f"{list(atlas.compartments)}; sample it on them first, as by "
+            "`nilearn.surface.vol_to_surf`."
+        )
+    if len(grids) > 1:
+        raise ValueError(
+            f"`data` is a volume, but {atlas.name!r} has several: {grids}; say which it is of, as "
+            f'{{"{grids[0]}": path}}.'
         )
     return {grids[0]: _volume(image, atlas, grids[0])}
 
@@ -193,7 +199,7 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
             f"`data` is on another grid than {atlas.name!r}: shape {shape[:3]} and affine "
             f"{np.round(image.affine, 4).tolist()}, where the atlas has {grid.shape} and "
             f"{np.round(grid.affine, 4).tolist()}. Move the atlas by `ai.resample(atlas, image)` "
-            "(`atlasinit resample`), or the data by `nilearn.image.resample_img`."
+            "or the data by `nilearn.image.resample_img`."
         )
 
     stored, slope, inter = _unscaled(image.dataobj)
@@ -306,8 +312,8 @@ def _surface(stated: str, side: str, atlas: Atlas, path: PathLike) -> str:
         return able[0]
     own = f"is of {wanted!r}" if wanted else "does not state its hemisphere"
     raise ValueError(
-        f"`data`: {path} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; pass a "
-        "mapping from compartment to data."
+        f"`data`: {path} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; say "
+        'which it is of, as {"cortex_L": path}.'
     )
 
 

@@ -272,9 +272,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if target.is_dir():
         raise AtlasFileError(f"{target}: is a folder, not a file.")
     if not overwrite and target.exists():
-        raise AtlasFileError(
-            f"{target}: exists already; pass overwrite=True (--overwrite) to replace it."
-        )
+        raise AtlasFileError(f"{target}: exists already; pass overwrite=True to replace it.")
     if not target.parent.is_dir():
         raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
 

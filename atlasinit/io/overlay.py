@@ -24,7 +24,7 @@ def masked(parts: Sequence[Part], mask: object) -> list[Part]:
         able = [part for part in parts if isinstance(part.geometry, VolumeGrid)] or parts
         if len(able) > 1:
             raise ValueError(
-                f"`mask` should be a dict {{compartment: mask}}, as there are {listing(names)}."
+                f'`mask` should be one for each of {listing(names)}, as mask={{"{names[0]}": ...}}.'
             )
         mask = {able[0].compartment: mask}
     unknown = [c for c in mask if c not in names]

@@ -91,11 +91,11 @@ def save_atlas(
         raise ValueError(f'`format` should be "bids" or None, got {format!r}.')
     if entities or metadata:
         given = "entities" if entities else "metadata"
-        raise ValueError(f'`{given}` is for format="bids" (--format bids).')
+        raise ValueError(f'`{given}` is for format="bids".')
     write = _WRITERS.get(extension(path))
     if write is None:
         raise ValueError(
             f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}; a folder "
-            'takes format="bids" (--format bids).'
+            'takes format="bids".'
         )
     return write(atlas, path, overwrite=overwrite)

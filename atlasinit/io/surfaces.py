@@ -211,5 +211,5 @@ def check_hard(atlas: Atlas, path: PathLike, instead: str) -> None:
     if soft:
         raise ValueError(
             f"`path`: a {extension(path)} file holds labels, but {soft} of {atlas.name!r} have "
-            f"soft maps; save atlas.harden() (--harden), or save as {instead}."
+            f"soft maps; save atlas.harden(), or save as {instead}."
         )

@@ -59,7 +59,7 @@ def warn_alone(reach: float) -> None:
     """Warn that the kernel holds little but the locations themselves."""
     warn(
         f"The kernel is cut at {reach:g} mm, where most locations have no neighbour: nothing is "
-        "smoothed. Give a larger `sigma` or `truncate`."
+        "smoothed. Give a larger width or `truncate`."
     )
 
 

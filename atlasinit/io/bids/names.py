@@ -73,9 +73,7 @@ def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
     for entity, value in given.items():
         if entity not in _GIVEN:
             hint = nearest(entity, _GIVEN)
-            raise ValueError(
-                f"`entities` may be {', '.join(_GIVEN)}, got {entity!r} (--entity).{hint}"
-            )
+            raise ValueError(f"`entities` may be {', '.join(_GIVEN)}, got {entity!r}.{hint}")
         if not re.fullmatch(r"[0-9A-Za-z+]+", value):
             raise ValueError(
                 f"`entities`: labels of BIDS are letters, digits and +, got {entity}={value!r}."
@@ -93,12 +91,12 @@ def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
     if not found["atlas"]:
         raise ValueError(
             f"`atlas`: BIDS needs a name of letters and digits, got {atlas.name!r}; pass "
-            'entities={"atlas": ...} (--entity atlas=...).'
+            'entities={"atlas": ...}.'
         )
     if found.get("tpl", "unknown") == "unknown":
         raise ValueError(
             f"`atlas`: BIDS needs the template that it lies in, but its space is {atlas.space!r}; "
-            'state it when loading (space=), or pass entities={"tpl": ...} (--entity tpl=...).'
+            'state it when loading (space=), or pass entities={"tpl": ...}.'
         )
     return found
 

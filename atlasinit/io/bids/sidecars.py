@@ -35,8 +35,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     for key in metadata:
         if key not in known:
             raise ValueError(
-                f"`metadata` may be {', '.join(known)}, got {key!r} (--metadata)."
-                f"{nearest(key, known)}"
+                f"`metadata` may be {', '.join(known)}, got {key!r}.{nearest(key, known)}"
             )
 
 
@@ -105,9 +104,8 @@ def of_image(
     if not _STANDARD.fullmatch(entities["tpl"]) and "SpatialReference" not in found:
         raise ValueError(
             f"`metadata`: BIDS does not name the template {entities['tpl']!r}, and so wants the "
-            'address of what defines it: pass metadata={"SpatialReference": "https://..."} '
-            "(--metadata SpatialReference=...), or name the template by entities "
-            '{"tpl": ...} (--entity tpl=...).'
+            'address of what defines it: pass metadata={"SpatialReference": "https://..."}, '
+            'or name the template by entities={"tpl": ...}.'
         )
     return {**found, **_columns(labels)}
 

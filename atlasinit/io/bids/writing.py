@@ -70,7 +70,7 @@ def write(
     if not licence:
         raise ValueError(
             f"`atlas`: BIDS needs the licence of {atlas.name!r}, which states none; pass "
-            'metadata={"License": ...} (--metadata License=...).'
+            'metadata={"License": ...}.'
         )
     atlas = atlas.replace(provenance=dataclasses.replace(atlas.provenance, licence=licence))
     own = entities_for(atlas, entities or {})
@@ -121,8 +121,8 @@ def _make_room(folder: Path, own: Mapping[str, str], *, overwrite: bool) -> None
         if same_atlas(entities_of(file), own):
             if not overwrite:
                 raise AtlasFileError(
-                    f"{file}: exists already; pass overwrite=True (--overwrite) to replace the "
-                    'atlas, or tell the two apart by entities, as {"desc": ...} (--entity).'
+                    f"{file}: exists already; pass overwrite=True to replace the atlas, "
+                    'or tell the two apart by entities={"desc": ...}.'
                 )
             file.unlink()
 
@@ -167,8 +167,8 @@ def _describe(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> Non
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != content:
             raise AtlasFileError(
-                f"{path}: describes the atlas in other words; pass overwrite=True (--overwrite) to "
-                'replace them, or give this one another label: entities={"atlas": ...} (--entity).'
+                f"{path}: describes the atlas in other words; pass overwrite=True to "
+                'replace them, or give this one another label: entities={"atlas": ...}.'
             )
     _write_json(path, content)
 

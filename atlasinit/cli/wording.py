@@ -1,0 +1,107 @@
+"""What the package says in Python's words, said in those of the command line.
+
+Its messages name arguments of functions, as `fwhm`, ``nan="zero"``, ``atlas.harden()`` or
+``entities={"desc": ...}``. Options are named like the arguments that they set, so that a
+command's own options tell what a user types; `_OTHERWISE` has the few that are not.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+_OTHERWISE = {
+    "path": "output",
+    "target": "to",
+    "entities": "entity",
+    "compartments": "compartment",
+    "files": "names",
+    "atlas": "names",
+    "atlases": "names",
+    "meshes": "sphere",
+}
+"""Argument of a function to the parameter of commands that sets it."""
+
+_VALUE = r"""("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|\S*?(?=[.,;:)`]*(?:\s|$)))"""
+_KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
+_METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
+_FUNCTION = re.compile(r"`(?:ai\.)?(\w+?)(?:_atlases)?\([^`]*\)`")
+_SURFACE = re.compile(r'\w+=\{"\w+": \{"(\w+)": (\w+)\}\}')
+_ITEM = re.compile(r'\{"(\w+)": "?([^{}"]*)"?\}')
+_NAME = re.compile(r"`(\w+)`")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wording:
+    """What stands on the command line for Python's names.
+
+    Attributes
+    ----------
+    flags
+        Argument to option.
+    commands
+        The commands, which are named like functions.
+    """
+
+    flags: Mapping[str, str]
+    commands: Collection[str]
+
+    def of(self, message: object) -> str:
+        """Return a message, or the text of an error or warning, as it is said here."""
+        text = str(message)
+        if isinstance(message, OSError) and message.strerror and message.filename:
+            text = f"{message.filename}: {message.strerror}."
+        for pattern, said in (
+            (_SURFACE, _item),
+            (_ITEM, _item),
+            (_METHOD, self._method),
+            (_FUNCTION, self._function),
+            (_KEYWORD, self._keyword),
+            (_NAME, lambda match: self.flags.get(match[1], match[0])),
+        ):
+            text = pattern.sub(said, text)
+        return text
+
+    def _keyword(self, match: re.Match[str]) -> str:
+        flag = self.flags.get(match[1])
+        return match[0] if flag is None else _typed(flag, match[2])
+
+    def _method(self, match: re.Match[str]) -> str:
+        known = [given for given in _KEYWORD.finditer(match[2]) if given[1] in self.flags]
+        return " ".join(map(self._keyword, known)) or self.flags.get(match[1], match[0])
+
+    def _function(self, match: re.Match[str]) -> str:
+        return f"`atlasinit {match[1]}`" if match[1] in self.commands else match[0]
+
+
+def wording(group: Any, name: str) -> Wording:
+    """Return the wording of the command `name` of `group`.
+
+    Where another command alone has an option for an argument, that command is named too.
+    """
+    flags: dict[str, str] = {}
+    for command in sorted(group.commands.values(), key=lambda command: command.name == name):
+        own = command.name == name
+        for parameter in command.params:
+            is_option = parameter.param_type_name == "option"
+            typed = max(parameter.opts, key=len) if is_option else parameter.metavar
+            flags[parameter.name] = typed if own else f"`atlasinit {command.name} {typed}`"
+    flags |= {other: flags[own] for other, own in _OTHERWISE.items()}
+    return Wording(flags, tuple(group.commands))
+
+
+def _item(match: re.Match[str]) -> str:
+    return f"{match[1]}={'FILE' if match[2] == 'path' else match[2]}"
+
+
+def _typed(flag: str, value: str) -> str:
+    """Return what is typed for a value in Python; a list repeats the flag."""
+    try:
+        read = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        read = value
+    if read is True or read == "":
+        return flag
+    values = read if isinstance(read, list) else [value if read is ... else read]
+    return " ".join(f"{flag} {one}" for one in values)
