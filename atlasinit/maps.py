@@ -7,6 +7,7 @@ work on the host. Nobody else can write to the arrays of NumPy: they are read-on
 and copied where the caller could.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
@@ -344,6 +345,19 @@ def scale(
     sparse = SparseMaps.from_scipy(maps.to_scipy())
     values = sparse.values * rows[sparse.rows()] * columns[sparse.indices]
     return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))
+
+
+def block_dense(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"]:
+    """Return one dense matrix of several compartments, each a block on its diagonal."""
+    from scipy.linalg import block_diag
+
+    return np.asarray(block_diag(*(m.to_dense() for m in maps)))
+
+
+def noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
+    """Return `maps` with normal noise of standard deviation `sigma` added to every weight."""
+    noise = jax.random.normal(key, (maps.n_parcels, maps.n_locations), jnp.float32)
+    return DenseMaps(owned(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
 
 
 def location_totals(maps: Maps, *, absolute: bool = False) -> Float64[np.ndarray, " locations"]:

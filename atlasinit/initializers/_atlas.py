@@ -10,7 +10,9 @@ from jaxtyping import Float32
 
 from atlasinit.atlas import Atlas as AtlasMaps
 from atlasinit.domains import Domain
+from atlasinit.initializers._apply import named_key
 from atlasinit.initializers._protocol import placed, real
+from atlasinit.maps import block_dense, noisy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +119,7 @@ class Atlas:
             atlas = _disturbed(atlas, self.fwhm, float(self.noise), key)
         if self.normalize is not None:
             atlas = atlas.normalize(per=self.normalize)
-        matrix = np.zeros((atlas.n_parcels, atlas.n_locations), np.float32)
-        rows, columns = atlas.parcel_slices(), atlas.location_slices()
-        for c, maps in atlas.maps.items():
-            matrix[rows[c], columns[c]] = maps.to_dense()
-        return matrix
+        return block_dense(atlas.maps.values())
 
 
 def _disturbed(atlas: AtlasMaps, fwhm: Any, noise: float, key: Any) -> AtlasMaps:
@@ -132,11 +130,5 @@ def _disturbed(atlas: AtlasMaps, fwhm: Any, noise: float, key: Any) -> AtlasMaps
         atlas = smooth(atlas, fwhm=fwhm)
     if not noise:
         return atlas
-    from atlasinit.initializers._apply import named_key
-    from atlasinit.maps import DenseMaps
-
-    maps = {}
-    for c, own in atlas.maps.items():
-        draw = jax.random.normal(named_key(key, c), (own.n_parcels, own.n_locations), jnp.float32)
-        maps[c] = DenseMaps(own.to_dense() + np.float32(noise) * np.asarray(draw))
+    maps = {c: noisy(m, noise, key=named_key(key, c)) for c, m in atlas.maps.items()}
     return atlas.replace(maps=maps, operation=f"noise({noise})")

@@ -34,6 +34,7 @@ from atlasinit.io.metadata import (
 )
 from atlasinit.io.parts import Kind, LabelRow, Part
 from atlasinit.io.surfaces import check_hard, chosen, map_rows, weights
+from atlasinit.maps import block_dense
 
 # The entry of key 0, as Workbench names it.
 _NONE = "???"
@@ -278,8 +279,5 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
 
 def _scalars(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, ScalarAxis, list[int]]:
     del path
-    values = np.zeros((atlas.n_parcels, atlas.n_locations), np.float32)
-    rows, columns = atlas.parcel_slices(), atlas.location_slices()
-    for c, maps in atlas.maps.items():
-        values[rows[c], columns[c]] = maps.to_dense()
+    values = block_dense(atlas.maps.values())
     return values, ScalarAxis(list(atlas.table["name"])), list(range(1, atlas.n_parcels + 1))

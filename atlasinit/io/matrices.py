@@ -8,7 +8,7 @@ import numpy as np
 
 from atlasinit._arrays import owned
 from atlasinit.atlas import Atlas
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, block_dense
 
 EXTENSIONS = (".scipy.npz", ".weight.safetensors")
 
@@ -22,11 +22,7 @@ def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
     ``torch.nn.Linear(locations, parcels)``.
     """
     if ending == ".weight.safetensors":
-        weight = np.zeros((atlas.n_parcels, atlas.n_locations), np.float32)
-        rows, columns = atlas.parcel_slices(), atlas.location_slices()
-        for c, maps in atlas.maps.items():
-            weight[rows[c], columns[c]] = maps.to_dense()
-        return {"weight": weight}
+        return {"weight": block_dense(atlas.maps.values())}
     from scipy.sparse import block_diag, save_npz
 
     stream = io.BytesIO()

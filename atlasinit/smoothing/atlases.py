@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.random as jr
 import numpy as np
 
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
-from atlasinit.maps import DenseMaps, Maps
+from atlasinit.maps import Maps, noisy
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
 from atlasinit.smoothing._sparse import spread_maps
 from atlasinit.smoothing.build import check_choices, host_spread
@@ -105,8 +104,8 @@ def smooth(
         )
         maps[compartment] = spread_maps(atlas.maps[compartment], spread, threshold=threshold)
         if noise_sigma and key is not None:
-            noise = jr.fold_in(key, atlas.compartments.index(compartment))
-            maps[compartment] = _noisy(maps[compartment], noise_sigma, noise)
+            own = jax.random.fold_in(key, atlas.compartments.index(compartment))
+            maps[compartment] = noisy(maps[compartment], noise_sigma, key=own)
     options = {
         "geometry": geometry,
         "truncate": truncate,
@@ -133,11 +132,6 @@ def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
             f"`{name}` names {unknown}; the compartments are {list(atlas.compartments)}."
         )
     return {c: check_positive(given[c], name) / unit for c in atlas.compartments if c in given}
-
-
-def _noisy(maps: Maps, sigma: float, key: jax.Array) -> DenseMaps:
-    noise = jr.normal(key, (maps.n_parcels, maps.n_locations), np.float32)
-    return DenseMaps(maps.to_dense() + np.float32(sigma) * np.asarray(noise))
 
 
 def _described(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
