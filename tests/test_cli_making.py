@@ -78,9 +78,9 @@ def test_project_streams_what_ai_project_computes(run, labels, reduction):
 
 
 def test_reductions_are_those_of_projection():
-    from atlasinit.projection import reductions
+    from atlasinit.projection.checks import REDUCTIONS
 
-    assert set(get_args(Reduction)) == set(get_args(reductions.Reduction))
+    assert set(get_args(Reduction)) == set(REDUCTIONS)
 
 
 def test_resample_to_the_grid_of_an_image(run, labels):

@@ -115,31 +115,6 @@ def read_header(path: PathLike) -> Header | None:
     return None
 
 
-def read_dense(
-    path: PathLike,
-) -> tuple[np.ndarray, dict[str, Geometry], dict[str, Columns]]:
-    """Return the values of a dense file and where each compartment lies in them.
-
-    Returns
-    -------
-    values
-        (maps, grayordinates), memory-mapped where the file stores them unscaled.
-    geometry
-        Compartment to its locations, in the order of the file.
-    where
-        Compartment to the columns of `values` that hold its locations: a slice, or
-        an index array where other models lie between.
-
-    Raises
-    ------
-    AtlasFileError
-        As `read_parts`.
-    """
-    image = _load(path)
-    geometry, where = read_brain(image, path, names=_names_of(_header(image, path)))
-    return _values(image, path), geometry, where
-
-
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write an atlas as CIFTI-2, with brain models of its kept vertices and voxels.
 

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError, listing
@@ -21,11 +21,6 @@ from atlasinit.labels import LabelTable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LabelSource: TypeAlias = (
-    "PathLike | pd.DataFrame | Mapping[int, str] | Sequence[LabelRow] | Mapping[str, Any]"
-)
-"""What a user may pass as ``labels``; a mapping from str gives one for each compartment."""
 
 
 def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> Rows:

@@ -1,6 +1,6 @@
 """What becomes of a parcel's locations: sums, means, standard scores, order statistics."""
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,6 @@ from atlasinit._typing import AnyArray
 from atlasinit.projection.kernels import ScatterKernel
 from atlasinit.projection.stack import Stack
 
-Reduction: TypeAlias = Literal[
-    "sum", "mean", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"
-]
 LINEAR = ("sum", "mean", "absmean", "zscore", "psc")
 HARD_ONLY = ("median", "min", "max", "std", "var")
 
