@@ -194,6 +194,11 @@ def test_request_finds_its_variant(name, request_, via, values):
 
 WRONG = [
     ({"space": "fsavrage5"}, r"has no space 'fsavrage5'.*Choose one of: .*fsLR"),
+    ({"space": "fsaverage5"}, "no space 'fsaverage5'. Did you mean 'fsaverage'.*: fsLR, fsaverage"),
+    (
+        {"space": "MNI152NLin6Asym:res-3"},
+        "no resolution '3' with space='MNI152NLin6Asym:res-3'. Choose one of: 01, 02",
+    ),
     ({"axes": {"parcels": 401}}, r"`parcels`: 'schaefer2018' has no parcels 401.*'400'"),
     ({"axes": {"level": 1}}, r"`level`: 'schaefer2018' has no choice of it; it has density"),
     (
@@ -219,8 +224,10 @@ def test_unknown_name_has_the_nearest():
 
 
 def test_open_choice_lists_the_values():
-    with pytest.raises(ValueError, match="`space`: 'desikan-killiany' has several; choose one of"):
+    with pytest.raises(ValueError, match="`space`: 'desikan-killiany' has several; .*fsaverage5, "):
         resolve(entry_of("desikan-killiany"))
+    with pytest.raises(ValueError, match="no space 'fsaverag5'. Did you mean 'fsaverage5'"):
+        resolve(entry_of("desikan-killiany"), space="fsaverag5")
     with pytest.raises(
         ValueError, match="`density`: 'yeo2011' has several; choose one of: 10k, 41k"
     ):

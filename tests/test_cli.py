@@ -184,7 +184,7 @@ def test_a_terminal_shows_some_parcels_unless_all_are_wanted(run, terminal):
     terminal(80)
     show = ("show", "desikan", "--space", "fsaverage5")
     _, out, errors = run(*show)
-    assert "48 rows; a pipe" in errors
+    assert "48 rows (see --all); a pipe" in errors
     assert "R_insula" not in out
     assert "R_insula" in run(*show, "--all")[1]
 

@@ -20,10 +20,12 @@ def test_list(run):
     words = json.loads(run("list", "2018", "cortex", "fsLR", "--json")[1])
     assert {"schaefer2018"} <= {row["name"] for row in words}
     assert words == json.loads(run("list", "fsLR 2018 cortex", "--json")[1])
-    status, out, errors = run("list", "no such atlas")
+    status, out, errors = run("list", "qqqqq")
     assert (status, out) == (0, "")
-    assert "No atlas matches" in errors
-    assert json.loads(run("list", "no such atlas", "--json")[1]) == []
+    assert errors == "atlasinit: No atlas matches. `atlasinit list` alone shows all.\n"
+    assert "Did you mean 'schaefer2018', " in run("list", "fsLR", "shaefer2018")[2]
+    assert "Did you mean 'fsaverage5'" in run("list", "schaefer", "--space", "fsaverag5")[2]
+    assert json.loads(run("list", "qqqqq", "--json")[1]) == []
 
 
 def test_show(run):
@@ -85,7 +87,7 @@ def test_a_mask_for_each_hemisphere(run, tmp_path):
     status, out, errors = run(*show, *masks)
     assert status == 0, errors
     assert json.loads(out)["locations"] == 10000
-    assert "--mask cortex_L=..." in run(*show, *masks[:1], tmp_path / "left.gii")[2]
+    assert "--mask cortex_L=VALUE." in run(*show, *masks[:1], tmp_path / "left.gii")[2]
 
 
 def test_options_of_files(run, labels):

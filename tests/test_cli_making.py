@@ -1,6 +1,7 @@
 """The commands build, resample, project and demo."""
 
 import json
+import re
 from typing import get_args
 
 import nibabel as nb
@@ -122,6 +123,22 @@ def test_resample_to_spheres(run, tmp_path):
     status, _, _ = run(*arguments[:6], "--to", "fsaverage5", "--overwrite")
     assert status == 0
     assert ai.load_atlas(arguments[5]).geometry["cortex_R"].n_vertices == 10242
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.func.gii", "none/x.npz", "x.jpg"])
+def test_a_place_that_is_taken_is_told_before_the_work(run, tmp_path, monkeypatch, name):
+    def work(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("atlasinit.smoothing.smooth", work)
+    monkeypatch.setattr("atlasinit.resampling.resample", work)
+    for file in ("x.npz", "x.R.func.gii"):
+        (tmp_path / file).write_text("old")
+    desikan = ("desikan", "--space", "fsaverage5", "-o", tmp_path / name)
+    for command in (["build", "--fwhm", 6], ["resample", "--to", "fsaverage5"]):
+        status, out, errors = run(*command, *desikan)
+        assert (status, out) == (2, "")
+        assert re.search("exists already|folder does not exist|should end in", errors)
 
 
 def test_data_are_told_whose_they_are(run, tmp_path):

@@ -20,16 +20,16 @@ SAID = {
     "got sigma=3.0 and fwhm=4.0.": "got --sigma 3.0 and --fwhm 4.0.",
     "`path` should end in .npz": "--output should end in .npz",
     "`atlas`: BIDS needs": "ATLAS: BIDS needs",
-    'pass metadata={"License": ...}.': "pass --metadata License=....",
-    'by entities={"desc": ...}.': "by --entity desc=....",
+    'pass metadata={"License": ...}.': "pass --metadata License=VALUE.",
+    'by entities={"desc": ...}.': "by --entity desc=VALUE.",
     'give it as {"cortex_L": path} or': "give it as cortex_L=FILE or",
     'labels by meshes={"cortex_L": {"sphere": path}} (or': "labels by --sphere FILE (or",
-    "save atlas.harden(), or save": "save --harden, or save",
-    "first atlas.select(compartments=...).": "first --compartment ....",
+    "harden them by atlas.harden(), or save": "harden them by --harden, or save",
+    "take one by atlas.select(compartments=...).": "take one by --compartment.",
     "use atlas.select(compartments=['cortex_L', 'cortex_R']).": (
         "use --compartment cortex_L --compartment cortex_R."
     ),
-    "by `mesh.replace(anatomical=..., faces=...)`, or": "by --anatomical ..., or",
+    "by `mesh.replace(anatomical=..., faces=...)`, or": "by --anatomical, or",
     "`ai.list_atlases()` shows all": "`atlasinit list` shows all",
     "Move the atlas by `ai.resample(atlas, image)`": "Move the atlas by `atlasinit resample`",
     # What has no option is left as it is, and so are files.

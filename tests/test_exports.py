@@ -196,7 +196,7 @@ def test_soft_values_survive_or_are_refused(tmp_path, ending):
     }
     soft = atlas.replace(maps=maps)
     if SURVIVING[ending]["soft values"] == "no":
-        with pytest.raises(ValueError, match=r"soft maps; save atlas\.harden\(\), or save as \."):
+        with pytest.raises(ValueError, match=r"soft maps; harden them by .*, or save as \."):
             ai.save_atlas(soft, tmp_path / f"x{ending}")
         assert not list(tmp_path.iterdir())
         return
@@ -489,7 +489,7 @@ CANNOT = {
     "soft maps as labels": (
         ".label.gii",
         ("--fwhm", 6),
-        r"soft maps; save (atlas\.harden\(\)|--harden), or save as \.func\.gii",
+        r"soft maps; harden them by (atlas\.harden\(\)|--harden), or save as \.func\.gii",
     ),
     "surfaces as a volume": (".nii.gz", (), "a NIfTI image holds one volume"),
     "no such format": (".xlsx", (), r"(`path`|--output) should end in .*\.npz.*got 'x\.xlsx'"),

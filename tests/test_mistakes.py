@@ -175,7 +175,7 @@ MISTAKES = (
     of_name(
         "unknown space",
         "desikan-killiany",
-        "no space 'fsaverag'.* Did you mean 'fsaverage'",
+        "no space 'fsaverag'.* Did you mean .*'fsaverage'",
         "--space",
         "fsaverag",
         space="fsaverag",
@@ -189,7 +189,7 @@ MISTAKES = (
         parcels=450,
     ),
     of_name(
-        "ambiguous request", "desikan-killiany", "has several; choose one of: fsaverage, MNI152"
+        "ambiguous request", "desikan-killiany", "has several; choose one of: fsaverage5, MNI152"
     ),
     of_parcel(
         "unknown parcel",

@@ -52,16 +52,20 @@ def resolve(
     unknown = set(wanted) - set(AXES)
     if unknown:
         raise ValueError(f"Axes of atlases are {AXES}, got {sorted(unknown)}.")
-    if space is not None:
-        template, stated = spaces.parse(space)
-        wanted = {"space": template, **stated, **wanted}
     if kind != "auto":
         wanted["kind"] = kind
     found = list(variants(entry))
     if via is not None:
         found = _having_via(entry, found, via)
+    if space is not None:
+        template, stated = spaces.parse(space)
+        own = {axis: value for axis, value in stated.items() if axis not in wanted}
+        if "resolution" in own:  # of which a space has several
+            wanted["resolution"] = own.pop("resolution")
+        found = _in_space(entry, found, space, {"space": template, **own})
+    context = wanted if space is None else {"space": space, **wanted}
     for name, value in wanted.items():
-        found = _having(entry, found, name, value, wanted)
+        found = _having(entry, found, name, value, context)
     for name in _FIRST:
         found = _settled(entry, found, name)
     groups = [own for s in entry.sources if (own := [v for v in found if v.source is s])]
@@ -97,6 +101,20 @@ def _having_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
     return [v for v in found if v.source.via == via]
 
 
+def _in_space(
+    entry: Entry, found: list[Variant], space: str, choices: Mapping[str, Any]
+) -> list[Variant]:
+    """Return the variants in `space`, which means these choices."""
+    kept = [v for v in found if all(same(v.choices.get(a), c) for a, c in choices.items())]
+    if not kept:
+        known = _values(found, "space")
+        raise ValueError(
+            f"`space`: {entry.name!r} has no space {space!r}.{nearest(space, known)} "
+            f"Choose one of: {listing(known, 30)}."
+        )
+    return kept
+
+
 def _having(
     entry: Entry, found: list[Variant], name: str, value: object, wanted: Mapping[str, Any]
 ) -> list[Variant]:
@@ -104,8 +122,8 @@ def _having(
     kept = [v for v in found if name in v.choices and same(v.choices[name], value)]
     if kept:
         return kept
-    stated = {n: w for n, w in wanted.items() if n != name and _narrows(found, n)}
-    known = [str(choice) for choice in _ordered(_values(found, name))]
+    stated = {n: w for n, w in wanted.items() if n != name and _values(found, n)}
+    known = [str(choice) for choice in _values(found, name)]
     if not known:
         have = [axis for axis in AXES if _values(found, axis)]
         raise ValueError(
@@ -118,31 +136,27 @@ def _having(
     )
 
 
-def _narrows(found: list[Variant], name: str) -> bool:
-    return bool(_values(found, name))
-
-
 def _settled(entry: Entry, found: list[Variant], name: str) -> list[Variant]:
     """Return the variants of one value of `name`: the default, or the only one."""
-    values = _values(found, name)
+    values = list(dict.fromkeys(v.choices[name] for v in found if name in v.choices))
     if len(values) < 2:
         return found
     default = entry.defaults.get(name)
     chosen = [value for value in values if default is not None and same(value, default)]
     if not chosen:
         raise ValueError(
-            f"`{name}`: {entry.name!r} has several; choose one of: {listing(_ordered(values), 30)}."
+            f"`{name}`: {entry.name!r} has several; choose one of: "
+            f"{listing(_values(found, name), 30)}."
         )
     return [v for v in found if v.choices.get(name, chosen[0]) == chosen[0]]
 
 
 def _values(found: Iterable[Variant], name: str) -> list[Any]:
-    return list(dict.fromkeys(v.choices[name] for v in found if name in v.choices))
-
-
-def _ordered(values: Iterable[Any]) -> list[Any]:
-    """Return numbers in ascending order, and after them the other values as they come."""
-    return sorted(values, key=lambda value: value if isinstance(value, int) else float("inf"))
+    """Return what may be asked for: numbers in ascending order, and others as they come."""
+    values = [
+        spaces.label(v) if name == "space" else v.choices[name] for v in found if name in v.choices
+    ]
+    return sorted(dict.fromkeys(values), key=lambda v: v if isinstance(v, int) else float("inf"))
 
 
 def _spell(choices: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Space, Variant, Via, load, takes
 from atlasinit.cli.output import description, print_json, print_table, print_written, say, say_terms
+from atlasinit.errors import nearest
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -24,7 +26,7 @@ _FIRST_LABELS = 20
 def list_(
     query: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WORD", help="All of a name, a title or a space."),
+        typer.Argument(metavar="WORD", help="In the name, title or space; every one."),
     ] = None,
     *,
     space: Space = None,
@@ -42,7 +44,7 @@ def list_(
             found = [{**row, "parcels": _span(row["parcels"])} for row in found]
         print_table(found, _LISTED)
     else:
-        say("No atlas matches; `atlasinit list` alone shows all.")
+        say(f"No atlas matches.{_hint(query or (), space)} `atlasinit list` alone shows all.")
 
 
 @commands.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")
@@ -51,7 +53,7 @@ def show(
     atlas: "Atlas",
     *,
     all_parcels: Annotated[
-        bool, typer.Option("--all", help="Every parcel, in a terminal too.")
+        bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -113,6 +115,17 @@ def fetch(
         say("Nothing to fetch: all of it is on this machine.")
     for atlas in about:
         say_terms(atlas["name"], atlas["licence"], atlas["citation"])
+
+
+def _hint(words: Sequence[str], space: str | None) -> str:
+    """Return what may have been meant where nothing was found."""
+    from atlasinit.catalogue.listing import list_rows
+
+    rows = list_rows()
+    spaces, names = ({row[column] for row in rows} for column in ("space", "name"))
+    if space is not None and space not in spaces:
+        return nearest(space, spaces)
+    return next((nearest(word, names) for word in words if not list_rows(word)), "")
 
 
 def _span(parcels: str) -> str:

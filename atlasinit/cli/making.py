@@ -54,9 +54,10 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build an atlas's maps, smoothed if asked, and save them."""
-    from atlasinit.io import save_atlas
+    from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.smoothing import smooth
 
+    check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if fwhm is not None or sigma is not None:
         with progress(len(atlas.compartments)) as step:
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)

@@ -42,12 +42,13 @@ def resample(
     as_json: AsJson = False,
 ) -> None:
     """Move an atlas to the grid of an image, or to another mesh."""
-    from atlasinit.io import save_atlas
+    from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.resampling import resample as resample_
 
+    check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if len(to) == 1 and not Path(to[0]).expanduser().exists():
         if to_space is not None:
-            raise ValueError(f"`--to-space` is for files; {to[0]!r} is a space itself.")
+            raise ValueError(f"--to-space is for files; {to[0]!r} is a space itself.")
         geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]
     else:
         geometry = _geometry([Path(name) for name in to])

@@ -99,7 +99,7 @@ def print_table(
         left_out = _fit(cells, shutil.get_terminal_size().columns)
         if most is not None and most < len(rows):
             cells = {column: texts[: most + 1] for column, texts in cells.items()}
-            left_out.append(f"{len(rows) - most} rows")
+            left_out.append(f"{len(rows) - most} rows (see --all)")
     widths = [max(map(len, texts)) for texts in cells.values()]
     right = [all(isinstance(row[c], int) for row in rows) for c in cells]
     for number, line in enumerate(zip(*cells.values(), strict=True)):

@@ -23,6 +23,7 @@ _OTHERWISE = {
 }
 """Argument of a function to the parameter of commands that sets it."""
 
+_VALUES = {"path": "FILE", "...": "VALUE"}
 _VALUE = r"""("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|\S*?(?=[.,;:)`]*(?:\s|$)))"""
 _KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
 _METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
@@ -92,7 +93,7 @@ def wording(group: Any, name: str) -> Wording:
 
 
 def _item(match: re.Match[str]) -> str:
-    return f"{match[1]}={'FILE' if match[2] == 'path' else match[2]}"
+    return f"{match[1]}={_VALUES.get(match[2], match[2])}"
 
 
 def _typed(flag: str, value: str) -> str:
@@ -101,7 +102,7 @@ def _typed(flag: str, value: str) -> str:
         read = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         read = value
-    if read is True or read == "":
+    if read is True or read is ... or read == "":
         return flag
-    values = read if isinstance(read, list) else [value if read is ... else read]
+    values = read if isinstance(read, list) else [read]
     return " ".join(f"{flag} {one}" for one in values)

@@ -187,7 +187,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         raise ValueError(
             f"`path`: a NIfTI image holds one volume, but {atlas.name!r} has "
             f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}; save "
-            "as .npz, .dlabel.nii or .dscalar.nii, or first atlas.select(compartments=...)."
+            "as .npz, .dlabel.nii or .dscalar.nii, or take one by atlas.select(compartments=...)."
         )
     check_names(atlas, path)
     check_finite(atlas, path)

@@ -1,6 +1,6 @@
 """An atlas to a file of any known format."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.io import archive, cifti, freesurfer, gifti, nifti
 from atlasinit.io.bids import writing as bids
-from atlasinit.io.files import extension
+from atlasinit.io.files import check_target, extension
+from atlasinit.io.surfaces import targets
 
 _WRITERS = {
     **dict.fromkeys(archive.EXTENSIONS, archive.write),
@@ -92,10 +93,29 @@ def save_atlas(
     if entities or metadata:
         given = "entities" if entities else "metadata"
         raise ValueError(f'`{given}` is for format="bids".')
+    return _writer(path)(atlas, path, overwrite=overwrite)
+
+
+def check_saving(
+    atlas: Atlas, path: PathLike, *, format: str | None = None, overwrite: bool = False
+) -> None:
+    """Raise what `save_atlas` would of a file's name and place, before there is what to save.
+
+    `atlas` has the compartments of what is to be saved. A BIDS dataset is not looked at.
+    """
+    if format is not None:
+        return
+    one_each = _writer(path) in (gifti.write, freesurfer.write)
+    files = targets(atlas, path).values() if one_each else [Path(path).expanduser()]
+    for file in files:
+        check_target(file, overwrite=overwrite)
+
+
+def _writer(path: PathLike) -> Callable[..., list[Path]]:
     write = _WRITERS.get(extension(path))
     if write is None:
         raise ValueError(
             f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}; a folder "
             'takes format="bids".'
         )
-    return write(atlas, path, overwrite=overwrite)
+    return write

@@ -176,8 +176,8 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
     if volumes:
         raise ValueError(
             f"`path`: a {ending} file holds one surface, but {volumes} of {atlas.name!r} are "
-            "volumes; save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or first "
-            "atlas.select(compartments=...)."
+            "volumes; save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or take one "
+            "of them by atlas.select(compartments=...)."
         )
     if len(atlas.compartments) == 1:
         (only,) = atlas.compartments
@@ -211,5 +211,5 @@ def check_hard(atlas: Atlas, path: PathLike, instead: str) -> None:
     if soft:
         raise ValueError(
             f"`path`: a {extension(path)} file holds labels, but {soft} of {atlas.name!r} have "
-            f"soft maps; save atlas.harden(), or save as {instead}."
+            f"soft maps; harden them by atlas.harden(), or save as {instead}."
         )
