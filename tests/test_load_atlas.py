@@ -439,7 +439,7 @@ BAD = [
     (["aal", "no-such"], {}, ValueError, "no atlas 'no-such'"),
     (["aal", "glasser"], {"threshold": 99}, ValueError, "`threshold`: none of aal, glasser has a"),
     (["aal", "glasser"], {"radius": 5.0}, ValueError, "`radius`: none of aal, glasser"),
-    ("glasser", {"mask": "no such file"}, ValueError, "`mask` should be a dict"),
+    ("glasser", {"mask": "no such file"}, ValueError, "`mask` should be one for each of cortex_L"),
     ("glasser", {"map": 17}, ValueError, "`map` does not apply to 'glasser', .*one map"),
     ("glasser", {"scale": -3}, ValueError, "`scale` does not apply to 'glasser'"),
     ("power", {"map": 0}, ValueError, "`map` does not apply to 'power2011', .*coordinates"),
