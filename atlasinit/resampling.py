@@ -84,17 +84,10 @@ def resample(
         labels=atlas.table,
         provenance=atlas.provenance.then(f"resample({', '.join(map(repr, geometries.values()))})"),
     )
-    lost = [
-        name
-        for c in atlas.compartments
-        for name, before, after in zip(
-            atlas.table.take(atlas.table.rows_of(c))["name"],
-            atlas.maps[c].counts(),
-            maps[c].counts(),
-            strict=True,
-        )
-        if before and not after
-    ]
+    counts = zip(
+        atlas.table["name"], atlas.labels["n_locations"], moved.labels["n_locations"], strict=True
+    )
+    lost = [name for name, before, after in counts if before and not after]
     if lost:
         warn(
             f"{len(lost)} parcels of {atlas.name!r} have no location left after resampling: "

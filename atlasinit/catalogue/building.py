@@ -2,28 +2,23 @@
 
 import dataclasses
 import importlib.metadata
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from atlasinit._files import sha256
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.finishing import finished
 from atlasinit.catalogue.integrity import damage
-from atlasinit.errors import AtlasFileError, AtlasUnavailableError, listing, warn
-from atlasinit.geometry import SurfaceMesh
+from atlasinit.errors import AtlasFileError
 from atlasinit.io.assemble import assemble
-from atlasinit.io.meshes import Surface, attach, read_surface
 from atlasinit.io.overlay import masked, on_meshes
 from atlasinit.io.parts import LabelRow
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.tables import read_table
-from atlasinit.labels import LabelTable, hemisphere_of
 from atlasinit.provenance import Provenance
 
 
@@ -57,17 +52,14 @@ def build(variant: Variant, request: Request) -> Atlas:
         A file is not on this machine and could not be fetched.
     """
     _check(variant, request)
-    if variant.source.via == "nilearn":
-        return _finished(variant, request, _build_with_nilearn(variant, request))
-    located = locate(variant, allow_download=request.download)
-    try:
-        atlas = _read_located(variant, request, located)
-    except AtlasFileError:
-        if not (request.download and _discard_damaged(located)):
-            raise
-        located = locate(variant, allow_download=True)
-        atlas = _read_located(variant, request, located)
-    return _finished(variant, request, atlas)
+    way = _build_with_nilearn if variant.source.via == "nilearn" else _build_from_files
+    return finished(
+        variant,
+        way(variant, request),
+        masked=request.mask is not None,
+        on_meshes=request.meshes is not None,
+        allow_download=request.download,
+    )
 
 
 _IDLE = {
@@ -87,6 +79,16 @@ def _check(variant: Variant, request: Request) -> None:
             )
 
 
+def _build_from_files(variant: Variant, request: Request) -> Atlas:
+    located = files.locate(variant, allow_download=request.download)
+    try:
+        return _read_located(variant, request, located)
+    except AtlasFileError:
+        if not (request.download and _discard_damaged(located)):
+            raise
+    return _read_located(variant, request, files.locate(variant))
+
+
 def _build_with_nilearn(variant: Variant, request: Request) -> Atlas:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -99,14 +101,6 @@ def _build_with_nilearn(variant: Variant, request: Request) -> Atlas:
                 raise
         found = nilearn.fetch(variant, scratch)
         return _read(variant, request, found.maps, found.labels, _listed(found.maps))
-
-
-def locate(variant: Variant, *, allow_download: bool = True) -> dict[str, Path]:
-    """Return reference to path of all files that a variant needs, fetched if need be."""
-    return {
-        reference: files.obtain(reference, allow_download=allow_download)
-        for reference in files.needed(variant)
-    }
 
 
 def _discard_damaged(located: Mapping[str, Path]) -> bool:
@@ -163,7 +157,7 @@ def _read_layout(
         subcortex = located.get(spaces.subcortex(variant))
         parts = layouts.grayordinate_parts(
             path,
-            _cortex(variant, located),
+            layouts.cortex_vertices(spaces.masks(variant), located),
             n_vertices=spaces.n_vertices(variant),
             subcortex=subcortex,
             compartments=source.compartments,
@@ -247,105 +241,6 @@ def _origin(variant: Variant) -> str:
     if scheme == "package":
         return f"package:{packages.version_of(place)}"
     return f"templateflow:{variant.space}" if scheme == "templateflow" else f"url:{first}"
-
-
-def _finished(variant: Variant, request: Request, atlas: Atlas) -> Atlas:
-    """Return the atlas with networks, mask and surfaces as the entry states."""
-    source = variant.source
-    if source.pattern:
-        atlas = atlas.replace(labels=_networks(atlas.table, source.pattern))
-    if source.drop_unused:
-        atlas = atlas.drop_empty()
-    if source.masked and request.mask is None:
-        atlas = _without_medial_wall(variant, atlas, allow_download=request.download)
-    if request.meshes is None:
-        atlas = _attached(atlas, _surfaces(variant, atlas, allow_download=request.download))
-    return atlas
-
-
-def _networks(table: LabelTable, pattern: str) -> LabelTable:
-    """Return the table with the network, and the side where unknown, that names state."""
-    found = [re.search(pattern, name) for name in table["name"]]
-    groups = [{} if match is None else match.groupdict() for match in found]
-    columns = {name: list(table[name]) for name in table.columns}
-    columns["network"] = [g.get("network") for g in groups]
-    columns["hemisphere"] = [
-        side or hemisphere_of(g.get("hemisphere") or "")
-        for side, g in zip(table["hemisphere"], groups, strict=True)
-    ]
-    return LabelTable(columns)
-
-
-def _cortex(variant: Variant, located: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    return {
-        c: layouts.cortex_vertices(located[reference], array)
-        for c, (reference, array) in spaces.masks(variant).items()
-    }
-
-
-def _without_medial_wall(variant: Variant, atlas: Atlas, *, allow_download: bool) -> Atlas:
-    """Return the atlas at the vertices that CIFTI data have.
-
-    Labelled ones that are lost are counted in the provenance, and parcels that lose all of
-    theirs are named in a warning.
-    """
-    cortex = _cortex(variant, locate(variant, allow_download=allow_download))
-    maps, geometry, gone = {}, {}, []
-    lost = 0
-    for c, vertices in cortex.items():
-        mesh = atlas.geometry[c]
-        assert isinstance(mesh, SurfaceMesh)
-        inside = np.isin(mesh.vertices, vertices)
-        maps[c] = atlas.maps[c].take_locations(np.flatnonzero(inside))
-        geometry[c] = mesh.restrict(inside)
-        before, after = atlas.maps[c].counts(), maps[c].counts()
-        lost += int((before - after).sum())
-        names = atlas.table.take(atlas.table.rows_of(c))["name"]
-        gone += [names[i] for i in np.flatnonzero((before > 0) & (after == 0))]
-    if gone:
-        warn(
-            f"{variant.entry.name}: these parcels lie on the medial wall of {atlas.space}, which "
-            f"is left out, and stay as empty rows: {listing(gone)}."
-        )
-    operation = f"without_medial_wall({lost} labelled vertices lost)"
-    return atlas.replace(maps=maps, geometry=geometry, operation=operation)
-
-
-def _surfaces(variant: Variant, atlas: Atlas, *, allow_download: bool) -> dict[str, dict[str, Any]]:
-    """Return the space's surfaces; a warning names those that are not to be had."""
-    out: dict[str, dict[str, Any]] = {}
-    for c, roles in spaces.meshes(variant).items():
-        for role, references in roles.items() if c in atlas.compartments else ():
-            try:
-                paths = [files.obtain(r, allow_download=allow_download) for r in references]
-            except AtlasUnavailableError as error:
-                warn(f"{variant.entry.name}: {c} has no {role} surface: {error}")
-                continue
-            out.setdefault(c, {})[role] = _mean(paths)
-    return out
-
-
-def _mean(paths: list[Path]) -> Path | Surface:
-    """Return the one surface, or the mean of several."""
-    if len(paths) == 1:
-        return paths[0]
-    surfaces = [read_surface(path) for path in paths]
-    coordinates = np.stack([s.coordinates for s in surfaces]).mean(axis=0)
-    return Surface(coordinates, surfaces[0].faces, surfaces[0].hemisphere)
-
-
-def _attached(atlas: Atlas, surfaces: Mapping[str, Mapping[str, Any]]) -> Atlas:
-    geometry = {}
-    for c, roles in surfaces.items():
-        mesh = atlas.geometry[c]
-        assert isinstance(mesh, SurfaceMesh)
-        geometry[c] = attach(
-            mesh,
-            sphere=roles.get("sphere"),
-            anatomical=roles.get("anatomical"),
-            areas=roles.get("areas"),
-        )
-    return atlas.replace(geometry=geometry) if geometry else atlas
 
 
 def _listed(maps: Path | Mapping[str, Path]) -> list[Path]:

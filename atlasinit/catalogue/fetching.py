@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit.catalogue import building, files, nilearn, packages, spaces
+from atlasinit.catalogue import files, nilearn, packages, spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.integrity import damage
 from atlasinit.catalogue.resolving import entry_of, resolve
@@ -79,7 +79,7 @@ def _fetched(variant: Variant) -> Iterator[Path]:
                 if path.parent != Path(scratch):
                     yield path
         return
-    yield from building.locate(variant).values()
+    yield from files.locate(variant).values()
     for roles in spaces.meshes(variant).values():
         for references in roles.values():
             yield from (files.obtain(reference) for reference in references)

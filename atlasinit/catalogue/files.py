@@ -61,6 +61,13 @@ def needed(variant: Variant) -> list[str]:
     return list(dict.fromkeys(out))
 
 
+def locate(variant: Variant, *, allow_download: bool = True) -> dict[str, Path]:
+    """Return reference to path of all files that a variant needs, fetched if need be."""
+    return {
+        reference: obtain(reference, allow_download=allow_download) for reference in needed(variant)
+    }
+
+
 def is_url(source: object) -> bool:
     """Whether `source` is the address of a file."""
     return isinstance(source, str) and source.startswith(("https://", "http://"))

@@ -17,10 +17,18 @@ from atlasinit.io.spheres import spheres
 from atlasinit.io.vectors import read_vectors, split
 
 
-def cortex_vertices(path: Path, array: str) -> np.ndarray:
-    """Return the numbers of the vertices that are not medial wall, an array of an npz file."""
-    with reading(path, "an npz archive") as found, np.load(found) as arrays:
-        return arrays[array]
+def cortex_vertices(
+    masks: Mapping[str, tuple[str, str]], located: Mapping[str, Path]
+) -> dict[str, np.ndarray]:
+    """Return compartment to the numbers of the vertices that are not medial wall.
+
+    They are arrays of npz files, named as by `spaces.masks`.
+    """
+    out = {}
+    for c, (reference, array) in masks.items():
+        with reading(located[reference], "an npz archive") as found, np.load(found) as arrays:
+            out[c] = arrays[array]
+    return out
 
 
 def grayordinate_parts(
