@@ -90,8 +90,8 @@ def resample(
     lost = [name for name, before, after in counts if before and not after]
     if lost:
         warn(
-            f"{len(lost)} parcels of {atlas.name!r} have no location left after resampling: "
-            f"{listing(lost)}."
+            f"{len(lost)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location left "
+            f"after resampling: {listing(lost)}."
         )
     return moved
 

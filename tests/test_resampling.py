@@ -71,7 +71,7 @@ def test_ties_go_one_way_whatever_the_rounding(kind):
     odd = np.indices((58, 58, 58)) % 2
     values = 1 + odd[0] + 2 * odd[1] + 4 * odd[2]
     target = ai.VolumeGrid((29, 29, 29), coarse.astype(kind))
-    with pytest.warns(ai.AtlasWarning, match="7 parcels"):
+    with pytest.warns(ai.AtlasWarning, match="7 of 8 parcels"):
         moved = resample(volume_atlas(values, fine.astype(kind), soft=False), target)
     assert (moved.maps["volume"].labels == 7).all()
 
@@ -192,7 +192,7 @@ def test_a_lost_parcel_is_named_and_kept():
     values = np.ones((6, 6, 6), int)
     values[2, 2, 2] = 2
     coarse = ai.VolumeGrid((2, 2, 2), np.diag([3.0, 3, 3, 1]))
-    with pytest.warns(ai.AtlasWarning, match="1 parcels.*parcel volume 2"):
+    with pytest.warns(ai.AtlasWarning, match="1 of [0-9]+ parcels.*parcel volume 2"):
         moved = resample(volume_atlas(values, np.diag([1.0, 1, 1, 1]), soft=False), coarse)
     assert moved.labels["empty"].tolist() == [False, True]
 

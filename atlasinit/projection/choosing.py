@@ -23,6 +23,7 @@ from atlasinit.projection.stack import Kernel, Stack
 
 KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
 _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA
+_SOON = 2**14  # values of sparse maps, whose tiles XLA takes seconds to compile
 _BUSY = 4000  # products a location from which on tiles are sooner than scipy's columns in threads
 _FEW = 3.5  # weights a location that a GPU multiplies sooner one by one than in tiles
 
@@ -50,10 +51,14 @@ def on_host(
         return able
     times = data.shape[-1] if data.ndim > 1 else 1
     n_locations = sum(m.n_locations for m in maps)
-    products = times * sum(m.values.size for m in maps if isinstance(m, SparseMaps))
+    sparse = [m.values.size for m in maps if isinstance(m, SparseMaps)]
     # XLA would copy NumPy's data, and a mask of what is observed takes a product of its own.
-    busy = isinstance(data, jax.Array) and missing != "omit" and products >= _BUSY * n_locations
-    return times * n_locations >= _LARGE and not busy
+    busy = (
+        isinstance(data, jax.Array)
+        and missing != "omit"
+        and (times * sum(sparse) >= _BUSY * n_locations)
+    )
+    return times * n_locations >= (_SOON if sparse else _LARGE) and not busy
 
 
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:

@@ -28,7 +28,7 @@ from atlasinit.maps import SparseMaps
 from atlasinit.projection.derivatives import link
 from atlasinit.tiling import tiles
 
-_BUCKETS = 6
+_BUCKETS = 4
 
 Multiply: TypeAlias = Callable[[Array, Array, tuple[int, int]], Array]
 
