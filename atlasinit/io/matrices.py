@@ -8,7 +8,8 @@ import numpy as np
 
 from atlasinit._arrays import owned
 from atlasinit.atlas import Atlas
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, block_dense
+from atlasinit.io.weights import hard_maps
+from atlasinit.maps import DenseMaps, Maps, SparseMaps, block_dense
 
 EXTENSIONS = (".scipy.npz", ".weight.safetensors")
 
@@ -50,14 +51,8 @@ def unpack(arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, An
     return found
 
 
-def _hard(block: Any) -> HardMaps:
-    labels = np.full(block.shape[1], -1, np.int32)
-    labels[block.indices] = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    return HardMaps(labels, block.shape[0])
-
-
 _MAPS: dict[str, Any] = {
-    "hard": _hard,
+    "hard": hard_maps,
     "sparse": SparseMaps.from_scipy,
     "dense": lambda block: DenseMaps(owned(block.toarray())),
 }

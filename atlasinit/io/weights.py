@@ -1,7 +1,7 @@
 """From keys or weights at locations to maps, in the cheapest form that is exact."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int32
@@ -85,12 +85,17 @@ def weight_maps(
     return _cheapest(sparse, *shape)
 
 
+def hard_maps(matrix: Any) -> HardMaps:
+    """Return the labels that a matrix (parcels, locations) of ones states, one a column at most."""
+    n_rows, n_locations = matrix.shape
+    labels = np.full(n_locations, -1, np.int32)
+    labels[matrix.indices] = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(matrix.indptr))
+    return HardMaps(labels, n_rows)
+
+
 def _cheapest(sparse: "csr_array", n_rows: int, n_locations: int) -> Maps:
     if (sparse.data == 1).all() and (np.bincount(sparse.indices, minlength=1) <= 1).all():
-        labels = np.full(n_locations, -1, np.int32)
-        row_of = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(sparse.indptr))
-        labels[sparse.indices] = row_of
-        return HardMaps(labels, n_rows)
+        return hard_maps(sparse)
     if 8 * sparse.nnz > 4 * n_rows * n_locations:
         return DenseMaps(owned(sparse.toarray()))
     return SparseMaps.from_scipy(sparse)
