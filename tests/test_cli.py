@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -25,6 +26,13 @@ def test_version_and_help(run):
         assert "--json" in out
         assert not re.search(r"<\w+(\[|>)", out)  # types of Python
     assert run()[1] == run("--help")[1] == run("-h")[1]
+
+
+def test_help_fits_a_narrow_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    for command in typer.main.get_command(app).commands:
+        lines = run(command, "--help")[1].splitlines()
+        assert max(map(len, lines)) <= 60
 
 
 MISTAKES = {
@@ -88,6 +96,21 @@ MISTAKES = {
         ],
         "the atlas has SurfaceMesh",
     ),
+    "no value": (["build", "aal", "-o"], "requires an argument. See `atlasinit build --help`."),
+    "nothing named": (["show", ""], "empty"),
+    "another table": (
+        [
+            "project",
+            "{folder}/dseg.nii.gz",
+            "--space",
+            "unknown",
+            "-d",
+            "{folder}/bold.nii.gz",
+            "-o",
+            "{folder}/x.xlsx",
+        ],
+        "--output should end in .tsv or .csv",
+    ),
     "nothing to fetch": (["fetch"], "--all-offline"),
     "no folder": (
         ["build", "{folder}/dseg.nii.gz", "--space", "unknown", "-o", "{folder}/none/x.npz"],
@@ -127,6 +150,44 @@ def test_a_reader_that_stops_is_no_mistake(arguments):
     os.close(writing)
     assert ended.stderr == ""
     assert ended.returncode == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [
+        (">&-", 0, ""),
+        pytest.param(
+            ">/dev/full",
+            2,
+            "atlasinit: No space left on device.\n",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="has no full device"),
+        ),
+    ],
+)
+def test_nowhere_to_print_is_no_traceback(redirected, status, said):
+    command = f"'{sys.executable}' -m atlasinit list {redirected}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (status, said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("arguments", ["'show', 'aal'", "'demo', '--out', 'demo'"])
+def test_an_interrupt_is_quiet_while_jax_is_imported(tmp_path, arguments):
+    script = f"""
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jaxlib":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["atlasinit", {arguments}]
+from atlasinit.cli import main
+main()
+"""
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_an_interrupt_is_quiet(run, monkeypatch):

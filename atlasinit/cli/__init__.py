@@ -40,6 +40,7 @@ _CLICK_ERRORS: Any = typer.BadParameter.__mro__[1:3]
 def main() -> None:
     """Run the command line; a user's mistake ends with one line and exit status 2."""
     arguments = sys.argv[1:] or ["--help"]
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (closed, as by >&-)
     group = typer.main.get_command(app)
     words = wording(group, arguments[0])
 
@@ -68,9 +69,9 @@ def _status(group: Any, arguments: list[str], words: Wording) -> int:
     except _CLICK_ERRORS as error:
         # "Value error" is of pydantic, which newer versions of typer check choices with.
         message = error.format_message().replace("Value error, ", "")
-        context = getattr(error, "ctx", None)
         end = "" if message.endswith((".", "?")) else "."
-        say(f"{message}{end} See `{context.command_path if context else 'atlasinit'} --help`.")
+        command = f" {arguments[0]}" if arguments[0] in words.commands else ""
+        say(f"{message}{end} See `atlasinit{command} --help`.")
         return 2
     return status or 0
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
@@ -12,11 +13,11 @@ from atlasinit.cli.options import (
     Overwrite,
     Reduction,
     Saving,
-    given,
     load,
     takes,
 )
 from atlasinit.cli.output import print_saved, print_written, progress, say
+from atlasinit.cli.values import given
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -98,8 +99,10 @@ def project(
 
     from atlasinit.io import open_data, write_table
     from atlasinit.io.files import check_target
+    from atlasinit.io.tables import separator_of
     from atlasinit.masker import stream
 
+    separator_of(output)
     check_target(output, overwrite=overwrite)
     source = open_data(given(data), atlas)
     series = stream(source, atlas, reduction=reduction, missing=missing)
@@ -121,6 +124,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the main job on real data that needs no download, and write its results."""
-    from atlasinit.demo import run_demo
+    with ending_at_once():
+        from atlasinit.demo import run_demo
 
     print_written(run_demo(out), as_json=as_json)

@@ -9,6 +9,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
+from atlasinit.cli.values import meshes
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -76,7 +77,6 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
 
 def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
     """Return compartment to geometry: ``volume`` for an image, else the sides of spheres."""
-    from atlasinit.cli.options import meshes
     from atlasinit.geometry import SurfaceMesh
     from atlasinit.io.nifti import read_grid
 

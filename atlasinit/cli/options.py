@@ -8,15 +8,15 @@ the group makes of them. Groups may have an option in common.
 import dataclasses
 import functools
 import inspect
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from atlasinit.cli import completion
+from atlasinit.cli.interrupts import ending_at_once
+from atlasinit.cli.values import given, key, meshes, pairs, read
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -165,8 +165,8 @@ class Reading:
             "mask": given(self.mask),
             "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
             "kind": self.kind,
-            "map": None if self.map is None else _key(self.map),
-            "background": [_key(text) for text in self.background] if self.background else None,
+            "map": None if self.map is None else key(self.map),
+            "background": [key(text) for text in self.background] if self.background else None,
             "unlisted": self.unlisted,
             "nan": self.nan,
             "scale": self.scale,
@@ -194,7 +194,7 @@ class Selection:
     def of(self, atlas: "Atlas") -> "Atlas":
         """Return `atlas` with the parcels that are kept."""
         conditions = {
-            "parcels": [_key(text) for text in self.select or ()] or None,
+            "parcels": [key(text) for text in self.select or ()] or None,
             "compartments": self.compartment or None,
             "hemisphere": self.hemisphere,
             "network": self.network or None,
@@ -223,9 +223,9 @@ class Saving:
         """What `save_atlas` takes for them."""
         return {
             "format": self.format,
-            "entities": _pairs(self.entity, "--entity"),
+            "entities": pairs(self.entity, "--entity"),
             "metadata": {
-                key: _json(value) for key, value in _pairs(self.metadata, "--metadata").items()
+                name: read(value) for name, value in pairs(self.metadata, "--metadata").items()
             },
         }
 
@@ -245,7 +245,8 @@ def load(
     ],
 ) -> "Atlas":
     """Return the atlas that the options name."""
-    from atlasinit.loading import load_atlas
+    with ending_at_once():
+        from atlasinit.loading import load_atlas
 
     atlas = load_atlas(given(names), **dataclasses.asdict(variant), **reading.arguments)
     return selection.of(atlas)
@@ -254,48 +255,3 @@ def load(
 def may_download(*, offline: Offline = False) -> bool:
     """Return whether a command may fetch files."""
     return not offline
-
-
-def given(names: Sequence[str] | None) -> Any:
-    """Return one name or file, several, or compartment to file; None where there are none."""
-    if not names:
-        return None
-    pairs = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
-    if all(pairs):
-        return {pair[1]: pair[2] for pair in pairs if pair}
-    return names[0] if len(names) == 1 else list(names)
-
-
-def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
-    pairs = {text: text.partition("=") for text in texts or ()}
-    for text, (key, mark, value) in pairs.items():
-        if not (key and mark and value):
-            raise ValueError(f"{option} should be KEY=VALUE, got {text!r}.")
-    return {key: value for key, _, value in pairs.values()}
-
-
-def _json(text: str) -> Any:
-    """Return a number, truth or list that is written as in JSON, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _key(text: str) -> str | int:
-    return int(text) if re.fullmatch(r"-?\d+", text) else text
-
-
-def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
-    """Return compartment to surfaces; each file tells its side by itself or by its name."""
-    from atlasinit.io.meshes import read_surface
-    from atlasinit.io.parts import COMPARTMENTS
-    from atlasinit.io.surfaces import compartment_of
-
-    found: dict[str, dict[str, Any]] = {}
-    for role, paths in files.items():
-        for path in paths:
-            surface = read_surface(path)
-            side = compartment_of(path, None, stated=COMPARTMENTS.get(surface.hemisphere, ""))
-            found.setdefault(side, {})[role] = surface
-    return found or None

@@ -11,11 +11,11 @@ from atlasinit.cli.options import (
     Output,
     Overwrite,
     Reduction,
-    given,
     load,
     takes,
 )
 from atlasinit.cli.output import print_written, progress, say
+from atlasinit.cli.values import given
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas

@@ -29,7 +29,7 @@ _KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
 _METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
 _FUNCTION = re.compile(r"`(?:ai\.)?(\w+?)(?:_atlases)?\([^`]*\)`")
 _SURFACE = re.compile(r'\w+=\{"\w+": \{"(\w+)": (\w+)\}\}')
-_ITEM = re.compile(r'\{"(\w+)": "?([^{}"]*)"?\}')
+_ITEM = re.compile(r'(?<!\()\{"(\w+)": "?([^{}"]*)"?\}')
 _NAME = re.compile(r"`(\w+)`")
 
 
@@ -51,8 +51,9 @@ class Wording:
     def of(self, message: object) -> str:
         """Return a message, or the text of an error or warning, as it is said here."""
         text = str(message)
-        if isinstance(message, OSError) and message.strerror and message.filename:
-            text = f"{message.filename}: {message.strerror}."
+        if isinstance(message, OSError) and message.strerror:
+            where = f"{message.filename}: " if message.filename else ""
+            text = f"{where}{message.strerror}."
         for pattern, said in (
             (_SURFACE, _item),
             (_ITEM, _item),

@@ -116,8 +116,8 @@ def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
         raise ValueError(
             "`mask` should hold 0 and one other value, got "
-            f"{listing(found.tolist(), 3)}; state what is inside by a condition, as "
-            '({"gm": path}, "gm > 0.5").'
+            f"{listing(found.tolist(), 3)}; make it so, or state what is inside by a "
+            'condition, as ({"gm": path}, "gm > 0.5").'
         )
     return values != 0
 

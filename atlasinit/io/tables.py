@@ -181,12 +181,24 @@ def write_table(frame: "pd.DataFrame", path: PathLike, *, overwrite: bool = Fals
         An existing file without `overwrite`, or a folder that does not exist or cannot
         be written.
     """
-    separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
-    if separator is None:
-        raise ValueError(f"`path` should end in .tsv or .csv, got {path}.")
+    separator = separator_of(path)
     with atomic_write(path, overwrite=overwrite) as temporary:
         frame.to_csv(temporary, sep=separator, index=False, na_rep="n/a")
     return Path(path).expanduser()
+
+
+def separator_of(path: PathLike) -> str:
+    """Return what lies between two cells of a table in the file `path`.
+
+    Raises
+    ------
+    ValueError
+        Another extension than those of `write_table`.
+    """
+    separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
+    if separator is None:
+        raise ValueError(f"`path` should end in .tsv or .csv, got {path}.")
+    return separator
 
 
 def _frame(frame: Any) -> Rows:

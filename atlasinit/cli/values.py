@@ -1,0 +1,56 @@
+"""What is meant by texts on the command line: files of compartments, keys, fields, surfaces."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def given(names: Sequence[str] | None) -> Any:
+    """Return one name or file, several, or compartment to file; None where there are none."""
+    if not names:
+        return None
+    if not all(name.strip() for name in names):
+        raise ValueError("A name or file is empty; is a variable of the shell not set?")
+    stated = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
+    if all(stated):
+        return {pair[1]: pair[2] for pair in stated if pair}
+    return names[0] if len(names) == 1 else list(names)
+
+
+def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Return key to value of texts KEY=VALUE, which `option` was given."""
+    parts = {text: text.partition("=") for text in texts or ()}
+    for text, (name, mark, value) in parts.items():
+        if not (name and mark and value):
+            raise ValueError(f"{option} should be KEY=VALUE, got {text!r}.")
+    return {name: value for name, _, value in parts.values()}
+
+
+def read(text: str) -> Any:
+    """Return a number, truth or list that is written as in JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def key(text: str) -> str | int:
+    """Return a whole number, or the text itself."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
+    """Return compartment to surfaces; each file tells its side by itself or by its name."""
+    from atlasinit.io.meshes import read_surface
+    from atlasinit.io.parts import COMPARTMENTS
+    from atlasinit.io.surfaces import compartment_of
+
+    found: dict[str, dict[str, Any]] = {}
+    for role, paths in files.items():
+        for path in paths:
+            surface = read_surface(path)
+            side = compartment_of(path, None, stated=COMPARTMENTS.get(surface.hemisphere, ""))
+            found.setdefault(side, {})[role] = surface
+    return found or None
