@@ -180,7 +180,7 @@ class VolumeGrid(_ByContent):
 
         The structures are kept when `keep` leaves the locations in their order.
         """
-        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep)
+        index = np.arange(self.n_locations)[np.asarray(keep)]
         structures: list[tuple[str, int]] = []
         if self.structures and (np.diff(index) > 0).all():
             edges = np.cumsum([0, *(count for _, count in self.structures)])
@@ -321,8 +321,7 @@ class SurfaceMesh(_ByContent):
 
     def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "SurfaceMesh":
         """Return the mesh with the locations chosen by a boolean mask or an index array."""
-        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep)
-        return dataclasses.replace(self, vertices=self.vertices[index])
+        return dataclasses.replace(self, vertices=self.vertices[np.asarray(keep)])
 
     def replace(
         self,

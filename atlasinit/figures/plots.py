@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from atlasinit.atlas import Atlas
-from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors
+from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors, value_range
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import View, atlas_views, paint
 from atlasinit.geometry import SurfaceMesh
@@ -73,8 +73,7 @@ def _scaled(
         raise ValueError(
             f"`values` of {title!r} should be ({atlas.n_parcels} parcels,), got {column.shape}."
         )
-    finite = column[np.isfinite(column)]
-    low, high = np.percentile(finite, [2, 98]).tolist() if finite.size else (0.0, 1.0)
+    low, high = value_range(column)
     scale = ScalarMappable(matplotlib.colors.Normalize(low, high), "viridis")
     known = np.where(np.isfinite(column), column, np.nan)
     return scale, value_colors(known, low=low, high=high)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 import atlasinit
 from atlasinit.atlas import Atlas
 from atlasinit.figures import parcel_colors
-from atlasinit.figures.palettes import label_colors
+from atlasinit.figures.palettes import label_colors, value_range
 from atlasinit.figures.surfaces import Surface
 from atlasinit.report.charts import Bars, histogram
 from atlasinit.report.extraction import ParcelData, extract, finite_or_nan
@@ -162,9 +162,7 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
-    known = column[np.isfinite(column)]
-    low, high = np.percentile(known, [2, 98]).tolist() if known.size else (0.0, 1.0)
-    scale, colors = value_scale(low, high)
+    scale, colors = value_scale(*value_range(column))
     rows = atlas.parcel_slices()
     painted = {
         c: label_colors(np.asarray(m.harden().labels), colors(column[rows[c]]))
