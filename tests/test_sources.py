@@ -12,6 +12,8 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+import requests
+import urllib3
 
 import atlasinit as ai
 from atlasinit.catalogue import fetch_atlases, list_atlases, package_file, packages, templateflow
@@ -368,12 +370,18 @@ def test_nilearn_file_that_stays_damaged(tmp_path, answers):
 
 
 def test_nilearn_without_network(answers):
+    def lost():
+        pool = urllib3.HTTPSConnectionPool("example.org")
+        why = urllib3.exceptions.NewConnectionError(pool, "no route to host")
+        raise requests.ConnectionError(urllib3.exceptions.MaxRetryError(pool, "/x", why))
+
     def fail():
         raise OSError("no route to host")
 
-    answers("fetch_atlas_msdl", fail)
-    with pytest.raises(ai.AtlasUnavailableError, match="fetch_atlas_msdl: no route to host"):
-        load_atlas("msdl")
+    for cause in (lost, fail):
+        answers("fetch_atlas_msdl", cause)
+        with pytest.raises(ai.AtlasUnavailableError, match=r"fetch_atlas_msdl: no route to host\."):
+            load_atlas("msdl")
     with pytest.raises(ai.AtlasUnavailableError, match=r"msdl_rois\.nii: not on this machine"):
         load_atlas("msdl", download=False)
 

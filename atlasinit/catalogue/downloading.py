@@ -120,12 +120,12 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
             resumed = reply.status_code == 206
             _store(reply, part, append=resumed, done=done if resumed else 0)
     except requests.RequestException as error:
-        raise _Passing(f"{type(error).__name__}: {_reason(error)}") from error
+        raise _Passing(f"{type(error).__name__}: {reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return what went wrong below requests, without the address and the objects it was in."""
-    inner = error.args[0] if error.args else error
+    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
     return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
 
 

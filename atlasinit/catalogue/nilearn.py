@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from atlasinit.catalogue.downloading import reason
 from atlasinit.catalogue.entries import Variant
 from atlasinit.errors import AtlasUnavailableError
 
@@ -66,7 +67,7 @@ def _call(name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return getattr(datasets, name)(**arguments, verbose=0)
     except (OSError, RuntimeError) as error:
-        raise AtlasUnavailableError(f"nilearn.datasets.{name}: {error}") from error
+        raise AtlasUnavailableError(f"nilearn.datasets.{name}: {reason(error)}.") from error
 
 
 def _argument(variant: Variant, value: Any) -> Any:
