@@ -236,6 +236,85 @@ EDGES = {
 }
 
 
+@pytest.mark.parametrize("order", [1.5, math.inf, None])
+def test_gradient_at_a_slice_of_zeros_is_zero_and_near_it_finite(order):
+    domain = NormSphere(ellipsoid=ELLIPSOID) if order is None else NormSphere(order=order)
+    gradient = jax.jit(jax.grad(lambda x: size(domain.image(x))))
+    np.testing.assert_array_equal(gradient(jnp.zeros((1, 3))), 0)
+    x = jnp.array([[1.0, -2.0, 0.5]])
+    # The image does not depend on the length, so that the gradient goes with its inverse.
+    np.testing.assert_allclose(gradient(x * 2.0**-100), gradient(x) * 2.0**100, rtol=1e-5)
+
+
+def test_a_norm_larger_than_the_largest_number():
+    largest = float(jnp.finfo(jnp.float32).max)
+    y = NormSphere().image(jnp.full((1, 4), largest))
+    np.testing.assert_allclose(y, 0.5, rtol=1e-6)
+
+
+# There are no complex numbers of half precision.
+@pytest.mark.parametrize("name", [n for n in CASES if not n.startswith("amplitude")])
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.usefixtures("_unoptimised")
+def test_half_precision(name, dtype):
+    domain, shape, _ = CASES[name]
+    x = free_values(domain, shape).astype(dtype)
+    y = domain.image(x)
+    again = domain.image(domain.preimage(y))
+    assert y.dtype == again.dtype == dtype
+    rounding = 8 * float(jnp.finfo(dtype).eps)
+    single = np.asarray(domain.image(x.astype(jnp.float32)))
+    for found in (y, again):
+        error = np.abs(np.asarray(found, np.float32) - single)
+        assert (error <= rounding * np.abs(single).max()).all()
+
+
+@pytest.mark.parametrize(("labels", "dtype"), [(400, jnp.bfloat16), (70_000, jnp.float16)])
+def test_purity_in_half_precision(labels, dtype):
+    hard = jnp.zeros((labels, 1), dtype).at[1].set(1)
+    y = np.asarray(Simplex(purity=0.9).image(Simplex(purity=0.9).preimage(hard)), np.float32)
+    np.testing.assert_allclose(y[1], 0.9, rtol=4 * float(jnp.finfo(dtype).eps))
+    # Their sum is larger than the largest float16.
+    equal = Simplex().image(Simplex().preimage(jnp.ones_like(hard)))
+    np.testing.assert_allclose(np.asarray(equal, np.float32), 1 / labels, rtol=0.02)
+
+
+WIDE = {
+    "tanh": (Tanh(bounds=(-20.0, 20.0)), [-1.0, 1.0]),
+    "tanh-clip": (Tanh(scale=2.0, bounds=(-20.0, 20.0), outside="clip"), [-jnp.inf, 7.0]),
+    "tanh-renormalize": (Tanh(bounds=(-20.0, 20.0), outside="renormalize"), [-5.0, 7.0]),
+    "logistic": (Logistic(bounds=(-40.0, 40.0)), [0.0, 1.0]),
+    "logistic-clip": (Logistic(bounds=(-40.0, 40.0), outside="clip"), [-1.0, 2.0]),
+    "exp-clip": (Positive(map="exp", bounds=(-200.0, 80.0), outside="clip"), [-1.0, 3e38]),
+}
+
+
+@pytest.mark.parametrize(("domain", "y"), WIDE.values(), ids=WIDE)
+def test_free_values_are_within_bounds_whose_image_is_rounded_to_the_edge(domain, y):
+    np.testing.assert_allclose(domain.preimage(jnp.array(y)), domain.bounds, rtol=1e-6)
+
+
+def test_zero_in_half_precision_is_at_the_lower_bound():
+    np.testing.assert_array_equal(Positive().preimage(jnp.zeros(2, jnp.float16)), -20)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: Simplex(purity=number(0.9), temperature=number(2)),
+        lambda number: NormSphere(order=number(2), scale=number(1)),
+        lambda number: SPD(outside="clip", minimum=number(0.1)),
+        lambda number: Isochoric(number(1), number(2), number(1), outside="renormalize"),
+    ],
+)
+def test_numbers_of_numpy_are_as_those_of_python(make):
+    domain, plain = make(np.float64), make(float)
+    assert domain == plain
+    with x64():
+        x = jnp.eye(3, dtype=jnp.float32)
+        assert domain.image(x).dtype == domain.preimage(x).dtype == x.dtype
+
+
 @pytest.mark.parametrize(("domain", "x"), EDGES.values(), ids=EDGES)
 @pytest.mark.usefixtures("_unoptimised")
 def test_gradient_is_finite_at_edges(domain, x):
@@ -623,6 +702,8 @@ BAD_VALUES = [
     (Tanh(), jnp.array([2.0]), "between the images of `bounds`"),
     (Tanh(outside="clip"), jnp.array([jnp.nan]), "NaN"),
     (Positive(), jnp.array([0.0]), "between the images"),
+    (Positive(), jnp.array([jnp.inf]), "infinity"),
+    (Tanh(outside="renormalize"), jnp.array([jnp.inf, 0.0]), "infinity"),
     (NormSphere(), jnp.ones((1, 2)), "should have norm"),
     (NormSphere(axis=2), jnp.ones((1, 2)), "`axis` 2 does not exist"),
     (NormSphere(ellipsoid=[[1.0]]), jnp.ones((1, 2)), r"`ellipsoid` should be \(2, 2\)"),

@@ -77,7 +77,7 @@ class Tanh(EntrywiseDomain):
         What `preimage` does with values outside the image of `bounds`: ``"error"``
         raises, ``"clip"`` moves each to the nearest that is inside, ``"renormalize"``
         maps the whole array linearly onto that image (the mapping is the identity if
-        nothing is outside). NaN always raises.
+        nothing is outside). NaN always raises, and infinity unless it is clipped.
     bounds
         Smallest and largest free value that `preimage` may return; nearer to the edge
         the gradient is too small to learn by.
@@ -100,7 +100,7 @@ class Tanh(EntrywiseDomain):
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``arctanh(y / scale)``."""
         given = _inside(self, floating(y, "y"))
-        return jnp.arctanh(given / spread(self.scale, given))
+        return _bounded(self, jnp.arctanh(given / spread(self.scale, given)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Logistic(EntrywiseDomain):
         """Return ``logit((y - loc) / scale + 1/2)``."""
         given = _inside(self, floating(y, "y"))
         share = (given - spread(self.loc, given)) / spread(self.scale, given) + 0.5
-        return jax.scipy.special.logit(share)
+        return _bounded(self, jax.scipy.special.logit(share))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,9 +170,9 @@ class Positive(EntrywiseDomain):
         """Return ``log(exp(y) - 1)`` or ``log(y)``."""
         given = _inside(self, floating(y, "y"))
         if self.map == "exp":
-            return jnp.log(given)
+            return _bounded(self, jnp.log(given))
         # log(exp(y) - 1) without overflow for large y or cancellation for small y.
-        return given + jnp.log(-jnp.expm1(-given))
+        return _bounded(self, given + jnp.log(-jnp.expm1(-given)))
 
 
 def _check(outside: str, bounds: tuple[Any, Any]) -> None:
@@ -185,10 +185,16 @@ def _check(outside: str, bounds: tuple[Any, Any]) -> None:
 
 def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     """Return `y` with what lies outside the image of the domain's bounds handled."""
-    low, high = (domain.image(jnp.full_like(y, bound)) for bound in domain.bounds)
-    y = refuse(y, jnp.isnan(y), f"`y` should hold no NaN for `{type(domain).__name__}`; it does.")
+    limit = float(jnp.finfo(y.dtype).max)
+    low, high = (
+        jnp.clip(domain.image(jnp.full_like(y, bound)), -limit, limit) for bound in domain.bounds
+    )
+    if domain.outside == "clip":
+        y = jnp.clip(y, low, high)
+    name = type(domain).__name__
+    y = refuse(y, ~jnp.isfinite(y), f"`y` should hold no NaN or infinity for `{name}`; it does.")
     if domain.outside == "clip" or y.size == 0:
-        return jnp.clip(y, low, high)
+        return y
     outside = (y < low) | (y > high)
     if domain.outside == "error":
         return refuse(
@@ -197,6 +203,14 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
             f"`y` should lie between the images of `bounds` {domain.bounds} for {domain}; it does "
             'not. Use outside="clip" or "renormalize", or other bounds.',
         )
-    least, most = y.min(), y.max()
-    width = jnp.where(most > least, most - least, 1)
-    return jnp.where(outside.any(), low + (y - least) / width * (high - low), y)
+    half = y / 2  # so that the width does not overflow
+    least, most = half.min(), half.max()
+    share = (half - least) / jnp.where(most > least, most - least, 1)
+    moved = jnp.clip(low + share * (high - low), low, high)
+    return jnp.where(outside.any(), moved, y)
+
+
+def _bounded(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
+    """Return free values within the bounds, which rounding of the image may have left."""
+    low, high = domain.bounds
+    return jnp.clip(x, float(low), float(high))

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 
 from atlasinit._spectral import product, spectral
 from atlasinit._typing import AnyArray
-from atlasinit.domains._base import Domain, floating, one_of, positive, refuse
+from atlasinit.domains._base import (
+    Domain,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    tolerance,
+    wide,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Orthogonal(Domain):
         given = floating(y, "y")
         return refuse(
             given,
-            ~(jnp.abs(image - given) <= 1e-3),
+            ~(jnp.abs(image - given) <= tolerance(given)),
             '`y` should be orthonormal; it is not. Use outside="renormalize".',
         )
 
@@ -90,6 +99,7 @@ class SPD(Domain):
     def __post_init__(self) -> None:
         one_of(self.outside, ("error", "clip"), "outside")
         positive(self.minimum, "minimum")
+        object.__setattr__(self, "minimum", fixed(self.minimum))
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the product of the triangular factor and its transpose."""
@@ -151,6 +161,9 @@ class Isochoric(Domain):
             raise ValueError(f"`max_condition` should be at least 1, got {self.max_condition!r}.")
         if self.softmax_temperature is not None:
             positive(self.softmax_temperature, "softmax_temperature")
+        for name in ("volume", "max_condition", "softmax_temperature"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, fixed(getattr(self, name)))
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the matrix of the domain that the free values stand for."""
@@ -162,9 +175,10 @@ class Isochoric(Domain):
         inside = _over_batch(lambda a: spectral(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
+            scale = jnp.broadcast_to(scale, given.shape)
             inside = refuse(
                 given,
-                ~(jnp.abs(inside - given) <= 1e-3 * jnp.broadcast_to(scale, given.shape)),
+                ~(jnp.abs(inside - given) <= tolerance(given) * scale),
                 f"`y` should have determinant {self.volume} and a condition number of at most "
                 f'{self.max_condition}; it has not. Use outside="renormalize".',
             )
@@ -187,7 +201,7 @@ class Isochoric(Domain):
             # Without excess nothing is mixed in, even where the largest condition is 1.
             share = excess / jnp.where(room > 0, room, 1)
             unit = _unit_determinant((1 - share) * unit + share)
-        return unit * self.volume ** (1 / values.shape[0])
+        return unit * self.volume ** (1 / max(values.shape[0], 1))
 
     def _before_softmax(self, values: jax.Array) -> jax.Array:
         if self.softmax_temperature is None:
@@ -266,11 +280,12 @@ def _log_cholesky(matrix: jax.Array) -> jax.Array:
 
 
 def _over_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """Return `function` of each matrix on the last two axes."""
+    """Return `function` of each matrix on the last two axes; LAPACK has no half precision."""
+    matrices = wide(x)
     if x.ndim == 2:
-        return function(x)
-    flat = jax.vmap(function)(x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]))
-    return flat.reshape(*x.shape[:-2], *flat.shape[-2:])
+        return function(matrices).astype(x.dtype)
+    flat = jax.vmap(function)(matrices.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]))
+    return flat.reshape(*x.shape[:-2], *flat.shape[-2:]).astype(x.dtype)
 
 
 def _symmetric(y: AnyArray) -> jax.Array:
@@ -288,7 +303,7 @@ def _symmetric(y: AnyArray) -> jax.Array:
 
 def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
-    values = jnp.linalg.eigvalsh(y)
+    values = jnp.linalg.eigvalsh(wide(y))
     largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
     slack = largest * float(jnp.finfo(y.dtype).eps) * 8
     return refuse(

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from atlasinit._typing import AnyArray
-from atlasinit.domains._base import Domain, floating, one_of, positive, refuse
+from atlasinit.domains._base import (
+    Domain,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    tolerance,
+    wide,
+)
 from atlasinit.maps import SparseMaps
 
 
@@ -81,6 +90,7 @@ class Simplex(Domain):
             positive(self.temperature, "temperature")
         if not 0 < self.purity < 1:
             raise ValueError(f"`purity` should lie between 0 and 1, got {self.purity!r}.")
+        object.__setattr__(self, "purity", fixed(self.purity))
         one_of(self.outside, ("renormalize", "clip", "error"), "outside")
 
     def image(self, x: AnyArray) -> jax.Array:
@@ -127,7 +137,8 @@ class Simplex(Domain):
         return y * (1 - y) / self._temperature(y, groups)
 
     def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
-        y = self._inside(y, groups)
+        dtype = y.dtype
+        y = wide(self._inside(y, groups))
         total = groups.total(y)
         present = total > 0
         mass = y / jnp.where(present, total, 1)
@@ -136,8 +147,9 @@ class Simplex(Domain):
         smallest = groups.smallest(jnp.where(mass > 0, mass, 1))
         filled = jnp.where(mass > 0, mass, jnp.minimum(floor, smallest))
         # Halfway to the largest number: far beyond any logit, yet finite under weight decay.
-        nothing = -0.5 * float(jnp.finfo(y.dtype).max)
-        return jnp.where(present, self._temperature(y, groups) * jnp.log(filled), nothing)
+        nothing = -0.5 * float(jnp.finfo(dtype).max)
+        logs = (self._temperature(y, groups) * jnp.log(filled)).astype(dtype)
+        return jnp.where(present, logs, nothing)
 
     def _inside(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         bad = ~jnp.isfinite(y) if self.outside == "clip" else ~(jnp.isfinite(y) & (y >= 0))
@@ -148,17 +160,17 @@ class Simplex(Domain):
             ' into parts, or set negative values to 0 with outside="clip".',
         )
         if self.outside == "error":
-            total = groups.total(y)
+            total = groups.total(wide(y))
             y = refuse(
                 y,
-                (jnp.abs(total - 1) > 1e-3) & (total != 0),
+                (jnp.abs(total - 1) > tolerance(y)) & (total != 0),
                 '`y` should sum to 1 along the axis; use outside="renormalize" to scale it.',
             )
         return jnp.maximum(y, 0)
 
     def _temperature(self, x: jax.Array, groups: "_Groups") -> jax.Array:
         if self.temperature == "auto":
-            return jnp.sqrt(groups.size(x))
+            return jnp.sqrt(groups.size(wide(x))).astype(x.dtype)
         return jnp.asarray(self.temperature, x.dtype)
 
     def _axis_of(self, x: jax.Array) -> int:
@@ -235,9 +247,9 @@ def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
     """Return the softmax of each group; zeros where all its values are far below any logit."""
     top = groups.largest(x)
     absent = top <= -math.sqrt(float(jnp.finfo(x.dtype).max))
-    weights = jnp.exp(x - jnp.where(absent, 0, top))
+    weights = wide(jnp.exp(x - jnp.where(absent, 0, top)))
     # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
-    return weights / jnp.where(absent, 1, groups.total_of_weights(weights))
+    return (weights / jnp.where(absent, 1, groups.total_of_weights(weights))).astype(x.dtype)
 
 
 @_softmax.def_jvp

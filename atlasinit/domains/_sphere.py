@@ -9,7 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit._typing import AnyArray
-from atlasinit.domains._base import Domain, Fixed, fixed, floating, one_of, positive, refuse, spread
+from atlasinit.domains._base import (
+    Domain,
+    Fixed,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    spread,
+    tolerance,
+    wide,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +68,7 @@ class NormSphere(Domain):
         object.__setattr__(self, "loc", fixed(self.loc))
         if not self.order >= 1:
             raise ValueError(f"`order` should be at least 1, got {self.order!r}.")
+        object.__setattr__(self, "order", fixed(self.order))
         if self.ellipsoid is not None:
             matrix = np.asarray(self.ellipsoid, dtype=np.float64)
             square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
@@ -69,8 +81,8 @@ class NormSphere(Domain):
     def image(self, x: AnyArray) -> jax.Array:
         """Return `x` with each slice divided by its norm, scaled and shifted."""
         free = floating(x, "x")
-        norm = self._norm(free)
-        unit = free / jnp.where(norm == 0, 1, norm)
+        largest, scaled, norm = self._parts(free)
+        unit = jnp.where(largest > 0, scaled / norm, largest).astype(free.dtype)
         return spread(self.loc, free) + self.scale * unit
 
     def preimage(self, y: AnyArray) -> jax.Array:
@@ -78,34 +90,33 @@ class NormSphere(Domain):
         given = floating(y, "y")
         free = (given - spread(self.loc, given)) / self.scale
         if self.outside == "error":
+            largest, _, norm = self._parts(free)
             free = refuse(
                 free,
-                ~(jnp.abs(self._norm(free) - 1) <= 1e-3),
+                ~(jnp.abs(largest * norm - 1) <= tolerance(free)),
                 f"`y` should have norm {self.scale} along axis {self.axis} about `loc`; it has not."
                 ' Use outside="renormalize" to scale it.',
             )
         return free
 
-    def _norm(self, x: jax.Array) -> jax.Array:
-        """Return the norm of each slice, broadcast, with zero gradient at zero slices."""
+    def _parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return each slice's largest entry, the slice divided by it, and the norm of that."""
         if not -x.ndim <= self.axis < x.ndim:
             raise ValueError(f"`axis` {self.axis} does not exist in an array of shape {x.shape}.")
-        largest = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
-        if self.ellipsoid is None and math.isinf(self.order):
-            return jnp.broadcast_to(largest, x.shape)
-        # Scaled by the largest entry, so that powers neither overflow nor vanish.
-        unit = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1))
-        scaled = x / jnp.broadcast_to(unit, x.shape)
-        if self.ellipsoid is None:
-            powers = jnp.abs(scaled) ** jnp.asarray(self.order, x.dtype)
-            total = powers.sum(self.axis, keepdims=True)
-            root = 1 / self.order
+        x = wide(x)
+        size = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
+        largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
+        # Divided first, so that neither powers nor derivatives overflow or vanish.
+        scaled = x / jnp.where(largest > 0, largest, 1)
+        if self.ellipsoid is not None:
+            total, root = self._quadratic(scaled), 0.5
+        elif math.isinf(self.order):
+            total, root = jnp.max(jnp.abs(scaled), self.axis, keepdims=True, initial=0), 1.0
         else:
-            total = self._quadratic(scaled)
-            root = 0.5
-        empty = largest == 0
-        norm = unit * jnp.where(empty, 1, total) ** root
-        return jnp.broadcast_to(jnp.where(empty, 0, norm), x.shape)
+            powers = jnp.abs(scaled) ** jnp.asarray(self.order, x.dtype)
+            total, root = powers.sum(self.axis, keepdims=True), 1 / self.order
+        norm = jnp.broadcast_to(total, x.shape)
+        return largest, scaled, jnp.where(largest > 0, norm, 1) ** root
 
     def _quadratic(self, x: jax.Array) -> jax.Array:
         matrix = jnp.asarray(np.asarray(self.ellipsoid), x.dtype)
