@@ -62,6 +62,24 @@ def case(request):
     return request.param
 
 
+@pytest.mark.parametrize("sigma", [1e6, 1e20])
+@pytest.mark.parametrize("name", ["grid", "surface"])
+def test_the_widest_of_kernels_takes_the_mean(name, sigma):
+    geometry = CASES[name][0]
+    op = smoothing_operator(geometry, sigma=sigma)
+    data = np.random.default_rng(2).random((op.n_locations, 2)).astype(np.float32)
+    mean = np.average(data, axis=0, weights=np.asarray(op.areas))
+    for found in (op(data), op(data, sigma=sigma)):
+        np.testing.assert_allclose(found, np.broadcast_to(mean, data.shape), rtol=1e-5)
+    labels = table(["c"] * 4)
+    hard_atlas = ai.Atlas(
+        name="a", space="s", maps={"c": hard(op)}, geometry={"c": geometry}, labels=labels
+    )
+    soft = smooth(hard_atlas, sigma=sigma).to_dense()["c"]
+    shares = hard(op).to_dense() @ np.asarray(op.areas) / np.asarray(op.areas).sum()
+    np.testing.assert_allclose(soft, np.broadcast_to(shares[:, None], soft.shape), rtol=1e-5)
+
+
 @pytest.mark.parametrize("conserve", CONSERVE)
 def test_constant_mass_and_adjoint(case, conserve):
     op = operator(case, conserve)

@@ -140,12 +140,14 @@ def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
             "is not separable along them; resample to a grid without shear first."
         )
     steps = tuple(float(size) for size in grid.voxel_sizes)
-    taps = tuple(math.floor(reach / size + 0.5) for size in steps)
-    if max(taps) == 0:
-        warn_alone(reach)
     ijk = grid.ijk
     low = ijk.min(axis=0, initial=2**30)
     shape = np.maximum(ijk.max(axis=0, initial=-1) + 1 - low, 0)
+    taps = tuple(math.floor(reach / size + 0.5) for size in steps)
+    if max(taps) == 0:
+        warn_alone(reach)
+    # Beyond the box there is nothing to reach; the widest of kernels is flat.
+    taps = tuple(min(tap, int(size)) for tap, size in zip(taps, shape, strict=True))
     number = np.full(shape, grid.n_locations, np.int32)
     position = np.ravel_multi_index(tuple((ijk - low).T), tuple(shape)) if len(ijk) else ijk[:, 0]
     number.reshape(-1)[position] = np.arange(grid.n_locations, dtype=np.int32)

@@ -81,7 +81,7 @@ def arc_squared(chord: Any, sphere: Sphere) -> Any:
 
 def profile_of(squared: Any, sigma: Width, sphere: Sphere | None, xp: Any) -> Any:
     """Return the weights at squared distances in mm2; `xp` is NumPy or JAX's like of it."""
-    exponent = -squared / (2 * sigma**2)
+    exponent = squared * (-0.5 / sigma**2)
     if sphere is not None and sphere.profile == "heat":
         exponent = exponent + _heat_correction(squared, sphere.radius, sigma)
     return xp.exp(exponent)

@@ -30,7 +30,9 @@ def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
     coordinates = mesh.anatomical.astype(np.float64)
     faces = check_triangles(mesh, coordinates, "anatomical")
     warn_if_alone(KDTree(coordinates[mesh.vertices]), reach)
-    groups = list(_distances(mesh, geodesic_graph(coordinates, faces), reach))
+    graph = geodesic_graph(coordinates, faces)
+    reach = min(reach, float(graph.sum()))  # no path is longer
+    groups = list(_distances(mesh, graph, reach))
     return tiled_kernel(groups, n_locations=mesh.n_locations, reach=reach)
 
 
