@@ -291,7 +291,13 @@ class Atlas(eqx.Module):
         import pandas as pd
 
         if not isinstance(mask, Mapping):
-            mask = {c: mask[s] for c, s in self._slices_of(np.asarray(mask)).items()}
+            whole = np.asarray(mask)
+            if whole.shape != (self.n_locations,):
+                raise ValueError(
+                    f"`mask` should have shape {(self.n_locations,)}, the locations of all "
+                    f"compartments, got {whole.shape}."
+                )
+            mask = {c: whole[s] for c, s in self.location_slices().items()}
         missing = [c for c in self.compartments if c not in mask]
         if missing:
             raise ValueError(f"`mask` lacks the compartments {missing}; it has {list(mask)}.")
@@ -303,8 +309,8 @@ class Atlas(eqx.Module):
                     f"`mask` of {c!r} should be boolean with {maps.n_locations} locations, "
                     f"got {part.dtype} of shape {part.shape}."
                 )
-            whole = maps.totals(absolute=True)
-            parts.append(covered_totals(maps, part) / np.where(whole == 0, 1, whole))
+            total = maps.totals(absolute=True)
+            parts.append(covered_totals(maps, part) / np.where(total == 0, 1, total))
         return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
 
     def plot(
@@ -369,14 +375,6 @@ class Atlas(eqx.Module):
 
     def _counts(self) -> np.ndarray:
         return np.concatenate([m.counts() for m in self._maps])
-
-    def _slices_of(self, values: np.ndarray) -> dict[str, slice]:
-        if values.shape != (self.n_locations,):
-            raise ValueError(
-                f"`mask` should have shape {(self.n_locations,)}, the locations of all "
-                f"compartments, got {values.shape}."
-            )
-        return self.location_slices()
 
     def _take(self, rows: list[int], compartments: tuple[str, ...]) -> "Atlas":
         maps = {}
