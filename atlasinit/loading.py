@@ -7,21 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from nibabel.filebasedimages import FileBasedImage
-
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
 from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import EXTENSIONS
-from atlasinit.io.memory import SurfaceImage, written
+from atlasinit.io.memory import InMemory, SurfaceImage, written
 from atlasinit.io.reading import Files, read_atlas
 from atlasinit.labels import LabelTable, unique_names
 from atlasinit.provenance import Provenance
 
-InMemory: TypeAlias = FileBasedImage | np.ndarray
 Source: TypeAlias = (
     Files
     | InMemory

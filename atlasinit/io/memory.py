@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from nibabel.cifti2 import Cifti2Image
@@ -14,6 +14,9 @@ from nibabel.gifti import GiftiImage
 from nibabel.nifti1 import Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 from nibabel.spatialimages import SpatialImage
+
+InMemory: TypeAlias = FileBasedImage | np.ndarray
+"""An image of nibabel, or values of vertices."""
 
 
 @runtime_checkable
