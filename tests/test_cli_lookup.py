@@ -90,6 +90,28 @@ def test_a_mask_for_each_hemisphere(run, tmp_path):
     assert "--mask cortex_L=VALUE." in run(*show, *masks[:1], tmp_path / "left.gii")[2]
 
 
+def test_no_file_is_dropped_where_one_is_too_many(run, labels):
+    folder, *_ = labels
+    image = folder / "dseg.nii.gz"
+    for masks in ([image, image], [f"volume={image}", f"volume={image}"]):
+        options = [part for mask in masks for part in ("--mask", mask)]
+        status, out, errors = run("show", image, "--space", "x", *options)
+        assert (status, out) == (2, "")
+        assert "--mask takes one file" in errors
+    data = ("-d", f"volume={image}") * 2
+    errors = run("project", image, "--space", "x", *data, "-o", folder / "x.tsv")[2]
+    assert "--data takes one file of volume, got 2" in errors
+    both = run("show", f"volume={image}", f"volume={image}", "--space", "x", "--json")[1]
+    assert json.loads(both)["parcels"] == 2  # several images of one volume are a map each
+
+
+def test_a_table_without_values_says_so_once(run, tmp_path):
+    (tmp_path / "lh.thickness.txt").touch()
+    status, out, errors = run("show", tmp_path / "lh.thickness.txt", "--space", "x")
+    assert (status, out) == (2, "")
+    assert errors == f"atlasinit: {tmp_path / 'lh.thickness.txt'}: holds no values.\n"
+
+
 def test_options_of_files(run, labels):
     folder, values, _ = labels
     dseg = ("show", folder / "dseg.nii.gz", "--space", "unknown", "--json")

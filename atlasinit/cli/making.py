@@ -17,7 +17,7 @@ from atlasinit.cli.options import (
     takes,
 )
 from atlasinit.cli.output import print_saved, print_written, progress, say
-from atlasinit.cli.values import given
+from atlasinit.cli.values import one_each
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -104,7 +104,7 @@ def project(
 
     separator_of(output)
     check_target(output, overwrite=overwrite)
-    source = open_data(given(data), atlas)
+    source = open_data(one_each(data, "--data", sided=True), atlas)
     series = stream(source, atlas, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)

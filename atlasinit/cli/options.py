@@ -16,7 +16,7 @@ import typer
 
 from atlasinit.cli import completion
 from atlasinit.cli.interrupts import ending_at_once
-from atlasinit.cli.values import given, key, meshes, pairs, read
+from atlasinit.cli.values import given, key, meshes, one_each, pairs, read
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -162,7 +162,7 @@ class Reading:
         """What `load_atlas` takes for them."""
         return {
             "labels": self.labels,
-            "mask": given(self.mask),
+            "mask": one_each(self.mask, "--mask", sided=False),
             "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
             "kind": self.kind,
             "map": None if self.map is None else key(self.map),

@@ -15,7 +15,7 @@ from atlasinit.cli.options import (
     takes,
 )
 from atlasinit.cli.output import print_written, progress, say
-from atlasinit.cli.values import given
+from atlasinit.cli.values import one_each
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -69,7 +69,7 @@ def report(
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
     made = generate_report(
         atlas,
-        data=given(data),
+        data=one_each(data, "--data", sided=True),
         before=before,
         title=title,
         t_r=t_r,

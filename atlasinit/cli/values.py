@@ -14,9 +14,27 @@ def given(names: Sequence[str] | None) -> Any:
     if not all(name.strip() for name in names):
         raise ValueError("A name or file is empty; is a variable of the shell not set?")
     stated = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
-    if all(stated):
-        return {pair[1]: pair[2] for pair in stated if pair}
-    return names[0] if len(names) == 1 else list(names)
+    if not all(stated):
+        return names[0] if len(names) == 1 else list(names)
+    files: dict[str, list[str]] = {}
+    for compartment, file in (pair.groups() for pair in stated if pair):
+        files.setdefault(compartment, []).append(file)
+    return {c: own[0] if len(own) == 1 else own for c, own in files.items()}
+
+
+def one_each(names: Sequence[str] | None, option: str, *, sided: bool) -> Any:
+    """Return what `given` does, of `option`, which takes one file for a compartment.
+
+    Where they are `sided`, several files without one tell theirs by themselves.
+    """
+    found = given(names)
+    if isinstance(found, list) and not sided:
+        raise ValueError(f"{option} takes one file, or one a compartment, as cortex_L=FILE.")
+    if isinstance(found, dict):
+        for compartment, file in found.items():
+            if isinstance(file, list):
+                raise ValueError(f"{option} takes one file of {compartment}, got {len(file)}.")
+    return found
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -243,9 +244,11 @@ def _text(path: Path) -> Vectors:
     delimiter = next((mark for mark in ",;\t" if mark in first), None)
     cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
     named = not all(_is_number(cell) for cell in cells)
-    values = np.loadtxt(
-        path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "loadtxt: input contained no data")  # an error below
+        values = np.loadtxt(
+            path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
+        )
     # A file of one line is one map; one column a map otherwise.
     maps = _vertices_first(values, path)
     names = tuple(cells) if named and len(cells) == len(maps) else _numbered(len(maps))
