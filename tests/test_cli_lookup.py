@@ -20,6 +20,8 @@ def test_list(run):
     words = json.loads(run("list", "2018", "cortex", "fsLR", "--json")[1])
     assert {"schaefer2018"} <= {row["name"] for row in words}
     assert words == json.loads(run("list", "fsLR 2018 cortex", "--json")[1])
+    numbers = json.loads(run("list", "fsLR", "400", "--json")[1])
+    assert {"schaefer2018", "vosdewael"} == {row["name"] for row in numbers}
     status, out, errors = run("list", "qqqqq")
     assert (status, out) == (0, "")
     assert errors == "atlasinit: No atlas matches. `atlasinit list` alone shows all.\n"

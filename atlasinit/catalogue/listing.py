@@ -37,7 +37,8 @@ def list_atlases(
     Parameters
     ----------
     query
-        Words that the name, an alias, the title or the space should contain.
+        Words that the name, an alias, the title or the space should contain, or numbers
+        of parcels.
     space
         Only this space, as ``"fsLR"`` or ``"fsaverage5"``.
     source
@@ -152,7 +153,9 @@ def _span(values: list[Any]) -> str:
 def _matches(query: str, entry: Entry, row: dict[str, Any]) -> bool:
     texts = [entry.name, *entry.aliases, entry.title, row["space"], entry.species]
     everything = plain(" ".join(texts))
-    return all(plain(word) in everything for word in re.split(r"\s+", query.strip()))
+    counts = row["parcels"].split(", ")
+    words = re.split(r"\s+", query.strip())
+    return all(plain(word) in everything or word in counts for word in words)
 
 
 def _in_space(row: dict[str, Any], space: str) -> bool:

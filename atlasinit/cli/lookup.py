@@ -26,7 +26,9 @@ _FIRST_LABELS = 20
 def list_(
     query: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WORD", help="In the name, title or space; every one."),
+        typer.Argument(
+            metavar="WORD", help="In the name, title or space, or a number of parcels; every one."
+        ),
     ] = None,
     *,
     space: Space = None,
