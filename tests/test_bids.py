@@ -487,6 +487,12 @@ def test_what_bids_cannot_hold(tmp_path, case):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "n" * 300 + "/d"])
+def test_a_name_that_no_folder_can_have(tmp_path, name):
+    with pytest.raises(ai.AtlasFileError, match="cannot be written .*; choose another name"):
+        save(named(cortex_atlas(), "onavg"), tmp_path / name)
+
+
 def test_another_template_with_its_reference(tmp_path):
     reference = {"SpatialReference": "https://example.org/onavg.surf.gii"}
     atlas = named(cortex_atlas(), "onavg")

@@ -448,6 +448,7 @@ BAD = [
     ("missing.nii.gz", {"space": "x"}, ai.AtlasFileError, r"missing\.nii\.gz: no such file"),
     ("n" * 300, {}, ValueError, "no atlas 'nnnn"),
     ({"volume": f"{'n' * 300}.nii"}, {}, ai.AtlasFileError, r"nnn\.nii: no such file"),
+    (Path("n" * 300), {"space": "x"}, ai.AtlasFileError, "nnn: no such file"),
     ("folder/missing", {"space": "x"}, ai.AtlasFileError, "no such file"),
     (Path("missing.annot"), {"parcels": 3}, ValueError, "`parcels` chooses among variants"),
     ("missing.nii", {"via": "url"}, ValueError, "`via` chooses among variants"),

@@ -259,16 +259,22 @@ def _unwritable(target: Path, error: OSError) -> AtlasFileError:
     )
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Raise what `atomic_writes` would, before the work is done that is to be written."""
+def check_name(target: Path) -> None:
+    """Raise where no file or folder can have the name, or be looked for there."""
     try:
         target.lstat()
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except OSError as error:
+    except (OSError, ValueError) as error:  # too long, or with a null byte
+        why = getattr(error, "strerror", error)
         raise AtlasFileError(
-            f"{target}: cannot be written ({error.strerror}); choose another name."
+            f"{target}: cannot be written ({why}); choose another name."
         ) from error
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise what `atomic_writes` would, before the work is done that is to be written."""
+    check_name(target)
     if target.is_dir():
         raise AtlasFileError(f"{target}: is a folder, not a file.")
     if not overwrite and target.exists():

@@ -1,5 +1,6 @@
 """Files of any known format to an atlas."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -170,7 +171,7 @@ def _scale(scale: float | int | str) -> Scale:
 def _folder(files: object) -> Path | None:
     """Return the folder that `files` names, None where it names files."""
     path = Path(files).expanduser() if isinstance(files, str | Path) else None
-    return path if path is not None and path.is_dir() else None
+    return path if path is not None and os.path.isdir(path) else None
 
 
 def _place(compartment: str, order: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from atlasinit.geometry import SurfaceMesh
 from atlasinit.io import cifti, gifti, nifti
 from atlasinit.io.bids import sidecars
 from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
-from atlasinit.io.files import staged_folder
+from atlasinit.io.files import check_name, staged_folder
 from atlasinit.io.metadata import file_keys
 from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.io.tables import write_labels
@@ -74,6 +74,7 @@ def write(
         )
     atlas = atlas.replace(provenance=dataclasses.replace(atlas.provenance, licence=licence))
     own = entities_for(atlas, entities or {})
+    check_name(Path(path).expanduser())
     target = Path(path).expanduser().resolve()
     dataset = _existing(target)
     with staged_folder(target, keep=dataset is not None) as staging, _shown(staging, target):
