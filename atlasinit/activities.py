@@ -137,7 +137,7 @@ def from_normal(
     shapes = _shapes(sizes, batch_size, mode)
     first = len(sizes) - len(shapes)
     return [
-        sigma * jax.random.normal(jax.random.fold_in(key, first + i), shape, _float(dtype))
+        float(sigma) * jax.random.normal(jax.random.fold_in(key, first + i), shape, _float(dtype))
         for i, shape in enumerate(shapes)
     ]
 

@@ -126,6 +126,8 @@ def test_normal_activities_have_the_moments_asked_for(key):
     # Standard errors of the mean and of the standard deviation of n normal draws.
     assert abs(float(drawn.mean())) < 5 * 0.05 / np.sqrt(n)
     assert abs(float(drawn.std()) - 0.05) < 5 * 0.05 / np.sqrt(2 * n)
+    half = activities.from_normal([3, 4], 5, key=key, sigma=np.float64(0.1), dtype=jnp.bfloat16)
+    assert half[0].dtype == jnp.bfloat16
     two = activities.from_normal([3, 400, 400], 500, key=key)
     assert abs(np.corrcoef(two[0].ravel(), two[1].ravel())[0, 1]) < 5 / np.sqrt(n)
 

@@ -166,6 +166,9 @@ def test_laplace_is_a_double_exponential(key):
     i, j = np.mgrid[:4, :6]
     np.testing.assert_allclose(out, np.exp(-abs(i - 1) / 0.5 - abs(j - 2) / 2), rtol=1e-6)
     assert init.laplace(normalize="max", noise=0.0)(key, (5, 4)).max() == 1
+    far = init.laplace((1e6,), normalize="sum", noise=0.0)(key, (4,))
+    np.testing.assert_allclose(far, np.exp([-3.0, -2, -1, 0]) / np.exp([-3.0, -2, -1, 0]).sum())
+    assert init.laplace(normalize="max")(key, (0, 3)).shape == (0, 3)
     rows = init.laplace(axes=(-1,), normalize="sum", noise=0.0)(key, (3, 7))
     np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-6)
     assert (rows[0] == rows[2]).all()
@@ -282,6 +285,15 @@ def test_geometric_mean_of_two_and_order_of_means():
         ]
         assert (np.linalg.eigvalsh(means[1] - means[0]) > 0).all()
         assert (np.linalg.eigvalsh(means[2] - means[1]) > 0).all()
+
+
+def test_tangency_with_noise_in_half_precision(key):
+    sample = np.stack([np.eye(3), 2 * np.eye(3)]).astype(np.float32)
+    maker = init.tangency(sample, ["euclidean"], noise=0.1)
+    half = maker(key, None, jnp.bfloat16)
+    assert half.dtype == jnp.bfloat16
+    single = maker(key, None, jnp.float32)
+    np.testing.assert_array_equal(half, single.astype(jnp.bfloat16))
 
 
 def test_tangency_points_stay_definite(key):
@@ -445,6 +457,14 @@ def test_atlas_smooths_normalises_and_adds_noise(key):
     np.testing.assert_allclose(smoothed, expected, atol=1e-7)
     noise = init.Atlas(atlas, noise=0.1)(key) - atlas.to_dense()["volume"]
     close(noise.std(), 0.1, 0.1 / math.sqrt(2 * noise.size))
+
+
+@pytest.mark.parametrize(("normalize", "axis"), [("parcel", 1), ("location", 0)])
+def test_atlas_with_noise_may_be_jitted(normalize, axis, key):
+    maker = init.Atlas(mixed_atlas(), noise=0.1, normalize=normalize)
+    weights = maker(key)
+    np.testing.assert_allclose(weights.sum(axis), 1, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(maker)(key), weights, rtol=1e-5, atol=1e-6)
 
 
 # Frameworks

@@ -12,10 +12,10 @@ from atlasinit.atlas import Atlas as AtlasMaps
 from atlasinit.domains import Domain
 from atlasinit.initializers._apply import named_key
 from atlasinit.initializers._protocol import placed, real
-from atlasinit.maps import block_dense, noisy
+from atlasinit.maps import block_dense
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # an atlas has no hash
 class Atlas:
     """The maps of an atlas as a weight matrix, for any layer that takes an initialiser.
 
@@ -111,24 +111,29 @@ class Atlas:
     def _compartments(self) -> tuple[str, ...]:
         return self.atlas.compartments if self.compartment is None else (self.compartment,)
 
-    def _matrix(self, key: Any) -> Float32[np.ndarray, "parcels locations"]:
+    def _matrix(self, key: Any) -> Float32[jax.Array, "parcels locations"]:
         atlas = self.atlas
         if self.compartment is not None:
             atlas = atlas.select(compartments=self.compartment)
-        if self.fwhm is not None or self.noise:
-            atlas = _disturbed(atlas, self.fwhm, float(self.noise), key)
+        if self.fwhm is not None:
+            from atlasinit.smoothing import smooth
+
+            atlas = smooth(atlas, fwhm=self.fwhm)
+        if self.noise:
+            return self._disturbed(atlas, key)
         if self.normalize is not None:
             atlas = atlas.normalize(per=self.normalize)
-        return block_dense(atlas.maps.values())
+        return jnp.asarray(block_dense(atlas.maps.values()))
 
-
-def _disturbed(atlas: AtlasMaps, fwhm: Any, noise: float, key: Any) -> AtlasMaps:
-    """Return the atlas smoothed, then with noise on every weight."""
-    if fwhm is not None:
-        from atlasinit.smoothing import smooth
-
-        atlas = smooth(atlas, fwhm=fwhm)
-    if not noise:
-        return atlas
-    maps = {c: noisy(m, noise, key=named_key(key, c)) for c, m in atlas.maps.items()}
-    return atlas.replace(maps=maps, operation=f"noise({noise})")
+    def _disturbed(self, atlas: AtlasMaps, key: Any) -> Float32[jax.Array, "parcels locations"]:
+        """Return the weights with noise, normalised, by JAX: the key may be traced."""
+        weights = jnp.asarray(block_dense(atlas.maps.values()))
+        rows, columns = atlas.parcel_slices(), atlas.location_slices()
+        for c, maps in atlas.maps.items():
+            shape = (maps.n_parcels, maps.n_locations)
+            draw = jax.random.normal(named_key(key, c), shape, jnp.float32)
+            weights = weights.at[rows[c], columns[c]].add(np.float32(self.noise) * draw)
+        if self.normalize is None:
+            return weights
+        total = weights.sum(1 if self.normalize == "parcel" else 0, keepdims=True)
+        return weights / jnp.where(total == 0, 1, total)

@@ -173,11 +173,13 @@ def laplace(
             )
         decays = []
         for a, mu, w in zip(chosen, centre, np.broadcast_to(width, len(chosen)), strict=True):
-            line = np.exp(-np.abs(np.arange(shape[a]) - mu) / w)
-            decays.append(line.reshape([-1 if i == a else 1 for i in range(len(shape))]))
+            line = -np.abs(np.arange(shape[a]) - mu) / w
+            if normalize is not None:  # a largest value of 1, however far away the centre
+                line = line - line.max(initial=-np.inf)
+            decays.append(np.exp(line).reshape([-1 if i == a else 1 for i in range(len(shape))]))
         values = functools.reduce(np.multiply, decays, np.ones([1] * len(shape)))
-        if normalize is not None:
-            values = values / (values.max() if normalize == "max" else values.sum())
+        if normalize == "sum":
+            values = values / values.sum()
         return placed(
             _noisy(np.broadcast_to(values, shape), noise, key, inexact(dtype)), out_sharding
         )

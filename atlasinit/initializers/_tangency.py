@@ -93,11 +93,11 @@ def tangency(
     def init(key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         if shape is not None and tuple(shape) != points.shape:
             raise ValueError(f"`shape` should be {points.shape}, got {tuple(shape)}.")
-        wanted = points.astype(real(dtype))
+        wanted = real(dtype)
         if not noise:
-            return placed(wanted, out_sharding)
-        draws = noise * jax.random.normal(key, wanted.shape, wanted.dtype)
-        return placed(jax.vmap(_perturbed)(wanted, draws), out_sharding)
+            return placed(points.astype(wanted), out_sharding)
+        draws = float(noise) * jax.random.normal(key, points.shape, points.dtype)
+        return placed(jax.vmap(_perturbed)(points, draws).astype(wanted), out_sharding)
 
     return Paired(init, SPD())
 
