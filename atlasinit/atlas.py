@@ -212,6 +212,8 @@ class Atlas(eqx.Module):
             A name, key, compartment or network that the atlas does not have (with
             the nearest names), a key that several compartments use, a pattern that
             matches nothing, or conditions that no parcel satisfies.
+        TypeError
+            A mask of booleans.
         """
         kept = self.compartments
         if compartments is not None:

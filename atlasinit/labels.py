@@ -55,7 +55,7 @@ class LabelTable:
         if len(set(lengths.values())) > 1:
             raise ValueError(f"`columns` should have one length, got {lengths}.")
         clean["key"] = tuple(_int32(key) for key in clean["key"])
-        clean["name"] = tuple(str(name) for name in clean["name"])
+        clean["name"] = tuple("" if name is None else str(name) for name in clean["name"])
         self._columns = clean
         # As equality does, without the order of the columns.
         self._hash = hash(frozenset(clean.items()))

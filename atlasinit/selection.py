@@ -66,6 +66,11 @@ def _rows_of(
             hint = nearest(parcel, table["name"])
             raise ValueError(f"There is no parcel {parcel!r} in {atlas!r}.{hint}")
         return [table["name"].index(parcel)]
+    if isinstance(parcel, bool | np.bool_):  # which would be the keys 0 and 1
+        raise TypeError(
+            "`parcels` should be names, keys, (compartment, key) pairs or patterns, got booleans; "
+            'of a mask give the names, `atlas.labels["name"][mask]`.'
+        )
     pairs = list(zip(table["compartment"], table["key"], strict=True))
     if isinstance(parcel, tuple):
         if parcel not in pairs:
@@ -81,5 +86,5 @@ def _rows_of(
 
 
 def _as_list(value: object) -> list:
-    single = isinstance(value, str | int | np.integer | tuple | re.Pattern)
+    single = isinstance(value, str | int | float | np.number | tuple | re.Pattern)
     return [value] if single else list(value)  # pyright: ignore[reportArgumentType]

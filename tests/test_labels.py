@@ -33,6 +33,8 @@ def columns(**changes):
         ({"hemisphere": ["L", "left", ""]}, "`hemisphere` should be.*'left'"),
         ({"empty": [True] * 3}, r"should not hold \['empty'\]"),
         ({"name": ["x", "x", "z"]}, r"unique: \['x'\]"),
+        ({"name": ["x", None, "z"]}, "not be empty: row 1 is"),
+        ({"name": ["x", "y", float("nan")]}, "not be empty: row 2 is"),
         ({"name": ["x", "", "z"]}, "row 1"),
         ({"compartment": ["a", "b", "a"], "key": [1, 2, 3]}, "contiguous"),
     ],
