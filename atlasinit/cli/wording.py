@@ -25,11 +25,17 @@ _OTHERWISE = {
 
 _VALUES = {"path": "FILE", "...": "VALUE"}
 _VALUE = r"""("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|\S*?(?=[.,;:)`]*(?:\s|$)))"""
-_KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
-_METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
-_FUNCTION = re.compile(r"`(?:ai\.)?(\w+?)(?:_atlases)?\([^`]*\)`")
+# meshes={"cortex_L": {"sphere": path}}: sphere=FILE
 _SURFACE = re.compile(r'\w+=\{"\w+": \{"(\w+)": (\w+)\}\}')
+# {"desc": ...}: desc=VALUE
 _ITEM = re.compile(r'(?<!\()\{"(\w+)": "?([^{}"]*)"?\}')
+# atlas.harden(): --harden; mesh.replace(sphere=..., faces=...): --sphere
+_METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
+# `ai.list_atlases()`: `atlasinit list`
+_FUNCTION = re.compile(r"`(?:ai\.)?(\w+?)(?:_atlases)?\([^`]*\)`")
+# nan="zero": --nan zero; not within the path of a file
+_KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
+# `fwhm`: --fwhm
 _NAME = re.compile(r"`(\w+)`")
 
 
@@ -87,7 +93,9 @@ def wording(group: Any, name: str) -> Wording:
         own = command.name == name
         for parameter in command.params:
             is_option = parameter.param_type_name == "option"
-            typed = max(parameter.opts, key=len) if is_option else parameter.metavar
+            typed = (
+                max(parameter.opts, key=len) if is_option else parameter.metavar or parameter.name
+            )
             flags[parameter.name] = typed if own else f"`atlasinit {command.name} {typed}`"
     flags |= {other: flags[own] for other, own in _OTHERWISE.items()}
     return Wording(flags, tuple(group.commands))
