@@ -86,5 +86,5 @@ def _rows_of(
 
 
 def _as_list(value: object) -> list:
-    single = isinstance(value, str | int | float | np.number | tuple | re.Pattern)
+    single = isinstance(value, str | int | np.integer | tuple | re.Pattern)
     return [value] if single else list(value)  # pyright: ignore[reportArgumentType]
