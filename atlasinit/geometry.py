@@ -8,6 +8,7 @@ geometries.
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -102,7 +103,7 @@ class VolumeGrid(_ByContent):
             raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
         if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
             raise ValueError(f"`affine` should be invertible, got {matrix.tolist()}.")
-        kept = _kept(voxels, int(np.prod(sizes)), "voxels", f"a grid of shape {sizes}")
+        kept = _kept(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
         runs = tuple((str(name), int(count)) for name, count in structures)
         if runs and sum(count for _, count in runs) != kept.size:
             raise ValueError(f"`structures` should add up to {kept.size} locations, got {runs}.")
@@ -376,6 +377,8 @@ def _set(instance: object, **fields: Any) -> None:
 
 def _kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
     """Return the kept voxels or vertices as int32, checked to be in range and distinct."""
+    if size > 2**31:
+        raise ValueError(f"`{name}` cannot be numbered on {where}, of more than 2**31; crop it.")
     if index is None:
         every = np.arange(size, dtype=np.int32)
         every.flags.writeable = False

@@ -24,6 +24,7 @@ AFFINE = np.array([[0, -1.5, 0, 10], [2, 0, 0.2, -20], [0, 0, 3, 5], [0, 0, 0, 1
         (((2, 3, 4), AFFINE, [24]), r"\[0, 24\).*24"),
         (((2, 3, 4), AFFINE, [-1]), r"\[0, 24\)"),
         (((2, 3, 4), AFFINE, [3, 3]), "each location once"),
+        (((2**12, 2**12, 2**12), AFFINE, [2**32 + 5]), r"more than 2\*\*31; crop it"),
         (((2, 3, 4), AFFINE, [0.5, 1.7]), "`voxels` should be whole numbers, got float64"),
         (((2, 3, 4), AFFINE, [3, 4], (("A", 1),)), "add up to 2"),
     ],
