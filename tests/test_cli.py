@@ -176,6 +176,7 @@ def test_nowhere_to_print_is_no_traceback(redirected, status, said):
 def test_an_interrupt_is_quiet_while_jax_is_imported(tmp_path, arguments):
     script = f"""
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
         if name == "jaxlib":
