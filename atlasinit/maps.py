@@ -354,12 +354,6 @@ def block_dense(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"
     return np.asarray(block_diag(*(m.to_dense() for m in maps)))
 
 
-def noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
-    """Return `maps` with normal noise of standard deviation `sigma` added to every weight."""
-    noise = jax.random.normal(key, (maps.n_parcels, maps.n_locations), jnp.float32)
-    return DenseMaps(owned(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
-
-
 def location_totals(maps: Maps, *, absolute: bool = False) -> Float64[np.ndarray, " locations"]:
     """Return the sum of the weights (or of their absolute values) at each location."""
     matrix = abs(maps.to_scipy()) if absolute else maps.to_scipy()

@@ -19,10 +19,9 @@ from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.choosing import Plan
+from atlasinit.projection.choosing import Plan, kernel_of
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for, stacked
-from atlasinit.projection.reductions import HARD_ONLY
 from atlasinit.provenance import Provenance
 
 
@@ -240,7 +239,7 @@ class AtlasLinear(eqx.Module):
         del key
         sizes = [g.n_locations for g in self._geometry]
         maps = unwrap(self.maps)
-        kernel = "scatter" if self.reduction in HARD_ONLY else self.kernel
+        kernel = kernel_of(self.reduction, self.kernel)
         out = reduce(
             stacked(Prepared(maps, self._plans, kernel, jax.default_backend())),
             data,

@@ -1,8 +1,6 @@
 """Move an atlas to another grid or mesh of the same space: explicit, never silent."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,20 +118,15 @@ def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry
 
 def _geometry(target: Any) -> Geometry:
     """Return a geometry as it is, and of an image the whole grid."""
-    from nibabel.spatialimages import SpatialImage
+    from atlasinit.io.nifti import grid_of
 
-    from atlasinit.io.nifti import read_grid
-
-    if isinstance(target, str | os.PathLike):
-        return read_grid(Path(target))
-    if isinstance(target, SpatialImage):
-        return VolumeGrid(target.shape[:3], np.asarray(target.affine))
-    if not isinstance(target, VolumeGrid | SurfaceMesh):
+    geometry = target if isinstance(target, VolumeGrid | SurfaceMesh) else grid_of(target)
+    if geometry is None:
         raise TypeError(
             "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its "
             f"path, or a mapping from compartments to such, got {type(target).__name__}."
         )
-    return target
+    return geometry
 
 
 def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> Maps:

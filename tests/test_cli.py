@@ -35,6 +35,8 @@ def test_help_fits_a_narrow_terminal(run, monkeypatch):
         assert max(map(len, lines)) <= 60
 
 
+DSEG = ["{folder}/dseg.nii.gz", "--space", "unknown"]
+PROJECT = ["project", *DSEG, "-d", "{folder}/bold.nii.gz", "-o"]
 MISTAKES = {
     "space left open": (["show", "{folder}/dseg.nii.gz"], "space"),
     "both widths": (
@@ -53,22 +55,11 @@ MISTAKES = {
         "sigma",
     ),
     "unknown format": (
-        ["build", "{folder}/dseg.nii.gz", "--space", "unknown", "-o", "{folder}/x.jpg"],
+        ["build", *DSEG, "-o", "{folder}/x.jpg"],
         "x.jpg",
     ),
     "unknown reduction": (
-        [
-            "project",
-            "{folder}/dseg.nii.gz",
-            "--space",
-            "unknown",
-            "-d",
-            "{folder}/bold.nii.gz",
-            "-o",
-            "{folder}/x.tsv",
-            "--reduction",
-            "meen",
-        ],
+        [*PROJECT, "{folder}/x.tsv", "--reduction", "meen"],
         "mean",
     ),
     "no such option": (["list", "--spce", "fsLR"], "See `atlasinit list --help`."),
@@ -99,21 +90,12 @@ MISTAKES = {
     "no value": (["build", "aal", "-o"], "requires an argument. See `atlasinit build --help`."),
     "nothing named": (["show", ""], "empty"),
     "another table": (
-        [
-            "project",
-            "{folder}/dseg.nii.gz",
-            "--space",
-            "unknown",
-            "-d",
-            "{folder}/bold.nii.gz",
-            "-o",
-            "{folder}/x.xlsx",
-        ],
+        [*PROJECT, "{folder}/x.xlsx"],
         "--output should end in .tsv or .csv",
     ),
     "nothing to fetch": (["fetch"], "--all-offline"),
     "no folder": (
-        ["build", "{folder}/dseg.nii.gz", "--space", "unknown", "-o", "{folder}/none/x.npz"],
+        ["build", *DSEG, "-o", "{folder}/none/x.npz"],
         "folder does not exist",
     ),
 }

@@ -855,7 +855,7 @@ def test_agreement_with_workbench(tmp_path):
 def test_every_weight_has_one_place_in_the_tiles(each):
     maps = maps_of("sparse")
     points = np.random.default_rng(0).normal(size=(150, 3))
-    plan = tiled.plan_tiles(maps, points, each=each)
+    plan = tiled.plan_tiles(maps, points, size=64, each=each)
     entries = tiled.spread(plan, jnp.arange(1.0, maps.values.size + 1))
     numbers = np.arange(1.0, maps.values.size + 1)
     np.testing.assert_array_equal(tiled.collect(plan, entries), numbers)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import nibabel as nb
 import numpy as np
 from nibabel.openers import ImageOpener
+from nibabel.spatialimages import SpatialImage
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
@@ -158,6 +160,15 @@ def read_grid(path: PathLike) -> VolumeGrid:
     with reading(path, "a volume") as found:
         image = load_image(found)
         return VolumeGrid(layout(image, path)[0], image.affine)
+
+
+def grid_of(source: object) -> VolumeGrid | None:
+    """Return the whole grid of an image in memory or of a file; None of anything else."""
+    if isinstance(source, str | os.PathLike):
+        return read_grid(source)
+    if isinstance(source, SpatialImage):
+        return VolumeGrid(source.shape[:3], np.asarray(source.affine))
+    return None
 
 
 def read_header(path: PathLike) -> Header | None:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from atlasinit._typing import AnyArray
 from atlasinit.projection import host, reductions
 from atlasinit.projection.checks import check_data, check_options, refuse_nan, sized
-from atlasinit.projection.choosing import on_host
+from atlasinit.projection.choosing import kernel_of, on_host
 from atlasinit.projection.host_statistics import by_label
 from atlasinit.projection.jitted import (
     Scalar,
@@ -132,7 +132,7 @@ def project(
     if on_host(maps, values, missing=missing, kernel=kernel):
         omit = missing == "omit"
         return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=reduction, omit=omit)
-    stack = stack_for(atlas, kernel="scatter" if reduction in reductions.HARD_ONLY else kernel)
+    stack = stack_for(atlas, kernel=kernel_of(reduction, kernel))
     arrays = (stack, values, inverse, _scalar(ridge), *limits)
     return reduced(*arrays, reduction=reduction, missing=missing)
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection import host, tiled
+from atlasinit.projection import host, reductions, tiled
 from atlasinit.projection.grouped import (
     GroupedKernel,
     WeightedGroupedKernel,
@@ -59,6 +59,11 @@ def on_host(
         and (times * sum(sparse) >= _BUSY * n_locations)
     )
     return times * n_locations >= (_SOON if sparse else _LARGE) and not busy
+
+
+def kernel_of(reduction: str, kernel: str) -> str:
+    """Return the kernel of a reduction: `kernel`, but order statistics are of labels alone."""
+    return "scatter" if reduction in reductions.HARD_ONLY else kernel
 
 
 def choose_kernel(maps: Maps, *, backend: str, kernel: str = "auto") -> str:

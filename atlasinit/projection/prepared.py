@@ -39,7 +39,7 @@ def stack_for(atlas: Any, *, kernel: str) -> Stack:
     """Return the kernels of an atlas, made once."""
 
     def make() -> Stack:
-        return stacked(make_prepared(maps_of(atlas), _geometries(atlas), kernel=kernel))
+        return stacked(prepared_for(atlas, kernel=kernel))
 
     if traced(atlas):
         return make()
@@ -50,7 +50,8 @@ def prepared_for(atlas: Any, *, kernel: str) -> Prepared:
     """Return maps on the device with their plans, made once for an atlas of concrete maps."""
 
     def make() -> Prepared:
-        made = make_prepared(maps_of(atlas), _geometries(atlas), kernel=kernel)
+        geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
+        made = make_prepared(maps_of(atlas), geometries, kernel=kernel)
         return jax.tree.map(jnp.asarray, made)
 
     if traced(atlas):
@@ -124,10 +125,6 @@ def sizes_of(atlas: Any) -> dict[str, int]:
     """Return compartment to its number of locations."""
     names = atlas.compartments if isinstance(atlas, Atlas) else ("maps",)
     return {c: m.n_locations for c, m in zip(names, maps_of(atlas), strict=True)}
-
-
-def _geometries(atlas: Any) -> tuple[Geometry | None, ...]:
-    return tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
 
 
 def coordinates(geometry: Geometry) -> np.ndarray | None:

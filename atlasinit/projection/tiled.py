@@ -83,7 +83,7 @@ def plan_tiles(
     maps: SparseMaps,
     coordinates: Float[np.ndarray, "locations 3"] | None,
     *,
-    size: int = 64,
+    size: int,
     each: int,
     start: int = 0,
     total: int | None = None,

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from atlasinit._arrays import owned
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
-from atlasinit.maps import Maps, noisy
+from atlasinit.maps import DenseMaps, Maps
 from atlasinit.smoothing._checks import FWHM, check_one, check_positive
 from atlasinit.smoothing._sparse import spread_maps
 from atlasinit.smoothing.build import check_choices, host_spread
@@ -105,7 +106,7 @@ def smooth(
         maps[compartment] = spread_maps(atlas.maps[compartment], spread, threshold=threshold)
         if noise_sigma and key is not None:
             own = jax.random.fold_in(key, atlas.compartments.index(compartment))
-            maps[compartment] = noisy(maps[compartment], noise_sigma, key=own)
+            maps[compartment] = _noisy(maps[compartment], noise_sigma, key=own)
     options = {
         "geometry": geometry,
         "truncate": truncate,
@@ -132,6 +133,11 @@ def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
             f"`{name}` names {unknown}; the compartments are {list(atlas.compartments)}."
         )
     return {c: check_positive(given[c], name) / unit for c in atlas.compartments if c in given}
+
+
+def _noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
+    noise = jax.random.normal(key, (maps.n_parcels, maps.n_locations), np.float32)
+    return DenseMaps(owned(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
 
 
 def _described(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
