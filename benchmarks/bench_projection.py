@@ -18,8 +18,11 @@ from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
 
 
-def _data(n_locations: int, time: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(n_locations, time)).astype(np.float32)
+def _data(n_locations: int, time: int) -> tuple[np.ndarray, jax.Array]:
+    """Return one array in memory as NumPy's, for the peers, and as JAX's."""
+    x = np.random.default_rng(0).normal(size=(n_locations, time)).astype(np.float32)
+    device = jax.device_put(x)
+    return np.asarray(device), device
 
 
 def _seconds(function: Callable[[], object]) -> float:
@@ -29,8 +32,7 @@ def _seconds(function: Callable[[], object]) -> float:
 def hard() -> list[dict]:
     rows = []
     for time in (200, 1200):
-        x = _data(91_282, time)
-        device = jax.device_put(x)
+        x, device = _data(91_282, time)
         total = _seconds(lambda x=x: x.sum(axis=0))
         for n_parcels in (100, 1000):
             labels = np.random.default_rng(1).integers(-1, n_parcels, len(x)).astype(np.int32)
@@ -46,10 +48,21 @@ def hard() -> list[dict]:
     return rows
 
 
+def ancestor() -> dict:
+    """Return a hard mean beside the dense product that hypercoil's AtlasLinear makes of it."""
+    _, device = _data(59_412, 1200)
+    labels = np.random.default_rng(1).integers(0, 400, len(device)).astype(np.int32)
+    maps = ai.HardMaps(labels, 400)
+    weights = jax.device_put(maps.to_dense())
+    mean = jax.jit(lambda w, d: jnp.matmul(w, d) / w.sum(axis=1, keepdims=True))
+    ours, theirs = _seconds(lambda: project(maps, device)), _seconds(lambda: mean(weights, device))
+    return row("hard mean, 59412 x 1200 -> 400; hypercoil's dense product", ours, theirs, least=10)
+
+
 def by_label() -> list[dict]:
     """Return order statistics and spread beside scipy.ndimage, which nilearn calls a volume."""
     rows, time, part = [], 200, 20
-    x = _data(91_282, time)
+    x, _ = _data(91_282, time)
     labels = np.random.default_rng(1).integers(-1, 400, len(x)).astype(np.int32)
     maps, index = ai.HardMaps(labels, 400), np.arange(400)
     for reduction, peer in (
@@ -83,8 +96,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before - out.nbytes /
 
 
 def sparse(name: str, atlas: ai.Atlas, time: int, *, over_dense: float, over_csr: float) -> list:
-    x = _data(atlas.n_locations, time)
-    device = jax.device_put(x)
+    x, device = _data(atlas.n_locations, time)
     csr = csr_array(block_diag(list(atlas.to_scipy().values())), dtype=np.float32)
     weights = csr.toarray()
     density = csr.nnz / weights.size
@@ -104,8 +116,7 @@ def sparse(name: str, atlas: ai.Atlas, time: int, *, over_dense: float, over_csr
 
 def dense() -> list[dict]:
     weights = np.random.default_rng(0).random((400, 91_282)).astype(np.float32)
-    x = _data(91_282, 200)
-    device, maps = jax.device_put(x), ai.DenseMaps(weights)
+    (x, device), maps = _data(91_282, 200), ai.DenseMaps(weights)
     ours = _seconds(lambda: project(maps, device, reduction="sum"))
     rows = [row("dense, (400, 91282) x 200; BLAS", ours, _seconds(lambda: weights @ x), most=1.15)]
     layer = jax.jit(lambda w, d: project(ai.DenseMaps(w), d, reduction="sum"))
@@ -118,7 +129,7 @@ def dense() -> list[dict]:
 
 def layer(name: str, atlas: ai.Atlas) -> dict:
     """Return the time to make a layer of an atlas that nothing is known of, and to apply it."""
-    device = jax.device_put(_data(atlas.n_locations, 1200))
+    _, device = _data(atlas.n_locations, 1200)
 
     def build() -> AtlasLinear:
         return AtlasLinear.from_atlas(atlas.replace(maps=dict(atlas.maps), operation="copy"))
@@ -140,6 +151,7 @@ def main() -> list[dict]:
     surface, volume = atlases.smooth_surface(), atlases.smooth_volume()
     return [
         *hard(),
+        ancestor(),
         *by_label(),
         peak_memory(),
         *sparse("surface, FWHM 6 mm", surface, 1200, over_dense=6, over_csr=1),

@@ -19,8 +19,9 @@ from atlasinit.maps import DenseMaps, HardMaps, Maps
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-_BLOCK = 4096  # locations that are summed without losing digits
+_BLOCK = 1024  # weights that are summed without losing digits
 _ROWS = 1024  # of partial sums
+_AT_ONCE = 2**16  # values that are added up by one core
 
 
 class Part(NamedTuple):
@@ -52,14 +53,10 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
         if isinstance(one, DenseMaps):
             parts.append(Part(rows, slice(start, start + n), np.asarray(one.values), hard=False))
         else:
-            # Few parcels are summed in parts, as one long float32 sum would lose digits;
-            # the sums of many parts, in turn, would take as long as the data.
-            width = max(one.n_parcels, 1)
-            count = max(min(n // _BLOCK, _ROWS // width), min(2 * WORKERS, n // (8 * width)), 1)
-            ends = [n * i // count for i in range(count + 1)]
             columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
             # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
             columns.eliminate_zeros()
+            ends = _ends(columns, one.n_parcels)
             parts += [
                 Part(rows, slice(start + a, start + b), columns[:, a:b], hard)
                 for a, b in zip(ends[:-1], ends[1:], strict=True)
@@ -81,16 +78,17 @@ def multiply(
     """
     n_parcels = max(part.rows.stop for part in parts)
     shape = (len(data), n_parcels, data.shape[2])
-    sums, weights = np.zeros(shape, dtype), np.zeros(shape, dtype) if omit else None
+    sums = empty_for_jax(shape, dtype)
+    weights = empty_for_jax(shape, dtype) if omit else None
     for i, x in enumerate(data):
 
         def product(part: Part, x: np.ndarray = x) -> tuple:
             return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
 
-        for part, (own, observed) in _each(parts, product):
-            sums[i, part.rows] += own
-            if weights is not None:
-                weights[i, part.rows] += observed
+        found = _each(parts, product)
+        _add([(part.rows, own) for part, (own, _) in found], sums[i])
+        if weights is not None:
+            _add([(part.rows, observed) for part, (_, observed) in found], weights[i])
     return sums, weights
 
 
@@ -111,6 +109,44 @@ def transposed(
 
         _each(parts, paint)
     return out
+
+
+def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
+    """Return where to cut locations in parts, of as many weights each.
+
+    The rows of each part's product are added up in the end, so more parts than cores only
+    cost time. But one long float32 sum of few parcels would lose digits.
+    """
+    width, n = max(n_parcels, 1), len(columns.indptr) - 1
+    longest = np.bincount(columns.indices, minlength=width).max()
+    wanted = min(columns.nnz // _BLOCK, _ROWS // width) if longest > _BLOCK else 0
+    count = max(wanted, min(WORKERS, n // (8 * width)), 1)
+    weights = [columns.nnz * i // count for i in range(1, count)]
+    return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
+
+
+def _add(
+    products: Sequence[tuple[slice, Float[np.ndarray, "_ #time"]]],
+    out: Float[np.ndarray, "parcels time"],
+) -> None:
+    """Fill rows with the sums of their products."""
+    by_rows: dict[tuple[int, int], list[np.ndarray]] = {}
+    for rows, own in products:
+        by_rows.setdefault((rows.start, rows.stop), []).append(own)
+
+    def fill(start: int, own: list[np.ndarray], some: slice) -> None:
+        target = out[start + some.start : start + some.stop]
+        target[...] = own[0][some]
+        for other in own[1:]:
+            target += other[some]
+
+    step = max(_AT_ONCE // max(out.shape[1], 1), 1)
+    tasks = [
+        (start, own, slice(a, min(a + step, stop - start)))
+        for (start, stop), own in by_rows.items()
+        for a in range(0, stop - start, step)
+    ]
+    in_threads(fill, tasks)
 
 
 def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[Part, Any]]:
