@@ -44,10 +44,11 @@ def feedforward(
     ntp        :math:`1/\sqrt{D}`  as mupc                           :math:`1/\sqrt{N}`
     ========== =================== ================================= ====================
 
-    and the last is divided by `gamma`. Here `N` is the width of each layer's own input, which
-    in networks of one width is that width. The scales are those of F. Innocenti et al., muPC:
-    Scaling Predictive Coding to 100+ Layer Networks, 2025, arXiv:2505.13124; they are meant for
-    weights of variance 1 without bias. The peer's call is ``jpc.init_activities_with_ffwd``.
+    and the last is divided by `gamma`; a layer without inputs has scale 1. Here `N` is the
+    width of each layer's own input, which in networks of one width is that width. The scales
+    are those of F. Innocenti et al., muPC: Scaling Predictive Coding to 100+ Layer Networks,
+    2025, arXiv:2505.13124; they are meant for weights of variance 1 without bias. The
+    peer's call is ``jpc.init_activities_with_ffwd``.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ def _forward(
 
 def _scale(width: int, index: int, options: tuple[int, bool, str]) -> float:
     depth, skipping, scaling = options
-    if scaling == "standard":
+    if scaling == "standard" or width == 0:
         return 1.0
     if index == depth - 1:
         return 1 / width if scaling == "mupc" else width**-0.5

@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float32
 
-from atlasinit.errors import listing
+from atlasinit.errors import counted, listing
 from atlasinit.geometry import Geometry
 from atlasinit.labels import LabelTable, hemisphere_of
 from atlasinit.maps import Maps, covered_totals, location_totals, scale
@@ -229,7 +229,8 @@ class Atlas(eqx.Module):
         )
         if not rows and len(self.table):
             raise ValueError(f"No parcel of {self.name!r} satisfies all the conditions.")
-        return self._take(sorted(rows), kept).replace(operation=f"select({len(rows)} parcels)")
+        operation = f"select({counted(len(rows), 'parcel')})"
+        return self._take(sorted(rows), kept).replace(operation=operation)
 
     def drop_empty(self) -> "Atlas":
         """Return the atlas without the parcels that have no location."""
@@ -360,13 +361,12 @@ class Atlas(eqx.Module):
         return atlas_figure(self, values, palette=palette, surfaces=surfaces, background=background)
 
     def __repr__(self) -> str:
-        lines = [f"Atlas {self.name!r} in {self.space}: {self.n_parcels} parcels"]
+        lines = [f"Atlas {self.name!r} in {self.space}: {counted(self.n_parcels, 'parcel')}"]
         for c, maps in self.maps.items():
             kind = type(maps).__name__
             size = maps.nbytes / 2**20
-            lines.append(
-                f"  {c}: {maps.n_parcels} parcels, {kind} {size:.2f} MiB, {self.geometry[c]!r}"
-            )
+            parcels = counted(maps.n_parcels, "parcel")
+            lines.append(f"  {c}: {parcels}, {kind} {size:.2f} MiB, {self.geometry[c]!r}")
         empty = [n for n, k in zip(self.table["name"], self._counts(), strict=True) if k == 0]
         if empty:
             lines.append(f"  without locations: {listing(empty, 5)}")

@@ -43,6 +43,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 
+def counted(n: int, what: str) -> str:
+    """Return ``"1 parcel"``, ``"2 parcels"``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def listing(items: Iterable[object], limit: int = 10) -> str:
     """Return `items` as a comma-separated text, cut after `limit` with a count of the rest."""
     texts = [str(item) for item in items]

@@ -78,7 +78,7 @@ class VolumeGrid(_ByContent):
     Raises
     ------
     ValueError
-        A shape that is not three positive sizes, an affine that is not finite,
+        A shape that is not three positive whole sizes, an affine that is not finite,
         (4, 4) and invertible, a voxel that is outside the grid or kept twice, or
         structures that do not add up to the number of locations.
     """
@@ -96,8 +96,8 @@ class VolumeGrid(_ByContent):
         structures: Sequence[tuple[str, int]] = (),
     ) -> None:
         sizes = tuple(int(size) for size in shape)
-        if len(sizes) != 3 or min(sizes) < 1:
-            raise ValueError(f"`shape` should be three positive sizes, got {shape}.")
+        if len(sizes) != 3 or min(sizes) < 1 or sizes != tuple(shape):
+            raise ValueError(f"`shape` should be three positive whole sizes, got {shape}.")
         matrix = frozen(affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")

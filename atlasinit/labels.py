@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from atlasinit.errors import listing
+from atlasinit.errors import counted, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ class LabelTable:
         return LabelTable, (self._columns,)
 
     def __repr__(self) -> str:
-        return f"LabelTable({len(self)} parcels: {listing(self['name'], 3)})"
+        return f"LabelTable({counted(len(self), 'parcel')}: {listing(self['name'], 3)})"
 
     def rows_of(self, compartment: str) -> range:
         """Return the rows of a compartment."""

@@ -50,6 +50,12 @@ def scales_of(scaling, widths, *, skipping=False, gamma=1.0):
 
 
 @pytest.mark.parametrize("scaling", ["standard", "mupc", "ntp"])
+def test_feedforward_without_inputs(scaling):
+    (found,) = activities.feedforward([lambda x: x], jnp.zeros((3, 0)), scaling=scaling)
+    assert found.shape == (3, 0)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "mupc", "ntp"])
 @pytest.mark.parametrize("gamma", [None, 4.0])
 def test_feedforward_equals_the_definition(scaling, gamma, key):
     model, x = layers(SIZES), jr.normal(key, (BATCH, 10))

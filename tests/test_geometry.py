@@ -16,8 +16,8 @@ AFFINE = np.array([[0, -1.5, 0, 10], [2, 0, 0.2, -20], [0, 0, 3, 5], [0, 0, 0, 1
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((2, 3), AFFINE), "three positive sizes"),
-        (((2, 0, 3), AFFINE), "three positive sizes"),
+        (((2, 3), AFFINE), "three positive whole sizes"),
+        (((2, 0, 3), AFFINE), "three positive whole sizes"),
         (((2, 3, 4), np.eye(3)), r"finite \(4, 4\)"),
         (((2, 3, 4), np.full((4, 4), np.nan)), "finite"),
         (((2, 3, 4), np.zeros((4, 4))), "invertible"),

@@ -273,6 +273,17 @@ def test_means_have_their_definition(mean):
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("mean", ["euclidean", "harmonic", "log_euclidean", "geometric"])
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_means_in_half_precision(mean, dtype):
+    with x64():
+        a = np.asarray(definite_sample()).astype(dtype)
+    found = init.mean_spd(a, mean)
+    assert found.dtype == dtype
+    single = init.mean_spd(a.astype(jnp.float32), mean)
+    np.testing.assert_array_equal(found, single.astype(dtype))
+
+
 def test_geometric_mean_of_two_and_order_of_means():
     with x64():
         a, b = np.asarray(definite_sample(count=2))

@@ -18,6 +18,7 @@ from atlasinit.cli.options import (
 )
 from atlasinit.cli.output import print_saved, print_written, progress, say
 from atlasinit.cli.values import one_each
+from atlasinit.errors import counted
 
 if TYPE_CHECKING:
     from atlasinit.atlas import Atlas
@@ -111,8 +112,8 @@ def project(
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}
     print_written([path], as_json=as_json, **shape)
     if not as_json:
-        times = "1 time point" if len(series) == 1 else f"{len(series)} time points"
-        say(f"{times} x {atlas.n_parcels} parcels, {reduction}")
+        times, parcels = counted(len(series), "time point"), counted(atlas.n_parcels, "parcel")
+        say(f"{times} x {parcels}, {reduction}")
 
 
 @commands.command(epilog="Example: atlasinit demo --out demo/")

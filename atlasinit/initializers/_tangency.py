@@ -54,12 +54,10 @@ def mean_spd(
         raise ValueError(f"`matrices` should be (observations, n, n), got shape {given.shape}.")
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
-    if mean == "euclidean":
-        return given.mean(0)
-    if mean == "harmonic":
-        return _inverse(jax.vmap(_inverse)(given).mean(0))
-    start = spectral(jnp.exp, jax.vmap(_log)(given).mean(0))
-    return start if mean == "log_euclidean" else _geometric(given, start, max_iterations)
+    # Eigenvalues are not defined in half precision.
+    is_half = jnp.finfo(given.dtype).bits < 32
+    computed = given.astype(jnp.float32) if is_half else given
+    return _mean(computed, mean, max_iterations).astype(given.dtype)
 
 
 def tangency(
@@ -100,6 +98,15 @@ def tangency(
         return placed(jax.vmap(_perturbed)(points, draws).astype(wanted), out_sharding)
 
     return Paired(init, SPD())
+
+
+def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> jax.Array:
+    if mean == "euclidean":
+        return matrices.mean(0)
+    if mean == "harmonic":
+        return _inverse(jax.vmap(_inverse)(matrices).mean(0))
+    start = spectral(jnp.exp, jax.vmap(_log)(matrices).mean(0))
+    return start if mean == "log_euclidean" else _geometric(matrices, start, max_iterations)
 
 
 def _geometric(matrices: jax.Array, start: jax.Array, max_iterations: int) -> jax.Array:
