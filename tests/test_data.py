@@ -1,5 +1,7 @@
 """Data of every kind finds the atlas's locations, or says why not."""
 
+import tracemalloc
+
 import nibabel as nb
 import numpy as np
 import pytest
@@ -222,8 +224,10 @@ def refused():
         "time first": (left[LEFT].T, volume_atlas(), r"\(locations, time\) with 4 locations.*\(6, 4\)"),
         "compartment": ({"volume": left, "cortex_R": right}, surface_atlas(), r"got \['volume'\]"),
         "complex": ({"volume": left[LEFT] * 1j}, volume_atlas(), "real numbers.*complex"),
-        "cifti grid": (brain, volume_atlas("subcortex", moved), "another grid"),
-        "cifti mesh": (brain, surface_atlas(vertices=9), r"another mesh.*9.*8"),
+        "cifti grid": (brain, volume_atlas("subcortex", moved), r"another grid.*-2\.0.*-1\.9.*ai\.resample"),
+        "cifti mesh": (brain, surface_atlas(vertices=9), r"another mesh.*9.*8.*ai\.resample"),
+        "no compartment": (brain, volume_atlas(), r"nothing for \['volume'\]; pass data of every.*tuple\."),
+        "two volumes": ([nb.Nifti1Image(volume(), AFFINE)] * 2, volume_atlas(), "'volume' twice.*as a list"),
     }  # fmt: skip
 
 
@@ -232,6 +236,22 @@ def test_refuses(case):
     data, atlas, message = refused()[case]
     with pytest.raises(ValueError, match=message):
         open_data(data, atlas).all()
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_few_voxels_of_a_long_image_need_little_memory(tmp_path, monkeypatch, extension):
+    path, shape = tmp_path / f"long{extension}", (3, 4, 5, 30_000)
+    values = np.zeros(shape, np.float32)
+    values[..., ::7] = 3
+    nb.save(nb.Nifti1Image(values, AFFINE), path)
+    monkeypatch.setattr("atlasinit.io.data._READ_VOXELS", 60 * 1000)
+    source = open_data(path, volume_atlas())
+    tracemalloc.start()
+    series = source.read(slice(5, 29_001))
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(series, values.reshape(60, -1)[VOXELS, 5:29_001])
+    assert used < 4 * series.nbytes < values.nbytes / 3
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -1,6 +1,7 @@
 """Data on disk or in memory, matched with an atlas and read a stretch of time at a go."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from atlasinit.io.files import existing, extension, open_image, reading
 from atlasinit.io.memory import SurfaceImage, hemispheres
 from atlasinit.io.parts import COMPARTMENTS
 from atlasinit.labels import hemisphere_of
+
+_READ_VOXELS = 2**24  # of whole volumes at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +75,10 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     missing = [c for c in atlas.compartments if c not in parts]
     if missing:
         have = [c for c in atlas.compartments if c in parts]
+        instead = f", or use atlas.select(compartments={have})" if have else ""
         raise ValueError(
-            f"`data` holds nothing for {missing}; pass data of every compartment, "
-            f"or use atlas.select(compartments={have})."
+            f"`data` holds nothing for {missing}; pass data of every compartment, files of several "
+            f"as a tuple{instead}."
         )
     lengths = {c: parts[c].n_time for c in atlas.compartments}
     if len(set(lengths.values())) > 1:
@@ -105,7 +109,10 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             own = _parts(item, atlas)
             twice = [c for c in own if c in parts]
             if twice:
-                raise ValueError(f"`data` holds {twice[0]!r} twice; pass each compartment once.")
+                raise ValueError(
+                    f"`data` holds {twice[0]!r} twice; pass each compartment once, and several "
+                    "images to `AtlasMasker` as a list."
+                )
             parts.update(own)
         return parts
     if hasattr(data, "header"):
@@ -196,20 +203,32 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
     other = VolumeGrid(shape[:3], image.affine, [])
     if not grid.same_grid(other):
         raise ValueError(
-            f"`data` is on another grid than {atlas.name!r}: shape {shape[:3]} and affine "
-            f"{np.round(image.affine, 4).tolist()}, where the atlas has {grid.shape} and "
-            f"{np.round(grid.affine, 4).tolist()}. Move the atlas by `ai.resample(atlas, image)` "
+            f"{_grid_message(other, grid, atlas)} Move the atlas by `ai.resample(atlas, image)` "
             "or the data by `nilearn.image.resample_img`."
         )
 
     stored, slope, inter = _unscaled(image.dataobj)
+    n_time = shape[3] if len(shape) == 4 else 1
 
     def read(span: slice) -> np.ndarray:
-        values = np.asanyarray(stored if len(shape) == 3 else stored[..., span])
-        taken = _floating(grid.take(values).reshape(grid.n_locations, -1))
-        return taken if (slope, inter) == (1, 0) else taken * slope + inter
+        if len(shape) == 3:
+            taken = [grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1)]
+        else:
+            taken = [grid.take(np.asanyarray(stored[..., s])) for s in _spans(stored, span)]
+        values = _floating(np.concatenate(taken, axis=1) if len(taken) != 1 else taken[0])
+        return values if (slope, inter) == (1, 0) else values * slope + inter
 
-    return DataSource(grid.n_locations, shape[3] if len(shape) == 4 else 1, read)
+    return DataSource(grid.n_locations, n_time, read)
+
+
+def _spans(stored: Any, span: slice) -> list[slice]:
+    """Return `span` in parts: of a file, whole volumes are read for the voxels of an atlas."""
+    if not nb.is_proxy(stored):
+        return [span]
+    start, stop, _ = span.indices(stored.shape[3])
+    step = max(1, _READ_VOXELS // int(np.prod(stored.shape[:3])))
+    edges = [*range(start, stop, step), stop]
+    return [slice(*pair) for pair in itertools.pairwise(edges)] or [span]
 
 
 def _unscaled(proxy: Any) -> tuple[Any, float, float]:
@@ -219,7 +238,9 @@ def _unscaled(proxy: Any) -> tuple[Any, float, float]:
     """
     if type(proxy) is not ArrayProxy:
         return proxy, 1.0, 0.0
-    stored = ArrayProxy(proxy.file_like, (proxy.shape, proxy.dtype, proxy.offset))
+    # Kept open, a compressed file is read once from beginning to end, not anew for each stretch.
+    spec = (proxy.shape, proxy.dtype, proxy.offset)
+    stored = ArrayProxy(proxy.file_like, spec, keep_file_open=True)
     return stored, float(proxy.slope), float(proxy.inter)
 
 
@@ -250,16 +271,19 @@ def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> 
     if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
         if not have.same_grid(wanted):
             raise ValueError(
-                f"`data` has the voxels of {compartment!r} on another grid: {have!r}, where the "
-                f"atlas has {wanted!r}."
+                f"{_grid_message(have, wanted, atlas)} Move the atlas by `ai.resample` onto one "
+                "loaded for the data's space, or the data by `wb_command -cifti-resample`."
             )
         return wanted.take(have.locations)
     raise ValueError(f"`data` has {have!r} for {compartment!r}, where the atlas has {wanted!r}.")
 
 
 def _columns(image: Cifti2Image, columns: np.ndarray) -> DataSource:
+    # A compartment's columns lie together in the file, where they are read without the others.
+    first, last = columns.min(initial=image.shape[1]), columns.max(initial=-1) + 1
+
     def read(span: slice) -> np.ndarray:
-        return _floating(np.asarray(image.dataobj[span])[:, columns].T)
+        return _floating(np.asarray(image.dataobj[span, first:last])[:, columns - first].T)
 
     return DataSource(columns.size, image.shape[0], read)
 
@@ -317,11 +341,20 @@ def _surface(stated: str, side: str, atlas: Atlas, path: PathLike) -> str:
     )
 
 
+def _grid_message(got: VolumeGrid, expected: VolumeGrid, atlas: Atlas) -> str:
+    return (
+        f"`data` is on another grid than {atlas.name!r}: shape {got.shape} and affine "
+        f"{np.round(got.affine, 4).tolist()}, where the atlas has {expected.shape} and "
+        f"{np.round(expected.affine, 4).tolist()}."
+    )
+
+
 def _mesh_message(compartment: str, atlas: Atlas, expected: object, got: object) -> str:
     return (
         f"`data` of {compartment!r} is on another mesh than {atlas.name!r} in {atlas.space}: "
         f"expected {expected} rows (or the {atlas.geometry[compartment].n_locations} kept ones), "
-        f"got {got}."
+        f"got {got}. Load the atlas in the data's space, or move it by `ai.resample(atlas, other)` "
+        "to the meshes of an atlas there, or the data by `wb_command -metric-resample`."
     )
 
 
