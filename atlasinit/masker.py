@@ -1,6 +1,7 @@
 """Parcel series of images as a scikit-learn estimator, in nilearn's manner."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
 from atlasinit.io import DataSource, open_data
+from atlasinit.io.files import existing
 from atlasinit.io.volumes import image_of
 from atlasinit.maps import HardMaps
 from atlasinit.projection import back_project, project
@@ -43,13 +45,15 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         As for `atlasinit.project`; not ``zscore`` or ``psc``, which are `standardize` here.
     smoothing_fwhm
         Full width at half maximum in mm of a Gaussian that the data is smoothed with first,
-        within each compartment.
+        within each compartment; no value of a location that the atlas does not keep enters.
+        NaN reaches as far as the Gaussian does, or with ``missing="omit"`` has no weight in it.
     standardize, detrend, low_pass, high_pass, t_r
         As for ``nilearn.signal.clean``; frequencies in Hz, `t_r` in s.
     n_jobs
         How many images of a list are extracted at the same time, in threads.
     memory
-        A folder or ``joblib.Memory`` that keeps results, or None.
+        A folder or ``joblib.Memory`` that keeps results, or None. A file that was written
+        again is read again.
 
     Attributes
     ----------
@@ -113,8 +117,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             min_coverage=self.min_coverage,
         )
         if imgs is not None:
-            for img in imgs if self._is_list(imgs) else [imgs]:
+            for img in _listed(imgs) or [imgs]:
                 open_data(img, self.atlas)
+        # Names, smoothers and results stay together whatever `set_params` does before the next fit.
+        self._atlas, self._fwhm = self.atlas, self.smoothing_fwhm
         self.labels_ = list(self.atlas.table["name"])
         self.n_elements_ = len(self.labels_)
         self._series = None
@@ -148,28 +154,43 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         imgs
             What `atlasinit.io.open_data` takes: a path, a nibabel image, a pair of
             hemispheres as a tuple, a mapping from compartment to image or array, or an
-            array (locations, time). A list is several such images.
+            array (locations, time). A list (or an array or a pandas ``Series`` of paths)
+            is several such images.
         confounds, sample_mask
-            As for ``nilearn.signal.clean``; one each for a list of images.
+            As for ``nilearn.signal.clean``; one each for a list of images over time.
+
+        Returns
+        -------
+        numpy.ndarray or list
+            (time, parcels) of one image. Of a list of maps (3-D images, say), which is one
+            sample a map, (maps, parcels), as ``NiftiLabelsMasker`` returns; of a list of images
+            over time a list of what each gives, as ``MultiNiftiLabelsMasker`` returns.
 
         Raises
         ------
         ValueError
-            Data of another space, or of another shape; or a list where `set_output` asks
-            for tables, which scikit-learn makes of one result only.
+            Data of another space, or of another shape; an empty list; or a list of images
+            over time where `set_output` asks for tables, which scikit-learn makes of one
+            result only.
         """
         check_is_fitted(self, "labels_")
-        if not self._is_list(imgs):
+        images = _listed(imgs)
+        if images is None:
             self._series = self._one(imgs, confounds, sample_mask)
             return self._series
         from joblib import Parallel, delayed
 
+        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
+        if all(open_data(img, self._atlas).n_time == 1 for img in images):
+            rows: Any = parallel(delayed(self._raw)(img) for img in images)
+            self._series = self._cleaned(np.concatenate(rows), confounds, sample_mask)
+            return self._series
         if self._output() != "default":
             raise ValueError(
                 "`imgs` is a list, where `set_output` makes a table of one image; transform the "
                 "images one by one."
             )
-        count = len(imgs)
+        count = len(images)
         confounds = [None] * count if confounds is None else confounds
         sample_mask = [None] * count if sample_mask is None else sample_mask
         if len(confounds) != count or len(sample_mask) != count:
@@ -177,11 +198,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"`confounds` and `sample_mask` should be one an image ({count}), got "
                 f"{len(confounds)} and {len(sample_mask)}."
             )
-        tasks = zip(imgs, confounds, sample_mask, strict=True)
-        found: Any = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._one)(*task) for task in tasks
-        )
-        self._series = found[-1] if found else None
+        tasks = zip(images, confounds, sample_mask, strict=True)
+        found: Any = parallel(delayed(self._one)(*task) for task in tasks)
+        self._series = found[-1]
         return found
 
     def inverse_transform(self, signals: Any) -> Any:
@@ -197,11 +216,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"`signals` should be (time, {self.n_elements_} parcels), got {values.shape}."
             )
         values = values.astype(np.float32) if values.dtype.kind != "f" else values
-        painted = np.asarray(back_project(self.atlas, np.ascontiguousarray(values.T)))
-        grid, *others = self.atlas.geometry.values()
+        painted = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
+        grid, *others = self._atlas.geometry.values()
         if isinstance(grid, VolumeGrid) and not others:
             return image_of(grid, painted)
-        return {c: painted[s] for c, s in self.atlas.location_slices().items()}
+        return {c: painted[s] for c, s in self._atlas.location_slices().items()}
 
     def generate_report(self, *, title: str | None = None) -> "Report":
         """Return a page on the atlas and the series that were extracted last, as nilearn's do.
@@ -217,7 +236,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         from atlasinit.report import generate_report
 
         check_is_fitted(self, "labels_")
-        return generate_report(self.atlas, series=self._series, title=title, t_r=self.t_r)
+        return generate_report(self._atlas, series=self._series, title=title, t_r=self.t_r)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the parcels."""
@@ -238,33 +257,70 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         own = getattr(self, "_sklearn_output_config", {})
         return own.get("transform", get_config()["transform_output"])
 
-    def _is_list(self, imgs: Any) -> bool:
-        return isinstance(imgs, list)
-
     def _one(self, img: Any, confounds: Any, sample_mask: Any) -> np.ndarray:
-        from nilearn.signal import clean
+        return self._cleaned(self._raw(img), confounds, sample_mask)
+
+    def _raw(self, img: Any) -> np.ndarray:
         from sklearn.utils.validation import check_memory
 
         extract: Any = check_memory(self.memory).cache(_series, ignore=["smoothers"])
-        options = (self.reduction, self.missing, self.min_coverage, self.smoothing_fwhm)
-        series = extract(img, self.atlas, *options, self._smoothers)
+        options = (self.reduction, self.missing, self.min_coverage, self._fwhm)
+        return extract(img, _written(img), self._atlas, *options, self._smoothers)
+
+    def _cleaned(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
+        from nilearn.signal import clean
+
         cleaning = (self.detrend, self.standardize, self.low_pass, self.high_pass)
         if not any(cleaning) and confounds is None and sample_mask is None:
             return series
-        return clean(
-            series,
-            detrend=self.detrend,
-            standardize=self.standardize,
-            sample_mask=sample_mask,
-            confounds=confounds,
-            low_pass=self.low_pass,
-            high_pass=self.high_pass,
-            t_r=self.t_r,
-        )
+        masks = sample_mask if isinstance(sample_mask, list | tuple) else [sample_mask]
+        if not any(np.any(m) if np.asarray(m).dtype == bool else np.size(m) for m in masks):
+            raise ValueError(f"`sample_mask` keeps none of the {len(series)} time points.")
+        try:
+            return clean(
+                series,
+                detrend=self.detrend,
+                standardize=self.standardize,
+                sample_mask=sample_mask,
+                confounds=confounds,
+                low_pass=self.low_pass,
+                high_pass=self.high_pass,
+                t_r=self.t_r,
+            )
+        except ValueError as error:
+            if confounds is None or "NaN" not in str(error):
+                raise
+            raise ValueError(
+                "`confounds` should be finite, but hold NaN, as the first row of fMRIPrep's tables "
+                "does; fill it, as by `table.fillna(0)`, or take what "
+                "`nilearn.interfaces.fmriprep.load_confounds` returns."
+            ) from error
+
+
+def _listed(imgs: Any) -> list | None:
+    """Return the images of a list, None for one image."""
+    # scikit-learn cuts a table's column of paths, or an array of them, into the same again.
+    of_objects = getattr(getattr(imgs, "dtype", None), "kind", "") in ("O", "U")
+    if not isinstance(imgs, list) and not (of_objects and np.ndim(imgs) == 1):
+        return None
+    if not len(imgs):
+        raise ValueError("`imgs` is empty; pass at least one image.")
+    return list(imgs)
+
+
+def _written(img: Any) -> Any:
+    """Return when the files of an image were written and their sizes: their names may stay."""
+    if isinstance(img, str | os.PathLike):
+        found = existing(img).stat()
+        return found.st_mtime_ns, found.st_size
+    if isinstance(img, Mapping):
+        img = list(img.values())
+    return [_written(part) for part in img] if isinstance(img, list | tuple) else None
 
 
 def _series(
     img: Any,
+    written: Any,
     atlas: Atlas,
     reduction: str,
     missing: str,
@@ -272,8 +328,12 @@ def _series(
     fwhm: float | None,
     smoothers: Any,
 ) -> Float[np.ndarray, "time parcels"]:
-    """Return the raw series of one image; `fwhm` is what the smoothers were made with."""
-    del fwhm
+    """Return the raw series of one image.
+
+    `written` tells its files from others of their names, and `fwhm` is what the smoothers
+    were made with.
+    """
+    del written, fwhm
     source = open_data(img, atlas)
     return stream(
         source,
@@ -322,10 +382,23 @@ def stream(
         # The last stretch is filled up, so that one compilation serves all.
         data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
         if smoothers is not None:
-            slices = atlas.location_slices().values()
-            data = jnp.concatenate(
-                [s(data[part]) for s, part in zip(smoothers, slices, strict=True)]
-            )
+            pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
+            omit = missing == "omit"
+            data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
         out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
+
+
+def _smoothed(
+    smoother: Any, data: Float[np.ndarray, "locations time"], *, omit: bool
+) -> Float[jax.Array, "locations time"]:
+    """Return smoothed data; NaN is left out of the averages, or reaches as far as the kernel."""
+    lost = np.isnan(data)
+    if not lost.any():
+        return smoother(data)
+    out = smoother(np.where(lost, 0, data))
+    if not omit:
+        return jnp.where(smoother(lost.astype(data.dtype)) > 0, jnp.nan, out)
+    seen = smoother((~lost).astype(data.dtype))
+    return jnp.where(lost, jnp.nan, out / jnp.where(lost, 1, seen))

@@ -4,12 +4,15 @@ import pickle
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import mixed_atlas, table
 from helpers_packages import package_file
 from nibabel.cifti2 import BrainModelAxis, SeriesAxis
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
@@ -18,6 +21,7 @@ import atlasinit as ai
 from atlasinit.io import open_data
 from atlasinit.masker import AtlasMasker, stream
 from atlasinit.projection import jitted
+from atlasinit.smoothing import smoothing_operator
 
 SHAPE, TIME, AFFINE = (8, 9, 7), 40, np.diag([2.0, 2, 2, 1])
 LABELS = np.random.default_rng(0).integers(0, 6, SHAPE)
@@ -128,6 +132,81 @@ def test_paths_lists_and_memory(tmp_path):
         masker.transform(paths, confounds=[None])
 
 
+@pytest.fixture
+def map_paths(tmp_path):
+    paths = [tmp_path / f"{i}.nii.gz" for i in range(12)]
+    for path, image in zip(paths, nib.four_to_three(bold(time=12)), strict=True):
+        nib.save(image, path)
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["paths", "images", "array", "objects", "column", "surfaces"])
+def test_a_list_of_maps_is_one_table_as_nilearn_makes_it(map_paths, kind):
+    from nilearn.maskers import NiftiLabelsMasker
+
+    labels = nib.Nifti1Image(LABELS.astype(np.int32), AFFINE)
+    theirs = NiftiLabelsMasker(labels, keep_masked_labels=False, standardize="zscore_sample")
+    expected = theirs.fit().transform(map_paths)
+    masker, names = AtlasMasker(atlas(), standardize="zscore_sample"), list(map(str, map_paths))
+    if kind == "surfaces":
+        masker = AtlasMasker(surface_atlas())
+        values = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
+        imgs = [hemispheres(column) for column in values.T]
+        expected = masker.fit_transform(hemispheres(values))
+    else:
+        imgs = {
+            "paths": map_paths,
+            "images": list(map(nib.load, names)),
+            "array": np.array(names),
+            "objects": np.array(map_paths),
+            "column": pd.Series(names),
+        }[kind]
+    np.testing.assert_allclose(masker.fit_transform(imgs), expected, rtol=1e-5, atol=1e-3)
+    frame = masker.set_output(transform="pandas").transform(imgs)
+    assert frame.shape == expected.shape
+    with pytest.raises(ValueError, match="`imgs` is empty"):
+        masker.transform(imgs[:0])
+
+
+def test_maps_are_the_samples_of_a_search(map_paths):
+    pipeline = make_pipeline(AtlasMasker(), LogisticRegression())
+    grid = {"atlasmasker__atlas": [atlas()], "atlasmasker__reduction": ["mean", "median"]}
+    search = GridSearchCV(pipeline, grid, cv=3, error_score="raise")
+    search.fit(map_paths, np.arange(12) % 2)
+    assert search.predict(map_paths[:3]).shape == (3,)
+
+
+def test_memory_keeps_no_result_of_what_has_changed(tmp_path):
+    path, memory = tmp_path / "a.nii", str(tmp_path / "cache")
+    masker = AtlasMasker(atlas(), smoothing_fwhm=3.0, memory=memory).fit()
+    for seed in range(2):
+        nib.save(bold(seed), path)
+        for imgs in (path, {"volume": path}, (path,)):
+            series = masker.transform(imgs)
+            expected = AtlasMasker(atlas(), smoothing_fwhm=3.0).fit_transform(bold(seed))
+            np.testing.assert_allclose(series, expected, rtol=1e-6)
+    # What is set after `fit` neither takes effect in parts, nor enters the memory as if it had.
+    kept = masker.set_params(smoothing_fwhm=9.0, atlas=surface_atlas()).transform(path)
+    np.testing.assert_array_equal(kept, series)
+    assert masker.inverse_transform(kept).shape == (*SHAPE, TIME)
+    again = AtlasMasker(atlas(), smoothing_fwhm=9.0, memory=memory).fit_transform(path)
+    expected = AtlasMasker(atlas(), smoothing_fwhm=9.0).fit_transform(path)
+    np.testing.assert_allclose(again, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"confounds": np.r_[np.full((1, 2), np.nan), np.ones((TIME - 1, 2))]}, "fillna"),
+        ({"sample_mask": np.zeros(TIME, bool)}, f"none of the {TIME} time points"),
+        ({"sample_mask": [np.array([], int)]}, f"none of the {TIME} time points"),
+    ],
+)
+def test_what_cannot_be_cleaned_is_refused(extra, message):
+    with pytest.raises(ValueError, match=message):
+        AtlasMasker(atlas()).fit_transform(bold(), **extra)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "median"])
 def test_parcels_that_are_hardly_seen(tmp_path, reduction):
     values = np.asarray(bold().dataobj).copy()
@@ -191,13 +270,41 @@ def test_several_compartments():
 
 
 def test_smoothing_comes_first():
-    from atlasinit.smoothing import smoothing_operator
-
     own = atlas()
     smoothed = AtlasMasker(own, smoothing_fwhm=4.0).fit_transform(bold())
     operator = smoothing_operator(own.geometry["volume"], fwhm=4.0)
     x = np.asarray(operator(open_data(bold(), own).all()))
     np.testing.assert_allclose(smoothed, AtlasMasker(own).fit_transform(x), rtol=1e-5)
+
+
+def test_smoothing_of_data_with_holes():
+    own, operator = slabs(), smoothing_operator(slabs().geometry["volume"], fwhm=4.0)
+    kernel = np.asarray(operator(np.eye(own.n_locations, dtype=np.float32)), np.float64)
+    x = np.random.default_rng(2).normal(size=(own.n_locations, 3)).astype(np.float32)
+    x[5, 0] = x[:40, 2] = np.nan
+    lost = np.isnan(x)
+    filled = np.where(lost, 0, x)
+    near = np.where(kernel @ lost > 0, np.nan, kernel @ filled).astype(np.float32)
+    assert 0 < np.isnan(near[:, 0]).mean() < 0.5
+    least = np.where(lost, np.nan, kernel @ filled / (kernel @ ~lost)).astype(np.float32)
+    for missing, expected in (("propagate", near), ("omit", least)):
+        series = AtlasMasker(own, smoothing_fwhm=4.0, missing=missing).fit_transform(x)
+        wanted = np.asarray(ai.project(own, expected, missing=missing)).T
+        assert np.isfinite(wanted).any()
+        np.testing.assert_allclose(series, wanted, rtol=1e-4, atol=1e-5)
+
+
+def slabs():
+    """Return an atlas of slabs, wider than a kernel reaches."""
+    grid = ai.VolumeGrid((24, 6, 5), AFFINE)
+    labels = np.repeat(np.arange(8, dtype=np.int32), grid.n_locations // 8)
+    return ai.Atlas(
+        name="slabs",
+        space="test",
+        maps={"volume": ai.HardMaps(labels, 8)},
+        geometry={"volume": grid},
+        labels=table(["volume"] * 8),
+    )
 
 
 @pytest.mark.parametrize("per_chunk", [1, 7, 13, 40, 1000])
