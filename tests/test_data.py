@@ -221,7 +221,7 @@ def refused():
         "other structure": (gifti(left, "Cerebellum"), surface_atlas(), "is of 'cerebellum'"),
         "other mesh": ({"cortex_L": left[:7], "cortex_R": right}, surface_atlas(), r"another mesh.*8 rows.*7"),
         "time differs": ({"cortex_L": left, "cortex_R": right[:, :3]}, surface_atlas(), "one number of time"),
-        "time first": (left[LEFT].T, volume_atlas(), r"\(locations, time\) with 4 locations.*\(6, 4\)"),
+        "time first": (left[LEFT].T, volume_atlas(), r"with 4 locations.*\(6, 4\).*pass `data\.T`"),
         "compartment": ({"volume": left, "cortex_R": right}, surface_atlas(), r"got \['volume'\]"),
         "complex": ({"volume": left[LEFT] * 1j}, volume_atlas(), "real numbers.*complex"),
         "cifti grid": (brain, volume_atlas("subcortex", moved), r"another grid.*-2\.0.*-1\.9.*ai\.resample"),

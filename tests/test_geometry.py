@@ -1,6 +1,7 @@
 """Geometry: validation, value semantics, coordinates, taking and putting."""
 
 import pickle
+import tracemalloc
 
 import nibabel.affines
 import numpy as np
@@ -61,6 +62,19 @@ def test_grid_coordinates_are_nibabels():
     ijk = np.argwhere(np.ones((4, 5, 6)))[[7, 100, 3]]
     np.testing.assert_allclose(grid.coordinates, apply_affine(AFFINE, ijk))
     np.testing.assert_allclose(grid.voxel_sizes, nibabel.affines.voxel_sizes(AFFINE))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_few_voxels_of_some_time_points_are_taken_without_a_copy_of_the_rest(order):
+    grid = ai.VolumeGrid((20, 30, 40), np.eye(4), [9, 4000, 23999])
+    whole = np.asarray(np.random.default_rng(0).normal(size=(20, 30, 40, 12)), order=order)
+    some = whole[..., 2:9]
+    tracemalloc.start()
+    taken = grid.take(some)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(taken, whole.reshape(24000, 12)[grid.voxels, 2:9])
+    assert used < some.nbytes / 20
 
 
 def test_take_and_put_are_inverse():

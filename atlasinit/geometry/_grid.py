@@ -114,8 +114,11 @@ class VolumeGrid(ByContent):
             )
         if volume.flags.c_contiguous:
             return volume.reshape(-1, *volume.shape[3:])[self.voxels]
-        # Images are read in Fortran order, where a C-ordered reshape would copy the whole.
+        # Images are read in Fortran order, where a C-ordered reshape would copy the whole; of an
+        # array's time points, of which some are asked for, either would.
         axes = np.unravel_index(self.voxels, self.shape)
+        if not volume.flags.f_contiguous:
+            return volume[axes]
         flat = np.ravel_multi_index(axes, self.shape, order="F")
         return np.take(volume.reshape(-1, *volume.shape[3:], order="F").T, flat, axis=-1).T
 

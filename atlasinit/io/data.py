@@ -306,9 +306,11 @@ def _array(values: np.ndarray, atlas: Atlas, compartment: str) -> DataSource:
 
 def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
     if values.ndim not in (1, 2) or values.shape[0] != atlas.n_locations:
+        turned = values.ndim == 2 and values.shape[1] == atlas.n_locations
         raise ValueError(
             f"`data` should be an array (locations, time) with {atlas.n_locations} locations, "
             f"got shape {values.shape}."
+            + (" Time seems to come first: pass `data.T`." if turned else "")
         )
     values = values.reshape(atlas.n_locations, -1)
     return {
