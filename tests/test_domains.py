@@ -456,6 +456,15 @@ def test_gradient_of_the_sparse_softmax_is_that_of_the_dense():
         )
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_a_location_of_no_parcel_stays_one_in_another_precision(dtype):
+    free = Simplex().preimage(jnp.array([[1.0, 0.0], [0.0, 0.0]]))
+    with x64():
+        mass = Simplex().image(free.astype(dtype))
+        np.testing.assert_array_equal(mass[:, 1], [0, 0])
+        np.testing.assert_allclose(mass[:, 0].astype("float32"), [0.99, 0.01], atol=5e-3)
+
+
 def test_saturation_reports_what_cannot_learn():
     hard = jnp.eye(10)
     node = {"a": domains.constrained(hard, Simplex(purity=1 - 1e-7))}

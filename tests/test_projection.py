@@ -450,16 +450,24 @@ def test_gradients_of_the_sparse_product_in_closed_form(kernel):
     np.testing.assert_allclose(dvalues, (g @ x.T)[maps.rows(), maps.indices], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernel", ["tiles", "dense"])
-def test_second_derivatives(kernel):
+@pytest.mark.parametrize(
+    ("kernel", "scanned"),
+    [("tiles", False), ("tiles", True), ("groups", True), ("dense", False)],
+)
+def test_second_derivatives(kernel, scanned):
     maps = maps_of("sparse", n_locations=70)
     with jax.enable_x64(new_val=True):
-        x = jnp.asarray(data_of(70, 3), jnp.float64)
+        x = jnp.asarray(data_of(2, 70, 3), jnp.float64)
 
         def loss(values, kernel):
             m = eqx.tree_at(lambda m: m.values, maps, values)
-            return jnp.sum(project(m, x, reduction="sum", kernel=kernel) ** 4)
 
+            def call(x):
+                return project(m, x, reduction="sum", kernel=kernel)
+
+            return jnp.sum((jax.lax.map(call, x) if scanned else call(x)) ** 4)
+
+        @jax.jit
         def curvature(values):
             return jax.grad(lambda v: jnp.sum(jax.grad(loss)(v, kernel) ** 2))(values)
 

@@ -246,7 +246,9 @@ _Groups: TypeAlias = _Slices | _Segments
 def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
     """Return the softmax of each group; zeros where all its values are far below any logit."""
     top = groups.largest(x)
-    absent = top <= -math.sqrt(float(jnp.finfo(x.dtype).max))
+    # Free values of single precision mean the same when they are made double.
+    largest = min(float(jnp.finfo(dtype).max) for dtype in (x.dtype, jnp.float32))
+    absent = top <= -math.sqrt(largest)
     weights = wide(jnp.exp(x - jnp.where(absent, 0, top)))
     # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
     return (weights / jnp.where(absent, 1, groups.total_of_weights(weights))).astype(x.dtype)

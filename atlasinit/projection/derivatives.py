@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 
 def link(product: Any, transposed: Any, outer: Any) -> None:
     """Give the three products of a plan, each of `jax.custom_vjp`, their derivatives.
@@ -11,14 +13,23 @@ def link(product: Any, transposed: Any, outer: Any) -> None:
     storing the data once a weight or a tile, as the derivatives that JAX finds do.
     """
     product.defvjp(
-        lambda p, w, x: (product(p, w, x), (p, w, x)),
+        _kept(product),
         lambda r, g: (None, outer(r[0], g, r[2]), transposed(r[0], r[1], g)),
     )
     transposed.defvjp(
-        lambda p, w, y: (transposed(p, w, y), (p, w, y)),
+        _kept(transposed),
         lambda r, g: (None, outer(r[0], r[2], g), product(r[0], r[1], g)),
     )
     outer.defvjp(
-        lambda p, y, x: (outer(p, y, x), (p, y, x)),
+        _kept(outer),
         lambda r, g: (None, product(r[0], g, r[2]), transposed(r[0], g, r[1])),
     )
+
+
+def _kept(product: Any) -> Any:
+    """Return a function that returns a product and what it is of.
+
+    It is jitted, as JAX otherwise mixes up what it keeps where a `scan` around it is
+    differentiated twice (jax 0.10.2: constants of the product move out of the loop).
+    """
+    return jax.jit(lambda plan, a, b: (product(plan, a, b), (plan, a, b)))
