@@ -387,6 +387,7 @@ def stream(
             data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
         out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
+        del data  # before the next stretch is read
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
 
 

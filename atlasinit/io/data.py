@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,11 +212,15 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
 
     def read(span: slice) -> np.ndarray:
         if len(shape) == 3:
-            taken = [grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1)]
+            values = _floating(grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1))
         else:
-            taken = [grid.take(np.asanyarray(stored[..., s])) for s in _spans(stored, span)]
-        values = _floating(np.concatenate(taken, axis=1) if len(taken) != 1 else taken[0])
-        return values if (slope, inter) == (1, 0) else values * slope + inter
+            spans = _spans(stored, span)
+            parts = (_floating(grid.take(np.asanyarray(stored[..., s]))) for s in spans)
+            values = next(parts) if len(spans) == 1 else _joined(parts, spans)
+        if (slope, inter) != (1, 0):
+            values *= slope
+            values += inter
+        return values
 
     return DataSource(grid.n_locations, n_time, read)
 
@@ -229,6 +233,16 @@ def _spans(stored: Any, span: slice) -> list[slice]:
     step = max(1, _READ_VOXELS // int(np.prod(stored.shape[:3])))
     edges = [*range(start, stop, step), stop]
     return [slice(*pair) for pair in itertools.pairwise(edges)] or [span]
+
+
+def _joined(parts: Iterator[np.ndarray], spans: Sequence[slice]) -> np.ndarray:
+    """Return the parts (locations, time) of `spans` side by side, of which one exists at a time."""
+    first = next(parts)
+    start = spans[0].start
+    out = np.empty((len(first), spans[-1].stop - start), first.dtype)
+    for part, span in zip(itertools.chain([first], parts), spans, strict=True):
+        out[:, span.start - start : span.stop - start] = part
+    return out
 
 
 def _unscaled(proxy: Any) -> tuple[Any, float, float]:
