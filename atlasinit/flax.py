@@ -25,6 +25,9 @@ class _Held:
     def __init__(self, layer: AtlasLinear) -> None:
         self.layer = layer
 
+    def __repr__(self) -> str:
+        return f"<{self.layer.name}: {self.layer.n_parcels} parcels>"
+
 
 class LinenAtlas(nn.Module):
     """A linen module that computes what a layer computes; made by `linen_module`."""

@@ -18,7 +18,7 @@ from atlasinit.initializers import dirichlet_atlas
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 from atlasinit.projection.api import reduce
-from atlasinit.projection.checks import check_options
+from atlasinit.projection.checks import check_options, check_ridge
 from atlasinit.projection.choosing import Plan, kernel_of
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for, stacked
@@ -89,7 +89,10 @@ class AtlasLinear(eqx.Module):
         domain
             Constrains the weights, as ``domains.Simplex(purity=0.99)`` to memberships.
         trainable
-            Whether gradients reach the weights, or the compartments where they do.
+            Whether gradients reach the weights, or the compartments where they do. What they
+            do not reach is in ``paramax.NonTrainable``; weight decay would move it all the
+            same, unless the optimiser gets only ``eqx.filter(layer, eqx.is_inexact_array,
+            is_leaf=lambda node: isinstance(node, paramax.NonTrainable))``.
         dense
             Make every weight of every compartment a parameter.
         noise
@@ -106,6 +109,8 @@ class AtlasLinear(eqx.Module):
         ------
         ValueError
             As `project`; an unknown compartment; a negative `noise`, or one without `key`.
+        TypeError
+            An `atlas` that is none, such as its name, or a `domain` that is none.
 
         Examples
         --------
@@ -121,6 +126,17 @@ class AtlasLinear(eqx.Module):
         >>> AtlasLinear.from_atlas(atlas)(jax.numpy.array([[1.0], [3.0], [5.0]])).tolist()
         [[2.0], [5.0]]
         """
+        if not isinstance(atlas, Atlas):
+            raise TypeError(
+                f"`atlas` should be an Atlas, got {type(atlas).__name__}; load one of a name or "
+                "files by `atlasinit.load_atlas`."
+            )
+        if not isinstance(domain, Domain | None):
+            raise TypeError(
+                "`domain` should be a domain such as `atlasinit.domains.Simplex()`, "
+                f"got {domain!r}."
+            )
+        check_ridge(ridge)
         trained = _trained(atlas, trainable=trainable)
         if not (math.isfinite(noise) and noise >= 0):
             raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")

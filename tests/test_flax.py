@@ -44,6 +44,8 @@ def test_modules_compute_and_train_what_the_layer_does(name, data, key):
     grads = jax.grad(loss_of(lambda v: linen.apply(v, data)))(variables)["params"]
 
     module = NnxAtlas(layer)
+    for shown in (linen, module):
+        assert "<mixed: 7 parcels>" in repr(shown)
     np.testing.assert_allclose(nnx.jit(lambda m, x: m(x))(module, data), layer(data), rtol=1e-5)
     others = nnx.grad(loss_of(lambda m: m(data)))(module)
     for c, g in expected.items():

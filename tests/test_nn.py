@@ -1,5 +1,6 @@
 """The layer: the same numbers as the projection, training, freezing, back to an atlas, Flax."""
 
+import inspect
 import pickle
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
+import paramax
 import pytest
 from helpers import mixed_atlas, table
 
@@ -139,6 +141,40 @@ def test_noise_needs_a_key(key):
 def test_unknown_compartments_are_refused():
     with pytest.raises(ValueError, match="`trainable`: compartments are"):
         AtlasLinear.from_atlas(mixed_atlas(), trainable="cerebellum")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"atlas": "schaefer2018"}, TypeError, "`atlas` should be an Atlas, got str.*load_atlas"),
+        ({"domain": domains.Simplex}, TypeError, r"`domain` should be a domain such as .*, got"),
+        ({"reduction": "lstsq", "ridge": -1.0}, ValueError, "`ridge` should be 0 or more"),
+        ({"reduction": "average"}, ValueError, "`reduction` should be one of"),
+    ],
+)
+def test_what_is_no_layer_is_refused(options, kind, message):
+    # Without the checks of types that the tests put around it, as users call it.
+    from_atlas = inspect.unwrap(AtlasLinear.from_atlas.__func__)
+    with pytest.raises(kind, match=message):
+        from_atlas(AtlasLinear, **{"atlas": mixed_atlas(), **options})
+
+
+def test_weight_decay_leaves_what_the_optimiser_does_not_get():
+    atlas = mixed_atlas()
+    layer = AtlasLinear.from_atlas(atlas, dense=True, trainable=["cortex_L"])
+    trained = eqx.filter(
+        layer,
+        eqx.is_inexact_array,
+        is_leaf=lambda node: isinstance(node, paramax.NonTrainable),
+    )
+    with jax.numpy_dtype_promotion("standard"):
+        optimiser = optax.adamw(0.1, weight_decay=0.5)
+        grads = jax.tree.map(jnp.zeros_like, trained)
+        updates, _ = optimiser.update(grads, optimiser.init(trained), trained)
+        moved = eqx.apply_updates(layer, updates).weights()
+    for c, weights in atlas.to_dense().items():
+        kept = np.array_equal(moved[c].values, weights)
+        assert kept == (c != "cortex_L")
 
 
 def test_shape_errors_through_jit():

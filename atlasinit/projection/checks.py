@@ -45,6 +45,12 @@ def check_options(
         raise ValueError('`min_coverage` needs `missing="omit"`.')
 
 
+def check_ridge(ridge: float) -> None:
+    """Raise for a ridge that is not 0 or more."""
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
+
+
 def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
     """Return data of all compartments as one floating array whose locations fit."""
     if isinstance(data, Mapping):

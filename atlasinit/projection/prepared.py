@@ -15,6 +15,7 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
 from atlasinit.projection import host, host_statistics
+from atlasinit.projection.checks import check_ridge
 from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.stack import Stack
@@ -79,8 +80,7 @@ def make_prepared(
 
 def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
     """Return the least-squares solver of an atlas, made once; None for traced maps."""
-    if not (np.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
+    check_ridge(ridge)
     if traced(atlas):
         return None
     if isinstance(atlas, Atlas):
