@@ -1,7 +1,6 @@
 """The masker against nilearn's, on its own terms as an estimator, and in stretches of time."""
 
 import pickle
-import weakref
 
 import nibabel as nib
 import numpy as np
@@ -320,20 +319,6 @@ def test_stretches_of_time_change_nothing(per_chunk):
     np.testing.assert_allclose(series, AtlasMasker(own).fit_transform(bold()), rtol=1e-6)
     assert max(s.stop - s.start for s in spans) <= per_chunk
     assert len({s.start for s in spans}) == len(spans)
-
-
-def test_one_stretch_of_time_is_kept_at_once():
-    source, before = open_data(bold(), atlas()), []
-
-    def read(span):
-        assert not [kept for kept in before if kept() is not None]
-        data = source.read(span)
-        before.append(weakref.ref(data))
-        return data
-
-    watched = ai.io.DataSource(source.n_locations, source.n_time, read)
-    stream(watched, atlas(), chunk_bytes=4 * source.n_locations * 10)
-    assert len(before) == 4
 
 
 @pytest.mark.parametrize("reduction", ["zscore", "psc"])
