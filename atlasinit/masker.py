@@ -1,11 +1,9 @@
 """Parcel series of images as a scikit-learn estimator, in nilearn's manner."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn import get_config
@@ -14,18 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from atlasinit.atlas import Atlas
 from atlasinit.geometry import VolumeGrid
-from atlasinit.io import DataSource, open_data
+from atlasinit.io import open_data
 from atlasinit.io.files import existing
 from atlasinit.io.volumes import image_of
-from atlasinit.maps import HardMaps
-from atlasinit.projection import back_project, project
+from atlasinit.projection import back_project
 from atlasinit.projection.checks import check_options
 from atlasinit.smoothing import smoothing_operator
+from atlasinit.streaming import stream
 
 if TYPE_CHECKING:
     from atlasinit.report import Report
-
-_CHUNK_BYTES = 2**28
 
 
 class AtlasMasker(TransformerMixin, BaseEstimator):
@@ -343,63 +339,3 @@ def _series(
         min_coverage=min_coverage,
         smoothers=smoothers,
     )
-
-
-def stream(
-    source: DataSource,
-    atlas: Atlas,
-    *,
-    reduction: str = "mean",
-    missing: str = "propagate",
-    min_coverage: float = 0.0,
-    smoothers: Sequence[Any] | None = None,
-    chunk_bytes: int = _CHUNK_BYTES,
-) -> Float[np.ndarray, "time parcels"]:
-    """Return the parcel series of data that is read in stretches of time of one length."""
-    if reduction in ("zscore", "psc"):
-        # These are of whole series, each of which is by now one location.
-        means = stream(
-            source,
-            atlas,
-            reduction="absmean",
-            missing=missing,
-            min_coverage=min_coverage,
-            smoothers=smoothers,
-            chunk_bytes=chunk_bytes,
-        )
-        n = atlas.n_parcels
-        if not means.size:
-            return means
-        whole = HardMaps(np.arange(n, dtype=np.int32), n)
-        return np.asarray(project(whole, means.T, reduction=reduction, missing=missing)).T
-    per_time = 4 * max(source.n_locations, 1)
-    chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
-    length = -(-source.n_time // chunks)
-    parts = []
-    for start in range(0, source.n_time, max(length, 1)):
-        data = source.read(slice(start, min(start + length, source.n_time)))
-        kept = data.shape[1]
-        # The last stretch is filled up, so that one compilation serves all.
-        data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
-        if smoothers is not None:
-            pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
-            omit = missing == "omit"
-            data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
-        out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
-        parts.append(np.asarray(jax.device_get(out)).T[:kept])
-        del data  # before the next stretch is read
-    return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
-
-
-def _smoothed(
-    smoother: Any, data: Float[np.ndarray, "locations time"], *, omit: bool
-) -> Float[jax.Array, "locations time"]:
-    """Return smoothed data; NaN is left out of the averages, or reaches as far as the kernel."""
-    lost = np.isnan(data)
-    if not lost.any():
-        return smoother(data)
-    out = smoother(np.where(lost, 0, data))
-    if not omit:
-        return jnp.where(smoother(lost.astype(data.dtype)) > 0, jnp.nan, out)
-    seen = smoother((~lost).astype(data.dtype))
-    return jnp.where(lost, jnp.nan, out / jnp.where(lost, 1, seen))

@@ -19,9 +19,10 @@ from sklearn.utils import estimator_checks
 
 import atlasinit as ai
 from atlasinit.io import open_data
-from atlasinit.masker import AtlasMasker, stream
+from atlasinit.masker import AtlasMasker
 from atlasinit.projection import jitted
 from atlasinit.smoothing import smoothing_operator
+from atlasinit.streaming import stream
 
 SHAPE, TIME, AFFINE = (8, 9, 7), 40, np.diag([2.0, 2, 2, 1])
 LABELS = np.random.default_rng(0).integers(0, 6, SHAPE)

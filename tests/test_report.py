@@ -1,5 +1,6 @@
 """The report: its words and numbers are the atlas's, and nothing of a name is markup."""
 
+import functools
 import json
 import re
 
@@ -14,6 +15,7 @@ import atlasinit as ai
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.extraction import connectivity, extract, standardised
 from atlasinit.report.numbers import shown
+from atlasinit.streaming import stream
 
 
 @pytest.fixture(autouse=True)
@@ -188,9 +190,10 @@ def test_series_are_projected_and_their_gaps_told():
 
 
 def test_extraction_is_what_project_gives_in_stretches(monkeypatch):
-    monkeypatch.setattr("atlasinit.masker._CHUNK_BYTES", 4000)
     atlas = blocks_atlas()
     data = bold(atlas, 23)
+    short = functools.partial(stream, chunk_bytes=4 * atlas.n_locations * 5)
+    monkeypatch.setattr("atlasinit.report.extraction.stream", short)
     found = extract(atlas, data, reduction="mean")
     np.testing.assert_allclose(
         found.series.T, np.asarray(ai.project(atlas, data)), rtol=1e-5, atol=1e-6

@@ -101,7 +101,7 @@ def project(
     from atlasinit.io import open_data, write_table
     from atlasinit.io.files import check_target
     from atlasinit.io.tables import separator_of
-    from atlasinit.masker import stream
+    from atlasinit.streaming import stream
 
     separator_of(output)
     check_target(output, overwrite=overwrite)

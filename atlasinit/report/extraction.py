@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from atlasinit.atlas import Atlas
 from atlasinit.io import open_data
-from atlasinit.masker import stream
+from atlasinit.streaming import stream
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
