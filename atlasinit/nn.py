@@ -18,7 +18,7 @@ from atlasinit.initializers import dirichlet_atlas
 from atlasinit.labels import LabelTable
 from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 from atlasinit.projection.api import reduce
-from atlasinit.projection.checks import check_options, check_ridge
+from atlasinit.projection.checks import check_options
 from atlasinit.projection.choosing import Plan, kernel_of
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for, stacked
@@ -136,7 +136,6 @@ class AtlasLinear(eqx.Module):
                 "`domain` should be a domain such as `atlasinit.domains.Simplex()`, "
                 f"got {domain!r}."
             )
-        check_ridge(ridge)
         trained = _trained(atlas, trainable=trainable)
         if not (math.isfinite(noise) and noise >= 0):
             raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")
@@ -144,7 +143,9 @@ class AtlasLinear(eqx.Module):
             raise ValueError("`noise` needs a random `key`.")
         prepared = _prepared(atlas, dense=dense, hard=domain is None, kernel=kernel)
         maps = prepared.maps
-        check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
+        check_options(
+            maps, reduction=reduction, missing=missing, min_coverage=min_coverage, ridge=ridge
+        )
         inverse = None
         if reduction == "lstsq" and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]

@@ -287,6 +287,76 @@ def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
         np.testing.assert_allclose(ours, spread, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kernel", ["tiles", "dense", *HOST])
+@pytest.mark.parametrize("weight", [0.3, 0.7])
+def test_a_large_soft_parcel_among_many_loses_no_digits(kernel, weight):
+    n, n_parcels = 60_000, 120
+    rows = np.where(np.arange(n) < 40_000, 0, 1 + np.arange(n) % (n_parcels - 1))
+    weights = np.full(n, weight, np.float32)
+    maps = ai.SparseMaps.from_scipy(csr_array((weights, (rows, np.arange(n))), (n_parcels, n)))
+    x = np.ones((n, 2), np.float32)
+    np.testing.assert_allclose(project(maps, x, kernel=kernel), 1, rtol=5e-5)
+    x[rows == 5] = np.nan  # All of the others are there, up to rounding.
+    y = project(maps, x, missing="omit", min_coverage=1.0, kernel=kernel)
+    np.testing.assert_array_equal(np.isnan(y[:, 0]), np.arange(n_parcels) == 5)
+    assert np.asarray(coverage(maps, x)).max() <= 1
+    if kernel in HOST:
+        y = data_of(n_parcels, 2)
+        np.testing.assert_array_equal(
+            back_project(maps, y, kernel=kernel), y[rows] * np.float32(weight)
+        )
+
+
+@on_cpu
+def test_the_host_adds_up_in_double_precision():
+    maps = ai.DenseMaps(np.abs(data_of(2, 60)))
+    with jax.enable_x64(new_val=True):
+        x = data_of(60, 2).astype(np.float64)
+        full = project(maps, x, missing="omit", min_coverage=1.0, kernel="host")
+        np.testing.assert_allclose(full, project(maps, x, kernel="dense"), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "kernel"), [("sparse", "tiles"), ("sparse", "groups"), ("dense", "dense")]
+)
+def test_weights_in_half_precision_are_added_up_in_single(kind, kernel, dtype):
+    n = 70_000  # more than float16 can number
+    values = jnp.ones(n, dtype)
+    ends = np.array([0, n, n], np.int32)
+    maps = {
+        "sparse": ai.SparseMaps(values, np.arange(n, dtype=np.int32), ends, n),
+        "dense": ai.DenseMaps(jnp.stack([values, 0 * values])),
+    }[kind]
+    x = np.ones((n, 2), np.float32)
+    for reduction in ("mean", "lstsq"):
+        call = jax.jit(lambda m, x, r=reduction: project(m, x, reduction=r, kernel=kernel))
+        for y in (project(maps, x, reduction=reduction, kernel=kernel), call(maps, x)):
+            np.testing.assert_allclose(y[0], 1, rtol=1e-5)
+    np.testing.assert_allclose(coverage(maps, x)[:, 0], [1, 0], rtol=1e-5)
+
+
+def test_a_large_parcel_among_many_keeps_its_mean_and_spread_under_jit():
+    n, n_parcels = 120_000, 600
+    rows = np.where(np.arange(n) < 100_000, 0, 1 + np.arange(n) % (n_parcels - 1))
+    maps = ai.HardMaps(jnp.asarray(rows, jnp.int32), n_parcels)
+    x = data_of(n, 2) + np.float32(10_000)
+    own = x[rows == 0].astype(np.float64)
+    for reduction, expected, rtol in (("mean", own.mean(0), 1e-4), ("std", own.std(0), 1e-3)):
+        ours = jax.jit(lambda m, x, r=reduction: project(m, x, reduction=r))(maps, x)
+        np.testing.assert_allclose(ours[0], expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("kernel", KERNELS["sparse"])
+def test_sparse_maps_without_any_weight(kernel):
+    maps, x = ai.SparseMaps.from_scipy(csr_array((3, 20), dtype=np.float32)), data_of(2, 20, 4)
+    zeros = np.zeros((2, 3, 4))
+    np.testing.assert_array_equal(project(maps, x, reduction="sum", kernel=kernel), zeros)
+    np.testing.assert_array_equal(project(maps, x, empty=-1.0, kernel=kernel), zeros - 1)
+    painted = back_project(maps, zeros.astype(np.float32), kernel=kernel)
+    np.testing.assert_array_equal(painted, np.zeros((2, 20, 4)))
+
+
 @pytest.mark.parametrize("kernel", ["auto", *HOST])
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var"])
 def test_order_statistics_omit_nan(reduction, kernel):
@@ -357,8 +427,12 @@ def test_dependent_parcels_are_named_and_a_ridge_helps():
         project(maps, x, reduction="lstsq")
     y = np.asarray(project(maps, x, reduction="lstsq", ridge=1e-3))
     assert abs(y[0] - y[2]) < 1e-3
-    with pytest.raises(ValueError, match="`ridge`"):
+    with pytest.raises(ValueError, match="`ridge` should be 0 or more"):
         project(maps, x, reduction="lstsq", ridge=-1.0)
+    with pytest.raises(ValueError, match='`ridge` needs `reduction="lstsq"`'):
+        project(maps, x, ridge=1e-3)
+    with pytest.raises(ValueError, match='`ridge` needs `method="pseudoinverse"`'):
+        back_project(maps, y, ridge=1e-3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -637,7 +711,7 @@ BAD = {
     "objects": (dict(data=np.ones((150, 3), object)), TypeError, "object"),
     "long doubles": (dict(data=np.ones((150, 3), np.longdouble)), TypeError, "at most 64 bits"),
     "masked": (dict(data=np.ma.ones((150, 3), np.float32)), TypeError, "masked.*filled"),
-    "list": (dict(data=[1.0, 2.0]), TypeError, "NumPy or JAX array"),
+    "list": (dict(data=[1.0, 2.0]), TypeError, "NumPy or JAX array, got list.*np.asarray"),
     "reduction": (dict(reduction="average"), ValueError, "`reduction` should be one of"),
     "missing": (dict(missing="drop"), ValueError, "`missing` should be"),
     "coverage": (dict(min_coverage=0.5), ValueError, "needs `missing"),

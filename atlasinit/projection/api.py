@@ -11,8 +11,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit._typing import AnyArray
+from atlasinit.maps import HardMaps
 from atlasinit.projection import host, reductions
-from atlasinit.projection.checks import check_data, check_options, refuse_nan, sized
+from atlasinit.projection.checks import check_data, check_options, check_ridge, refuse_nan, sized
 from atlasinit.projection.choosing import kernel_of, on_host
 from atlasinit.projection.host_statistics import by_label
 from atlasinit.projection.jitted import (
@@ -91,7 +92,8 @@ def project(
         For ``lstsq``: share of each parcel's sum of squared weights that is added to it.
     kernel
         ``"auto"`` chooses by representation and backend; ``"scatter"`` (hard maps),
-        ``"groups"`` and ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one.
+        ``"groups"`` and ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one (but for
+        ``median``, ``min``, ``max``, ``std`` and ``var``, which are of labels alone).
         ``"host"`` is NumPy's and SciPy's product in threads, which ``"auto"`` takes for
         large data on the CPU outside of ``jit``, ``grad`` and ``vmap`` (unless sparse maps
         have many weights a location); the last digits may differ from those of a jitted call.
@@ -125,7 +127,9 @@ def project(
     [[1.0], [3.0]]
     """
     maps = maps_of(atlas)
-    check_options(maps, reduction=reduction, missing=missing, min_coverage=min_coverage)
+    check_options(
+        maps, reduction=reduction, missing=missing, min_coverage=min_coverage, ridge=ridge
+    )
     values, missing = _checked(data, sizes_of(atlas), missing)
     inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
     limits = (_scalar(empty), _scalar(min_coverage))
@@ -225,6 +229,7 @@ def back_project(
     """
     if method not in ("adjoint", "pseudoinverse"):
         raise ValueError(f'`method` should be "adjoint" or "pseudoinverse", got {method!r}.')
+    check_ridge(ridge, needs=None if method == "pseudoinverse" else '`method="pseudoinverse"`')
     maps = maps_of(atlas)
     n_parcels = sum(m.n_parcels for m in maps)
     values = sized(values, n_parcels, "values", "parcels")
@@ -253,6 +258,7 @@ def _on_host(
         values, observed = by_label(members_for(atlas), stack, dtype, reduction, omit=omit)
     else:
         values, observed = host.multiply(parts_for(atlas), stack, dtype, omit=omit)
+    hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
     totals = totals_for(atlas, absolute=reduction != "mean").astype(dtype)[None, :, None]
     weights = totals if observed is None else observed
     return finished(
@@ -264,6 +270,7 @@ def _on_host(
         min_coverage,
         reduction=reduction,
         omit=omit,
+        hard=hard,
         shape=restore(values).shape,
         dtype=jax.dtypes.canonicalize_dtype(data.dtype),
     )

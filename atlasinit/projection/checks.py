@@ -20,7 +20,12 @@ REDUCTIONS = (*reductions.LINEAR, "lstsq", *reductions.HARD_ONLY)
 
 
 def check_options(
-    maps: Sequence[Maps], *, reduction: str, missing: str, min_coverage: float
+    maps: Sequence[Maps],
+    *,
+    reduction: str,
+    missing: str,
+    min_coverage: float,
+    ridge: float = 0.0,
 ) -> None:
     """Raise for options that are unknown or do not go together."""
     if reduction not in REDUCTIONS:
@@ -43,12 +48,15 @@ def check_options(
         raise ValueError(f"`min_coverage` should lie in [0, 1], got {min_coverage}.")
     if min_coverage and missing != "omit":
         raise ValueError('`min_coverage` needs `missing="omit"`.')
+    check_ridge(ridge, needs=None if reduction == "lstsq" else '`reduction="lstsq"`')
 
 
-def check_ridge(ridge: float) -> None:
-    """Raise for a ridge that is not 0 or more."""
+def check_ridge(ridge: float, *, needs: str | None) -> None:
+    """Raise for a ridge that is none, or for any that lacks what it needs."""
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
+    if ridge and needs is not None:
+        raise ValueError(f"`ridge` needs {needs}.")
 
 
 def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
@@ -74,8 +82,9 @@ def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
     """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
     if not isinstance(data, jax.Array | np.ndarray):
         raise TypeError(
-            f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}; images and "
-            "files are read by `AtlasMasker` or `atlasinit.io.open_data`."
+            f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}; make one "
+            "of numbers by `np.asarray`, of images and files by `AtlasMasker` or "
+            "`atlasinit.io.open_data`."
         )
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError(

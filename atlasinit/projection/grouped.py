@@ -3,6 +3,8 @@
 Without atomic additions, so that a GPU gives the same digits in every run.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -51,9 +53,9 @@ class GroupedKernel(eqx.Module):
         """Return the kernel of |W|."""
         return self
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        return self._scatter().totals()
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+        return self._scatter().totals(dtype)
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
@@ -123,10 +125,9 @@ class WeightedGroupedKernel(eqx.Module):
         """Return the kernel of |W|."""
         return WeightedGroupedKernel(absolute_of(self.values), self.plan)
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        values = jnp.asarray(self.values)
-        return self.product(jnp.ones((1, self.plan.shape[1], 1), values.dtype))[0, :, 0]
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+        return self.product(jnp.ones((1, self.plan.shape[1], 1), dtype))[0, :, 0]
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
@@ -191,6 +192,9 @@ def _weighted(
     sums: WeightedSums, weights: Float[Array, " nonzeros"], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
     """Return weighted sums of rows; what is not finite makes NaN where its weight is not 0."""
+    if not weights.shape[0]:  # of which a gather cannot take any
+        n_owners = (sums.slots, *sums.levels)[-1].shape[0]
+        return jnp.zeros((data.shape[0], n_owners, data.shape[2]), data.dtype)
     w = weights.at[sums.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
     x = data.at[:, sums.members].get(mode="promise_in_bounds")
     x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))

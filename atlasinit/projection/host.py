@@ -10,27 +10,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from atlasinit._host import WORKERS, empty_for_jax, in_threads, is_host
 from atlasinit._typing import AnyArray
 from atlasinit.maps import DenseMaps, HardMaps, Maps
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array
+    from scipy.sparse import csc_array, csr_array
 
 _BLOCK = 1024  # weights that are summed without losing digits
-_ROWS = 1024  # of partial sums
+_SUMS = 4096  # of so many weights, beside those of a parcel each
 _AT_ONCE = 2**16  # values that are added up by one core
 
 
 class Part(NamedTuple):
-    """The weights of some locations of a compartment, and where they stand in the atlas."""
+    """The weights of some locations of a compartment, and where they stand in the atlas.
+
+    Their rows are parcels, or pieces of parcels that `joins` adds up. `totals` are the sums
+    of each parcel's weights.
+    """
 
     rows: slice
     locations: slice
     weights: "csc_array | np.ndarray"
+    totals: Float64[np.ndarray, " parcels"]
     hard: bool
+    joins: "csr_array | None" = None
 
 
 def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
@@ -51,16 +57,19 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
         rows = slice(row, row + one.n_parcels)
         n = one.n_locations
         if isinstance(one, DenseMaps):
-            parts.append(Part(rows, slice(start, start + n), np.asarray(one.values), hard=False))
+            values = np.asarray(one.values)
+            totals = values.sum(axis=1, dtype=np.float64)
+            parts.append(Part(rows, slice(start, start + n), values, totals, hard=False))
         else:
             columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
             # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
             columns.eliminate_zeros()
-            ends = _ends(columns, one.n_parcels)
-            parts += [
-                Part(rows, slice(start + a, start + b), columns[:, a:b], hard)
-                for a, b in zip(ends[:-1], ends[1:], strict=True)
-            ]
+            ends, size = _ends(columns, one.n_parcels), max(_BLOCK, columns.nnz // _SUMS)
+            for a, b in zip(ends[:-1], ends[1:], strict=True):
+                own = columns[:, a:b]
+                weights, joins = _in_pieces(own, size)
+                totals = own @ np.ones(b - a)
+                parts.append(Part(rows, slice(start + a, start + b), weights, totals, hard, joins))
         row, start = rows.stop, start + n
     return tuple(parts)
 
@@ -102,6 +111,7 @@ def transposed(
 
         def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
             weights, own = part.weights.T, y[part.rows]
+            own = own if part.joins is None else part.joins.T @ own
             with np.errstate(invalid="ignore"):
                 painted[part.locations] = weights @ own
             if isinstance(weights, np.ndarray) and not np.isfinite(own).all():
@@ -115,14 +125,33 @@ def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
     """Return where to cut locations in parts, of as many weights each.
 
     The rows of each part's product are added up in the end, so more parts than cores only
-    cost time. But one long float32 sum of few parcels would lose digits.
+    cost time.
     """
-    width, n = max(n_parcels, 1), len(columns.indptr) - 1
-    longest = np.bincount(columns.indices, minlength=width).max()
-    wanted = min(columns.nnz // _BLOCK, _ROWS // width) if longest > _BLOCK else 0
-    count = max(wanted, min(WORKERS, n // (8 * width)), 1)
+    n = len(columns.indptr) - 1
+    count = max(min(WORKERS, n // (8 * max(n_parcels, 1))), 1)
     weights = [columns.nnz * i // count for i in range(1, count)]
     return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
+
+
+def _in_pieces(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array | None"]:
+    """Return weights with at most `size` of them a row, and the matrix that adds up their rows.
+
+    One long float32 sum would lose digits.
+    """
+    from scipy.sparse import csr_array
+
+    by_row = columns.tocsr()
+    counts = np.diff(by_row.indptr)
+    if counts.max(initial=0) <= size:
+        return columns, None
+    n_pieces = np.maximum(-(-counts // size), 1)
+    first = np.cumsum(n_pieces) - n_pieces
+    owner = np.repeat(np.arange(len(counts)), n_pieces)
+    starts = by_row.indptr[owner] + (np.arange(len(owner)) - first[owner]) * size
+    parts = by_row.data, by_row.indices, np.append(starts, by_row.nnz)
+    pieces = csr_array(parts, shape=(len(owner), len(columns.indptr) - 1)).tocsc()
+    ones, ends = np.ones(len(owner), np.float32), np.append(first, len(owner))
+    return pieces, csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
 
 
 def _add(
@@ -164,14 +193,19 @@ def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
         bad = np.isnan(x)
         if bad.any():
             x = np.where(bad, 0, x)
-            observed = part.weights @ (~bad).astype(x.dtype)
+            observed = _joined(part, part.weights @ (~bad).astype(x.dtype))
         else:
-            observed = np.asarray(part.weights.sum(axis=1), x.dtype)[:, None]
+            observed = part.totals.astype(x.dtype)[:, None]
     with np.errstate(invalid="ignore"):
         sums = part.weights @ x
     if not part.hard and not np.isfinite(sums).all():
         sums = _careful(part.weights, x, sums)
-    return sums, observed
+    return _joined(part, sums), observed
+
+
+def _joined(part: Part, sums: np.ndarray) -> np.ndarray:
+    """Return sums of parcels of those of a part's rows."""
+    return sums if part.joins is None else part.joins @ sums
 
 
 def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ Scalar: TypeAlias = Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "omit", "shape", "dtype"))
+@functools.partial(jax.jit, static_argnames=("reduction", "omit", "hard", "shape", "dtype"))
 def finished(
     values: Float[AnyArray, "batch parcels time"],
     weights: Float[AnyArray, "#batch parcels #time"],
@@ -37,12 +37,13 @@ def finished(
     *,
     reduction: str,
     omit: bool,
+    hard: bool,
     shape: tuple[int, ...],
     dtype: Any,
 ) -> Float[Array, "..."]:
     """Return a reduction of what the host computed: the sums, or the values by label.
 
-    `weights` are those observed, `totals` all.
+    `weights` are those observed, `totals` all; `hard` is whether they are numbers of locations.
     """
     out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
     if inverse is not None:
@@ -54,7 +55,7 @@ def finished(
     else:
         out, defined = reductions.averaged(out, weights, reduction)
     if omit:
-        defined = defined & _reaches(share(weights, totals), min_coverage)
+        defined = defined & _reaches(share(weights, totals), min_coverage, exact=hard)
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
@@ -81,7 +82,7 @@ def reduced(
         data = jnp.where(seen, data, 0)
     if reduction == "lstsq":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge)
+            inverse = traced_solver(stack, ridge=ridge.astype(data.dtype))
         out, defined = _solved(inverse, stack.product(data))
     elif reduction in reductions.HARD_ONLY:
         out, defined = reductions.by_label(stack, data, seen, reduction)
@@ -89,7 +90,7 @@ def reduced(
         out, defined = reductions.linear(stack, data, seen, reduction)
     if seen is not None:
         observed = _observed(stack, seen.astype(data.dtype))
-        defined = defined & _reaches(observed, min_coverage)
+        defined = defined & _reaches(observed, min_coverage, exact=stack.hard)
     return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
 
 
@@ -122,7 +123,7 @@ def painted(
     out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge)
+            inverse = traced_solver(stack, ridge=ridge.astype(out.dtype))
         out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
 
@@ -139,21 +140,21 @@ def _observed(
 ) -> Float[Array, "batch parcels time"]:
     """Return the share of each parcel's absolute weight at the locations seen."""
     absolute = stack.absolute()
-    return share(absolute.product(seen), absolute.totals().astype(seen.dtype)[None, :, None])
+    return share(absolute.product(seen), absolute.totals(seen.dtype)[None, :, None])
 
 
 def share(
     weights: Float[Array, "#batch parcels #time"], totals: Float[AnyArray, "1 parcels 1"]
 ) -> Float[Array, "#batch parcels #time"]:
     """Return which share `weights` are of `totals`, 0 for a parcel without weight."""
-    return weights / jnp.where(totals > 0, totals, 1)
+    return jnp.minimum(weights / jnp.where(totals > 0, totals, 1), 1)
 
 
 def _reaches(
-    shares: Float[Array, "#batch parcels #time"], least: Scalar
+    shares: Float[Array, "#batch parcels #time"], least: Scalar, *, exact: bool
 ) -> Bool[Array, "#batch parcels #time"]:
-    """Return which shares are at least `least`, but for rounding."""
-    rounding = 16 * jnp.finfo(shares.dtype).eps
+    """Return which shares are at least `least`, but for rounding: of long sums if not `exact`."""
+    rounding = (16 if exact else 512) * jnp.finfo(shares.dtype).eps
     return shares >= least.astype(shares.dtype) * (1 - rounding)
 
 

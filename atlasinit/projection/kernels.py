@@ -5,6 +5,8 @@ with. All kernels take and give arrays with a batch axis in front, float32 or
 float64: data (batch, locations, time) and parcel values (batch, parcels, time).
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ from atlasinit._typing import AnyArray
 from atlasinit.projection import tiled
 
 _BLOCK = 4096
-_ROWS = 1024  # of partial sums
+_FEWER = 16  # partial sums than locations
 
 
 class ScatterKernel(eqx.Module):
@@ -31,8 +33,8 @@ class ScatterKernel(eqx.Module):
         batch, locations, time = data.shape
         if self.n_parcels == 0:
             return jnp.zeros((batch, 0, time), data.dtype)
-        # Sums of few parcels are made in parts, as one long float32 sum would lose digits.
-        parts = max(1, min(locations // _BLOCK, _ROWS // max(self.n_parcels, 1)))
+        # Made in parts, as one long float32 sum would lose digits, of few rows beside the data's.
+        parts = max(1, min(locations // _BLOCK, locations // (_FEWER * self.n_parcels)))
         part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
         # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
         starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * parts + part[None]
@@ -56,10 +58,11 @@ class ScatterKernel(eqx.Module):
         """Return the kernel of |W|."""
         return self
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
         rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
-        return jnp.zeros(self.n_parcels, jnp.float32).at[rows].add(jnp.float32(1), mode="drop")
+        ones = jnp.ones(rows.shape, dtype)
+        return jnp.zeros(self.n_parcels, dtype).at[rows].add(ones, mode="drop")
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
@@ -91,12 +94,12 @@ class TiledKernel(eqx.Module):
         """Return the kernel of |W|."""
         return TiledKernel(absolute_of(self.entries), self.layout)
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        out = jnp.zeros(self.layout.n_parcels, self.entries.dtype)
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+        out = jnp.zeros(self.layout.n_parcels, dtype)
         blocks = tiled.blocks(self.layout, jnp.asarray(self.entries))
         for bucket, block in zip(self.layout.buckets, blocks, strict=True):
-            out = out.at[bucket.parcels].add(block.sum(axis=-1), mode="drop")
+            out = out.at[bucket.parcels].add(block.sum(axis=-1, dtype=dtype), mode="drop")
         return out
 
     def dense(self) -> Float[Array, "parcels locations"]:
@@ -131,9 +134,9 @@ class DenseKernel(eqx.Module):
         """Return the kernel of |W|."""
         return DenseKernel(absolute_of(self.values))
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        return jnp.asarray(self.values).sum(axis=1)
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+        return jnp.asarray(self.values).sum(axis=1, dtype=dtype)
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""

@@ -61,16 +61,21 @@ def solver(
 
 
 def traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Float[Array, "parcels parcels"]:
-    """Return what `solver` does for weights that are being trained; singular weights give NaN."""
+    """Return what `solver` does for weights that are being trained; singular weights give NaN.
+
+    In the dtype of `ridge`.
+    """
+    dense = [k.dense().astype(ridge.dtype) for k in stack.kernels]
     grams = [
-        k.product(k.dense().T[None])[0] if k.dense().shape[0] else k.dense() for k in stack.kernels
+        k.product(w.T[None])[0] if w.shape[0] else w
+        for k, w in zip(stack.kernels, dense, strict=True)
     ]
     gram = jax.scipy.linalg.block_diag(*grams)
     power = jnp.diagonal(gram)
     empty = power == 0
     scale = jnp.where(empty, 0, 1 / jnp.sqrt(jnp.where(empty, 1, power)))
     scaled = gram * scale[:, None] * scale[None, :]
-    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge.astype(gram.dtype)))
+    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge))
     factor = jax.scipy.linalg.cho_factor(scaled)
     inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(power), dtype=gram.dtype))
     return inverse * scale[:, None] * scale[None, :]

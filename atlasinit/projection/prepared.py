@@ -15,7 +15,6 @@ from atlasinit.atlas import Atlas
 from atlasinit.geometry import Geometry, VolumeGrid
 from atlasinit.maps import HardMaps, Maps, SparseMaps
 from atlasinit.projection import host, host_statistics
-from atlasinit.projection.checks import check_ridge
 from atlasinit.projection.choosing import Plan, assemble, choose_kernel, prepare
 from atlasinit.projection.lstsq import solver
 from atlasinit.projection.stack import Stack
@@ -80,7 +79,6 @@ def make_prepared(
 
 def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
     """Return the least-squares solver of an atlas, made once; None for traced maps."""
-    check_ridge(ridge)
     if traced(atlas):
         return None
     if isinstance(atlas, Atlas):

@@ -30,7 +30,7 @@ def linear(
         return out, jnp.ones((1, 1, 1), bool)
     weights = stack if reduction == "mean" else stack.absolute()
     if seen is None:
-        totals = weights.totals().astype(data.dtype)[None, :, None]
+        totals = weights.totals(data.dtype)[None, :, None]
     else:
         totals = weights.product(seen.astype(data.dtype))
     return averaged(out, totals, reduction)
@@ -101,11 +101,14 @@ def _variance(
     seen: Bool[Array, "batch locations time"] | None,
     counts: Float[Array, "#batch parcels #time"],
 ) -> Values:
+    def deviation(means: Values) -> Data:
+        change = data - kernel.transposed(means)
+        return change if seen is None else jnp.where(seen, change, 0)
+
     means = kernel.product(data) / counts
-    deviation = data - kernel.transposed(means)
-    if seen is not None:
-        deviation = jnp.where(seen, deviation, 0)
-    return kernel.product(deviation**2) / counts
+    # A long float32 sum loses digits, which a large parcel far from 0 needs.
+    means = means + kernel.product(deviation(means)) / counts
+    return kernel.product(deviation(means) ** 2) / counts
 
 
 def _median(

@@ -1,7 +1,7 @@
 """The kernels of all compartments of an atlas: a block-diagonal matrix."""
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -32,6 +32,11 @@ class Stack(eqx.Module):
     kernels: tuple[Kernel, ...]
     shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
 
+    @property
+    def hard(self) -> bool:
+        """Whether all weights are known to be 1: sums of them are exact."""
+        return all(isinstance(k, ScatterKernel | GroupedKernel) for k in self.kernels)
+
     def product(
         self, data: Float[Array, "batch locations time"]
     ) -> Float[Array, "batch parcels time"]:
@@ -58,9 +63,9 @@ class Stack(eqx.Module):
         """Return the kernels of |W|."""
         return Stack(tuple(kernel.absolute() for kernel in self.kernels), self.shapes)
 
-    def totals(self) -> Float[Array, " parcels"]:
-        """Return W 1."""
-        return jnp.concatenate([kernel.totals() for kernel in self.kernels])
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+        return jnp.concatenate([kernel.totals(dtype) for kernel in self.kernels])
 
 
 def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:
