@@ -11,6 +11,7 @@ import nibabel as nb
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image
+from nibabel.openers import ImageOpener
 
 from atlasinit._typing import PathLike
 from atlasinit.atlas import Atlas
@@ -215,7 +216,7 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
             values = _floating(grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1))
         else:
             spans = _spans(stored, span)
-            parts = (_floating(grid.take(np.asanyarray(stored[..., s]))) for s in spans)
+            parts = (_floating(grid.take(_volumes(stored, s))) for s in spans)
             values = next(parts) if len(spans) == 1 else _joined(parts, spans)
         if (slope, inter) != (1, 0):
             values *= slope
@@ -223,6 +224,20 @@ def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
         return values
 
     return DataSource(grid.n_locations, n_time, read)
+
+
+def _volumes(stored: Any, span: slice) -> np.ndarray:
+    """Return the volumes of a span, mapped where they lie uncompressed in a file."""
+    if type(stored) is ArrayProxy and _is_plain(stored.file_like):
+        # Mapped anew each time, so that what was read of it can be let go.
+        return np.asanyarray(stored)[..., span]
+    return np.asanyarray(stored[..., span])
+
+
+def _is_plain(file: Any) -> bool:
+    """Return whether a file is a path, of no compressed file."""
+    known = ImageOpener.compress_ext_map
+    return isinstance(file, str | os.PathLike) and Path(file).suffix.lower() not in known
 
 
 def _spans(stored: Any, span: slice) -> list[slice]:
