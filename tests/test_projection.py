@@ -440,6 +440,9 @@ def test_weights_that_are_not_finite_are_refused_by_least_squares(bad):
     maps = ai.DenseMaps(np.array([[1, 1, 0, 0], [0, bad, 1, 1]], np.float32))
     with pytest.raises(ValueError, match="weights of row 1 are NaN or infinite"):
         project(maps, np.ones((4, 1), np.float32), reduction="lstsq")
+    maps, values = ai.DenseMaps(np.ones((2, 4), np.float32)), np.ones((2, 1), np.float32)
+    with pytest.raises(ValueError, match="^least squares: row 0, row 1 depend linearly"):
+        back_project(maps, values, method="pseudoinverse")
 
 
 def test_poor_conditioning_warns():
@@ -845,6 +848,10 @@ def test_kernels_refuse_maps_that_they_cannot_compute():
         project(maps_of("dense"), data_of(150, 2), kernel="tiles")
     with pytest.raises(ValueError, match="`method`"):
         back_project(maps_of("hard"), data_of(7, 2), method="inverse")
+    with pytest.raises(ValueError, match=r"the parcels should, as in `values\.swapaxes"):
+        back_project(maps_of("hard"), data_of(2, 7))
+    with pytest.raises(TypeError, match=r"`values\.astype"):
+        back_project(maps_of("hard"), np.ones((7, 2), int))
     with pytest.raises(ValueError, match="no locations"):
         project(ai.HardMaps(np.zeros(0, np.int32), 2), np.zeros((0, 2), np.float32))
     with pytest.raises(TypeError, match="an Atlas or maps"):

@@ -86,8 +86,8 @@ def project(
         absolute weight observed are `empty` at that time.
     empty
         Value where a reduction other than ``sum`` is undefined: a parcel without
-        locations, with weights that add up to 0, or with nothing observed. Its gradient
-        is 0. Sums are 0 there.
+        locations, with weights that add up to exactly 0, or with nothing observed; for
+        ``psc``, one whose mean over time is 0. Its gradient is 0. Sums are 0 there.
     ridge
         For ``lstsq``: share of each parcel's sum of squared weights that is added to it.
     kernel

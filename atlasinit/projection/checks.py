@@ -95,14 +95,14 @@ def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
     if not jnp.issubdtype(data.dtype, jnp.floating) or data.dtype.itemsize > 8:
         raise TypeError(
             f"`{name}` should be real floating-point of at most 64 bits, got {data.dtype}; "
-            "convert it, for instance with `data.astype(np.float32)`."
+            f"convert it, for instance with `{name}.astype(np.float32)`."
         )
     found = data.shape[0] if data.ndim == 1 else data.shape[-2] if data.ndim else None
     if found == size:
         return data
     hint = ""
     if data.ndim > 1 and data.shape[-1] == size:
-        hint = f" Time seems to come first: the {axis} should, as in `data.swapaxes(-1, -2)`."
+        hint = f" Time seems to come first: the {axis} should, as in `{name}.swapaxes(-1, -2)`."
     raise ValueError(
         f"`{name}` should have shape (..., {size} {axis}, time) or ({size},), "
         f"got {data.shape}.{hint}"

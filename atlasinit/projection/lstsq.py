@@ -44,7 +44,7 @@ def solver(
     if condition < _SINGULAR:
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 0.1 * np.abs(vectors[:, 0]).max())
         raise ValueError(
-            f'`reduction="lstsq"`: {listing(names[kept[i]] for i in involved)} depend linearly '
+            f"least squares: {listing(names[kept[i]] for i in involved)} depend linearly "
             "on each other; drop one of them, or pass a `ridge` such as 1e-3."
         )
     if condition < _POOR:
@@ -86,7 +86,7 @@ def _check_finite(gram: Float[np.ndarray, "parcels parcels"], names: Sequence[st
     bad = np.flatnonzero(~np.isfinite(np.diag(gram))).tolist()
     if bad:
         raise ValueError(
-            f'`reduction="lstsq"`: weights of {listing(names[i] for i in bad)} are NaN or infinite '
+            f"least squares: weights of {listing(names[i] for i in bad)} are NaN or infinite "
             "(or too large to square); mend them, or leave out those parcels by `atlas.select`."
         )
 
