@@ -603,6 +603,17 @@ def test_one_compilation_a_shape():
     assert jitted.reduced._cache_size() == 3
 
 
+@on_cpu
+@pytest.mark.parametrize("options", [{}, {"missing": "omit"}, {"reduction": "var"}], ids=str)
+def test_an_atlas_that_is_a_constant_is_not_counted_while_a_program_is_compiled(options):
+    maps = maps_of("hard")
+    jitted = jax.jit(lambda x: project(maps, x, **options))
+    program = jitted.lower(data_of(150, 3)).compile().as_text()
+    assert "f32[7,3]" in program
+    # Of a whole brain that would take XLA seconds.
+    assert "f32[7]{0} constant" not in program
+
+
 @pytest.mark.parametrize("reduction", ["mean", "lstsq"])
 @pytest.mark.parametrize(("kind", "kernel"), CASES)
 def test_an_atlas_may_be_met_first_inside_a_trace(kind, kernel, reduction):

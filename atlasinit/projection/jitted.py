@@ -72,7 +72,7 @@ def reduced(
     missing: str,
 ) -> Float[Array, "..."]:
     """Return a reduction of data."""
-    given = data.dtype
+    stack, given = _unfolded(stack), data.dtype
     data, restore = batched(jnp.asarray(data, accumulated(given)))
     seen = None
     if missing == "error":
@@ -98,7 +98,7 @@ def reduced(
 def covered(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
     seen, restore = batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
-    return restore(_observed(stack, seen).astype(seen.dtype))
+    return restore(_observed(_unfolded(stack), seen).astype(seen.dtype))
 
 
 @jax.jit
@@ -126,6 +126,15 @@ def painted(
             inverse = traced_solver(stack, ridge=ridge.astype(out.dtype))
         out = DenseKernel(inverse).product(out)
     return restore(stack.transposed(out).astype(values.dtype))
+
+
+def _unfolded(stack: Stack) -> Stack:
+    """Return kernels whose weights XLA does not count while it compiles.
+
+    That takes it seconds where an atlas is a constant of the program, in which it is known.
+    """
+    positions, weights = eqx.partition(stack, lambda x: jnp.issubdtype(x.dtype, jnp.integer))
+    return eqx.combine(jax.lax.optimization_barrier(positions), weights)
 
 
 def _solved(
