@@ -314,11 +314,14 @@ def _held(array: Any) -> Any:
 
 
 def _int32(labels: ArrayLike) -> AnyArray:
-    """Return labels as int32, those of JAX as they are if they are whole numbers."""
+    """Return labels as int32, those of JAX as they are if they are whole numbers of as many bits.
+
+    Narrower ones may hold each label, but not the number of parcels.
+    """
     if isinstance(labels, jax.Array):
         if not jnp.issubdtype(labels.dtype, jnp.integer):
             raise ValueError(f"`labels` should be whole numbers, got {labels.dtype}.")
-        return labels
+        return labels if labels.dtype.itemsize >= 4 else labels.astype(jnp.int32)
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size
     out = frozen(labels, np.int32) if whole else given

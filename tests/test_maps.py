@@ -148,7 +148,13 @@ def test_from_scipy_sums_duplicates_and_drops_zeros():
 
 
 @pytest.mark.parametrize(
-    "labels", [[0, 2, -1], np.array([0, 2, -1]), np.array([0, 2, -1], np.int8)]
+    "labels",
+    [
+        [0, 2, -1],
+        np.array([0, 2, -1]),
+        np.array([0, 2, -1], np.int8),
+        jnp.array([0, 2, -1], jnp.int8),
+    ],
 )
 def test_labels_of_any_integer_type(labels):
     maps = ai.HardMaps(labels, 3)
