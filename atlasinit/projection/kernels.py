@@ -17,7 +17,7 @@ from atlasinit._typing import AnyArray
 from atlasinit.projection import tiled
 
 _BLOCK = 4096
-_FEWER = 16  # partial sums than locations
+_FEWER = 64  # partial sums than locations, which stay in the cache
 
 
 class ScatterKernel(eqx.Module):
