@@ -89,9 +89,10 @@ class AtlasLinear(eqx.Module):
         domain
             Constrains the weights, as ``domains.Simplex(purity=0.99)`` to memberships.
         trainable
-            Whether gradients reach the weights, or the compartments where they do. What they
-            do not reach is in ``paramax.NonTrainable``; weight decay would move it all the
-            same, unless the optimiser gets only ``eqx.filter(layer, eqx.is_inexact_array,
+            Whether gradients reach the weights, or the compartments where they do (or a mapping
+            from compartment to whether they do). What they do not reach is in
+            ``paramax.NonTrainable``; weight decay would move it all the same, unless the
+            optimiser gets only ``eqx.filter(layer, eqx.is_inexact_array,
             is_leaf=lambda node: isinstance(node, paramax.NonTrainable))``.
         dense
             Make every weight of every compartment a parameter.
@@ -292,13 +293,14 @@ class AtlasLinear(eqx.Module):
 def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
     if isinstance(trainable, bool):
         return atlas.compartments if trainable else ()
-    wanted = (trainable,) if isinstance(trainable, str) else tuple(trainable)
+    names = (trainable,) if isinstance(trainable, str) else trainable
+    wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, True)
     unknown = [c for c in wanted if c not in atlas.compartments]
     if unknown:
         raise ValueError(
             f"`trainable`: compartments are {list(atlas.compartments)}, got {unknown}."
         )
-    return wanted
+    return tuple(c for c, reached in wanted.items() if reached)
 
 
 def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:

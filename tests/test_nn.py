@@ -73,11 +73,12 @@ def test_rows_by_compartment():
     assert [len(v) for v in flat.values()] == [3, 2, 2]
 
 
-def test_gradients_reach_only_what_is_trained():
+@pytest.mark.parametrize("trainable", [["cortex_L"], {"cortex_L": True, "cortex_R": False}])
+def test_gradients_reach_only_what_is_trained(trainable):
     atlas = mixed_atlas()
     x = data_of(atlas)
     layer = AtlasLinear.from_atlas(
-        atlas, dense=True, trainable=["cortex_L"], reduction="sum", empty=0.0
+        atlas, dense=True, trainable=trainable, reduction="sum", empty=0.0
     )
     grads = eqx.filter_grad(lambda m: jnp.sum(m(x) ** 2))(layer)
     sizes = [

@@ -108,7 +108,8 @@ class Simplex(Domain):
             raise ValueError(
                 f"`purity` for {labels} labels should be above 1/{labels}, got {self.purity!r}."
             )
-        return self._log(given, _Slices(axis))
+        groups = _Slices(axis)
+        return self._log(self._inside(given, groups), groups)
 
     def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the softmax of the entries of each location (or parcel)."""
@@ -124,7 +125,7 @@ class Simplex(Domain):
             values = refuse(
                 values, bad, f"`purity` should be above 1 / labels, got {self.purity!r}; raise it."
             )
-        return self._log(values, groups)
+        return self._log(self._inside(values, groups), groups)
 
     def slope(self, x: AnyArray) -> jax.Array:
         """Return the derivative of each entry of the image by its own free value."""
@@ -136,9 +137,10 @@ class Simplex(Domain):
         y, groups = self.image_of_sparse(maps), self._segments(maps)
         return y * (1 - y) / self._temperature(y, groups)
 
+    @eqx.filter_jit  # not some thirty programs
     def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         dtype = y.dtype
-        y = wide(self._inside(y, groups))
+        y = wide(y)
         total = groups.total(y)
         present = total > 0
         mass = y / jnp.where(present, total, 1)
