@@ -62,11 +62,6 @@ def floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
     return array
 
 
-def wide(x: jax.Array) -> jax.Array:
-    """Return floating-point values in single precision at least."""
-    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
-
-
 def tolerance(x: jax.Array) -> float:
     """Return how far from a domain values count as inside: their rounding, at least 1e-3."""
     return max(1e-3, 4 * float(jnp.finfo(x.dtype).eps))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from atlasinit._precision import wide
 from atlasinit._spectral import product, spectral
 from atlasinit._typing import AnyArray
 from atlasinit.domains._base import (
@@ -18,7 +19,6 @@ from atlasinit.domains._base import (
     positive,
     refuse,
     tolerance,
-    wide,
 )
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from atlasinit._precision import wide
 from atlasinit._typing import AnyArray
 from atlasinit.domains._base import (
     Domain,
@@ -18,7 +19,6 @@ from atlasinit.domains._base import (
     positive,
     refuse,
     tolerance,
-    wide,
 )
 from atlasinit.maps import SparseMaps
 

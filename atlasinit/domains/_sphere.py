@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from atlasinit._precision import wide
 from atlasinit._typing import AnyArray
 from atlasinit.domains._base import (
     Domain,
@@ -19,7 +20,6 @@ from atlasinit.domains._base import (
     refuse,
     spread,
     tolerance,
-    wide,
 )
 
 

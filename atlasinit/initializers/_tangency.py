@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from atlasinit._precision import wide
 from atlasinit._spectral import product, spectral
 from atlasinit._typing import AnyArray
 from atlasinit.domains import SPD
@@ -55,9 +56,7 @@ def mean_spd(
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
     # Eigenvalues are not defined in half precision.
-    is_half = jnp.finfo(given.dtype).bits < 32
-    computed = given.astype(jnp.float32) if is_half else given
-    return _mean(computed, mean, max_iterations).astype(given.dtype)
+    return _mean(wide(given), mean, max_iterations).astype(given.dtype)
 
 
 def tangency(

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from atlasinit._precision import accumulated
 from atlasinit._typing import AnyArray
 from atlasinit.maps import HardMaps
 from atlasinit.projection import host, reductions
@@ -18,7 +19,6 @@ from atlasinit.projection.choosing import kernel_of, on_host
 from atlasinit.projection.host_statistics import by_label
 from atlasinit.projection.jitted import (
     Scalar,
-    accumulated,
     batched,
     covered,
     finished,

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from atlasinit._precision import accumulated
 from atlasinit._typing import AnyArray
 from atlasinit.projection import reductions
 from atlasinit.projection.checks import HOLDS_NAN
@@ -165,11 +166,6 @@ def _reaches(
     """Return which shares are at least `least`, but for rounding: of long sums if not `exact`."""
     rounding = (16 if exact else 512) * jnp.finfo(shares.dtype).eps
     return shares >= least.astype(shares.dtype) * (1 - rounding)
-
-
-def accumulated(dtype: Any) -> Any:
-    """Return the dtype of sums of data of a dtype."""
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
 def batched(values: _A) -> tuple[_A, Callable[[Any], Any]]:
