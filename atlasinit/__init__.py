@@ -6,35 +6,35 @@ and ``atlasinit list`` does not wait for JAX.
 
 from typing import TYPE_CHECKING
 
-from atlasinit._importing import lazy as _lazy
+from atlasinit.support.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from atlasinit import activities as activities
     from atlasinit import domains as domains
     from atlasinit import initializers as initializers
     from atlasinit import smoothing as smoothing
-    from atlasinit.atlas import Atlas as Atlas
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
+    from atlasinit.core.atlas import Atlas as Atlas
+    from atlasinit.core.geometry import SurfaceMesh as SurfaceMesh
+    from atlasinit.core.geometry import VolumeGrid as VolumeGrid
+    from atlasinit.core.labels import LabelTable as LabelTable
+    from atlasinit.core.maps import DenseMaps as DenseMaps
+    from atlasinit.core.maps import HardMaps as HardMaps
+    from atlasinit.core.maps import SparseMaps as SparseMaps
+    from atlasinit.core.provenance import Provenance as Provenance
     from atlasinit.errors import AtlasFileError as AtlasFileError
     from atlasinit.errors import AtlasUnavailableError as AtlasUnavailableError
     from atlasinit.errors import AtlasWarning as AtlasWarning
-    from atlasinit.geometry import SurfaceMesh as SurfaceMesh
-    from atlasinit.geometry import VolumeGrid as VolumeGrid
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
-    from atlasinit.labels import LabelTable as LabelTable
     from atlasinit.loading import join as join
     from atlasinit.loading import load_atlas as load_atlas
-    from atlasinit.maps import DenseMaps as DenseMaps
-    from atlasinit.maps import HardMaps as HardMaps
-    from atlasinit.maps import SparseMaps as SparseMaps
     from atlasinit.masker import AtlasMasker as AtlasMasker
     from atlasinit.nn import AtlasLinear as AtlasLinear
     from atlasinit.projection import back_project as back_project
     from atlasinit.projection import coverage as coverage
     from atlasinit.projection import project as project
-    from atlasinit.provenance import Provenance as Provenance
     from atlasinit.report import Report as Report
     from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Atlas": "atlas",
+    "Atlas": "core.atlas",
     "AtlasFileError": "errors",
     "AtlasLinear": "nn",
     "AtlasMasker": "masker",
@@ -52,25 +52,25 @@ _HOMES = {
     "AtlasWarning": "errors",
     "back_project": "projection",
     "coverage": "projection",
-    "DenseMaps": "maps",
+    "DenseMaps": "core.maps",
     "dirichlet_atlas": "initializers",
     "fetch_atlases": "catalogue",
     "generate_report": "report",
-    "HardMaps": "maps",
+    "HardMaps": "core.maps",
     "join": "loading",
-    "LabelTable": "labels",
+    "LabelTable": "core.labels",
     "list_atlases": "catalogue",
     "load_atlas": "loading",
     "project": "projection",
-    "Provenance": "provenance",
+    "Provenance": "core.provenance",
     "Report": "report",
     "resample": "resampling",
     "save_atlas": "io",
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",
-    "SparseMaps": "maps",
-    "SurfaceMesh": "geometry",
-    "VolumeGrid": "geometry",
+    "SparseMaps": "core.maps",
+    "SurfaceMesh": "core.mesh",
+    "VolumeGrid": "core.grid",
 }
 _MODULES = ("activities", "domains", "initializers", "smoothing")
 

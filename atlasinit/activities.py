@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from atlasinit._typing import AnyArray
+from atlasinit.support.typing import AnyArray
 
 Layer: TypeAlias = Callable[[Any], Any]
 Scaling: TypeAlias = Literal["standard", "mupc", "ntp"] | str

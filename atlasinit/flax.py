@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from atlasinit._typing import AnyArray
+from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.domains import Constrained
-from atlasinit.maps import DenseMaps, SparseMaps
 from atlasinit.nn import AtlasLinear
+from atlasinit.support.typing import AnyArray
 
 
 class _Held:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
 from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import LabelTable, unique_names
+from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import EXTENSIONS
 from atlasinit.io.memory import InMemory, SurfaceImage, written
 from atlasinit.io.reading import Files, read_atlas
-from atlasinit.labels import LabelTable, unique_names
-from atlasinit.provenance import Provenance
+from atlasinit.support.typing import PathLike
 
 Source: TypeAlias = (
     Files

@@ -10,11 +10,11 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from atlasinit.atlas import Atlas
-from atlasinit.geometry import VolumeGrid
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
 from atlasinit.io import open_data
 from atlasinit.io.files import existing
-from atlasinit.io.volumes import image_of
+from atlasinit.io.formats.grids import image_of
 from atlasinit.projection import back_project
 from atlasinit.projection.checks import check_options
 from atlasinit.smoothing import smoothing_operator

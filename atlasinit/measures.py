@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from atlasinit.geometry import (
+from atlasinit.core.geometry import (
     Geometry,
     SurfaceMesh,
     VolumeGrid,
     triangle_normals,
     triangle_vertex_areas,
 )
-from atlasinit.maps import Maps
+from atlasinit.core.maps import Maps
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,18 +11,29 @@ import jax.random as jr
 import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry
+from atlasinit.core.labels import LabelTable
+from atlasinit.core.maps import (
+    DenseMaps,
+    HardMaps,
+    Maps,
+    SparseMaps,
+    densified,
+)
+from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
-from atlasinit.geometry import Geometry
 from atlasinit.initializers import dirichlet_atlas
-from atlasinit.labels import LabelTable
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps, densified
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.choosing import Plan, kernel_of
 from atlasinit.projection.lstsq import solver
-from atlasinit.projection.prepared import Prepared, make_prepared, prepared_for, stacked
-from atlasinit.provenance import Provenance
+from atlasinit.projection.remembered import (
+    Prepared,
+    make_prepared,
+    prepared_for,
+    stacked,
+)
 
 
 class AtlasLinear(eqx.Module):

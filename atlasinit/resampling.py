@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.core.maps import (
+    HardMaps,
+    Maps,
+    SparseMaps,
+)
 from atlasinit.errors import listing, warn
-from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.maps import HardMaps, Maps, SparseMaps
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -118,7 +126,7 @@ def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry
 
 def _geometry(target: Any) -> Geometry:
     """Return a geometry as it is, and of an image the whole grid."""
-    from atlasinit.io.nifti import grid_of
+    from atlasinit.io.formats.nifti import grid_of
 
     geometry = target if isinstance(target, VolumeGrid | SurfaceMesh) else grid_of(target)
     if geometry is None:

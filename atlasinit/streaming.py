@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.maps import HardMaps
 from atlasinit.io import DataSource
-from atlasinit.maps import HardMaps
 from atlasinit.projection import project
 
 _CHUNK_BYTES = 2**28

@@ -12,9 +12,9 @@ import numpy as np
 from harness import median_seconds, report, row
 
 from atlasinit import Atlas
-from atlasinit.io.assemble import assemble
+from atlasinit.io.assembly.assemble import assemble
+from atlasinit.io.formats.grids import labels_part
 from atlasinit.io.reading import read_atlas
-from atlasinit.io.volumes import labels_part
 
 SLACK = 0.05
 """Seconds that reading may take beyond its share of nibabel's time."""

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 from harness import median_seconds, report, row
 
-from atlasinit.catalogue import entry_of, files, list_atlases, resolve, spaces
+from atlasinit.catalogue import (
+    entry_of,
+    list_atlases,
+    resolve,
+    spaces,
+)
+from atlasinit.catalogue.sources import references as files
 from atlasinit.errors import AtlasUnavailableError
 from atlasinit.loading import load_atlas
 

@@ -18,8 +18,8 @@ from scipy.spatial import cKDTree
 import atlasinit as ai
 from atlasinit.catalogue import package_file
 from atlasinit.smoothing import smoothing_operator
-from atlasinit.smoothing._sparse import spread_maps
 from atlasinit.smoothing.build import host_spread
+from atlasinit.smoothing.sparse import spread_maps
 
 SIGMA, TRUNCATE = 3.0, 3.0
 OPTIONS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from atlasinit.catalogue.cache import cache_folder
+from atlasinit.catalogue.transfer.cache import cache_folder
 
 
 def package_file(dist: str, path: str) -> Path:

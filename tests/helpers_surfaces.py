@@ -6,7 +6,7 @@ import numpy as np
 from helpers import mixed_atlas
 
 import atlasinit as ai
-from atlasinit.io.assemble import assemble
+from atlasinit.io.assembly.assemble import assemble
 
 SUBCORTEX = (("CIFTI_STRUCTURE_THALAMUS_LEFT", 4), ("CIFTI_STRUCTURE_BRAIN_STEM", 3))
 

@@ -20,7 +20,7 @@ from sklearn.utils import estimator_checks
 import atlasinit as ai
 from atlasinit.io import open_data
 from atlasinit.masker import AtlasMasker
-from atlasinit.projection import jitted
+from atlasinit.projection import xla
 from atlasinit.smoothing import smoothing_operator
 from atlasinit.streaming import stream
 
@@ -333,9 +333,9 @@ def test_scores_are_of_all_stretches_of_time(reduction):
 
 def test_one_compilation_for_all_stretches():
     own, source = atlas(), open_data(bold(), atlas())
-    jitted.reduced.clear_cache()
+    xla.reduced.clear_cache()
     stream(source, own, chunk_bytes=4 * source.n_locations * 7)
-    assert jitted.reduced._cache_size() == 1
+    assert xla.reduced._cache_size() == 1
 
 
 def test_no_time_points():

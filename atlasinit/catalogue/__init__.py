@@ -2,33 +2,33 @@
 
 from typing import TYPE_CHECKING
 
-from atlasinit._importing import lazy as _lazy
+from atlasinit.support.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from atlasinit.catalogue.building import Request as Request
     from atlasinit.catalogue.building import build as build
-    from atlasinit.catalogue.cache import cache_folder as cache_folder
-    from atlasinit.catalogue.downloading import download as download
     from atlasinit.catalogue.fetching import fetch_atlases as fetch_atlases
-    from atlasinit.catalogue.files import is_url as is_url
-    from atlasinit.catalogue.files import obtain_url as obtain_url
     from atlasinit.catalogue.listing import describe as describe
     from atlasinit.catalogue.listing import list_atlases as list_atlases
-    from atlasinit.catalogue.packages import package_file as package_file
     from atlasinit.catalogue.resolving import entry_of as entry_of
     from atlasinit.catalogue.resolving import resolve as resolve
+    from atlasinit.catalogue.sources.package import package_file as package_file
+    from atlasinit.catalogue.sources.references import is_url as is_url
+    from atlasinit.catalogue.sources.references import obtain_url as obtain_url
+    from atlasinit.catalogue.transfer.cache import cache_folder as cache_folder
+    from atlasinit.catalogue.transfer.downloading import download as download
 
 _HOMES = {
     "Request": "building",
     "build": "building",
-    "cache_folder": "cache",
-    "download": "downloading",
+    "cache_folder": "transfer.cache",
+    "download": "transfer.downloading",
     "fetch_atlases": "fetching",
-    "is_url": "files",
-    "obtain_url": "files",
+    "is_url": "sources.references",
+    "obtain_url": "sources.references",
     "describe": "listing",
     "list_atlases": "listing",
-    "package_file": "packages",
+    "package_file": "sources.package",
     "entry_of": "resolving",
     "resolve": "resolving",
 }

@@ -7,19 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit._files import sha256
-from atlasinit.atlas import Atlas
-from atlasinit.catalogue import files, layouts, nilearn, packages, spaces
+from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.finishing import finished
-from atlasinit.catalogue.integrity import damage
+from atlasinit.catalogue.layouts import parts as layouts
+from atlasinit.catalogue.sources import (
+    nilearn,
+)
+from atlasinit.catalogue.sources import (
+    package as packages,
+)
+from atlasinit.catalogue.sources import (
+    references as files,
+)
+from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.assemble import assemble
-from atlasinit.io.overlay import masked, on_meshes
-from atlasinit.io.parts import LabelRow
+from atlasinit.io.assembly.assemble import assemble
+from atlasinit.io.contents import LabelRow
+from atlasinit.io.overlay.parts import masked, on_meshes
 from atlasinit.io.reading import read_atlas
-from atlasinit.io.tables import read_table
-from atlasinit.provenance import Provenance
+from atlasinit.io.tables.reading import read_table
+from atlasinit.support.files import sha256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,10 +5,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit.catalogue import files, nilearn, packages, spaces
+from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.integrity import damage
 from atlasinit.catalogue.resolving import entry_of, resolve
+from atlasinit.catalogue.sources import (
+    nilearn,
+)
+from atlasinit.catalogue.sources import (
+    package as packages,
+)
+from atlasinit.catalogue.sources import (
+    references as files,
+)
+from atlasinit.catalogue.transfer.integrity import damage
 from atlasinit.errors import AtlasFileError
 
 

@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from atlasinit.atlas import Atlas
-from atlasinit.catalogue import files, layouts, spaces
+from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.layouts import parts as layouts
+from atlasinit.catalogue.sources import references as files
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasUnavailableError, listing, warn
-from atlasinit.geometry import SurfaceMesh
-from atlasinit.io.meshes import Surface, attach, read_surface
-from atlasinit.labels import LabelTable, hemisphere_of
+from atlasinit.io.overlay.surfaces import (
+    Surface,
+    attach,
+    read_surface,
+)
 
 
 def finished(

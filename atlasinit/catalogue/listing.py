@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from atlasinit.catalogue import files, nilearn, spaces
+from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import AXES, VIAS, Entry, Variant, catalogue, plain, variants
 from atlasinit.catalogue.licences import terms
 from atlasinit.catalogue.resolving import same
+from atlasinit.catalogue.sources import nilearn
+from atlasinit.catalogue.sources import references as files
 from atlasinit.errors import nearest
 
 if TYPE_CHECKING:

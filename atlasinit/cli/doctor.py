@@ -9,7 +9,7 @@ from atlasinit.cli.options import AsJson
 from atlasinit.cli.output import print_heading, print_json
 
 if TYPE_CHECKING:
-    from atlasinit.diagnosis import Section
+    from atlasinit.cli.diagnosis import Section
 
 commands = typer.Typer()
 
@@ -24,7 +24,7 @@ def doctor(
 
     The exit status is 1 if something necessary is broken.
     """
-    from atlasinit.diagnosis import diagnose
+    from atlasinit.cli.diagnosis import diagnose
 
     sections = diagnose(offline=offline)
     broken = [sentence for section in sections for sentence in section.broken]

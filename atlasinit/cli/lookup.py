@@ -13,7 +13,7 @@ from atlasinit.cli.output import description, print_json, print_table, print_wri
 from atlasinit.errors import nearest
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
+    from atlasinit.core.atlas import Atlas
 
 commands = typer.Typer()
 

@@ -21,7 +21,7 @@ from atlasinit.cli.values import one_each
 from atlasinit.errors import counted
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
+    from atlasinit.core.atlas import Atlas
 
 commands = typer.Typer()
 
@@ -100,7 +100,7 @@ def project(
 
     from atlasinit.io import open_data, write_table
     from atlasinit.io.files import check_target
-    from atlasinit.io.tables import separator_of
+    from atlasinit.io.tables.reading import separator_of
     from atlasinit.streaming import stream
 
     separator_of(output)
@@ -126,6 +126,6 @@ def demo(
 ) -> None:
     """Run the main job on real data that needs no download, and write its results."""
     with ending_at_once():
-        from atlasinit.demo import run_demo
+        from atlasinit.cli.demonstration import run_demo
 
     print_written(run_demo(out), as_json=as_json)

@@ -12,8 +12,8 @@ from atlasinit.cli.output import print_saved
 from atlasinit.cli.values import meshes
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
-    from atlasinit.geometry import Geometry
+    from atlasinit.core.atlas import Atlas
+    from atlasinit.core.geometry import Geometry
 
 commands = typer.Typer()
 
@@ -62,7 +62,8 @@ def resample(
 
 def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geometry"]:
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
-    from atlasinit.catalogue import files, spaces
+    from atlasinit.catalogue import spaces
+    from atlasinit.catalogue.sources import references as files
 
     references = spaces.spheres(space)
     (own, _), (target, _) = spaces.parse(atlas.space), spaces.parse(space)
@@ -77,8 +78,8 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
 
 def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
     """Return compartment to geometry: ``volume`` for an image, else the sides of spheres."""
-    from atlasinit.geometry import SurfaceMesh
-    from atlasinit.io.nifti import read_grid
+    from atlasinit.core.geometry import SurfaceMesh
+    from atlasinit.io.formats.nifti import read_grid
 
     if len(paths) == 1 and paths[0].name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh")):
         return {"volume": read_grid(paths[0])}

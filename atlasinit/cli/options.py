@@ -19,7 +19,7 @@ from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.values import given, key, meshes, one_each, pairs, read
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
+    from atlasinit.core.atlas import Atlas
 
 _SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
 _VIA_HELP = "Only from here: package, templateflow, nilearn or url."

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from atlasinit.errors import counted
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
+    from atlasinit.core.atlas import Atlas
 
 _LEAST = 16
 """Characters that the last column is cut to before it is left out."""

@@ -18,7 +18,7 @@ from atlasinit.cli.output import print_written, progress, say
 from atlasinit.cli.values import one_each
 
 if TYPE_CHECKING:
-    from atlasinit.atlas import Atlas
+    from atlasinit.core.atlas import Atlas
 
 commands = typer.Typer()
 

@@ -61,9 +61,9 @@ def key(text: str) -> str | int:
 
 def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
     """Return compartment to surfaces; each file tells its side by itself or by its name."""
-    from atlasinit.io.meshes import read_surface
-    from atlasinit.io.parts import COMPARTMENTS
-    from atlasinit.io.surfaces import compartment_of
+    from atlasinit.io.contents import COMPARTMENTS
+    from atlasinit.io.formats.hemispheres import compartment_of
+    from atlasinit.io.overlay.surfaces import read_surface
 
     found: dict[str, dict[str, Any]] = {}
     for role, paths in files.items():

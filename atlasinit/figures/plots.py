@@ -9,11 +9,11 @@ from jaxtyping import Float, Real
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors, value_range
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import View, atlas_views, paint
-from atlasinit.geometry import SurfaceMesh
 
 
 def atlas_figure(

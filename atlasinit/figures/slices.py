@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Real
 
-from atlasinit.geometry import VolumeGrid
+from atlasinit.core.geometry import VolumeGrid
 
 _SIZE = 560
 """Pixels that the longest side of a slice has at the least, for thin lines between parcels."""

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from atlasinit.geometry import SurfaceMesh, triangle_normals
+from atlasinit.core.geometry import SurfaceMesh, triangle_normals
 
 Surface: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Coordinates (vertices, 3) in mm and faces (faces, 3)."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int, Int32, Real
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.figures.slices import slice_pixels
 from atlasinit.figures.surfaces import Surface, surface_pixels
-from atlasinit.geometry import SurfaceMesh, VolumeGrid
 
 GREY = 0.66
 """Brightness of what belongs to no parcel: seen on a light and on a dark page."""

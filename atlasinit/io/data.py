@@ -13,16 +13,20 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image
 from nibabel.openers import ImageOpener
 
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import AtlasFileError
-from atlasinit.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.io import freesurfer, gifti
-from atlasinit.io.brain_models import is_structure, read_brain
+from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import existing, extension, open_image, reading
+from atlasinit.io.formats import freesurfer, gifti
+from atlasinit.io.formats.brain_models import is_structure, read_brain
 from atlasinit.io.memory import SurfaceImage, hemispheres
-from atlasinit.io.parts import COMPARTMENTS
-from atlasinit.labels import hemisphere_of
+from atlasinit.support.typing import PathLike
 
 _READ_VOXELS = 2**24  # of whole volumes at once
 

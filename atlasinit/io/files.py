@@ -16,9 +16,9 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.imageglobals import logger
 from nibabel.openers import ImageOpener
 
-from atlasinit._files import beside
-from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError
+from atlasinit.support.files import beside
+from atlasinit.support.typing import PathLike
 
 EXTENSIONS = (
     ".dlabel.nii",

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int32
 
-from atlasinit._typing import PathLike
 from atlasinit.errors import AtlasFileError, listing
+from atlasinit.support.typing import PathLike
 
 TOLERANCE = 0.05
 """Largest distance from a whole number that still counts as one.

@@ -8,22 +8,26 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
-from atlasinit._files import sha256
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.provenance import Provenance
 from atlasinit.errors import listing
-from atlasinit.io import archive
-from atlasinit.io.assemble import Background, assemble
+from atlasinit.io.assembly.assemble import Background, assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, space_of, stem
+from atlasinit.io.contents import Kind, Part
 from atlasinit.io.files import existing, extension
-from atlasinit.io.formats import read_header, read_parts
-from atlasinit.io.meshes import check_hemispheres
-from atlasinit.io.metadata import Header
-from atlasinit.io.overlay import attached, masked, on_meshes
-from atlasinit.io.parts import Kind, Part
-from atlasinit.io.volumes import Scale
-from atlasinit.provenance import Provenance
+from atlasinit.io.formats import archive
+from atlasinit.io.formats.grids import Scale
+from atlasinit.io.formats.registry import read_header, read_parts
+from atlasinit.io.overlay.parts import (
+    attached,
+    masked,
+    on_meshes,
+)
+from atlasinit.io.overlay.surfaces import check_hemispheres
+from atlasinit.io.own_header import Header
+from atlasinit.support.files import sha256
+from atlasinit.support.typing import PathLike
 
 Files: TypeAlias = PathLike | Sequence[PathLike] | Mapping[str, PathLike | Sequence[PathLike]]
 """A file, files with a map each or of one hemisphere each, or compartment to either."""

@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
-from atlasinit.io import archive, cifti, freesurfer, gifti, nifti
+from atlasinit.core.atlas import Atlas
 from atlasinit.io.bids import writing as bids
 from atlasinit.io.files import check_target, extension
-from atlasinit.io.surfaces import targets
+from atlasinit.io.formats import (
+    archive,
+    cifti,
+    freesurfer,
+    gifti,
+    nifti,
+)
+from atlasinit.io.formats.hemispheres import targets
+from atlasinit.support.typing import PathLike
 
 _WRITERS = {
     **dict.fromkeys(archive.EXTENSIONS, archive.write),

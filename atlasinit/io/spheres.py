@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from atlasinit.geometry import VolumeGrid
-from atlasinit.io.parts import LabelRow, Part
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.io.contents import LabelRow, Part
 
 
 def spheres(

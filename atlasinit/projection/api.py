@@ -10,24 +10,13 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from atlasinit._precision import accumulated
-from atlasinit._typing import AnyArray
-from atlasinit.maps import HardMaps
-from atlasinit.projection import host, reductions
+from atlasinit.core.maps import HardMaps
+from atlasinit.projection import reductions
 from atlasinit.projection.checks import check_data, check_options, check_ridge, refuse_nan, sized
 from atlasinit.projection.choosing import kernel_of, on_host
-from atlasinit.projection.host_statistics import by_label
-from atlasinit.projection.jitted import (
-    Scalar,
-    batched,
-    covered,
-    finished,
-    painted,
-    reduced,
-    share,
-    solved,
-)
-from atlasinit.projection.prepared import (
+from atlasinit.projection.host import products as host
+from atlasinit.projection.host.statistics import by_label
+from atlasinit.projection.remembered import (
     maps_of,
     members_for,
     parts_for,
@@ -37,6 +26,18 @@ from atlasinit.projection.prepared import (
     totals_for,
 )
 from atlasinit.projection.stack import Stack
+from atlasinit.projection.xla import (
+    Scalar,
+    batched,
+    covered,
+    finished,
+    painted,
+    reduced,
+    share,
+    solved,
+)
+from atlasinit.support.precision import accumulated
+from atlasinit.support.typing import AnyArray
 
 
 def project(

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from atlasinit._host import native
-from atlasinit._typing import AnyArray
-from atlasinit.maps import HardMaps, Maps
+from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.projection import reductions
+from atlasinit.support.threads import native
+from atlasinit.support.typing import AnyArray
 
 HOLDS_NAN = (
     '`data` holds NaN; pass `missing="omit"` to leave out what is missing, or '

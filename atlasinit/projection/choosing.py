@@ -8,18 +8,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit._typing import AnyArray
-from atlasinit.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection import host, reductions, tiled
-from atlasinit.projection.grouped import (
+from atlasinit.core.maps import (
+    DenseMaps,
+    HardMaps,
+    Maps,
+    SparseMaps,
+)
+from atlasinit.projection import reductions
+from atlasinit.projection.host import products as host
+from atlasinit.projection.kernels import tiles as tiled
+from atlasinit.projection.kernels.grouped import (
     GroupedKernel,
     WeightedGroupedKernel,
     WeightPlan,
     group_labels,
     plan_weights,
 )
-from atlasinit.projection.kernels import DenseKernel, ScatterKernel, TiledKernel
+from atlasinit.projection.kernels.products import (
+    DenseKernel,
+    ScatterKernel,
+    TiledKernel,
+)
 from atlasinit.projection.stack import Kernel, Stack
+from atlasinit.support.typing import AnyArray
 
 KERNELS = ("auto", "scatter", "groups", "tiles", "dense")
 _LARGE = 2**21  # values that NumPy multiplies sooner in threads than XLA

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from atlasinit.core.maps import Maps
 from atlasinit.errors import listing, warn
-from atlasinit.maps import Maps
 from atlasinit.projection.stack import Stack
 
 _SINGULAR = 1e-7

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from atlasinit._typing import AnyArray
-from atlasinit.projection.kernels import ScatterKernel
+from atlasinit.projection.kernels.products import ScatterKernel
 from atlasinit.projection.stack import Stack
+from atlasinit.support.typing import AnyArray
 
 LINEAR = ("sum", "mean", "absmean", "zscore", "psc")
 HARD_ONLY = ("median", "min", "max", "std", "var")

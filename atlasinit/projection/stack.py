@@ -8,8 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit.projection.grouped import GroupedKernel, WeightedGroupedKernel
-from atlasinit.projection.kernels import DenseKernel, ScatterKernel, TiledKernel
+from atlasinit.projection.kernels.grouped import GroupedKernel, WeightedGroupedKernel
+from atlasinit.projection.kernels.products import (
+    DenseKernel,
+    ScatterKernel,
+    TiledKernel,
+)
 
 Kernel: TypeAlias = (
     ScatterKernel | GroupedKernel | WeightedGroupedKernel | TiledKernel | DenseKernel

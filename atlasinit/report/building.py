@@ -8,7 +8,7 @@ from jaxtyping import Float, Real
 from numpy.typing import ArrayLike
 
 import atlasinit
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors, value_range
 from atlasinit.figures.surfaces import Surface

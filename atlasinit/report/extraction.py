@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
 from atlasinit.io import open_data
 from atlasinit.streaming import stream
 

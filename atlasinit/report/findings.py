@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from atlasinit.atlas import Atlas
 from atlasinit.catalogue.licences import terms
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import listing
-from atlasinit.geometry import SurfaceMesh
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import count_of, strongest
 from atlasinit.report.parcels import Measures

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
 from atlasinit.measures import overlap
 from atlasinit.report.extraction import connectivity
 from atlasinit.report.pictures import Picture, Scale, diverging, matrix, sequential

@@ -8,10 +8,10 @@ import matplotlib.colors
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
-from atlasinit.geometry import Geometry, SurfaceMesh
-from atlasinit.labels import REQUIRED
-from atlasinit.maps import HardMaps, Maps
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.core.labels import REQUIRED
+from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_sizes
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps

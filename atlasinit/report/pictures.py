@@ -11,12 +11,12 @@ import matplotlib.colors
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.core.maps import HardMaps
 from atlasinit.figures import View, atlas_views, mixed_colors, paint
 from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.surfaces import Surface
-from atlasinit.geometry import VolumeGrid
-from atlasinit.maps import HardMaps
 from atlasinit.report.numbers import shown
 
 _QUALITY = 82

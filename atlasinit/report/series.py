@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
 from atlasinit.report.charts import Band, band
 from atlasinit.report.extraction import standardised
 from atlasinit.report.matrices import Matrix, axis_of, connectivity_matrix

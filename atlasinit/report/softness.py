@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
 from atlasinit.measures import location_entropy
 from atlasinit.report.matrices import count_of
 from atlasinit.report.parcels import Measures, is_soft, measure

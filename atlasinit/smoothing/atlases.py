@@ -6,13 +6,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from atlasinit._arrays import owned
-from atlasinit.atlas import Atlas
-from atlasinit.geometry import VolumeGrid
-from atlasinit.maps import DenseMaps, Maps
-from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing._sparse import spread_maps
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.core.maps import DenseMaps, Maps
 from atlasinit.smoothing.build import check_choices, host_spread
+from atlasinit.smoothing.checks import (
+    FWHM,
+    check_one,
+    check_positive,
+)
+from atlasinit.smoothing.sparse import spread_maps
+from atlasinit.support.arrays import owned
 
 
 def smooth(

@@ -7,15 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from atlasinit.geometry import Geometry, VolumeGrid
-from atlasinit.smoothing._checks import FWHM, check_one, check_positive
-from atlasinit.smoothing._sparse import Spread, averaging, between, spread_by
-from atlasinit.smoothing._types import Stored
+from atlasinit.core.geometry import Geometry, VolumeGrid
+from atlasinit.smoothing.checks import (
+    FWHM,
+    check_one,
+    check_positive,
+)
 from atlasinit.smoothing.grid import GridKernel, grid_kernel
 from atlasinit.smoothing.operator import SmoothingOperator, diagonals
+from atlasinit.smoothing.sparse import (
+    Spread,
+    averaging,
+    between,
+    spread_by,
+)
 from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel, sphere_matrix, sphere_of
 from atlasinit.smoothing.surface import surface_kernel
 from atlasinit.smoothing.tiled import TiledKernel
+from atlasinit.smoothing.types import Stored
 
 _TOPOLOGIES = ("auto", "grid", "sphere", "anatomical")
 _CHOICES = {

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from atlasinit._host import in_threads
-from atlasinit._typing import AnyArray
-from atlasinit.geometry import VolumeGrid
-from atlasinit.smoothing._checks import warn_alone
-from atlasinit.smoothing._types import Stored, Width
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.smoothing.checks import warn_alone
+from atlasinit.smoothing.types import Stored, Width
+from atlasinit.support.threads import in_threads
+from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,14 +11,23 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from atlasinit._host import is_host, native
-from atlasinit._typing import AnyArray
-from atlasinit.maps import DenseMaps, Maps, SparseMaps
-from atlasinit.smoothing._checks import check_positive, check_threshold
-from atlasinit.smoothing._sparse import between, multiply, spread_by, spread_maps
-from atlasinit.smoothing._types import Stored
+from atlasinit.core.maps import (
+    DenseMaps,
+    Maps,
+    SparseMaps,
+)
+from atlasinit.smoothing.checks import check_positive, check_threshold
 from atlasinit.smoothing.grid import GridKernel
+from atlasinit.smoothing.sparse import (
+    between,
+    multiply,
+    spread_by,
+    spread_maps,
+)
 from atlasinit.smoothing.tiled import TiledKernel
+from atlasinit.smoothing.types import Stored
+from atlasinit.support.threads import is_host, native
+from atlasinit.support.typing import AnyArray
 
 _PARCELS = 128  # maps smoothed at once where their values are traced
 

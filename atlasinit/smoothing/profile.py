@@ -7,8 +7,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from atlasinit._typing import AnyArray
-from atlasinit.smoothing._types import Width
+from atlasinit.smoothing.types import Width
+from atlasinit.support.typing import AnyArray
 
 
 class Sphere(eqx.Module):

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit._host import in_threads
-from atlasinit.geometry import SurfaceMesh, triangle_vertex_areas
-from atlasinit.smoothing._checks import check_sphere, check_triangles, warn_if_alone
-from atlasinit.smoothing._sparse import csr_of
+from atlasinit.core.geometry import SurfaceMesh, triangle_vertex_areas
+from atlasinit.smoothing.checks import (
+    check_sphere,
+    check_triangles,
+    warn_if_alone,
+)
 from atlasinit.smoothing.profile import Sphere, arc_squared, chord_of, profile_of
+from atlasinit.smoothing.sparse import csr_of
 from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
-from atlasinit.tiling import spheres, tiles
+from atlasinit.support.threads import in_threads
+from atlasinit.support.tiling import spheres, tiles
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from atlasinit.geometry import SurfaceMesh
-from atlasinit.smoothing._checks import check_triangles, warn_if_alone
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.smoothing.checks import check_triangles, warn_if_alone
 from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
-from atlasinit.tiling import spheres, tiles
+from atlasinit.support.tiling import spheres, tiles
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
-from atlasinit._host import in_threads
-from atlasinit._typing import AnyArray
-from atlasinit.smoothing._sparse import csr_of
-from atlasinit.smoothing._types import Stored, Width
 from atlasinit.smoothing.profile import Sphere, arc_squared, profile_of, sphere_weights
+from atlasinit.smoothing.sparse import csr_of
+from atlasinit.smoothing.types import Stored, Width
+from atlasinit.support.threads import in_threads
+from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

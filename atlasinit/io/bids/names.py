@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.errors import nearest
-from atlasinit.geometry import Geometry, SurfaceMesh
 from atlasinit.io.files import extension
+from atlasinit.support.typing import PathLike
 
 ORDER = ("tpl", "cohort", "hemi", "atlas", "seg", "scale", "res", "den", "desc")
 """Entities of an atlas's files in the order of their names."""

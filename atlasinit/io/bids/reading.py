@@ -7,9 +7,9 @@ from typing import Any
 
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.bids.names import entities_of, space_of, stem, suffix_of
+from atlasinit.io.contents import Kind
 from atlasinit.io.files import extension
-from atlasinit.io.parts import Kind
-from atlasinit.io.tables import Rows, read_table
+from atlasinit.io.tables.reading import Rows, read_table
 
 _SUFFIXES = {"hard": ("dseg",), "maps": ("probseg",), "auto": ("dseg", "probseg")}
 _IMAGES = (".nii", ".nii.gz", ".label.gii", ".func.gii", ".dlabel.nii", ".dscalar.nii")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import LabelTable
 from atlasinit.errors import nearest
-from atlasinit.geometry import SurfaceMesh
-from atlasinit.labels import LabelTable
 
 BIDS_VERSION = "1.11.1"
 GENERATOR = "atlasinit"

@@ -8,19 +8,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit._typing import PathLike
-from atlasinit.atlas import Atlas
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import hemisphere_of
+from atlasinit.core.maps import HardMaps
 from atlasinit.errors import AtlasFileError, warn
-from atlasinit.geometry import SurfaceMesh
-from atlasinit.io import cifti, gifti, nifti
 from atlasinit.io.bids import sidecars
 from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
+from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import check_name, staged_folder
-from atlasinit.io.metadata import file_keys
-from atlasinit.io.parts import COMPARTMENTS
-from atlasinit.io.tables import write_labels
-from atlasinit.labels import hemisphere_of
-from atlasinit.maps import HardMaps
+from atlasinit.io.formats import (
+    cifti,
+    gifti,
+    nifti,
+)
+from atlasinit.io.own_header import file_keys
+from atlasinit.io.tables.reading import write_labels
+from atlasinit.support.typing import PathLike
 
 DESCRIPTION = "dataset_description.json"
 

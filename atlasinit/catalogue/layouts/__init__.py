@@ -1,0 +1,1 @@
+"""Files whose values say nothing of where they lie."""

@@ -1,0 +1,148 @@
+"""Files whose values say nothing of where they lie: grayordinates, and tables of centres."""
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.io.contents import LabelRow, Part
+from atlasinit.io.files import reading
+from atlasinit.io.formats.vectors import read_vectors, split
+from atlasinit.io.overlay.masks import read_mask
+from atlasinit.io.overlay.surfaces import grayordinates
+from atlasinit.io.spheres import spheres
+
+
+def cortex_vertices(
+    masks: Mapping[str, tuple[str, str]], located: Mapping[str, Path]
+) -> dict[str, np.ndarray]:
+    """Return compartment to the numbers of the vertices that are not medial wall.
+
+    They are arrays of npz files, named as by `spaces.masks`.
+    """
+    out = {}
+    for c, (reference, array) in masks.items():
+        with reading(located[reference], "an npz archive") as found, np.load(found) as arrays:
+            out[c] = arrays[array]
+    return out
+
+
+def grayordinate_parts(
+    path: Path,
+    cortex: Mapping[str, np.ndarray],
+    *,
+    n_vertices: int,
+    subcortex: Path | None,
+    compartments: Sequence[str],
+) -> list[Part]:
+    """Return the parts of labels over the grayordinates.
+
+    Parameters
+    ----------
+    path
+        The labels of both cortices, then of the subcortex, with their table.
+    cortex
+        Compartment to the vertices of the whole mesh that the labels are of.
+    n_vertices
+        Of the whole mesh.
+    subcortex
+        The volume of the subcortical structures; None to leave them out.
+    compartments
+        Those to keep; the table keeps the entries that are not of the others alone.
+    """
+    found = read_vectors(path)
+    geometry: dict[str, Geometry] = {
+        c: SurfaceMesh(n_vertices, vertices, hemisphere=c[-1]) for c, vertices in cortex.items()
+    }
+    if subcortex is not None:
+        masks = [np.isin(np.arange(n_vertices), v) for v in cortex.values()]
+        geometry = grayordinates(masks[0], masks[1], subcortex)
+    n = sum(g.n_locations for g in geometry.values())
+    parts = split(found.values[:, :n], geometry, kind="hard")
+    kept = [p for p in parts if not compartments or p.compartment in compartments]
+    inside = {key for p in kept for key in _keys(p.keys)}
+    outside = {key for key in _keys(found.values[0]) if key not in inside}
+    rows = tuple(row for row in found.rows or () if row.key not in outside)
+    return [dataclasses.replace(part, rows=rows) for part in kept]
+
+
+def _keys(values: np.ndarray | None) -> list[int]:
+    return [] if values is None else np.unique(values).astype(int).tolist()
+
+
+def sphere_parts(
+    path: Path,
+    grid: Mapping[str, Any],
+    *,
+    mask: object,
+    radius: float | int | None,
+    regions: Path | None,
+) -> list[Part]:
+    """Return the part of the spheres around the centres of a table.
+
+    Parameters
+    ----------
+    path
+        Text with columns ``x``, ``y``, ``z`` in mm and perhaps a name, a network and a
+        radius; row n has key n.
+    grid
+        ``shape``, ``size`` of the voxels and ``origin`` in mm of the grid without `mask`.
+    mask
+        What `read_mask` takes: the grid, and the voxels that spheres may hold.
+    radius
+        In mm, in place of the table's.
+    regions
+        A file with the coarse region of each centre, in the form of Seitzman's.
+    """
+    with reading(path, "a table of coordinates") as found:
+        records = _records(found)
+        seeds = [[float(record[axis]) for axis in "xyz"] for record in records]
+    radii: Any = radius
+    if radius is None:
+        radii = [float(record["radius(mm)"]) for record in records]
+    names = [] if regions is None else _regions(regions)
+    rows = [_row(i, record, names) for i, record in enumerate(records, start=1)]
+    return [spheres(seeds, _grid(grid, mask), radius=radii, rows=rows)]
+
+
+def _grid(grid: Mapping[str, Any], mask: object) -> VolumeGrid:
+    if mask is not None:
+        return read_mask(mask)
+    affine = np.diag([grid["size"]] * 3 + [1.0])
+    affine[:3, 3] = grid["origin"]
+    return VolumeGrid(grid["shape"], affine)
+
+
+def _records(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        first = stream.readline()
+        stream.seek(0)
+        reader = csv.DictReader(stream, delimiter="," if "," in first else " ")
+        return [{title.lower(): cell for title, cell in record.items()} for record in reader]
+
+
+def _row(key: int, record: Mapping[str, str], regions: Sequence[str]) -> LabelRow:
+    network = record.get("network") or record.get("netname")
+    extra: dict[str, Any] = {} if network is None else {"network": network}
+    side = ""
+    if regions:
+        extra["region"] = regions[key - 1]
+        side = {"cortexL": "L", "cortexR": "R"}.get(regions[key - 1], "")
+    name = record.get("name") or network or "region"
+    return LabelRow(key, f"{name} {key}", hemisphere=side, extra=extra)
+
+
+def _regions(path: Path) -> list[str]:
+    """Return names from lines of numbers under a line such as ``0=cortexMid,1=cortexL``."""
+    with reading(path, "a table of regions") as found:
+        first, *lines = found.read_text(encoding="utf-8").split()
+        names = dict(pair.split("=") for pair in first.split(","))
+        return [names[line] for line in lines]

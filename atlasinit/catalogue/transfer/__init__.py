@@ -1,0 +1,1 @@
+"""Downloads, their verification, and the cache that keeps them."""

@@ -1,0 +1,173 @@
+"""Downloads that are verified before they count."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from atlasinit.catalogue.transfer.cache import cache_folder, filling
+from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.errors import AtlasUnavailableError
+from atlasinit.support import files as _files
+
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+"""Statuses that may pass."""
+
+_CHUNK = 1 << 16
+
+
+class _Passing(Exception):
+    """A failure after which another try may succeed."""
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    timeout: float = 30.0,
+    tries: int = 4,
+    pause: float = 0.5,
+) -> Path:
+    """Download a file and return its path, `target`.
+
+    The file appears at `target` at once and whole: it is fetched beside, checked
+    (its length, its sha256 where known, and read to its end), then moved. A lock
+    lets several processes ask for one file: the first fetches it, the others wait
+    and use it. A broken transfer is continued where it stopped if the server can.
+    An existing file at `target` is returned as it is, unless its hash is another; then
+    it stays until the right one has come.
+
+    Parameters
+    ----------
+    url
+        ``http`` or ``https`` address.
+    target
+        Where the file belongs; its folder is made.
+    sha256
+        Expected hash.
+    timeout
+        Seconds without a byte after which a try has stalled.
+    tries
+        How often to try.
+    pause
+        Seconds before the second try, doubled before each further one.
+
+    Raises
+    ------
+    AtlasUnavailableError
+        No try succeeded, and the message begins with the address; or the folder of the
+        cache or of `target` cannot be written.
+    """
+    from filelock import FileLock
+
+    work = cache_folder() / "downloads"
+    with filling(work):
+        work.mkdir(parents=True, exist_ok=True)
+    stem = hashlib.sha256(os.fspath(target.absolute()).encode()).hexdigest()[:24]
+    part = work / f"{stem}.part"
+    with filling(work), FileLock(work / f"{stem}.lock"):
+        if present(target, sha256):
+            return target
+        if sha256 is None:
+            # Without a hash nothing tells whether an old part is of the same file.
+            part.unlink(missing_ok=True)
+        for attempt in range(1, tries + 1):
+            try:
+                _transfer(url, part, timeout=timeout)
+                _check(part, target.name, sha256)
+                break
+            except _Passing as error:
+                if attempt == tries:
+                    raise AtlasUnavailableError(f"{url}: {error} (after {tries} tries).") from error
+            time.sleep(pause * 2 ** (attempt - 1))
+        with filling(target.parent):
+            _place(part, target)
+    return target
+
+
+def present(path: Path, sha256: str | None = None) -> bool:
+    """Whether `path` is a file that is not empty, with the hash where one is given."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    return sha256 is None or _files.sha256(path) == sha256.lower()
+
+
+def _transfer(url: str, part: Path, *, timeout: float) -> None:
+    """Append to `part` what is missing of the file at `url`."""
+    import requests
+
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+            if reply.status_code == 416:
+                part.unlink()
+                raise _Passing("the server's file is shorter than what was fetched before")
+            if reply.status_code in _RETRIED:
+                raise _Passing(f"the server answered {reply.status_code} {reply.reason}")
+            if not reply.ok:
+                raise AtlasUnavailableError(
+                    f"{url}: the server answered {reply.status_code} {reply.reason}."
+                )
+            resumed = reply.status_code == 206
+            _store(reply, part, append=resumed, done=done if resumed else 0)
+    except requests.RequestException as error:
+        raise _Passing(f"{type(error).__name__}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong below requests, without the address and the objects it was in."""
+    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
+
+
+def _store(reply: Any, part: Path, *, append: bool, done: int) -> None:
+    length = reply.headers.get("Content-Length")
+    total = None if length is None else done + int(length)
+    with part.open("ab" if append else "wb") as stream, _progress(reply.url, total, done) as bar:
+        for chunk in reply.iter_content(_CHUNK):
+            stream.write(chunk)
+            bar.update(len(chunk))
+    size = part.stat().st_size
+    if total is not None and size < total:
+        raise _Passing(f"the transfer ended after {size} of {total} bytes")
+
+
+@contextlib.contextmanager
+def _progress(url: str, total: int | None, done: int) -> Iterator[Any]:
+    from tqdm import tqdm
+
+    name = Path(urlsplit(url).path).name
+    # disable=None: no bar where standard error is no terminal.
+    with tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        yield bar
+
+
+def _check(part: Path, name: str, sha256: str | None) -> None:
+    """Delete `part` and ask for another try unless it is the file that was asked for."""
+    if sha256 is not None:
+        found = _files.sha256(part)
+        problem = "" if found == sha256.lower() else f"its sha256 is {found}, not {sha256}"
+    else:
+        problem = damage(part, name=name)
+    if problem:
+        part.unlink()
+        raise _Passing(f"what came is not the file: {problem}")
+
+
+def _place(part: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    moved = _files.beside(target)
+    try:
+        shutil.move(part, moved)
+        moved.replace(target)
+    finally:
+        moved.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The nouns: atlas, label table, maps, geometries, provenance; reads no file, draws nothing."""

@@ -1,0 +1,413 @@
+"""The atlas: compartments with geometry and maps, one label table, and provenance."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float32
+
+from atlasinit.core.geometry import Geometry
+from atlasinit.core.labels import LabelTable, hemisphere_of
+from atlasinit.core.maps import (
+    Maps,
+    covered_totals,
+    location_totals,
+    scale,
+)
+from atlasinit.core.provenance import Provenance
+from atlasinit.core.selection import (
+    Parcel,
+    known,
+    selected,
+)
+from atlasinit.errors import counted, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from scipy.sparse import csr_array
+
+
+class Atlas(eqx.Module):
+    """A parcellation: for each compartment a map from its locations to its parcels.
+
+    Immutable and equal by value. As a pytree its only leaves are the arrays of
+    its maps; geometry, labels and provenance are static. Made by
+    `atlasinit.load_atlas`; the constructor is for atlases that are computed.
+
+    Parameters
+    ----------
+    name
+        Name of the atlas.
+    space
+        Space of its coordinates, as ``"MNI152NLin6Asym"`` or ``"fsaverage5"``.
+    maps
+        Compartment to maps; its order is the order of the output rows.
+    geometry
+        Compartment to `VolumeGrid` or `SurfaceMesh`.
+    labels
+        One row a parcel, grouped by compartment in the order of `maps`.
+    provenance
+        Source and history.
+
+    Raises
+    ------
+    ValueError
+        Compartments that differ between `maps`, `geometry` and `labels`, maps
+        whose numbers of parcels or locations do not fit the two, or a mesh of the other
+        hemisphere than the name of its compartment states.
+    """
+
+    name: str = eqx.field(static=True)
+    space: str = eqx.field(static=True)
+    compartments: tuple[str, ...] = eqx.field(static=True)
+    provenance: Provenance = eqx.field(static=True)
+    table: LabelTable = eqx.field(static=True)
+    _geometry: tuple[Geometry, ...] = eqx.field(static=True)
+    _maps: tuple[Maps, ...]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        space: str,
+        maps: Mapping[str, Maps],
+        geometry: Mapping[str, Geometry],
+        labels: LabelTable,
+        provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
+    ) -> None:
+        if not maps:
+            raise ValueError("`maps` should hold at least one compartment, got none.")
+        if set(maps) != set(geometry):
+            raise ValueError(
+                f"`maps` and `geometry` should have the same compartments, "
+                f"got {list(maps)} and {list(geometry)}."
+            )
+        order = [c for c in maps if c in labels["compartment"]]
+        if list(dict.fromkeys(labels["compartment"])) != order:
+            raise ValueError(
+                f"`labels` should list the compartments of `maps` in the same order {list(maps)}, "
+                f"got {list(dict.fromkeys(labels['compartment']))}."
+            )
+        for c, m in maps.items():
+            expected = (len(labels.rows_of(c)), geometry[c].n_locations)
+            if (m.n_parcels, m.n_locations) != expected:
+                raise ValueError(
+                    f"Maps of {c!r} should be (parcels, locations) = {expected} as its labels and "
+                    f"geometry say, got {(m.n_parcels, m.n_locations)}."
+                )
+            side, stated = hemisphere_of("", c), geometry[c].hemisphere
+            if side and stated and side != stated:
+                raise ValueError(
+                    f"Geometry of {c!r} should be of hemisphere {side!r}, as the name says, "
+                    f"got {geometry[c]!r}."
+                )
+        self.name = name
+        self.space = space
+        self.compartments = tuple(maps)
+        self.provenance = provenance
+        self.table = labels
+        self._geometry = tuple(geometry[c] for c in maps)
+        self._maps = tuple(maps.values())
+
+    @property
+    def maps(self) -> dict[str, Maps]:
+        """Compartment to maps."""
+        return dict(zip(self.compartments, self._maps, strict=True))
+
+    @property
+    def geometry(self) -> dict[str, Geometry]:
+        """Compartment to geometry."""
+        return dict(zip(self.compartments, self._geometry, strict=True))
+
+    @property
+    def n_parcels(self) -> int:
+        """Number of parcels of all compartments, empty ones included."""
+        return len(self.table)
+
+    @property
+    def n_locations(self) -> int:
+        """Number of locations of all compartments."""
+        return sum(g.n_locations for g in self._geometry)
+
+    @property
+    def labels(self) -> "pd.DataFrame":
+        """A new table with one row a parcel, in the order of the output rows.
+
+        Columns: those of `LabelTable`, then ``n_locations`` (locations with a
+        non-zero weight) and ``empty`` (true where there is none).
+        """
+        frame = self.table.to_frame()
+        counts = self._counts()
+        frame.insert(5, "n_locations", counts)
+        frame.insert(6, "empty", counts == 0)
+        return frame
+
+    def location_slices(self) -> dict[str, slice]:
+        """Return where each compartment's locations lie on the data's axis of locations."""
+        return _slices(self.compartments, [g.n_locations for g in self._geometry])
+
+    def parcel_slices(self) -> dict[str, slice]:
+        """Return where each compartment's parcels lie on the output's axis of parcels."""
+        return _slices(self.compartments, [m.n_parcels for m in self._maps])
+
+    def to_dense(self) -> dict[str, Float32[np.ndarray, "parcels locations"]]:
+        """Return compartment to dense float32 matrix (parcels, locations)."""
+        return {c: m.to_dense() for c, m in self.maps.items()}
+
+    def to_scipy(self) -> dict[str, "csr_array"]:
+        """Return compartment to ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
+        return {c: m.to_scipy() for c, m in self.maps.items()}
+
+    def replace(
+        self,
+        *,
+        name: str | None = None,
+        maps: Mapping[str, Maps] | None = None,
+        geometry: Mapping[str, Geometry] | None = None,
+        labels: LabelTable | None = None,
+        provenance: Provenance | None = None,
+        operation: str = "",
+    ) -> "Atlas":
+        """Return the atlas with other maps or geometries for the compartments given.
+
+        And with another name, table or provenance. `operation`, where given, is added to the
+        provenance.
+        """
+        for given in (maps or {}, geometry or {}):
+            unknown = [c for c in given if c not in self.compartments]
+            if unknown:
+                raise ValueError(f"Compartments are {list(self.compartments)}, got {unknown}.")
+        found = self.provenance if provenance is None else provenance
+        return Atlas(
+            name=self.name if name is None else name,
+            space=self.space,
+            maps={**self.maps, **(maps or {})},
+            geometry={**self.geometry, **(geometry or {})},
+            labels=self.table if labels is None else labels,
+            provenance=found.then(operation) if operation else found,
+        )
+
+    def select(
+        self,
+        parcels: Parcel | Iterable[Parcel] | None = None,
+        *,
+        compartments: str | Iterable[str] | None = None,
+        hemisphere: str | None = None,
+        network: str | Iterable[str] | None = None,
+    ) -> "Atlas":
+        """Return the atlas with only the parcels that satisfy every condition given.
+
+        The remaining parcels keep their order and the geometries their locations,
+        so data of the compartments still fits. Compartments are dropped only by
+        `compartments`; one may be left without a parcel.
+
+        Parameters
+        ----------
+        parcels
+            Names, keys, (compartment, key) pairs, or compiled regular expressions
+            that are searched in the names; one or several.
+        compartments
+            Compartments to keep.
+        hemisphere
+            ``"L"``, ``"R"`` or ``""`` (parcels of neither).
+        network
+            Values of the label table's column ``network``.
+
+        Raises
+        ------
+        ValueError
+            A name, key, compartment or network that the atlas does not have (with
+            the nearest names), a key that several compartments use, a pattern that
+            matches nothing, or conditions that no parcel satisfies.
+        TypeError
+            A mask of booleans.
+        """
+        kept = self.compartments
+        if compartments is not None:
+            wanted = known(compartments, self.compartments, "compartment")
+            kept = tuple(c for c in self.compartments if c in wanted)
+        rows = selected(
+            self.table,
+            kept,
+            atlas=self.name,
+            parcels=parcels,
+            hemisphere=hemisphere,
+            network=network,
+        )
+        if not rows and len(self.table):
+            raise ValueError(f"No parcel of {self.name!r} satisfies all the conditions.")
+        operation = f"select({counted(len(rows), 'parcel')})"
+        return self._take(sorted(rows), kept).replace(operation=operation)
+
+    def drop_empty(self) -> "Atlas":
+        """Return the atlas without the parcels that have no location."""
+        rows = np.flatnonzero(self._counts() > 0).tolist()
+        return self._take(rows, self.compartments).replace(operation="drop_empty()")
+
+    def harden(self) -> "Atlas":
+        """Return the atlas with each location given to the parcel of largest positive weight.
+
+        Ties go to the first parcel; a location where no weight is positive, or all
+        are NaN, belongs to none. Parcels that win no location stay as empty rows.
+        """
+        return self.replace(
+            maps={c: m.harden() for c, m in self.maps.items()}, operation="harden()"
+        )
+
+    def normalize(self, per: str = "parcel") -> "Atlas":
+        """Return the atlas with weights that sum to 1 per parcel or per location.
+
+        A parcel (or location) whose weights sum to exactly 0, an empty one
+        included, keeps its weights as they are. NaN weights make their sum, and so
+        the whole parcel or location, NaN.
+
+        Parameters
+        ----------
+        per
+            ``"parcel"``: rows sum to 1, so that a projection is a weighted mean.
+            ``"location"``: columns sum to 1, so that a location's weights are
+            memberships.
+        """
+        if per not in ("parcel", "location"):
+            raise ValueError(f'`per` should be "parcel" or "location", got {per!r}.')
+        if per == "parcel":
+            maps = {c: scale(m, parcels=_inverse(m.totals())) for c, m in self.maps.items()}
+        else:
+            maps = {
+                c: scale(m, locations=_inverse(location_totals(m))) for c, m in self.maps.items()
+            }
+        return self.replace(maps=maps, operation=f"normalize(per={per!r})")
+
+    def coverage(self, mask: Mapping[str, np.ndarray] | np.ndarray) -> "pd.Series":
+        """Return the share of each parcel's absolute weight at locations where `mask` is true.
+
+        Parameters
+        ----------
+        mask
+            Boolean array over all locations, or one a compartment; for instance
+            where the data is not NaN.
+
+        Returns
+        -------
+        pandas.Series
+            float64 in [0, 1], indexed by parcel name. A parcel without locations has
+            coverage 0; NaN weights give NaN.
+
+        Raises
+        ------
+        ValueError
+            A mask of another length, or not boolean; a compartment without one.
+        """
+        import pandas as pd
+
+        if not isinstance(mask, Mapping):
+            whole = np.asarray(mask)
+            if whole.shape != (self.n_locations,):
+                raise ValueError(
+                    f"`mask` should have shape {(self.n_locations,)}, the locations of all "
+                    f"compartments, got {whole.shape}."
+                )
+            mask = {c: whole[s] for c, s in self.location_slices().items()}
+        missing = [c for c in self.compartments if c not in mask]
+        if missing:
+            raise ValueError(f"`mask` lacks the compartments {missing}; it has {list(mask)}.")
+        parts = []
+        for c, maps in self.maps.items():
+            part = np.asarray(mask[c])
+            if part.dtype != bool or part.shape != (maps.n_locations,):
+                raise ValueError(
+                    f"`mask` of {c!r} should be boolean with {maps.n_locations} locations, "
+                    f"got {part.dtype} of shape {part.shape}."
+                )
+            total = maps.totals(absolute=True)
+            parts.append(covered_totals(maps, part) / np.where(total == 0, 1, total))
+        return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
+
+    def plot(
+        self,
+        values: Any = None,
+        *,
+        palette: str = "own",
+        surfaces: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+        background: np.ndarray | None = None,
+    ) -> "Figure":
+        """Return a figure of the parcels, and of parcel values: surfaces, and slices of grids.
+
+        A notebook shows it where it is the last line of a cell; elsewhere, use its
+        ``savefig``. Like ``nilearn.plotting.plot_roi`` and ``plot_surf_roi``, for atlases of
+        any kind.
+
+        Parameters
+        ----------
+        values
+            (parcels,) values, or a mapping from titles to such, each drawn below the atlas;
+            NaN is grey.
+        palette
+            ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
+            that any common colour vision tells apart, by which parcels that touch differ.
+        surfaces
+            Compartment to (coordinates, faces) to draw on. By default the mesh's anatomical
+            surface, smoothed until its sulci are open, else its sphere.
+        background
+            Image on the atlas's grid that is shown in grey beside the parcels.
+
+        Raises
+        ------
+        ValueError
+            A mesh without a surface to draw on, values or a background of another shape,
+            another `palette`.
+        """
+        from matplotlib import pyplot
+
+        from atlasinit.figures import atlas_figure
+
+        # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
+        pyplot.install_repl_displayhook()
+        if values is not None and not isinstance(values, Mapping):
+            values = {"values": values}
+        return atlas_figure(self, values, palette=palette, surfaces=surfaces, background=background)
+
+    def __repr__(self) -> str:
+        lines = [f"Atlas {self.name!r} in {self.space}: {counted(self.n_parcels, 'parcel')}"]
+        for c, maps in self.maps.items():
+            kind = type(maps).__name__
+            size = maps.nbytes / 2**20
+            parcels = counted(maps.n_parcels, "parcel")
+            lines.append(f"  {c}: {parcels}, {kind} {size:.2f} MiB, {self.geometry[c]!r}")
+        empty = [n for n, k in zip(self.table["name"], self._counts(), strict=True) if k == 0]
+        if empty:
+            lines.append(f"  without locations: {listing(empty, 5)}")
+        if self.provenance.source:
+            lines.append(f"  source: {self.provenance.source}")
+        lines.append(f"  licence: {self.provenance.licence or 'not stated'}")
+        return "\n".join(lines)
+
+    def _counts(self) -> np.ndarray:
+        return np.concatenate([m.counts() for m in self._maps])
+
+    def _take(self, rows: list[int], compartments: tuple[str, ...]) -> "Atlas":
+        maps = {}
+        for c in compartments:
+            own = self.table.rows_of(c)
+            maps[c] = self.maps[c].take_parcels(
+                np.array([r - own.start for r in rows if r in own], dtype=np.int64)
+            )
+        return Atlas(
+            name=self.name,
+            space=self.space,
+            maps=maps,
+            geometry={c: self.geometry[c] for c in compartments},
+            labels=self.table.take(rows),
+            provenance=self.provenance,
+        )
+
+
+def _inverse(totals: np.ndarray) -> np.ndarray:
+    return 1 / np.where(totals == 0, 1, totals)
+
+
+def _slices(names: Iterable[str], sizes: Iterable[int]) -> dict[str, slice]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return {n: slice(a, b) for n, a, b in zip(names, ends[:-1], ends[1:], strict=True)}

@@ -1,0 +1,160 @@
+"""The kept voxels of a grid."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, Int32, Shaped
+from numpy.typing import ArrayLike
+
+from atlasinit.core.locations import (
+    ByContent,
+    Hemisphere,
+    check_locations,
+    kept_of,
+    set_fields,
+)
+from atlasinit.support.arrays import frozen
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
+class VolumeGrid(ByContent):
+    """The kept voxels of a regular grid.
+
+    Parameters
+    ----------
+    shape
+        The three sizes of the grid.
+    affine
+        (4, 4) matrix from voxel indices to world millimetres (RAS+, as in nibabel).
+    voxels
+        (locations,) flat indices of the kept voxels, in C order of `shape`; each
+        once, in the order of the data's locations. By default every voxel.
+    structures
+        Runs of locations that belong to one CIFTI brain structure, as
+        ``(("CIFTI_STRUCTURE_THALAMUS_LEFT", 1288), ...)``; empty where unknown.
+
+    Raises
+    ------
+    ValueError
+        A shape that is not three positive whole sizes, an affine that is not finite,
+        (4, 4) and invertible, a voxel that is outside the grid or kept twice, or
+        structures that do not add up to the number of locations.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Float64[np.ndarray, "4 4"]
+    voxels: Int32[np.ndarray, " locations"]
+    structures: tuple[tuple[str, int], ...]
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        affine: ArrayLike,
+        voxels: ArrayLike | None = None,
+        structures: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        sizes = tuple(int(size) for size in shape)
+        if len(sizes) != 3 or min(sizes) < 1 or sizes != tuple(shape):
+            raise ValueError(f"`shape` should be three positive whole sizes, got {shape}.")
+        matrix = frozen(affine, np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
+        if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+            raise ValueError(f"`affine` should be invertible, got {matrix.tolist()}.")
+        kept = kept_of(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
+        runs = tuple((str(name), int(count)) for name, count in structures)
+        if runs and sum(count for _, count in runs) != kept.size:
+            raise ValueError(f"`structures` should add up to {kept.size} locations, got {runs}.")
+        set_fields(self, shape=sizes, affine=matrix, voxels=kept, structures=runs)
+
+    @classmethod
+    def from_mask(cls, mask: Bool[np.ndarray, "x y z"], affine: np.ndarray) -> "VolumeGrid":
+        """Return the grid whose kept voxels are those where `mask` is true, in C order."""
+        mask = np.asarray(mask, dtype=bool)
+        return cls(mask.shape, affine, np.flatnonzero(mask))  # pyright: ignore[reportArgumentType]
+
+    @property
+    def n_locations(self) -> int:
+        """Number of kept voxels."""
+        return self.voxels.size
+
+    @property
+    def hemisphere(self) -> Hemisphere:
+        """Always ``""``: a grid may hold both hemispheres."""
+        return ""
+
+    @property
+    def voxel_sizes(self) -> Float[np.ndarray, "3"]:
+        """Edge lengths of a voxel in mm."""
+        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+
+    @property
+    def ijk(self) -> Int[np.ndarray, "locations 3"]:
+        """Voxel indices of the locations."""
+        return np.stack(np.unravel_index(self.voxels, self.shape), axis=-1)
+
+    @property
+    def coordinates(self) -> Float[np.ndarray, "locations 3"]:
+        """World coordinates of the voxel centres in mm (float64)."""
+        return self.ijk @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "x y z"]:
+        """Boolean volume of the kept voxels."""
+        return self.put(np.ones(self.n_locations, dtype=bool))
+
+    @property
+    def locations(self) -> Int32[np.ndarray, "x y z"]:
+        """The location of each voxel, -1 where it is not kept."""
+        return self.put(np.arange(self.n_locations, dtype=np.int32), fill=-1.0)
+
+    def take(self, volume: np.ndarray) -> np.ndarray:
+        """Return the values of a whole volume ``(x, y, z, ...)`` at the locations ``(n, ...)``."""
+        if volume.shape[:3] != self.shape:
+            raise ValueError(
+                f"`volume` should start with the grid's shape {self.shape}, got {volume.shape}."
+            )
+        if volume.flags.c_contiguous:
+            return volume.reshape(-1, *volume.shape[3:])[self.voxels]
+        # Images are read in Fortran order, where a C-ordered reshape would copy the whole; of an
+        # array's time points, of which some are asked for, either would.
+        axes = np.unravel_index(self.voxels, self.shape)
+        if not volume.flags.f_contiguous:
+            return volume[axes]
+        flat = np.ravel_multi_index(axes, self.shape, order="F")
+        return np.take(volume.reshape(-1, *volume.shape[3:], order="F").T, flat, axis=-1).T
+
+    def put(self, values: np.ndarray, *, fill: float = 0) -> np.ndarray:
+        """Return a whole volume ``(x, y, z, ...)`` with `values` at the locations, else `fill`."""
+        check_locations(values, self.n_locations)
+        volume = np.full((int(np.prod(self.shape)), *values.shape[1:]), fill, values.dtype)
+        volume[self.voxels] = values
+        return volume.reshape(*self.shape, *values.shape[1:])
+
+    def same_grid(self, other: "VolumeGrid", *, atol: float = 1e-3) -> bool:
+        """Whether shape and affine agree (to `atol` mm); the kept voxels may differ."""
+        return self.shape == other.shape and np.allclose(
+            self.affine, other.affine, rtol=0, atol=atol
+        )
+
+    def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "VolumeGrid":
+        """Return the grid with the locations chosen by a boolean mask or an index array.
+
+        The structures are kept when `keep` leaves the locations in their order.
+        """
+        index = np.arange(self.n_locations)[np.asarray(keep)]
+        structures: list[tuple[str, int]] = []
+        if self.structures and (np.diff(index) > 0).all():
+            edges = np.cumsum([0, *(count for _, count in self.structures)])
+            counts = np.diff(np.searchsorted(index, edges))
+            names = (name for name, _ in self.structures)
+            structures = [(n, int(c)) for n, c in zip(names, counts, strict=True) if c]
+        return VolumeGrid(self.shape, self.affine, self.voxels[index], tuple(structures))
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(f"{size:g}" for size in np.round(self.voxel_sizes, 3))
+        return f"VolumeGrid({self.n_locations} of {self.shape} voxels, {sizes} mm)"

@@ -1,0 +1,373 @@
+"""The parcels x locations matrix of a compartment, in the cheapest form that is exact.
+
+Hard labels stay labels (`HardMaps`), soft maps stay sparse (`SparseMaps`) until
+something trains them densely (`DenseMaps`). The three answer to the same
+methods. Arrays may be NumPy's or JAX's; the methods other than the properties
+work on the host. Nobody else can write to the arrays of NumPy: they are read-only,
+and copied where the caller could.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
+from numpy.typing import ArrayLike
+
+from atlasinit.support.arrays import frozen, owned
+from atlasinit.support.typing import AnyArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+class HardMaps(eqx.Module):
+    """At most one parcel a location, with weight 1.
+
+    Parameters
+    ----------
+    labels
+        (locations,) row of the parcel that each location belongs to, -1 for none.
+    n_parcels
+        Number of rows.
+
+    Raises
+    ------
+    ValueError
+        Labels that are not (locations,) whole numbers from -1 to `n_parcels` - 1 (traced
+        ones may be any).
+    """
+
+    labels: Int32[AnyArray, " locations"] = eqx.field(converter=lambda x: _int32(x))
+    n_parcels: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if self.labels.ndim != 1:
+            raise ValueError(f"`labels` should be (locations,), got shape {self.labels.shape}.")
+        if isinstance(self.labels, Tracer) or not self.labels.size:
+            return
+        low, high = self.labels.min(), self.labels.max()
+        if low < -1 or high >= self.n_parcels:
+            raise ValueError(
+                f"`labels` should be -1, or rows from 0 to {self.n_parcels - 1}, got values from "
+                f"{low} to {high}. Keys of parcels belong into the label table."
+            )
+
+    @property
+    def n_locations(self) -> int:
+        """Number of columns."""
+        return self.labels.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take."""
+        return self.labels.nbytes
+
+    def to_scipy(self) -> "csr_array":
+        """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
+        from scipy.sparse import csr_array
+
+        labels = np.asarray(self.labels)
+        # A stable sort of the labels is the CSR order: parcel by parcel, locations ascending.
+        # NumPy sorts 16-bit numbers by radix, several times faster.
+        short = labels.astype(np.int16) if self.n_parcels < 2**15 else labels
+        order = np.argsort(short, kind="stable")
+        indices = order[np.searchsorted(labels[order], 0) :]
+        indptr = np.concatenate([[0], np.cumsum(self.counts())])
+        values = np.ones(indices.size, np.float32)
+        shape = (self.n_parcels, self.n_locations)
+        return csr_array((values, indices.astype(np.int32), indptr.astype(np.int32)), shape=shape)
+
+    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
+        """Return the matrix as a dense float32 array."""
+        labels = np.asarray(self.labels)
+        dense = np.zeros((self.n_parcels, self.n_locations), np.float32)
+        kept = np.flatnonzero(labels >= 0)
+        dense[labels[kept], kept] = 1
+        return dense
+
+    def counts(self) -> Int64[np.ndarray, " parcels"]:
+        """Return the number of locations of each parcel."""
+        labels = np.asarray(self.labels)
+        # Shifted by one so that -1, no parcel, has a bin of its own.
+        return np.bincount(labels + 1, minlength=self.n_parcels + 1)[1:].astype(np.int64)
+
+    def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
+        """Return the sum of the weights, a parcel: its number of locations."""
+        del absolute
+        return self.counts().astype(np.float64)
+
+    def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "HardMaps":
+        """Return the maps with the chosen rows; locations of the others belong to none."""
+        new = np.full(self.n_parcels + 1, -1, np.int32)
+        new[rows] = np.arange(len(rows), dtype=np.int32)
+        return HardMaps(new[np.asarray(self.labels)], len(rows))
+
+    def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "HardMaps":
+        """Return the maps with the chosen columns, in the order of `columns`."""
+        return HardMaps(np.asarray(self.labels)[columns], self.n_parcels)
+
+    def harden(self) -> "HardMaps":
+        """Return the maps themselves."""
+        return self
+
+
+class SparseMaps(eqx.Module):
+    """Weights at fixed positions, in the order of a CSR matrix (parcels, locations).
+
+    Parameters
+    ----------
+    values
+        (nonzeros,) the weights, parcel by parcel.
+    indices
+        (nonzeros,) the location of each weight, ascending within a parcel.
+    indptr
+        (parcels + 1,) where each parcel's weights begin and end.
+    n_locations
+        Number of columns.
+    """
+
+    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
+    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
+    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=lambda x: _held(x))
+    n_locations: int = eqx.field(static=True)
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> "SparseMaps":
+        """Return the maps of a ``scipy.sparse`` matrix (parcels, locations), zeros dropped."""
+        from scipy.sparse import csr_array
+
+        csr = csr_array(matrix, copy=True)
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        if csr.nnz > np.iinfo(np.int32).max:
+            raise ValueError(
+                f"`matrix` should have fewer than 2**31 non-zeros, got {csr.nnz}; "
+                "truncate or threshold the maps."
+            )
+        values = csr.data if csr.data.dtype.kind == "f" else csr.data.astype(np.float32)
+        indices, indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
+        return cls(owned(values), owned(indices), owned(indptr), matrix.shape[1])
+
+    @property
+    def n_parcels(self) -> int:
+        """Number of rows."""
+        return self.indptr.shape[0] - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take."""
+        return self.values.nbytes + self.indices.nbytes + self.indptr.nbytes
+
+    def rows(self) -> Int32[np.ndarray, " nonzeros"]:
+        """Return the parcel of each weight."""
+        return np.repeat(
+            np.arange(self.n_parcels, dtype=np.int32), np.diff(np.asarray(self.indptr))
+        )
+
+    def to_scipy(self) -> "csr_array":
+        """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
+        return self._csr().copy()
+
+    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
+        """Return the matrix as a dense float32 array."""
+        return self._csr().toarray()
+
+    def counts(self) -> Int64[np.ndarray, " parcels"]:
+        """Return the number of locations with a non-zero weight, a parcel."""
+        present = self.rows()[np.asarray(self.values) != 0]
+        return np.bincount(present, minlength=self.n_parcels).astype(np.int64)
+
+    def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
+        """Return the sum of the weights (or of their absolute values), a parcel."""
+        values = np.asarray(self.values, dtype=np.float64)
+        values = np.abs(values) if absolute else values
+        return np.bincount(self.rows(), weights=values, minlength=self.n_parcels)
+
+    def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "SparseMaps":
+        """Return the maps with the chosen rows, in the order of `rows`."""
+        indptr = np.asarray(self.indptr)
+        sizes = np.diff(indptr)[rows]
+        picked = np.repeat(indptr[:-1][rows] - np.cumsum(sizes) + sizes, sizes)
+        picked = picked + np.arange(sizes.sum(), dtype=picked.dtype)
+        new_indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        return SparseMaps(
+            np.asarray(self.values)[picked],
+            np.asarray(self.indices)[picked],
+            new_indptr,
+            self.n_locations,
+        )
+
+    def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "SparseMaps":
+        """Return the maps with the chosen columns, in the order of `columns`."""
+        from scipy.sparse import csr_array
+
+        parts = (np.asarray(self.values), np.asarray(self.indices), np.asarray(self.indptr))
+        return SparseMaps.from_scipy(
+            csr_array(parts, shape=(self.n_parcels, self.n_locations))[:, columns]
+        )
+
+    def harden(self) -> HardMaps:
+        """Return the parcel with the largest positive weight at each location."""
+        values, indices, rows = np.asarray(self.values), np.asarray(self.indices), self.rows()
+        positive = values > 0
+        values, indices, rows = values[positive], indices[positive], rows[positive]
+        # By location, then by falling weight, then by row: the first of each location wins.
+        order = np.lexsort((rows, -values, indices))
+        where, first = np.unique(indices[order], return_index=True)
+        labels = np.full(self.n_locations, -1, np.int32)
+        labels[where] = rows[order][first]
+        return HardMaps(labels, self.n_parcels)
+
+    def _csr(self) -> "csr_array":
+        """Return the float32 matrix of the arrays themselves."""
+        from scipy.sparse import csr_array
+
+        values = np.asarray(self.values, dtype=np.float32)
+        parts = (values, np.asarray(self.indices), np.asarray(self.indptr))
+        return csr_array(parts, shape=(self.n_parcels, self.n_locations))
+
+
+class DenseMaps(eqx.Module):
+    """Every weight stored.
+
+    Parameters
+    ----------
+    values
+        (parcels, locations) the weights.
+    """
+
+    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=lambda x: _held(x))
+
+    @property
+    def n_parcels(self) -> int:
+        """Number of rows."""
+        return self.values.shape[0]
+
+    @property
+    def n_locations(self) -> int:
+        """Number of columns."""
+        return self.values.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take."""
+        return self.values.nbytes
+
+    def to_scipy(self) -> "csr_array":
+        """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
+        from scipy.sparse import csr_array
+
+        return csr_array(np.asarray(self.values, dtype=np.float32))
+
+    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
+        """Return the matrix as a dense float32 array."""
+        return np.array(self.values, dtype=np.float32)
+
+    def counts(self) -> Int64[np.ndarray, " parcels"]:
+        """Return the number of locations with a non-zero weight, a parcel."""
+        return np.count_nonzero(np.asarray(self.values), axis=1).astype(np.int64)
+
+    def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
+        """Return the sum of the weights (or of their absolute values), a parcel."""
+        values = np.asarray(self.values)
+        values = np.abs(values) if absolute else values
+        return values.sum(axis=1, dtype=np.float64)
+
+    def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "DenseMaps":
+        """Return the maps with the chosen rows, in the order of `rows`."""
+        return DenseMaps(owned(np.asarray(self.values)[rows]))
+
+    def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "DenseMaps":
+        """Return the maps with the chosen columns, in the order of `columns`."""
+        return DenseMaps(owned(np.asarray(self.values)[:, columns]))
+
+    def harden(self) -> HardMaps:
+        """Return the parcel with the largest positive weight at each location."""
+        if self.n_parcels == 0:
+            return HardMaps(np.full(self.n_locations, -1, np.int32), 0)
+        values = np.where(np.isnan(self.values), -np.inf, np.asarray(self.values))
+        labels = values.argmax(axis=0).astype(np.int32)
+        labels[~(values.max(axis=0) > 0)] = -1
+        return HardMaps(labels, self.n_parcels)
+
+
+Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
+"""Any representation of the matrix of a compartment."""
+
+
+def densified(maps: Maps) -> DenseMaps:
+    """Return maps with every weight stored; dense ones as they are."""
+    return maps if isinstance(maps, DenseMaps) else DenseMaps(owned(maps.to_dense()))
+
+
+def _held(array: Any) -> Any:
+    """Return NumPy's arrays read-only and in the machine's byte order, others as they are.
+
+    JAX refuses another byte order, or misreads it.
+    """
+    return frozen(array, array.dtype.newbyteorder("=")) if isinstance(array, np.ndarray) else array
+
+
+def _int32(labels: ArrayLike) -> AnyArray:
+    """Return labels as int32, those of JAX as they are if they are whole numbers of as many bits.
+
+    Narrower ones may hold each label, but not the number of parcels.
+    """
+    if isinstance(labels, jax.Array):
+        if not jnp.issubdtype(labels.dtype, jnp.integer):
+            raise ValueError(f"`labels` should be whole numbers, got {labels.dtype}.")
+        return labels if labels.dtype.itemsize >= 4 else labels.astype(jnp.int32)
+    given = np.asarray(labels)
+    whole = given.dtype.kind in "iu" or not given.size
+    out = frozen(labels, np.int32) if whole else given
+    if not whole or (out != given).any():
+        raise ValueError(f"`labels` should be whole numbers that fit int32, got {given.dtype}.")
+    return out
+
+
+def scale(
+    maps: Maps,
+    *,
+    parcels: Float[np.ndarray, " parcels"] | None = None,
+    locations: Float[np.ndarray, " locations"] | None = None,
+) -> Maps:
+    """Return `maps` with rows multiplied by `parcels` and columns by `locations`.
+
+    Dense maps stay dense; hard and sparse maps become sparse.
+    """
+    rows = np.ones(maps.n_parcels) if parcels is None else parcels
+    columns = np.ones(maps.n_locations) if locations is None else locations
+    if isinstance(maps, DenseMaps):
+        values = np.asarray(maps.values)
+        return DenseMaps(owned((values * rows[:, None] * columns).astype(values.dtype)))
+    sparse = SparseMaps.from_scipy(maps.to_scipy())
+    values = sparse.values * rows[sparse.rows()] * columns[sparse.indices]
+    return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))
+
+
+def block_dense(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"]:
+    """Return one dense matrix of several compartments, each a block on its diagonal."""
+    from scipy.linalg import block_diag
+
+    return np.asarray(block_diag(*(m.to_dense() for m in maps)))
+
+
+def location_totals(maps: Maps, *, absolute: bool = False) -> Float64[np.ndarray, " locations"]:
+    """Return the sum of the weights (or of their absolute values) at each location."""
+    matrix = abs(maps.to_scipy()) if absolute else maps.to_scipy()
+    return matrix.T @ np.ones(maps.n_parcels)
+
+
+def covered_totals(
+    maps: Maps, mask: Bool[np.ndarray, " locations"]
+) -> Float64[np.ndarray, " parcels"]:
+    """Return the sum of the absolute weights at the locations where `mask` is true."""
+    if isinstance(maps, HardMaps):
+        labels = np.where(mask, np.asarray(maps.labels), -1).astype(np.int32)
+        return HardMaps(labels, maps.n_parcels).totals()
+    return abs(maps.to_scipy()) @ mask.astype(np.float64)

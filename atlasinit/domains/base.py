@@ -1,0 +1,95 @@
+"""What a domain is, and what it does with values that lie outside."""
+
+import abc
+import dataclasses
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Bool, Inexact
+
+from atlasinit.support.typing import AnyArray
+
+Fixed: TypeAlias = Any
+"""A float, or nested tuples of floats: an array that is hashable and never trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain(abc.ABC):
+    """A set of arrays, as the image of all arrays under a differentiable map.
+
+    Domains are hashable values without arrays, so they can be static parts of a
+    pytree. Their maps are pure functions: they can be jitted, differentiated and
+    mapped, and keep the dtype. NaN among free values makes NaN of what they share the
+    image with: the entry, the slice or the matrix.
+    """
+
+    @abc.abstractmethod
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return the point of the domain that the free values `x` stand for."""
+
+    @abc.abstractmethod
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return free values whose image is `y`, where `y` lies in the domain."""
+
+
+class EntrywiseDomain(Domain):
+    """A domain whose map acts on each entry alone, so that it fits every representation."""
+
+
+def fixed(value: Any) -> Fixed:
+    """Return a number or an array as a float or nested tuples of floats."""
+    nested = np.asarray(value, dtype=np.float64).tolist()
+    return _tuples(nested)
+
+
+def spread(value: Fixed, like: Inexact[jax.Array, "..."]) -> Inexact[jax.Array, "..."]:
+    """Return a fixed value as an array of the shape and dtype of `like`."""
+    return jnp.broadcast_to(jnp.asarray(np.asarray(value), like.dtype), like.shape)
+
+
+def floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
+    """Return `x` as a JAX array, which has to be real floating point."""
+    array = jnp.asarray(x)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"`{name}` should be a real floating-point array, got {array.dtype}; convert it first"
+            " (for complex values wrap the domain in `Amplitude`)."
+        )
+    return array
+
+
+def tolerance(x: jax.Array) -> float:
+    """Return how far from a domain values count as inside: their rounding, at least 1e-3."""
+    return max(1e-3, 4 * float(jnp.finfo(x.dtype).eps))
+
+
+def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], message: str) -> jax.Array:
+    """Return `x`, or raise `message` where any of `bad` is true: now, or at run time under jit."""
+    flag = jnp.any(bad)
+    if isinstance(flag, Tracer):
+        return eqx.error_if(x, flag, message)
+    if bool(flag):
+        raise ValueError(message)
+    return x
+
+
+def one_of(value: object, choices: tuple[str, ...], name: str) -> None:
+    """Raise if an option is not one of those known."""
+    if value not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` should be one of {known}, got {value!r}.")
+
+
+def positive(value: object, name: str) -> None:
+    """Raise if any entry of `value` is not a finite number above 0."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(f"`{name}` should be positive and finite, got {value!r}.")
+
+
+def _tuples(nested: Any) -> Fixed:
+    return tuple(_tuples(item) for item in nested) if isinstance(nested, list) else nested

@@ -1,0 +1,216 @@
+"""Domains whose map acts on each entry alone: intervals and half-lines."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from atlasinit.domains.base import (
+    EntrywiseDomain,
+    Fixed,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    spread,
+)
+from atlasinit.support.typing import AnyArray
+
+_OUTSIDE = ("error", "clip", "renormalize")
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity(EntrywiseDomain):
+    """All arrays."""
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return `x`."""
+        return jnp.asarray(x)
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return `y`."""
+        return jnp.asarray(y)
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine(EntrywiseDomain):
+    """All arrays, shifted and scaled: ``y = loc + scale * x``.
+
+    Parameters
+    ----------
+    loc, scale
+        Numbers, or arrays that broadcast to the parameter's shape. No scale is 0.
+    """
+
+    loc: Fixed = 0.0
+    scale: Fixed = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loc", fixed(self.loc))
+        object.__setattr__(self, "scale", fixed(self.scale))
+        positive(jnp.abs(jnp.asarray(self.scale)), "abs(scale)")
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return ``loc + scale * x``."""
+        free = floating(x, "x")
+        return spread(self.loc, free) + spread(self.scale, free) * free
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return ``(y - loc) / scale``."""
+        given = floating(y, "y")
+        return (given - spread(self.loc, given)) / spread(self.scale, given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tanh(EntrywiseDomain):
+    """Values between ``-scale`` and ``scale``: ``y = scale * tanh(x)``.
+
+    Parameters
+    ----------
+    scale
+        Positive; the bound of the values: a number, or an array that broadcasts to the
+        parameter's shape.
+    outside
+        What `preimage` does with values outside the image of `bounds`: ``"error"``
+        raises, ``"clip"`` moves each to the nearest that is inside, ``"renormalize"``
+        maps the whole array linearly onto that image (the mapping is the identity if
+        nothing is outside). NaN always raises, and infinity unless it is clipped.
+    bounds
+        Smallest and largest free value that `preimage` may return; nearer to the edge
+        the gradient is too small to learn by.
+    """
+
+    scale: Fixed = 1.0
+    outside: str = "error"
+    bounds: tuple[Any, Any] = (-3.0, 3.0)
+
+    def __post_init__(self) -> None:
+        positive(self.scale, "scale")
+        object.__setattr__(self, "scale", fixed(self.scale))
+        _check(self.outside, self.bounds)
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return ``scale * tanh(x)``."""
+        free = floating(x, "x")
+        return spread(self.scale, free) * jnp.tanh(free)
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return ``arctanh(y / scale)``."""
+        given = _inside(self, floating(y, "y"))
+        return _bounded(self, jnp.arctanh(given / spread(self.scale, given)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Logistic(EntrywiseDomain):
+    """Values in an interval of width `scale` about `loc`: ``loc + scale * (sigmoid(x) - 1/2)``.
+
+    Parameters
+    ----------
+    loc
+        Centre of the interval, the image of 0.
+    scale
+        Positive; width of the interval. Both are numbers, or arrays that broadcast to the
+        parameter's shape.
+    outside, bounds
+        As for `Tanh`.
+    """
+
+    loc: Fixed = 0.5
+    scale: Fixed = 1.0
+    outside: str = "error"
+    bounds: tuple[Any, Any] = (-4.5, 4.5)
+
+    def __post_init__(self) -> None:
+        positive(self.scale, "scale")
+        object.__setattr__(self, "loc", fixed(self.loc))
+        object.__setattr__(self, "scale", fixed(self.scale))
+        _check(self.outside, self.bounds)
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return ``loc + scale * (sigmoid(x) - 1/2)``."""
+        free = floating(x, "x")
+        return spread(self.loc, free) + spread(self.scale, free) * (jax.nn.sigmoid(free) - 0.5)
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return ``logit((y - loc) / scale + 1/2)``."""
+        given = _inside(self, floating(y, "y"))
+        share = (given - spread(self.loc, given)) / spread(self.scale, given) + 0.5
+        return _bounded(self, jax.scipy.special.logit(share))
+
+
+@dataclasses.dataclass(frozen=True)
+class Positive(EntrywiseDomain):
+    """Values above 0: ``softplus(x)`` or ``exp(x)``.
+
+    Parameters
+    ----------
+    map
+        ``"softplus"``, nearly linear for large values, or ``"exp"``.
+    outside, bounds
+        As for `Tanh`, without ``"renormalize"`` where the upper bound is infinite.
+    """
+
+    map: str = "softplus"
+    outside: str = "error"
+    bounds: tuple[Any, Any] = (-20.0, math.inf)
+
+    def __post_init__(self) -> None:
+        one_of(self.map, ("softplus", "exp"), "map")
+        _check(self.outside, self.bounds)
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return ``softplus(x)`` or ``exp(x)``."""
+        free = floating(x, "x")
+        return jnp.exp(free) if self.map == "exp" else jax.nn.softplus(free)
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return ``log(exp(y) - 1)`` or ``log(y)``."""
+        given = _inside(self, floating(y, "y"))
+        if self.map == "exp":
+            return _bounded(self, jnp.log(given))
+        # log(exp(y) - 1) without overflow for large y or cancellation for small y.
+        return _bounded(self, given + jnp.log(-jnp.expm1(-given)))
+
+
+def _check(outside: str, bounds: tuple[Any, Any]) -> None:
+    one_of(outside, _OUTSIDE, "outside")
+    if len(bounds) != 2 or not bounds[0] < bounds[1]:
+        raise ValueError(f"`bounds` should be (lower, upper) with lower < upper, got {bounds}.")
+    if outside == "renormalize" and not all(math.isfinite(bound) for bound in bounds):
+        raise ValueError(f'`bounds` should be finite for outside="renormalize", got {bounds}.')
+
+
+def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
+    """Return `y` with what lies outside the image of the domain's bounds handled."""
+    limit = float(jnp.finfo(y.dtype).max)
+    low, high = (
+        jnp.clip(domain.image(jnp.full_like(y, bound)), -limit, limit) for bound in domain.bounds
+    )
+    if domain.outside == "clip":
+        y = jnp.clip(y, low, high)
+    name = type(domain).__name__
+    y = refuse(y, ~jnp.isfinite(y), f"`y` should hold no NaN or infinity for `{name}`; it does.")
+    if domain.outside == "clip" or y.size == 0:
+        return y
+    outside = (y < low) | (y > high)
+    if domain.outside == "error":
+        return refuse(
+            y,
+            outside,
+            f"`y` should lie between the images of `bounds` {domain.bounds} for {domain}; it does "
+            'not. Use outside="clip" or "renormalize", or other bounds.',
+        )
+    half = y / 2  # so that the width does not overflow
+    least, most = half.min(), half.max()
+    share = (half - least) / jnp.where(most > least, most - least, 1)
+    moved = jnp.clip(low + share * (high - low), low, high)
+    return jnp.where(outside.any(), moved, y)
+
+
+def _bounded(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
+    """Return free values within the bounds, which rounding of the image may have left."""
+    low, high = domain.bounds
+    return jnp.clip(x, float(low), float(high))

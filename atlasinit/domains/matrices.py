@@ -1,0 +1,325 @@
+"""Domains of matrices: orthonormal, positive definite, and of fixed determinant."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from atlasinit.domains.base import (
+    Domain,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    tolerance,
+)
+from atlasinit.support.precision import wide
+from atlasinit.support.spectral import product, spectral
+from atlasinit.support.typing import AnyArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Orthogonal(Domain):
+    """Matrices, on the last two axes, with orthonormal columns, or rows if they are wide.
+
+    The image of such a matrix is itself. By ``"qr"``, the image of a matrix without full
+    rank is arbitrary, and no gradient reaches it: start elsewhere.
+
+    Parameters
+    ----------
+    method
+        ``"qr"``: the Q factor with a positive diagonal of R, which favours the first
+        columns. ``"polar"``: the nearest orthonormal matrix in the Frobenius norm.
+    outside
+        For matrices that are not orthonormal (to 1e-3): ``"error"`` or
+        ``"renormalize"``, which takes their image instead.
+    """
+
+    method: str = "qr"
+    outside: str = "error"
+
+    def __post_init__(self) -> None:
+        one_of(self.method, ("qr", "polar"), "method")
+        one_of(self.outside, ("error", "renormalize"), "outside")
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return the orthonormal factor of `x`."""
+        free = floating(x, "x")
+        _check_matrix(free, "x")
+        wide = free.shape[-2] < free.shape[-1]
+        tall = jnp.swapaxes(free, -1, -2) if wide else free
+        factor = _over_batch(_qr if self.method == "qr" else _polar, tall)
+        return jnp.swapaxes(factor, -1, -2) if wide else factor
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return `y`, or its image where it is renormalised."""
+        image = self.image(y)
+        if self.outside == "renormalize":
+            return image
+        given = floating(y, "y")
+        return refuse(
+            given,
+            ~(jnp.abs(image - given) <= tolerance(given)),
+            '`y` should be orthonormal; it is not. Use outside="renormalize".',
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SPD(Domain):
+    r"""Symmetric positive definite matrices on the last two axes.
+
+    The image is :math:`L L^\top`, where :math:`L` is the lower triangle of the free values
+    with an exponential on its diagonal (the log-Cholesky coordinates of Lin, 2019,
+    arXiv:1908.09326); the upper triangle is not used. Every matrix of free values is
+    valid, and every gradient finite unless the image overflows, as the exponential of 50,
+    squared, does in float32; no eigenvectors are involved.
+
+    Parameters
+    ----------
+    outside
+        For matrices that are not positive definite: ``"error"``, or ``"clip"``, which
+        raises eigenvalues to `minimum` first.
+    minimum
+        Positive; smallest eigenvalue that `preimage` accepts.
+
+    Raises
+    ------
+    ValueError
+        Matrices that are not square, not symmetric (to a relative 1e-4), or with an
+        eigenvalue below `minimum`.
+    """
+
+    outside: str = "error"
+    minimum: Any = 1e-6
+
+    def __post_init__(self) -> None:
+        one_of(self.outside, ("error", "clip"), "outside")
+        positive(self.minimum, "minimum")
+        object.__setattr__(self, "minimum", fixed(self.minimum))
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return the product of the triangular factor and its transpose."""
+        free = floating(x, "x")
+        _check_square(free, "x")
+        return _over_batch(_gram, free)
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return the Cholesky factor with the logarithm of its diagonal."""
+        given = _symmetric(y)
+        if self.outside == "clip":
+            given = _over_batch(
+                lambda a: spectral(lambda values: jnp.maximum(values, self.minimum), a), given
+            )
+        else:
+            given = _definite(given, self.minimum)
+        return _over_batch(_log_cholesky, given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Isochoric(Domain):
+    r"""Symmetric positive definite matrices with one determinant: ellipsoids of one volume.
+
+    The free values stand for a positive definite matrix as in `SPD`, whose eigenvalues are
+    then passed through the following, in order: with a temperature, a softmax; scaling to
+    determinant 1; with a largest condition number :math:`c`, the mixture
+    :math:`(1 - t) \lambda + t` with the smallest :math:`t` for which it holds; scaling to
+    determinant `volume`.
+
+    Parameters
+    ----------
+    volume
+        Positive; the determinant.
+    max_condition
+        At least 1; largest ratio of eigenvalues. None for no limit. At 1 the image is
+        always a multiple of the identity.
+    softmax_temperature
+        Positive, or None for no softmax.
+    outside
+        For matrices of another determinant (to a relative 1e-3) or condition:
+        ``"error"`` or ``"renormalize"``.
+
+    Raises
+    ------
+    ValueError
+        Impossible parameters; and from `preimage`, matrices that are not square,
+        symmetric and positive definite, or are outside.
+    """
+
+    volume: Any = 1.0
+    max_condition: Any = None
+    softmax_temperature: Any = None
+    outside: str = "error"
+
+    def __post_init__(self) -> None:
+        positive(self.volume, "volume")
+        one_of(self.outside, ("error", "renormalize"), "outside")
+        if self.max_condition is not None and not self.max_condition >= 1:
+            raise ValueError(f"`max_condition` should be at least 1, got {self.max_condition!r}.")
+        if self.softmax_temperature is not None:
+            positive(self.softmax_temperature, "softmax_temperature")
+        for name in ("volume", "max_condition", "softmax_temperature"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, fixed(getattr(self, name)))
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return the matrix of the domain that the free values stand for."""
+        return _over_batch(lambda a: spectral(self._spectrum, a), SPD().image(x))
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return free values whose image is `y`, or `y` scaled and flattened into the domain."""
+        given = _definite(_symmetric(y), 1e-30)
+        inside = _over_batch(lambda a: spectral(self._flatten, a), given)
+        if self.outside == "error":
+            scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
+            scale = jnp.broadcast_to(scale, given.shape)
+            inside = refuse(
+                given,
+                ~(jnp.abs(inside - given) <= tolerance(given) * scale),
+                f"`y` should have determinant {self.volume} and a condition number of at most "
+                f'{self.max_condition}; it has not. Use outside="renormalize".',
+            )
+        return SPD(minimum=1e-30).preimage(
+            _over_batch(lambda a: spectral(self._before_softmax, a), inside)
+        )
+
+    def _spectrum(self, values: jax.Array) -> jax.Array:
+        if self.softmax_temperature is not None:
+            # A softmax up to its sum, which the determinant fixes; its logarithm would underflow.
+            powers = values / self.softmax_temperature
+            values = jnp.exp(powers - powers.mean())
+        return self._flatten(values)
+
+    def _flatten(self, values: jax.Array) -> jax.Array:
+        unit = _unit_determinant(values)
+        if self.max_condition is not None:
+            excess = jnp.maximum(unit.max() - self.max_condition * unit.min(), 0)
+            room = excess + (self.max_condition - 1)
+            # Without excess nothing is mixed in, even where the largest condition is 1.
+            share = excess / jnp.where(room > 0, room, 1)
+            unit = _unit_determinant((1 - share) * unit + share)
+        return unit * self.volume ** (1 / max(values.shape[0], 1))
+
+    def _before_softmax(self, values: jax.Array) -> jax.Array:
+        if self.softmax_temperature is None:
+            return values
+        # A softmax ignores a shift; this one makes every eigenvalue at least 1.
+        logs = jnp.log(values)
+        return 1 + self.softmax_temperature * (logs - logs.min())
+
+
+def _unit_determinant(values: jax.Array) -> jax.Array:
+    """Return eigenvalues divided by their geometric mean; those not positive become NaN."""
+    return values / jnp.exp(jnp.mean(jnp.log(values)))
+
+
+@jax.custom_jvp
+def _qr(tall: jax.Array) -> jax.Array:
+    """Return the Q factor, with a positive diagonal of R."""
+    return _signed_qr(tall)[0]
+
+
+def _signed_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
+    q, r = jnp.linalg.qr(tall)
+    signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
+    return q * signs[None, :], r * signs[:, None]
+
+
+@_qr.defjvp
+def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    # With X = dA R^-1, the part of dQ within the columns is Q W, where W is skew with the lower
+    # triangle of Q^T X; the part outside is (1 - Q Q^T) X. Without full rank there is no R^-1.
+    q, r = _signed_qr(primals[0])
+    sizes = jnp.abs(jnp.diagonal(r))
+    tiny = 8 * float(jnp.finfo(r.dtype).eps) * jnp.max(sizes, initial=0)
+    singular = jnp.min(sizes, initial=jnp.inf) <= tiny
+    regular = jnp.where(singular, jnp.eye(r.shape[0], dtype=r.dtype), r)
+    change = jax.scipy.linalg.solve_triangular(regular, tangents[0].T, trans="T").T
+    inner = product(q.T, change)
+    lower = jnp.tril(inner, -1)
+    moved = product(q, lower - lower.T) + change - product(q, inner)
+    return q, jnp.where(singular, 0, moved)
+
+
+@jax.custom_jvp
+def _polar(tall: jax.Array) -> jax.Array:
+    """Return the orthonormal polar factor, U V^T of the singular value decomposition."""
+    u, _, vt = jnp.linalg.svd(tall, full_matrices=False)
+    return product(u, vt)
+
+
+@_polar.defjvp
+def _polar_jvp(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    # With Q the factor and P = V S V^T, the part of dQ within the columns is Q W, where W is skew
+    # and P W + W P = Q^T dA - dA^T Q; the part outside is (1 - Q Q^T) dA P^-1. Sums of singular
+    # values stand in the denominators, never their differences.
+    u, s, vt = jnp.linalg.svd(primals[0], full_matrices=False)
+    q, change = product(u, vt), tangents[0]
+    inner = product(q.T, change)
+    turned = product(vt, product(inner - inner.T, vt.T))
+    sums = s[:, None] + s[None, :]
+    skew = product(vt.T, product(turned / jnp.where(sums > 0, sums, 1), vt))
+    inverse = product(vt.T / jnp.where(s > 0, s, 1)[None, :], vt)
+    beyond = product(change - product(q, inner), inverse)
+    return q, product(q, skew) + beyond
+
+
+def _gram(free: jax.Array) -> jax.Array:
+    factor = jnp.tril(free, -1) + jnp.diag(jnp.exp(jnp.diagonal(free)))
+    return product(factor, factor.T)
+
+
+def _log_cholesky(matrix: jax.Array) -> jax.Array:
+    factor = jnp.linalg.cholesky(matrix)
+    return jnp.tril(factor, -1) + jnp.diag(jnp.log(jnp.diagonal(factor)))
+
+
+def _over_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """Return `function` of each matrix on the last two axes; LAPACK has no half precision."""
+    matrices = wide(x)
+    if x.ndim == 2:
+        return function(matrices).astype(x.dtype)
+    flat = jax.vmap(function)(matrices.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]))
+    return flat.reshape(*x.shape[:-2], *flat.shape[-2:]).astype(x.dtype)
+
+
+def _symmetric(y: AnyArray) -> jax.Array:
+    given = floating(y, "y")
+    _check_square(given, "y")
+    flipped = jnp.swapaxes(given, -1, -2)
+    scale = jnp.max(jnp.abs(given), (-2, -1), keepdims=True, initial=0)
+    given = refuse(
+        given,
+        ~(jnp.abs(given - flipped) <= 1e-4 * jnp.broadcast_to(scale, given.shape)),
+        "`y` should be symmetric on its last two axes; it is not.",
+    )
+    return (given + flipped) / 2
+
+
+def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
+    """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
+    values = jnp.linalg.eigvalsh(wide(y))
+    largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
+    slack = largest * float(jnp.finfo(y.dtype).eps) * 8
+    return refuse(
+        y,
+        ~((values >= minimum - slack) & (values > 0)),
+        f"`y` should be positive definite with eigenvalues of at least {minimum:g}; it is not. For"
+        ' `SPD` use outside="clip" to raise them.',
+    )
+
+
+def _check_matrix(x: jax.Array, name: str) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"`{name}` should have at least two axes, got shape {x.shape}.")
+
+
+def _check_square(x: jax.Array, name: str) -> None:
+    _check_matrix(x, name)
+    if x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"`{name}` should be square on its last two axes, got shape {x.shape}.")

@@ -1,0 +1,111 @@
+"""The pytree node that holds free values and stands for a point of a domain."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import paramax
+
+from atlasinit.core.maps import (
+    DenseMaps,
+    HardMaps,
+    Maps,
+    SparseMaps,
+    densified,
+)
+from atlasinit.domains.base import Domain, EntrywiseDomain
+from atlasinit.domains.simplex import Simplex
+from atlasinit.support.typing import AnyArray
+
+
+class Constrained(paramax.AbstractUnwrappable):
+    """Free values in the place of an array or of maps that lie in a domain.
+
+    Made by `constrained` or `constrain`; resolved by `unwrap`. The free values are
+    its only leaves, so optimisers, `equinox.tree_serialise_leaves` and `jax.vmap`
+    treat it as they treat the array in whose place it stands.
+
+    Parameters
+    ----------
+    free
+        An array, or `DenseMaps` or `SparseMaps` whose values are free.
+    domain
+        The domain.
+    """
+
+    free: AnyArray | DenseMaps | SparseMaps
+    domain: Domain = eqx.field(static=True)
+
+    def unwrap(self) -> Any:
+        """Return the array or the maps in the domain."""
+        return image(self.domain, self.free)
+
+
+def constrained(values: Any, domain: Domain) -> Constrained:
+    """Return a node that stands for `values`, an array or maps, in a domain.
+
+    `HardMaps` become dense, since every weight is then free. Values outside the
+    domain are treated as the domain says.
+    """
+    return Constrained(preimage(domain, values), domain)
+
+
+def unwrap(model: Any) -> Any:
+    """Return `model` with every constrained node replaced by the array or maps it stands for.
+
+    The function to call first in a loss or a forward pass. It resolves all nodes of
+    `paramax`, of which it is `paramax.unwrap`; a model without any comes back as it is.
+    """
+    return paramax.unwrap(model)
+
+
+def image(domain: Domain, free: Any) -> Any:
+    """Return the point of `domain` that an array or maps of free values stand for."""
+    sparse = domain.image_of_sparse if isinstance(domain, Simplex) else None
+    return _over(domain, free, domain.image, sparse)
+
+
+def preimage(domain: Domain, values: Any) -> Any:
+    """Return an array or maps of free values whose image under `domain` is `values`."""
+    sparse = domain.preimage_of_sparse if isinstance(domain, Simplex) else None
+    if isinstance(values, HardMaps):
+        values = densified(values)
+    return _over(domain, values, domain.preimage, sparse)
+
+
+def slope(domain: Domain, free: Any) -> jax.Array | None:
+    """Return the derivative of each entry of the image by its free value; None if undefined."""
+    if isinstance(domain, Simplex):
+        if isinstance(free, SparseMaps):
+            return domain.slope_of_sparse(free)
+        return domain.slope(free.values if isinstance(free, DenseMaps) else free)
+    if isinstance(domain, EntrywiseDomain):
+        x = jnp.asarray(free.values if isinstance(free, DenseMaps | SparseMaps) else free)
+        return jax.jvp(domain.image, (x,), (jnp.ones_like(x),))[1]
+    return None
+
+
+def _over(
+    domain: Domain,
+    values: Any,
+    dense: Callable[[AnyArray], jax.Array],
+    sparse: Callable[[SparseMaps], jax.Array] | None,
+) -> Any:
+    if isinstance(values, DenseMaps):
+        return DenseMaps(dense(values.values))
+    if not isinstance(values, SparseMaps):
+        return dense(values)
+    if sparse is not None:
+        return _with_values(values, sparse(values))
+    if isinstance(domain, EntrywiseDomain):
+        return _with_values(values, dense(values.values))
+    raise TypeError(
+        f"`{type(domain).__name__}` needs every weight, but the maps are sparse; make them dense"
+        " with `DenseMaps(maps.to_dense())`."
+    )
+
+
+def _with_values(maps: SparseMaps, values: jax.Array) -> Maps:
+    return SparseMaps(values, maps.indices, maps.indptr, maps.n_locations)

@@ -1,0 +1,130 @@
+"""Vectors of one length."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from atlasinit.domains.base import (
+    Domain,
+    Fixed,
+    fixed,
+    floating,
+    one_of,
+    positive,
+    refuse,
+    spread,
+    tolerance,
+)
+from atlasinit.support.precision import wide
+from atlasinit.support.typing import AnyArray
+
+
+@dataclasses.dataclass(frozen=True)
+class NormSphere(Domain):
+    r"""Slices along `axis` that have one norm: ``y = loc + scale * x / norm(x)``.
+
+    A slice of zeros has no direction; its image is `loc`, with zero gradient.
+
+    Parameters
+    ----------
+    order
+        Order of the norm, at least 1 (``math.inf`` for the largest absolute value).
+    ellipsoid
+        Symmetric positive definite matrix :math:`M` of the norm
+        :math:`\sqrt{x^\top M x}`, instead of `order`; it is not inverted.
+    axis
+        The axis along which the norm is taken.
+    loc, scale
+        Centre and radius; numbers, or for `loc` an array that broadcasts.
+    outside
+        For slices that are not on the sphere (to a relative 1e-3): ``"error"`` or
+        ``"renormalize"``.
+
+    Raises
+    ------
+    ValueError
+        An order below 1, an ellipsoid that is not symmetric positive definite or does
+        not fit the axis, a radius that is not positive; and from `preimage`, slices that
+        are not on the sphere.
+    """
+
+    order: Any = 2.0
+    ellipsoid: Fixed = None
+    axis: int = -1
+    loc: Fixed = 0.0
+    scale: Any = 1.0
+    outside: str = "error"
+
+    def __post_init__(self) -> None:
+        positive(self.scale, "scale")
+        if np.ndim(self.scale):
+            raise ValueError(f"`scale` should be a number, got shape {np.shape(self.scale)}.")
+        object.__setattr__(self, "scale", fixed(self.scale))
+        one_of(self.outside, ("error", "renormalize"), "outside")
+        object.__setattr__(self, "loc", fixed(self.loc))
+        if not self.order >= 1:
+            raise ValueError(f"`order` should be at least 1, got {self.order!r}.")
+        object.__setattr__(self, "order", fixed(self.order))
+        if self.ellipsoid is not None:
+            matrix = np.asarray(self.ellipsoid, dtype=np.float64)
+            square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
+            if not square or not np.allclose(matrix, matrix.T):
+                raise ValueError(f"`ellipsoid` should be symmetric, got shape {matrix.shape}.")
+            if np.linalg.eigvalsh(matrix).min() <= 0:
+                raise ValueError("`ellipsoid` should be positive definite; it is not.")
+            object.__setattr__(self, "ellipsoid", fixed(matrix))
+
+    def image(self, x: AnyArray) -> jax.Array:
+        """Return `x` with each slice divided by its norm, scaled and shifted."""
+        free = floating(x, "x")
+        largest, scaled, norm = self._parts(free)
+        unit = jnp.where(largest > 0, scaled / norm, largest).astype(free.dtype)
+        return spread(self.loc, free) + self.scale * unit
+
+    def preimage(self, y: AnyArray) -> jax.Array:
+        """Return ``(y - loc) / scale``."""
+        given = floating(y, "y")
+        free = (given - spread(self.loc, given)) / self.scale
+        if self.outside == "error":
+            largest, _, norm = self._parts(free)
+            free = refuse(
+                free,
+                ~(jnp.abs(largest * norm - 1) <= tolerance(free)),
+                f"`y` should have norm {self.scale} along axis {self.axis} about `loc`; it has not."
+                ' Use outside="renormalize" to scale it.',
+            )
+        return free
+
+    def _parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return each slice's largest entry, the slice divided by it, and the norm of that."""
+        if not -x.ndim <= self.axis < x.ndim:
+            raise ValueError(f"`axis` {self.axis} does not exist in an array of shape {x.shape}.")
+        x = wide(x)
+        size = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
+        largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
+        # Divided first, so that neither powers nor derivatives overflow or vanish.
+        scaled = x / jnp.where(largest > 0, largest, 1)
+        if self.ellipsoid is not None:
+            total, root = self._quadratic(scaled), 0.5
+        elif math.isinf(self.order):
+            total, root = jnp.max(jnp.abs(scaled), self.axis, keepdims=True, initial=0), 1.0
+        else:
+            powers = jnp.abs(scaled) ** jnp.asarray(self.order, x.dtype)
+            total, root = powers.sum(self.axis, keepdims=True), 1 / self.order
+        norm = jnp.broadcast_to(total, x.shape)
+        return largest, scaled, jnp.where(largest > 0, norm, 1) ** root
+
+    def _quadratic(self, x: jax.Array) -> jax.Array:
+        matrix = jnp.asarray(np.asarray(self.ellipsoid), x.dtype)
+        vectors = jnp.moveaxis(x, self.axis, -1)
+        if vectors.shape[-1] != matrix.shape[0]:
+            raise ValueError(
+                f"`ellipsoid` should be ({vectors.shape[-1]}, {vectors.shape[-1]}) for axis "
+                f"{self.axis} of an array of shape {x.shape}, got {matrix.shape}."
+            )
+        mapped = jnp.matmul(vectors, matrix, precision=jax.lax.Precision.HIGHEST)
+        return jnp.moveaxis((mapped * vectors).sum(-1, keepdims=True), -1, self.axis)

@@ -1,0 +1,50 @@
+"""Which locations touch, and so which parcels do."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from atlasinit.core.geometry import Geometry, VolumeGrid
+from atlasinit.core.maps import HardMaps
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
+    """Return each pair of locations that touch, once.
+
+    Two vertices touch where an edge of the mesh joins them, two voxels where they share a
+    face. A mesh without faces has no pairs.
+    """
+    if isinstance(geometry, VolumeGrid):
+        index = geometry.locations
+        found = []
+        for axis in range(3):
+            moved = np.moveaxis(index, axis, 0)
+            found.append(np.stack([moved[:-1].reshape(-1), moved[1:].reshape(-1)]))
+        pairs = np.concatenate(found, axis=1)
+        return pairs[:, (pairs >= 0).all(axis=0)]
+    if geometry.faces is None:
+        return np.empty((2, 0), np.int32)
+    ends = geometry.locations[geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
+    low, high = np.sort(ends[(ends >= 0).all(axis=1)], axis=1).T.astype(np.int64)
+    pairs = np.divmod(np.unique(low * geometry.n_locations + high), max(geometry.n_locations, 1))
+    return np.stack(pairs).astype(np.int32)
+
+
+def borders(maps: HardMaps, pairs: Int[np.ndarray, "2 pairs"]) -> "csr_array":
+    """Return how many pairs of touching locations lie in two different parcels.
+
+    A symmetric ``scipy.sparse.csr_array`` (parcels, parcels) of integers, zero on the
+    diagonal.
+    """
+    from scipy.sparse import csr_array
+
+    one, other = np.asarray(maps.labels)[pairs]
+    kept = (one >= 0) & (other >= 0) & (one != other)
+    rows = np.concatenate([one[kept], other[kept]])
+    columns = np.concatenate([other[kept], one[kept]])
+    shape = (maps.n_parcels, maps.n_parcels)
+    return csr_array((np.ones(rows.size, np.int64), (rows, columns)), shape=shape)

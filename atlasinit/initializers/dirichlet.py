@@ -1,0 +1,205 @@
+"""Random distributions over parcels at each location, as an initialiser and as an atlas."""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry
+from atlasinit.core.labels import LabelTable, hemisphere_of
+from atlasinit.core.maps import DenseMaps
+from atlasinit.core.provenance import Provenance
+from atlasinit.domains import Domain, Fixed, Simplex, fixed
+from atlasinit.initializers.apply import named_key
+from atlasinit.initializers.protocol import placed, real
+
+
+@dataclasses.dataclass(frozen=True)
+class Dirichlet:
+    r"""Draws from a Dirichlet distribution along an axis.
+
+    With concentrations :math:`\alpha_l` of sum :math:`A`, the weight of label :math:`l` has mean
+    :math:`\alpha_l / A` and variance :math:`\alpha_l (A - \alpha_l) / A^2 (A + 1)`: large
+    concentrations give nearly equal weights, those below 1 nearly hard labels.
+
+    Parameters
+    ----------
+    concentration
+        Positive; one for all labels, or one for each.
+    axis
+        The axis along which weights sum to 1; by default -2, the parcels of maps.
+    domain
+        Domain to which `initialize` constrains the weights; by default `Simplex` on that
+        axis.
+
+    Raises
+    ------
+    ValueError
+        A concentration that is not positive and finite; from the initialiser, a shape
+        without the axis or with another number of labels on it.
+
+    Examples
+    --------
+    >>> import jax
+    >>> weights = Dirichlet(100.0)(jax.random.key(0), (4, 1000))
+    >>> print(weights.mean(1).round(2))
+    [0.25 0.25 0.25 0.25]
+    """
+
+    concentration: Fixed = 100.0
+    axis: int = -2
+    domain: Domain | None = None
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.concentration)
+        if values.ndim > 1 or not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(
+                "`concentration` should be positive and finite, one or one for each label, "
+                f"got {self.concentration!r}."
+            )
+        object.__setattr__(self, "concentration", fixed(values))
+        if self.domain is None:
+            object.__setattr__(self, "domain", Simplex(axis=self.axis))
+
+    def __call__(
+        self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None
+    ) -> jax.Array:
+        """Return an array of the given shape."""
+        wanted = real(dtype)
+        if not -len(shape) <= self.axis < len(shape):
+            raise ValueError(f"`shape` should have the axis {self.axis}, got {tuple(shape)}.")
+        axis = self.axis % len(shape)
+        labels = shape[axis]
+        given = np.asarray(self.concentration)
+        if given.ndim == 1 and given.size != labels:
+            raise ValueError(
+                f"`concentration` has {given.size} values, but `shape` {tuple(shape)} has {labels} "
+                f"labels on axis {self.axis}."
+            )
+        rest = tuple(size for i, size in enumerate(shape) if i != axis)
+        if labels == 0:
+            return placed(jnp.zeros(shape, wanted), out_sharding)
+        alpha = jnp.broadcast_to(jnp.asarray(given, wanted), (labels,))
+        return placed(
+            jnp.moveaxis(jax.random.dirichlet(key, alpha, rest, wanted), -1, axis), out_sharding
+        )
+
+
+def dirichlet_atlas(
+    geometry: Mapping[str, Geometry] | Atlas,
+    *,
+    n_parcels: int | Mapping[str, int] | None = None,
+    concentration: Any = 100.0,
+    key: jax.Array,
+    fwhm: float | int | None = None,
+    name: str = "dirichlet",
+    space: str = "",
+) -> Atlas:
+    """Return an atlas of random memberships: at each location a draw from a Dirichlet distribution.
+
+    Parameters
+    ----------
+    geometry
+        Compartment to `VolumeGrid` or `SurfaceMesh`; or an atlas, whose geometry and
+        space are taken.
+    n_parcels
+        Number of parcels of every compartment, or of each; 0 leaves a compartment empty.
+        With an atlas by default its own numbers.
+    concentration
+        As of `Dirichlet`, for every compartment, or a mapping with one for each.
+    key
+        Each compartment draws with a key folded from this one and its name.
+    fwhm
+        Width in mm of a Gaussian with which the maps are smoothed, for memberships that
+        vary slowly in space. Smoothing averages: means and sums stay, variances shrink.
+    name, space
+        Of the new atlas.
+
+    Returns
+    -------
+    Atlas
+        Dense float32 maps; the weights of each location of a compartment with parcels sum to 1.
+
+    Raises
+    ------
+    ValueError
+        Numbers of parcels that are missing, negative, zero everywhere, or of an unknown
+        compartment; and what `Dirichlet` and `atlasinit.smooth` raise.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import numpy as np
+    >>> from atlasinit import VolumeGrid
+    >>> grid = VolumeGrid((5, 5, 4), np.eye(4))
+    >>> atlas = dirichlet_atlas({"volume": grid}, n_parcels=3, key=jax.random.key(0))
+    >>> atlas.maps["volume"].values.shape
+    (3, 100)
+    """
+    if isinstance(geometry, Atlas):
+        space = space or geometry.space
+        if n_parcels is None:
+            n_parcels = {c: m.n_parcels for c, m in geometry.maps.items()}
+        geometry = geometry.geometry
+    counts = _counts(geometry, n_parcels)
+    levels = _per_compartment(concentration, geometry, "concentration")
+    maps = {}
+    for c, count in counts.items():
+        draw = Dirichlet(levels[c])
+        maps[c] = DenseMaps(draw(named_key(key, c), (count, geometry[c].n_locations), jnp.float32))
+    levels_text = concentration if np.ndim(concentration) == 0 else "per label"
+    atlas = Atlas(
+        name=name,
+        space=space,
+        maps=maps,
+        geometry=geometry,
+        labels=_labels(counts),
+        provenance=Provenance(
+            source="random", operations=(f"dirichlet_atlas(concentration={levels_text})",)
+        ),
+    )
+    if fwhm is None:
+        return atlas
+    from atlasinit.smoothing import smooth
+
+    return smooth(atlas, fwhm=fwhm).normalize(per="location")
+
+
+def _counts(
+    geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int] | None
+) -> dict[str, int]:
+    if n_parcels is None:
+        raise ValueError("`n_parcels` should be given, as 100 or {'cortex_L': 100, ...}.")
+    counts = _per_compartment(n_parcels, geometry, "n_parcels")
+    if any(int(n) != n or n < 0 for n in counts.values()) or not any(counts.values()):
+        raise ValueError(f"`n_parcels` should be whole numbers, not all of them 0, got {counts}.")
+    return {c: int(n) for c, n in counts.items()}
+
+
+def _per_compartment(value: Any, geometry: Mapping[str, Geometry], name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(geometry, value)
+    if set(value) != set(geometry):
+        raise ValueError(
+            f"`{name}` should have the compartments {list(geometry)}, got {list(value)}."
+        )
+    return {c: value[c] for c in geometry}
+
+
+def _labels(counts: Mapping[str, int]) -> LabelTable:
+    rows = [(c, k) for c, count in counts.items() for k in range(1, count + 1)]
+    names = [f"{c}_{k}" for c, k in rows]
+    return LabelTable(
+        {
+            "compartment": [c for c, _ in rows],
+            "key": [k for _, k in rows],
+            "name": names,
+            "color": [f"#{zlib.crc32(n.encode()) & 0xFFFFFF:06x}" for n in names],
+            "hemisphere": [hemisphere_of("", c) for c, _ in rows],
+        }
+    )

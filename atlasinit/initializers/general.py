@@ -1,0 +1,252 @@
+"""Initialisers with a structure (identity, impulse, Toeplitz, ...), or of any distribution."""
+
+import functools
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from atlasinit.initializers.protocol import (
+    Initializer,
+    inexact,
+    placed,
+)
+
+
+def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializer:
+    """Return ``scale * I + shift`` on the last two axes, repeated over the leading ones.
+
+    Raises
+    ------
+    ValueError
+        From the initialiser, a shape whose last two sizes differ.
+    """
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        del key
+        if len(shape) < 2 or shape[-1] != shape[-2]:
+            raise ValueError(f"`shape` should end with two equal sizes, got {tuple(shape)}.")
+        matrix = scale * np.eye(shape[-1]) + shift
+        return placed(_full(matrix, shape, inexact(dtype)), out_sharding)
+
+    return init
+
+
+def broadcast(base: Any) -> Initializer:
+    """Return `base` repeated over leading axes, converted to the dtype asked for.
+
+    Raises
+    ------
+    ValueError
+        From the initialiser, a `base` whose shape is not the end of the shape asked for.
+    """
+    value = np.asarray(base)
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        del key
+        return placed(_full(value, shape, inexact(dtype), name="base"), out_sharding)
+
+    return init
+
+
+def from_distribution(distribution: Any) -> Initializer:
+    """Return draws from any distribution.
+
+    Parameters
+    ----------
+    distribution
+        An object with a method ``sample``, called as ``sample(key, sample_shape)`` (as
+        NumPyro's) or ``sample(seed=key, sample_shape=...)`` (as Distrax's); the shape of
+        its batches and events has to end the shape asked for. Or a function
+        ``(key, shape, dtype)`` such as `jax.random.normal`.
+
+    Raises
+    ------
+    TypeError
+        A `distribution` that is neither.
+    ValueError
+        From the initialiser, a shape that does not end with the distribution's own.
+    """
+    sample = getattr(distribution, "sample", None)
+    if sample is None and not callable(distribution):
+        raise TypeError(
+            f"`distribution` should be callable or have `sample`, got {distribution!r}."
+        )
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        wanted, shape = inexact(dtype), tuple(shape)
+        if sample is None:
+            return placed(jnp.asarray(distribution(key, shape, wanted)), out_sharding)
+        own = (
+            *getattr(distribution, "batch_shape", ()),
+            *getattr(distribution, "event_shape", ()),
+        )
+        if shape[len(shape) - len(own) :] != own:
+            raise ValueError(f"`shape` should end with the distribution's {own}, got {shape}.")
+        lead = shape[: len(shape) - len(own)]
+        takes_seed = "seed" in inspect.signature(sample).parameters
+        drawn = sample(seed=key, sample_shape=lead) if takes_seed else sample(key, lead)
+        return placed(jnp.asarray(drawn).astype(wanted), out_sharding)
+
+    return init
+
+
+def delta_plus(
+    loc: Sequence[int] | None = None, *, scale: float | int = 1.0, noise: Any = 0.2
+) -> Initializer:
+    """Return a unit impulse plus normal noise, such as for filters that begin by passing data on.
+
+    Parameters
+    ----------
+    loc
+        Indices of the impulse on the last ``len(loc)`` axes; it is repeated over those
+        before. By default the centre, ``size // 2`` on every axis.
+    scale
+        Size of the impulse.
+    noise
+        Standard deviation of the noise; an array broadcasts to the shape.
+
+    Raises
+    ------
+    ValueError
+        Negative noise; from the initialiser, a `loc` outside the shape.
+    """
+    _check_noise(noise)
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        where = tuple(size // 2 for size in shape) if loc is None else tuple(loc)
+        ends = tuple(shape)[len(shape) - len(where) :]
+        if len(where) > len(shape) or any(
+            not -n <= i < n for i, n in zip(where, ends, strict=True)
+        ):
+            raise ValueError(
+                f"`loc` should lie inside the last axes of {tuple(shape)}, got {where}."
+            )
+        impulse = np.zeros(shape)
+        impulse[(..., *where)] = scale
+        return placed(_noisy(impulse, noise, key, inexact(dtype)), out_sharding)
+
+    return init
+
+
+def laplace(
+    loc: Sequence[float | int] | None = None,
+    *,
+    width: Any = 1.0,
+    axes: Sequence[int] | None = None,
+    normalize: str | None = None,
+    noise: Any = 0.02,
+) -> Initializer:
+    r"""Return a double exponential, :math:`\prod_a e^{-|i_a - \mu_a| / w_a}`, plus normal noise.
+
+    Parameters
+    ----------
+    loc
+        Centre :math:`\mu` on each of `axes`, in array indices; by default the middle.
+    width
+        Decay length :math:`w`, one for all or one for each of `axes`.
+    axes
+        Axes along which it decays; it is repeated over the others. By default all.
+    normalize
+        ``"max"`` scales the largest value to 1, ``"sum"`` the sum over `axes`.
+    noise
+        Standard deviation of the noise; an array broadcasts to the shape.
+
+    Raises
+    ------
+    ValueError
+        A width that is not positive, an unknown `normalize`, negative noise; from the
+        initialiser, a `loc` or `width` that does not fit the axes.
+    """
+    _check_noise(noise)
+    if not (np.asarray(width) > 0).all():
+        raise ValueError(f"`width` should be positive, got {width}.")
+    if normalize not in (None, "max", "sum"):
+        raise ValueError(f'`normalize` should be None, "max" or "sum", got {normalize!r}.')
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        chosen = [a % len(shape) for a in (range(len(shape)) if axes is None else axes)]
+        centre = [(shape[a] - 1) / 2 for a in chosen] if loc is None else list(loc)
+        if len(centre) != len(chosen) or np.size(width) not in (1, len(chosen)):
+            raise ValueError(
+                f"`loc` and `width` should have one value for each of {len(chosen)} axes, "
+                f"got {loc} and {width}."
+            )
+        decays = []
+        for a, mu, w in zip(chosen, centre, np.broadcast_to(width, len(chosen)), strict=True):
+            line = -np.abs(np.arange(shape[a]) - mu) / w
+            if normalize is not None:  # a largest value of 1, however far away the centre
+                line = line - line.max(initial=-np.inf)
+            decays.append(np.exp(line).reshape([-1 if i == a else 1 for i in range(len(shape))]))
+        values = functools.reduce(np.multiply, decays, np.ones([1] * len(shape)))
+        if normalize == "sum":
+            values = values / values.sum()
+        return placed(
+            _noisy(np.broadcast_to(values, shape), noise, key, inexact(dtype)), out_sharding
+        )
+
+    return init
+
+
+def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initializer:
+    """Return matrices that are constant along each diagonal, repeated over leading axes.
+
+    Parameters
+    ----------
+    column
+        First column, from the main diagonal down; the rest of a longer column is `fill`.
+    row
+        First row, from the main diagonal on; its first value is not used. By default
+        `column`, which makes the matrix symmetric.
+    fill
+        Value of the diagonals beyond those given.
+
+    Raises
+    ------
+    ValueError
+        A `column` or `row` that is not a vector with at least one value; from the
+        initialiser, a shape with fewer than two axes.
+    """
+    down = np.asarray(column, dtype=np.float64)
+    along = down if row is None else np.asarray(row, dtype=np.float64)
+    if down.ndim != 1 or along.ndim != 1 or not down.size or not along.size:
+        raise ValueError(
+            f"`column` and `row` should be vectors, got shapes {down.shape} and {along.shape}."
+        )
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
+        del key
+        if len(shape) < 2:
+            raise ValueError(f"`shape` should have at least two axes, got {tuple(shape)}.")
+        rows, columns = shape[-2:]
+        offset = np.arange(rows)[:, None] - np.arange(columns)
+        below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
+        above = np.where(-offset < along.size, along[np.clip(-offset, 0, along.size - 1)], fill)
+        matrix = np.where(offset >= 0, below, above)
+        return placed(_full(matrix, shape, inexact(dtype)), out_sharding)
+
+    return init
+
+
+def _full(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> jax.Array:
+    if tuple(shape)[len(shape) - value.ndim :] != value.shape or value.ndim > len(shape):
+        raise ValueError(
+            f"`{name}` of shape {value.shape} should be the end of the shape {tuple(shape)}."
+        )
+    return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
+
+
+def _noisy(values: np.ndarray, noise: Any, key: Any, dtype: Any) -> jax.Array:
+    centre = jnp.asarray(values, dtype)
+    if not np.any(noise):
+        return centre
+    deviation = jnp.broadcast_to(jnp.asarray(np.asarray(noise), dtype), values.shape)
+    return centre + deviation * jax.random.normal(key, values.shape, dtype)
+
+
+def _check_noise(noise: Any) -> None:
+    if not (np.asarray(noise) >= 0).all():
+        raise ValueError(f"`noise`, a standard deviation, should not be negative, got {noise}.")

@@ -1,0 +1,1 @@
+"""From the parts of files and label tables to an atlas."""

@@ -1,0 +1,207 @@
+"""From the parts of files and label tables to an atlas."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.core.labels import (
+    REQUIRED,
+    LabelTable,
+    hemisphere_of,
+    unique_names,
+)
+from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.core.provenance import Provenance
+from atlasinit.io.assembly.exact import (
+    present_keys,
+    row_labels,
+    weight_maps,
+)
+from atlasinit.io.assembly.rows import (
+    Present,
+    check_background,
+    join,
+)
+from atlasinit.io.contents import Part
+from atlasinit.io.tables.reading import Rows, rows_from_table
+
+Background: TypeAlias = Iterable[int | str] | int | str
+"""Keys and names that mean no parcel."""
+
+# Columns that `Atlas.labels` adds; a file's own column of that name is renamed.
+_RESERVED = (*REQUIRED, "n_locations", "empty")
+
+
+def assemble(
+    parts: Iterable[Part],
+    *,
+    name: str,
+    space: str,
+    labels: object = None,
+    unlisted: str = "error",
+    background: Background | None = None,
+    nan: str = "error",
+    provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
+) -> Atlas:
+    """Return the atlas of `parts`, its label table joined to the data by key.
+
+    Parameters
+    ----------
+    parts
+        One a compartment, in the order of the output.
+    name, space
+        Of the atlas.
+    labels
+        Label table in place of the parts' own: whatever `rows_from_table` takes. One
+        table for all serves every compartment: rows that state a hemisphere only the
+        cortex of that side and volumes, rows with a ``compartment`` only that one. A
+        dict gives tables for some compartments. Without any table, parcels
+        are named ``label-<key>``. Maps are keyed 1, 2, ... in the order of the file,
+        or 0, 1, ... where the table counts so.
+    unlisted
+        ``"error"``, or ``"name"`` to call keys without an entry ``label-<key>``.
+    background
+        Keys and names that mean no parcel. By default key 0 of labels and entries
+        named like the background or the medial wall; ``()`` for none.
+    nan
+        ``"error"``, or ``"zero"`` to take NaN weights for 0.
+    provenance
+        Of the atlas.
+
+    Returns
+    -------
+    Atlas
+        Hard maps for labels and for 0/1 maps that do not overlap, else sparse maps,
+        or dense ones where these are smaller. An entry without a location is a row
+        without weights. The background is never a row.
+
+    Raises
+    ------
+    ValueError
+        Keys without an entry, entries of one key with different names, negative
+        keys, NaN or infinite weights, a table for a compartment that is not there, no
+        parcel at all.
+    """
+    given = tuple(parts)
+    found = {part.compartment: part for part in given}
+    if not found or len(found) < len(given):
+        raise ValueError(
+            f"`parts` should be one a compartment, got {[part.compartment for part in given]}."
+        )
+    if unlisted not in ("error", "name"):
+        raise ValueError(f'`unlisted` should be "error" or "name", got {unlisted!r}.')
+    if nan not in ("error", "zero"):
+        raise ValueError(f'`nan` should be "error" or "zero", got {nan!r}.')
+    groups = _groups(found, None if labels is None else rows_from_table(labels))
+    if background is not None:
+        background = (background,) if isinstance(background, str | int) else tuple(background)
+        check_background(background, [row for table, _ in groups for row in table or ()])
+    rows: dict[str, Rows] = {}
+    for table, compartments in groups:
+        found |= {c: _counted(found[c], table) for c in compartments}
+        data = [_present(found[c]) for c in compartments]
+        rows |= join(table, data, background=background, unlisted=unlisted)
+    if not any(rows.values()):
+        raise ValueError(
+            f"{name!r} has no parcel: every label is the background, and no table names others."
+        )
+    for operation in dict.fromkeys(o for part in given for o in part.operations):
+        provenance = provenance.then(operation)
+    built = {c: _build(part, rows[c], nan=nan) for c, part in found.items()}
+    return Atlas(
+        name=name,
+        space=space,
+        maps={c: maps for c, (maps, _) in built.items()},
+        geometry={c: geometry for c, (_, geometry) in built.items()},
+        labels=_table({c: rows[c] for c in found}),
+        provenance=provenance,
+    )
+
+
+def _groups(
+    found: Mapping[str, Part], given: Rows | dict[str, Rows] | None
+) -> list[tuple[Rows | None, list[str]]]:
+    """Return each table with the compartments that it serves."""
+    if isinstance(given, tuple):
+        return [(given, list(found))]
+    own = given or {}
+    unknown = [c for c in own if c not in found]
+    if unknown:
+        raise ValueError(f"`labels`: compartments are {list(found)}, got tables for {unknown}.")
+    groups: list[tuple[Rows | None, list[str]]] = [(table, [c]) for c, table in own.items()]
+    # Parts of one file hold the same tuple of rows; equal tables of two files stay two.
+    shared: dict[int, list[str]] = {}
+    for c, part in found.items():
+        if c not in own:
+            shared.setdefault(id(part.rows), []).append(c)
+    return groups + [(found[cs[0]].rows, cs) for cs in shared.values()]
+
+
+def _counted(part: Part, table: Rows | None) -> Part:
+    """Return maps numbered from 1 with the keys of a table that numbers them from 0."""
+    n = len(part.map_keys)
+    if table is None or part.map_keys != tuple(range(1, n + 1)):
+        return part
+    keys = {row.key for row in table}
+    if not keys.issuperset(range(n)) or n in keys:
+        return part
+    return dataclasses.replace(part, map_keys=tuple(range(n)))
+
+
+def _present(part: Part) -> Present:
+    if len(set(part.map_keys)) < len(part.map_keys):
+        raise ValueError(f"`map_keys` of {part.compartment!r} should be distinct.")
+    keys = present_keys(part.keys) if part.keys is not None else tuple(sorted(part.map_keys))
+    return Present(
+        compartment=part.compartment,
+        keys=keys,
+        is_surface=isinstance(part.geometry, SurfaceMesh),
+        is_maps=part.keys is None,
+        background=part.background,
+    )
+
+
+def _build(part: Part, rows: Rows, *, nan: str) -> tuple[Maps, Geometry]:
+    """Return maps and geometry of one compartment."""
+    names = {row.key: row.name for row in rows}
+    if part.maps is not None:
+        size = part.geometry.n_locations
+        return weight_maps(part.maps, part.map_keys, names, size, nan=nan), part.geometry
+    assert part.keys is not None
+    labels = row_labels(part.keys, list(names))
+    geometry = part.geometry
+    if part.whole and isinstance(geometry, VolumeGrid):
+        kept = labels >= 0
+        if not kept.all():
+            labels, geometry = labels[kept], geometry.restrict(kept)
+    return HardMaps(labels, len(rows)), geometry
+
+
+def _table(rows: Mapping[str, Rows]) -> LabelTable:
+    pairs = [(c, row) for c, entries in rows.items() for row in entries]
+    sides = [row.hemisphere or hemisphere_of(row.name, c) for c, row in pairs]
+    # In a volume the two sides may share names; the side then goes in front, as for surfaces.
+    homes = [
+        f"{c}_{row.hemisphere}" if row.hemisphere and not hemisphere_of("", c) else c
+        for c, row in pairs
+    ]
+    names = unique_names([row.name for _, row in pairs], homes, [row.key for _, row in pairs])
+    extras = dict.fromkeys(title for _, row in pairs for title in row.extra)
+    columns: dict[str, list[Any]] = {
+        "compartment": [c for c, _ in pairs],
+        "key": [row.key for _, row in pairs],
+        "name": names,
+        "color": [row.color for _, row in pairs],
+        "hemisphere": sides,
+    }
+    for title in extras:
+        if title != "compartment":
+            column = f"file_{title}" if title in _RESERVED else title
+            columns[column] = [row.extra.get(title) for _, row in pairs]
+    return LabelTable(columns)

@@ -1,0 +1,206 @@
+"""A whole atlas, exactly, in one ``.npz`` without pickle or one ``.safetensors``."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.core.labels import LabelTable
+from atlasinit.core.maps import (
+    DenseMaps,
+    HardMaps,
+    Maps,
+    SparseMaps,
+)
+from atlasinit.core.provenance import Provenance
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.files import atomic_write, extension, reading
+from atlasinit.io.formats import matrices
+from atlasinit.io.own_header import as_tuples
+from atlasinit.support.arrays import owned
+from atlasinit.support.typing import PathLike
+
+EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)
+_FORMAT = "atlasinit.Atlas"
+_VERSION = 1
+_HEADER = "atlasinit"
+
+_MAPS = {"hard": HardMaps, "sparse": SparseMaps, "dense": DenseMaps}
+_MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "dense": ("values",)}
+_MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
+
+
+def is_archive(path: PathLike) -> bool:
+    """Whether a file is an archive that `write` wrote, of any version."""
+    with reading(path, "an archive") as found:
+        return _header(found) is not None
+
+
+def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+    """Write an atlas with its maps, geometry, labels, space and provenance; return the file.
+
+    Reading gives an equal atlas, with NumPy arrays of the same types. A ``.npz`` is
+    compressed; a ``.safetensors`` is not, and PyTorch reads its arrays, as
+    ``0.maps.values``. ``.scipy.npz`` and ``.weight.safetensors`` hold all maps as one
+    float32 matrix instead: `atlasinit.io.formats.matrices.pack`. The file appears once it is whole.
+    """
+    ending = extension(path)
+    joined = ending in matrices.EXTENSIONS
+    arrays: dict[str, np.ndarray] = matrices.pack(atlas, ending) if joined else {}
+    compartments = []
+    for i, c in enumerate(atlas.compartments):
+        described, own = _pack_maps(atlas.maps[c])
+        geometry, further = _pack_geometry(atlas.geometry[c])
+        own = further if joined else own | further
+        arrays |= {f"{i}.{name}": array for name, array in own.items()}
+        compartments.append({"name": c, "maps": described, "geometry": geometry})
+    fields = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "name": atlas.name,
+        "space": atlas.space,
+        "provenance": atlas.provenance.to_dict(),
+        "labels": {title: atlas.table[title] for title in atlas.table.columns},
+        "joined": joined,
+        "compartments": compartments,
+    }
+    header = json.dumps(fields, ensure_ascii=False)
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        if ending.endswith(".safetensors"):
+            save_file(arrays, temporary, metadata={_HEADER: header})
+        else:
+            packed = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
+            with temporary.open("wb") as stream:
+                np.savez_compressed(stream, **arrays, **packed)  # pyright: ignore[reportArgumentType]
+    return [Path(path).expanduser()]
+
+
+def read(path: PathLike) -> Atlas:
+    """Read an atlas that `write` wrote.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that is missing, truncated, no such archive, or written by a newer
+        version of the format.
+    """
+    with reading(path, "an atlasinit archive") as found:
+        header = _header(found)
+        if header is None:
+            raise AtlasFileError(f"{found}: is not an atlasinit archive.")
+        fields = json.loads(header)
+        if fields["format"] != _FORMAT or fields["version"] > _VERSION:
+            raise AtlasFileError(
+                f"{found}: is {fields['format']} version {fields['version']}; this atlasinit "
+                f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
+            )
+        stored = _arrays(found)
+        described_maps = [described["maps"] for described in fields["compartments"]]
+        joined = matrices.unpack(stored, described_maps) if fields.get("joined") else None
+        maps, geometry = {}, {}
+        for i, described in enumerate(fields["compartments"]):
+            arrays = {
+                name.removeprefix(f"{i}."): array
+                for name, array in stored.items()
+                if name.startswith(f"{i}.")
+            }
+            maps[described["name"]] = (
+                joined[i] if joined else _unpack_maps(described["maps"], arrays)
+            )
+            geometry[described["name"]] = _unpack_geometry(described["geometry"], arrays)
+        return Atlas(
+            name=fields["name"],
+            space=fields["space"],
+            maps=maps,
+            geometry=geometry,
+            labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
+            provenance=Provenance.from_dict(fields["provenance"]),
+        )
+
+
+def _header(path: Path) -> str | None:
+    """Return the description that `write` stored as JSON, None in a file of another program."""
+    if extension(path).endswith(".safetensors"):
+        with safe_open(path, "numpy") as tensors:
+            return (tensors.metadata() or {}).get(_HEADER)
+    with _opened(path) as archive:
+        return archive[_HEADER].tobytes().decode() if _HEADER in archive else None
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if extension(path).endswith(".safetensors"):
+        return load_file(path)
+    with _opened(path) as archive:
+        return {name: archive[name] for name in archive.files if name != _HEADER}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    # NumPy leaves a damaged file open that it opened itself.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        yield archive
+
+
+def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    kind = next(kind for kind, cls in _MAPS.items() if isinstance(maps, cls))
+    arrays = {name: np.asarray(getattr(maps, name)) for name in _MAP_ARRAYS[kind]}
+    described = {"kind": kind, "parcels": maps.n_parcels, "locations": maps.n_locations}
+    if kind != "hard":
+        # NumPy's format knows no bfloat16; its bytes are stored as they are.
+        described["dtype"] = str(arrays["values"].dtype)
+        if arrays["values"].dtype.kind == "V" or described["dtype"] == "bfloat16":
+            arrays["values"] = arrays["values"].view(np.uint16)
+    return described, {f"maps.{name}": array for name, array in arrays.items()}
+
+
+def _unpack_maps(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Maps:
+    kind = described["kind"]
+    own = {name: owned(arrays[f"maps.{name}"]) for name in _MAP_ARRAYS[kind]}
+    if kind == "hard":
+        return HardMaps(own["labels"], described["parcels"])
+    # jax.numpy, unlike NumPy, knows bfloat16 by name.
+    values = own["values"].view(_dtype(described["dtype"]))
+    if kind == "dense":
+        return DenseMaps(values)
+    return SparseMaps(values, own["indices"], own["indptr"], described["locations"])
+
+
+def _dtype(name: str) -> np.dtype:
+    import jax.numpy as jnp
+
+    return jnp.dtype(name)
+
+
+def _pack_geometry(geometry: Geometry) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if isinstance(geometry, VolumeGrid):
+        fields = {"kind": "grid", "shape": geometry.shape, "structures": geometry.structures}
+        return fields, {"affine": geometry.affine, "voxels": geometry.voxels}
+    arrays = {name: getattr(geometry, name) for name in _MESH_ARRAYS}
+    fields = {"kind": "mesh", "n_vertices": geometry.n_vertices, "side": geometry.hemisphere}
+    return fields, {name: array for name, array in arrays.items() if array is not None}
+
+
+def _unpack_geometry(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Geometry:
+    if described["kind"] == "grid":
+        structures = [(name, count) for name, count in described["structures"]]
+        return VolumeGrid(described["shape"], arrays["affine"], arrays["voxels"], structures)
+    return SurfaceMesh(
+        described["n_vertices"],
+        arrays["vertices"],
+        hemisphere=described["side"],
+        faces=arrays.get("faces"),
+        sphere=arrays.get("sphere"),
+        anatomical=arrays.get("anatomical"),
+        areas=arrays.get("areas"),
+    )

@@ -1,0 +1,174 @@
+"""Grid images read volume by volume."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import nibabel as nb
+import numpy as np
+from jaxtyping import Float, Shaped
+from nibabel.spatialimages import SpatialImage
+
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.contents import Part
+from atlasinit.io.files import open_image
+from atlasinit.io.keys import as_keys
+from atlasinit.support.typing import PathLike
+
+Scale: TypeAlias = Literal["auto"] | float | int
+"""Factor for the weights of maps, or ``"auto"`` to judge by the values."""
+
+
+def load_image(path: Path) -> Any:
+    """Return the nibabel image of a grid, nothing but its header read."""
+    # Kept open, a compressed file is read once from beginning to end.
+    image = open_image(path, keep_file_open=True)
+    if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
+        raise AtlasFileError(f"{path}: is a {type(image).__name__}, not an image of a grid.")
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "biuf":
+        kind = "colours" if dtype.names else f"values of type {dtype}"
+        raise AtlasFileError(f"{path}: should hold real numbers, got {kind}.")
+    return image
+
+
+def image_of(grid: VolumeGrid, values: Shaped[np.ndarray, "locations ..."]) -> nb.Nifti1Image:
+    """Return values at the locations of a grid as an image, 0 at other voxels."""
+    return nb.Nifti1Image(grid.put(values), grid.affine)
+
+
+def layout(image: Any, path: PathLike) -> tuple[tuple[int, int, int], int]:
+    """Return the shape of the grid and the number of volumes, singleton axes not counted."""
+    shape = tuple(int(size) for size in image.shape)
+    x, y, z = (*shape, 1, 1, 1)[:3]
+    further = [size for size in shape[3:] if size > 1]
+    if len(further) > 1 or not all(shape):
+        raise AtlasFileError(f"{path}: should be 3-D or 4-D, got an image of shape {shape}.")
+    return (x, y, z), further[0] if further else 1
+
+
+def choose_volume(map: str | int | None, count: int, path: PathLike) -> list[int]:
+    """Return the numbers of the volumes to read: all of them, or the one chosen by `map`."""
+    if map is None:
+        return list(range(count))
+    if isinstance(map, str) or not 0 <= map < count:
+        raise AtlasFileError(
+            f"{path}: has no volume {map!r}; `map` should be a number from 0 to {count - 1}."
+        )
+    return [map]
+
+
+def volumes(image: Any, numbers: Sequence[int]) -> Iterator[Shaped[np.ndarray, "x y z"]]:
+    """Yield volumes in the type that the file stores, or as floats where it scales them."""
+    grid = (*image.shape, 1, 1, 1)[:3]
+    if np.prod(image.shape) == np.prod(grid):
+        yield np.asanyarray(image.dataobj).reshape(grid, order="A")
+        return
+    axis = next(i for i, size in enumerate(image.shape) if i > 2 and size > 1)
+    for number in numbers:
+        index = [slice(None)] * 3 + [0] * (len(image.shape) - 3)
+        index[axis] = number
+        yield np.asanyarray(image.dataobj[tuple(index)])
+
+
+def labels_part(
+    values: Shaped[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    path: PathLike,
+    compartment: str,
+    zeros: bool = False,
+) -> Part:
+    """Return the part of a volume of labels, at its voxels that are not 0, or at all of them.
+
+    `path` is what the messages about values that are no labels begin with.
+    """
+    # Files hold the first axis fastest; locations are in C order.
+    flat = np.ascontiguousarray(values).reshape(-1)
+    voxels = None if zeros else np.flatnonzero(flat != 0)
+    keys = as_keys(flat if voxels is None else flat[voxels], path)
+    grid = VolumeGrid(values.shape, affine, voxels)
+    return Part(compartment, grid, keys=keys, whole=True)
+
+
+def sparse_part(
+    images: Iterable[Shaped[np.ndarray, "x y z"]],
+    grid: VolumeGrid,
+    *,
+    path: PathLike,
+    compartment: str,
+    scale: Scale,
+) -> Part:
+    """Return the part whose maps are `images`, at the voxels where any of them is not 0.
+
+    `path` is what the messages about values that may be no weights begin with.
+    """
+    from scipy.sparse import csr_array
+
+    used = np.zeros(int(np.prod(grid.shape)), dtype=bool)
+    values, positions = [], []
+    whole = True
+    for volume in images:
+        flat = volume.reshape(-1, order="F")
+        # Of booleans, numpy finds the true ones several times faster.
+        at = np.flatnonzero(flat != 0).astype(np.int32)
+        used[at] = True
+        positions.append(at)
+        values.append(flat[at].astype(np.float32))
+        whole &= volume.dtype.kind in "iu"
+    # Files hold the first axis fastest; locations are in C order.
+    kept = VolumeGrid.from_mask(used.reshape(grid.shape, order="F"), grid.affine)
+    column = kept.locations.reshape(-1, order="F")[np.concatenate(positions)]
+    ends = np.cumsum([0, *map(len, positions)])
+    data = np.concatenate(values)
+    factor = _factor(data, scale, path, whole=whole)
+    shape = (len(values), kept.n_locations)
+    maps = csr_array((data * np.float32(factor), column, ends), shape=shape)
+    maps.sort_indices()
+    return Part(
+        compartment,
+        kept,
+        maps=maps,
+        map_keys=tuple(range(1, len(values) + 1)),
+        operations=() if factor == 1 else (f"scale({factor:.6g})",),
+    )
+
+
+def _factor(data: np.ndarray, scale: Scale, path: PathLike, *, whole: bool) -> float:
+    if scale != "auto":
+        return float(scale)
+    low, high = data.min(initial=0), data.max(initial=0)
+    if not whole or low < 0 or high <= 1:
+        return 1.0
+    if high > 255:
+        raise AtlasFileError(
+            f"{path}: its maps hold whole numbers up to {high:.0f}, which are neither percent nor "
+            "parts of 255. If they are labels, choose one volume by `map`; if they are weights, "
+            "pass their `scale`, as 1."
+        )
+    return 0.01 if high <= 100 else 1 / 255
+
+
+def on_grid(part: Part, grid: VolumeGrid) -> Part:
+    """Return the part at the kept voxels of a grid that agrees with its own.
+
+    Voxels that the part does not hold have its background's key, or no weight.
+    """
+    from scipy.sparse import csr_array
+
+    own = part.geometry
+    assert isinstance(own, VolumeGrid)
+    if part.keys is not None:
+        none = np.int32(part.background[0] if part.background else 0)
+        keys = np.append(part.keys, none)[grid.take(own.locations)]
+        return dataclasses.replace(part, geometry=grid, keys=keys, whole=False)
+    maps = csr_array(part.maps)
+    target = own.take(grid.locations)[maps.indices]
+    kept = target >= 0
+    ends = np.concatenate([[0], np.cumsum(kept)])[maps.indptr]
+    shape = (len(part.map_keys), grid.n_locations)
+    maps = csr_array((maps.data[kept], target[kept], ends), shape=shape)
+    maps.sort_indices()
+    return dataclasses.replace(part, geometry=grid, maps=maps, whole=False)

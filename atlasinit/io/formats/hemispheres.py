@@ -1,0 +1,220 @@
+"""What the formats of one hemisphere share: sides, shapes, which map, and file names."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, Shaped
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import hemisphere_of
+from atlasinit.core.maps import HardMaps
+from atlasinit.errors import AtlasFileError, listing
+from atlasinit.io.contents import (
+    COMPARTMENTS,
+    Kind,
+    LabelRow,
+    Part,
+)
+from atlasinit.io.files import extension
+from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.support.typing import PathLike
+
+
+def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "") -> str:
+    """Return the compartment of a one-hemisphere file.
+
+    That is `compartment` if given, else the one that the file states in itself
+    (`stated`, ``""`` where it does not), else the cortex of the side that its name
+    states (``hemi-L``, ``lh.``, ``.L.``, ``_left``).
+    """
+    if compartment is not None:
+        side, own = hemisphere_of("", compartment), hemisphere_of("", stated)
+        if own and side and side != own:
+            raise AtlasFileError(
+                f"{path}: states that it is of the {_SIDE_WORDS[own]} hemisphere, "
+                f"but it was given for `compartment` {compartment!r}."
+            )
+        return compartment
+    if stated:
+        return stated
+    side = hemisphere_of(Path(path).name)
+    if not side:
+        raise AtlasFileError(
+            f"{path}: neither the file nor its name states a hemisphere; give it as "
+            '{"cortex_L": path} or {"cortex_R": path}.'
+        )
+    return COMPARTMENTS[side]
+
+
+_SIDE_WORDS = {"L": "left", "R": "right"}
+
+
+def as_maps(values: np.ndarray, path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return an array of any of the shapes in which vertices are stored as (maps, vertices).
+
+    These are (N,), (N, T), (1, 1, N), (N, 1), (N, 1, 1, T) and the like, with N
+    vertices before T maps.
+    """
+    squeezed = values.reshape([size for size in values.shape if size != 1] or [1])
+    if squeezed.ndim > 2:
+        raise AtlasFileError(
+            f"{path}: should hold values a vertex, got an array of shape {values.shape}; "
+            "is it a volume?"
+        )
+    return squeezed[None] if squeezed.ndim == 1 else squeezed.T
+
+
+def chosen(
+    values: Shaped[np.ndarray, "maps locations"],
+    names: Sequence[str],
+    path: PathLike,
+    *,
+    kind: Kind,
+    map: str | int | None,
+    labelled: bool,
+) -> tuple[bool, list[int]]:
+    """Return whether to take labels, and which maps of a file.
+
+    Parameters
+    ----------
+    values, names
+        The maps of the file `path`.
+    kind, map
+        As asked for by the user.
+    labelled
+        Whether the file says that it holds labels. Where it does not and `kind` is
+        ``"auto"``, one map of whole numbers is taken for labels, and refused if some
+        are negative, as they may mean no parcel, or be weights.
+    """
+    if kind == "maps" and labelled:
+        raise AtlasFileError(f'{path}: holds labels, not weights; read it with kind="hard".')
+    index = list(range(len(names))) if map is None else [_number(map, names, path)]
+    hard = kind == "hard" or labelled
+    if kind == "auto" and not labelled and len(index) == 1:
+        row = np.asarray(values[index[0]])
+        hard = is_whole(row)
+        if hard and (row < -0.5).any():
+            raise AtlasFileError(
+                f"{path}: holds whole numbers, of which some are negative (down to "
+                f'{row.min():.0f}). If they are labels, pass kind="hard", and `background` '
+                'where the negative ones mean no parcel; if they are weights, kind="maps".'
+            )
+    if hard and len(index) != 1:
+        numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
+        raise AtlasFileError(f"{path}: holds {len(names)} maps; choose one with `map`: {numbered}.")
+    return hard, index
+
+
+def labelled_by_name(path: PathLike, values: np.ndarray) -> bool:
+    """Whether the name of a file says that it holds labels, which its values do not belie."""
+    return extension(path).startswith(".label.") and is_whole(values)
+
+
+def _number(map: str | int, names: Sequence[str], path: PathLike) -> int:
+    found = [i for i, name in enumerate(names) if map in (i, name)]
+    if len(found) != 1:
+        problem = "no map" if not found else f"{len(found)} maps"
+        numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
+        raise AtlasFileError(f"{path}: has {problem} {map!r}; `map` should be one of {numbered}.")
+    return found[0]
+
+
+def mesh_part(
+    values: Shaped[np.ndarray, "maps vertices"],
+    names: Sequence[str],
+    path: PathLike,
+    *,
+    compartment: str,
+    kind: Kind,
+    map: str | int | None,
+    labelled: bool = False,
+    rows: tuple[LabelRow, ...] | None = None,
+    vertices: Int32[np.ndarray, " locations"] | None = None,
+) -> Part:
+    """Return the part that the values of a whole mesh make, at the kept `vertices`."""
+    hard, index = chosen(values, names, path, kind=kind, map=map, labelled=labelled)
+    side = hemisphere_of("", compartment)
+    mesh = SurfaceMesh(values.shape[1], vertices, hemisphere=side)
+    taken = values if vertices is None else values[:, mesh.vertices]
+    if hard:
+        return Part(compartment, mesh, keys=as_keys(taken[index[0]], path), rows=rows)
+    keys, maps_rows = map_rows(names, index)
+    return Part(compartment, mesh, maps=weights(taken[index]), map_keys=keys, rows=maps_rows)
+
+
+def map_rows(
+    names: Sequence[str], index: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[LabelRow, ...]]:
+    """Return keys and rows of chosen maps: numbered from 1 in the file, named as in the file."""
+    rows = tuple(LabelRow(key=i + 1, name=names[i]) for i in index)
+    return tuple(row.key for row in rows), rows
+
+
+def weights(values: np.ndarray) -> np.ndarray:
+    """Return weights as native floats; whole numbers become float32."""
+    kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
+    return np.asarray(values, dtype=kind)
+
+
+def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
+    """Return the file of each compartment when a surface atlas is written to `path`.
+
+    One compartment is written to `path` itself, whose name must not state the other
+    side; an annotation, which has nothing but its name to state one, gets it as below.
+    Of two hemispheres each has its own file, whose side replaces that of `path` where it
+    names one in the manner of BIDS or FreeSurfer, and is inserted before the extension
+    where it does not:
+
+    ===================================  ==========================================
+    ``tpl-x_hemi-L_dseg.label.gii``      ``tpl-x_hemi-R_dseg.label.gii`` for the right
+    ``lh.aparc.annot``                   ``rh.aparc.annot`` for the right
+    ``out.label.gii``                    ``out.L.label.gii``, ``out.R.label.gii``
+    ``out.annot``                        ``lh.out.annot``, ``rh.out.annot``
+    ===================================  ==========================================
+    """
+    path = Path(path).expanduser()
+    volumes = [c for c, g in atlas.geometry.items() if not isinstance(g, SurfaceMesh)]
+    ending = extension(path)
+    if volumes:
+        raise ValueError(
+            f"`path`: a {ending} file holds one surface, but {volumes} of {atlas.name!r} are "
+            "volumes; save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or take one "
+            "of them by atlas.select(compartments=...)."
+        )
+    if len(atlas.compartments) == 1:
+        (only,) = atlas.compartments
+        own, stated = hemisphere_of("", only), hemisphere_of(path.name)
+        if own and stated and own != stated:
+            raise ValueError(
+                f"`path`: {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
+                f"{atlas.name!r} has {only} alone."
+            )
+        unclear = ending == ".annot" and own and not stated
+        return {only: path.with_name(_sided(path.name, only, ending)) if unclear else path}
+    return {c: path.with_name(_sided(path.name, c, ending)) for c in atlas.compartments}
+
+
+def _sided(name: str, compartment: str, ending: str) -> str:
+    side = compartment[-1] if compartment in COMPARTMENTS.values() else compartment
+    freesurfer = {"L": "lh", "R": "rh"}.get(side, side)
+    if re.search(r"hemi-[LR](?=[_.])", name):
+        return re.sub(r"hemi-[LR](?=[_.])", f"hemi-{side}", name)
+    if re.match(r"[lr]h\.", name):
+        return f"{freesurfer}{name[2:]}"
+    if ending == ".annot":
+        return f"{freesurfer}.{name}"
+    stem = name[: len(name) - len(ending)]
+    return f"{stem}.{side}{name[len(stem) :]}"
+
+
+def check_hard(atlas: Atlas, path: PathLike, instead: str) -> None:
+    """Refuse to write soft maps as labels."""
+    soft = [c for c, maps in atlas.maps.items() if not isinstance(maps, HardMaps)]
+    if soft:
+        raise ValueError(
+            f"`path`: a {extension(path)} file holds labels, but {soft} of {atlas.name!r} have "
+            f"soft maps; harden them by atlas.harden(), or save as {instead}."
+        )

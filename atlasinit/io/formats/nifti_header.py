@@ -1,0 +1,129 @@
+"""What NIfTI has no field for, as JSON in a header extension of our own files."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Extension
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import AtlasFileError, warn
+from atlasinit.io.assembly.exact import row_labels
+from atlasinit.io.contents import Part
+from atlasinit.io.formats.grids import on_grid
+from atlasinit.io.own_header import (
+    KEY,
+    Header,
+    from_runs,
+    pack_metadata,
+    runs,
+    unpack_metadata,
+)
+from atlasinit.support.typing import PathLike
+
+_COMMENT = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnHeader:
+    """The header that all formats share, and the kept voxels.
+
+    Parameters
+    ----------
+    header
+        Name, space, provenance and labels.
+    grid
+        The geometry, exactly: NIfTI stores affines as float32 and no mask.
+    """
+
+    header: Header
+    grid: VolumeGrid
+
+
+def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
+    """Return the header extension for an atlas of one volume whose rows the file calls `keys`."""
+    (grid,) = atlas.geometry.values()
+    assert isinstance(grid, VolumeGrid)
+    fields = json.loads(pack_metadata(atlas, file_keys=keys))
+    fields["grid"] = {
+        "shape": grid.shape,
+        "affine": grid.affine.tolist(),
+        "voxels": runs(grid.voxels),
+        "structures": grid.structures,
+    }
+    return Nifti1Extension(_COMMENT, json.dumps(fields).encode())
+
+
+def unpacked(image: Any, path: PathLike) -> OwnHeader | None:
+    """Return what `packed` wrote, None for images of other programs."""
+    for extension in getattr(image.header, "extensions", ()):
+        if extension.get_code() != _COMMENT:
+            continue
+        content = extension.get_content()
+        text = content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
+        text = text.rstrip("\0 ")
+        if text.startswith(f'{{"{KEY}"'):
+            return _parsed(text, path)
+    return None
+
+
+def restored(part: Part, own: OwnHeader, path: PathLike) -> Part:
+    """Return a part read from one of our files with its keys, table and kept voxels.
+
+    Where another program has put the image on another grid, or labelled further
+    voxels, the stored voxels are not used, with a warning.
+    """
+    known = own.header.rows_of(own.header.compartments[0])
+    rows = tuple(known.values())
+    if part.rows is not None:
+        # The table beside the image may have been edited; it uses the file's keys.
+        rows = tuple(
+            dataclasses.replace(row, key=known[row.key].key if row.key in known else row.key)
+            for row in part.rows
+        )
+    true = [row.key for row in known.values()]
+    none = -1 if 0 in true else 0
+    if part.keys is not None and list(known) != true:
+        index = row_labels(part.keys, list(known))
+        keys = np.array([*true, none], np.int32)[index]
+        keys = np.where((index < 0) & (part.keys != 0), part.keys, keys)
+        part = dataclasses.replace(part, keys=keys)
+    map_keys = tuple(known[key].key if key in known else key for key in part.map_keys)
+    part = dataclasses.replace(part, rows=rows, map_keys=map_keys, background=(none,))
+    grid = part.geometry
+    if not isinstance(grid, VolumeGrid) or not grid.same_grid(own.grid):
+        warn(f"{path}: {_STALE} it lies on another grid now.")
+        return part
+    kept = on_grid(part, own.grid)
+    if _count(kept, none) != _count(part, none):
+        warn(f"{path}: {_STALE} others are labelled now.")
+        return part
+    return kept
+
+
+_STALE = "the kept voxels that atlasinit noted in its header are not used, as"
+
+
+def _count(part: Part, none: int) -> int:
+    if part.keys is not None:
+        return int(np.count_nonzero((part.keys != none) & (part.keys != 0)))
+    return part.maps.nnz  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
+def _parsed(text: str, path: PathLike) -> OwnHeader:
+    header = unpack_metadata(text, path)
+    try:
+        grid = json.loads(text)["grid"]
+        return OwnHeader(
+            header,
+            VolumeGrid(
+                grid["shape"],
+                grid["affine"],
+                from_runs(grid["voxels"], path),
+                [(name, count) for name, count in grid["structures"]],
+            ),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error

@@ -1,0 +1,1 @@
+"""Masks and meshes that are laid over the parts of files."""

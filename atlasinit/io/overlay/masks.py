@@ -1,0 +1,130 @@
+"""Masks of volumes: images, arrays, grids, and conditions on several images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from nibabel.spatialimages import SpatialImage
+
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import AtlasFileError, listing
+from atlasinit.io.files import reading
+from atlasinit.io.formats.grids import (
+    layout,
+    load_image,
+    volumes,
+)
+from atlasinit.io.overlay.conditions import evaluate
+
+
+def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
+    """Return the voxels where a mask is true.
+
+    Parameters
+    ----------
+    mask
+        One of
+
+        - a path or a nibabel image, 0 where false and one other value where true;
+        - a `VolumeGrid`, whose kept voxels are the mask;
+        - a boolean array (x, y, z) on `grid`;
+        - a pair ``(images, condition)``: a dict from name to path, nibabel image or
+          array (on `grid`), and a condition on their values, as
+          ``({"gm": "gm.nii.gz", "wm": "wm.nii.gz"}, "gm > 0.5 and wm < 0.2")``.
+          Conditions are made of numbers, names, comparisons, ``and``, ``or``,
+          ``not``, ``+ - * /`` and brackets. NaN compares false.
+    grid
+        Grid of arrays; also the one that any other mask has to lie on, if given.
+
+    Returns
+    -------
+    VolumeGrid
+        Its kept voxels, in C order, are the mask.
+
+    Raises
+    ------
+    TypeError
+        A mask of another kind.
+    ValueError
+        Images of different grids, values that are no mask, a mask without a voxel,
+        or a condition that cannot be read, with the place.
+    AtlasFileError
+        A file that is missing or no image.
+    """
+    if isinstance(mask, VolumeGrid):
+        found = mask
+    elif isinstance(mask, tuple) and len(mask) == 2 and isinstance(mask[0], Mapping):
+        found = _conditional(*mask, grid=grid)
+    else:
+        values, own = _image(mask, grid)
+        found = VolumeGrid.from_mask(_binary(values), own.affine)
+    if grid is not None and not grid.same_grid(found):
+        raise ValueError(
+            "`mask` should lie on the grid of the volume it is for: "
+            f"{_describe(grid)}, got {_describe(found)}. Resample it first."
+        )
+    if not found.n_locations:
+        raise ValueError("`mask` holds no voxel.")
+    return found
+
+
+def _conditional(
+    images: Mapping[str, object], condition: object, *, grid: VolumeGrid | None
+) -> VolumeGrid:
+    if not isinstance(condition, str):
+        raise TypeError(f"`mask`: its condition should be a str, got {condition!r}.")
+    if not images:
+        raise ValueError("`mask`: a condition needs at least one image.")
+    loaded = {str(name): _image(image, grid) for name, image in images.items()}
+    first, (_, own) = next(iter(loaded.items()))
+    for name, (_, other) in loaded.items():
+        if not own.same_grid(other):
+            raise ValueError(
+                f"`mask`: its images should lie on one grid; {first!r} is {_describe(own)}, "
+                f"{name!r} is {_describe(other)}."
+            )
+    values = {name: image for name, (image, _) in loaded.items()}
+    return VolumeGrid.from_mask(evaluate(condition, values), own.affine)
+
+
+def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid]:
+    """Return the values and the whole grid of a mask image."""
+    if isinstance(image, np.ndarray):
+        if grid is None or image.shape != grid.shape:
+            expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
+            raise ValueError(f"`mask`: an array should be {expected}, got shape {image.shape}.")
+        return image, VolumeGrid(grid.shape, grid.affine)
+    if isinstance(image, SpatialImage):
+        return _values(image, "`mask`")
+    if isinstance(image, str) or hasattr(image, "__fspath__"):
+        with reading(image, "a mask image") as found:  # pyright: ignore[reportArgumentType]
+            return _values(load_image(found), str(found))
+    raise TypeError(
+        "`mask` should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair "
+        f"({{name: image}}, condition), got {type(image).__name__}."
+    )
+
+
+def _values(image: Any, path: str) -> tuple[np.ndarray, VolumeGrid]:
+    shape, count = layout(image, path)
+    if count > 1:
+        raise AtlasFileError(f"{path}: a mask should be 3-D, got {count} volumes.")
+    return next(volumes(image, [0])), VolumeGrid(shape, image.affine)
+
+
+def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
+    if values.dtype == bool:
+        return values
+    found = np.unique(values)
+    if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
+        raise ValueError(
+            "`mask` should hold 0 and one other value, got "
+            f"{listing(found.tolist(), 3)}; make it so, or state what is inside by a "
+            'condition, as ({"gm": path}, "gm > 0.5").'
+        )
+    return values != 0
+
+
+def _describe(grid: VolumeGrid) -> str:
+    return f"{grid.shape} voxels with affine {np.round(grid.affine, 4).tolist()}"

@@ -1,0 +1,285 @@
+"""Surfaces, medial-wall masks and vertex areas, and attaching them to a mesh."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import nibabel as nb
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+from nibabel.freesurfer import read_geometry, read_label
+
+from atlasinit.core.geometry import (
+    Geometry,
+    SurfaceMesh,
+    VolumeGrid,
+)
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.files import extension, reading
+from atlasinit.io.formats import freesurfer, gifti
+from atlasinit.io.formats.vectors import MESH_SIZES, read_vectors
+from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.support.typing import PathLike
+
+
+class Surface(NamedTuple):
+    """Coordinates and triangles of a mesh.
+
+    Parameters
+    ----------
+    coordinates
+        (vertices, 3) in mm.
+    faces
+        (faces, 3) vertex numbers.
+    hemisphere
+        ``"L"``, ``"R"``, or ``""`` where the file states none.
+    """
+
+    coordinates: Float32[np.ndarray, "vertices 3"]
+    faces: Int32[np.ndarray, "faces 3"]
+    hemisphere: str = ""
+
+
+SurfaceLike: TypeAlias = PathLike | Surface | np.ndarray
+"""A surface file, a `Surface`, or coordinates (vertices, 3) of a mesh whose faces are known."""
+
+# FreeSurfer's codes in the order of the structures in the standard grayordinates.
+_STRUCTURES = (
+    ("ACCUMBENS_LEFT", 26),
+    ("ACCUMBENS_RIGHT", 58),
+    ("AMYGDALA_LEFT", 18),
+    ("AMYGDALA_RIGHT", 54),
+    ("BRAIN_STEM", 16),
+    ("CAUDATE_LEFT", 11),
+    ("CAUDATE_RIGHT", 50),
+    ("CEREBELLUM_LEFT", 8),
+    ("CEREBELLUM_RIGHT", 47),
+    ("DIENCEPHALON_VENTRAL_LEFT", 28),
+    ("DIENCEPHALON_VENTRAL_RIGHT", 60),
+    ("HIPPOCAMPUS_LEFT", 17),
+    ("HIPPOCAMPUS_RIGHT", 53),
+    ("PALLIDUM_LEFT", 13),
+    ("PALLIDUM_RIGHT", 52),
+    ("PUTAMEN_LEFT", 12),
+    ("PUTAMEN_RIGHT", 51),
+    ("THALAMUS_LEFT", 10),
+    ("THALAMUS_RIGHT", 49),
+)
+
+
+def read_surface(path: PathLike) -> Surface:
+    """Read a surface: GIFTI (``.surf.gii``, ``.gii``, ``.gz``) or FreeSurfer (``lh.white``).
+
+    Raises
+    ------
+    AtlasFileError
+        A missing or damaged file, or one without coordinates and triangles.
+    """
+    with reading(path, "a surface") as found:
+        if not extension(found).endswith((".gii", ".gii.gz")):
+            coordinates, faces = read_geometry(found)[:2]
+            return Surface(np.asarray(coordinates, np.float32), np.asarray(faces, np.int32))
+        image: Any = nb.load(found)
+        if not isinstance(image, nb.GiftiImage):
+            raise AtlasFileError(f"{found}: is not a GIFTI file.")
+        points = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET")
+        triangles = image.get_arrays_from_intent("NIFTI_INTENT_TRIANGLE")
+        if len(points) != 1 or len(triangles) != 1:
+            raise AtlasFileError(
+                f"{found}: a surface should hold coordinates and triangles once, got "
+                f"{len(points)} and {len(triangles)} such arrays."
+            )
+        return Surface(
+            np.asarray(points[0].data, np.float32),
+            np.asarray(triangles[0].data, np.int32),
+            gifti.side_of(image),
+        )
+
+
+def read_values(path: PathLike) -> np.ndarray:
+    """Return one number a vertex (vertices,) from any file that holds them.
+
+    GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
+    """
+    kind = extension(path)
+    if kind.endswith((".gii", ".gii.gz")):
+        values = gifti.read_values(path)
+    elif kind in (".csv", ".tsv", ".txt", ".npy", ".npz"):
+        values = read_vectors(path).values
+    else:
+        values = freesurfer.read_values(path)
+    if len(values) != 1:
+        raise AtlasFileError(f"{path}: should hold one map, got {len(values)}.")
+    return values[0]
+
+
+def locations_in(mesh: SurfaceMesh, mask: PathLike | np.ndarray) -> Bool[np.ndarray, " locations"]:
+    """Return which locations of a mesh lie in a mask, as for the cortex without medial wall.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    mask
+        Whole mesh (vertices,): a boolean array, numbers that are not zero where the
+        mask is, a file of such numbers, or a FreeSurfer ``.label`` (a list of
+        vertices, as ``lh.cortex.label``).
+
+    Raises
+    ------
+    ValueError
+        A mask of another mesh (both counts are named), fractions or NaN.
+    AtlasFileError
+        An unreadable file.
+    """
+    if isinstance(mask, np.ndarray):
+        values = mask
+    elif Path(mask).suffix == ".label":
+        with reading(mask, "a FreeSurfer label") as found:
+            vertices = np.asarray(read_label(found))
+        values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
+        values[vertices] = True
+    else:
+        values = read_values(mask)
+    if not is_whole(values):
+        raise ValueError(
+            "`mask` should be boolean, or whole numbers that are not zero inside; it holds "
+            "fractions or NaN."
+        )
+    _check_count("mask", len(values), mesh)
+    return values[mesh.vertices] != 0
+
+
+def attach(
+    mesh: SurfaceMesh,
+    *,
+    sphere: SurfaceLike | None = None,
+    anatomical: SurfaceLike | None = None,
+    areas: PathLike | np.ndarray | None = None,
+    mask: PathLike | np.ndarray | None = None,
+) -> SurfaceMesh:
+    """Return a mesh with surfaces, areas and a mask.
+
+    Parameters
+    ----------
+    mesh
+        The mesh of labels or data.
+    sphere, anatomical
+        The registration sphere (of any radius), and an anatomical surface, best the
+        midthickness: files, `Surface`, or coordinates (vertices, 3) in mm.
+    areas
+        (vertices,) vertex areas in mm2, or a file of them.
+    mask
+        Keeps only its locations; see `locations_in`, which also tells which columns
+        of maps on `mesh` remain.
+
+    Raises
+    ------
+    ValueError
+        Another number of vertices than `mesh` has (both are named), another
+        hemisphere, or triangles that differ between `sphere` and `anatomical`.
+    """
+    faces = mesh.faces
+    coordinates: dict[str, np.ndarray] = {}
+    for name, source in (("sphere", sphere), ("anatomical", anatomical)):
+        if source is None:
+            continue
+        if not isinstance(source, np.ndarray | Surface):
+            source = read_surface(source)
+        if isinstance(source, Surface):
+            _check_side(name, source.hemisphere, mesh)
+            _check_faces(name, faces, source.faces)
+            faces, source = source.faces, source.coordinates
+        _check_count(name, len(source), mesh)
+        coordinates[name] = source
+    if areas is not None:
+        areas = areas if isinstance(areas, np.ndarray) else read_values(areas)
+        _check_count("areas", len(areas), mesh)
+    out = mesh.replace(faces=faces, areas=areas, **coordinates)
+    return out if mask is None else out.restrict(locations_in(mesh, mask))
+
+
+def check_hemispheres(geometry: Mapping[str, Geometry]) -> None:
+    """Refuse two cortices of different meshes.
+
+    Meshes of one subject may differ in their numbers of vertices; those of
+    standard spaces have the same in both hemispheres.
+    """
+    left, right = geometry.get("cortex_L"), geometry.get("cortex_R")
+    if not isinstance(left, SurfaceMesh) or not isinstance(right, SurfaceMesh):
+        return
+    counts = (left.n_vertices, right.n_vertices)
+    if counts[0] != counts[1] and MESH_SIZES.intersection(counts):
+        raise ValueError(
+            f"The two hemispheres are of different meshes: cortex_L has {counts[0]} vertices, "
+            f"cortex_R {counts[1]}."
+        )
+
+
+def grayordinates(
+    left: PathLike | np.ndarray,
+    right: PathLike | np.ndarray,
+    volume: PathLike,
+) -> dict[str, Geometry]:
+    """Return the locations of standard CIFTI data, 91,282 of them for the 2 mm fsLR-32k space.
+
+    Parameters
+    ----------
+    left, right
+        Medial-wall masks of the meshes (``L.atlasroi.32k_fs_LR.shape.gii``).
+    volume
+        The subcortical structures with FreeSurfer's codes (``Atlas_ROIs.2.nii.gz``).
+
+    Returns
+    -------
+    dict
+        ``cortex_L``, ``cortex_R`` and ``subcortex``. The voxels are in the order of
+        Connectome Workbench: by structure in alphabetical order, within one the
+        first index runs fastest.
+    """
+    meshes: dict[str, Geometry] = {}
+    for name, mask in (("cortex_L", left), ("cortex_R", right)):
+        values = mask if isinstance(mask, np.ndarray) else read_values(mask)
+        whole = SurfaceMesh(len(values), hemisphere=name[-1])
+        meshes[name] = whole.restrict(locations_in(whole, values))
+    with reading(volume, "a NIfTI image") as found:
+        image: Any = nb.load(found)
+        codes = as_keys(np.asanyarray(image.dataobj), found)
+    unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
+    if unknown:
+        raise AtlasFileError(f"{volume}: holds codes of no CIFTI structure: {sorted(unknown)}.")
+    flat = np.ravel(codes, order="F")
+    voxels = [np.flatnonzero(flat == code) for _, code in _STRUCTURES]
+    ijk = np.unravel_index(np.concatenate(voxels), codes.shape, order="F")
+    structures = [
+        (f"CIFTI_STRUCTURE_{name}", own.size)
+        for (name, _), own in zip(_STRUCTURES, voxels, strict=True)
+        if own.size
+    ]
+    index = np.ravel_multi_index(ijk, codes.shape)
+    return {**meshes, "subcortex": VolumeGrid(codes.shape, image.affine, index, structures)}
+
+
+def _check_count(name: str, count: int, mesh: SurfaceMesh) -> None:
+    if count != mesh.n_vertices:
+        raise ValueError(
+            f"`{name}` is of another mesh: it has {count} vertices, the labels {mesh.n_vertices}."
+        )
+
+
+def _check_side(name: str, side: str, mesh: SurfaceMesh) -> None:
+    if side and mesh.hemisphere and side != mesh.hemisphere:
+        raise ValueError(f"`{name}` is of hemisphere {side}, the labels are of {mesh.hemisphere}.")
+
+
+def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None:
+    """Refuse triangles other than those known, whatever their order and orientation."""
+    if known is None or np.array_equal(known, faces):
+        return
+    ordered = [np.sort(each, axis=1) for each in (known, faces)]
+    ordered = [each[np.lexsort(each.T)] for each in ordered]
+    if not np.array_equal(*ordered):
+        raise ValueError(
+            f"`{name}` has other triangles than the mesh's other surface: {len(faces)} and "
+            f"{len(known)}; both should be of one mesh."
+        )

@@ -1,0 +1,249 @@
+"""What several formats share: a JSON header, colours, and runs of kept locations."""
+
+import colorsys
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import REQUIRED, LabelTable
+from atlasinit.core.maps import HardMaps
+from atlasinit.core.provenance import Provenance
+from atlasinit.errors import AtlasFileError, listing, warn
+from atlasinit.io.contents import LabelRow, Part
+from atlasinit.support.typing import PathLike
+
+KEY = "atlasinit"
+"""Name of the metadata entry that holds the header, in every format that has such entries."""
+
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a format has no field for, as JSON in one metadata entry.
+
+    Parameters
+    ----------
+    name, space, provenance
+        Of the atlas.
+    labels
+        The rows of the compartments that the file holds.
+    compartments
+        These compartments, in the order of the atlas.
+    order
+        All compartments of the atlas, of which other files may hold some.
+    file_keys
+        The key that the file uses for each row of `labels`; it differs from the
+        row's key where one table could not hold the keys of all compartments.
+    """
+
+    name: str
+    space: str
+    provenance: Provenance
+    labels: LabelTable
+    compartments: tuple[str, ...]
+    order: tuple[str, ...]
+    file_keys: tuple[int, ...]
+
+    def rows_of(self, compartment: str) -> dict[int, LabelRow]:
+        """Return the file's key to the row, for the parcels of a compartment."""
+        table = self.labels
+        extra = [name for name in table.columns if name not in REQUIRED]
+        return {
+            self.file_keys[i]: LabelRow(
+                key=table["key"][i],
+                name=table["name"][i],
+                color=table["color"][i],
+                hemisphere=table["hemisphere"][i],
+                extra={name: table[name][i] for name in extra},
+            )
+            for i in table.rows_of(compartment)
+        }
+
+
+def pack_metadata(
+    atlas: Atlas,
+    *,
+    compartments: Sequence[str] | None = None,
+    file_keys: Sequence[int] | None = None,
+) -> str:
+    """Return the header of a file that holds `compartments` (by default all) as JSON."""
+    kept = atlas.compartments if compartments is None else tuple(compartments)
+    rows = [i for c in kept for i in atlas.table.rows_of(c)]
+    labels = atlas.table.take(rows)
+    fields = {
+        KEY: _VERSION,
+        "name": atlas.name,
+        "space": atlas.space,
+        "provenance": atlas.provenance.to_dict(),
+        "compartments": list(kept),
+        "order": list(atlas.compartments),
+        "labels": {name: list(labels[name]) for name in labels.columns},
+        "file_keys": list(labels["key"] if file_keys is None else file_keys),
+    }
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def unpack_metadata(text: str, path: PathLike) -> Header:
+    """Return the header that `pack_metadata` wrote into the file `path`."""
+    try:
+        fields = json.loads(text)
+        version = fields[KEY]
+        if version > _VERSION:
+            raise AtlasFileError(
+                f"{path}: written by a newer atlasinit (header {version}, this one reads "
+                f"up to {_VERSION}); update atlasinit."
+            )
+        return Header(
+            name=fields["name"],
+            space=fields["space"],
+            provenance=Provenance.from_dict(fields["provenance"]),
+            labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
+            compartments=tuple(fields["compartments"]),
+            order=tuple(fields.get("order", fields["compartments"])),
+            file_keys=tuple(fields["file_keys"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error
+
+
+def as_tuples(values: Any) -> Any:
+    """Return JSON's lists as the tuples that a label table holds."""
+    return tuple(map(as_tuples, values)) if isinstance(values, list) else values
+
+
+def runs(indices: Int[np.ndarray, " n"]) -> str:
+    """Return indices as runs ``start:count``: ``[0, 1, 5, 6, 2]`` is ``"0:2 5:2 2:1"``."""
+    breaks = (np.flatnonzero(np.diff(indices) != 1) + 1).tolist()
+    edges = [0, *breaks, len(indices)]
+    spans = zip(edges[:-1], edges[1:], strict=True)
+    return " ".join(f"{indices[start]}:{stop - start}" for start, stop in spans if stop > start)
+
+
+def from_runs(text: str, path: PathLike) -> Int32[np.ndarray, " n"]:
+    """Return the indices that `runs` described in the file `path`."""
+    try:
+        spans = [[int(number) for number in run.split(":")] for run in text.split()]
+        indices = [np.arange(start, start + count, dtype=np.int32) for start, count in spans]
+        return np.concatenate([np.empty(0, np.int32), *indices])
+    except ValueError as error:
+        raise AtlasFileError(f"{path}: its list of kept vertices is damaged: {error}") from error
+
+
+def to_hex(rgb: Iterable[float | None]) -> str:
+    """Return the first three of 0-1 colour components as ``"#rrggbb"``, ``""`` where unknown."""
+    parts = [part for part in itertools.islice(rgb, 3) if part is not None]
+    scaled = (round(255 * min(max(float(part), 0.0), 1.0)) for part in parts)
+    return "#" + "".join(f"{part:02x}" for part in scaled) if len(parts) == 3 else ""
+
+
+def from_hex(color: str) -> tuple[float, float, float]:
+    """Return ``"#rrggbb"`` as components from 0 to 1."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
+    """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
+    names = [atlas.name, *atlas.table["name"]]
+    lost = [n for n in names if re.search(r"[\x00-\x1f\x7f-\x9f]", n) or n != n.strip()]
+    if lost:
+        raise ValueError(
+            f"`path`: {path} cannot hold names with line breaks, tabs or other control "
+            f"characters, or with blanks around them, got {listing(map(repr, lost))}; rename "
+            "them, or save as .npz."
+        )
+    if background in names[1:]:
+        raise ValueError(
+            f"`path`: {background!r} means no label in {path}, but a parcel has that name; rename "
+            "it, or save as .npz."
+        )
+
+
+def check_finite(atlas: Atlas, path: PathLike) -> None:
+    """Refuse weights that the reader of the file would refuse."""
+    soft = {c: m.values for c, m in atlas.maps.items() if not isinstance(m, HardMaps)}
+    bad = [c for c, values in soft.items() if not np.isfinite(np.asarray(values)).all()]
+    if bad:
+        raise ValueError(
+            f"`path`: weights in {path} should be finite, but those of {listing(bad)} of "
+            f"{atlas.name!r} hold NaN or infinity; set them, or save as .npz."
+        )
+
+
+def colors_of(labels: LabelTable) -> list[str]:
+    """Return the table's colours, with a new one for each parcel that has none.
+
+    New colours differ from each other and from the table's, and are never black.
+    """
+    used = {color.lower() for color in labels["color"]}
+    fresh = (color for color in _palette() if color not in used)
+    return [color.lower() or next(fresh) for color in labels["color"]]
+
+
+def _palette() -> Iterator[str]:
+    """Yield distinct colours: hues a golden ratio apart, three brightnesses in turn."""
+    seen: set[str] = set()
+    for i in itertools.count():
+        hue, value, saturation = (0.618034 * i) % 1, (0.95, 0.75, 0.6)[i % 3], (0.6, 0.85)[i % 2]
+        color = to_hex(colorsys.hsv_to_rgb(hue, saturation, value))
+        if color not in seen:
+            seen.add(color)
+            yield color
+
+
+def file_keys(labels: LabelTable, path: PathLike | None = None) -> list[int]:
+    """Return the keys for a table that all compartments of a file share.
+
+    They are the atlas's own, or 1, 2, ... in the order of the rows (with a warning that
+    begins with `path`, where given) where several compartments use one key, or a parcel has
+    the background's key 0.
+    """
+    keys = list(labels["key"])
+    if 0 not in keys and len(set(keys)) == len(keys):
+        return keys
+    if path is not None:
+        warn(
+            f"{path}: one label table cannot hold the atlas's keys, as compartments share some or "
+            f"a parcel has key 0; they are numbered 1 to {len(keys)} in the file. atlasinit reads "
+            "the keys back; for other programs the names tell the parcels."
+        )
+    return list(range(1, len(keys) + 1))
+
+
+def restored(part: Part, header: Header) -> Part:
+    """Return what a file says of a compartment with the keys, order and columns of its header.
+
+    Names and colours that another program changed in the file's own table, and
+    entries that it added, stay as the file has them. So does a compartment that the
+    header does not name.
+    """
+    if part.compartment not in header.compartments:
+        return part
+    known = header.rows_of(part.compartment)
+    entries = {row.key: row for row in part.rows or ()}
+    rows = [_edited(row, entries[key]) for key, row in known.items() if key in entries]
+    values, where = np.unique(
+        part.map_keys if part.keys is None else part.keys, return_inverse=True
+    )
+    added = [k for k in values.tolist() if k in entries and k != 0 and k not in header.file_keys]
+    rows += [entries[key] for key in added]
+    none = -1 if 0 in {row.key for row in known.values()} else 0
+    moved = {0: none} | {key: row.key for key, row in known.items()}
+    keys = np.array([moved.get(key, key) for key in values.tolist()], np.int32)[where]
+    if part.keys is not None:
+        return dataclasses.replace(part, keys=keys, rows=tuple(rows), background=(none,))
+    return dataclasses.replace(part, map_keys=tuple(keys.tolist()), rows=tuple(rows), background=())
+
+
+def _edited(row: LabelRow, entry: LabelRow) -> LabelRow:
+    same = not row.color or entry.color in ("", row.color.lower())
+    color = row.color if same else entry.color
+    return dataclasses.replace(row, name=entry.name, color=color)

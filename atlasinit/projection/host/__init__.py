@@ -1,0 +1,1 @@
+"""Projection by NumPy and SciPy, of data that lie on the host."""

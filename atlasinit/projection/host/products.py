@@ -1,0 +1,228 @@
+"""Products with known data on the CPU: SciPy's sparse and NumPy's dense one, on all cores.
+
+XLA gathers and scatters on one core, and copies NumPy's arrays first. A sparse matrix
+stored by columns reads every location once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Float, Float64
+
+from atlasinit.core.maps import (
+    DenseMaps,
+    HardMaps,
+    Maps,
+)
+from atlasinit.support.threads import (
+    WORKERS,
+    empty_for_jax,
+    in_threads,
+    is_host,
+)
+from atlasinit.support.typing import AnyArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array, csr_array
+
+_BLOCK = 1024  # weights that are summed without losing digits
+_SUMS = 4096  # of so many weights, beside those of a parcel each
+_AT_ONCE = 2**16  # values that are added up by one core
+
+
+class Part(NamedTuple):
+    """The weights of some locations of a compartment, and where they stand in the atlas.
+
+    Their rows are parcels, or pieces of parcels that `joins` adds up. `totals` are the sums
+    of each parcel's weights.
+    """
+
+    rows: slice
+    locations: slice
+    weights: "csc_array | np.ndarray"
+    totals: Float64[np.ndarray, " parcels"]
+    hard: bool
+    joins: "csr_array | None" = None
+
+
+def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
+    """Return whether maps and data are known, on one CPU, and of kinds that are computed here."""
+    arrays = (data, *jax.tree.leaves(maps))
+    if any(isinstance(array, Tracer) for array in arrays) or not all(map(is_host, arrays)):
+        return False
+    soft = [np.asarray(m.values) for m in maps if not isinstance(m, HardMaps)]
+    # One product then gives the weights that are observed, signed and absolute.
+    positive = missing != "omit" or all((values >= 0).all() for values in soft)
+    return positive and all(values.dtype == np.float32 for values in soft)
+
+
+def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
+    """Return the weights of all compartments in parts for the cores."""
+    parts, row, start = [], 0, 0
+    for one in maps:
+        rows = slice(row, row + one.n_parcels)
+        n = one.n_locations
+        if isinstance(one, DenseMaps):
+            values = np.asarray(one.values)
+            totals = values.sum(axis=1, dtype=np.float64)
+            parts.append(Part(rows, slice(start, start + n), values, totals, hard=False))
+        else:
+            columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
+            # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
+            columns.eliminate_zeros()
+            ends, size = _ends(columns, one.n_parcels), max(_BLOCK, columns.nnz // _SUMS)
+            for a, b in zip(ends[:-1], ends[1:], strict=True):
+                own = columns[:, a:b]
+                weights, joins = _in_pieces(own, size)
+                totals = own @ np.ones(b - a)
+                parts.append(Part(rows, slice(start + a, start + b), weights, totals, hard, joins))
+        row, start = rows.stop, start + n
+    return tuple(parts)
+
+
+def multiply(
+    parts: Sequence[Part],
+    data: Float[np.ndarray, "batch locations time"],
+    dtype: np.dtype,
+    *,
+    omit: bool,
+) -> tuple[Float[np.ndarray, "batch parcels time"], Float[np.ndarray, "batch parcels time"] | None]:
+    """Return W x in `dtype`; with `omit`, over what is not NaN, and the sums of its weights.
+
+    An infinite value counts as NaN for soft maps.
+    """
+    n_parcels = max(part.rows.stop for part in parts)
+    shape = (len(data), n_parcels, data.shape[2])
+    sums = empty_for_jax(shape, dtype)
+    weights = empty_for_jax(shape, dtype) if omit else None
+    for i, x in enumerate(data):
+
+        def product(part: Part, x: np.ndarray = x) -> tuple:
+            return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
+
+        found = _each(parts, product)
+        _add([(part.rows, own) for part, (own, _) in found], sums[i])
+        if weights is not None:
+            _add([(part.rows, observed) for part, (_, observed) in found], weights[i])
+    return sums, weights
+
+
+def transposed(
+    parts: Sequence[Part], values: Float[np.ndarray, "batch parcels time"], dtype: np.dtype
+) -> Float[np.ndarray, "batch locations time"]:
+    """Return W' y in `dtype`. An infinite value counts as NaN for dense maps."""
+    n_locations = max(part.locations.stop for part in parts)
+    out = empty_for_jax((len(values), n_locations, values.shape[2]), dtype)
+    for y, painted in zip(values.astype(dtype, copy=False), out, strict=True):
+
+        def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
+            weights, own = part.weights.T, y[part.rows]
+            own = own if part.joins is None else part.joins.T @ own
+            with np.errstate(invalid="ignore"):
+                painted[part.locations] = weights @ own
+            if isinstance(weights, np.ndarray) and not np.isfinite(own).all():
+                painted[part.locations] = _careful(weights, own, painted[part.locations])
+
+        _each(parts, paint)
+    return out
+
+
+def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
+    """Return where to cut locations in parts, of as many weights each.
+
+    The rows of each part's product are added up in the end, so more parts than cores only
+    cost time.
+    """
+    n = len(columns.indptr) - 1
+    count = max(min(WORKERS, n // (8 * max(n_parcels, 1))), 1)
+    weights = [columns.nnz * i // count for i in range(1, count)]
+    return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
+
+
+def _in_pieces(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array | None"]:
+    """Return weights with at most `size` of them a row, and the matrix that adds up their rows.
+
+    One long float32 sum would lose digits.
+    """
+    from scipy.sparse import csr_array
+
+    by_row = columns.tocsr()
+    counts = np.diff(by_row.indptr)
+    if counts.max(initial=0) <= size:
+        return columns, None
+    n_pieces = np.maximum(-(-counts // size), 1)
+    first = np.cumsum(n_pieces) - n_pieces
+    owner = np.repeat(np.arange(len(counts)), n_pieces)
+    starts = by_row.indptr[owner] + (np.arange(len(owner)) - first[owner]) * size
+    parts = by_row.data, by_row.indices, np.append(starts, by_row.nnz)
+    pieces = csr_array(parts, shape=(len(owner), len(columns.indptr) - 1)).tocsc()
+    ones, ends = np.ones(len(owner), np.float32), np.append(first, len(owner))
+    return pieces, csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
+
+
+def _add(
+    products: Sequence[tuple[slice, Float[np.ndarray, "_ #time"]]],
+    out: Float[np.ndarray, "parcels time"],
+) -> None:
+    """Fill rows with the sums of their products."""
+    by_rows: dict[tuple[int, int], list[np.ndarray]] = {}
+    for rows, own in products:
+        by_rows.setdefault((rows.start, rows.stop), []).append(own)
+
+    def fill(start: int, own: list[np.ndarray], some: slice) -> None:
+        target = out[start + some.start : start + some.stop]
+        target[...] = own[0][some]
+        for other in own[1:]:
+            target += other[some]
+
+    step = max(_AT_ONCE // max(out.shape[1], 1), 1)
+    tasks = [
+        (start, own, slice(a, min(a + step, stop - start)))
+        for (start, stop), own in by_rows.items()
+        for a in range(0, stop - start, step)
+    ]
+    in_threads(fill, tasks)
+
+
+def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[Part, Any]]:
+    """Return each part with what a function makes of it."""
+    dense = [part for part in parts if isinstance(part.weights, np.ndarray)]
+    sparse = [part for part in parts if not isinstance(part.weights, np.ndarray)]
+    # NumPy's product is in threads by itself.
+    found = in_threads(function, [(part,) for part in sparse]) + [function(p) for p in dense]
+    return list(zip([*sparse, *dense], found, strict=True))
+
+
+def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
+    observed = None
+    if omit:
+        bad = np.isnan(x)
+        if bad.any():
+            x = np.where(bad, 0, x)
+            observed = _joined(part, part.weights @ (~bad).astype(x.dtype))
+        else:
+            observed = part.totals.astype(x.dtype)[:, None]
+    with np.errstate(invalid="ignore"):
+        sums = part.weights @ x
+    if not part.hard and not np.isfinite(sums).all():
+        sums = _careful(part.weights, x, sums)
+    return _joined(part, sums), observed
+
+
+def _joined(part: Part, sums: np.ndarray) -> np.ndarray:
+    """Return sums of parcels of those of a part's rows."""
+    return sums if part.joins is None else part.joins @ sums
+
+
+def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return W x, NaN for the parcels that weigh what is not finite, and for them alone."""
+    bad = ~np.isfinite(x)
+    reached = bad.any(axis=1)
+    if not reached.any():
+        return sums
+    present = (weights[:, reached] != 0).astype(x.dtype)
+    hit = present @ bad[reached].astype(x.dtype) > 0
+    return np.where(hit, np.nan, weights @ np.where(bad, 0, x))

@@ -1,0 +1,1 @@
+"""Products of maps with data, one kernel a representation."""

@@ -1,0 +1,181 @@
+"""The jitted functions of the projection, one for each thing that is computed.
+
+Data has any number of leading axes, or is one map (locations,); what comes back has the
+same axes.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from atlasinit.projection import reductions
+from atlasinit.projection.checks import HOLDS_NAN
+from atlasinit.projection.kernels.products import DenseKernel
+from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.stack import Stack
+from atlasinit.support.precision import accumulated
+from atlasinit.support.typing import AnyArray
+
+Scalar: TypeAlias = Float[Array, ""]
+_A = TypeVar("_A", Array, np.ndarray)
+
+
+@functools.partial(jax.jit, static_argnames=("reduction", "omit", "hard", "shape", "dtype"))
+def finished(
+    values: Float[AnyArray, "batch parcels time"],
+    weights: Float[AnyArray, "#batch parcels #time"],
+    totals: Float[AnyArray, "1 parcels 1"],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    empty: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: str,
+    omit: bool,
+    hard: bool,
+    shape: tuple[int, ...],
+    dtype: Any,
+) -> Float[Array, "..."]:
+    """Return a reduction of what the host computed: the sums, or the values by label.
+
+    `weights` are those observed, `totals` all; `hard` is whether they are numbers of locations.
+    """
+    out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
+    if inverse is not None:
+        out, defined = _solved(inverse, out)
+    elif reduction == "sum":
+        defined = jnp.ones((1, 1, 1), bool)
+    elif reduction in reductions.HARD_ONLY:
+        defined = weights > 0
+    else:
+        out, defined = reductions.averaged(out, weights, reduction)
+    if omit:
+        defined = defined & _reaches(share(weights, totals), min_coverage, exact=hard)
+    return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
+
+
+@functools.partial(jax.jit, static_argnames=("reduction", "missing"))
+def reduced(
+    stack: Stack,
+    data: Float[AnyArray, "..."],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    ridge: Scalar,
+    empty: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: str,
+    missing: str,
+) -> Float[Array, "..."]:
+    """Return a reduction of data."""
+    stack, given = _unfolded(stack), data.dtype
+    data, restore = batched(jnp.asarray(data, accumulated(given)))
+    seen = None
+    if missing == "error":
+        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
+    elif missing == "omit":
+        seen = ~jnp.isnan(data)
+        data = jnp.where(seen, data, 0)
+    if reduction == "lstsq":
+        if inverse is None:
+            inverse = traced_solver(stack, ridge=ridge.astype(data.dtype))
+        out, defined = _solved(inverse, stack.product(data))
+    elif reduction in reductions.HARD_ONLY:
+        out, defined = reductions.by_label(stack, data, seen, reduction)
+    else:
+        out, defined = reductions.linear(stack, data, seen, reduction)
+    if seen is not None:
+        observed = _observed(stack, seen.astype(data.dtype))
+        defined = defined & _reaches(observed, min_coverage, exact=stack.hard)
+    return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
+
+
+@jax.jit
+def covered(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+    """Return the share of each parcel's absolute weight where data is not NaN."""
+    seen, restore = batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
+    return restore(_observed(_unfolded(stack), seen).astype(seen.dtype))
+
+
+@jax.jit
+def solved(
+    inverse: Float[AnyArray, "parcels parcels"], values: Float[AnyArray, "..."]
+) -> Float[Array, "..."]:
+    """Return least squares of sums of data, in the dtype of the sums that are made of them."""
+    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
+    return restore(DenseKernel(inverse).product(out))
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def painted(
+    stack: Stack,
+    values: Float[AnyArray, "..."],
+    inverse: Float[AnyArray, "parcels parcels"] | None,
+    ridge: Scalar,
+    *,
+    method: str,
+) -> Float[Array, "..."]:
+    """Return one value a location of parcel values."""
+    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
+    if method == "pseudoinverse":
+        if inverse is None:
+            inverse = traced_solver(stack, ridge=ridge.astype(out.dtype))
+        out = DenseKernel(inverse).product(out)
+    return restore(stack.transposed(out).astype(values.dtype))
+
+
+def _unfolded(stack: Stack) -> Stack:
+    """Return kernels whose weights XLA does not count while it compiles.
+
+    That takes it seconds where an atlas is a constant of the program, in which it is known.
+    """
+    positions, weights = eqx.partition(stack, lambda x: jnp.issubdtype(x.dtype, jnp.integer))
+    return eqx.combine(jax.lax.optimization_barrier(positions), weights)
+
+
+def _solved(
+    inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
+) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
+    """Return the least squares of sums, and where they are defined."""
+    return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
+
+
+def _observed(
+    stack: Stack, seen: Float[Array, "batch locations time"]
+) -> Float[Array, "batch parcels time"]:
+    """Return the share of each parcel's absolute weight at the locations seen."""
+    absolute = stack.absolute()
+    return share(absolute.product(seen), absolute.totals(seen.dtype)[None, :, None])
+
+
+def share(
+    weights: Float[Array, "#batch parcels #time"], totals: Float[AnyArray, "1 parcels 1"]
+) -> Float[Array, "#batch parcels #time"]:
+    """Return which share `weights` are of `totals`, 0 for a parcel without weight."""
+    return jnp.minimum(weights / jnp.where(totals > 0, totals, 1), 1)
+
+
+def _reaches(
+    shares: Float[Array, "#batch parcels #time"], least: Scalar, *, exact: bool
+) -> Bool[Array, "#batch parcels #time"]:
+    """Return which shares are at least `least`, but for rounding: of long sums if not `exact`."""
+    rounding = (16 if exact else 512) * jnp.finfo(shares.dtype).eps
+    return shares >= least.astype(shares.dtype) * (1 - rounding)
+
+
+def batched(values: _A) -> tuple[_A, Callable[[Any], Any]]:
+    """Return values with one batch axis in front, and the function that restores the axes.
+
+    Of NumPy's arrays these are views, and under jit this costs nothing; each would copy
+    one of JAX's outside.
+    """
+    if values.ndim == 1:
+        return values[None, :, None], lambda out: out[0, :, 0]
+    leading = values.shape[:-2]
+    stacked = values.reshape(math.prod(leading), *values.shape[-2:])
+    return stacked, lambda out: out.reshape(*leading, *out.shape[1:])

@@ -1,0 +1,149 @@
+"""What a smoothing asks of its widths and of a mesh."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Int
+
+from atlasinit.core.geometry import SurfaceMesh, triangle_normals
+from atlasinit.errors import warn
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
+
+FWHM = math.sqrt(8 * math.log(2))
+"""Full width at half maximum of a Gaussian of sigma 1."""
+
+
+def check_one(sigma: object, fwhm: object) -> None:
+    """Check that exactly one of `sigma` and `fwhm` is given."""
+    if (sigma is None) == (fwhm is None):
+        raise ValueError(
+            f"Exactly one of `sigma` and `fwhm` (mm) should be given, got sigma={sigma!r} and "
+            f"fwhm={fwhm!r}."
+        )
+
+
+def check_positive(value: Any, name: str) -> float:
+    """Return `value` as a float, checked to be one positive, finite number."""
+    if isinstance(value, Tracer):
+        raise TypeError(
+            f"`{name}` is traced here; build the operator at a concrete width and pass the traced "
+            "one when it is applied: `operator(data, sigma=...)`."
+        )
+    if isinstance(value, str | bool) or np.shape(value) != ():
+        raise TypeError(f"`{name}` should be one number, got {value!r}.")
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"`{name}` should be positive and finite, got {number}.")
+    return number
+
+
+def check_threshold(threshold: float | int) -> None:
+    """Check that a size of weights to leave out is one."""
+    if not threshold >= 0:
+        raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
+
+
+def warn_if_alone(tree: "KDTree", reach: float) -> None:
+    """Warn where most points of a tree have no other within `reach`."""
+    if tree.n > 1:
+        distances, _ = tree.query(tree.data[:: max(1, tree.n // 1000)], k=2)
+        if np.median(distances[:, 1]) > reach:
+            warn_alone(reach)
+
+
+def warn_alone(reach: float) -> None:
+    """Warn that the kernel holds little but the locations themselves."""
+    warn(
+        f"The kernel is cut at {reach:g} mm, where most locations have no neighbour: nothing is "
+        "smoothed. Give a larger width or `truncate`."
+    )
+
+
+def check_triangles(mesh: SurfaceMesh, coordinates: np.ndarray, name: str) -> np.ndarray:
+    """Return the faces of a mesh, checked to be a surface on which areas and paths exist.
+
+    Raises
+    ------
+    ValueError
+        No faces, a kept vertex that no face uses, or a degenerate triangle.
+    """
+    faces = mesh.faces
+    if faces is None:
+        raise ValueError(
+            f"Smoothing on the {name} surface needs the mesh's `faces`; give them by "
+            "`mesh.replace(faces=...)`, or `weights='equal'` on the sphere."
+        )
+    used = np.zeros(mesh.n_vertices, bool)
+    used[faces] = True
+    unused = mesh.vertices[~used[mesh.vertices]]
+    if unused.size:
+        raise ValueError(
+            f"{unused.size} kept vertices belong to no face (the first is {unused[0]}); "
+            "drop them by `mesh.restrict(...)`."
+        )
+    doubled = np.linalg.norm(triangle_normals(coordinates, faces), axis=0)
+    flat = np.flatnonzero(doubled <= 1e-12 * max(doubled.max(initial=0), 1e-300))
+    if flat.size:
+        raise ValueError(
+            f"{flat.size} triangles of the {name} surface are degenerate (no area); the first is "
+            f"face {flat[0]}, vertices {faces[flat[0]].tolist()}. Repair the mesh."
+        )
+    return faces
+
+
+def check_sphere(mesh: SurfaceMesh) -> float:
+    """Return the radius of a mesh's sphere, checked to be round and to cover itself once.
+
+    Raises
+    ------
+    ValueError
+        No sphere, radii that vary by more than 1%, or several components that would
+        lie on top of each other.
+
+    Warns
+    -----
+    AtlasWarning
+        Triangles that point the other way than the rest: the sphere is folded.
+    """
+    if mesh.sphere is None:
+        raise ValueError("Smoothing on the sphere needs the mesh's `sphere`; this mesh has none.")
+    radii = np.linalg.norm(mesh.sphere.astype(np.float64), axis=1)[mesh.vertices]
+    low, high = radii.min(initial=np.inf), radii.max(initial=0)
+    if radii.size and high - low > 0.01 * high:
+        raise ValueError(
+            f"`sphere` should have one radius around the origin, got {low:.6g} to {high:.6g} mm; "
+            "is it an inflated or anatomical surface?"
+        )
+    if mesh.faces is not None:
+        n = components(mesh.faces, mesh.n_vertices, mesh.vertices)
+        if n > 1:
+            raise ValueError(
+                f"The mesh has {n} components that share one sphere; smooth each hemisphere as a "
+                "compartment of its own."
+            )
+        first = mesh.sphere.take(mesh.faces[:, 0], axis=0)
+        outward = np.einsum("if,fi->f", triangle_normals(mesh.sphere, mesh.faces), first)
+        flipped = min((outward > 0).sum(), (outward < 0).sum())
+        if flipped:
+            warn(
+                f"{flipped} triangles of the sphere are flipped: it is folded there, and areas "
+                "and distances near them are doubtful."
+            )
+    return float(radii.mean()) if radii.size else mesh.radius
+
+
+def components(faces: Int[np.ndarray, "faces 3"], n_vertices: int, kept: np.ndarray) -> int:
+    """Return in how many pieces of the whole mesh the kept vertices lie, unused ones aside."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = (faces[:, [0, 1]].reshape(-1), faces[:, [1, 2]].reshape(-1))
+    graph = coo_array((np.ones(ends[0].size, np.int8), ends), shape=(n_vertices, n_vertices))
+    _, piece = connected_components(graph, directed=False)
+    used = np.zeros(n_vertices, bool)
+    used[faces] = True
+    return np.unique(piece[kept[used[kept]]]).size

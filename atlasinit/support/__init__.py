@@ -1,0 +1,1 @@
+"""What knows nothing of brains: arrays, threads, precision, lazy imports, names of files."""

@@ -1,0 +1,185 @@
+"""The commands build, resample, project and demo."""
+
+import json
+import re
+from typing import get_args
+
+import nibabel as nb
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.image import resample_img
+
+import atlasinit as ai
+from atlasinit.catalogue import package_file
+from atlasinit.cli.options import Reduction
+
+
+def test_build_and_show_again(run, labels):
+    folder, values, _ = labels
+    arguments = (folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown")
+    status, out, errors = run("build", *arguments, "--fwhm", 4, "-o", folder / "soft.npz")
+    assert (status, out) == (0, f"{folder / 'soft.npz'}\n")
+    assert errors.splitlines() == [
+        "atlasinit: dseg: 2 parcels, 19 locations, space unknown",
+        "atlasinit: dseg: TERMS UNKNOWN, read them at the source. Licence: not stated.",
+    ]
+    soft = ai.load_atlas(folder / "soft.npz")
+    assert soft.labels["name"].tolist() == ["box", "corner"]
+    assert soft.maps["volume"].counts().tolist() > [18, 1]
+    assert "smooth" in soft.provenance.operations[0]
+    assert "DenseMaps" in run("show", folder / "soft.npz")[1]
+
+
+def test_project_is_the_mean_of_each_parcel(run, labels):
+    folder, values, data = labels
+    status, out, errors = run(
+        "project", folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown",
+        "--data", folder / "bold.nii.gz", "-o", folder / "series.tsv",
+    )  # fmt: skip
+    assert status == 0
+    assert out == f"{folder / 'series.tsv'}\n"
+    assert errors == "atlasinit: 9 time points x 2 parcels, mean\n"
+    table = pd.read_csv(folder / "series.tsv", sep="\t")
+    np.testing.assert_allclose(table["box"], data[values == 3].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(table["corner"], data[0, 0, 0], rtol=1e-5)
+    again = ("project", folder / "dseg.nii.gz", "--space", "unknown", "-d", folder / "bold.nii.gz")
+    status, out, errors = run(*again, "-o", folder / "series.tsv")
+    assert (status, out) == (2, "")
+    assert "exists already; pass" in errors
+    assert run(*again, "-o", folder / "series.tsv", "--overwrite")[0] == 0
+
+
+def test_project_surfaces(run, tmp_path):
+    fsaverage5 = "nilearn/datasets/data/fsaverage5/thick_{}.gii.gz"
+    files = []
+    for side in ("left", "right"):
+        files += ["-d", package_file(fsaverage5.format(side))]
+    status, _, errors = run(
+        "project", "desikan-killiany", "--space", "fsaverage5", *files, "-o", tmp_path / "t.csv"
+    )
+    assert (status, errors) == (0, "atlasinit: 1 time point x 68 parcels, mean\n")
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table.shape == (1, 68)
+    assert table.iloc[0].between(1, 5).all()
+
+
+@pytest.mark.parametrize("reduction", get_args(Reduction))
+def test_project_streams_what_ai_project_computes(run, labels, reduction):
+    folder, values, data = labels
+    atlas = ai.load_atlas(folder / "dseg.nii.gz", labels=folder / "dseg.tsv", space="unknown")
+    expected = ai.project(atlas, data[values > 0], reduction=reduction)
+    arguments = (folder / "dseg.nii.gz", "--space", "unknown", "-d", folder / "bold.nii.gz")
+    status, out, _ = run(
+        "project", *arguments, "-o", folder / "s.csv", "--reduction", reduction, "--json"
+    )
+    assert status == 0
+    assert json.loads(out) == {"files": [str(folder / "s.csv")], "time_points": 9, "parcels": 2}
+    np.testing.assert_allclose(pd.read_csv(folder / "s.csv").T, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_reductions_are_those_of_projection():
+    from atlasinit.projection.checks import REDUCTIONS
+
+    assert set(get_args(Reduction)) == set(REDUCTIONS)
+
+
+def test_resample_to_the_grid_of_an_image(run, labels):
+    folder, values, _ = labels
+    fine = nb.Nifti1Image(np.zeros((8, 10, 12), np.uint8), np.diag([-1.0, 1, 1, 1]))
+    nb.save(fine, folder / "fine.nii.gz")
+    arguments = (folder / "dseg.nii.gz", "--space", "unknown", "--to", folder / "fine.nii.gz")
+    status, out, errors = run(
+        "resample", *arguments, "-o", folder / "moved.nii.gz", "--to-space", "MNI152", "--json"
+    )
+    assert (status, errors) == (0, "")
+    told = json.loads(out)
+    assert told["files"] == [str(folder / "moved.nii.gz"), str(folder / "moved.tsv")]
+    assert told["atlas"]["space"] == "MNI152"
+    moved = np.asarray(nb.load(folder / "moved.nii.gz").dataobj)
+    expected = resample_img(
+        nb.load(folder / "dseg.nii.gz"),
+        fine.affine,
+        fine.shape,
+        interpolation="nearest",
+        copy_header=True,
+        force_resample=True,
+    )
+    # Centres of the fine voxels lie on those of the coarse ones or half-way between them.
+    np.testing.assert_array_equal(moved[::2, ::2, ::2], expected.get_fdata()[::2, ::2, ::2])
+
+
+def test_resample_to_spheres(run, tmp_path):
+    spheres = "nilearn/datasets/data/fsaverage5/sphere_{}.gii.gz"
+    arguments = ["resample", "desikan", "--space", "fsaverage5", "-o", tmp_path / "moved.npz"]
+    for side in ("left", "right"):
+        arguments += ["--to", package_file(spheres.format(side))]
+    status, *_ = run(*arguments)
+    assert status == 0
+    before, after = ai.load_atlas("desikan", space="fsaverage5"), ai.load_atlas(arguments[5])
+    for c in before.compartments:
+        np.testing.assert_array_equal(before.maps[c].labels, after.maps[c].labels)
+    assert "exists" in run(*arguments)[2]
+    status, _, _ = run(*arguments[:6], "--to", "fsaverage5", "--overwrite")
+    assert status == 0
+    assert ai.load_atlas(arguments[5]).geometry["cortex_R"].n_vertices == 10242
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.func.gii", "none/x.npz", "x.jpg"])
+def test_a_place_that_is_taken_is_told_before_the_work(run, tmp_path, monkeypatch, name):
+    def work(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("atlasinit.smoothing.smooth", work)
+    monkeypatch.setattr("atlasinit.resampling.resample", work)
+    for file in ("x.npz", "x.R.func.gii"):
+        (tmp_path / file).write_text("old")
+    desikan = ("desikan", "--space", "fsaverage5", "-o", tmp_path / name)
+    for command in (["build", "--fwhm", 6], ["resample", "--to", "fsaverage5"]):
+        status, out, errors = run(*command, *desikan)
+        assert (status, out) == (2, "")
+        assert re.search("exists already|folder does not exist|should end in", errors)
+
+
+def test_data_are_told_whose_they_are(run, tmp_path):
+    tables = []
+    for sides in (("left", "right"), ("right", "left")):
+        files = []
+        for compartment, side in zip(("cortex_L", "cortex_R"), sides, strict=True):
+            thickness = package_file(f"nilearn/datasets/data/fsaverage5/thick_{side}.gii.gz")
+            plain = nb.load(thickness)
+            plain.meta = nb.gifti.GiftiMetaData()
+            plain.darrays[0].meta = nb.gifti.GiftiMetaData()
+            nb.save(plain, tmp_path / f"{compartment[-1].lower()}.gii")
+            files += ["-d", f"{compartment}={tmp_path / compartment[-1].lower()}.gii"]
+        table = tmp_path / f"{sides[0]}.csv"
+        status, _, errors = run("project", "desikan", "--space", "fsaverage5", *files, "-o", table)
+        assert status == 0, errors
+        tables.append(pd.read_csv(table))
+    assert not np.allclose(*tables)
+
+
+def test_one_hemisphere_is_projected_alone(run, tmp_path):
+    left = package_file("nilearn/datasets/data/fsaverage5/thick_left.gii.gz")
+    arguments = (
+        "project",
+        "desikan",
+        "--space",
+        "fsaverage5",
+        "-d",
+        left,
+        "-o",
+        tmp_path / "t.tsv",
+    )
+    assert "holds nothing for ['cortex_R']" in run(*arguments)[2]
+    assert run(*arguments, "--compartment", "cortex_L")[0] == 0
+    assert pd.read_csv(tmp_path / "t.tsv", sep="\t").shape == (1, 34)
+
+
+def test_demo_names_its_files(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "atlasinit.cli.demonstration.run_demo", lambda out: [out / "a.npz", out / "b.png"]
+    )
+    files = [str(tmp_path / "a.npz"), str(tmp_path / "b.png")]
+    assert run("demo", "--out", tmp_path) == (0, "\n".join(files) + "\n", "")
+    assert json.loads(run("demo", "--out", tmp_path, "--json")[1]) == {"files": files}

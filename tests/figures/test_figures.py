@@ -1,0 +1,287 @@
+"""Figures: what is painted is what the atlas says."""
+
+import matplotlib
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from helpers_smoothing import icosphere, sphere_mesh, voronoi
+from matplotlib.colors import to_rgb
+
+import atlasinit as ai
+from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
+from atlasinit.figures.adjacency import borders, touching
+from atlasinit.figures.palettes import SAFE, label_colors
+from atlasinit.figures.surfaces import opened, rasterise
+from atlasinit.figures.views import GREY
+
+WIDTH = 240
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Draw small pictures, for speed."""
+    monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", WIDTH)
+
+
+def atlas_on(geometry, maps, colors=None):
+    rows = table([c for c, m in maps.items() for _ in range(m.n_parcels)])
+    if colors is not None:
+        rows = ai.LabelTable({c: rows[c] for c in rows.columns} | {"color": colors})
+    return ai.Atlas(name="a", space="test", maps=maps, geometry=geometry, labels=rows)
+
+
+def cortex(n_parcels=6, level=4):
+    mesh = sphere_mesh(level)
+    right = ai.SurfaceMesh(mesh.n_vertices, faces=mesh.faces, sphere=mesh.sphere, hemisphere="R")
+    left = ai.SurfaceMesh(mesh.n_vertices, faces=mesh.faces, sphere=mesh.sphere, hemisphere="L")
+    return atlas_on(
+        {"cortex_L": left, "cortex_R": right},
+        {"cortex_L": voronoi(mesh, n_parcels), "cortex_R": voronoi(mesh, n_parcels, seed=1)},
+    )
+
+
+def blocks(shape, parts, affine=None):
+    """Return a volume divided into `parts` blocks along each axis."""
+    index = np.stack(np.indices(shape)) * parts // np.array(shape)[:, None, None, None]
+    labels = np.ravel_multi_index(tuple(index), (parts,) * 3).reshape(-1).astype(np.int32)
+    grid = ai.VolumeGrid(shape, np.eye(4) if affine is None else affine)
+    return atlas_on({"volume": grid}, {"volume": ai.HardMaps(labels, parts**3)})
+
+
+def test_own_colors_are_the_tables_and_the_rest_is_safe():
+    atlas = cortex(2)
+    own = ["#ff0000", "", "#00ff80", ""]
+    atlas = atlas_on(atlas.geometry, atlas.maps, own)
+    colors = parcel_colors(atlas)
+    np.testing.assert_allclose(colors[[0, 2]], [[1, 0, 0], [0, 1, 128 / 255]])
+    safe = [to_rgb(c) for c in SAFE]
+    assert all(tuple(colors[row]) in safe for row in (1, 3))
+    np.testing.assert_array_equal(parcel_colors(atlas, palette="safe")[[1, 3]], colors[[1, 3]])
+    with pytest.raises(ValueError, match='`palette` should be "own" or "safe", got \'tab20\''):
+        parcel_colors(atlas, palette="tab20")
+
+
+@pytest.mark.parametrize("make", [lambda: cortex(120), lambda: blocks((16, 16, 16), 4)])
+def test_parcels_that_touch_have_different_safe_colors(make):
+    atlas = make()
+    colors = parcel_colors(atlas, palette="safe")
+    assert len(np.unique(colors, axis=0)) <= len(SAFE)
+    for c, rows in atlas.parcel_slices().items():
+        pairs = borders(atlas.maps[c], touching(atlas.geometry[c])).tocoo()
+        assert pairs.nnz > 100
+        assert (colors[rows][pairs.row] != colors[rows][pairs.col]).any(axis=1).all()
+
+
+# Viénot, Brettel and Mollon (1999): linear RGB as seen without one kind of cone.
+DICHROMATS = {
+    "protan": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+    "deutan": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+}
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), *DICHROMATS.values()], ids=["all", *DICHROMATS])
+def test_safe_colors_are_told_apart_without_a_kind_of_cone(seen):
+    rgb = np.array([to_rgb(c) for c in SAFE])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.transpose(
+        seen
+    )
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = linear @ np.transpose(to_xyz) / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=2)[np.triu_indices(len(SAFE), 1)]
+    assert distances.min() > 15  # CIE76; about 2 is just noticeable
+
+
+def test_a_pixel_shows_the_triangle_in_front_of_it():
+    points, faces = icosphere(3)
+    for from_left, towards in ((True, -1), (False, 1)):
+        face, weights = rasterise(points, faces, from_left=from_left)
+        rows, columns = np.nonzero(face >= 0)
+        shown = np.einsum("pc,pcx->px", weights, points[faces[face[rows, columns]]])
+        assert (towards * shown[:, 0] > -2).all()
+        np.testing.assert_allclose(np.linalg.norm(shown, axis=1), 100, atol=1.5)
+        # Where the pixel lies is where the point is: anterior and up.
+        across = np.polyfit(columns, shown[:, 1], 1)[0]
+        up = np.polyfit(rows, shown[:, 2], 1)[0]
+        np.testing.assert_allclose(
+            [across * towards, up], [200 / (WIDTH - 1), -200 / (WIDTH - 1)], rtol=0.01
+        )
+        np.testing.assert_allclose(shown[:, 2], shown[:, 2].mean() + up * (rows - rows.mean()))
+        disc = (face >= 0).sum() / ((WIDTH - 1) / 2) ** 2
+        assert disc == pytest.approx(np.pi, rel=0.01)
+
+
+def test_nearer_parts_hide_others():
+    points, faces = icosphere(2)
+    two = np.concatenate([points * 0.4 + [150, 0, 0], points])
+    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), from_left=False)
+    middle = face[face.shape[0] // 2, face.shape[1] // 2]
+    assert 0 <= middle < len(faces)
+    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), from_left=True)
+    assert face[face.shape[0] // 2, face.shape[1] // 2] >= len(faces)
+
+
+def test_opened_surfaces_keep_their_box_and_lose_their_folds():
+    points, faces = icosphere(4, 30.0)
+    folded = points * (1 + 0.05 * np.sin(points[:, :1]))
+    smooth = opened(folded, faces)
+    np.testing.assert_allclose(np.ptp(smooth, axis=0), np.ptp(folded, axis=0))
+    assert np.linalg.norm(smooth, axis=1).std() < 0.5 * np.linalg.norm(folded, axis=1).std()
+
+
+def test_views_name_the_side_and_show_its_parcels():
+    atlas = cortex(8)
+    views = atlas_views(atlas)
+    assert [v.title for c in atlas.compartments for v in views[c]] == [
+        "left hemisphere, lateral",
+        "left hemisphere, medial",
+        "right hemisphere, medial",
+        "right hemisphere, lateral",
+    ]
+    mesh, labels = atlas.geometry["cortex_L"], atlas.maps["cortex_L"].labels
+    for view, towards in zip(views["cortex_L"], (-1, 1), strict=True):
+        facing = labels[towards * mesh.sphere[:, 0] > 10]
+        seen = np.flatnonzero(view.shown(labels, 8))
+        assert set(facing) <= set(seen)
+        share = view.shown(labels, 8)[labels[(towards * mesh.sphere[:, 0]).argmax()]]
+        assert share > 0.02 * view.locations.size
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        np.diag([2.0, 2, 2, 1]),
+        np.diag([-2.0, 3, -1, 1]),
+        np.array([[0, 0, -2.0, 5], [1.5, 0.1, 0, 0], [0, 3, 0, -7], [0, 0, 0, 1]]),
+    ],
+    ids=["RAS", "LAI, anisotropic", "permuted"],
+)
+def test_slices_are_turned_to_the_world(affine):
+    rng = np.random.default_rng(0)
+    shape = (9, 11, 13)
+    grid = ai.VolumeGrid(shape, affine, np.flatnonzero(rng.random(9 * 11 * 13) < 0.9))
+    atlas = atlas_on(
+        {"volume": grid}, {"volume": ai.HardMaps(np.zeros(grid.n_locations, np.int32), 1)}
+    )
+    views = atlas_views(atlas, slices=2)["volume"]
+    assert [v.title[0] for v in views] == list("xxyyzz")
+    for view in views:
+        axis = "xyz".index(view.title[0])
+        across, up = (a for a in range(3) if a != axis)
+        rows, columns = np.nonzero(view.locations >= 0)
+        points = grid.coordinates[view.locations[rows, columns]]
+        place = float(view.title[4:-3].replace("\N{MINUS SIGN}", "-"))
+        np.testing.assert_allclose(points[:, axis], place, atol=0.7)
+        assert np.corrcoef(points[:, across], columns)[0, 1] > 0.99
+        assert np.corrcoef(points[:, up], rows)[0, 1] < -0.99
+        # A mm takes as many pixels across as up.
+        scales = [np.polyfit(points[:, a], p, 1)[0] for a, p in ((across, columns), (up, rows))]
+        assert abs(scales[0] / scales[1]) == pytest.approx(1, rel=0.1)
+
+
+def test_the_fullest_slices_are_shown():
+    filled = np.zeros((10, 10, 10), bool)
+    filled[2], filled[7, 2:], filled[8, :1] = True, True, True
+    grid = ai.VolumeGrid.from_mask(filled, np.eye(4))
+    labels = ai.HardMaps(np.zeros(grid.n_locations, np.int32), 1)
+    atlas = atlas_on({"volume": grid}, {"volume": labels})
+    views = atlas_views(atlas, slices=2)["volume"]
+    assert [v.title for v in views[:2]] == ["x = 2 mm", "x = 7 mm"]
+    assert atlas_views(atlas, slices=1)["volume"][0].title == "x = 2 mm"
+
+
+def test_paint_shows_colors_grey_and_lines():
+    atlas = blocks((6, 6, 6), 2)
+    [view, *_] = atlas_views(atlas, slices=1)["volume"]
+    labels = atlas.maps["volume"].labels
+    colors = label_colors(np.where(labels == 0, -1, labels), parcel_colors(atlas))
+    picture = paint(view, colors)
+    # A quarter each of the slice; that of the first parcel is transparent.
+    expected = [np.zeros(4), *([*parcel_colors(atlas)[k], 1] for k in (1, 2, 3))]
+    shares = [(np.abs(picture - c) < 1e-6).all(axis=-1).mean() for c in expected]
+    np.testing.assert_allclose(shares, 0.25, atol=0.02)
+    lined = paint(view, colors, labels=labels)
+    assert 0 < (np.abs(lined - picture).max(axis=-1) > 0.1).mean() < 0.1
+    grey = paint(view, np.full((len(labels), 4), np.nan))
+    assert not grey[..., 3].any()
+    [surface, *_] = atlas_views(cortex(2))["cortex_L"]
+    bare = paint(surface, np.zeros((surface.locations.max() + 1, 4)))
+    assert np.ptp(bare[..., :3][bare[..., 3] == 1], axis=-1).max() < 1e-9
+    assert 0.3 * GREY < bare[..., 0][bare[..., 3] == 1].mean() < GREY
+
+
+def test_the_background_is_seen_beside_the_parcels():
+    affine = np.eye(4)
+    grid = ai.VolumeGrid((5, 6, 7), affine, [100, 101, 120])
+    atlas = atlas_on({"volume": grid}, {"volume": ai.HardMaps(np.array([0, 0, 1], np.int32), 2)})
+    image = np.zeros((5, 6, 7))
+    image[1:4] = 4.0
+    view = atlas_views(atlas, background=image, slices=1)["volume"][1]
+    picture = paint(view, label_colors(np.array([0, 0, 1]), parcel_colors(atlas)))
+    assert np.allclose(picture[0, picture.shape[1] // 2], [GREY, GREY, GREY, 0.85])
+    assert picture[0, 0, 3] == 0
+    with pytest.raises(ValueError, match=r"`background` .* shape \(5, 6, 7\), got \(5, 6, 8\)"):
+        atlas.plot(background=np.ones((5, 6, 8)))
+
+
+def test_mixed_colors_are_means_by_weight():
+    weights = np.array([[1, 3, 0, -1, 0], [0, 1, 2, 0, 0]], np.float32)
+    colors = np.array([[1.0, 0, 0], [0, 1, 0.5]])
+    mixed = mixed_colors(ai.DenseMaps(weights), colors)
+    np.testing.assert_allclose(mixed[:3], [[1, 0, 0, 1], [0.75, 0.25, 0.125, 1], [0, 1, 0.5, 1]])
+    assert not mixed[3:, 3].any()
+
+
+def test_values_are_matplotlibs_colors_and_nan_transparent():
+    found = value_colors(np.array([0.0, 1, 2, np.nan, 9]), low=0.0, high=2.0, colormap="cividis")
+    expected = matplotlib.colormaps["cividis"]([0, 0.5, 1.0])
+    np.testing.assert_allclose(found[[0, 1, 2]], expected)
+    np.testing.assert_allclose(found[4], expected[2])
+    assert found[3].tolist() == [0, 0, 0, 0]
+
+
+def test_plot_has_a_row_a_measure(tmp_path):
+    atlas = cortex(2)
+    figure = atlas.plot(
+        {"thickness $x": np.array([1, 2, np.nan, 4.0]), "none": np.full(4, np.nan)}, palette="safe"
+    )
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    assert titles == ["a", "thickness $x", "none"]
+    assert [len([a for a in part.axes if a.images]) for part in figure.subfigs] == [4, 4, 4]
+    figure.savefig(tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+    assert [part.get_suptitle() for part in atlas.plot(np.ones(4)).subfigs] == ["a", "values"]
+    with pytest.raises(ValueError, match=r"`values` of 'values' .* \(4 parcels,\), got \(3,\)"):
+        atlas.plot(np.ones(3))
+
+
+def test_plot_shows_cortex_and_subcortex():
+    surface, volume = cortex(2), blocks((6, 6, 6), 2)
+    atlas = atlas_on(
+        surface.geometry | {"subcortex": volume.geometry["volume"]},
+        surface.maps | {"subcortex": volume.maps["volume"]},
+    )
+    [part] = atlas.plot().subfigs
+    titles = [axes.get_title() for axes in part.axes if axes.images]
+    assert titles[3:] == ["right hemisphere, lateral", *titles[4:]]
+    assert [title[0] for title in titles[4:]] == ["x", "y", "z"]
+
+
+def test_what_has_no_surface_has_no_views_and_no_plot():
+    views = atlas_views(mixed_atlas())
+    assert [bool(v) for v in views.values()] == [False, False, True]
+    with pytest.raises(ValueError, match="mesh of 'cortex_L' has no surface"):
+        mixed_atlas().plot()
+
+
+def test_real_cortex_is_in_its_place():
+    """The precentral gyrus of the packaged atlas is seen laterally, the cuneus medially."""
+    atlas = ai.load_atlas("desikan-killiany", space="fsaverage5").select(hemisphere="L")
+    names = list(atlas.table["name"])
+    lateral, medial = atlas_views(atlas)["cortex_L"]
+    labels = atlas.maps["cortex_L"].labels
+    seen = [view.shown(labels, len(names)) for view in (lateral, medial)]
+    for name, most in (("L_precentral", 0), ("L_cuneus", 1), ("L_insula", 0)):
+        row = names.index(name)
+        assert seen[most][row] > 3 * seen[1 - most][row], name

@@ -1,0 +1,177 @@
+"""The package's own archive: exact round trips, and files that are none."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import mixed_atlas, table
+from safetensors.numpy import load_file, save_file
+
+import atlasinit as ai
+from atlasinit.io import read_atlas, save_atlas
+from atlasinit.io.formats import matrices
+from atlasinit.io.formats.archive import EXTENSIONS, is_archive
+
+
+def meshes():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(12, 3)).astype(np.float32)
+    faces = rng.integers(0, 12, (20, 3))
+    return mixed_atlas().replace(
+        geometry={
+            "cortex_L": ai.SurfaceMesh(
+                12,
+                np.arange(10)[::-1],
+                hemisphere="L",
+                faces=faces,
+                sphere=points,
+                anatomical=points + 1,
+                areas=rng.random(12),
+            ),
+            "cortex_R": ai.SurfaceMesh(12, hemisphere="R", sphere=points),
+            "subcortex": ai.VolumeGrid(
+                (3, 4, 5),
+                np.diag([-2.0, 2.0, 1 / 3, 1.0]),
+                [5, 3, 40, 41, 59, 0, 7],
+                [("CIFTI_STRUCTURE_THALAMUS_LEFT", 4), ("CIFTI_STRUCTURE_THALAMUS_RIGHT", 3)],
+            ),
+        }
+    )
+
+
+def of_dtype(dtype):
+    values = np.linspace(-1, 1, 12).reshape(3, 4).astype(jnp.dtype(dtype))
+    return ai.Atlas(
+        name="é",
+        space="s",
+        maps={"cortex_L": ai.DenseMaps(values)},
+        geometry={"cortex_L": ai.SurfaceMesh(4, hemisphere="L")},
+        labels=table(["cortex_L"] * 3, xyz=[(1, 2.5), None, ((1,), "a")], ok=[True, None, 1e-300]),
+        provenance=ai.Provenance("files", "1", "CC0", "ü", (("a", "b"),), ("harden()",)),
+    )
+
+
+ATLASES = {
+    "mixed": mixed_atlas,
+    "meshes": meshes,
+    "hard": lambda: mixed_atlas().harden(),
+    "no parcels": lambda: mixed_atlas().select(compartments="cortex_L").select(hemisphere="L"),
+    **{
+        f"dense {d}": lambda d=d: of_dtype(d) for d in ("float16", "bfloat16", "float32", "float64")
+    },
+}
+
+
+# Matrices are float32.
+OTHER_TYPES = {"dense float16", "dense bfloat16", "dense float64"}
+CASES = [
+    (case, ending)
+    for case in ATLASES
+    for ending in EXTENSIONS
+    if ending not in matrices.EXTENSIONS or case not in OTHER_TYPES
+]
+
+
+@pytest.mark.parametrize(("case", "ending"), CASES)
+def test_round_trip_is_exact(tmp_path, case, ending):
+    atlas = ATLASES[case]()
+    (path,) = save_atlas(atlas, tmp_path / f"a{ending}")
+    assert is_archive(path)
+    again = read_atlas(path)
+    assert again == atlas
+    for own, read in zip(atlas.maps.values(), again.maps.values(), strict=True):
+        assert type(own) is type(read)
+        if not isinstance(own, ai.HardMaps):
+            assert read.values.dtype == own.values.dtype
+
+
+def test_name_meshes_and_provenance_are_laid_over(tmp_path):
+    atlas = mixed_atlas()
+    save_atlas(atlas, tmp_path / "a.npz")
+    sphere = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    again = read_atlas(
+        tmp_path / "a.npz",
+        name="b",
+        space="test",
+        meshes={"cortex_R": {"sphere": sphere}},
+        provenance=ai.Provenance(source="a colleague"),
+    )
+    assert again.name == "b"
+    assert again.provenance == ai.Provenance(source="a colleague")
+    np.testing.assert_array_equal(again.geometry["cortex_R"].sphere, sphere)
+    assert again.maps["cortex_R"].n_parcels == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"space": "other"}, "`space`: a.npz is in 'test', not 'other'"),
+        ({"labels": {1: "A"}}, "`labels` does not apply to a.npz"),
+        ({"mask": np.ones(3)}, "`mask` does not apply"),
+        ({"kind": "maps"}, "`kind` does not apply"),
+        ({"scale": 2.0}, "`scale` does not apply"),
+        ({"unlisted": "name"}, "`unlisted` does not apply"),
+        ({"nan": "zero"}, "`nan` does not apply"),
+    ],
+)
+def test_an_archive_states_everything(tmp_path, options, message):
+    save_atlas(mixed_atlas(), tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=message):
+        read_atlas(tmp_path / "a.npz", **options)
+
+
+def test_files_without_pickle(tmp_path):
+    save_atlas(meshes(), tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
+        assert all(archive[name].dtype != object for name in archive.files)
+        fields = json.loads(archive["atlasinit"].tobytes())
+    assert (fields["format"], fields["version"]) == ("atlasinit.Atlas", 1)
+
+
+@pytest.mark.parametrize("ending", EXTENSIONS)
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.99])
+def test_truncated(tmp_path, keep, ending):
+    (path,) = save_atlas(meshes(), tmp_path / f"a{ending}")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(ai.AtlasFileError, match=rf"a\{ending}: "):
+        read_atlas(path)
+
+
+def test_safetensors_of_another_program(tmp_path):
+    save_file({"weight": np.ones((2, 3), np.float32)}, tmp_path / "w.safetensors")
+    with pytest.raises(ai.AtlasFileError, match="w.safetensors: "):
+        read_atlas(tmp_path / "w.safetensors", space="unknown")
+
+
+def test_safetensors_hold_plain_arrays(tmp_path):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "a.safetensors")
+    arrays = load_file(path)
+    np.testing.assert_array_equal(arrays["0.maps.labels"], mixed_atlas().maps["cortex_L"].labels)
+    np.testing.assert_array_equal(arrays["2.maps.values"], mixed_atlas().maps["subcortex"].values)
+
+
+def test_a_newer_version(tmp_path):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "a.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    fields = json.loads(arrays["atlasinit"].tobytes()) | {"version": 99}
+    arrays["atlasinit"] = np.frombuffer(json.dumps(fields).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(ai.AtlasFileError, match="version 99; this atlasinit reads .* version 1"):
+        read_atlas(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "a.npz")
+    before = path.read_bytes()
+
+    def broken(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez_compressed", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_atlas(meshes(), path, overwrite=True)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]

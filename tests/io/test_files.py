@@ -1,0 +1,140 @@
+"""Opening images: closed again, whatever the format, and without a word from nibabel."""
+
+import errno
+import gc
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import pytest
+from helpers_surfaces import brain_atlas, cortex_atlas
+from nibabel.imageglobals import logger
+
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.files import atomic_write, open_image, staged_folder, unlogged
+from atlasinit.io.overlay.masks import read_mask
+from atlasinit.io.saving import save_atlas
+
+VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.mgh", "x.mgz"])
+@pytest.mark.parametrize("keep_file_open", [None, True])
+def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, keep_file_open):
+    kind = nb.MGHImage if "mg" in name else nb.Nifti1Image
+    path = tmp_path / name
+    nb.save(kind(VALUES, np.diag([2.0, 3, 4, 1])), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = open_image(path, keep_file_open=keep_file_open)
+        values = np.asarray(image.dataobj)
+        affine, shape = image.affine, image.shape
+        del image
+        gc.collect()
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_allclose(affine, np.diag([2.0, 3, 4, 1]))
+    assert shape == VALUES.shape
+
+
+def test_a_truncated_mgz(tmp_path):
+    path = tmp_path / "x.mgz"
+    nb.save(nb.MGHImage(np.random.default_rng(0).random((9, 9, 9), np.float32), np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(AtlasFileError, match=r"x\.mgz: truncated or damaged"):
+        read_mask(path)
+
+
+def test_a_surface_is_no_grid(tmp_path):
+    path = tmp_path / "x.gii"
+    nb.save(nb.GiftiImage(darrays=[nb.gifti.GiftiDataArray(VALUES[0])]), path)
+    with pytest.raises(AtlasFileError, match="is a GiftiImage, not an image of a grid"):
+        read_mask(path)
+
+
+def renames_that_fail(monkeypatch, *failing):
+    """Have the n-th renaming of a path fail, for each n of `failing`, counted from 0."""
+    count = iter(range(100))
+    real = Path.rename
+
+    def rename(path, target):
+        if next(count) in failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (1, 2)])
+def test_a_folder_that_cannot_be_replaced_is_never_lost(tmp_path, monkeypatch, failing):
+    target = tmp_path / "dataset"
+    target.mkdir()
+    (target / "only copy").touch()
+    renames_that_fail(monkeypatch, *failing)
+    with (
+        pytest.raises(AtlasFileError, match=r"dataset: could not be replaced \(Input/out") as told,
+        staged_folder(target, keep=True) as staging,
+    ):
+        (staging / "new").touch()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["only copy"]
+    if failing == (1, 2):
+        assert f"what it held lies in {left[0].parent}; move it back." in str(told.value)
+    else:
+        assert left[0].parent == target
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+        assert str(told.value).endswith("; it is as it was.")
+
+
+def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
+    inside, done = threading.Event(), threading.Event()
+
+    def work():
+        with unlogged():
+            inside.set()
+            done.wait()
+
+    thread = threading.Thread(target=work)
+    with unlogged():
+        thread.start()
+        inside.wait()
+        logger.warning("unheard")
+    logger.warning("while the other thread is quiet")
+    done.set()
+    thread.join()
+    logger.warning("after it")
+    assert caplog.messages == ["while the other thread is quiet", "after it"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+@pytest.mark.parametrize("keep", [False, True])
+def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep):
+    file, folder = tmp_path / "x.txt", tmp_path / "folder"
+    usual = os.umask(0o027)
+    try:
+        if keep:
+            folder.mkdir()
+        with monkeypatch.context() as patched:
+            # What one thread sets would be that of all of them.
+            patched.delattr(os, "umask")
+            with atomic_write(file) as temporary:
+                temporary.write_text("x")
+            with staged_folder(folder, keep=keep):
+                pass
+    finally:
+        os.umask(usual)
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".label.gii", ".annot"])
+def test_a_name_that_is_too_long(tmp_path, ending):
+    atlas = brain_atlas().select(compartments="subcortex")
+    if ending in (".label.gii", ".annot"):
+        atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49])
+    with pytest.raises(AtlasFileError, match=r"nnn.*: cannot be written .*choose another name"):
+        save_atlas(atlas, tmp_path / f"{'n' * 300}{ending}")
+    assert not list(tmp_path.iterdir())

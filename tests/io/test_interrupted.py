@@ -1,0 +1,34 @@
+"""A process that is killed while it writes leaves the old atlas, or none, and never a part."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers_interrupted import LIMITS
+
+HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
+CASES = (".npz", ".safetensors", ".nii.gz", ".label.gii", ".annot", ".dscalar.nii", "bids")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_every_step(tmp_path, case):
+    done = subprocess.run(
+        [sys.executable, HELPER, case, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    states = json.loads(done.stdout)
+    for start, found in states.items():
+        # Killed in the middle of a file, and then before each change of the file system.
+        middle, steps = found[: len(LIMITS)], found[len(LIMITS) :]
+        assert set(middle) == {start}
+        assert steps[-1] == "new"
+        assert steps[0] == start
+        assert set(steps) <= {start, "none", "new"}
+        # What is in place stays: old, perhaps none for a moment, then new.
+        order = [state for i, state in enumerate(steps) if i == 0 or steps[i - 1] != state]
+        assert order in ([start, "new"], [start, "none", "new"])
+        assert steps.count(start) >= 2

@@ -1,0 +1,73 @@
+"""Threads of the host."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from atlasinit.support import threads
+from atlasinit.support.threads import in_threads, is_host
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("n", [0, 1, 3, 200])
+def test_results_keep_the_order_of_the_arguments(monkeypatch, workers, n):
+    monkeypatch.setattr(threads, "WORKERS", workers)
+    assert in_threads(lambda a, b: a * b, zip(range(n), range(n), strict=True)) == [
+        i * i for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("failing", [0, 57, 99])
+def test_an_error_is_raised_after_the_others_have_stopped(monkeypatch, failing):
+    monkeypatch.setattr(threads, "WORKERS", 4)
+    done = []
+
+    def work(i):
+        if i == failing:
+            raise KeyError(i)
+        time.sleep(1e-4)
+        done.append(i)
+
+    with pytest.raises(KeyError, match=str(failing)):
+        in_threads(work, [(i,) for i in range(100)])
+    count = len(done)
+    time.sleep(0.02)
+    assert len(done) == count
+
+
+def test_threads_may_start_threads(monkeypatch):
+    monkeypatch.setattr(threads, "WORKERS", 3)
+    inner = in_threads(
+        lambda i: sum(in_threads(lambda j: i * j, [(j,) for j in range(50)])),
+        [(i,) for i in range(50)],
+    )
+    assert inner == [i * 1225 for i in range(50)]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("2,1", None), ("0", None), ("", None)])
+def test_the_number_of_threads_can_be_limited(monkeypatch, limit, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = threads._n_cores()
+    assert cores >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert threads._n_cores() == (expected or cores)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 5, 2)])
+def test_memory_for_jax_is_aligned(shape):
+    for dtype in (np.float32, np.float64):
+        array = threads.empty_for_jax(shape, dtype)
+        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.ctypes.data % 64 == 0 or not array.size
+        array[...] = 1
+        assert array.sum() == array.size
+
+
+def test_what_lies_on_the_host():
+    on_cpu = jax.default_backend() == "cpu"
+    assert is_host(np.ones(2)) == is_host(jnp.ones(2)) == on_cpu
+    assert is_host(jax.device_put(np.ones(2), jax.devices("cpu")[0]))
+    jax.jit(lambda x: x if not is_host(x) else pytest.fail("traced"))(1.0)
