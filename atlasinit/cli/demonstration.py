@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from atlasinit.catalogue import package_file
 from atlasinit.io import open_data, save_atlas, write_table
-from atlasinit.io.files import atomic_write
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.nifti import read_grid
 from atlasinit.io.overlay.surfaces import read_surface
@@ -17,6 +16,7 @@ from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
 from atlasinit.report import generate_report
 from atlasinit.smoothing import smooth
+from atlasinit.support.writing import atomic_write
 
 MEASURES = {"thickness": "thick", "sulcal_depth": "sulc", "curvature": "curv", "area": "area"}
 """Column of the table to the name of nilearn's packaged fsaverage5 map."""

@@ -99,9 +99,9 @@ def project(
     import pandas as pd
 
     from atlasinit.io import open_data, write_table
-    from atlasinit.io.files import check_target
     from atlasinit.io.tables.reading import separator_of
     from atlasinit.streaming import stream
+    from atlasinit.support.writing import check_target
 
     separator_of(output)
     check_target(output, overwrite=overwrite)

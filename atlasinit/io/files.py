@@ -1,12 +1,10 @@
-"""Paths, extensions, hashes, guarded reading and atomic writing."""
+"""Paths, extensions, and guarded reading."""
 
 import contextlib
 import contextvars
 import os
-import shutil
-import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from nibabel.imageglobals import logger
 from nibabel.openers import ImageOpener
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.support.files import beside
 from atlasinit.support.typing import PathLike
 
 EXTENSIONS = (
@@ -130,164 +127,3 @@ def unlogged() -> Iterator[None]:
         yield
     finally:
         _quiet.reset(token)
-
-
-@contextlib.contextmanager
-def atomic_write(path: PathLike, *, overwrite: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and move it there once it is whole.
-
-    An error leaves an existing file as it was, and no temporary file. A process that
-    is killed leaves the old file, or none where there was none.
-    """
-    with atomic_writes({"file": Path(path)}, overwrite=overwrite) as temporary:
-        yield temporary["file"]
-
-
-@contextlib.contextmanager
-def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dict[str, Path]]:
-    """Yield temporary paths that become `files` together, once all are whole.
-
-    Raises
-    ------
-    AtlasFileError
-        A file that exists without `overwrite`, a folder in its place, or a folder that
-        is missing or cannot be written; before anything is written.
-    """
-    targets = {name: Path(path).expanduser() for name, path in files.items()}
-    for target in targets.values():
-        check_target(target, overwrite=overwrite)
-    with contextlib.ExitStack() as stack:
-        temporary: dict[str, Path] = {}
-        for name, target in targets.items():
-            temporary[name] = _temporary(target)
-            stack.callback(temporary[name].unlink, missing_ok=True)
-        yield temporary
-        if len(targets) > 1:
-            # Whoever stops the process here finds no new file beside an old one.
-            for target in targets.values():
-                target.unlink(missing_ok=True)
-        for name, target in targets.items():
-            temporary[name].replace(target)
-
-
-@contextlib.contextmanager
-def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
-    """Yield a new folder beside `target` that takes its place once it is whole.
-
-    With `keep` it begins with the files of `target`, which are not copied: what is
-    written over them has to be a new file. Whatever stops the process leaves the old
-    folder, or none.
-
-    Raises
-    ------
-    AtlasFileError
-        A parent that is missing or cannot be written; a `target` that another process
-        has put in place meanwhile, whose files would be lost.
-    """
-    if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
-    before = _state(target)
-    staging = beside(target)
-    try:
-        staging.mkdir()
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    try:
-        if keep:
-            shutil.copytree(target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True)
-        yield staging
-        if _state(target) != before:
-            raise AtlasFileError(
-                f"{target}: another process has changed it meanwhile, and nothing was written; "
-                "write to it again."
-            )
-        _take_place(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _state(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from one that took its place, None where there is none."""
-    if not folder.exists():
-        return None
-    found = folder.stat()
-    return found.st_ino, found.st_mtime_ns
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # Not every file system has links.
-        shutil.copy2(source, target)
-
-
-def _take_place(folder: Path, target: Path) -> None:
-    if not target.exists():
-        folder.rename(target)
-        return
-    kept = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent))
-    try:
-        _exchange(folder, target, kept / target.name)
-    except BaseException:
-        # Only an empty folder goes: the old one may not have come back out of it.
-        with contextlib.suppress(OSError):
-            kept.rmdir()
-        raise
-    shutil.rmtree(kept, ignore_errors=True)
-
-
-def _exchange(folder: Path, target: Path, old: Path) -> None:
-    """Move `target` to `old` and `folder` to `target`, or leave `target` in its place."""
-    try:
-        target.rename(old)
-        try:
-            folder.rename(target)
-        except BaseException:
-            old.rename(target)
-            raise
-    except OSError as error:
-        where = f"what it held lies in {old}; move it back" if old.exists() else "it is as it was"
-        raise AtlasFileError(
-            f"{target}: could not be replaced ({error.strerror}); {where}."
-        ) from error
-
-
-def _unwritable(target: Path, error: OSError) -> AtlasFileError:
-    return AtlasFileError(
-        f"{target}: its folder cannot be written ({error.strerror}); choose another."
-    )
-
-
-def check_name(target: Path) -> None:
-    """Raise where no file or folder can have the name, or be looked for there."""
-    try:
-        target.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, ValueError) as error:  # too long, or with a null byte
-        why = getattr(error, "strerror", error)
-        raise AtlasFileError(
-            f"{target}: cannot be written ({why}); choose another name."
-        ) from error
-
-
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Raise what `atomic_writes` would, before the work is done that is to be written."""
-    check_name(target)
-    if target.is_dir():
-        raise AtlasFileError(f"{target}: is a folder, not a file.")
-    if not overwrite and target.exists():
-        raise AtlasFileError(f"{target}: exists already; pass overwrite=True to replace it.")
-    if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
-
-
-def _temporary(target: Path) -> Path:
-    """Return a new empty file beside `target`, of the same extension."""
-    path = beside(target, suffix=extension(target))
-    try:
-        path.touch(exist_ok=False)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    return path

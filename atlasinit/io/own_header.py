@@ -1,11 +1,9 @@
-"""What several formats share: a JSON header, colours, and runs of kept locations."""
+"""What several formats share: a JSON header, and runs of kept locations."""
 
-import colorsys
 import dataclasses
-import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -137,19 +135,6 @@ def from_runs(text: str, path: PathLike) -> Int32[np.ndarray, " n"]:
         raise AtlasFileError(f"{path}: its list of kept vertices is damaged: {error}") from error
 
 
-def to_hex(rgb: Iterable[float | None]) -> str:
-    """Return the first three of 0-1 colour components as ``"#rrggbb"``, ``""`` where unknown."""
-    parts = [part for part in itertools.islice(rgb, 3) if part is not None]
-    scaled = (round(255 * min(max(float(part), 0.0), 1.0)) for part in parts)
-    return "#" + "".join(f"{part:02x}" for part in scaled) if len(parts) == 3 else ""
-
-
-def from_hex(color: str) -> tuple[float, float, float]:
-    """Return ``"#rrggbb"`` as components from 0 to 1."""
-    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
-
-
 def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
     """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
     names = [atlas.name, *atlas.table["name"]]
@@ -176,27 +161,6 @@ def check_finite(atlas: Atlas, path: PathLike) -> None:
             f"`path`: weights in {path} should be finite, but those of {listing(bad)} of "
             f"{atlas.name!r} hold NaN or infinity; set them, or save as .npz."
         )
-
-
-def colors_of(labels: LabelTable) -> list[str]:
-    """Return the table's colours, with a new one for each parcel that has none.
-
-    New colours differ from each other and from the table's, and are never black.
-    """
-    used = {color.lower() for color in labels["color"]}
-    fresh = (color for color in _palette() if color not in used)
-    return [color.lower() or next(fresh) for color in labels["color"]]
-
-
-def _palette() -> Iterator[str]:
-    """Yield distinct colours: hues a golden ratio apart, three brightnesses in turn."""
-    seen: set[str] = set()
-    for i in itertools.count():
-        hue, value, saturation = (0.618034 * i) % 1, (0.95, 0.75, 0.6)[i % 3], (0.6, 0.85)[i % 2]
-        color = to_hex(colorsys.hsv_to_rgb(hue, saturation, value))
-        if color not in seen:
-            seen.add(color)
-            yield color
 
 
 def file_keys(labels: LabelTable, path: PathLike | None = None) -> list[int]:

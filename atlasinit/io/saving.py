@@ -6,7 +6,7 @@ from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.io.bids import writing as bids
-from atlasinit.io.files import check_target, extension
+from atlasinit.io.files import extension
 from atlasinit.io.formats import (
     archive,
     cifti,
@@ -16,6 +16,7 @@ from atlasinit.io.formats import (
 )
 from atlasinit.io.formats.hemispheres import targets
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import check_target
 
 _WRITERS = {
     **dict.fromkeys(archive.EXTENSIONS, archive.write),

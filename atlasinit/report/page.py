@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlasinit.io.files import atomic_write, check_target
 from atlasinit.report.numbers import shown
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write, check_target
 
 if TYPE_CHECKING:
     from jinja2 import Environment

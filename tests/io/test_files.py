@@ -15,9 +15,10 @@ from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import atomic_write, open_image, staged_folder, unlogged
+from atlasinit.io.files import open_image, unlogged
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.saving import save_atlas
+from atlasinit.support.writing import atomic_write, staged_folder
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 

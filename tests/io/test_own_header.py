@@ -8,16 +8,9 @@ from helpers import mixed_atlas, table
 from helpers_surfaces import cortex_atlas, read
 
 from atlasinit.errors import AtlasFileError
+from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.formats import gifti
-from atlasinit.io.own_header import (
-    colors_of,
-    from_hex,
-    from_runs,
-    pack_metadata,
-    runs,
-    to_hex,
-    unpack_metadata,
-)
+from atlasinit.io.own_header import from_runs, pack_metadata, runs, unpack_metadata
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def _kept(place: str) -> Path:
 
 def _from_skeleton(place: str) -> Path | None:
     """Return a copy, in the cache, of a table of the client's skeleton."""
-    from atlasinit.io.files import atomic_write
+    from atlasinit.support.writing import atomic_write
 
     skeleton = packages.find(_SKELETON)
     if skeleton is None or place not in _skeleton_tables():

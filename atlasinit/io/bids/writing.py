@@ -16,7 +16,6 @@ from atlasinit.errors import AtlasFileError, warn
 from atlasinit.io.bids import sidecars
 from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
 from atlasinit.io.contents import COMPARTMENTS
-from atlasinit.io.files import check_name, staged_folder
 from atlasinit.io.formats import (
     cifti,
     gifti,
@@ -25,6 +24,7 @@ from atlasinit.io.formats import (
 from atlasinit.io.own_header import file_keys
 from atlasinit.io.tables.reading import write_labels
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import check_name, staged_folder
 
 DESCRIPTION = "dataset_description.json"
 

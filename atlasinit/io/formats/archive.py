@@ -25,11 +25,12 @@ from atlasinit.core.maps import (
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import atomic_write, extension, reading
+from atlasinit.io.files import extension, reading
 from atlasinit.io.formats import matrices
 from atlasinit.io.own_header import as_tuples
 from atlasinit.support.arrays import owned
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
 
 EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)
 _FORMAT = "atlasinit.Atlas"

@@ -16,12 +16,13 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import block_dense
 from atlasinit.errors import AtlasFileError, listing
+from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import (
     Kind,
     LabelRow,
     Part,
 )
-from atlasinit.io.files import atomic_write, existing, extension, reading, unlogged
+from atlasinit.io.files import existing, extension, reading, unlogged
 from atlasinit.io.formats.brain_models import (
     Columns,
     brain_axis,
@@ -39,15 +40,13 @@ from atlasinit.io.own_header import (
     Header,
     check_finite,
     check_names,
-    colors_of,
     file_keys,
-    from_hex,
     pack_metadata,
     restored,
-    to_hex,
     unpack_metadata,
 )
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
 
 # The entry of key 0, as Workbench names it.
 _NONE = "???"

@@ -16,12 +16,13 @@ from atlasinit.io.assembly.rows import (
     background_keys,
     means_background,
 )
+from atlasinit.io.colors import colors_of, from_hex
 from atlasinit.io.contents import (
     Kind,
     LabelRow,
     Part,
 )
-from atlasinit.io.files import atomic_writes, extension, open_image, reading
+from atlasinit.io.files import extension, open_image, reading
 from atlasinit.io.formats.hemispheres import (
     as_maps,
     check_hard,
@@ -29,12 +30,9 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     targets,
 )
-from atlasinit.io.own_header import (
-    check_names,
-    colors_of,
-    from_hex,
-)
+from atlasinit.io.own_header import check_names
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_writes
 
 _NONE = "unknown"
 # FreeSurfer reads names into 1024 bytes, the last of which is 0.

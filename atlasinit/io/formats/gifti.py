@@ -22,12 +22,13 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasFileError
+from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import (
     Kind,
     LabelRow,
     Part,
 )
-from atlasinit.io.files import atomic_writes, extension, reading
+from atlasinit.io.files import extension, reading
 from atlasinit.io.formats import brain_models
 from atlasinit.io.formats.hemispheres import (
     as_maps,
@@ -42,17 +43,15 @@ from atlasinit.io.own_header import (
     Header,
     check_finite,
     check_names,
-    colors_of,
     file_keys,
-    from_hex,
     from_runs,
     pack_metadata,
     restored,
     runs,
-    to_hex,
     unpack_metadata,
 )
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_writes
 
 _KEPT = "atlasinit_kept_vertices"
 _STRUCTURE = "AnatomicalStructurePrimary"

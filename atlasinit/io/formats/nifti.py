@@ -23,7 +23,7 @@ from atlasinit.io.contents import (
     LabelRow,
     Part,
 )
-from atlasinit.io.files import atomic_writes, reading
+from atlasinit.io.files import reading
 from atlasinit.io.formats.grids import (
     Scale,
     choose_volume,
@@ -40,12 +40,7 @@ from atlasinit.io.formats.nifti_header import (
     unpacked,
 )
 from atlasinit.io.keys import is_whole
-from atlasinit.io.own_header import (
-    Header,
-    check_finite,
-    check_names,
-    file_keys,
-)
+from atlasinit.io.own_header import Header, check_finite, check_names, file_keys
 from atlasinit.io.tables import workbench as caret
 from atlasinit.io.tables.reading import (
     Rows,
@@ -53,6 +48,7 @@ from atlasinit.io.tables.reading import (
     write_labels,
 )
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_writes
 
 VOLUME = "volume"
 """Compartment of an image that names no other."""

@@ -13,14 +13,7 @@ from atlasinit.errors import AtlasFileError, warn
 from atlasinit.io.assembly.exact import row_labels
 from atlasinit.io.contents import Part
 from atlasinit.io.formats.grids import on_grid
-from atlasinit.io.own_header import (
-    KEY,
-    Header,
-    from_runs,
-    pack_metadata,
-    runs,
-    unpack_metadata,
-)
+from atlasinit.io.own_header import KEY, Header, from_runs, pack_metadata, runs, unpack_metadata
 from atlasinit.support.typing import PathLike
 
 _COMMENT = 6

@@ -10,9 +10,10 @@ from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import listing
-from atlasinit.io.files import atomic_write, extension
+from atlasinit.io.files import extension
 from atlasinit.io.formats.brain_models import structure_of
 from atlasinit.support.typing import AnyArray, PathLike
+from atlasinit.support.writing import atomic_write
 
 _INTENTS = {
     ".pscalar.nii": "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR",

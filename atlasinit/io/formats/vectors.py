@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import AtlasFileError, listing
+from atlasinit.io.colors import to_hex
 from atlasinit.io.contents import (
     COMPARTMENTS,
     Kind,
@@ -29,7 +30,6 @@ from atlasinit.io.formats.hemispheres import (
     weights,
 )
 from atlasinit.io.keys import as_keys
-from atlasinit.io.own_header import to_hex
 from atlasinit.support.typing import PathLike
 
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from atlasinit.core.labels import LabelTable
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.files import atomic_write, extension, reading
+from atlasinit.io.files import extension, reading
 from atlasinit.io.tables.columns import (
     Rows,
     is_missing,
@@ -23,6 +23,7 @@ from atlasinit.io.tables.text import (
     rows_of_xml,
 )
 from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,8 +3,8 @@
 from typing import Any
 from xml.etree import ElementTree
 
+from atlasinit.io.colors import to_hex
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.own_header import to_hex
 
 _CODE = 30
 
