@@ -1,13 +1,12 @@
 """One call from a name, or files, to an atlas."""
 
-import dataclasses
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from atlasinit.catalogue import Request, build, cache_folder, entry_of, is_url, obtain_url, resolve
+from atlasinit.catalogue import build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable, unique_names
@@ -15,7 +14,8 @@ from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import EXTENSIONS
 from atlasinit.io.memory import InMemory, SurfaceImage, written
-from atlasinit.io.reading import Files, read_atlas
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.reading import Files, read_files
 from atlasinit.support.typing import PathLike
 
 Source: TypeAlias = (
@@ -110,8 +110,19 @@ def load_atlas(
     >>> ai.load_atlas("desikan-killiany", space="fsaverage5").n_parcels
     68
     """
-    if kind not in ("auto", "hard", "maps"):
-        raise ValueError(f'`kind` should be "auto", "hard" or "maps", got {kind!r}.')
+    options = ReadOptions(
+        labels=labels,
+        space=space,
+        name=name,
+        mask=mask,
+        kind=kind,
+        map=map,
+        unlisted=unlisted,
+        background=background,
+        scale=scale,
+        nan=nan,
+        meshes=meshes,
+    )
     axes = {
         "parcels": parcels,
         "networks": networks,
@@ -122,68 +133,34 @@ def load_atlas(
         "version": version,
         "level": level,
     }
-    request = Request(
-        labels=labels,
-        mask=mask,
-        name=name,
-        map=map,
-        unlisted=unlisted,
-        background=background,
-        scale=scale,
-        nan=nan,
-        meshes=meshes,
-        radius=radius,
-        download=download,
-    )
+    choices = {axis: value for axis, value in axes.items() if value is not None}
+    further = {} if radius is None else {"radius": radius}
     if isinstance(source, list | tuple) and source and all(_is_name(item) for item in source):
-        return _joined(source, request, space=space, kind=kind, via=via, axes=axes)
+        return _load_joined(source, options, {**choices, **further}, via=via, download=download)
     if _is_name(source):
-        entry = entry_of(str(source))
-        return _first_available(
-            entry, resolve(entry, space=space, kind=kind, via=via, axes=axes), request
-        )
-    stated = [n for n, v in {**axes, "radius": radius, "via": via}.items() if v is not None]
+        return _load_named(str(source), options, {**choices, **further}, via=via, download=download)
+    stated = [*choices, *further, *(["via"] if via is not None else [])]
     if stated:
         raise ValueError(f"`{stated[0]}` chooses among variants of a named atlas; files have none.")
     if is_url(source):
         source = obtain_url(str(source), allow_download=download)
-    return _from_files(source, request, space=space, kind=kind)
-
-
-def _from_files(source: Any, request: Request, *, space: str | None, kind: Any) -> Atlas:
-    given: dict[str, Any] = {
-        option: getattr(request, option) for option in ("unlisted", "scale", "nan")
-    }
     with written(source) as files:
-        return read_atlas(
-            files,
-            labels=request.labels,
-            space=space,
-            name=request.name,
-            mask=request.mask,
-            kind=kind,
-            map=request.map,
-            background=request.background,
-            meshes=request.meshes,
-            **{option: value for option, value in given.items() if value is not None},
-        )
+        return read_files(files, options)
 
 
-def _is_name(source: object) -> bool:
-    """Whether `source` is meant as a name of the catalogue, and not as a file."""
-    if not isinstance(source, str) or is_url(source) or os.path.exists(Path(source).expanduser()):
-        return isinstance(source, str) and source in names().values()
-    if plain(source) in names():
-        return True
-    return not re.search(r"[/\\]", source) and not source.lower().endswith(EXTENSIONS)
-
-
-def _first_available(entry: Entry, variants: Sequence[Variant], request: Request) -> Atlas:
-    """Return the atlas from the first source that has it."""
+def _load_named(
+    name: str, options: ReadOptions, choices: Mapping[str, Any], *, via: str | None, download: bool
+) -> Atlas:
+    """Return the atlas of a name from the first source that has it."""
+    entry = entry_of(name)
+    axes = {axis: value for axis, value in choices.items() if axis != "radius"}
+    kind = options.kind or "auto"
+    variants = resolve(entry, space=options.space, kind=kind, via=via, axes=axes)
+    radius = choices.get("radius")
     problems: list[str] = []
     for variant in variants:
         try:
-            atlas = build(variant, request)
+            atlas = build(variant, options, radius=radius, download=download)
         except AtlasUnavailableError as error:
             problems.append(f"via {variant.source.via}: {error}")
             continue
@@ -197,6 +174,15 @@ def _first_available(entry: Entry, variants: Sequence[Variant], request: Request
     )
 
 
+def _is_name(source: object) -> bool:
+    """Whether `source` is meant as a name of the catalogue, and not as a file."""
+    if not isinstance(source, str) or is_url(source) or os.path.exists(Path(source).expanduser()):
+        return isinstance(source, str) and source in names().values()
+    if plain(source) in names():
+        return True
+    return not re.search(r"[/\\]", source) and not source.lower().endswith(EXTENSIONS)
+
+
 def _command(variant: Variant) -> str:
     """Return the command line that fetches a variant."""
     choices = {axis: v for axis, v in variant.values.items()}
@@ -206,28 +192,24 @@ def _command(variant: Variant) -> str:
     )
 
 
-def _joined(
-    sources: Sequence[Any],
-    request: Request,
+def _load_joined(
+    names: Sequence[Any],
+    options: ReadOptions,
+    choices: Mapping[str, Any],
     *,
-    space: str | None,
-    kind: str,
     via: str | None,
-    axes: Mapping[str, Any],
+    download: bool,
 ) -> Atlas:
     """Return several atlases as one; each takes the choices that it has."""
-    entries = [entry_of(source) for source in sources]
-    choices = [_choices(entry) for entry in entries]
-    for option, value in {**axes, "radius": request.radius}.items():
-        if value is not None and not any(option in own for own in choices):
-            raise ValueError(f"`{option}`: none of {listing(sources)} has a choice of it.")
+    known = [_choices(entry_of(name)) for name in names]
+    for option in choices:
+        if not any(option in own for own in known):
+            raise ValueError(f"`{option}`: none of {listing(names)} has a choice of it.")
     atlases = []
-    for entry, own in zip(entries, choices, strict=True):
-        chosen = {axis: value for axis, value in axes.items() if axis in own}
-        found = resolve(entry, space=space, kind=kind, via=via, axes=chosen)
-        radius = request.radius if "radius" in own else None
-        atlases.append(_first_available(entry, found, dataclasses.replace(request, radius=radius)))
-    return join(atlases, name=request.name)
+    for name, own in zip(names, known, strict=True):
+        taken = {option: value for option, value in choices.items() if option in own}
+        atlases.append(_load_named(name, options, taken, via=via, download=download))
+    return join(atlases, name=options.name)
 
 
 def _choices(entry: Entry) -> set[str]:

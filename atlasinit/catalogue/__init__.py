@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from atlasinit.support.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
-    from atlasinit.catalogue.building import Request as Request
     from atlasinit.catalogue.building import build as build
     from atlasinit.catalogue.fetching import fetch_atlases as fetch_atlases
     from atlasinit.catalogue.listing import describe as describe
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from atlasinit.catalogue.transfer.downloading import download as download
 
 _HOMES = {
-    "Request": "building",
     "build": "building",
     "cache_folder": "transfer.cache",
     "download": "transfer.downloading",

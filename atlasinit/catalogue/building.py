@@ -26,33 +26,34 @@ from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.parts import masked, on_meshes
-from atlasinit.io.reading import read_atlas
+from atlasinit.io.reading import read_files
 from atlasinit.io.tables.reading import read_table
 from atlasinit.support.files import sha256
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
-    """What a user states beyond the variant, as `load_atlas` takes it; None leaves it open."""
-
-    labels: object = None
-    mask: object = None
-    name: str | None = None
-    map: str | int | None = None
-    unlisted: str | None = None
-    background: Any = None
-    scale: Any = None
-    nan: str | None = None
-    meshes: Mapping[str, Mapping[str, Any]] | None = None
-    radius: float | int | None = None
-    download: bool = True
-
-
-def build(variant: Variant, request: Request) -> Atlas:
+def build(
+    variant: Variant,
+    options: ReadOptions,
+    *,
+    radius: float | int | None = None,
+    download: bool = True,
+) -> Atlas:
     """Return the atlas of a variant, fetching its files if need be.
 
     A fetched file that turns out damaged is deleted, fetched again, and read again.
+
+    Parameters
+    ----------
+    variant
+        Of the catalogue.
+    options
+        Where they state something, it goes before what the entry states.
+    radius
+        Of the spheres of an atlas of coordinates, in mm.
+    download
+        Whether files may be fetched.
 
     Raises
     ------
@@ -61,14 +62,15 @@ def build(variant: Variant, request: Request) -> Atlas:
     AtlasUnavailableError
         A file is not on this machine and could not be fetched.
     """
-    _check(variant, request)
+    _check(variant, options, radius)
+    own = _with_entry(variant, options)
     way = _build_with_nilearn if variant.source.via == "nilearn" else _build_from_files
     return finished(
         variant,
-        way(variant, request),
-        masked=request.mask is not None,
-        on_meshes=request.meshes is not None,
-        allow_download=request.download,
+        way(variant, own, radius, download=download),
+        masked=options.mask is not None,
+        on_meshes=options.meshes is not None,
+        allow_download=download,
     )
 
 
@@ -80,37 +82,55 @@ _IDLE = {
 """Layout to what it is, and the options that it has no use for."""
 
 
-def _check(variant: Variant, request: Request) -> None:
+def _check(variant: Variant, options: ReadOptions, radius: object) -> None:
     what, idle = _IDLE[variant.source.layout]
+    stated = {**options.stated, **({} if radius is None else {"radius": radius})}
     for option in idle:
-        if getattr(request, option) is not None:
+        if option in stated:
             raise ValueError(
                 f"`{option}` does not apply to {variant.entry.name!r}, {what}; leave it out."
             )
 
 
-def _build_from_files(variant: Variant, request: Request) -> Atlas:
-    located = files.locate(variant, allow_download=request.download)
+def _with_entry(variant: Variant, options: ReadOptions) -> ReadOptions:
+    """Return the options, those that are open as the entry states them."""
+    own = {
+        option: variant.fill(value) if isinstance(value, str) else value
+        for option, value in variant.source.options.items()
+    }
+    if "map" in own:
+        own["map"] = int(own["map"])
+    options = options.over({"name": variant.entry.name, **own})
+    return options.replace(space=spaces.label(variant))
+
+
+def _build_from_files(
+    variant: Variant, options: ReadOptions, radius: Any, *, download: bool
+) -> Atlas:
+    located = files.locate(variant, allow_download=download)
     try:
-        return _read_located(variant, request, located)
+        return _read_located(variant, options, radius, located)
     except AtlasFileError:
-        if not (request.download and _discard_damaged(located)):
+        if not (download and _discard_damaged(located)):
             raise
-    return _read_located(variant, request, files.locate(variant))
+    return _read_located(variant, options, radius, files.locate(variant))
 
 
-def _build_with_nilearn(variant: Variant, request: Request) -> Atlas:
+def _build_with_nilearn(
+    variant: Variant, options: ReadOptions, radius: Any, *, download: bool
+) -> Atlas:
+    del radius  # of no atlas that comes so
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        found = nilearn.fetch(variant, scratch, allow_download=request.download)
+        found = nilearn.fetch(variant, scratch, allow_download=download)
         try:
-            return _read(variant, request, found.maps, found.labels, _listed(found.maps))
+            return _read(variant, options, found.maps, found.labels, _listed(found.maps))
         except AtlasFileError:
             paths = {f"nilearn:{path}": path for path in _listed(found.maps)}
-            if not (request.download and _discard_damaged(paths)):
+            if not (download and _discard_damaged(paths)):
                 raise
         found = nilearn.fetch(variant, scratch)
-        return _read(variant, request, found.maps, found.labels, _listed(found.maps))
+        return _read(variant, options, found.maps, found.labels, _listed(found.maps))
 
 
 def _discard_damaged(located: Mapping[str, Path]) -> bool:
@@ -121,36 +141,34 @@ def _discard_damaged(located: Mapping[str, Path]) -> bool:
     return bool(bad)
 
 
-def _read_located(variant: Variant, request: Request, located: Mapping[str, Path]) -> Atlas:
+def _read_located(
+    variant: Variant, options: ReadOptions, radius: Any, located: Mapping[str, Path]
+) -> Atlas:
     paths: Any = {key: located[reference] for key, reference in variant.files.items()}
     if all(key.isdigit() for key in paths):
         paths = list(paths.values())
     elif set(paths) == {""}:
         paths = paths[""]
     if variant.source.layout:
-        return _read_layout(variant, request, paths, located)
+        return _read_layout(variant, options, radius, paths, located)
     used = [located[r] for r in (*variant.files.values(), *variant.tables.values())]
-    return _read(variant, request, paths, _table(variant, located), used)
+    return _read(variant, options, paths, _table(variant, located), used)
 
 
-def _read(variant: Variant, request: Request, paths: Any, table: object, used: list[Path]) -> Atlas:
-    options = _options(variant, request)
-    several = isinstance(paths, list)
-    return read_atlas(
-        paths,
-        labels=table if request.labels is None else request.labels,
-        space=spaces.label(variant),
-        name=request.name or variant.entry.name,
-        kind="auto" if several else variant.source.kind,
-        mask=request.mask,
-        meshes=request.meshes,
-        provenance=_provenance(variant, used),
-        **options,
-    )
+def _read(
+    variant: Variant, options: ReadOptions, paths: Any, table: object, used: list[Path]
+) -> Atlas:
+    kind = "auto" if isinstance(paths, list) else variant.source.kind
+    options = options.replace(kind=kind, labels=table if options.labels is None else options.labels)
+    return read_files(paths, options, provenance=_provenance(variant, used))
 
 
 def _read_layout(
-    variant: Variant, request: Request, path: Path, located: Mapping[str, Path]
+    variant: Variant,
+    options: ReadOptions,
+    radius: Any,
+    path: Path,
+    located: Mapping[str, Path],
 ) -> Atlas:
     """Return the atlas of a file that only the entry can tell how to read."""
     source = variant.source
@@ -159,8 +177,8 @@ def _read_layout(
         parts = layouts.sphere_parts(
             path,
             spaces.grid(variant),
-            mask=request.mask,
-            radius=(source.radius or None) if request.radius is None else request.radius,
+            mask=options.mask,
+            radius=(source.radius or None) if radius is None else radius,
             regions=None if regions is None else located[regions],
         )
     else:
@@ -172,33 +190,15 @@ def _read_layout(
             subcortex=subcortex,
             compartments=source.compartments,
         )
-        parts = masked(parts, request.mask)
-    parts = on_meshes(parts, request.meshes or {})
-    options = _options(variant, request)
+        parts = masked(parts, options.mask)
+    parts = on_meshes(parts, options.meshes or {})
     return assemble(
         parts,
-        name=request.name or variant.entry.name,
+        options,
+        name=options.name or variant.entry.name,
         space=spaces.label(variant),
-        labels=request.labels,
-        unlisted=options.get("unlisted", "error"),
-        background=options.get("background"),
-        nan=options.get("nan", "error"),
         provenance=_provenance(variant, list(located.values())),
     )
-
-
-def _options(variant: Variant, request: Request) -> dict[str, Any]:
-    """Return the reader's options: the request's, else the entry's."""
-    options = {
-        name: variant.fill(value) if isinstance(value, str) else value
-        for name, value in variant.source.options.items()
-    }
-    if "map" in options:
-        options["map"] = int(options["map"])
-    for name in ("map", "unlisted", "background", "scale", "nan"):
-        if getattr(request, name) is not None:
-            options[name] = getattr(request, name)
-    return options
 
 
 def _table(variant: Variant, located: Mapping[str, Path]) -> object:

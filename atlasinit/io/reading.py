@@ -4,21 +4,19 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import listing
-from atlasinit.io.assembly.assemble import Background, assemble
+from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, space_of, stem
-from atlasinit.io.contents import Kind, Part
+from atlasinit.io.contents import Part
 from atlasinit.io.files import existing, extension
 from atlasinit.io.formats import archive
-from atlasinit.io.formats.grids import Scale
 from atlasinit.io.formats.registry import read_header, read_parts
+from atlasinit.io.options import DEFAULTS, Background, ReadOptions
 from atlasinit.io.overlay.parts import (
     attached,
     masked,
@@ -40,12 +38,12 @@ def read_atlas(
     space: str | None = None,
     name: str | None = None,
     mask: object = None,
-    kind: str = "auto",
+    kind: str | None = None,
     map: str | int | None = None,
-    unlisted: str = "error",
+    unlisted: str | None = None,
     background: Background | None = None,
-    scale: float | int | str = "auto",
-    nan: str = "error",
+    scale: float | int | str | None = None,
+    nan: str | None = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     provenance: Provenance | None = None,
 ) -> Atlas:
@@ -72,20 +70,21 @@ def read_atlas(
         a grid or a condition on images (`read_mask`); vertices to
         keep; or compartment to either.
     kind
-        ``"hard"`` for labels, ``"maps"`` for weights; ``"auto"`` goes by the suffix
-        of BIDS names (``dseg``, ``probseg``), the header and the values.
+        ``"hard"`` for labels, ``"maps"`` for weights; ``"auto"``, the default, goes by the
+        suffix of BIDS names (``dseg``, ``probseg``), the header and the values.
     map
         Name or 0-based number of one map of a file with several.
     unlisted
-        What to do with keys without an entry in the table: ``"error"``, or ``"name"`` to
-        call them ``label-<key>``.
+        What to do with keys without an entry in the table: ``"error"``, the default, or
+        ``"name"`` to call them ``label-<key>``.
     background
         Keys and names that mean no parcel. By default key 0 of labels and entries named
         like the background or the medial wall; ``()`` for none.
     nan
-        What to do with NaN weights: ``"error"``, or ``"zero"`` to take them for 0.
+        What to do with NaN weights: ``"error"``, the default, or ``"zero"`` to take them
+        for 0.
     scale
-        Factor for weights of volumes; ``"auto"`` recognises percent and 0 to 255, and
+        Factor for weights of volumes; ``"auto"``, the default, recognises percent and 0 to 255, and
         refuses larger whole numbers.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
@@ -105,71 +104,55 @@ def read_atlas(
     AtlasFileError
         A file that is missing, truncated or of no known format.
     """
-    taken, factor = _kind(kind), _scale(scale)
+    options = ReadOptions(
+        labels=labels,
+        space=space,
+        name=name,
+        mask=mask,
+        kind=kind,
+        map=map,
+        unlisted=unlisted,
+        background=background,
+        scale=scale,
+        nan=nan,
+        meshes=meshes,
+    )
+    return read_files(files, options, provenance=provenance)
+
+
+def read_files(
+    files: object, options: ReadOptions, *, provenance: Provenance | None = None
+) -> Atlas:
+    """Return the atlas of files; `read_atlas` with its options in one object."""
+    options = options.with_defaults()
     folder = _folder(files)
     if folder is not None:
-        files = bids.atlas_files(folder, space=space, kind=taken)
+        files = bids.atlas_files(folder, space=options.space, kind=options.kind)
     listed = _listed(files)
     first = existing(listed[0][1][0])
     if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
-        given = {"labels": labels, "mask": mask, "map": map, "background": background}
-        given |= {
-            "kind": None if taken == "auto" else taken,
-            "scale": None if factor == "auto" else factor,
-            "unlisted": None if unlisted == "error" else unlisted,
-            "nan": None if nan == "error" else nan,
-        }
-        overlay = {"name": name, "provenance": provenance}
-        return _archived(first, space=space, overlay=overlay, given=given, meshes=meshes)
+        return _archived(first, options, provenance)
     parts = [
         part
         for compartment, paths in listed
-        for part in read_parts(
-            paths,
-            compartment,
-            kind=taken,
-            map=map,
-            scale=factor,
-            zeros=background is not None,
-            # A dict of tables may leave a compartment its own.
-            beside=labels is None
-            or (isinstance(labels, Mapping) and all(isinstance(c, str) for c in labels)),
-        )
+        for part in read_parts(paths, compartment, options=options)
     ]
-    parts = on_meshes(masked(parts, mask), meshes or {})
+    parts = on_meshes(masked(parts, options.mask), options.meshes or {})
     check_hemispheres({part.compartment: part.geometry for part in parts})
     paths = [existing(path) for _, group in listed for path in group]
     headers = [header for path in paths if (header := read_header(path))]
     if folder is not None and headers:
         # Names sort the files; the atlas may have had another order.
         parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
-    tables = [labels] if isinstance(labels, str | Path) else []
+    tables = [options.labels] if isinstance(options.labels, str | Path) else []
     return assemble(
         parts,
-        name=name or _first([h.name for h in headers]) or _name(paths[0]),
-        space=space or _space(paths, headers),
-        labels=labels,
-        unlisted=unlisted,
-        background=background,
-        nan=nan,
+        options,
+        name=options.name or _first([h.name for h in headers]) or _name(paths[0]),
+        space=options.space or _space(paths, headers),
         provenance=provenance
         or (headers[0].provenance if len(headers) == len(paths) else _provenance(paths, tables)),
     )
-
-
-def _kind(kind: str) -> Kind:
-    for known in get_args(Kind):
-        if kind == known:
-            return known
-    raise ValueError(f"`kind` should be one of {', '.join(get_args(Kind))}, got {kind!r}.")
-
-
-def _scale(scale: float | int | str) -> Scale:
-    if isinstance(scale, str) and scale == "auto":
-        return "auto"
-    if isinstance(scale, str) or not 0 < scale < np.inf:
-        raise ValueError(f'`scale` should be "auto" or a positive number, got {scale!r}.')
-    return scale
 
 
 def _folder(files: object) -> Path | None:
@@ -239,22 +222,19 @@ def _provenance(paths: Sequence[Path], tables: Sequence[PathLike]) -> Provenance
     )
 
 
-def _archived(
-    path: Path,
-    *,
-    space: str | None,
-    overlay: Mapping[str, Any],
-    given: Mapping[str, object],
-    meshes: Mapping[str, Mapping[str, Any]] | None,
-) -> Atlas:
+def _archived(path: Path, options: ReadOptions, provenance: Provenance | None) -> Atlas:
     """Return the atlas of an archive, which states everything but what is laid over it."""
-    unused = [option for option, value in given.items() if value is not None]
-    if unused:
-        raise ValueError(f"`{unused[0]}` does not apply to {path.name}, which holds a whole atlas.")
+    for option, value in options.stated.items():
+        is_default = option in DEFAULTS and value == DEFAULTS[option]
+        if option not in ("name", "space", "meshes") and not is_default:
+            raise ValueError(
+                f"`{option}` does not apply to {path.name}, which holds a whole atlas."
+            )
     atlas = archive.read(path)
-    if space not in (None, atlas.space):
-        raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {space!r}.")
+    if options.space not in (None, atlas.space):
+        raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {options.space!r}.")
     geometry = {
-        c: attached(Part(c, atlas.geometry[c]), surfaces) for c, surfaces in (meshes or {}).items()
+        c: attached(Part(c, atlas.geometry[c]), surfaces)
+        for c, surfaces in (options.meshes or {}).items()
     }
-    return atlas.replace(geometry=geometry, **overlay)
+    return atlas.replace(geometry=geometry, name=options.name, provenance=provenance)

@@ -441,7 +441,8 @@ BAD = [
     (["aal", "glasser"], {"radius": 5.0}, ValueError, "`radius`: none of aal, glasser"),
     ("glasser", {"mask": "no such file"}, ValueError, "`mask` should be one for each of cortex_L"),
     ("glasser", {"map": 17}, ValueError, "`map` does not apply to 'glasser', .*one map"),
-    ("glasser", {"scale": -3}, ValueError, "`scale` does not apply to 'glasser'"),
+    ("glasser", {"scale": 3}, ValueError, "`scale` does not apply to 'glasser'"),
+    ("glasser", {"scale": -3}, ValueError, '`scale` should be "auto" or a positive number'),
     ("power", {"map": 0}, ValueError, "`map` does not apply to 'power2011', .*coordinates"),
     ("power", {"meshes": {"cortex_L": {}}}, ValueError, "`meshes`: compartments are volume"),
     ("aal", {"radius": 5}, ValueError, "`radius` does not apply to 'aal'"),
@@ -469,11 +470,11 @@ def test_a_later_source_is_taken_with_a_warning(monkeypatch):
     calls = []
     real = loading.build
 
-    def build(variant, request):
+    def build(variant, options, **further):
         calls.append(variant)
         if len(calls) == 1:
             raise ai.AtlasUnavailableError("server is gone")
-        return real(first, request)
+        return real(first, options, **further)
 
     monkeypatch.setattr(loading, "build", build)
     with pytest.warns(ai.AtlasWarning, match="glasser: taken via package, since .*server is gone"):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import (
@@ -29,10 +29,8 @@ from atlasinit.io.assembly.rows import (
     join,
 )
 from atlasinit.io.contents import Part
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.tables.reading import Rows, rows_from_table
-
-Background: TypeAlias = Iterable[int | str] | int | str
-"""Keys and names that mean no parcel."""
 
 # Columns that `Atlas.labels` adds; a file's own column of that name is renamed.
 _RESERVED = (*REQUIRED, "n_locations", "empty")
@@ -40,13 +38,10 @@ _RESERVED = (*REQUIRED, "n_locations", "empty")
 
 def assemble(
     parts: Iterable[Part],
+    options: ReadOptions = ReadOptions(),  # noqa: B008 (immutable)
     *,
     name: str,
     space: str,
-    labels: object = None,
-    unlisted: str = "error",
-    background: Background | None = None,
-    nan: str = "error",
     provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
 ) -> Atlas:
     """Return the atlas of `parts`, its label table joined to the data by key.
@@ -55,22 +50,20 @@ def assemble(
     ----------
     parts
         One a compartment, in the order of the output.
+    options
+        Of which these count:
+
+        - ``labels``, a label table in place of the parts' own: whatever `rows_from_table`
+          takes. One table for all serves every compartment: rows that state a hemisphere
+          only the cortex of that side and volumes, rows with a ``compartment`` only that
+          one. A dict gives tables for some compartments. Without any table, parcels are
+          named ``label-<key>``. Maps are keyed 1, 2, ... in the order of the file, or
+          0, 1, ... where the table counts so.
+        - ``unlisted`` and ``nan``, as for `read_atlas`.
+        - ``background``, by default key 0 of labels and entries named like the background
+          or the medial wall; ``()`` for none.
     name, space
         Of the atlas.
-    labels
-        Label table in place of the parts' own: whatever `rows_from_table` takes. One
-        table for all serves every compartment: rows that state a hemisphere only the
-        cortex of that side and volumes, rows with a ``compartment`` only that one. A
-        dict gives tables for some compartments. Without any table, parcels
-        are named ``label-<key>``. Maps are keyed 1, 2, ... in the order of the file,
-        or 0, 1, ... where the table counts so.
-    unlisted
-        ``"error"``, or ``"name"`` to call keys without an entry ``label-<key>``.
-    background
-        Keys and names that mean no parcel. By default key 0 of labels and entries
-        named like the background or the medial wall; ``()`` for none.
-    nan
-        ``"error"``, or ``"zero"`` to take NaN weights for 0.
     provenance
         Of the atlas.
 
@@ -94,26 +87,23 @@ def assemble(
         raise ValueError(
             f"`parts` should be one a compartment, got {[part.compartment for part in given]}."
         )
-    if unlisted not in ("error", "name"):
-        raise ValueError(f'`unlisted` should be "error" or "name", got {unlisted!r}.')
-    if nan not in ("error", "zero"):
-        raise ValueError(f'`nan` should be "error" or "zero", got {nan!r}.')
+    options = options.with_defaults()
+    labels, background = options.labels, options.background
     groups = _groups(found, None if labels is None else rows_from_table(labels))
     if background is not None:
-        background = (background,) if isinstance(background, str | int) else tuple(background)
         check_background(background, [row for table, _ in groups for row in table or ()])
     rows: dict[str, Rows] = {}
     for table, compartments in groups:
         found |= {c: _counted(found[c], table) for c in compartments}
         data = [_present(found[c]) for c in compartments]
-        rows |= join(table, data, background=background, unlisted=unlisted)
+        rows |= join(table, data, background=background, unlisted=options.unlisted)
     if not any(rows.values()):
         raise ValueError(
             f"{name!r} has no parcel: every label is the background, and no table names others."
         )
     for operation in dict.fromkeys(o for part in given for o in part.operations):
         provenance = provenance.then(operation)
-    built = {c: _build(part, rows[c], nan=nan) for c, part in found.items()}
+    built = {c: _build(part, rows[c], nan=options.nan) for c, part in found.items()}
     return Atlas(
         name=name,
         space=space,

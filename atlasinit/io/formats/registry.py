@@ -24,7 +24,7 @@ from atlasinit.io.formats import (
     nifti,
     vectors,
 )
-from atlasinit.io.formats.grids import Scale
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import Header
 from atlasinit.support.typing import PathLike
 
@@ -43,11 +43,7 @@ def read_parts(
     paths: Sequence[PathLike],
     compartment: str | None,
     *,
-    kind: Kind,
-    map: str | int | None,
-    scale: Scale,
-    zeros: bool,
-    beside: bool,
+    options: ReadOptions,
 ) -> list[Part]:
     """Return the parts that files hold, which may be several of one compartment.
 
@@ -57,13 +53,10 @@ def read_parts(
         One file, images of a volume with a map each, or files of a mesh.
     compartment
         Their only one; None where the files tell.
-    kind, map, scale
-        As of `read_atlas`; `kind` goes before the suffix of a BIDS name.
-    zeros
-        Keep the voxels of labels that are 0.
-    beside
-        Take the label tables that lie beside the files.
+    options
+        How to read them, none left open; `kind` goes before the suffix of a BIDS name.
     """
+    kind, scale, map = options.kind, options.scale, options.map
     readers = [_reader(existing(path)) for path in paths]
     if len(paths) > 1 and all(reader is nifti for reader in readers):
         if kind == "hard" or map is not None:
@@ -82,14 +75,14 @@ def read_parts(
                 kind=own_kind,
                 map=map,
                 scale=scale,
-                zeros=zeros,
-                beside=beside,
+                zeros=options.keeps_background,
+                beside=options.takes_own_tables,
             )
         elif scale != "auto":
             raise ValueError(f"`scale` applies to volumes, but {path} is none.")
         else:
             own = reader.read_parts(path, compartment=compartment, kind=kind, map=map)
-            if beside and reader is gifti and own[0].rows is None:
+            if options.takes_own_tables and reader is gifti and own[0].rows is None:
                 own = [dataclasses.replace(own[0], rows=bids.rows_for(Path(path)))]
         for part in own:
             found.setdefault(part.compartment, []).append(part)

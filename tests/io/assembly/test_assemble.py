@@ -7,9 +7,11 @@ import pytest
 from scipy.sparse import csr_array
 
 import atlasinit as ai
+from atlasinit.core.provenance import Provenance
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.assembly.exact import present_keys, row_labels
 from atlasinit.io.contents import LabelRow, Part
+from atlasinit.io.options import ReadOptions
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -36,8 +38,8 @@ def rows_of(table):
     return tuple(LabelRow(key, name) for key, name in table.items())
 
 
-def build(*parts, **options):
-    return assemble(parts, name="a", space="s", **options)
+def build(*parts, provenance=Provenance(), **options):  # noqa: B008 (immutable)
+    return assemble(parts, ReadOptions(**options), name="a", space="s", provenance=provenance)
 
 
 def listed(atlas):

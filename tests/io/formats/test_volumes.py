@@ -644,7 +644,7 @@ def test_files_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "soft"}, "`kind` should be one of auto, hard, maps"),
+        ({"kind": "soft"}, '`kind` should be "auto", "hard" or "maps"'),
         ({"scale": "percent"}, '`scale` should be "auto"'),
         ({"scale": -1.0}, "`scale` should be"),
         ({"unlisted": "drop"}, "`unlisted` should be"),

@@ -1,0 +1,143 @@
+"""How the files of an atlas are to be read: one object from the caller to the last reader."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, TypeAlias, get_args
+
+import numpy as np
+
+from atlasinit.io.contents import Kind
+
+Background: TypeAlias = Iterable[int | str] | int | str
+"""Keys and names that mean no parcel."""
+
+DEFAULTS: Mapping[str, Any] = {"kind": "auto", "scale": "auto", "unlisted": "error", "nan": "error"}
+"""What an option is that neither the user nor an entry of the catalogue states."""
+
+_CHOICES = {"kind": get_args(Kind), "unlisted": ("error", "name"), "nan": ("error", "zero")}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ReadOptions:
+    """What a user, or an entry of the catalogue, states of files; None leaves an option open.
+
+    The options are those of `read_atlas`. They are checked here, once, so that
+    whoever takes a `ReadOptions` need not.
+
+    Parameters
+    ----------
+    labels
+        Label table in place of the files' own.
+    space, name
+        Of the atlas.
+    mask, meshes
+        What is laid over the locations of the files.
+    kind
+        ``"hard"``, ``"maps"``, or ``"auto"`` to go by names, headers and values.
+    map
+        Name or 0-based number of one map of a file with several.
+    unlisted
+        ``"error"``, or ``"name"`` to call keys without an entry ``label-<key>``.
+    background
+        Keys and names that mean no parcel; kept as a tuple.
+    scale
+        Factor for weights of volumes, or ``"auto"``.
+    nan
+        ``"error"``, or ``"zero"`` to take NaN weights for 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option that is none of these.
+    """
+
+    # Whatever users pass comes here, to be checked: hence Any.
+    labels: object = None
+    space: Any = None
+    name: Any = None
+    mask: object = None
+    kind: Any = None
+    map: Any = None
+    unlisted: Any = None
+    background: Any = None
+    scale: Any = None
+    nan: Any = None
+    meshes: Any = None
+
+    def __post_init__(self) -> None:
+        """Check every option, and keep the background as a tuple."""
+        for option, choices in _CHOICES.items():
+            if (value := getattr(self, option)) is not None and value not in choices:
+                known = ", ".join(f'"{choice}"' for choice in choices[:-1])
+                raise ValueError(f'`{option}` should be {known} or "{choices[-1]}", got {value!r}.')
+        for option in ("space", "name"):
+            if not isinstance(value := getattr(self, option), str | None):
+                raise TypeError(f"`{option}` should be a str, got {value!r}.")
+        _check_scale(self.scale)
+        _check_map(self.map)
+        _check_meshes(self.meshes)
+        object.__setattr__(self, "background", _background(self.background))
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The options that are not left open."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {option: value for option, value in fields.items() if value is not None}
+
+    @property
+    def keeps_background(self) -> bool:
+        """Whether voxels of label 0 may belong to a parcel, since a background is stated."""
+        return self.background is not None
+
+    @property
+    def takes_own_tables(self) -> bool:
+        """Whether tables that lie beside the files count, as no table is given for all of them."""
+        return self.labels is None or (
+            isinstance(self.labels, Mapping) and all(isinstance(c, str) for c in self.labels)
+        )
+
+    def replace(self, **options: Any) -> "ReadOptions":
+        """Return these options with others in their place."""
+        return dataclasses.replace(self, **options)
+
+    def over(self, other: Mapping[str, Any]) -> "ReadOptions":
+        """Return these options, those that are open taken from `other`."""
+        return self.replace(**{**other, **self.stated})
+
+    def with_defaults(self) -> "ReadOptions":
+        """Return these options, those that are open as `DEFAULTS` says."""
+        return self.over(DEFAULTS)
+
+
+def _check_scale(scale: object) -> None:
+    if scale is None or (isinstance(scale, str) and scale == "auto"):
+        return
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < float(scale) < np.inf:
+        raise ValueError(f'`scale` should be "auto" or a positive number, got {scale!r}.')
+
+
+def _check_map(map: object) -> None:
+    if isinstance(map, bool) or not isinstance(map, str | Integral | None):
+        raise TypeError(f"`map` should be the name or the 0-based number of one map, got {map!r}.")
+
+
+def _check_meshes(meshes: object) -> None:
+    if meshes is None:
+        return
+    if not isinstance(meshes, Mapping) or not all(isinstance(m, Mapping) for m in meshes.values()):
+        raise TypeError(
+            '`meshes` should be {compartment: {"sphere": ..., "anatomical": ..., ...}}, '
+            f"got {meshes!r}."
+        )
+
+
+def _background(background: Any) -> tuple[int | str, ...] | None:
+    if background is None:
+        return None
+    single = isinstance(background, str | Integral)
+    items = (background,) if single else tuple(background)
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, str | Integral):
+            raise TypeError(f"`background` should hold keys and names, got {item!r}.")
+    return tuple(item if isinstance(item, str) else int(item) for item in items)
