@@ -18,6 +18,13 @@ from atlasinit.core.locations import (
 )
 from atlasinit.support.arrays import frozen
 
+_SHARE = 0.01
+"""Of a voxel, by which grids may differ and be one: affines rounded to float32, or to the third
+decimal of a header in text, differ by less; nothing that is interpolated would show more."""
+
+_FLAT = 1e-6
+"""Volume of a voxel as a share of a cube's of the same edges, below which axes are parallel."""
+
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -63,7 +70,7 @@ class VolumeGrid(ByContent):
         matrix = frozen(affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
-        if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+        if not _is_invertible(matrix[:3, :3]):
             raise ValueError(f"`affine` should be invertible, got {matrix.tolist()}.")
         kept = kept_of(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
         runs = tuple((str(name), int(count)) for name, count in structures)
@@ -135,11 +142,68 @@ class VolumeGrid(ByContent):
         volume[self.voxels] = values
         return volume.reshape(*self.shape, *values.shape[1:])
 
-    def same_grid(self, other: "VolumeGrid", *, atol: float = 1e-3) -> bool:
-        """Whether shape and affine agree (to `atol` mm); the kept voxels may differ."""
-        return self.shape == other.shape and np.allclose(
-            self.affine, other.affine, rtol=0, atol=atol
-        )
+    def same_grid(self, other: "VolumeGrid") -> bool:
+        """Whether both store the same voxels in the same order; which are kept may differ.
+
+        The voxels are the same where no corner of the one grid lies farther than a hundredth
+        of a voxel from the same corner of the other, whatever a voxel's size.
+        """
+        return self.shape == other.shape and self._lies_on(other, np.eye(4))
+
+    def voxels_in(self, other: "VolumeGrid") -> Int32[np.ndarray, " locations"] | None:
+        """Return where `other` stores the locations of this grid; None for other voxels.
+
+        The same voxels may be stored in another direction (right to left for left to right)
+        or with axes exchanged: then values move without interpolation. Which voxels `other`
+        keeps does not matter.
+
+        Parameters
+        ----------
+        other
+            The grid of an array whose values are wanted here, such as an image's.
+
+        Returns
+        -------
+        (locations,) int32 flat indices, in C order of ``other.shape``, of the voxels of `other`
+        that hold this grid's locations; None unless both are grids of the same voxels, to a
+        hundredth of a voxel at every corner.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> here = VolumeGrid((3, 1, 1), np.diag([2.0, 2, 2, 1]), [0, 2])
+        >>> there = np.diag([-2.0, 2, 2, 1])
+        >>> there[0, 3] = 4
+        >>> here.voxels_in(VolumeGrid((3, 1, 1), there))
+        array([2, 0], dtype=int32)
+        """
+        moved = np.linalg.inv(other.affine) @ self.affine
+        turn = np.rint(moved[:3, :3])
+        # A signed permutation: each axis of the one is one axis of the other, perhaps reversed.
+        if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
+            return None
+        source = np.abs(turn).argmax(axis=1)  # own axis that runs along each axis of the other
+        if tuple(self.shape[axis] for axis in source) != other.shape:
+            return None
+        reversed_ = turn.sum(axis=1) < 0
+        whole = np.eye(4)
+        whole[:3, :3] = turn
+        whole[:3, 3] = np.where(reversed_, np.array(other.shape) - 1, 0)
+        if not self._lies_on(other, whole):
+            return None
+        if np.array_equal(whole, np.eye(4)):
+            return self.voxels
+        ijk = self.ijk[:, source]
+        ijk = np.where(reversed_, np.array(other.shape) - 1 - ijk, ijk)
+        return np.asarray(np.ravel_multi_index(tuple(ijk.T), other.shape), np.int32)
+
+    def _lies_on(self, other: "VolumeGrid", expected: Float64[np.ndarray, "4 4"]) -> bool:
+        """Whether the map of voxel indices to those of `other` is `expected`, at each corner."""
+        off = np.linalg.inv(other.affine) @ self.affine - expected
+        # Outer corners of the outer voxels, in voxel indices; a linear map is farthest off there.
+        ends = np.stack([np.full(3, -0.5), np.array(self.shape) - 0.5])
+        corners = np.array([ends[c, range(3)] for c in np.ndindex(2, 2, 2)])
+        return bool((np.abs(corners @ off[:3, :3].T + off[:3, 3]) <= _SHARE).all())
 
     def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "VolumeGrid":
         """Return the grid with the locations chosen by a boolean mask or an index array.
@@ -156,5 +220,11 @@ class VolumeGrid(ByContent):
         return VolumeGrid(self.shape, self.affine, self.voxels[index], tuple(structures))
 
     def __repr__(self) -> str:
-        sizes = " x ".join(f"{size:g}" for size in np.round(self.voxel_sizes, 3))
+        sizes = " x ".join(f"{size:.4g}" for size in self.voxel_sizes)
         return f"VolumeGrid({self.n_locations} of {self.shape} voxels, {sizes} mm)"
+
+
+def _is_invertible(axes: Float64[np.ndarray, "3 3"]) -> bool:
+    """Whether three axes span a volume, whatever the unit of their lengths."""
+    lengths = np.linalg.norm(axes, axis=0)
+    return bool((lengths > 0).all() and abs(np.linalg.det(axes / lengths)) > _FLAT)

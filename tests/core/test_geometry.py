@@ -1,8 +1,10 @@
 """Geometry: validation, value semantics, coordinates, taking and putting."""
 
+import itertools
 import pickle
 import tracemalloc
 
+import nibabel as nib
 import nibabel.affines
 import numpy as np
 import pytest
@@ -146,12 +148,74 @@ def test_restrict_keeps_structures_of_an_ordered_choice():
 def test_same_grid_ignores_the_kept_voxels_only():
     grid = ai.VolumeGrid((2, 3, 4), AFFINE)
     assert grid.same_grid(ai.VolumeGrid((2, 3, 4), AFFINE + 1e-5, [3]))
-    assert not grid.same_grid(ai.VolumeGrid((2, 3, 4), AFFINE + np.diag([0.01, 0, 0, 0])))
     assert not grid.same_grid(ai.VolumeGrid((2, 4, 3), AFFINE))
-    far = AFFINE - 500 * np.eye(4, k=3)
-    assert not ai.VolumeGrid((2, 3, 4), far).same_grid(
-        ai.VolumeGrid((2, 3, 4), far - 0.005 * np.eye(4, k=3))
+
+
+def moved_by(share, affine, shape, *, axis, far):
+    """Return `affine` with a shift by, or with voxels larger that add up to, `share` of a voxel."""
+    change = np.zeros((4, 4))
+    column = affine[:, axis]
+    change[:, axis if far else 3] = column * share / (shape[axis] - 0.5 if far else 1)
+    return affine + change
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 0.025, 2.0, 1e3], ids=lambda size: f"{size:g}")
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("far", [False, True], ids=["shifted", "larger"])
+def test_grids_are_compared_by_shares_of_a_voxel(size, axis, far):
+    shape = (200, 30, 4)
+    affine = AFFINE @ np.diag([size, size, size, 1])
+    grid = ai.VolumeGrid(shape, affine, [5])
+    for share, same in [(0.005, True), (-0.005, True), (0.03, False), (-0.5, False), (7.0, False)]:
+        other = ai.VolumeGrid(shape, moved_by(share, affine, shape, axis=axis, far=far))
+        assert grid.same_grid(other) is same
+        assert (grid.voxels_in(other) is not None) is same
+
+
+@pytest.mark.parametrize("size", [1e-9, 25e-6, 0.025, 1e6])
+def test_no_voxel_is_too_small_to_be_one(size):
+    grid = ai.VolumeGrid((2, 3, 4), AFFINE @ np.diag([size, size, size, 1]))
+    np.testing.assert_allclose(
+        grid.voxel_sizes, size * ai.VolumeGrid((2, 3, 4), AFFINE).voxel_sizes
     )
+    parallel = AFFINE @ np.diag([size, size, size, 1])
+    parallel[:3, 1] = parallel[:3, 0] * (1 + 1e-9)
+    with pytest.raises(ValueError, match="invertible"):
+        ai.VolumeGrid((2, 3, 4), parallel)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize("signs", list(itertools.product([1, -1], repeat=3)), ids=str)
+def test_voxels_stored_in_another_direction_are_found_exactly(order, signs):
+    shape = (4, 3, 5)
+    volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    kept = np.random.default_rng(1).permutation(60)[:20]
+    grid = ai.VolumeGrid(shape, AFFINE, kept)
+    # nibabel moves the array and the affine together.
+    turn = np.column_stack([order, signs])
+    moved = nib.Nifti1Image(volume, AFFINE).as_reoriented(turn)
+    other = ai.VolumeGrid(moved.shape, moved.affine)
+    found = grid.voxels_in(other)
+    np.testing.assert_array_equal(np.asarray(moved.dataobj).reshape(-1)[found], grid.take(volume))
+    np.testing.assert_allclose(other.coordinates[found], grid.coordinates, atol=1e-9)
+    assert grid.same_grid(other) is (order == (0, 1, 2) and signs == (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "change"),
+    [
+        ((4, 3, 5), np.diag([-1, 1, 1, 1])),
+        ((4, 3, 5), np.array([[-1, 0, 0, 4], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])),
+        ((4, 3, 5), np.diag([2, 1, 1, 1])),
+        ((5, 3, 5), np.eye(4)),
+        ((3, 4, 5), np.eye(4)),
+        ((4, 3, 5), np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])),
+    ],
+    ids=["reversed elsewhere", "a voxel beside", "coarser", "larger", "exchanged", "sheared"],
+)
+def test_other_voxels_are_not_found(shape, change):
+    grid = ai.VolumeGrid((4, 3, 5), AFFINE, [7])
+    assert grid.voxels_in(ai.VolumeGrid(shape, AFFINE @ change)) is None
 
 
 def test_areas_of_an_octahedron():
