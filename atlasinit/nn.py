@@ -19,7 +19,7 @@ from atlasinit.core.maps import (
     HardMaps,
     Maps,
     SparseMaps,
-    densified,
+    densify,
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
@@ -317,7 +317,7 @@ def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...
 def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
     """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
     maps = [
-        densified(m) if dense or (isinstance(m, HardMaps) and not hard) else m
+        densify(m) if dense or (isinstance(m, HardMaps) and not hard) else m
         for m in atlas.maps.values()
     ]
     if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:

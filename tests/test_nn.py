@@ -1,5 +1,6 @@
 """The layer: the same numbers as the projection, training, freezing, back to an atlas, Flax."""
 
+import dataclasses
 import inspect
 import pickle
 
@@ -104,6 +105,61 @@ def test_sparse_weights_train_at_fixed_positions():
     np.testing.assert_allclose(
         moved.to_dense()["subcortex"], 2 * atlas.to_dense()["subcortex"], rtol=1e-6
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class SharesOfParcels(domains.Domain):
+    """A user's domain: squares that sum to 1 per parcel, dense only."""
+
+    def image(self, x):
+        squares = jnp.square(x)
+        return squares / squares.sum(-1, keepdims=True)
+
+    def preimage(self, y):
+        return jnp.sqrt(jnp.abs(y))
+
+
+class SparseShares(SharesOfParcels):
+    """The same, which knows what to do with sparse maps."""
+
+    def image_of_sparse(self, maps):
+        rows = jnp.asarray(np.repeat(np.arange(maps.n_parcels), np.diff(maps.indptr)))
+        squares = jnp.square(maps.values)
+        return squares / jax.ops.segment_sum(squares, rows, maps.n_parcels)[rows]
+
+    def preimage_of_sparse(self, maps):
+        return jnp.sqrt(jnp.abs(maps.values))
+
+
+def test_a_domain_of_the_users_own_constrains_a_sparse_layer():
+    atlas = mixed_atlas().select(compartments="subcortex")
+    maps = atlas.maps["subcortex"]
+    data = jr.normal(jr.key(0), (atlas.n_locations, 4))
+    layers = [
+        AtlasLinear.from_atlas(atlas, domain=SparseShares(), reduction="sum", dense=dense)
+        for dense in (False, True)
+    ]
+    assert isinstance(layers[0].maps[0].free, ai.SparseMaps)
+    found, expected = (layer(data) for layer in layers)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    slopes, dense = (eqx.filter_grad(lambda layer: (layer(data) ** 2).sum())(m) for m in layers)
+    np.testing.assert_allclose(
+        slopes.maps[0].free.values,
+        dense.maps[0].free.values[maps.rows(), maps.indices],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_a_domain_without_sparse_maps_says_what_to_do_and_it_works():
+    atlas = mixed_atlas().select(compartments="subcortex")
+    with pytest.raises(TypeError, match="`SharesOfParcels` needs every weight.*`dense=True`"):
+        AtlasLinear.from_atlas(atlas, domain=SharesOfParcels())
+    layer = AtlasLinear.from_atlas(atlas, domain=SharesOfParcels(), dense=True)
+    np.testing.assert_allclose(layer.weights()["subcortex"].values.sum(1), 1, rtol=1e-5)
+    node = domains.constrained(ai.DenseMaps(atlas.maps["subcortex"].to_dense()), SharesOfParcels())
+    assert domains.saturation({"w": node}) == {}
 
 
 @pytest.mark.parametrize("purity", [0.9, 0.99])

@@ -300,7 +300,7 @@ Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 """Any representation of the matrix of a compartment."""
 
 
-def densified(maps: Maps) -> DenseMaps:
+def densify(maps: Maps) -> DenseMaps:
     """Return maps with every weight stored; dense ones as they are."""
     return maps if isinstance(maps, DenseMaps) else DenseMaps(owned(maps.to_dense()))
 
@@ -357,10 +357,9 @@ def block_dense(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"
     return np.asarray(block_diag(*(m.to_dense() for m in maps)))
 
 
-def location_totals(maps: Maps, *, absolute: bool = False) -> Float64[np.ndarray, " locations"]:
-    """Return the sum of the weights (or of their absolute values) at each location."""
-    matrix = abs(maps.to_scipy()) if absolute else maps.to_scipy()
-    return matrix.T @ np.ones(maps.n_parcels)
+def location_totals(maps: Maps) -> Float64[np.ndarray, " locations"]:
+    """Return the sum of the weights at each location."""
+    return maps.to_scipy().T @ np.ones(maps.n_parcels)
 
 
 def covered_totals(

@@ -9,6 +9,7 @@
 
 from atlasinit.domains.amplitude import Amplitude as Amplitude
 from atlasinit.domains.base import Domain as Domain
+from atlasinit.domains.base import EntrywiseDomain as EntrywiseDomain
 from atlasinit.domains.base import Fixed as Fixed
 from atlasinit.domains.base import fixed as fixed
 from atlasinit.domains.entrywise import Affine as Affine

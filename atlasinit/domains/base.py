@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Bool, Inexact
+from jaxtyping import Bool, Float, Inexact
 
+from atlasinit.core.maps import SparseMaps
 from atlasinit.support.typing import AnyArray
 
 Fixed: TypeAlias = Any
@@ -25,6 +26,24 @@ class Domain(abc.ABC):
     pytree. Their maps are pure functions: they can be jitted, differentiated and
     mapped, and keep the dtype. NaN among free values makes NaN of what they share the
     image with: the entry, the slice or the matrix.
+
+    A domain of your own is a frozen dataclass with `image` and `preimage`. To act on
+    `SparseMaps` it is an `EntrywiseDomain`, or defines `image_of_sparse` and
+    `preimage_of_sparse` too. `slope` and `slope_of_sparse` let `saturation` see it.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> import jax.numpy as jnp
+    >>> from atlasinit import domains
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Squares(domains.EntrywiseDomain):
+    ...     def image(self, x):
+    ...         return x**2
+    ...     def preimage(self, y):
+    ...         return jnp.sqrt(y)
+    >>> domains.unwrap(domains.constrained(jnp.array([4.0, 9.0]), Squares())).tolist()
+    [4.0, 9.0]
     """
 
     @abc.abstractmethod
@@ -35,9 +54,54 @@ class Domain(abc.ABC):
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return free values whose image is `y`, where `y` lies in the domain."""
 
+    def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
+        """Return the values of the maps that sparse free values stand for."""
+        raise self._needs_every_weight()
+
+    def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
+        """Return free values at the positions of sparse maps that lie in the domain."""
+        raise self._needs_every_weight()
+
+    def slope(self, x: AnyArray) -> jax.Array | None:
+        """Return the derivative of each entry of the image by its own free value.
+
+        None, as here, where entries have no free value of their own.
+        """
+        del x
+
+    def slope_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"] | None:
+        """Return `slope` for the entries of sparse maps."""
+        del maps
+
+    def _needs_every_weight(self) -> TypeError:
+        name = type(self).__name__
+        return TypeError(
+            f"`{name}` needs every weight, but the maps are sparse; make them dense by "
+            "`DenseMaps(maps.to_dense())`, or in a layer by `dense=True`. A domain of your own can "
+            "define `image_of_sparse` and `preimage_of_sparse`."
+        )
+
 
 class EntrywiseDomain(Domain):
     """A domain whose map acts on each entry alone, so that it fits every representation."""
+
+    def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
+        """Return the image of the values, whatever their positions."""
+        return self.image(maps.values)
+
+    def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
+        """Return the preimage of the values, whatever their positions."""
+        return self.preimage(maps.values)
+
+    def slope(self, x: AnyArray) -> jax.Array:
+        """Return the derivative of each entry of the image by its own free value."""
+        free = jnp.asarray(x)
+        # Entries do not mix, so one directional derivative along ones holds all of them.
+        return jax.jvp(self.image, (free,), (jnp.ones_like(free),))[1]
+
+    def slope_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
+        """Return `slope` of the values, whatever their positions."""
+        return self.slope(maps.values)
 
 
 def fixed(value: Any) -> Fixed:

@@ -1,22 +1,18 @@
 """The pytree node that holds free values and stands for a point of a domain."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import paramax
 
 from atlasinit.core.maps import (
     DenseMaps,
     HardMaps,
-    Maps,
     SparseMaps,
-    densified,
+    densify,
 )
-from atlasinit.domains.base import Domain, EntrywiseDomain
-from atlasinit.domains.simplex import Simplex
+from atlasinit.domains.base import Domain
 from atlasinit.support.typing import AnyArray
 
 
@@ -63,49 +59,28 @@ def unwrap(model: Any) -> Any:
 
 def image(domain: Domain, free: Any) -> Any:
     """Return the point of `domain` that an array or maps of free values stand for."""
-    sparse = domain.image_of_sparse if isinstance(domain, Simplex) else None
-    return _over(domain, free, domain.image, sparse)
+    if isinstance(free, SparseMaps):
+        return _with_values(free, domain.image_of_sparse(free))
+    return (
+        DenseMaps(domain.image(free.values)) if isinstance(free, DenseMaps) else domain.image(free)
+    )
 
 
 def preimage(domain: Domain, values: Any) -> Any:
     """Return an array or maps of free values whose image under `domain` is `values`."""
-    sparse = domain.preimage_of_sparse if isinstance(domain, Simplex) else None
-    if isinstance(values, HardMaps):
-        values = densified(values)
-    return _over(domain, values, domain.preimage, sparse)
+    if isinstance(values, SparseMaps):
+        return _with_values(values, domain.preimage_of_sparse(values))
+    if isinstance(values, HardMaps | DenseMaps):
+        return DenseMaps(domain.preimage(densify(values).values))
+    return domain.preimage(values)
 
 
 def slope(domain: Domain, free: Any) -> jax.Array | None:
     """Return the derivative of each entry of the image by its free value; None if undefined."""
-    if isinstance(domain, Simplex):
-        if isinstance(free, SparseMaps):
-            return domain.slope_of_sparse(free)
-        return domain.slope(free.values if isinstance(free, DenseMaps) else free)
-    if isinstance(domain, EntrywiseDomain):
-        x = jnp.asarray(free.values if isinstance(free, DenseMaps | SparseMaps) else free)
-        return jax.jvp(domain.image, (x,), (jnp.ones_like(x),))[1]
-    return None
+    if isinstance(free, SparseMaps):
+        return domain.slope_of_sparse(free)
+    return domain.slope(free.values if isinstance(free, DenseMaps) else free)
 
 
-def _over(
-    domain: Domain,
-    values: Any,
-    dense: Callable[[AnyArray], jax.Array],
-    sparse: Callable[[SparseMaps], jax.Array] | None,
-) -> Any:
-    if isinstance(values, DenseMaps):
-        return DenseMaps(dense(values.values))
-    if not isinstance(values, SparseMaps):
-        return dense(values)
-    if sparse is not None:
-        return _with_values(values, sparse(values))
-    if isinstance(domain, EntrywiseDomain):
-        return _with_values(values, dense(values.values))
-    raise TypeError(
-        f"`{type(domain).__name__}` needs every weight, but the maps are sparse; make them dense"
-        " with `DenseMaps(maps.to_dense())`."
-    )
-
-
-def _with_values(maps: SparseMaps, values: jax.Array) -> Maps:
+def _with_values(maps: SparseMaps, values: jax.Array) -> SparseMaps:
     return SparseMaps(values, maps.indices, maps.indptr, maps.n_locations)

@@ -11,7 +11,7 @@ from atlasinit.core.maps import (
     DenseMaps,
     Maps,
     SparseMaps,
-    densified,
+    densify,
 )
 from atlasinit.smoothing.checks import check_threshold
 from atlasinit.support.arrays import owned
@@ -109,7 +109,7 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
     )
     sparse = SparseMaps(values, indices, indptr, maps.n_locations)
     if sparse.nbytes > 4 * maps.n_parcels * maps.n_locations:
-        return densified(sparse)
+        return densify(sparse)
     return sparse
 
 

@@ -56,9 +56,6 @@ def test_counts_and_totals(maps):
     np.testing.assert_allclose(maps.totals(), matrix.sum(1), atol=1e-12)
     np.testing.assert_allclose(maps.totals(absolute=True), np.abs(matrix).sum(1), atol=1e-12)
     np.testing.assert_allclose(location_totals(maps), matrix.sum(0), atol=1e-12)
-    np.testing.assert_allclose(
-        location_totals(maps, absolute=True), np.abs(matrix).sum(0), atol=1e-12
-    )
     mask = np.arange(maps.n_locations) % 3 > 0
     np.testing.assert_allclose(
         covered_totals(maps, mask), np.abs(matrix[:, mask]).sum(1), rtol=1e-6
