@@ -1,13 +1,16 @@
 """Means of symmetric positive definite matrices, as points of tangency."""
 
+import contextlib
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Float
 
 from atlasinit.domains import SPD
+from atlasinit.errors import warn
 from atlasinit.initializers.protocol import (
     Paired,
     placed,
@@ -19,10 +22,12 @@ from atlasinit.support.typing import AnyArray
 
 Mean: TypeAlias = Literal["euclidean", "harmonic", "log_euclidean", "geometric"]
 _MEANS = ("euclidean", "harmonic", "log_euclidean", "geometric")
+_PATIENCE = 12  # steps of Barzilai and Borwein that may pass before one halves the norm
+_CONVERGED = 1e-7  # norm of the mean of logarithms, which is the relative error of the mean
 
 
 def mean_spd(
-    matrices: AnyArray, mean: Mean | str = "geometric", *, max_iterations: int = 50
+    matrices: AnyArray, mean: Mean | str = "geometric", *, max_iterations: int = 200
 ) -> Float[jax.Array, "n n"]:
     r"""Return a mean of symmetric positive definite matrices.
 
@@ -35,9 +40,11 @@ def mean_spd(
         :math:`(\frac{1}{N} \sum A_i^{-1})^{-1}`; ``"log_euclidean"``:
         :math:`\exp \frac{1}{N} \sum \log A_i`; ``"geometric"``: the matrix :math:`G` with
         :math:`\sum \log G^{-1/2} A_i G^{-1/2} = 0`, the mean of the affine-invariant metric,
-        found by iteration from the log-Euclidean one.
+        found by descent from the log-Euclidean one. Concrete matrices of any dtype are
+        computed in double precision, traced ones in their own.
     max_iterations
-        Limit of the iteration; it stops when the step is below the dtype's rounding.
+        Limit of the descent, which stops when rounding lets it come no closer. Of concrete
+        matrices, an `AtlasWarning` says where the limit came first.
 
     Raises
     ------
@@ -54,13 +61,30 @@ def mean_spd(
     """
     if mean not in _MEANS:
         raise ValueError(f"`mean` should be one of {_MEANS}, got {mean!r}.")
-    given = jnp.asarray(matrices)
+    # Within a function that is being traced, what is concrete stays so.
+    concrete = not isinstance(matrices, Tracer)
+    with jax.ensure_compile_time_eval() if concrete else contextlib.nullcontext():
+        return _checked_mean(jnp.asarray(matrices), mean, max_iterations)
+
+
+def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
     if given.ndim != 3 or given.shape[0] == 0:
         raise ValueError(f"`matrices` should be (observations, n, n), got shape {given.shape}.")
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
-    # Eigenvalues are not defined in half precision.
-    return _mean(wide(given), mean, max_iterations).astype(given.dtype)
+    if isinstance(given, Tracer):
+        return _mean(wide(given), mean, max_iterations)[0].astype(given.dtype)
+    # Inverse roots of matrices of condition 1e6 leave single precision no digit.
+    with jax.enable_x64(True):  # noqa: FBT003
+        found, rest = _mean_jitted(given.astype(jnp.float64), mean, max_iterations)
+        found, rest = found.astype(given.dtype), float(rest)
+    if not rest <= _CONVERGED:
+        warn(
+            "`mean_spd`: the geometric mean has not converged; the mean of the logarithms, "
+            f"which should be 0, has the norm {rest:.2g} after {max_iterations} steps: raise "
+            "`max_iterations`."
+        )
+    return found
 
 
 def tangency(
@@ -103,32 +127,86 @@ def tangency(
     return Paired(init, SPD())
 
 
-def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> jax.Array:
+def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Array, jax.Array]:
+    """Return the mean, and how far an iteration is from its end."""
+    exact = jnp.zeros((), matrices.dtype)
     if mean == "euclidean":
-        return matrices.mean(0)
+        return matrices.mean(0), exact
     if mean == "harmonic":
-        return _inverse(jax.vmap(_inverse)(matrices).mean(0))
-    start = spectral(jnp.exp, jax.vmap(_log)(matrices).mean(0))
-    return start if mean == "log_euclidean" else _geometric(matrices, start, max_iterations)
+        return _inverse(jax.vmap(_inverse)(matrices).mean(0)), exact
+    log = jax.vmap(_log)(matrices).mean(0)
+    if mean == "log_euclidean":
+        return spectral(jnp.exp, log), exact
+    return _geometric(matrices, log, max_iterations)
 
 
-def _geometric(matrices: jax.Array, start: jax.Array, max_iterations: int) -> jax.Array:
-    tolerance = float(jnp.finfo(matrices.dtype).eps) * 10
+_mean_jitted = jax.jit(_mean, static_argnames=("mean", "max_iterations"))
 
-    def unfinished(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        return (state[1] > tolerance) & (state[2] < max_iterations)
 
-    def step(
-        state: tuple[jax.Array, jax.Array, jax.Array],
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        root, inverse = spectral(jnp.sqrt, state[0]), spectral(_inverse_root, state[0])
-        white = jax.vmap(lambda a: product(inverse, product(a, inverse)))(matrices)
-        tangent = jax.vmap(_log)(white).mean(0)
-        new = product(root, product(spectral(jnp.exp, tangent), root))
-        return new, jnp.max(jnp.abs(tangent), initial=0), state[2] + 1
+class _State(NamedTuple):
+    """Where the iteration is: the point is ``root @ root.T``, and `inverse` that of `root`."""
 
-    first = (start, jnp.asarray(jnp.inf, start.dtype), jnp.asarray(0))
-    return jax.lax.while_loop(unfinished, step, first)[0]
+    root: jax.Array
+    inverse: jax.Array
+    descent: jax.Array  # the mean of the logarithms, seen from `root`
+    step: jax.Array
+    norm: jax.Array  # of the descent at the best point so far
+    best: jax.Array  # the root of that point
+    idle: jax.Array  # steps since the norm was last halved
+    taken: jax.Array  # steps
+
+
+def _geometric(
+    matrices: jax.Array, log: jax.Array, max_iterations: int
+) -> tuple[jax.Array, jax.Array]:
+    r"""Return the Riemannian mean, and the norm of the mean of the logarithms there.
+
+    Descends from the log-Euclidean mean, whose logarithm is `log`, with the steps of Barzilai
+    and Borwein (Iannazzo and Porcelli, 2018, doi:10.1093/imanum/drx015). They are kept between
+    the inverses of the bounds of the Hessian (Bini and Iannazzo, 2013,
+    doi:10.1016/j.laa.2011.08.052), outside of which the plain iteration, whose step is 1, runs
+    in circles. In the frame of a root, parallel transport along a step is the identity.
+    """
+    ones = jnp.ones((), matrices.dtype)
+
+    def seen_from(inverse: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the mean of the logarithms, and the largest eigenvalue of the Hessian."""
+        white = jax.vmap(lambda a: product(inverse, product(a, inverse.T)))(matrices)
+        values = jnp.linalg.eigvalsh(white)
+        smallest = jnp.finfo(values.dtype).tiny
+        values = jnp.maximum(values, smallest)
+        half = jnp.maximum(jnp.log(values[:, -1] / values[:, 0]) / 2, 1e-6)
+        return jax.vmap(_log)(white).mean(0), (half / jnp.tanh(half)).mean()
+
+    def unfinished(state: _State) -> jax.Array:
+        return (state.norm > 0) & (state.idle < _PATIENCE) & (state.taken < max_iterations)
+
+    def advance(state: _State) -> _State:
+        root = product(state.root, spectral(jnp.exp, state.step * state.descent / 2))
+        inverse = product(spectral(jnp.exp, -state.step * state.descent / 2), state.inverse)
+        descent, largest = seen_from(inverse)
+        moved, change = state.step * state.descent, state.descent - descent
+        along = jnp.vdot(moved, change)
+        step = jnp.where(along > 0, jnp.vdot(moved, moved) / along, 2 / (1 + largest))
+        norm = jnp.linalg.norm(descent)
+        closer = norm < state.norm
+        return _State(
+            root=root,
+            inverse=inverse,
+            descent=descent,
+            step=jnp.clip(step, 1 / largest, ones),
+            norm=jnp.where(closer, norm, state.norm),
+            best=jnp.where(closer, root, state.best),
+            idle=jnp.where(norm < state.norm / 2, 0, state.idle + 1),
+            taken=state.taken + 1,
+        )
+
+    root, inverse = spectral(jnp.exp, log / 2), spectral(jnp.exp, -log / 2)
+    descent, largest = seen_from(inverse)
+    norm, zero = jnp.linalg.norm(descent), jnp.zeros((), jnp.int32)
+    first = _State(root, inverse, descent, 2 / (1 + largest), norm, root, zero, zero)
+    last = jax.lax.while_loop(unfinished, advance, first)
+    return product(last.best, last.best.T), last.norm
 
 
 def _perturbed(point: jax.Array, noise: jax.Array) -> jax.Array:
@@ -145,7 +223,3 @@ def _log(matrix: jax.Array) -> jax.Array:
 
 def _inverse(matrix: jax.Array) -> jax.Array:
     return spectral(jnp.reciprocal, (matrix + matrix.T) / 2)
-
-
-def _inverse_root(values: jax.Array) -> jax.Array:
-    return jax.lax.rsqrt(values)

@@ -8,6 +8,7 @@ import jax
 import jax.nn.initializers as jinit
 import jax.numpy as jnp
 import jax.random as jr
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
@@ -271,6 +272,64 @@ def test_means_have_their_definition(mean):
         "log_euclidean": lambda: scipy.linalg.expm(np.mean([log(x) for x in a], 0)),
     }[mean]()
     np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def of_condition(condition, n, count):
+    rng = np.random.default_rng(n + count)
+    turns = [np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(count)]
+    a = np.stack([(q * np.geomspace(1, condition, n)) @ q.T for q in turns])
+    return (a + a.mT) / 2
+
+
+def closed_form(p, q):
+    """P^(1/2) (P^(-1/2) Q P^(-1/2))^(1/2) P^(1/2) with 40 digits, of which condition 1e6 needs 20."""
+    with mpmath.workdps(40):
+        p, q = (mpmath.matrix(x.tolist()) for x in (p, q))
+
+        def root(m):
+            values, vectors = mpmath.eigsy((m + m.T) / 2)
+            return vectors * mpmath.diag([mpmath.sqrt(v) for v in values]) * vectors.T
+
+        half = root(p)
+        back = half**-1
+        return np.array((half * root(back * q * back) * half).tolist(), float)
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e6])
+@pytest.mark.parametrize(("n", "count"), [(2, 2), (12, 2), (10, 7)])
+def test_geometric_mean_of_badly_conditioned_matrices(condition, n, count):
+    a = of_condition(condition, n, count)
+    with x64():
+        found = np.asarray(init.mean_spd(a))
+    if count == 2:
+        expected = closed_form(*a)
+        assert np.linalg.norm(found - expected) < 1e-9 * np.linalg.norm(expected)
+    else:
+        # The mean of the inverses is the inverse of the mean, and the determinant is geometric.
+        with x64():
+            inverse = np.asarray(init.mean_spd(np.linalg.inv(a)))
+        np.testing.assert_allclose(inverse @ found, np.eye(n), atol=1e-5)
+        logs = [np.linalg.slogdet(x)[1] for x in (found, *a)]
+        assert logs[0] == pytest.approx(np.mean(logs[1:]), rel=1e-9)
+    single = a.astype(np.float32)
+    with x64():
+        expected = np.asarray(init.mean_spd(single.astype(np.float64)))
+    found = init.mean_spd(single)
+    assert found.dtype == jnp.float32
+    assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+def test_geometric_mean_says_where_it_has_not_converged():
+    with pytest.warns(ai.AtlasWarning, match=r"has not converged[\s\S]*raise `max_iterations`"):
+        init.mean_spd(of_condition(1e4, 5, 3).astype(np.float32), max_iterations=2)
+
+
+def test_geometric_mean_of_traced_matrices():
+    with x64():
+        a = np.asarray(definite_sample(), np.float32)
+    np.testing.assert_allclose(jax.jit(init.mean_spd)(a), init.mean_spd(a), rtol=1e-4, atol=1e-4)
+    constant = jax.jit(lambda: init.mean_spd(a))()
+    np.testing.assert_array_equal(constant, init.mean_spd(a))
 
 
 @pytest.mark.parametrize("mean", ["euclidean", "harmonic", "log_euclidean", "geometric"])
