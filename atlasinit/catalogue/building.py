@@ -9,7 +9,7 @@ from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.finishing import finished
+from atlasinit.catalogue.finishing import add_networks, fill_options
 from atlasinit.catalogue.layouts import parts as layouts
 from atlasinit.catalogue.sources import (
     nilearn,
@@ -27,7 +27,6 @@ from atlasinit.errors import AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.overlay.parts import masked, on_meshes
 from atlasinit.io.reading import read_files
 from atlasinit.io.tables.reading import read_table
 from atlasinit.support.files import sha256
@@ -63,15 +62,9 @@ def build(
         A file is not on this machine and could not be fetched.
     """
     _check(variant, options, radius)
-    own = _with_entry(variant, options)
+    own = fill_options(variant, options, allow_download=download)
     way = _build_with_nilearn if variant.source.via == "nilearn" else _build_from_files
-    return finished(
-        variant,
-        way(variant, own, radius, download=download),
-        masked=options.mask is not None,
-        on_meshes=options.meshes is not None,
-        allow_download=download,
-    )
+    return add_networks(way(variant, own, radius, download=download), variant)
 
 
 _IDLE = {
@@ -90,18 +83,6 @@ def _check(variant: Variant, options: ReadOptions, radius: object) -> None:
             raise ValueError(
                 f"`{option}` does not apply to {variant.entry.name!r}, {what}; leave it out."
             )
-
-
-def _with_entry(variant: Variant, options: ReadOptions) -> ReadOptions:
-    """Return the options, those that are open as the entry states them."""
-    own = {
-        option: variant.fill(value) if isinstance(value, str) else value
-        for option, value in variant.source.options.items()
-    }
-    if "map" in own:
-        own["map"] = int(own["map"])
-    options = options.over({"name": variant.entry.name, **own})
-    return options.replace(space=spaces.label(variant))
 
 
 def _build_from_files(
@@ -181,6 +162,7 @@ def _read_layout(
             radius=(source.radius or None) if radius is None else radius,
             regions=None if regions is None else located[regions],
         )
+        options = options.replace(mask=None)  # it was the grid of the spheres
     else:
         subcortex = located.get(spaces.subcortex(variant))
         parts = layouts.grayordinate_parts(
@@ -190,8 +172,6 @@ def _read_layout(
             subcortex=subcortex,
             compartments=source.compartments,
         )
-        parts = masked(parts, options.mask)
-    parts = on_meshes(parts, options.meshes or {})
     return assemble(
         parts,
         options,

@@ -68,7 +68,7 @@ class Source:
         How the values of one file are split: ``"grayordinates"`` (the 91,282 of the
         HCP), ``"spheres"`` (a table of centres), ``""`` as the format says.
     options
-        Of the reader: ``background``, ``scale``, ``map``, ``unlisted``.
+        Of the reader, as `ReadOptions` has them: ``map``, ``unlisted``, ``unused``.
     masked
         Keep only the vertices that are not medial wall.
     count
@@ -80,8 +80,6 @@ class Source:
         data folder, and the field of its answer that holds the maps.
     compartments
         Those that are kept; all by default.
-    drop_unused
-        Leave out the table's entries that have no location.
     licence, citation
         Where they differ from the entry's.
     """
@@ -105,7 +103,6 @@ class Source:
     folder: str = ""
     field: str = "maps"
     compartments: tuple[str, ...] = ()
-    drop_unused: bool = False
     licence: str = ""
     citation: str = ""
 

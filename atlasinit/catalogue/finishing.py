@@ -1,7 +1,6 @@
-"""What an entry and its space add to the atlas of the files: networks, mask and surfaces."""
+"""What an entry and its space add to the files: options, medial wall, surfaces and networks."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,39 @@ from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.layouts import parts as layouts
 from atlasinit.catalogue.sources import references as files
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import AtlasUnavailableError, listing, warn
-from atlasinit.io.overlay.surfaces import (
-    Surface,
-    attach,
-    read_surface,
-)
+from atlasinit.errors import AtlasUnavailableError, warn
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.overlay.losses import Mask
+from atlasinit.io.overlay.surfaces import Surface, read_surface
 
 
-def finished(
-    variant: Variant, atlas: Atlas, *, masked: bool, on_meshes: bool, allow_download: bool
-) -> Atlas:
-    """Return the atlas of a variant's files with all else that its entry and space state.
+def fill_options(variant: Variant, options: ReadOptions, *, allow_download: bool) -> ReadOptions:
+    """Return the options, those that are open as the entry and its space state them.
 
-    Networks in the label table, only parcels with locations, and, unless the user gave
-    masks (`masked`) or surfaces (`on_meshes`), the vertices that CIFTI data have and the
-    surfaces of the space.
+    Among them are the vertices that CIFTI data have as a mask, where the entry asks for
+    it, and the surfaces of the space.
     """
     source = variant.source
-    if source.pattern:
-        atlas = atlas.replace(labels=_networks(atlas.table, source.pattern))
-    if source.drop_unused:
-        atlas = atlas.drop_empty()
-    if source.masked and not masked:
-        atlas = _without_medial_wall(variant, atlas, allow_download=allow_download)
-    if not on_meshes:
-        atlas = _attached(atlas, _surfaces(variant, atlas, allow_download=allow_download))
-    return atlas
+    own = {
+        option: variant.fill(value) if isinstance(value, str) else value
+        for option, value in source.options.items()
+    }
+    if "map" in own:
+        own["map"] = int(own["map"])
+    if source.masked and options.mask is None:
+        own["mask"] = _medial_wall(variant, allow_download=allow_download)
+    if options.meshes is None:
+        own["meshes"] = _surfaces(variant, allow_download=allow_download)
+    options = options.over({"name": variant.entry.name, **own})
+    return options.replace(space=spaces.label(variant))
+
+
+def add_networks(atlas: Atlas, variant: Variant) -> Atlas:
+    """Return the atlas with the networks that its names state, where the entry says how."""
+    if not variant.source.pattern:
+        return atlas
+    return atlas.replace(labels=_networks(atlas.table, variant.source.pattern))
 
 
 def _networks(table: LabelTable, pattern: str) -> LabelTable:
@@ -56,40 +59,29 @@ def _networks(table: LabelTable, pattern: str) -> LabelTable:
     return LabelTable(columns)
 
 
-def _without_medial_wall(variant: Variant, atlas: Atlas, *, allow_download: bool) -> Atlas:
-    """Return the atlas at the vertices that CIFTI data have.
-
-    Labelled ones that are lost are counted in the provenance, and parcels that lose all of
-    theirs are named in a warning.
-    """
-    located = files.locate(variant, allow_download=allow_download)
-    cortex = layouts.cortex_vertices(spaces.masks(variant), located)
-    maps, geometry, gone = {}, {}, []
-    lost = 0
-    for c, vertices in cortex.items():
-        mesh = atlas.geometry[c]
-        assert isinstance(mesh, SurfaceMesh)
-        inside = np.isin(mesh.vertices, vertices)
-        maps[c] = atlas.maps[c].take_locations(np.flatnonzero(inside))
-        geometry[c] = mesh.restrict(inside)
-        before, after = atlas.maps[c].counts(), maps[c].counts()
-        lost += int((before - after).sum())
-        names = atlas.table.take(atlas.table.rows_of(c))["name"]
-        gone += [names[i] for i in np.flatnonzero((before > 0) & (after == 0))]
-    if gone:
-        warn(
-            f"{variant.entry.name}: these parcels lie on the medial wall of {atlas.space}, which "
-            f"is left out, and stay as empty rows: {listing(gone)}."
+def _medial_wall(variant: Variant, *, allow_download: bool) -> dict[str, Mask]:
+    """Return masks of the vertices that CIFTI data have."""
+    masks = spaces.masks(variant)
+    located = {r: files.obtain(r, allow_download=allow_download) for r, _ in masks.values()}
+    out = {}
+    for c, vertices in layouts.cortex_vertices(masks, located).items():
+        kept = np.zeros(spaces.n_vertices(variant), bool)
+        kept[vertices] = True
+        out[c] = Mask(
+            kept,
+            "without_medial_wall({lost} labelled vertices lost)",
+            f"{variant.entry.name}: these parcels lie on the medial wall of "
+            f"{spaces.label(variant)}, which is left out, and stay as empty rows",
         )
-    operation = f"without_medial_wall({lost} labelled vertices lost)"
-    return atlas.replace(maps=maps, geometry=geometry, operation=operation)
+    return out
 
 
-def _surfaces(variant: Variant, atlas: Atlas, *, allow_download: bool) -> dict[str, dict[str, Any]]:
+def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, Any]]:
     """Return the space's surfaces; a warning names those that are not to be had."""
     out: dict[str, dict[str, Any]] = {}
+    kept = variant.source.compartments
     for c, roles in spaces.meshes(variant).items():
-        for role, references in roles.items() if c in atlas.compartments else ():
+        for role, references in roles.items() if not kept or c in kept else ():
             try:
                 paths = [files.obtain(r, allow_download=allow_download) for r in references]
             except AtlasUnavailableError as error:
@@ -106,17 +98,3 @@ def _mean(paths: list[Path]) -> Path | Surface:
     surfaces = [read_surface(path) for path in paths]
     coordinates = np.stack([s.coordinates for s in surfaces]).mean(axis=0)
     return Surface(coordinates, surfaces[0].faces, surfaces[0].hemisphere)
-
-
-def _attached(atlas: Atlas, surfaces: Mapping[str, Mapping[str, Any]]) -> Atlas:
-    geometry = {}
-    for c, roles in surfaces.items():
-        mesh = atlas.geometry[c]
-        assert isinstance(mesh, SurfaceMesh)
-        geometry[c] = attach(
-            mesh,
-            sphere=roles.get("sphere"),
-            anatomical=roles.get("anatomical"),
-            areas=roles.get("areas"),
-        )
-    return atlas.replace(geometry=geometry) if geometry else atlas

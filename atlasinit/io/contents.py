@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int, Int32
 
 from atlasinit.core.geometry import Geometry
+from atlasinit.io.overlay.losses import Masked
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -71,6 +72,8 @@ class Part:
         keeps only those that belong to a parcel.
     operations
         What reading did to the values, for the provenance, as ``scale(0.01)``.
+    masked
+        What there was before masks were laid on; None where none was.
     """
 
     compartment: str
@@ -82,3 +85,45 @@ class Part:
     background: tuple[int, ...] | None = None
     whole: bool = False
     operations: tuple[str, ...] = ()
+    masked: Masked | None = None
+
+    def counts(self) -> dict[int, int]:
+        """Return each key to the number of its locations."""
+        if self.keys is not None:
+            keys, counts = np.unique(self.keys, return_counts=True)
+            return dict(zip(keys.tolist(), counts.tolist(), strict=True))
+        assert self.maps is not None
+        counts = np.bincount(self.maps.nonzero()[0], minlength=len(self.map_keys))
+        return dict(zip(self.map_keys, counts.tolist(), strict=True))
+
+    def take_locations(self, geometry: Geometry, taken: Int[np.ndarray, " new"]) -> "Part":
+        """Return the part at the locations of another geometry.
+
+        `taken` has the number of each of them in this part, or -1 where this has none;
+        there is the background's key, or no weight.
+        """
+        new: dict[str, Any] = {"geometry": geometry, "whole": False}
+        if self.keys is not None:
+            none = np.int32(self.background[0] if self.background else 0)
+            new["keys"] = np.append(self.keys, none)[taken]  # the last at -1
+        else:
+            new["maps"] = _take_weights(self.maps, taken)
+        return dataclasses.replace(self, **new)
+
+
+def _take_weights(maps: Any, taken: np.ndarray) -> Any:
+    """Return weights (maps, locations) at the locations `taken`, 0 at those that are -1."""
+    from scipy.sparse import csr_array
+
+    if isinstance(maps, np.ndarray):
+        return np.where(taken >= 0, maps[:, taken], np.float32(0))
+    # Where each old location went, so that only what has weight is moved.
+    target = np.full(maps.shape[1], -1, np.int64)
+    target[taken[taken >= 0]] = np.flatnonzero(taken >= 0)
+    matrix: Any = csr_array(maps)
+    target = target[matrix.indices]
+    kept = target >= 0
+    ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    out = csr_array((matrix.data[kept], target[kept], ends), shape=(matrix.shape[0], taken.size))
+    out.sort_indices()
+    return out

@@ -12,18 +12,29 @@ from atlasinit.io.contents import Kind
 Background: TypeAlias = Iterable[int | str] | int | str
 """Keys and names that mean no parcel."""
 
-DEFAULTS: Mapping[str, Any] = {"kind": "auto", "scale": "auto", "unlisted": "error", "nan": "error"}
+DEFAULTS: Mapping[str, Any] = {
+    "kind": "auto",
+    "scale": "auto",
+    "unlisted": "error",
+    "nan": "error",
+    "unused": "keep",
+}
 """What an option is that neither the user nor an entry of the catalogue states."""
 
-_CHOICES = {"kind": get_args(Kind), "unlisted": ("error", "name"), "nan": ("error", "zero")}
+_CHOICES = {
+    "kind": get_args(Kind),
+    "unlisted": ("error", "name"),
+    "nan": ("error", "zero"),
+    "unused": ("keep", "drop"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ReadOptions:
     """What a user, or an entry of the catalogue, states of files; None leaves an option open.
 
-    The options are those of `read_atlas`. They are checked here, once, so that
-    whoever takes a `ReadOptions` need not.
+    The options are those of `read_atlas`, and `unused`, which entries alone state. They
+    are checked here, once, so that whoever takes a `ReadOptions` need not.
 
     Parameters
     ----------
@@ -45,6 +56,9 @@ class ReadOptions:
         Factor for weights of volumes, or ``"auto"``.
     nan
         ``"error"``, or ``"zero"`` to take NaN weights for 0.
+    unused
+        ``"keep"``, or ``"drop"`` to leave out entries of the table without a location in
+        the files.
 
     Raises
     ------
@@ -63,6 +77,7 @@ class ReadOptions:
     background: Any = None
     scale: Any = None
     nan: Any = None
+    unused: Any = None
     meshes: Any = None
 
     def __post_init__(self) -> None:

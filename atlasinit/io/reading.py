@@ -12,16 +12,11 @@ from atlasinit.errors import listing
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, space_of, stem
-from atlasinit.io.contents import Part
 from atlasinit.io.files import existing, extension
 from atlasinit.io.formats import archive
 from atlasinit.io.formats.registry import read_header, read_parts
 from atlasinit.io.options import DEFAULTS, Background, ReadOptions
-from atlasinit.io.overlay.parts import (
-    attached,
-    masked,
-    on_meshes,
-)
+from atlasinit.io.overlay.parts import lay_over_atlas
 from atlasinit.io.overlay.surfaces import check_hemispheres
 from atlasinit.io.own_header import Header
 from atlasinit.support.files import sha256
@@ -137,7 +132,6 @@ def read_files(
         for compartment, paths in listed
         for part in read_parts(paths, compartment, options=options)
     ]
-    parts = on_meshes(masked(parts, options.mask), options.meshes or {})
     check_hemispheres({part.compartment: part.geometry for part in parts})
     paths = [existing(path) for _, group in listed for path in group]
     headers = [header for path in paths if (header := read_header(path))]
@@ -226,15 +220,16 @@ def _archived(path: Path, options: ReadOptions, provenance: Provenance | None) -
     """Return the atlas of an archive, which states everything but what is laid over it."""
     for option, value in options.stated.items():
         is_default = option in DEFAULTS and value == DEFAULTS[option]
-        if option not in ("name", "space", "meshes") and not is_default:
+        if option not in _LAID_OVER and not is_default:
             raise ValueError(
                 f"`{option}` does not apply to {path.name}, which holds a whole atlas."
             )
     atlas = archive.read(path)
     if options.space not in (None, atlas.space):
         raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {options.space!r}.")
-    geometry = {
-        c: attached(Part(c, atlas.geometry[c]), surfaces)
-        for c, surfaces in (options.meshes or {}).items()
-    }
-    return atlas.replace(geometry=geometry, name=options.name, provenance=provenance)
+    atlas = atlas.replace(name=options.name, provenance=provenance)
+    return lay_over_atlas(atlas, mask=options.mask, meshes=options.meshes)
+
+
+_LAID_OVER = ("name", "space", "mask", "meshes")
+"""Options that apply to a whole atlas."""

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import (
     Geometry,
@@ -30,6 +32,8 @@ from atlasinit.io.assembly.rows import (
 )
 from atlasinit.io.contents import Part
 from atlasinit.io.options import ReadOptions
+from atlasinit.io.overlay.losses import Loss, tell_losses
+from atlasinit.io.overlay.parts import lay_over_parts
 from atlasinit.io.tables.reading import Rows, rows_from_table
 
 # Columns that `Atlas.labels` adds; a file's own column of that name is renamed.
@@ -59,7 +63,9 @@ def assemble(
           one. A dict gives tables for some compartments. Without any table, parcels are
           named ``label-<key>``. Maps are keyed 1, 2, ... in the order of the file, or
           0, 1, ... where the table counts so.
-        - ``unlisted`` and ``nan``, as for `read_atlas`.
+        - ``unlisted`` and ``nan``, as for `read_atlas`, and ``unused``.
+        - ``mask`` and ``meshes``, as `lay_over` takes them. Rows come from the data
+          without a mask, and what it leaves out is counted in the provenance.
         - ``background``, by default key 0 of labels and entries named like the background
           or the medial wall; ``()`` for none.
     name, space
@@ -81,13 +87,13 @@ def assemble(
         keys, NaN or infinite weights, a table for a compartment that is not there, no
         parcel at all.
     """
-    given = tuple(parts)
+    options = options.with_defaults()
+    given = tuple(lay_over_parts(tuple(parts), mask=options.mask, meshes=options.meshes))
     found = {part.compartment: part for part in given}
     if not found or len(found) < len(given):
         raise ValueError(
             f"`parts` should be one a compartment, got {[part.compartment for part in given]}."
         )
-    options = options.with_defaults()
     labels, background = options.labels, options.background
     groups = _groups(found, None if labels is None else rows_from_table(labels))
     if background is not None:
@@ -97,6 +103,8 @@ def assemble(
         found |= {c: _counted(found[c], table) for c in compartments}
         data = [_present(found[c]) for c in compartments]
         rows |= join(table, data, background=background, unlisted=options.unlisted)
+        if options.unused == "drop":
+            rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
     if not any(rows.values()):
         raise ValueError(
             f"{name!r} has no parcel: every label is the background, and no table names others."
@@ -104,12 +112,16 @@ def assemble(
     for operation in dict.fromkeys(o for part in given for o in part.operations):
         provenance = provenance.then(operation)
     built = {c: _build(part, rows[c], nan=options.nan) for c, part in found.items()}
+    table = _table({c: rows[c] for c in found})
+    losses = [_loss(part, table, built[c][0]) for c, part in found.items() if part.masked]
+    for operation in tell_losses(losses):
+        provenance = provenance.then(operation)
     return Atlas(
         name=name,
         space=space,
         maps={c: maps for c, (maps, _) in built.items()},
         geometry={c: geometry for c, (_, geometry) in built.items()},
-        labels=_table({c: rows[c] for c in found}),
+        labels=table,
         provenance=provenance,
     )
 
@@ -147,7 +159,11 @@ def _counted(part: Part, table: Rows | None) -> Part:
 def _present(part: Part) -> Present:
     if len(set(part.map_keys)) < len(part.map_keys):
         raise ValueError(f"`map_keys` of {part.compartment!r} should be distinct.")
-    keys = present_keys(part.keys) if part.keys is not None else tuple(sorted(part.map_keys))
+    if part.keys is None:
+        keys = tuple(sorted(part.map_keys))
+    else:
+        # A mask takes locations, never a parcel.
+        keys = present_keys(part.keys) if part.masked is None else tuple(part.masked.counts)
     return Present(
         compartment=part.compartment,
         keys=keys,
@@ -155,6 +171,17 @@ def _present(part: Part) -> Present:
         is_maps=part.keys is None,
         background=part.background,
     )
+
+
+def _used(rows: Rows, present: Present) -> Rows:
+    return tuple(row for row in rows if row.key in present.keys)
+
+
+def _loss(part: Part, table: LabelTable, maps: Maps) -> Loss:
+    assert part.masked is not None
+    own = table.take(table.rows_of(part.compartment))
+    before = np.array([part.masked.counts.get(key, 0) for key in own["key"]], np.int64)
+    return Loss(part.masked.masks, own["name"], before, maps.counts())
 
 
 def _build(part: Part, rows: Rows, *, nan: str) -> tuple[Maps, Geometry]:

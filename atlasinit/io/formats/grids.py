@@ -1,6 +1,5 @@
 """Grid images read volume by volume."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -152,23 +151,7 @@ def _factor(data: np.ndarray, scale: Scale, path: PathLike, *, whole: bool) -> f
 
 
 def on_grid(part: Part, grid: VolumeGrid) -> Part:
-    """Return the part at the kept voxels of a grid that agrees with its own.
-
-    Voxels that the part does not hold have its background's key, or no weight.
-    """
-    from scipy.sparse import csr_array
-
+    """Return the part at the kept voxels of a grid that agrees with its own."""
     own = part.geometry
     assert isinstance(own, VolumeGrid)
-    if part.keys is not None:
-        none = np.int32(part.background[0] if part.background else 0)
-        keys = np.append(part.keys, none)[grid.take(own.locations)]
-        return dataclasses.replace(part, geometry=grid, keys=keys, whole=False)
-    maps = csr_array(part.maps)
-    target = own.take(grid.locations)[maps.indices]
-    kept = target >= 0
-    ends = np.concatenate([[0], np.cumsum(kept)])[maps.indptr]
-    shape = (len(part.map_keys), grid.n_locations)
-    maps = csr_array((maps.data[kept], target[kept], ends), shape=shape)
-    maps.sort_indices()
-    return dataclasses.replace(part, geometry=grid, maps=maps, whole=False)
+    return part.take_locations(grid, grid.take(own.locations))

@@ -35,12 +35,13 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
           Conditions are made of numbers, names, comparisons, ``and``, ``or``,
           ``not``, ``+ - * /`` and brackets. NaN compares false.
     grid
-        Grid of arrays; also the one that any other mask has to lie on, if given.
+        Grid of arrays; also the one whose voxels any other mask has to have, if given, in
+        whatever direction it stores them.
 
     Returns
     -------
     VolumeGrid
-        Its kept voxels, in C order, are the mask.
+        Its kept voxels, in C order, are the mask; it is `grid` otherwise, if given.
 
     Raises
     ------
@@ -59,11 +60,15 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
     else:
         values, own = _image(mask, grid)
         found = VolumeGrid.from_mask(_binary(values), own.affine)
-    if grid is not None and not grid.same_grid(found):
-        raise ValueError(
-            "`mask` should lie on the grid of the volume it is for: "
-            f"{_describe(grid)}, got {_describe(found)}. Resample it first."
-        )
+    if grid is not None:
+        # The same voxels may be stored in another direction.
+        voxels = found.voxels_in(grid)
+        if voxels is None:
+            raise ValueError(
+                "`mask` should lie on the grid of the volume it is for: "
+                f"{_describe(grid)}, got {_describe(found)}. Resample it first."
+            )
+        found = VolumeGrid(grid.shape, grid.affine, np.sort(voxels))
     if not found.n_locations:
         raise ValueError("`mask` holds no voxel.")
     return found
@@ -91,10 +96,10 @@ def _conditional(
 def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid]:
     """Return the values and the whole grid of a mask image."""
     if isinstance(image, np.ndarray):
-        if grid is None or image.shape != grid.shape:
+        if grid is None or image.shape not in (grid.shape, (*grid.shape, 1)):
             expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
             raise ValueError(f"`mask`: an array should be {expected}, got shape {image.shape}.")
-        return image, VolumeGrid(grid.shape, grid.affine)
+        return image.reshape(grid.shape), VolumeGrid(grid.shape, grid.affine)
     if isinstance(image, SpatialImage):
         return _values(image, "`mask`")
     if isinstance(image, str) or hasattr(image, "__fspath__"):

@@ -1,82 +1,192 @@
-"""Masks and meshes that a user lays over the parts of files."""
+"""Masks and meshes laid over the locations of files: the one way that this is done."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+import numpy as np
+from jaxtyping import Int
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.errors import listing
 from atlasinit.io.contents import Part
-from atlasinit.io.formats.grids import on_grid
+from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.overlay.surfaces import attach, locations_in
 
+_SURFACES = ("sphere", "anatomical", "areas")
 
-def masked(parts: Sequence[Part], mask: object) -> list[Part]:
-    """Return parts at the locations of a mask, or of a dict {compartment: mask}.
 
-    Volumes take what `read_mask` does, surfaces what `locations_in` does.
+class Laid(NamedTuple):
+    """A geometry with what was laid over it.
+
+    Parameters
+    ----------
+    geometry
+        With surfaces and areas, at the locations of the masks.
+    taken
+        For each of its locations its number before, -1 for one that there was not; None
+        where no mask was laid on.
+    masks
+        Those that were.
     """
-    if mask is None:
-        return list(parts)
-    names = [part.compartment for part in parts]
-    if not isinstance(mask, Mapping):
-        able = [part for part in parts if isinstance(part.geometry, VolumeGrid)] or parts
-        if len(able) > 1:
+
+    geometry: Geometry
+    taken: Int[np.ndarray, " locations"] | None
+    masks: tuple[Mask, ...]
+
+
+def lay_over(
+    geometry: Mapping[str, Geometry],
+    *,
+    mask: object = None,
+    meshes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Laid]:
+    """Return geometries with masks and meshes laid over them.
+
+    Parameters
+    ----------
+    geometry
+        Of each compartment.
+    mask
+        What `read_mask` takes for a volume or `locations_in` for a surface, either also as
+        a `Mask`; or a mapping from compartment to such. One alone is for the volume, or
+        for the only surface.
+    meshes
+        Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, each optional.
+
+    Raises
+    ------
+    ValueError
+        A mask or mesh that does not fit, a compartment that is not there, or one mask for
+        several surfaces.
+    """
+    masks, surfaces = _masks_by_compartment(geometry, mask), meshes or {}
+    names = listing(geometry)
+    for option, stated in (("mask", masks), ("meshes", surfaces)):
+        unknown = [c for c in stated if c not in geometry]
+        if unknown:
+            hint = ' A condition on images is a pair: ({"gm": path}, "gm > 0.5").'
             raise ValueError(
-                f'`mask` should be one for each of {listing(names)}, as mask={{"{names[0]}": ...}}.'
+                f"`{option}`: compartments are {names}, got {unknown}."
+                + (hint if option == "mask" else "")
             )
-        mask = {able[0].compartment: mask}
-    unknown = [c for c in mask if c not in names]
-    if unknown:
-        raise ValueError(
-            f"`mask`: compartments are {listing(names)}, got {unknown}. A condition on images "
-            'is a pair: ({"gm": path}, "gm > 0.5").'
+    return {c: _lay(c, g, masks.get(c), surfaces.get(c, {})) for c, g in geometry.items()}
+
+
+def lay_over_parts(
+    parts: Sequence[Part],
+    *,
+    mask: object = None,
+    meshes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Part]:
+    """Return parts of files with masks and meshes laid over them, as `lay_over` does.
+
+    A part keeps in mind which keys it had: a mask takes locations, never a parcel.
+    Voxels of a mask that a part does not hold have its background's key, or no weight.
+    """
+    laid = lay_over({part.compartment: part.geometry for part in parts}, mask=mask, meshes=meshes)
+    return [_take(part, laid[part.compartment]) for part in parts]
+
+
+def lay_over_atlas(
+    atlas: Atlas,
+    *,
+    mask: object = None,
+    meshes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Atlas:
+    """Return a whole atlas with masks and meshes laid over it, as `lay_over` does."""
+    laid = lay_over(atlas.geometry, mask=mask, meshes=meshes)
+    maps = {
+        c: atlas.maps[c] if own.taken is None else _take_maps(atlas.maps[c], own.taken)
+        for c, own in laid.items()
+    }
+    losses = [
+        Loss(
+            own.masks,
+            atlas.table.take(atlas.table.rows_of(c))["name"],
+            atlas.maps[c].counts(),
+            maps[c].counts(),
         )
-    return [_masked_part(p, mask[p.compartment]) if p.compartment in mask else p for p in parts]
-
-
-def _masked_part(part: Part, mask: Any) -> Part:
-    if isinstance(part.geometry, VolumeGrid):
-        return on_grid(part, read_mask(mask, grid=part.geometry))
-    if isinstance(mask, SurfaceMesh):
-        mask = mask.mask
-    keep = locations_in(part.geometry, mask)
-    return dataclasses.replace(
-        part,
-        geometry=part.geometry.restrict(keep),
-        keys=None if part.keys is None else part.keys[keep],
-        maps=None if part.maps is None else part.maps[:, keep],
-    )
-
-
-def on_meshes(parts: Sequence[Part], meshes: Mapping[str, Mapping[str, Any]]) -> list[Part]:
-    """Return parts with the surfaces, areas and masks of {compartment: {"sphere": ..., ...}}."""
-    unknown = [c for c in meshes if c not in {part.compartment for part in parts}]
-    if unknown:
-        names = listing(part.compartment for part in parts)
-        raise ValueError(f"`meshes`: compartments are {names}, got {unknown}.")
-    out = []
-    for part in parts:
-        surfaces = dict(meshes.get(part.compartment, {}))
-        mask = surfaces.pop("mask", None)
-        if surfaces:
-            part = dataclasses.replace(part, geometry=attached(part, surfaces))
-        out.append(part if mask is None else _masked_part(part, mask))
+        for c, own in laid.items()
+    ]
+    out = atlas.replace(maps=maps, geometry={c: own.geometry for c, own in laid.items()})
+    for operation in tell_losses(losses):
+        out = out.replace(operation=operation)
     return out
 
 
-def attached(part: Part, surfaces: Mapping[str, Any]) -> SurfaceMesh:
-    """Return the part's mesh with surfaces and areas."""
-    unknown = [name for name in surfaces if name not in ("sphere", "anatomical", "areas")]
-    if unknown or not isinstance(part.geometry, SurfaceMesh):
+def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dict[str, Any]:
+    if mask is None:
+        return {}
+    if isinstance(mask, Mapping):
+        return dict(mask)
+    names = list(geometry)
+    able = [c for c, g in geometry.items() if isinstance(g, VolumeGrid)] or names
+    if len(able) > 1:
         raise ValueError(
-            f"`meshes` of {part.compartment!r} should hold some of sphere, anatomical, areas and "
-            f"mask for a surface, got {list(surfaces)} for a {type(part.geometry).__name__}."
+            f'`mask` should be one for each of {listing(names)}, as mask={{"{names[0]}": ...}}.'
         )
-    return attach(
-        part.geometry,
-        sphere=surfaces.get("sphere"),
-        anatomical=surfaces.get("anatomical"),
-        areas=surfaces.get("areas"),
-    )
+    return {able[0]: mask}
+
+
+def _lay(compartment: str, geometry: Geometry, mask: object, mesh: Mapping[str, Any]) -> Laid:
+    """Return one geometry with its surfaces, and with its masks one after the other."""
+    surfaces = {role: surface for role, surface in mesh.items() if role != "mask"}
+    if surfaces:
+        geometry = _attach_surfaces(compartment, geometry, surfaces)
+    masks = tuple(as_mask(own) for own in (mask, mesh.get("mask")) if own is not None)
+    taken = None
+    for own in masks:
+        geometry, step = _apply_mask(geometry, own.kept)
+        taken = step if taken is None else np.append(taken, -1)[step]
+    return Laid(geometry, taken, masks)
+
+
+def _attach_surfaces(
+    compartment: str, geometry: Geometry, surfaces: Mapping[str, Any]
+) -> SurfaceMesh:
+    unknown = [role for role in surfaces if role not in _SURFACES]
+    if unknown or not isinstance(geometry, SurfaceMesh):
+        raise ValueError(
+            f"`meshes` of {compartment!r} should hold some of {', '.join(_SURFACES)} and "
+            f"mask for a surface, got {list(surfaces)} for a {type(geometry).__name__}."
+        )
+    return attach(geometry, **surfaces)
+
+
+def _apply_mask(geometry: Geometry, mask: Any) -> tuple[Geometry, np.ndarray]:
+    """Return the geometry at a mask's locations, and the number that each of these had."""
+    if isinstance(geometry, SurfaceMesh):
+        kept = np.flatnonzero(locations_in(geometry, mask))
+        return geometry.restrict(kept), kept
+    wanted = read_mask(mask, grid=geometry)
+    inside = np.flatnonzero(wanted.locations.reshape(-1)[geometry.voxels] >= 0)
+    if inside.size == wanted.n_locations:
+        # Nothing to add: the order of the locations stays, and their structures.
+        return geometry.restrict(inside), inside
+    grid = VolumeGrid(geometry.shape, geometry.affine, wanted.voxels)
+    return grid, grid.take(geometry.locations)
+
+
+def _take(part: Part, laid: Laid) -> Part:
+    if laid.taken is None:
+        return dataclasses.replace(part, geometry=laid.geometry)
+    masked = Masked(laid.masks, part.counts())
+    return dataclasses.replace(part.take_locations(laid.geometry, laid.taken), masked=masked)
+
+
+def _take_maps(maps: Maps, taken: np.ndarray) -> Maps:
+    """Return maps at the locations `taken`, of which -1 stands for one of no parcel."""
+    n = maps.n_locations
+    match maps:
+        case HardMaps():
+            wider = HardMaps(np.append(np.asarray(maps.labels), np.int32(-1)), maps.n_parcels)
+        case SparseMaps():
+            wider = SparseMaps(maps.values, maps.indices, maps.indptr, n + 1)
+        case DenseMaps():
+            values = np.asarray(maps.values)
+            wider = DenseMaps(np.concatenate([values, np.zeros_like(values[:, :1])], axis=1))
+    return wider.take_locations(np.where(taken < 0, n, taken))

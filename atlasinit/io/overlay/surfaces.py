@@ -113,7 +113,7 @@ def read_values(path: PathLike) -> np.ndarray:
     return values[0]
 
 
-def locations_in(mesh: SurfaceMesh, mask: PathLike | np.ndarray) -> Bool[np.ndarray, " locations"]:
+def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " locations"]:
     """Return which locations of a mesh lie in a mask, as for the cortex without medial wall.
 
     Parameters
@@ -121,33 +121,57 @@ def locations_in(mesh: SurfaceMesh, mask: PathLike | np.ndarray) -> Bool[np.ndar
     mesh
         The mesh.
     mask
-        Whole mesh (vertices,): a boolean array, numbers that are not zero where the
-        mask is, a file of such numbers, or a FreeSurfer ``.label`` (a list of
-        vertices, as ``lh.cortex.label``).
+        Whole mesh (vertices,) or (vertices, 1): a boolean array, numbers that are not
+        zero where the mask is, a file of such numbers, or a FreeSurfer ``.label`` (a list
+        of vertices, as ``lh.cortex.label``); or a `SurfaceMesh`, whose kept vertices count.
 
     Raises
     ------
     ValueError
-        A mask of another mesh (both counts are named), fractions or NaN.
+        A mask of another mesh (both counts are named), of several columns, without a
+        vertex of the mesh, fractions or NaN.
+    TypeError
+        A mask of another kind, as of a volume.
     AtlasFileError
         An unreadable file.
     """
-    if isinstance(mask, np.ndarray):
-        values = mask
-    elif Path(mask).suffix == ".label":
-        with reading(mask, "a FreeSurfer label") as found:
-            vertices = np.asarray(read_label(found))
-        values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
-        values[vertices] = True
-    else:
-        values = read_values(mask)
+    values = _mask_values(mask, mesh)
     if not is_whole(values):
         raise ValueError(
             "`mask` should be boolean, or whole numbers that are not zero inside; it holds "
             "fractions or NaN."
         )
     _check_count("mask", len(values), mesh)
-    return values[mesh.vertices] != 0
+    inside = values[mesh.vertices] != 0
+    if not inside.any():
+        raise ValueError(f"`mask` holds none of the {mesh.n_locations} vertices of the labels.")
+    return inside
+
+
+def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
+    """Return one number a vertex of a mask of any kind."""
+    if isinstance(mask, SurfaceMesh):
+        return mask.mask
+    if isinstance(mask, np.ndarray):
+        if mask.size != max(mask.shape, default=0):
+            raise ValueError(
+                f"`mask` should be one number a vertex, ({mesh.n_vertices},) or "
+                f"({mesh.n_vertices}, 1), got shape {mask.shape}."
+            )
+        return mask.reshape(-1)
+    if not isinstance(mask, str) and not hasattr(mask, "__fspath__"):
+        raise TypeError(
+            "`mask` of a surface should be a file or an array of one number a vertex, or a "
+            f"SurfaceMesh, got {type(mask).__name__}."
+        )
+    path: Any = mask
+    if Path(path).suffix == ".label":
+        with reading(path, "a FreeSurfer label") as found:
+            vertices = np.asarray(read_label(found))
+        values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
+        values[vertices] = True
+        return values
+    return read_values(path)
 
 
 def attach(
@@ -156,9 +180,8 @@ def attach(
     sphere: SurfaceLike | None = None,
     anatomical: SurfaceLike | None = None,
     areas: PathLike | np.ndarray | None = None,
-    mask: PathLike | np.ndarray | None = None,
 ) -> SurfaceMesh:
-    """Return a mesh with surfaces, areas and a mask.
+    """Return a mesh with surfaces and areas.
 
     Parameters
     ----------
@@ -169,9 +192,6 @@ def attach(
         midthickness: files, `Surface`, or coordinates (vertices, 3) in mm.
     areas
         (vertices,) vertex areas in mm2, or a file of them.
-    mask
-        Keeps only its locations; see `locations_in`, which also tells which columns
-        of maps on `mesh` remain.
 
     Raises
     ------
@@ -195,8 +215,7 @@ def attach(
     if areas is not None:
         areas = areas if isinstance(areas, np.ndarray) else read_values(areas)
         _check_count("areas", len(areas), mesh)
-    out = mesh.replace(faces=faces, areas=areas, **coordinates)
-    return out if mask is None else out.restrict(locations_in(mesh, mask))
+    return mesh.replace(faces=faces, areas=areas, **coordinates)
 
 
 def check_hemispheres(geometry: Mapping[str, Geometry]) -> None:

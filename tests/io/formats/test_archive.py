@@ -108,7 +108,8 @@ def test_name_meshes_and_provenance_are_laid_over(tmp_path):
     [
         ({"space": "other"}, "`space`: a.npz is in 'test', not 'other'"),
         ({"labels": {1: "A"}}, "`labels` does not apply to a.npz"),
-        ({"mask": np.ones(3)}, "`mask` does not apply"),
+        ({"mask": np.ones(3)}, "`mask`: an array should be of the grid's shape"),
+        ({"background": 0}, "`background` does not apply"),
         ({"kind": "maps"}, "`kind` does not apply"),
         ({"scale": 2.0}, "`scale` does not apply"),
         ({"unlisted": "name"}, "`unlisted` does not apply"),

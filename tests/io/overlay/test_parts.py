@@ -1,0 +1,218 @@
+"""The overlay: masks and meshes on files of every format, with and without a table."""
+
+import nibabel as nb
+import numpy as np
+import pytest
+from helpers_io import AFFINE, save_image
+from helpers_surfaces import brain_atlas
+
+import atlasinit as ai
+from atlasinit.io import read_atlas, save_atlas
+from atlasinit.io.overlay.losses import Mask
+from atlasinit.io.overlay.parts import lay_over
+
+SHAPE = (4, 3, 2)
+LABELS = np.resize([0, 1, 2, 2, 7], 24).reshape(SHAPE)
+INSIDE = LABELS != 7  # takes parcel 7 whole
+INSIDE[0, 0] = False
+NAMES = {1: "A", 2: "B", 7: "C"}
+
+
+def soft():
+    return np.stack([(LABELS == key) * 0.5 for key in NAMES], axis=-1).astype(np.float32)
+
+
+def gifti(path, values, intent="NIFTI_INTENT_LABEL"):
+    array = nb.gifti.GiftiDataArray(values.astype(np.int32), intent=intent)
+    nb.GiftiImage(darrays=[array]).to_filename(path)
+    return path
+
+
+def annotation(path, values):
+    colors = np.array([[25 * k, 5, 5, 0, 0] for k in range(1, 9)])
+    names = ["unknown", *(f"p{k}" for k in range(1, 8))]
+    nb.freesurfer.write_annot(path, values.astype(int), colors, names, fill_ctab=True)
+    return path
+
+
+def text(path, values):
+    np.savetxt(path, values, fmt="%d")
+    return path
+
+
+def array(path, values):
+    np.save(path, values)
+    return path
+
+
+FLAT = LABELS.reshape(-1)
+VOLUMES = {
+    "hard.nii.gz": lambda path: save_image(path, LABELS.astype(np.int16)),
+    "hard.mgz": lambda path: nb.save(nb.MGHImage(LABELS.astype(np.int32), AFFINE), path),
+    "soft_probseg.nii": lambda path: save_image(path, soft()),
+}
+SURFACES = {
+    "lh.label.gii": lambda path: gifti(path, FLAT),
+    "lh.annot": lambda path: annotation(path, FLAT),
+    "lh.csv": lambda path: text(path, FLAT),
+    "lh.npy": lambda path: array(path, FLAT),
+    "lh.mgh": lambda path: nb.save(nb.MGHImage(FLAT.astype(np.int32)[:, None, None], AFFINE), path),
+}
+
+
+def options_of(name):
+    """Return the options without a table and with one."""
+    keyed = {1: "A", 2: "B", 3: "C"} if "soft" in name else NAMES
+    return [{"labels": None}, {"labels": keyed}]
+
+
+def expected(atlas, inside):
+    """Return the dense weights of an atlas of the whole file, at the locations of a mask."""
+    (compartment,) = atlas.compartments
+    whole = atlas.geometry[compartment]
+    return np.stack([whole.put(row)[inside] for row in atlas.to_dense()[compartment]])
+
+
+@pytest.mark.parametrize("with_table", [False, True])
+@pytest.mark.parametrize("name", [*VOLUMES, *SURFACES])
+def test_a_mask_takes_locations_and_never_a_parcel(tmp_path, name, with_table):
+    path = tmp_path / name
+    (VOLUMES | SURFACES)[name](path)
+    options = options_of(name)[with_table] | {"space": "s"}
+    inside = INSIDE.reshape(-1) if name in SURFACES else INSIDE
+    whole = read_atlas(path, **options)
+    masked = read_atlas(path, mask=inside, **options)
+    assert masked.table == whole.table
+    assert masked.n_parcels >= 3
+    np.testing.assert_array_equal(
+        masked.to_dense()[masked.compartments[0]], expected(whole, inside)
+    )
+    (geometry,) = masked.geometry.values()
+    np.testing.assert_array_equal(geometry.mask, inside)
+    lost = np.count_nonzero(LABELS) - np.count_nonzero(LABELS * INSIDE)
+    assert masked.provenance.operations == (f"mask(in memory: {lost} labelled locations lost)",)
+    assert masked.labels["empty"].tolist()[-1]
+
+
+def every_mask(folder):
+    """Yield one mask of the vertices in every form."""
+    inside = INSIDE.reshape(-1)
+    yield inside
+    yield inside[:, None]
+    yield inside[None].astype(np.int8)
+    yield inside * 3.0
+    yield ai.SurfaceMesh(24, np.flatnonzero(inside))
+    yield text(folder / "mask.txt", inside)
+    yield gifti(folder / "mask.shape.gii", inside, "NIFTI_INTENT_SHAPE")
+    yield {"cortex_L": inside}
+
+
+def test_every_form_of_a_mask_of_vertices(tmp_path):
+    path = text(tmp_path / "lh.csv", FLAT)
+    whole = read_atlas(path, space="s", mask=INSIDE.reshape(-1))
+    for mask in every_mask(tmp_path):
+        masked = read_atlas(path, space="s", mask=mask)
+        assert masked.geometry == whole.geometry
+        assert masked.table == whole.table
+    inside = INSIDE.reshape(-1)
+    assert read_atlas(path, space="s", meshes={"cortex_L": {"mask": inside}}) == whole
+
+
+WRONG = [
+    (np.ones((24, 2)), ValueError, r"\(24,\) or \(24, 1\), got shape \(24, 2\)"),
+    (np.ones(23), ValueError, "another mesh: it has 23 vertices, the labels 24"),
+    (np.zeros(24), ValueError, "`mask` holds none of the 24 vertices"),
+    (ai.VolumeGrid((24, 1, 1), np.eye(4)), TypeError, "a SurfaceMesh, got VolumeGrid"),
+    (3, TypeError, "a SurfaceMesh, got int"),
+    ({"cortex_R": np.ones(24)}, ValueError, r"compartments are cortex_L, got \['cortex_R'\]"),
+]
+
+
+@pytest.mark.parametrize(("mask", "error", "message"), WRONG)
+def test_masks_of_vertices_that_do_not_fit(tmp_path, mask, error, message):
+    path = text(tmp_path / "lh.csv", FLAT)
+    with pytest.raises(error, match=message):
+        read_atlas(path, space="s", mask=mask)
+
+
+def test_a_mask_stored_in_another_direction_is_the_same(tmp_path):
+    path = save_image(tmp_path / "a.nii", LABELS.astype(np.int16))
+    image = nb.Nifti1Image(INSIDE.astype(np.uint8), AFFINE)
+    flipped = image.as_reoriented(np.array([[1, -1], [0, 1], [2, -1]]))
+    found = read_atlas(path, space="s", mask=flipped)
+    assert found.geometry == read_atlas(path, space="s", mask=INSIDE).geometry
+
+
+def test_a_mask_wider_than_the_labels_adds_locations_of_no_parcel(tmp_path):
+    path = save_image(tmp_path / "a.nii", LABELS.astype(np.int16))
+    found = read_atlas(path, space="s", mask=np.ones(SHAPE, bool))
+    assert found.n_locations == 24
+    assert found.labels["n_locations"].tolist() == [5, 10, 4]
+
+
+def test_masks_are_named_in_the_provenance(tmp_path):
+    path = save_image(tmp_path / "a.nii", LABELS.astype(np.int16))
+    brain = save_image(tmp_path / "brain.nii", INSIDE.astype(np.uint8))
+    (told,) = read_atlas(path, space="s", mask=brain).provenance.operations
+    assert told.startswith("mask(brain.nii: ")
+    (told,) = read_atlas(path, space="s", mask=({"b": brain}, "b > 0")).provenance.operations
+    assert told.startswith("mask(b > 0: ")
+
+
+# Whole atlases in archives
+
+
+def masks_of(atlas):
+    """Return a mask for each compartment, wider than its locations for the volume."""
+    masks = {}
+    for c, geometry in atlas.geometry.items():
+        masks[c] = geometry.put(np.arange(geometry.n_locations) % 3 > 0)
+    masks["subcortex"].reshape(-1)[
+        np.setdiff1d(np.arange(60), atlas.geometry["subcortex"].voxels)[:4]
+    ] = True
+    return masks
+
+
+def types():
+    atlas = brain_atlas()
+    dense = {c: ai.DenseMaps(m.to_dense()) for c, m in atlas.maps.items()}
+    sparse = {c: ai.SparseMaps.from_scipy(m.to_scipy()) for c, m in atlas.maps.items()}
+    return {
+        "as it is": atlas,
+        "hard": atlas.harden(),
+        "dense": atlas.replace(maps=dense),
+        "sparse": atlas.replace(maps=sparse),
+    }
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+@pytest.mark.parametrize("case", types())
+def test_archives_take_masks_as_other_files_do(tmp_path, case, ending):
+    atlas = types()[case]
+    (path,) = save_atlas(atlas, tmp_path / f"a{ending}")
+    masks = masks_of(atlas)
+    found = read_atlas(path, mask=masks)
+    assert found.table == atlas.table
+    for c, inside in masks.items():
+        assert type(found.maps[c]) is type(atlas.maps[c])
+        np.testing.assert_array_equal(found.geometry[c].mask, inside)
+        whole = [atlas.geometry[c].put(row) for row in atlas.maps[c].to_dense()]
+        back = [found.geometry[c].put(row) for row in found.maps[c].to_dense()]
+        np.testing.assert_array_equal(back, np.array(whole) * inside)
+    assert "labelled locations lost" in found.provenance.operations[-1]
+
+
+def test_structures_stay_where_a_mask_only_takes():
+    grid = brain_atlas().geometry["subcortex"]
+    kept = grid.put(np.array([True, False, True, True, True, False, True]))
+    (laid,) = lay_over({"subcortex": grid}, mask=kept).values()
+    assert laid.geometry == grid.restrict(np.array([0, 2, 3, 4, 6]))
+    assert [count for _, count in laid.geometry.structures] == [3, 2]
+
+
+def test_parcels_that_a_mask_of_our_own_takes_are_named(tmp_path):
+    path = text(tmp_path / "lh.csv", FLAT)
+    mask = Mask(INSIDE.reshape(-1), "without_wall({lost} lost)", "x: these stay as empty rows")
+    with pytest.warns(ai.AtlasWarning, match="x: these stay as empty rows: C."):
+        atlas = read_atlas(path, space="s", labels=NAMES, mask=mask)
+    assert atlas.provenance.operations[0].startswith("without_wall(")
