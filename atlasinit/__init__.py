@@ -7,6 +7,7 @@ and ``atlasinit list`` does not wait for JAX.
 from typing import TYPE_CHECKING
 
 from atlasinit.support.lazy import lazy as _lazy
+from atlasinit.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from atlasinit import activities as activities
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from atlasinit.errors import AtlasFileError as AtlasFileError
     from atlasinit.errors import AtlasUnavailableError as AtlasUnavailableError
     from atlasinit.errors import AtlasWarning as AtlasWarning
+    from atlasinit.figures import plot_atlas as plot_atlas
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
     from atlasinit.loading import join as join
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from atlasinit.resampling import resample as resample
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Atlas": "core.atlas",
@@ -61,6 +61,7 @@ _HOMES = {
     "LabelTable": "core.labels",
     "list_atlases": "catalogue",
     "load_atlas": "loading",
+    "plot_atlas": "figures",
     "project": "projection",
     "Provenance": "core.provenance",
     "Report": "report",

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
+from atlasinit.core.header import AtlasHeader
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import (
     DenseMaps,
@@ -21,7 +22,6 @@ from atlasinit.core.maps import (
     SparseMaps,
     densify,
 )
-from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
@@ -40,13 +40,15 @@ class AtlasLinear(eqx.Module):
     """A linear layer whose weights are the maps of an atlas: data to parcel values.
 
     Calling it is `atlasinit.project` with weights that can be trained. Made by
-    `from_atlas`. Its labels, geometry and provenance are static.
+    `from_atlas`. Its header (labels, geometry and provenance) is static.
 
     Parameters
     ----------
     maps
         For each compartment its maps, or a node that `atlasinit.domains.unwrap`
         resolves to maps: constrained to a domain, frozen, or both.
+    header
+        What of the atlas is no array.
     reduction, missing, min_coverage, empty, ridge, kernel
         As for `project`.
     concatenate
@@ -57,12 +59,7 @@ class AtlasLinear(eqx.Module):
     maps: tuple[Any, ...]
     _plans: tuple[Plan | None, ...]
     _solver: Any
-    name: str = eqx.field(static=True)
-    space: str = eqx.field(static=True)
-    compartments: tuple[str, ...] = eqx.field(static=True)
-    table: LabelTable = eqx.field(static=True)
-    provenance: Provenance = eqx.field(static=True)
-    _geometry: tuple[Geometry, ...] = eqx.field(static=True)
+    header: AtlasHeader = eqx.field(static=True)
     reduction: str = eqx.field(static=True)
     missing: str = eqx.field(static=True)
     min_coverage: float = eqx.field(static=True)
@@ -177,12 +174,7 @@ class AtlasLinear(eqx.Module):
             ),
             _plans=prepared.plans,
             _solver=inverse,
-            name=atlas.name,
-            space=atlas.space,
-            compartments=atlas.compartments,
-            table=atlas.table,
-            provenance=atlas.provenance,
-            _geometry=tuple(atlas.geometry.values()),
+            header=atlas.header,
             reduction=reduction,
             missing=missing,
             min_coverage=min_coverage,
@@ -240,14 +232,29 @@ class AtlasLinear(eqx.Module):
         return math.nan if self._empty is None else self._empty
 
     @property
+    def name(self) -> str:
+        """Name of the atlas that it started from."""
+        return self.header.name
+
+    @property
+    def compartments(self) -> tuple[str, ...]:
+        """Names of the compartments, in the order of the output rows."""
+        return self.header.compartments
+
+    @property
+    def table(self) -> LabelTable:
+        """The label table: one row per parcel, in the order of the output rows."""
+        return self.header.table
+
+    @property
     def n_parcels(self) -> int:
         """Number of parcels of all compartments."""
-        return len(self.table)
+        return self.header.n_parcels
 
     @property
     def n_locations(self) -> int:
         """Number of locations of all compartments."""
-        return sum(g.n_locations for g in self._geometry)
+        return self.header.n_locations
 
     def weights(self) -> dict[str, Maps]:
         """Return compartment to the maps that the layer computes with."""
@@ -266,7 +273,7 @@ class AtlasLinear(eqx.Module):
             Ignored; for `equinox.nn.Sequential`.
         """
         del key
-        sizes = [g.n_locations for g in self._geometry]
+        sizes = [g.n_locations for g in self.header.geometries]
         maps = unwrap(self.maps)
         kernel = kernel_of(self.reduction, self.kernel)
         out = reduce(
@@ -283,22 +290,15 @@ class AtlasLinear(eqx.Module):
         if self.concatenate:
             return out
         axis = -1 if out.ndim == 1 else -2
-        rows = [self.table.rows_of(c) for c in self.compartments]
         return {
-            c: jax.lax.slice_in_dim(out, r.start, r.stop, axis=axis)
-            for c, r in zip(self.compartments, rows, strict=True)
+            c: jax.lax.slice_in_dim(out, rows.start, rows.stop, axis=axis)
+            for c, rows in self.header.parcel_slices().items()
         }
 
     def to_atlas(self) -> Atlas:
         """Return the atlas that the layer has become, to smooth, harden, save or show it."""
-        return Atlas(
-            name=self.name,
-            space=self.space,
-            maps=jax.device_get(self.weights()),
-            geometry=dict(zip(self.compartments, self._geometry, strict=True)),
-            labels=self.table,
-            provenance=self.provenance.then("AtlasLinear"),
-        )
+        atlas = Atlas.from_header(self.header, jax.device_get(tuple(self.weights().values())))
+        return atlas.replace(operation="AtlasLinear")
 
 
 def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:

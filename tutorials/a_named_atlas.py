@@ -75,4 +75,4 @@ assert ai.load_atlas("desikan-killiany_fwhm6.npz") == soft
 # And seen: the atlas in its own colours, and a value a region.
 
 # %%
-atlas.plot({"cortical thickness (mm)": values[0]})
+ai.plot_atlas(atlas, {"cortical thickness (mm)": values[0]})

@@ -190,4 +190,4 @@ if found:
     print("\n".join(shown.splitlines()[:12]))
 
 # %%
-cortex.plot({"T1w/T2w": hard})
+ai.plot_atlas(cortex, {"T1w/T2w": hard})

@@ -250,6 +250,8 @@ assert ai.load_atlas(gifti).table["name"] == final.table["name"]
 # %%
 means = ai.project(final, held_out)
 kept = 1 - np.mean((held_out - ai.back_project(final, means)) ** 2, axis=1)  # of each vertex
-final.plot(
-    {"variance kept in the second half": ai.project(final, np.asarray(kept))}, palette="safe"
+ai.plot_atlas(
+    final,
+    {"variance kept in the second half": ai.project(final, np.asarray(kept))},
+    palette="safe",
 )

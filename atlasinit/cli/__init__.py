@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from atlasinit import __version__
 from atlasinit.cli import doctor, lookup, making, moving, reporting
 from atlasinit.cli.flags import Command, Group
 from atlasinit.cli.output import say
 from atlasinit.cli.wording import Wording, wording
 from atlasinit.errors import AtlasWarning
+from atlasinit.support.version import __version__
 
 app = typer.Typer(
     cls=Group,

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from atlasinit.catalogue import package_file
+from atlasinit.figures import plot_atlas
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.nifti import read_grid
@@ -63,7 +64,7 @@ def _surface(out: Path, fwhm: float) -> Iterator[Path]:
     yield from save_atlas(atlas, out / "desikan-killiany.label.gii", overwrite=True)
     yield from save_atlas(soft, out / "desikan-killiany.func.gii", overwrite=True)
     yield write_table(table, out / "desikan-killiany_values.tsv", overwrite=True)
-    yield _save(atlas.plot(values, surfaces=surfaces), out / "desikan-killiany.png")
+    yield _save(plot_atlas(atlas, values, surfaces=surfaces), out / "desikan-killiany.png")
     report = generate_report(soft, before=atlas, values=values, surfaces=surfaces)
     yield report.save(out / "desikan-killiany.html", overwrite=True)
 
@@ -78,7 +79,7 @@ def _volume(out: Path, fwhm: float) -> Iterator[Path]:
     background = np.asanyarray(load_image(image).dataobj)
     yield from save_atlas(atlas, out / "seitzman2018.npz", overwrite=True)
     yield write_table(table, out / "seitzman2018_values.tsv", overwrite=True)
-    yield _save(atlas.plot(background=background), out / "seitzman2018.png")
+    yield _save(plot_atlas(atlas, background=background), out / "seitzman2018.png")
     report = generate_report(
         soft, before=atlas, values={"grey_matter": grey_matter}, background=background
     )

@@ -59,7 +59,7 @@ def diagnose(*, offline: bool = False, timeout: float = 3.0) -> list[Section]:
 def _versions() -> Section:
     from packaging.requirements import Requirement
 
-    from atlasinit import __version__
+    from atlasinit.support.version import __version__
 
     facts: dict[str, str] = {
         "atlasinit": __version__,

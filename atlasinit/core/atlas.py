@@ -1,13 +1,14 @@
 """The atlas: compartments with geometry and maps, one label table, and provenance."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float32
 
 from atlasinit.core.geometry import Geometry
+from atlasinit.core.header import AtlasHeader
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.core.maps import (
     Maps,
@@ -18,14 +19,13 @@ from atlasinit.core.maps import (
 from atlasinit.core.provenance import Provenance
 from atlasinit.core.selection import (
     Parcel,
-    known,
-    selected,
+    check_names,
+    select_rows,
 )
 from atlasinit.errors import counted, listing
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from scipy.sparse import csr_array
 
 
@@ -47,7 +47,7 @@ class Atlas(eqx.Module):
     geometry
         Compartment to `VolumeGrid` or `SurfaceMesh`.
     labels
-        One row a parcel, grouped by compartment in the order of `maps`.
+        One row per parcel, grouped by compartment in the order of `maps`.
     provenance
         Source and history.
 
@@ -59,12 +59,7 @@ class Atlas(eqx.Module):
         hemisphere than the name of its compartment states.
     """
 
-    name: str = eqx.field(static=True)
-    space: str = eqx.field(static=True)
-    compartments: tuple[str, ...] = eqx.field(static=True)
-    provenance: Provenance = eqx.field(static=True)
-    table: LabelTable = eqx.field(static=True)
-    _geometry: tuple[Geometry, ...] = eqx.field(static=True)
+    header: AtlasHeader = eqx.field(static=True)
     _maps: tuple[Maps, ...]
 
     def __init__(
@@ -103,13 +98,46 @@ class Atlas(eqx.Module):
                     f"Geometry of {c!r} should be of hemisphere {side!r}, as the name says, "
                     f"got {geometry[c]!r}."
                 )
-        self.name = name
-        self.space = space
-        self.compartments = tuple(maps)
-        self.provenance = provenance
-        self.table = labels
-        self._geometry = tuple(geometry[c] for c in maps)
+        geometries = tuple(geometry[c] for c in maps)
+        self.header = AtlasHeader(name, space, tuple(maps), geometries, labels, provenance)
         self._maps = tuple(maps.values())
+
+    @classmethod
+    def from_header(cls, header: AtlasHeader, maps: Iterable[Maps]) -> "Atlas":
+        """Return the atlas of a header and of the maps of its compartments, in their order."""
+        return cls(
+            name=header.name,
+            space=header.space,
+            maps=dict(zip(header.compartments, maps, strict=True)),
+            geometry=header.geometry,
+            labels=header.table,
+            provenance=header.provenance,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the atlas."""
+        return self.header.name
+
+    @property
+    def space(self) -> str:
+        """Space of its coordinates."""
+        return self.header.space
+
+    @property
+    def compartments(self) -> tuple[str, ...]:
+        """Names of the compartments, in the order of the output rows."""
+        return self.header.compartments
+
+    @property
+    def provenance(self) -> Provenance:
+        """Source and history."""
+        return self.header.provenance
+
+    @property
+    def table(self) -> LabelTable:
+        """The label table: one row per parcel, in the order of the output rows."""
+        return self.header.table
 
     @property
     def maps(self) -> dict[str, Maps]:
@@ -119,21 +147,21 @@ class Atlas(eqx.Module):
     @property
     def geometry(self) -> dict[str, Geometry]:
         """Compartment to geometry."""
-        return dict(zip(self.compartments, self._geometry, strict=True))
+        return self.header.geometry
 
     @property
     def n_parcels(self) -> int:
         """Number of parcels of all compartments, empty ones included."""
-        return len(self.table)
+        return self.header.n_parcels
 
     @property
     def n_locations(self) -> int:
         """Number of locations of all compartments."""
-        return sum(g.n_locations for g in self._geometry)
+        return self.header.n_locations
 
     @property
     def labels(self) -> "pd.DataFrame":
-        """A new table with one row a parcel, in the order of the output rows.
+        """A new table with one row per parcel, in the order of the output rows.
 
         Columns: those of `LabelTable`, then ``n_locations`` (locations with a
         non-zero weight) and ``empty`` (true where there is none).
@@ -146,11 +174,11 @@ class Atlas(eqx.Module):
 
     def location_slices(self) -> dict[str, slice]:
         """Return where each compartment's locations lie on the data's axis of locations."""
-        return _slices(self.compartments, [g.n_locations for g in self._geometry])
+        return self.header.location_slices()
 
     def parcel_slices(self) -> dict[str, slice]:
         """Return where each compartment's parcels lie on the output's axis of parcels."""
-        return _slices(self.compartments, [m.n_parcels for m in self._maps])
+        return self.header.parcel_slices()
 
     def to_dense(self) -> dict[str, Float32[np.ndarray, "parcels locations"]]:
         """Return compartment to dense float32 matrix (parcels, locations)."""
@@ -226,9 +254,9 @@ class Atlas(eqx.Module):
         """
         kept = self.compartments
         if compartments is not None:
-            wanted = known(compartments, self.compartments, "compartment")
+            wanted = check_names(compartments, self.compartments, "compartment")
             kept = tuple(c for c in self.compartments if c in wanted)
-        rows = selected(
+        rows = select_rows(
             self.table,
             kept,
             atlas=self.name,
@@ -286,7 +314,7 @@ class Atlas(eqx.Module):
         Parameters
         ----------
         mask
-            Boolean array over all locations, or one a compartment; for instance
+            Boolean array over all locations, or one per compartment; for instance
             where the data is not NaN.
 
         Returns
@@ -325,50 +353,6 @@ class Atlas(eqx.Module):
             parts.append(covered_totals(maps, part) / np.where(total == 0, 1, total))
         return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
 
-    def plot(
-        self,
-        values: Any = None,
-        *,
-        palette: str = "own",
-        surfaces: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-        background: np.ndarray | None = None,
-    ) -> "Figure":
-        """Return a figure of the parcels, and of parcel values: surfaces, and slices of grids.
-
-        A notebook shows it where it is the last line of a cell; elsewhere, use its
-        ``savefig``. Like ``nilearn.plotting.plot_roi`` and ``plot_surf_roi``, for atlases of
-        any kind.
-
-        Parameters
-        ----------
-        values
-            (parcels,) values, or a mapping from titles to such, each drawn below the atlas;
-            NaN is grey.
-        palette
-            ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
-            that any common colour vision tells apart, by which parcels that touch differ.
-        surfaces
-            Compartment to (coordinates, faces) to draw on. By default the mesh's anatomical
-            surface, smoothed until its sulci are open, else its sphere.
-        background
-            Image on the atlas's grid that is shown in grey beside the parcels.
-
-        Raises
-        ------
-        ValueError
-            A mesh without a surface to draw on, values or a background of another shape,
-            another `palette`.
-        """
-        from matplotlib import pyplot
-
-        from atlasinit.figures import atlas_figure
-
-        # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
-        pyplot.install_repl_displayhook()
-        if values is not None and not isinstance(values, Mapping):
-            values = {"values": values}
-        return atlas_figure(self, values, palette=palette, surfaces=surfaces, background=background)
-
     def __repr__(self) -> str:
         lines = [f"Atlas {self.name!r} in {self.space}: {counted(self.n_parcels, 'parcel')}"]
         for c, maps in self.maps.items():
@@ -406,8 +390,3 @@ class Atlas(eqx.Module):
 
 def _inverse(totals: np.ndarray) -> np.ndarray:
     return 1 / np.where(totals == 0, 1, totals)
-
-
-def _slices(names: Iterable[str], sizes: Iterable[int]) -> dict[str, slice]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return {n: slice(a, b) for n, a, b in zip(names, ends[:-1], ends[1:], strict=True)}

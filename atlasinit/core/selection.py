@@ -13,7 +13,7 @@ Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
 """A parcel's name, key, (compartment, key), or a pattern searched in the names."""
 
 
-def selected(
+def select_rows(
     table: LabelTable,
     compartments: tuple[str, ...],
     *,
@@ -35,7 +35,7 @@ def selected(
         if "network" not in table:
             raise ValueError(f"`network`: the labels of {atlas!r} name no networks.")
         named = dict.fromkeys(n for n in table["network"] if n)
-        networks = known(network, named, "network")
+        networks = check_names(network, named, "network")
         rows &= {i for i, n in enumerate(table["network"]) if n in networks}
     if parcels is not None:
         wanted = _as_list(parcels)
@@ -43,7 +43,7 @@ def selected(
     return rows
 
 
-def known(wanted: str | Iterable[str], names: Iterable[str], what: str) -> list[str]:
+def check_names(wanted: str | Iterable[str], names: Iterable[str], what: str) -> list[str]:
     """Return `wanted` as a list, each checked to be among `names`."""
     names, found = list(names), _as_list(wanted)
     for name in found:

@@ -16,35 +16,61 @@ from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import View, atlas_views, paint
 
 
-def atlas_figure(
+def plot_atlas(
     atlas: Atlas,
-    values: Mapping[str, Float[np.ndarray, " parcels"]] | None = None,
+    values: Any = None,
     *,
     palette: str = "own",
     surfaces: Mapping[str, Surface] | None = None,
     background: Real[np.ndarray, "x y z"] | None = None,
 ) -> Figure:
-    """Return a figure of an atlas, and of parcel values below it.
+    """Return a figure of the parcels, and of parcel values below it.
 
     Cortex on surfaces, from both sides of each hemisphere; volumes in a sagittal, a coronal
-    and an axial slice.
+    and an axial slice. A notebook shows the figure where it is the last line of a cell;
+    elsewhere, use its ``savefig``. Like ``nilearn.plotting.plot_roi`` and
+    ``plot_surf_roi``, for atlases of any kind.
 
     Parameters
     ----------
     atlas
         Soft maps are shown hardened.
     values
-        Title to (parcels,) values; NaN is shown in grey. The colours reach from the 2nd to
-        the 98th percentile.
-    palette, surfaces, background
-        As for `Atlas.plot`.
+        (parcels,) values in the order of ``atlas.labels``, or a mapping from titles to such;
+        NaN is shown in grey. The colours reach from the 2nd to the 98th percentile.
+    palette
+        ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
+        that any common colour vision tells apart, by which parcels that touch differ.
+    surfaces
+        Compartment to (coordinates, faces) to draw on. By default the mesh's anatomical
+        surface, smoothed until its sulci are open, else its sphere.
+    background
+        Image on the atlas's grid that is shown in grey beside the parcels.
 
     Raises
     ------
     ValueError
-        A mesh that has no surface to draw on, values of another length, another `palette`,
-        or a `background` of another shape.
+        A mesh without a surface to draw on, values or a background of another shape,
+        another `palette`.
+    TypeError
+        An `atlas` of another type.
+
+    Examples
+    --------
+    >>> import numpy as np, atlasinit as ai
+    >>> grid = ai.VolumeGrid((6, 6, 6), np.eye(4))
+    >>> atlas = ai.dirichlet_atlas({"volume": grid}, n_parcels=3, key=jax.random.key(0))
+    >>> figure = plot_atlas(atlas, {"volume of the parcel": ai.measures.parcel_sizes(atlas)})
     """
+    from matplotlib import pyplot
+
+    if not isinstance(atlas, Atlas):
+        raise TypeError(f"`atlas` should be an Atlas, got {type(atlas).__name__}.")
+    # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
+    pyplot.install_repl_displayhook()
+    columns = (
+        {} if values is None else values if isinstance(values, Mapping) else {"values": values}
+    )
     views = atlas_views(atlas, surfaces=surfaces, background=background, slices=1)
     for compartment, found in views.items():
         if not found:
@@ -55,7 +81,7 @@ def atlas_figure(
     rows: list[tuple[str, Any, np.ndarray]] = [
         (atlas.name, None, parcel_colors(atlas, palette=palette))
     ]
-    for title, column in (values or {}).items():
+    for title, column in columns.items():
         rows.append((title, *_scaled(np.asarray(column, dtype=np.float64), atlas, title)))
     strips = _strips(atlas, views)
     figure = Figure(figsize=(12, 2.5 * len(rows) * len(strips)), layout="constrained")

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Real
 from numpy.typing import ArrayLike
 
-import atlasinit
 from atlasinit.core.atlas import Atlas
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors, value_range
@@ -21,6 +20,7 @@ from atlasinit.report.parcels import Measures, measure, parcel_columns, swatches
 from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, strip, value_scale
 from atlasinit.report.series import LEAST, shown_series
 from atlasinit.report.softness import softness
+from atlasinit.support.version import __version__
 
 
 def generate_report(
@@ -63,7 +63,7 @@ def generate_report(
     reduction
         As for `atlasinit.project`.
     palette, surfaces, background
-        As for `Atlas.plot`; here the safe colours are the default.
+        As for `atlasinit.plot_atlas`; here the safe colours are the default.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def generate_report(
     ValueError
         Both `data` and `series`, or either of another shape; `values` of another length;
         a `before` of other parcels or locations; a `t_r` that is not positive; and as
-        `atlasinit.io.open_data`, `project` and `Atlas.plot`.
+        `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
     if data is not None and series is not None:
         raise ValueError("`data` and `series` are both given; pass one of them.")
@@ -94,7 +94,7 @@ def generate_report(
     found = scenes(atlas, surfaces=surfaces, background=background)
     heading = title or atlas.name
     html = render(
-        version=atlasinit.__version__,
+        version=__version__,
         title=heading,
         atlas=atlas,
         findings=findings,

@@ -32,4 +32,4 @@ def test_every_tutorial_is_a_page_and_shows_a_figure_last():
         assert f"tutorials/{script.stem}\n" in listed
         kind, last, _ = cells(script)[-1]
         assert kind == "code"
-        assert ".plot(" in last or "plt.show()" in last
+        assert "plot_atlas(" in last or "plt.show()" in last

@@ -1,5 +1,7 @@
 """Figures: what is painted is what the atlas says."""
 
+import inspect
+
 import matplotlib
 import numpy as np
 import pytest
@@ -222,7 +224,7 @@ def test_the_background_is_seen_beside_the_parcels():
     assert np.allclose(picture[0, picture.shape[1] // 2], [GREY, GREY, GREY, 0.85])
     assert picture[0, 0, 3] == 0
     with pytest.raises(ValueError, match=r"`background` .* shape \(5, 6, 7\), got \(5, 6, 8\)"):
-        atlas.plot(background=np.ones((5, 6, 8)))
+        ai.plot_atlas(atlas, background=np.ones((5, 6, 8)))
 
 
 def test_mixed_colors_are_means_by_weight():
@@ -243,17 +245,22 @@ def test_values_are_matplotlibs_colors_and_nan_transparent():
 
 def test_plot_has_a_row_a_measure(tmp_path):
     atlas = cortex(2)
-    figure = atlas.plot(
-        {"thickness $x": np.array([1, 2, np.nan, 4.0]), "none": np.full(4, np.nan)}, palette="safe"
+    figure = ai.plot_atlas(
+        atlas,
+        {"thickness $x": np.array([1, 2, np.nan, 4.0]), "none": np.full(4, np.nan)},
+        palette="safe",
     )
     titles = [part.get_suptitle() for part in figure.subfigs]
     assert titles == ["a", "thickness $x", "none"]
     assert [len([a for a in part.axes if a.images]) for part in figure.subfigs] == [4, 4, 4]
     figure.savefig(tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 10_000
-    assert [part.get_suptitle() for part in atlas.plot(np.ones(4)).subfigs] == ["a", "values"]
+    assert [part.get_suptitle() for part in ai.plot_atlas(atlas, np.ones(4)).subfigs] == [
+        "a",
+        "values",
+    ]
     with pytest.raises(ValueError, match=r"`values` of 'values' .* \(4 parcels,\), got \(3,\)"):
-        atlas.plot(np.ones(3))
+        ai.plot_atlas(atlas, np.ones(3))
 
 
 def test_plot_shows_cortex_and_subcortex():
@@ -262,7 +269,7 @@ def test_plot_shows_cortex_and_subcortex():
         surface.geometry | {"subcortex": volume.geometry["volume"]},
         surface.maps | {"subcortex": volume.maps["volume"]},
     )
-    [part] = atlas.plot().subfigs
+    [part] = ai.plot_atlas(atlas).subfigs
     titles = [axes.get_title() for axes in part.axes if axes.images]
     assert titles[3:] == ["right hemisphere, lateral", *titles[4:]]
     assert [title[0] for title in titles[4:]] == ["x", "y", "z"]
@@ -272,7 +279,7 @@ def test_what_has_no_surface_has_no_views_and_no_plot():
     views = atlas_views(mixed_atlas())
     assert [bool(v) for v in views.values()] == [False, False, True]
     with pytest.raises(ValueError, match="mesh of 'cortex_L' has no surface"):
-        mixed_atlas().plot()
+        ai.plot_atlas(mixed_atlas())
 
 
 def test_real_cortex_is_in_its_place():
@@ -285,3 +292,8 @@ def test_real_cortex_is_in_its_place():
     for name, most in (("L_precentral", 0), ("L_cuneus", 1), ("L_insula", 0)):
         row = names.index(name)
         assert seen[most][row] > 3 * seen[1 - most][row], name
+
+
+def test_only_atlases_are_plotted():
+    with pytest.raises(TypeError, match="`atlas` should be an Atlas, got str"):
+        inspect.unwrap(ai.plot_atlas)("aal")

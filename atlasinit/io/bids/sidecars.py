@@ -8,6 +8,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable
 from atlasinit.errors import nearest
+from atlasinit.support.version import __version__
 
 BIDS_VERSION = "1.11.1"
 GENERATOR = "atlasinit"
@@ -41,8 +42,6 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
 
 def of_dataset(existing: Mapping[str, Any] | None, licence: str) -> dict[str, Any]:
     """Return the content of ``dataset_description.json``, with the licences of all atlases."""
-    from atlasinit import __version__
-
     licences = [str((existing or {}).get("License", "")), licence]
     stated = [one for text in licences for one in text.split("; ") if one]
     own = {
