@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -18,6 +18,8 @@ DERIVED = ("n_locations", "empty")
 """Columns that atlases compute anew from their maps."""
 
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
+_TOKEN = re.compile(r"[^\W_]+")
+_ENTITY = re.compile(r"(?<![^\W_])hemi-(l|lh|left|r|rh|right)(?![^\W_])")
 
 
 @jax.tree_util.register_static
@@ -165,16 +167,34 @@ def _untaken(name: str, taken: set[str]) -> str:
 
 
 def hemisphere_of(name: str, compartment: str = "") -> str:
-    """Return the side that a compartment or else the words of a parcel's name state: L, R or "".
+    """Return the side that a compartment or else a name states: ``"L"``, ``"R"`` or ``""``.
 
-    Words are separated by anything that is not a letter; a name that states
-    both sides, or none, has none.
+    A name states its side, the first of these that it has being decisive,
+
+    1. in an entity, ``hemi-L``;
+    2. in FreeSurfer's prefix, ``lh.``;
+    3. in its first or last token, or by a word (``left``, ``lh``) anywhere;
+    4. in a letter between other tokens, as in ``SFG_L_7_1``.
+
+    Tokens are letters and digits between other characters: the ``l`` of ``A5l_R`` and the
+    ``5L`` of ``R_5L_ROI`` are no sides. A name that states both sides at once has none.
     """
-    side = _side(compartment)
-    if side:
-        return side
-    words = {_SIDES[w] for w in re.split(r"[\W\d_]+", name.lower()) if w in _SIDES}
-    return words.pop() if len(words) == 1 else ""
+    return _side(compartment) or next(filter(None, _stated_sides(name.lower())), " ").strip()
+
+
+def _stated_sides(name: str) -> Iterator[str]:
+    """Yield what each of the ways to state a side says: L, R, a blank for both, "" for none."""
+    yield _one_of(_SIDES[found] for found in _ENTITY.findall(name))
+    yield _SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""
+    tokens = _TOKEN.findall(name)
+    words = [token for token in tokens if len(token) > 1]
+    yield _one_of(_SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in _SIDES)
+    yield _one_of(_SIDES[token] for token in tokens if token in _SIDES)
+
+
+def _one_of(sides: Iterable[str]) -> str:
+    found = set(sides)
+    return found.pop() if len(found) == 1 else " " * bool(found)
 
 
 def _side(compartment: str) -> str:

@@ -8,8 +8,11 @@ from atlasinit.core.labels import LabelTable
 
 
 def to_hex(rgb: Iterable[float | None]) -> str:
-    """Return the first three of 0-1 colour components as ``"#rrggbb"``, ``""`` where unknown."""
-    parts = [part for part in itertools.islice(rgb, 3) if part is not None]
+    """Return the first three of 0-1 colour components as ``"#rrggbb"``.
+
+    ``""`` where a component is unknown or no number.
+    """
+    parts = [part for part in itertools.islice(rgb, 3) if part is not None and part == part]
     scaled = (round(255 * min(max(float(part), 0.0), 1.0)) for part in parts)
     return "#" + "".join(f"{part:02x}" for part in scaled) if len(parts) == 3 else ""
 

@@ -21,6 +21,7 @@ from atlasinit.core.geometry import (
 )
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import AtlasFileError
+from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import existing, extension, open_image, reading
 from atlasinit.io.formats import freesurfer, gifti
@@ -105,7 +106,7 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
-        return _file_parts(data, atlas, side=hemisphere_of(Path(data).name))
+        return _file_parts(data, atlas, side=side_of(data))
     if isinstance(data, SurfaceImage):
         return {c: _array(values, atlas, c) for c, values in hemispheres(data).items()}
     if isinstance(data, Sequence):

@@ -25,8 +25,8 @@ from atlasinit.io.assembly.exact import (
     row_labels,
     weight_maps,
 )
+from atlasinit.io.assembly.fitting import Present, fit_keys
 from atlasinit.io.assembly.rows import (
-    Present,
     check_background,
     join,
 )
@@ -66,8 +66,9 @@ def assemble(
         - ``unlisted`` and ``nan``, as for `read_atlas`, and ``unused``.
         - ``mask`` and ``meshes``, as `lay_over` takes them. Rows come from the data
           without a mask, and what it leaves out is counted in the provenance.
-        - ``background``, by default key 0 of labels and entries named like the background
-          or the medial wall; ``()`` for none.
+        - ``background``, by default entries named like the background or the medial wall,
+          and key 0 of labels unless the table of a surface gives it another name; ``()`` for
+          none.
     name, space
         Of the atlas.
     provenance
@@ -102,9 +103,15 @@ def assemble(
     for table, compartments in groups:
         found |= {c: _counted(found[c], table) for c in compartments}
         data = [_present(found[c]) for c in compartments]
+        table, column = fit_keys(table, data, background=background)
+        if column:
+            provenance = provenance.then(f"labels(key={column!r})")
         rows |= join(table, data, background=background, unlisted=options.unlisted)
         if options.unused == "drop":
             rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
+    if background is not None:
+        stated = ", ".join(map(repr, background))
+        provenance = provenance.then(f"background({stated})")
     if not any(rows.values()):
         raise ValueError(
             f"{name!r} has no parcel: every label is the background, and no table names others."

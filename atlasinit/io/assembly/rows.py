@@ -1,45 +1,14 @@
 """Which entries of the label tables become the rows of which compartment."""
 
 import bisect
-import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import listing, nearest, warn
+from atlasinit.io.assembly.fitting import Present, disagreement, region_zero, zero_problem
+from atlasinit.io.background import means_background
 from atlasinit.io.contents import COMPARTMENTS, LabelRow
 from atlasinit.io.tables.reading import Rows
-
-# Casefolded, without a prefix that states the side, as in ctx-lh-unknown or L_???.
-_BACKGROUND = (
-    *("unknown", "???", "background", "medial wall", "medial_wall", "clear label"),
-    *("background+freesurfer_defined_medial_wall", "freesurfer_defined_medial_wall"),
-)
-_SURFACE_BACKGROUND = "corpuscallosum"
-_SIDE_PREFIX = re.compile(r"^(ctx[-_])?(lh|rh|l|r)[-_.]")
-
-
-@dataclasses.dataclass(frozen=True)
-class Present:
-    """What the data of a compartment hold.
-
-    Parameters
-    ----------
-    compartment
-        Its name.
-    keys
-        The keys in the data, ascending: values of labels, or keys of maps.
-    is_surface, is_maps
-        Whether its geometry is a mesh, and whether its data are maps.
-    background
-        The keys that mean no parcel, where the file or the user states them.
-    """
-
-    compartment: str
-    keys: tuple[int, ...]
-    is_surface: bool = False
-    is_maps: bool = False
-    background: tuple[int, ...] | None = None
 
 
 def background_keys(
@@ -55,7 +24,8 @@ def background_keys(
         Its label table.
     background
         Keys and names (of any case), or None for the usual rules: what the file
-        states; else key 0 of labels, and the entries named as background usually is.
+        states; else the entries named as background usually is, and key 0 of labels
+        unless the table gives it another name.
     """
     if background is not None:
         wanted = list(background)
@@ -66,8 +36,9 @@ def background_keys(
         )
     if present.background is not None:
         return frozenset(present.background)
-    named = {row.key for row in rows if means_background(row.name, is_surface=present.is_surface)}
-    return frozenset(named if present.is_maps else {0, *named})
+    named = {row.key for row in rows if _is_background(row, present)}
+    regions = {row.key for row in rows} - named
+    return frozenset(named if present.is_maps or 0 in regions else {0, *named})
 
 
 def check_background(background: Iterable[int | str], rows: Iterable[LabelRow]) -> None:
@@ -107,16 +78,20 @@ def join(
     Raises
     ------
     ValueError
-        Keys without an entry, entries of one key with different names, negative keys.
+        Keys without an entry, entries of one key with different names, negative keys, a
+        region's name for key 0 where the data can have no parcel of that key.
     """
     apart = {p.compartment: p for p in data}
     applying = {c: _applying(table or (), p) for c, p in apart.items()}
     ignored = {c: background_keys(p, applying[c], background) for c, p in apart.items()}
+    _check_zero(table or (), data, ignored, background=background)
     known = {c: ignored[c] | _keys(applying[c]) for c in apart}
     unknown = {c: [key for key in p.keys if key not in known[c]] for c, p in apart.items()}
     _check_negative(unknown)
     if table is not None and unlisted == "error" and any(unknown.values()):
-        raise ValueError(_disagreement(apart, applying, ignored, unknown))
+        wanted = {c: [key for key in p.keys if key not in ignored[c]] for c, p in apart.items()}
+        listed = {c: _keys(rows) for c, rows in applying.items()}
+        raise ValueError(disagreement(wanted, listed))
     homes = _Homes(apart)
     out: dict[str, dict[int, LabelRow]] = {c: {} for c in apart}
     for row in table or ():
@@ -138,8 +113,10 @@ class _Homes:
 
     def __init__(self, data: Mapping[str, Present]) -> None:
         self._keys = {c: frozenset(p.keys) for c, p in data.items()}
-        located = {key: c for c, p in reversed(list(data.items())) for key in p.keys}
-        self._located = sorted(located.items())
+        first = {key: c for c, p in reversed(list(data.items())) for key in p.keys}
+        self._located: dict[str, list[int]] = {c: [] for c in data}
+        for key in sorted(first):
+            self._located[first[key]].append(key)
 
     def of(self, row: LabelRow, able: Sequence[str]) -> Sequence[str]:
         """Return the compartments among the `able` ones, to which the entry applies."""
@@ -149,9 +126,15 @@ class _Homes:
         side = row.hemisphere or hemisphere_of(row.name)
         if COMPARTMENTS.get(side) in able:
             return [COMPARTMENTS[side]]
-        i = bisect.bisect_left(self._located, (row.key, ""))
-        below = [c for _, c in self._located[:i] if c in able]
-        return below[-1:] or able[:1]
+        below = {c: self._below(row.key, c) for c in able}
+        near = {key: c for c, key in below.items() if key is not None}
+        return [near[max(near)]] if near else able[:1]
+
+    def _below(self, key: int, compartment: str) -> int | None:
+        """Return the largest lower key that is located there, None where there is none."""
+        keys = self._located[compartment]
+        i = bisect.bisect_left(keys, key)
+        return keys[i - 1] if i else None
 
 
 def _applies(row: LabelRow, compartment: str) -> bool:
@@ -171,10 +154,34 @@ def _keys(rows: Rows) -> frozenset[int]:
     return frozenset(row.key for row in rows)
 
 
-def means_background(name: str, *, is_surface: bool) -> bool:
-    """Whether an entry is named as the background, or a surface's medial wall, usually is."""
-    plain = _SIDE_PREFIX.sub("", name.strip().casefold())
-    return plain in _BACKGROUND or (is_surface and plain == _SURFACE_BACKGROUND)
+def _is_background(row: LabelRow, present: Present) -> bool:
+    return means_background(row.name, is_surface=present.is_surface, key=row.key)
+
+
+def _check_zero(
+    table: Rows,
+    data: Sequence[Present],
+    ignored: Mapping[str, frozenset[int]],
+    *,
+    background: Iterable[int | str] | None,
+) -> None:
+    """Refuse or name what a table or a choice of the background makes of key 0 by accident."""
+    region = region_zero(table)
+    labels = [p for p in data if not p.is_maps]
+    if background is None:
+        # Of a surface, and of the voxels in one file with it, 0 is a key like others; so is it
+        # of maps that are counted from 0.
+        usual = [p for p in data if p.background is None and not (p.is_maps and 0 in p.keys)]
+        if region is not None and usual and not any(p.is_surface for p in labels):
+            raise ValueError(zero_problem(region, has_maps=usual[0].is_maps))
+        return
+    kept = [p for p in labels if 0 in p.keys and 0 not in ignored[p.compartment]]
+    if background and region is None and kept:
+        warn(
+            "`background` replaces key 0, which usually means no parcel: its locations in "
+            f"{listing(p.compartment for p in kept)} are the parcel 'label-0' now. If they are "
+            f"none, pass background={[0, *background]}."
+        )
 
 
 def _check_negative(unknown: Mapping[str, Sequence[int]]) -> None:
@@ -185,20 +192,3 @@ def _check_negative(unknown: Mapping[str, Sequence[int]]) -> None:
                 f"Labels of {c!r} should not be negative, got the keys {listing(negative)}; "
                 "if they mean no parcel, pass them as `background` (with 0)."
             )
-
-
-def _disagreement(
-    data: Mapping[str, Present],
-    applying: Mapping[str, Rows],
-    ignored: Mapping[str, frozenset[int]],
-    unknown: Mapping[str, Sequence[int]],
-) -> str:
-    keys = [(c, key) for c, p in data.items() for key in p.keys if key not in ignored[c]]
-    count = sum(len(keys) for keys in unknown.values())
-    where = "; ".join(f"{c}: {listing(keys)}" for c, keys in unknown.items() if keys)
-    message = f"`labels`: {count} of {len(keys)} keys of the data have no entry ({where})."
-    if all(key - 1 in _keys(applying[c]) for c, key in keys):
-        message += " The table counts from 0 and the data from 1: add 1 to its keys."
-    elif 2 * count > len(keys):
-        message += " Most keys do not fit: the table seems to belong to another atlas."
-    return message + ' Pass another table, or unlisted="name" to name them label-<key>.'

@@ -6,14 +6,20 @@ from pathlib import Path
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import nearest
-from atlasinit.io.files import extension
+from atlasinit.io.files import EXTENSIONS, extension
 from atlasinit.support.typing import PathLike
 
 ORDER = ("tpl", "cohort", "hemi", "atlas", "seg", "scale", "res", "den", "desc")
 """Entities of an atlas's files in the order of their names."""
 
 _GIVEN = tuple(entity for entity in ORDER if entity != "hemi")
+# Entities of BIDS whose labels may be a letter, or a word, that is no hemisphere.
+_OTHER = re.compile(
+    "(sub|ses|sample|task|tracksys|acq|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|proc|"
+    "space|split|recording|chunk|atlas|seg|scale|res|den|label|desc|tpl|cohort)-[0-9A-Za-z+]*"
+)
 _LONGEST = 255
 _FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
 _MODIFIERS = ("cohort", "den", "res")
@@ -33,6 +39,18 @@ def entities_of(path: PathLike) -> dict[str, str]:
 def suffix_of(path: PathLike) -> str:
     """Return the suffix of a name, as ``dseg``."""
     return stem(path).rsplit("_", 1)[-1]
+
+
+def side_of(path: PathLike) -> str:
+    """Return the hemisphere that a file's name states: L, R or ``""``.
+
+    As `hemisphere_of` does, of the name without its extension and without entities that
+    state something else: ``sub-L_acq-left`` states no hemisphere.
+    """
+    name = Path(path).name
+    ending = extension(path)
+    name = name[: len(name) - len(ending)] if ending in EXTENSIONS else name
+    return hemisphere_of("_".join(part for part in name.split("_") if not _OTHER.fullmatch(part)))
 
 
 def file_name(entities: Mapping[str, str], suffix: str, ending: str) -> str:

@@ -11,11 +11,9 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasFileError, listing, warn
-from atlasinit.io.assembly.rows import (
-    Present,
-    background_keys,
-    means_background,
-)
+from atlasinit.io.assembly.fitting import Present
+from atlasinit.io.assembly.rows import background_keys
+from atlasinit.io.background import means_background
 from atlasinit.io.colors import colors_of, from_hex
 from atlasinit.io.contents import (
     Kind,

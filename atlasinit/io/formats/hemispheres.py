@@ -12,6 +12,7 @@ from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import AtlasFileError, listing
+from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import (
     COMPARTMENTS,
     Kind,
@@ -40,7 +41,7 @@ def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "")
         return compartment
     if stated:
         return stated
-    side = hemisphere_of(Path(path).name)
+    side = side_of(path)
     if not side:
         raise AtlasFileError(
             f"{path}: neither the file nor its name states a hemisphere; give it as "
@@ -186,7 +187,7 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
         )
     if len(atlas.compartments) == 1:
         (only,) = atlas.compartments
-        own, stated = hemisphere_of("", only), hemisphere_of(path.name)
+        own, stated = hemisphere_of("", only), side_of(path)
         if own and stated and own != stated:
             raise ValueError(
                 f"`path`: {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "

@@ -41,7 +41,7 @@ from atlasinit.io.formats.nifti_header import (
 )
 from atlasinit.io.keys import is_whole
 from atlasinit.io.own_header import Header, check_finite, check_names, file_keys
-from atlasinit.io.tables import workbench as caret
+from atlasinit.io.tables import embedded
 from atlasinit.io.tables.reading import (
     Rows,
     read_table,
@@ -129,7 +129,7 @@ def read_parts(
         if beside:
             rows = _sidecar(found, own)
             if rows is None and part.keys is not None:
-                rows = caret.label_rows(image, numbers[0])
+                rows = embedded.label_rows(image, numbers[0])
             part = dataclasses.replace(part, rows=rows)
     return [part if own is None else restored(part, own, path)]
 

@@ -1,31 +1,47 @@
 """Label tables as columns: which holds the keys, the names, the colours, and what is left."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from atlasinit.core.labels import DERIVED, hemisphere_of
+from atlasinit.errors import listing
 from atlasinit.io.contents import LabelRow
+from atlasinit.io.tables.cells import (
+    colors_of_channels,
+    colors_of_texts,
+    is_missing,
+    is_number,
+    is_whole_number,
+    whole_number,
+)
+from atlasinit.io.tables.titles import (
+    CHANNELS,
+    COLORS,
+    KEYS,
+    NAMES,
+    NETWORKS,
+    SIDES,
+    distinct,
+    is_vague,
+    key_rank,
+    name_rank,
+    plain_title,
+    sided_pairs,
+)
 
 Rows: TypeAlias = tuple[LabelRow, ...]
+Cells: TypeAlias = dict[str, list[Any]]
 
-# Names of columns, casefolded and with "_" for anything that is not a letter or digit, in order
-# of preference: a table with `id` and `label` is keyed by `id` and named by `label`.
-_KEYS = ("index", "key", "id", "value", "component", "roi", "number", "no", "intensity", "label")
-_NAMES = (
-    *("name", "label", "full_name", "difumo_names", "label_name", "labelname", "structure"),
-    *("region", "region_name", "roi_name", "names", "abbreviation", "abbr"),
+# Cells of a column of sides that state none.
+_NEITHER = frozenset(
+    {"", "b", "both", "bilateral", "bi", "lr", "rl", "m", "mid", "midline", "medial", "none"}
 )
-_SIDES = ("hemisphere", "hemi", "side")
-_COLORS = ("color", "colour", "rgb", "rgba", "hex")
-_CHANNELS = (("red", "green", "blue"), ("r", "g", "b"))
-_NETWORKS = ("network", "network_label", "network_name", "yeo_networks7")
-_LEFT, _RIGHT = "left_label_value", "right_label_value"
 
 
 def rows_of_columns(
-    header: Sequence[str],
+    header: Sequence[object],
     records: Sequence[Sequence[Any]],
     formats: Mapping[str, str] = MappingProxyType({}),
 ) -> Rows:
@@ -39,151 +55,162 @@ def rows_of_columns(
     ValueError
         No column of whole-number keys or of names, or more cells than columns.
     """
-    records = [record for record in records if len(record)]
+    records = [record for record in records if any(cell not in ("", None) for cell in record)]
     for i, record in enumerate(records):
         # A trailing empty cell is often left out or doubled.
         if not all(is_missing(cell) for cell in record[len(header) :]):
             raise ValueError(f"row {i + 1} has {len(record)} cells for {len(header)} columns")
-    plain = _distinct([plain_title(name) for name in header])
-    cells = {
+    plain = distinct([plain_title(name) for name in header])
+    cells: Cells = {
         name: [record[i] if i < len(record) else "" for record in records]
         for i, name in enumerate(plain)
     }
     named = [str(name).strip() or f"column_{i}" for i, name in enumerate(header)]
-    titles = dict(zip(plain, _distinct(named), strict=True))
-    if _LEFT in cells and _RIGHT in cells:
-        cells, titles = _two_sided(cells, titles)
-    key = _first(_KEYS, cells, lambda column: all(is_whole_number(cell) for cell in column))
-    if key is None:
-        raise ValueError(f"no column of whole-number keys ({', '.join(_KEYS)}) among {header}")
-    name = _first(_NAMES, cells, lambda column: True, without=key)
-    if name is None:
-        raise ValueError(f"no column of names ({', '.join(_NAMES)}) among {header}")
-    colors, used = _colors(cells)
-    side = _first(_SIDES, cells, lambda column: True)
-    used |= {key, name, side, *DERIVED}
-    network = _first(_NETWORKS, cells, lambda column: True)
+    titles = dict(zip(plain, distinct(named), strict=True))
+    cells, titles = _two_sided(cells, titles)
+    key = _key_column(cells, titles)
+    name = _name_column(cells, titles, key)
+    colors, used = _colors(cells, titles)
+    side = next((title for title in SIDES if title in cells), None)
+    sides, understood = _sides(cells[side]) if side else ([""] * len(cells[key]), True)
+    used |= {key, name, *DERIVED, *({side} if understood else ())}
+    network = next((title for title in NETWORKS if title in cells), None)
     titles = {**titles, **({network: "network"} if network else {})}
     extra = {
         titles[c]: _typed(column, formats.get(titles[c], ""))
         for c, column in cells.items()
         if c not in used
     }
+    keys = [whole_number(cell) for cell in cells[key]]
     return tuple(
         LabelRow(
-            key=whole_number(cells[key][i]),
-            name="" if is_missing(cells[name][i]) else str(cells[name][i]).strip(),
+            key=keys[i],
+            name=text_of(cells[name][i], titles[name], i),
             color=colors[i] if colors else "",
-            hemisphere=hemisphere_of(str(cells[side][i])) if side else "",
+            hemisphere=sides[i],
             extra={title: column[i] for title, column in extra.items()},
         )
-        for i in range(len(cells[key]))
+        for i in range(len(keys))
     )
 
 
-def names_columns(cells: Iterable[str]) -> bool:
-    """Whether some cells are the names of columns: one of keys and another of names."""
-    titles = {plain_title(cell) for cell in cells}
-    keys, names = titles.intersection(_KEYS), titles.intersection(_NAMES)
-    return bool(keys and names and len(keys | names) > 1)
+def text_of(cell: Any, title: str, row: int) -> str:
+    """Return the name that a cell holds, ``""`` where it is missing."""
+    if isinstance(cell, Mapping | list | tuple | set):
+        raise ValueError(
+            f"row {row + 1}: {title!r} should be a name, got a {type(cell).__name__}: {cell!r}"
+        )
+    return "" if is_missing(cell) else str(cell).strip()
 
 
-def plain_title(name: object) -> str:
-    """Return a column's name casefolded, ``_`` for all but letters and digits."""
-    return re.sub(r"[^0-9a-z]+", "_", str(name).casefold()).strip("_")
+def keys_beside(rows: Rows) -> dict[str, list[int]]:
+    """Return the further columns that could hold the keys: title to one key a row."""
+    columns: dict[str, list[Any]] = {
+        title: [row.extra.get(title) for row in rows]
+        for title in dict.fromkeys(title for row in rows for title in row.extra)
+        if key_rank(plain_title(title)) is not None
+    }
+    return {
+        title: [int(cell) for cell in column]
+        for title, column in columns.items()
+        if all(isinstance(cell, int | float) and is_whole_number(cell) for cell in column)
+    }
 
 
-def hex_color(red: float | int, green: float | int, blue: float | int) -> str:
-    """Return ``"#rrggbb"`` for channels from 0 to 255."""
-    channels = (min(max(round(c), 0), 255) for c in (red, green, blue))
-    return "#{:02x}{:02x}{:02x}".format(*channels)
+def _key_column(cells: Cells, titles: Mapping[str, str]) -> str:
+    ranks = {c: rank for c in cells if (rank := key_rank(c)) is not None}
+    ranked = sorted(ranks, key=lambda c: ranks[c])
+    fit = [c for c in ranked if all(is_whole_number(cell) for cell in cells[c])]
+    if fit and is_vague(ranks[fit[0]]) and len(fit) > 1 and is_vague(ranks[fit[1]]):
+        raise ValueError(
+            f"several columns may hold the keys: {listing(repr(titles[c]) for c in fit)}; call "
+            "the right one 'index'"
+        )
+    if fit:
+        return fit[0]
+    wanted = ", ".join(title for title in KEYS if "_" not in title)
+    problem = f"no column of whole-number keys ({wanted}) among {list(titles.values())}"
+    for c in ranked:
+        bad = [i for i, cell in enumerate(cells[c]) if not is_whole_number(cell)]
+        if len(bad) < len(cells[c]) or c == "index":
+            problem += f": row {bad[0] + 1} of {titles[c]!r} holds {cells[c][bad[0]]!r}"
+            break
+    raise ValueError(problem)
 
 
-def is_missing(cell: object) -> bool:
-    """Whether a cell of a table is empty, ``n/a`` or NaN."""
-    if isinstance(cell, str):
-        return cell.strip().casefold() in ("", "n/a", "nan")
-    return cell is None or cell != cell
+def _name_column(cells: Cells, titles: Mapping[str, str], key: str) -> str:
+    ranks = {c: rank for c in cells if c != key and (rank := name_rank(c)) is not None}
+    ranked = sorted(ranks, key=lambda c: ranks[c])
+    # A column of words rather than one of numbers, which are seldom names.
+    worded = [c for c in ranked if not all(is_number(v) or is_missing(v) for v in cells[c])]
+    if not ranked:
+        raise ValueError(f"no column of names ({', '.join(NAMES)}) among {list(titles.values())}")
+    return (worded or ranked)[0]
 
 
-def is_number(value: object) -> bool:
-    """Whether a cell holds a number."""
-    try:
-        float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def is_whole_number(value: object) -> bool:
-    """Whether a cell holds a whole number, as 3, ``"3"`` or ``"3.0"``."""
-    return is_number(value) and float(value).is_integer()  # pyright: ignore[reportArgumentType]
-
-
-def whole_number(value: Any) -> int:
-    """Return the whole number that a cell holds."""
-    try:
-        return int(value)
-    except ValueError:
-        return int(float(value))
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return names of which each that came before has its number behind, as pandas' do."""
-    return [
-        f"{name}.{names[:i].count(name)}" if name in names[:i] else name
-        for i, name in enumerate(names)
-    ]
-
-
-def _first(
-    names: Iterable[str],
-    cells: Mapping[str, list[Any]],
-    fits: Callable[[list[Any]], bool],
-    without: str = "",
-) -> str | None:
-    return next((n for n in names if n in cells and n != without and fits(cells[n])), None)
-
-
-def _two_sided(cells: dict[str, list], titles: dict[str, str]) -> tuple[dict[str, list], dict]:
-    """Return one entry a side where left and right differ, and one of neither where not."""
-    shared = [c for c in cells if c not in (_LEFT, _RIGHT)]
-    out: dict[str, list] = {c: [] for c in ("index", "hemisphere", *shared)}
-    for i, (left, right) in enumerate(zip(cells[_LEFT], cells[_RIGHT], strict=True)):
-        sides = [(left, "")] if left == right else [(left, "L"), (right, "R")]
-        for key, side in sides:
+def _two_sided(cells: Cells, titles: dict[str, str]) -> tuple[Cells, dict[str, str]]:
+    """Return one entry a side where left and right keys differ, and one of neither where not."""
+    pairs = sided_pairs(list(cells))
+    keyed = [rest for rest, pair in pairs.items() if _are_keys(rest, pair, cells)]
+    plain = [c for c in cells if (rank := key_rank(c)) is not None and rank < 100]
+    if not keyed or any(all(map(is_whole_number, cells[c])) for c in plain):
+        return cells, titles
+    rest = keyed[0]
+    named = {r: pair for r, pair in pairs.items() if r != rest and name_rank(r) is not None}
+    sided = {rest: pairs[rest], **named}
+    new = ("index", *named, "hemisphere")
+    shared = [c for c in cells if c not in new and not any(c in p for p in sided.values())]
+    out: Cells = {c: [] for c in (*new, *shared)}
+    for i, (left, right) in enumerate(zip(*(cells[c] for c in pairs[rest]), strict=True)):
+        same = not is_missing(left) and str(left) == str(right)
+        sides = [(left, "", 0)] if same else [(left, "L", 0), (right, "R", 1)]
+        for key, side, which in sides:
             if not is_missing(key):
                 for c in shared:
                     out[c].append(cells[c][i])
+                for c, pair in named.items():
+                    out[c].append(cells[pair[which]][i])
                 out["index"].append(key)
                 out["hemisphere"].append(side)
-    return out, {**titles, "index": "index", "hemisphere": "hemisphere"}
+    return out, {**titles, **{c: c for c in new}}
 
 
-def _colors(cells: Mapping[str, list[Any]]) -> tuple[list[str], set[Any]]:
+def _are_keys(rest: str, pair: tuple[str, str], cells: Cells) -> bool:
+    column = [*cells[pair[0]], *cells[pair[1]]]
+    titled = not rest or key_rank(rest) is not None
+    numbers = [cell for cell in column if not is_missing(cell)]
+    return titled and bool(numbers) and all(is_whole_number(cell) for cell in numbers)
+
+
+def _colors(cells: Cells, titles: Mapping[str, str]) -> tuple[list[str], set[str]]:
     """Return the rows' colours and the columns that they come from."""
-    for channels in _CHANNELS:
+    for channels in CHANNELS:
         if all(c in cells for c in channels):
-            triples = list(zip(*(cells[c] for c in channels), strict=True))
-            if all(is_number(value) for triple in triples for value in triple):
-                return _from_channels(triples), set(channels)
-    column = _first(_COLORS, cells, lambda column: True)
-    if column is None:
-        return [], set()
-    texts = ["" if is_missing(c) else str(c).strip().casefold() for c in cells[column]]
-    texts = [re.sub("^#(.)(.)(.)$", r"#\1\1\2\2\3\3", text) for text in texts]
-    if all(re.fullmatch(r"|#?[0-9a-f]{6}([0-9a-f]{2})?", text) for text in texts):
-        return [f"#{text.lstrip('#')[:6]}" if text else "" for text in texts], {column}
-    triples = [tuple(re.findall(r"[\d.]+", text)[:3]) for text in texts]
-    if all(len(triple) in (0, 3) for triple in triples):
-        return _from_channels(triples), {column}
-    return [], set()
+            colors = colors_of_channels(list(zip(*(cells[c] for c in channels), strict=True)))
+            if colors is None and channels[0] == "red":
+                _refuse_channels(cells, titles, channels)
+            if colors is not None:
+                return colors, set(channels)
+    column = next((c for c in COLORS if c in cells), None)
+    colors = colors_of_texts(cells[column]) if column else None
+    return (colors, {column}) if column and colors is not None else ([], set())
 
 
-def _from_channels(triples: Sequence[tuple[Any, ...]]) -> list[str]:
-    values = [tuple(float(value) for value in triple) for triple in triples]
-    unit = 255.0 if max((max(v, default=0.0) for v in values), default=0.0) <= 1 else 1.0
-    return [hex_color(v[0] * unit, v[1] * unit, v[2] * unit) if v else "" for v in values]
+def _refuse_channels(cells: Cells, titles: Mapping[str, str], channels: Sequence[str]) -> None:
+    for c in channels:
+        for i, cell in enumerate(cells[c]):
+            if not is_missing(cell) and not (is_number(cell) and 0 <= float(cell) <= 255):
+                raise ValueError(
+                    f"row {i + 1} of {titles[c]!r} should be from 0 to 255, got {cell!r}"
+                )
+
+
+def _sides(cells: Sequence[Any]) -> tuple[list[str], bool]:
+    """Return the side of each cell, and whether all of them are understood."""
+    texts = ["" if is_missing(cell) else str(cell).strip() for cell in cells]
+    sides = [hemisphere_of(text) for text in texts]
+    rest = [text for text, side in zip(texts, sides, strict=True) if not side]
+    return sides, all(re.sub(r"[\W_]+", "", text.casefold()) in _NEITHER for text in rest)
 
 
 def _typed(column: list[Any], form: str) -> list[Any]:
@@ -199,7 +226,7 @@ def _typed(column: list[Any], form: str) -> list[Any]:
     numbers = [None if cell is None or cell.casefold() == "na" else cell for cell in cells]
     present = [cell for cell in numbers if cell is not None]
     convert: Callable[[str], Any] = str
-    if all(re.fullmatch(r"-?(0|[1-9]\d*)", cell) for cell in present):
+    if all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", cell) for cell in present):
         convert = int
     elif all(is_number(cell) for cell in present):
         convert = float

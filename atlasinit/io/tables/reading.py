@@ -9,19 +9,13 @@ from atlasinit.core.labels import LabelTable
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.files import extension, reading
-from atlasinit.io.tables.columns import (
-    Rows,
-    is_missing,
-    is_whole_number,
-    rows_of_columns,
-    whole_number,
-)
-from atlasinit.io.tables.text import (
-    decode,
-    rows_of_json,
-    rows_of_text,
-    rows_of_xml,
-)
+from atlasinit.io.tables.afni import is_niml
+from atlasinit.io.tables.cells import is_missing
+from atlasinit.io.tables.columns import Rows, rows_of_columns
+from atlasinit.io.tables.excel import is_zip, rows_of_workbook
+from atlasinit.io.tables.objects import NAMES_ONLY, rows_of_json, rows_of_list, rows_of_mapping
+from atlasinit.io.tables.text import decode, rows_of_text
+from atlasinit.io.tables.xml import rows_of_xml
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -32,11 +26,13 @@ if TYPE_CHECKING:
 def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> Rows:
     """Read the label table of an atlas.
 
-    Understands BIDS ``dseg.tsv`` and the tables of TemplateFlow, delimited tables
-    (tab, comma or semicolon) with or without a header, ``key name`` lines,
-    FreeSurfer colour tables, ITK-SNAP's label descriptions, Connectome Workbench's
-    pairs of lines, FSL's atlas xml, and JSON (``{key: name}``, or with BIDS's
-    ``LabelMap``). UTF-8 with or without a mark, UTF-16 with one, else Latin-1.
+    Understands BIDS ``dseg.tsv`` and the tables of TemplateFlow, tables delimited by
+    tab, comma or semicolon and lists between blanks, with or without a first line
+    that names the columns; the colour tables of FreeSurfer, FSLeyes and MRtrix, ITK-SNAP's label
+    descriptions, Connectome Workbench's pairs of lines, AFNI's label tables; the xml of FSL,
+    SPM, CAT12 and the Juelich atlas; JSON (``{key: name}``, objects, or BIDS's ``LabelMap``);
+    and ``.xlsx`` workbooks where openpyxl is installed. UTF-8 with or without a mark, UTF-16
+    with one, else Latin-1.
 
     Columns are found by name. A key column is taken as it is, except in FSL's xml of
     other atlases than labels, where index i is volume i (counted from 0) of the image of
@@ -63,17 +59,26 @@ def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> R
         A file that is missing, or is not a label table.
     """
     with reading(path, "a label table") as found:
-        data = found.read_bytes()
-        kind = extension(found)
-        if kind == ".xml":
-            rows = rows_of_xml(data)
-        elif kind == ".json":
-            rows = rows_of_json(decode(data))
-        else:
-            rows = rows_of_text(decode(data), formats or {})
+        rows = _rows_of(found.read_bytes(), formats or {})
     if not rows:
         raise AtlasFileError(f"{path}: the label table has no entries.")
     return rows
+
+
+def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
+    """Return the rows of a file's content, whose first bytes say what it is."""
+    if is_zip(data):
+        return rows_of_workbook(data)
+    text = decode(data)
+    if "\0" in text or data.startswith(b"\x1f\x8b"):
+        what = "compressed; unpack it" if data.startswith(b"\x1f\x8b") else "binary, not text"
+        raise ValueError(f"it is {what}")
+    start = text.lstrip()
+    if start.startswith("<") and not is_niml(text):
+        return rows_of_xml(data)
+    if start.startswith(("{", "[")):
+        return rows_of_json(text)
+    return rows_of_text(text, formats)
 
 
 def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
@@ -83,8 +88,9 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
     ----------
     labels
         A path, a ``pandas.DataFrame`` (whose index, if it has a name, is a column too), a
-        mapping from key to name, a sequence of `LabelRow`; or a mapping from compartment
-        to any of these.
+        mapping from key to name, to ``(name, colour)`` or to an object of fields, or from name
+        to key; a sequence of `LabelRow`, of objects or of ``(key, name)`` pairs; or a mapping
+        from compartment to any of these.
 
     Returns
     -------
@@ -102,23 +108,30 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
     if hasattr(labels, "columns") and hasattr(labels, "itertuples"):
         return _frame(labels)
     if isinstance(labels, Mapping):
-        if all(is_whole_number(key) for key in labels):
-            return tuple(LabelRow(whole_number(key), str(name)) for key, name in labels.items())
-        numbers = [key for key in labels if not isinstance(key, str)]
-        if numbers:
-            raise ValueError(f"`labels`: keys should be whole numbers, got {listing(numbers, 3)}.")
-        parts = {str(c): rows_from_table(part) for c, part in labels.items()}
-        nested = [c for c, part in parts.items() if isinstance(part, dict)]
-        if nested:
-            raise TypeError(f"`labels` should hold one table for each compartment; see {nested}.")
-        return parts  # pyright: ignore[reportReturnType]
+        rows = rows_of_mapping(labels)
+        return _by_compartment(labels) if rows is None else rows
     if isinstance(labels, Sequence) and all(isinstance(row, LabelRow) for row in labels):
         return tuple(labels)
+    rows = rows_of_list(labels) if isinstance(labels, list | tuple) else None
+    if rows is not None:
+        return rows
+    names = isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels)
     raise TypeError(
         "`labels` should be a path, a pandas.DataFrame, a dict {key: name}, LabelRows, or a dict "
-        f"{{compartment: one of these}}, got {type(labels).__name__}. A plain list of names has "
-        "no keys: pass dict(enumerate(names, start=1))."
+        f"{{compartment: one of these}}, got {type(labels).__name__}"
+        + (f", which {NAMES_ONLY}." if names else ".")
     )
+
+
+def _by_compartment(labels: Mapping[Any, Any]) -> dict[str, Rows]:
+    numbers = [key for key in labels if not isinstance(key, str)]
+    if numbers:
+        raise ValueError(f"`labels`: keys should be whole numbers, got {listing(numbers, 3)}.")
+    parts = {str(c): rows_from_table(part) for c, part in labels.items()}
+    nested = [c for c, part in parts.items() if isinstance(part, dict)]
+    if nested:
+        raise TypeError(f"`labels` should hold one table for each compartment; see {nested}.")
+    return parts  # pyright: ignore[reportReturnType]
 
 
 def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) -> None:

@@ -2,28 +2,21 @@
 
 import codecs
 import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree
 
-from atlasinit.io.contents import LabelRow
-from atlasinit.io.tables.columns import (
-    Rows,
-    hex_color,
-    is_whole_number,
-    names_columns,
-    rows_of_columns,
-    whole_number,
-)
+from atlasinit.io.tables.afni import is_niml, rows_of_niml
+from atlasinit.io.tables.blanks import rows_between_blanks
+from atlasinit.io.tables.cells import is_number, is_whole_number
+from atlasinit.io.tables.columns import Rows, rows_of_columns
+from atlasinit.io.tables.headless import rows_of_cells
+from atlasinit.io.tables.objects import NAMES_ONLY
+from atlasinit.io.tables.titles import names_columns
 
 # A comment begins with a number sign, as does a colour, which is none.
-_COMMENT = re.compile(r"#(?![0-9a-fA-F]{6}\b)")
+_COMMENT = re.compile(r"\s*(#(?![0-9a-fA-F]{6}\b)|%|//)")
 _NUMBERS = r"\s+(\d+)\s+(\d+)\s+(\d+)"
-_RGBA = re.compile(rf"\s*(-?\d+)\s+(\S.*?){_NUMBERS}\s+\d+\s*(\s#.*)?")
-_RGB = re.compile(rf"\s*(-?\d+)\s+(\S.*?){_NUMBERS}\s*")
 _KEY_AND_RGBA = re.compile(rf"\s*(-?\d+){_NUMBERS}\s+\d+\s*")
-_KEY_AND_NAME = re.compile(r"\s*(-?\d+)\s+(\S.*?)\s*")
 _ITK_SNAP = re.compile(rf'\s*(\d+){_NUMBERS}\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*')
 
 
@@ -41,59 +34,45 @@ def decode(data: bytes) -> str:
 
 def rows_of_text(text: str, formats: Mapping[str, str]) -> Rows:
     """Return the rows of a table in lines, whatever their form."""
+    if is_niml(text):
+        return rows_of_niml(text)
     lines = _lines(text)
     if not lines:
         return ()
     if all(_ITK_SNAP.fullmatch(line) for line in lines):
         found = [m for line in lines if (m := _ITK_SNAP.fullmatch(line))]
-        return tuple(_row(m[1], m[5], (m[2], m[3], m[4])) for m in found)
+        return _colored([(m[1], m[5], m[2], m[3], m[4]) for m in found])
     below = [_KEY_AND_RGBA.fullmatch(line) for line in lines[1::2]]
     if len(lines) % 2 == 0 and all(below) and not _KEY_AND_RGBA.fullmatch(lines[0]):
         pairs = zip(lines[::2], below, strict=True)
-        return tuple(_row(m[1], name, (m[2], m[3], m[4])) for name, m in pairs if m)
+        return _colored([(m[1], name, m[2], m[3], m[4]) for name, m in pairs if m])
     records = _delimited(lines)
-    in_words = _rows_in_words(lines)
-    if in_words and (records is None or not is_whole_number(records[0][0])):
-        return in_words
+    if records is None or not _is_table(records):
+        rows = rows_between_blanks(lines)
+        if rows is not None:
+            return rows
     if records is None:
-        raise ValueError("its first line has neither columns nor a key and a name")
-    if not names_columns(records[0]) and any(map(is_whole_number, records[0])):
-        return _headless(records)
-    return rows_of_columns(records[0], records[1:], formats)
+        raise ValueError(_formless(lines))
+    return rows_of_records(records, formats)
 
 
-def rows_of_xml(data: bytes) -> Rows:
-    """Return the labels of an atlas of FSL.
-
-    The index of a label is its value in the image for an atlas of type ``Label``. For
-    any other it is the number of its volume, and its value in the image of labels one more.
-    """
-    try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"its XML is damaged: {error}") from error
-    first = 0 if root.findtext("header/type", "").strip().casefold() == "label" else 1
-    rows = []
-    for label in root.iter("label"):
-        name = "".join(label.itertext()).strip()
-        if not is_whole_number(label.get("index")):
-            raise ValueError(f"a label without an index: {name!r}")
-        xyz = [label.attrib[axis] for axis in "xyz" if axis in label.attrib]
-        extra = {"xyz": ", ".join(xyz)} if len(xyz) == 3 else {}
-        rows.append(LabelRow(whole_number(label.get("index")) + first, name, extra=extra))
-    return tuple(rows)
+def rows_of_records(records: list[list[str]], formats: Mapping[str, str]) -> Rows:
+    """Return the rows of delimited cells, of which the first may be the columns' titles."""
+    first = _stripped(records[0])
+    if is_whole_number(first[0]) or (any(map(is_whole_number, first)) and not names_columns(first)):
+        return rows_of_cells(_of_one_length([_stripped(_with_commas(r)) for r in records]))
+    too_long = [len(record) > len(first) for record in records]
+    fitted = [_with_commas(r) if long else r for r, long in zip(records, too_long, strict=True)]
+    return rows_of_columns(first, [_stripped(record) for record in fitted[1:]], formats)
 
 
-def rows_of_json(text: str) -> Rows:
-    """Return the rows of ``{key: name}``, or of BIDS's ``LabelMap``, which may be a list."""
-    found = json.loads(text)
-    found = found.get("LabelMap", found) if isinstance(found, dict) else found
-    if isinstance(found, list) and all(isinstance(name, str) for name in found):
-        # The list of a BIDS sidecar names the volumes of a probseg in order.
-        return tuple(LabelRow(i, name) for i, name in enumerate(found, start=1))
-    if isinstance(found, dict) and found and all(is_whole_number(key) for key in found):
-        return tuple(LabelRow(whole_number(key), str(name)) for key, name in found.items())
-    raise ValueError("expected {key: name} or a LabelMap")
+def _stripped(record: Sequence[str]) -> list[str]:
+    return [cell.strip() for cell in record]
+
+
+def _formless(lines: Sequence[str]) -> str:
+    problem = "its first line has neither columns nor a key and a name"
+    return f"{problem}; it {NAMES_ONLY}" if len(lines) > 1 else problem
 
 
 def _lines(text: str) -> list[str]:
@@ -107,7 +86,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _delimited(lines: Sequence[str]) -> list[list[str]] | None:
-    """Return the cells of lines, by tabs or else by what cuts every line into the same number."""
+    """Return the cells of lines, by tabs or else by what cuts every line into the same number.
+
+    Cells are as they stand, with the blanks around them.
+    """
     found = [_cells(lines, mark) for mark in "\t;," if mark in lines[0]]
     if not found or "\t" in lines[0]:
         return found[0] if found else None
@@ -116,39 +98,71 @@ def _delimited(lines: Sequence[str]) -> list[list[str]] | None:
 
 def _cells(lines: Sequence[str], mark: str) -> list[list[str]]:
     ended = [f"{line}\n" for line in lines]
+    # Where a blank follows every mark it is style; after some it is part of the text.
+    styled = mark == "," and all(", " in line and not re.search(r",\S", line) for line in lines)
     try:
-        records = list(csv.reader(ended, delimiter=mark, strict=True))
+        read = csv.reader(ended, delimiter=mark, strict=True, skipinitialspace=styled)
+        records = list(read)
     except csv.Error:
         # Quotes that do not come in pairs are part of the names.
-        records = list(csv.reader(lines, delimiter=mark, quoting=csv.QUOTE_NONE))
-    return [[cell.strip() for cell in record] for record in records]
+        records = [line.split(mark) for line in lines]
+    return _without_quotes([[cell.removesuffix("\n") for cell in record] for record in records])
 
 
-def _rows_in_words(lines: Sequence[str]) -> Rows | None:
-    """Return rows of a key, a name and perhaps a colour between blanks; None of other lines."""
-    plain = [_KEY_AND_NAME.fullmatch(line) for line in lines]
-    if not all(plain):
-        return None
-    form = _RGB if all(_RGB.fullmatch(line) for line in lines) else _RGBA
-    form = _RGBA if all(_RGBA.fullmatch(line) for line in lines) else form
-    return tuple(
-        _row(colored[1], colored[2], (colored[3], colored[4], colored[5]))
-        if (colored := form.fullmatch(line))
-        else LabelRow(int(m[1]), m[2])
-        for line, m in zip(lines, plain, strict=True)
-        if m
-    )
+def _with_commas(cells: Sequence[str]) -> list[str]:
+    """Return cells joined where a comma with a blank behind it is one of a text, not of the list.
+
+    Of ``1,Inferior frontal gyrus, pars opercularis`` the second comma is the name's.
+    """
+    joined: list[str] = []
+    for cell in cells:
+        inside = joined and cell[:1] == " " and not is_number(cell) and not is_number(joined[-1])
+        if inside and cell.strip() and joined[-1].strip():
+            joined[-1] = f"{joined[-1]},{cell}"
+        else:
+            joined.append(cell)
+    return joined
 
 
-def _row(key: str, name: str, rgb: tuple[str, str, str]) -> LabelRow:
-    return LabelRow(int(key), name.strip(), hex_color(*(int(channel) for channel in rgb)))
+def _without_quotes(records: list[list[str]]) -> list[list[str]]:
+    """Return cells without the single quotes in which some programs put every text."""
+    texts = [c for record in records for c in record if c and not is_number(c)]
+    if not texts or not all(len(c) > 1 and c[0] == c[-1] == "'" for c in texts):
+        return records
+    return [[c if is_number(c) or not c else c[1:-1] for c in record] for record in records]
 
 
-def _headless(records: list[list[str]]) -> Rows:
-    """Return rows of delimited cells: the key first, then the name, then perhaps a colour."""
-    columns = ["index", "name", "red", "green", "blue"] if len(records[0]) >= 5 else []
-    columns = columns or ["index", "name"]
-    columns += [f"column_{i}" for i in range(len(columns), len(records[0]))]
-    if not is_whole_number(records[0][0]):
-        columns[:2] = ["name", "index"]
-    return rows_of_columns(columns, records)
+def _is_table(records: Sequence[Sequence[str]]) -> bool:
+    """Whether cells between marks are a table, rather than lines with a mark here and there."""
+    first = records[0]
+    if is_whole_number(first[0]):
+        return True
+    titled = names_columns(first) or " " not in first[0].strip()
+    # A trailing empty cell is often left out; a line of several words has other marks.
+    return titled and all(len(r) > 1 or len(r[0].split()) < 2 for r in records[1:])
+
+
+def _of_one_length(records: list[list[str]]) -> list[list[str]]:
+    """Return records of which the longer have commas in their names, behind the key."""
+    records = [record[:-1] if record[-1:] == [""] else record for record in records]
+    lengths = {len(record) for record in records}
+    if len(lengths) == 1 or not all(is_whole_number(record[0]) for record in records):
+        return records
+    # Numbers behind the name are cells of their own, as of a colour.
+    behind = min(_numbers_behind(record) for record in records)
+    if any(len(record) < 2 + behind for record in records):
+        return records
+    ends = [len(record) - behind for record in records]
+    return [
+        [record[0], ", ".join(record[1:end]), *record[end:]]
+        for record, end in zip(records, ends, strict=True)
+    ]
+
+
+def _numbers_behind(record: Sequence[str]) -> int:
+    words = [i for i, cell in enumerate(record) if i and not is_number(cell)]
+    return len(record) - 1 - words[-1] if words else 0
+
+
+def _colored(records: Sequence[Sequence[str]]) -> Rows:
+    return rows_of_columns(["index", "name", "red", "green", "blue"], records)

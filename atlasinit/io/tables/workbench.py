@@ -1,31 +1,13 @@
 """The label table that Connectome Workbench keeps in the header of a volume."""
 
-from typing import Any
 from xml.etree import ElementTree
 
 from atlasinit.io.colors import to_hex
 from atlasinit.io.contents import LabelRow
 
-_CODE = 30
 
-
-def label_rows(image: Any, number: int) -> tuple[LabelRow, ...] | None:
-    """Return the table of a volume of a NIfTI image, None where Workbench left none.
-
-    Parameters
-    ----------
-    image
-        A nibabel image, of whatever format.
-    number
-        Number of the volume, from 0.
-    """
-    for extension in getattr(image.header, "extensions", ()):
-        if extension.get_code() == _CODE:
-            return _rows(bytes(extension.content).strip(b"\0 "), number)
-    return None
-
-
-def _rows(xml: bytes, number: int) -> tuple[LabelRow, ...] | None:
+def rows_of_header(xml: bytes, number: int) -> tuple[LabelRow, ...] | None:
+    """Return the table of volume `number` in Workbench's XML, None where it has none."""
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:

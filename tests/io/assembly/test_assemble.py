@@ -1,5 +1,6 @@
 """Parts and tables to an atlas: the join by key, the background, homes, and the cheapest maps."""
 
+import ast
 import re
 
 import numpy as np
@@ -116,13 +117,31 @@ def test_corpus_callosum_is_background_on_surfaces_only():
 
 
 @pytest.mark.parametrize(
-    ("background", "kept"),
-    [((), [0, 1, 2]), ([0], [1, 2]), (["a"], [0, 2]), ("B", [0, 1]), (2, [0, 1]), ([0, "B"], [1])],
+    ("background", "kept", "operations"),
+    [
+        ((), [0, 1, 2], ("background()",)),
+        ([0], [1, 2], ("background(0)",)),
+        ([0, "B"], [1], ("background(0, 'B')",)),
+        ("unknown", [1, 2], ("background('unknown')",)),
+    ],
 )
-def test_the_user_states_the_background(background, kept):
+def test_the_user_states_the_background(background, kept, operations):
     labels = {0: "unknown", 1: "A", 2: "B"}
     atlas = build(volume([0, 1, 2]), labels=labels, background=background)
     assert list(atlas.table["key"]) == kept
+    assert atlas.provenance.operations == operations
+
+
+@pytest.mark.parametrize(("background", "kept"), [(["a"], [0, 2]), ("B", [0, 1]), (2, [0, 1])])
+def test_a_background_that_replaces_key_0_says_so(background, kept):
+    labels = {0: "unknown", 1: "A", 2: "B"}
+    with pytest.warns(ai.AtlasWarning, match="replaces key 0.* pass background=") as caught:
+        atlas = build(volume([0, 1, 2]), labels=labels, background=background)
+    assert list(atlas.table["key"]) == kept
+    # What the warning advises leaves key 0 out too.
+    advice = str(caught[0].message).rsplit("background=", 1)[1].rstrip(".")
+    atlas = build(volume([0, 1, 2]), labels=labels, background=ast.literal_eval(advice))
+    assert list(atlas.table["key"]) == [key for key in kept if key]
 
 
 def test_a_background_of_unknown_name_is_refused():
@@ -257,9 +276,9 @@ def test_maps_take_the_cheapest_exact_form(form, maps, kind):
 @pytest.mark.parametrize("form", [np.asarray, csr_array])
 def test_maps_are_joined_by_key_too(form):
     maps = np.array([[0.5, 0, 0], [0, 2, 0], [0, 0.25, 0]], np.float32)
-    labels = {3: "C", 7: "none", 1: "A", 2: "background"}
+    labels = {3: "C", 7: "absent", 1: "A", 2: "background"}
     atlas = build(soft(form(maps)), labels=labels)
-    assert listed(atlas) == [("cortex_L", 3, "C"), ("cortex_L", 7, "none"), ("cortex_L", 1, "A")]
+    assert listed(atlas) == [("cortex_L", 3, "C"), ("cortex_L", 7, "absent"), ("cortex_L", 1, "A")]
     np.testing.assert_array_equal(atlas.to_dense()["cortex_L"], [maps[2], [0, 0, 0], maps[0]])
 
 

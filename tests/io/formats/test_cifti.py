@@ -258,9 +258,9 @@ def test_kind_of_scalars(tmp_path, values, kind, hard):
 def test_a_map_belongs_where_it_is_not_zero(tmp_path):
     axis = axis_of("LR")
     values = np.float32([[1, 2, 3, 0, 0], [0, 0, 0, 4, 5], [0.5] * 5, [0] * 5])
-    path = save(tmp_path / "x.dscalar.nii", values, ScalarAxis(["l", "r", "both", "R_none"]), axis)
+    path = save(tmp_path / "x.dscalar.nii", values, ScalarAxis(["l", "r", "both", "R_empty"]), axis)
     atlas = assemble(read(cifti, path).values(), name="x", space="y")
-    assert atlas.table["name"] == ("l", "L_both", "r", "R_both", "R_none")
+    assert atlas.table["name"] == ("l", "L_both", "r", "R_both", "R_empty")
     np.testing.assert_array_equal(atlas.maps["cortex_R"].to_dense()[0], [4, 5])
 
 

@@ -672,7 +672,8 @@ def test_key_0_is_a_parcel_where_the_user_says_so(tmp_path):
     atlas = read(path, background=())
     assert atlas.table["key"] == (0, 1, 2, 300)
     np.testing.assert_array_equal(dense(atlas)[0], values == 0)
-    assert read(path, background=[2]).table["key"] == (0, 1, 300)
+    with pytest.warns(ai.AtlasWarning, match="replaces key 0"):
+        assert read(path, background=[2]).table["key"] == (0, 1, 300)
 
 
 def test_with_a_table_of_the_user_the_file_beside_the_image_does_not_matter(tmp_path):

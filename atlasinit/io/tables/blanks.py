@@ -1,0 +1,212 @@
+"""Lists whose cells lie between blanks: key and name, with colours, codes and remarks."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from atlasinit.core.labels import hemisphere_of
+from atlasinit.io.tables.cells import colors_of_channels, is_number, is_whole_number
+from atlasinit.io.tables.columns import Rows, rows_of_columns
+from atlasinit.io.tables.headless import is_code
+from atlasinit.io.tables.titles import name_rank, names_columns, plain_title
+
+_WORD = re.compile(r'"[^"]*"(?!\S)|\S+')
+# What stands behind a number sign is a remark, except a number, as of a name, or a colour.
+_REMARK = re.compile(r"\s#(?!\d|[0-9a-fA-F]{6}\b)")
+
+
+class _Line(NamedTuple):
+    """A line as words, and how many of them are numbers at its start and at its end."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    words: list[str]
+    lead: int
+    trail: int
+
+    def middle(self, lead: int, trail: int) -> str:
+        """Return what lies between so many words at the start and at the end, blanks and all."""
+        stop = len(self.words) - trail
+        if lead >= stop:
+            return ""
+        return _unquoted(self.text[self.spans[lead][0] : self.spans[stop - 1][1]])
+
+
+def rows_between_blanks(lines: Sequence[str]) -> Rows | None:
+    """Return the rows of a list in lines; None of lines that are no such list.
+
+    A list has a key in front of each name, or behind it. Between them may stand a
+    colour (``key r g b name``, ``key r g b a name``), behind the name a colour, a code
+    that grows from line to line, or the key once more. A first line may name the columns.
+
+    Raises
+    ------
+    ValueError
+        A line without a key among lines with one, or numbers alone.
+    """
+    parsed = [_parse(line) for line in lines]
+    parsed = [line for line in parsed if line.words]
+    if not parsed:
+        return None
+    if names_columns(parsed[0].words) and not any(map(is_number, parsed[0].words)):
+        return _titled(parsed[0].words, parsed[1:])
+    keyed = [is_whole_number(line.words[0]) for line in parsed]
+    if all(keyed):
+        return _keys_first(parsed)
+    last = [is_whole_number(line.words[-1]) and len(line.words) > 1 for line in parsed]
+    if all(last) and not any(keyed):
+        return _keys_last(parsed)
+    if 2 * sum(keyed) > len(keyed):
+        line = parsed[keyed.index(False)]
+        raise ValueError(f"line {keyed.index(False) + 1} has no key in front: {line.text!r}")
+    return None
+
+
+def _parse(line: str) -> _Line:
+    remark = next(
+        (m for m in _REMARK.finditer(line) if line.count('"', 0, m.start()) % 2 == 0), None
+    )
+    text = line[: remark.start()] if remark else line
+    found = list(_WORD.finditer(text))
+    words = [m[0] for m in found]
+    numbers = [is_number(word) for word in words]
+    lead = numbers.index(False) if False in numbers else len(numbers)
+    trail = numbers[::-1].index(False) if False in numbers else len(numbers)
+    return _Line(text.strip(), [_shift(m, text) for m in found], words, lead, trail)
+
+
+def _shift(match: re.Match[str], text: str) -> tuple[int, int]:
+    blanks = len(text) - len(text.lstrip())
+    return match.start() - blanks, match.end() - blanks
+
+
+def _titled(titles: Sequence[str], lines: Sequence[_Line]) -> Rows:
+    """Return rows under titles; where a line has more words, its name has blanks."""
+    n = len(titles)
+    ranks = {i: r for i, t in enumerate(titles) if (r := name_rank(plain_title(t))) is not None}
+    name = min(ranks, key=lambda i: ranks[i])
+    records = []
+    for i, line in enumerate(lines):
+        if len(line.words) < n:
+            raise ValueError(
+                f"row {i + 1} has {len(line.words)} cells for {n} columns: {line.text!r}"
+            )
+        behind = n - 1 - name
+        words = [_unquoted(word) for word in line.words]
+        end = words[len(words) - behind :] if behind else []
+        records.append([*words[:name], line.middle(name, behind), *end])
+    return rows_of_columns(titles, records)
+
+
+def _keys_last(lines: Sequence[_Line]) -> Rows:
+    if len({line.words[-1] for line in lines}) < len(lines):
+        raise ValueError("its lines have no keys in front, and the numbers behind repeat")
+    return rows_of_columns(
+        ["name", "index"], [[line.middle(0, 1), line.words[-1]] for line in lines]
+    )
+
+
+def _keys_first(lines: Sequence[_Line]) -> Rows:
+    # Lines of numbers alone have a name that looks like one, as area 44.
+    worded = [line for line in lines if line.lead < len(line.words)]
+    if not worded:
+        raise ValueError("its lines hold numbers alone, and no names")
+    lead = _lead(lines, min(line.lead for line in worded))
+    trail = _trail(lines, lead, min(line.trail for line in worded))
+    names = [line.middle(lead, trail) for line in lines]
+    if not trail:
+        names = _without_keys(lines, lead, names)
+    columns = {"index": [line.words[0] for line in lines], "name": names}
+    for title, place in _places(lines, lead, trail):
+        columns[title] = [line.words[place] for line in lines]
+    shorts = _short_names(names)
+    if shorts:
+        columns |= {"name": [name.split()[1] for name in names], "short_name": shorts}
+    return rows_of_columns(list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _places(lines: Sequence[_Line], lead: int, trail: int) -> Iterator[tuple[str, int]]:
+    """Yield title and place in a line of each number besides the key: a colour, or a code."""
+    for start, count in ((1, lead - 1), (-trail, trail)):
+        if count in (3, 4) and _are_colors(lines, _slice(start)):
+            # The fourth is the opacity, which says nothing of a parcel.
+            yield from zip(("red", "green", "blue"), range(start, start + 3), strict=True)
+        else:
+            yield from ((f"column_{place}", place) for place in range(start, start + count))
+
+
+def _lead(lines: Sequence[_Line], least: int) -> int:
+    """Return how many numbers stand in front of the names, the key among them."""
+    for count in (5, 4):
+        if least >= count and _are_colors(lines, _slice(1)):
+            return count
+    return 2 if least >= 2 and is_code([line.words[1] for line in lines]) else 1
+
+
+def _trail(lines: Sequence[_Line], lead: int, least: int) -> int:
+    """Return how many numbers behind the names are no part of them."""
+    choices = []
+    for count in (4, 3):
+        if least >= count and _are_colors(lines, _slice(-count)):
+            choices.append(count)
+    # Area 44 and 45 in red: four numbers, of which the first is the name's.
+    unlike = [c for c in choices if _are_distinct([line.middle(lead, c) for line in lines])]
+    if choices:
+        return (unlike or choices)[0]
+    if least >= 1 and _are_distinct([line.middle(lead, 1) for line in lines]):
+        last = [line.words[-1] for line in lines]
+        if is_code(last) or last == [line.words[0] for line in lines]:
+            return 1
+    # As many numbers behind each name, as of coordinates.
+    even = least >= 3 and all(line.trail == least for line in lines)
+    return least if even and _are_distinct([line.middle(lead, least) for line in lines]) else 0
+
+
+def _slice(start: int) -> Callable[[_Line], list[str]]:
+    """Return what takes the three words of a line from one on, counted from the end if negative."""
+    return lambda line: line.words[start:][:3]
+
+
+def _are_colors(lines: Sequence[_Line], channels: Callable[[_Line], list[str]]) -> bool:
+    triples = [channels(line) for line in lines]
+    if any(len(triple) < 3 for triple in triples):
+        return False
+    return colors_of_channels(triples) is not None
+
+
+def _without_keys(lines: Sequence[_Line], lead: int, names: list[str]) -> list[str]:
+    """Return names without the key behind them, which some lists repeat in most of the lines."""
+    ends = [line.words[-1] if line.trail else "" for line in lines]
+    repeated = [line.words[0] == end for line, end in zip(lines, ends, strict=True)]
+    if any(end and not same for end, same in zip(ends, repeated, strict=True)):
+        return names
+    shorter = [
+        line.middle(lead, 1) if same else name
+        for line, name, same in zip(lines, names, repeated, strict=True)
+    ]
+    return shorter if 2 * sum(repeated) > len(lines) and _are_distinct(shorter) else names
+
+
+def _short_names(names: Sequence[str]) -> list[str] | None:
+    """Return the first of two names, as MRtrix's tables have them, both of which state a side.
+
+    A name of two words states its side once, so that it is not taken apart.
+    """
+    words = [name.split() for name in names]
+    if len(words) < 2 or any(len(pair) != 2 for pair in words):
+        return None
+    sides = [tuple(hemisphere_of(word) for word in pair) for pair in words]
+    both = [a == b != "" for a, b in sides]
+    alike = all(a == b or not (a or b) for a, b in sides)
+    return [pair[0] for pair in words] if alike and 2 * sum(both) >= len(both) else None
+
+
+def _are_distinct(names: Sequence[str]) -> bool:
+    return all(names) and len(set(names)) == len(names)
+
+
+def _unquoted(text: str) -> str:
+    """Return what stands within quotes around the whole of a text."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
+        return text[1:-1].strip()
+    return text

@@ -1,0 +1,105 @@
+"""Cells of tables: what is missing, what is a number, a key or a colour."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?([eE][+-]?\d+)?\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_HEX = re.compile(r"#?[0-9a-f]{6}([0-9a-f]{2})?")
+_SHORT_HEX = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])")
+_CHANNEL = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
+_INT32 = 2**31
+
+
+def is_missing(cell: object) -> bool:
+    """Whether a cell of a table is empty, ``n/a`` or NaN."""
+    if isinstance(cell, str):
+        return cell.strip().casefold() in ("", "n/a", "nan")
+    return cell is None or cell != cell
+
+
+def is_number(cell: object) -> bool:
+    """Whether a cell holds a finite number, written as tables write one."""
+    if isinstance(cell, str):
+        return bool(_NUMBER.fullmatch(cell))
+    try:
+        return math.isfinite(cell)  # pyright: ignore[reportArgumentType]
+    except (TypeError, OverflowError):
+        return isinstance(cell, int)
+
+
+def is_whole_number(cell: object) -> bool:
+    """Whether a cell holds a whole number, as 3, ``"3"`` or ``"3.0"``."""
+    if isinstance(cell, str):
+        return bool(_WHOLE.fullmatch(cell)) and (cell.strip().isdecimal() or _is_integral(cell))
+    return isinstance(cell, int) or (is_number(cell) and _is_integral(cell))
+
+
+def whole_number(cell: Any) -> int:
+    """Return the key that a cell holds.
+
+    Raises
+    ------
+    ValueError
+        What is no whole number, or does not fit int32, as labels have to.
+    """
+    if not is_whole_number(cell):
+        raise ValueError(f"keys should be whole numbers, got {cell!r}")
+    # Python converts no more than 4300 digits; 20 are too many already.
+    exact = not isinstance(cell, str) or (len(cell) < 20 and re.fullmatch(r"\s*[+-]?\d+\s*", cell))
+    number = int(cell) if exact else float(cell)
+    if not -_INT32 <= number < _INT32:
+        raise ValueError(f"keys should fit int32, got {_short(cell)}")
+    return int(number)
+
+
+def hex_color(red: float | int, green: float | int, blue: float | int) -> str:
+    """Return ``"#rrggbb"`` for channels from 0 to 255."""
+    return "#{:02x}{:02x}{:02x}".format(*(round(c) for c in (red, green, blue)))
+
+
+def colors_of_channels(triples: Sequence[Sequence[Any]]) -> list[str] | None:
+    """Return the colours that red, green and blue make, ``""`` where one is missing.
+
+    All of a table are from 0 to 1, or all from 0 to 255; None where any is neither.
+    """
+    complete = [
+        not any(is_missing(c) for c in triple[:3]) and len(triple) > 0 for triple in triples
+    ]
+    known = [t[:3] for t, full in zip(triples, complete, strict=True) if full]
+    if not all(is_number(c) for triple in known for c in triple):
+        return None
+    values = [[float(c) for c in triple] for triple in known]
+    low = min((min(v) for v in values), default=0.0)
+    high = max((max(v) for v in values), default=0.0)
+    if low < 0 or high > 255:
+        return None
+    unit = 255.0 if high <= 1 else 1.0
+    colors = iter(hex_color(*(c * unit for c in v)) for v in values)
+    return [next(colors) if full else "" for full in complete]
+
+
+def colors_of_texts(cells: Sequence[Any]) -> list[str] | None:
+    """Return the colours of cells as ``#f00``, ``ff0000`` or ``(255, 0, 0)``; None of others."""
+    texts = ["" if is_missing(c) else str(c).strip().casefold() for c in cells]
+    texts = [_SHORT_HEX.sub(r"#\1\1\2\2\3\3", t) if len(t) == 4 else t for t in texts]
+    if all(not text or _HEX.fullmatch(text) for text in texts):
+        return [f"#{text.lstrip('#')[:6]}" if text else "" for text in texts]
+    triples = [_CHANNEL.findall(text)[:3] for text in texts]
+    if all(len(triple) in (0, 3) for triple in triples) and not any("-" in t for t in texts):
+        return colors_of_channels(triples)
+    return None
+
+
+def _is_integral(cell: Any) -> bool:
+    try:
+        return float(cell).is_integer()
+    except OverflowError:
+        return True
+
+
+def _short(cell: object) -> str:
+    text = str(cell)
+    return text if len(text) <= 30 else f"{text[:20]}... ({len(text)} digits)"

@@ -1,0 +1,30 @@
+"""The label table that another program keeps in the header of a volume."""
+
+from typing import Any
+
+from atlasinit.io.tables import afni, workbench
+from atlasinit.io.tables.columns import Rows
+
+_AFNI, _WORKBENCH = 4, 30
+
+
+def label_rows(image: Any, number: int) -> Rows | None:
+    """Return the table of a volume of a NIfTI image, None where no program left one.
+
+    Parameters
+    ----------
+    image
+        A nibabel image, of whatever format.
+    number
+        Number of the volume, from 0. AFNI keeps one table for all volumes.
+    """
+    for extension in getattr(image.header, "extensions", ()):
+        content = bytes(extension.content).strip(b"\0 ")
+        rows = None
+        if extension.get_code() == _WORKBENCH:
+            rows = workbench.rows_of_header(content, number)
+        elif extension.get_code() == _AFNI:
+            rows = afni.rows_of_header(content)
+        if rows is not None:
+            return rows
+    return None

@@ -1,0 +1,99 @@
+"""Tables whose columns have no titles: what each column holds follows from its cells."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from atlasinit.io.tables.cells import (
+    colors_of_channels,
+    is_missing,
+    is_number,
+    is_whole_number,
+)
+from atlasinit.io.tables.columns import Rows, rows_of_columns
+
+_HEX = re.compile(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?")
+_CODE = 4  # letters of an abbreviation, as the FAG of AAL's Precentral_L
+
+
+def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
+    """Return the rows of records of one length: key, name and perhaps colour, in any order.
+
+    The keys are the first column of whole numbers, no two alike where there is one. The name is
+    the first column of words, no two alike where there is one, except for one of short
+    codes before one of longer names. Three columns of numbers side by side, all of
+    them from 0 to 255 or from 0 to 1, are a colour, and a fourth its opacity. Other columns are
+    kept as ``column_<number>``.
+
+    Raises
+    ------
+    ValueError
+        No column of whole numbers or of words, or a record of another length.
+    """
+    records = [record for record in records if any(cell not in ("", None) for cell in record)]
+    width = max((len(record) for record in records), default=0)
+    for i, record in enumerate(records):
+        if len(record) < width:
+            raise ValueError(
+                f"row {i + 1} has {len(record)} cells where others have {width}, and no first row "
+                "names the columns"
+            )
+    columns = [list(column) for column in zip(*records, strict=True)]
+    titles = [f"column_{i}" for i in range(width)]
+    key = _first(columns, is_whole_number, "whole-number keys")
+    titles[key] = "index"
+    rgb = next((i for i in range(width - 2) if _is_color(columns, i, key)), None)
+    if rgb is not None:
+        titles[rgb : rgb + 3] = ["red", "green", "blue"]
+    for i, column in enumerate(columns):
+        if "color" not in titles and all(_HEX.fullmatch(str(cell)) for cell in column):
+            titles[i] = "color"
+    worded = [
+        i
+        for i, column in enumerate(columns)
+        if titles[i].startswith("column_") and not all(is_number(c) for c in column)
+    ]
+    if not worded:
+        raise ValueError("no column of names: its cells are numbers alone")
+    titles[_name(columns, worded)] = "name"
+    return rows_of_columns(titles, records)
+
+
+def is_code(column: Sequence[Any]) -> bool:
+    """Whether whole numbers are another code of the entries: each greater than the one before."""
+    if not all(is_whole_number(cell) for cell in column):
+        return False
+    numbers = [float(cell) for cell in column]
+    return len(numbers) > 1 and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+
+
+def _first(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str) -> int:
+    found = [i for i, column in enumerate(columns) if all(map(fits, column))]
+    if not found:
+        raise ValueError(f"no column of {what}{_nearly(columns, fits)}")
+    unlike = [i for i in found if len({str(cell) for cell in columns[i]}) == len(columns[i])]
+    return (unlike or found)[0]
+
+
+def _nearly(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool]) -> str:
+    """Return which row keeps a column from being what it mostly is."""
+    for number, column in enumerate(columns):
+        bad = [i for i, cell in enumerate(column) if not fits(cell)]
+        if 2 * len(bad) < len(column):
+            return f": row {bad[0] + 1} of column {number + 1} holds {column[bad[0]]!r}"
+    return ""
+
+
+def _is_color(columns: Sequence[Sequence[Any]], first: int, key: int) -> bool:
+    triple = range(first, first + 3)
+    if key in triple or not all(is_number(cell) for i in triple for cell in columns[i]):
+        return False
+    return colors_of_channels(list(zip(*(columns[i] for i in triple), strict=True))) is not None
+
+
+def _name(columns: Sequence[Sequence[Any]], worded: Sequence[int]) -> int:
+    lengths = {i: [len(str(c)) for c in columns[i] if not is_missing(c)] for i in worded}
+    unlike = [i for i in worded if len({str(cell) for cell in columns[i]}) == len(columns[i])]
+    first, *others = unlike or worded
+    longer = [i for i in others if max(lengths[i], default=0) > _CODE]
+    return longer[0] if longer and max(lengths[first], default=0) <= _CODE else first
