@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from atlasinit.core.maps import HardMaps as HardMaps
     from atlasinit.core.maps import SparseMaps as SparseMaps
     from atlasinit.core.provenance import Provenance as Provenance
+    from atlasinit.errors import ArgumentError as ArgumentError
+    from atlasinit.errors import ArgumentTypeError as ArgumentTypeError
     from atlasinit.errors import AtlasFileError as AtlasFileError
     from atlasinit.errors import AtlasUnavailableError as AtlasUnavailableError
     from atlasinit.errors import AtlasWarning as AtlasWarning
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Atlas": "core.atlas",
+    "ArgumentError": "errors",
+    "ArgumentTypeError": "errors",
     "AtlasFileError": "errors",
     "AtlasLinear": "nn",
     "AtlasMasker": "masker",

@@ -1,18 +1,243 @@
-"""What the package raises besides ``ValueError`` and ``TypeError``."""
+"""What the package raises and warns with, and the words of it.
 
+An error has fields: the argument or the path that it is about, the problem, and the
+remedy. Its text is made from them, here and nowhere else, in Python's words; the command
+line makes its own of the same fields. What the two call differently is a `Phrase` in
+these fields, which is added to text by ``+``:
+
+>>> error = ArgumentError("nan", "should be decided", "pass " + Passing(nan="zero") + " for 0")
+>>> str(error)
+'`nan` should be decided; pass nan="zero" for 0.'
+"""
+
+import abc
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 _OURS = {"atlasinit", "beartype", "contextlib", "joblib", "jaxtyping", "sklearn"}
 """The package, and those whose wrappers lie between its frames."""
 
 
-class AtlasFileError(OSError):
+class Phrase(abc.ABC):
+    """A part of a message that each audience has its own words for."""
+
+    @abc.abstractmethod
+    def said(self, voice: "Voice") -> str:
+        """Return the phrase in the words of `voice`."""
+
+    def __str__(self) -> str:
+        return self.said(PYTHON)
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError("An f-string would fix the words of a phrase; add it to text by +.")
+
+    def __add__(self, other: "Words") -> "Phrase":
+        return _Joined(self, other)
+
+    def __radd__(self, other: str) -> "Phrase":
+        return _Joined(other, self)
+
+
+Words: TypeAlias = str | Phrase
+
+
+class _Joined(Phrase):
+    def __init__(self, *parts: Words) -> None:
+        self.parts = parts
+
+    def said(self, voice: "Voice") -> str:
+        return "".join(say(part, voice) for part in self.parts)
+
+
+class Argument(Phrase):
+    """An argument, by its name; parts of it may follow, as ``data['volume']``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def said(self, voice: "Voice") -> str:
+        """Return the phrase in the words of `voice`."""
+        return voice.argument(self.name)
+
+
+class Value(Phrase):
+    """A value as it is given; ``...`` stands for any, and the class `Path` for any path."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def said(self, voice: "Voice") -> str:
+        """Return the phrase in the words of `voice`."""
+        return voice.value(self.value)
+
+
+class Passing(Phrase):
+    """Arguments with their values, as ``overwrite=True``; ``...`` stands for any value."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+
+    def said(self, voice: "Voice") -> str:
+        """Return the phrase in the words of `voice`."""
+        return voice.passing(self.values)
+
+
+class Call(Phrase):
+    """The call of a function or method by its public name, as ``ai.resample(atlas, image)``."""
+
+    def __init__(self, name: str, *arguments: str, **values: Any) -> None:
+        self.name, self.arguments, self.values = name, arguments, values
+
+    def said(self, voice: "Voice") -> str:
+        """Return the phrase in the words of `voice`."""
+        return voice.call(self.name, self.arguments, self.values)
+
+
+class Voice:
+    """The words of Python; another audience has a subclass or a class like it."""
+
+    def argument(self, name: str) -> str:
+        """Return how an argument is named."""
+        return f"`{name}`"
+
+    def value(self, value: Any) -> str:
+        """Return how a value is written."""
+        if value is ...:
+            return "..."
+        if value is Path:
+            return "path"
+        if isinstance(value, str):
+            return f'"{value}"'
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f'"{k}": {self.value(v)}' for k, v in value.items()) + "}"
+        if isinstance(value, Sequence):
+            inside = ", ".join(map(self.value, value))
+            return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+        return repr(value)
+
+    def passing(self, values: Mapping[str, Any]) -> str:
+        """Return how arguments are given."""
+        return ", ".join(f"{name}={self.value(value)}" for name, value in values.items())
+
+    def call(self, name: str, arguments: Sequence[str], values: Mapping[str, Any]) -> str:
+        """Return how a function is called."""
+        return f"`{name}({', '.join([*arguments, *([self.passing(values)] if values else [])])})`"
+
+
+PYTHON = Voice()
+
+
+def say(words: Words, voice: Voice = PYTHON) -> str:
+    """Return text, or a phrase in the words of `voice`."""
+    return words.said(voice) if isinstance(words, Phrase) else words
+
+
+def _follow(*sentences: Words) -> Words:
+    """Return sentences joined: by a full stop before a capital, else by a semicolon."""
+    told: Words = ""
+    for sentence in filter(str, sentences):
+        if isinstance(sentence, str):
+            sentence = sentence.strip()
+        before, after = str(told), str(sentence)
+        if not before:
+            told = sentence
+            continue
+        link = (
+            ""
+            if after.startswith(" ")
+            else " "
+            if before.endswith((".", "?"))
+            else ". "
+            if after[0].isupper()
+            else "; "
+        )
+        told = told + link + sentence
+    return told
+
+
+_E = TypeVar("_E", bound="Explained")
+
+
+class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
+    """What is wrong with a subject, and what to do about it.
+
+    Parameters
+    ----------
+    subject
+        What it is about.
+    problem
+        What was expected and what came, as ``"should be 0 or more, got -1"``.
+    *remedy
+        What to do, if that can be said; sentences that begin with a capital stand alone.
+
+    Attributes
+    ----------
+    phrase
+        All of it, which each audience has in its own words.
+    """
+
+    def __init__(self, subject: str | Path, problem: Words = "", *remedy: Words) -> None:
+        self.phrase: Phrase
+        self.subject, self.problem, self.remedy = subject, problem, _follow(*remedy)
+        if not problem:  # while raise sites are converted: the subject is the whole text
+            self.phrase = _Joined(str(subject))
+            super().__init__(str(subject))
+            return
+        told = _follow(problem, self.remedy)
+        end = "" if str(told).endswith((".", "?")) else "."
+        self.phrase = _Joined(self._lead(), told, end)
+        super().__init__(str(self.phrase))
+
+    def _lead(self) -> Words:
+        """Return how the text names the subject."""
+        return f"{self.subject}: "
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.subject, self.problem, self.remedy)
+
+    def of(self: _E, subject: str | Path) -> _E:
+        """Return the same of another subject."""
+        return type(self)(subject, self.problem, self.remedy)
+
+
+class _OfArgument(Explained):
+    def _lead(self) -> Words:
+        link = "" if str(self.problem).startswith((":", ",")) else " "
+        return Argument(self.argument) + link
+
+    @property
+    def argument(self) -> str:
+        """The name of the argument."""
+        return str(self.subject)
+
+
+class ArgumentError(_OfArgument, ValueError):
+    """An argument whose value is not one that it can have.
+
+    Its text is made of the attributes `argument` (the name), `problem` and `remedy`, which
+    may be empty.
+    """
+
+
+class ArgumentTypeError(_OfArgument, TypeError):
+    """An argument of a wrong type or dtype; its attributes are those of `ArgumentError`."""
+
+
+class _OfFile(Explained):
+    @property
+    def path(self) -> str | Path:
+        """The file, or what stands for it, as an address."""
+        return self.subject
+
+
+class AtlasFileError(_OfFile, OSError):
     """A file that is missing, unreadable, truncated or not what it was taken for.
 
-    The message begins with the path.
+    Its text is made of the attributes `path`, `problem` and `remedy`, which may be empty.
     """
 
 
@@ -28,12 +253,17 @@ class AtlasWarning(UserWarning):
     """Something in an atlas that a user should look at, but that loses nothing."""
 
 
-def warn(message: str, category: type[Warning] = AtlasWarning) -> None:
+class AtlasFileWarning(_OfFile, AtlasWarning):
+    """Something in a file that a user should look at, but that loses nothing."""
+
+
+def warn(message: Words | Warning, category: type[Warning] = AtlasWarning) -> None:
     """Warn, and point at the line outside of the package that led here."""
     level, frame = 2, sys._getframe(1)
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warning = message if isinstance(message, Warning) else category(message)
+    warnings.warn(warning, stacklevel=level)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -45,7 +45,8 @@ def main() -> None:
     words = wording(group, arguments[0])
 
     def show(message: object, category: type[Warning], *_: object) -> None:
-        say(words.of(f"{'' if category is AtlasWarning else category.__name__ + ': '}{message}"))
+        kind = "" if issubclass(category, AtlasWarning) else f"{category.__name__}: "
+        say(f"{kind}{words.of(message)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", AtlasWarning)

@@ -6,10 +6,12 @@ command's own options tell what a user types; `_OTHERWISE` has the few that are 
 """
 
 import ast
-import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from atlasinit.errors import Explained, Phrase, Voice
 
 _OTHERWISE = {
     "path": "output",
@@ -39,11 +41,10 @@ _KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
 _NAME = re.compile(r"`(\w+)`")
 
 
-@dataclasses.dataclass(frozen=True)
-class Wording:
+class Wording(Voice):
     """What stands on the command line for Python's names.
 
-    Attributes
+    Parameters
     ----------
     flags
         Argument to option.
@@ -51,11 +52,15 @@ class Wording:
         The commands, which are named like functions.
     """
 
-    flags: Mapping[str, str]
-    commands: Collection[str]
+    def __init__(self, flags: Mapping[str, str], commands: Collection[str]) -> None:
+        self.flags, self.commands = flags, commands
 
     def of(self, message: object) -> str:
-        """Return a message, or the text of an error or warning, as it is said here."""
+        """Return an error, a warning or a text as it is said here."""
+        if isinstance(message, Explained) and message.problem:
+            return message.phrase.said(self)
+        if isinstance(message, Warning) and isinstance(message.args[0], Phrase):
+            return message.args[0].said(self)
         text = str(message)
         if isinstance(message, OSError) and message.strerror:
             where = f"{message.filename}: " if message.filename else ""
@@ -70,6 +75,47 @@ class Wording:
         ):
             text = pattern.sub(said, text)
         return text
+
+    def argument(self, name: str) -> str:
+        """Return the option that sets an argument."""
+        return self.flags.get(name.partition("[")[0], super().argument(name))
+
+    def value(self, value: Any) -> str:
+        """Return what is typed for a value, or Python's words for one that cannot be."""
+        if value is ... or value is Path:
+            return "VALUE" if value is ... else "FILE"
+        if isinstance(value, Mapping):
+            return " ".join(f"{name}={self.value(own)}" for name, own in value.items())
+        return super().value(value) if isinstance(value, tuple) else str(value)
+
+    def passing(self, values: Mapping[str, Any]) -> str:
+        """Return options with what is typed for their values."""
+        return ", ".join(self._option(name, value) for name, value in values.items())
+
+    def _option(self, name: str, value: Any) -> str:
+        flag = self.flags.get(name)
+        if flag is None:
+            return super().passing({name: value})
+        if value is True or value is ...:
+            return flag
+        if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):
+            # The surfaces of a compartment: each role is an option.
+            return " ".join(
+                self._option(*item) for surfaces in value.values() for item in surfaces.items()
+            )
+        each = value if isinstance(value, list) else [value]
+        return " ".join(f"{flag} {self.value(one)}" for one in each)
+
+    def call(self, name: str, arguments: Sequence[str], values: Mapping[str, Any]) -> str:
+        """Return the options, or the command, that do what a function does."""
+        own = name.rpartition(".")[2]
+        command = own.removesuffix("_atlases")
+        options = [self._option(*item) for item in values.items() if item[0] in self.flags]
+        if options or own in self.flags:
+            return " ".join(options) or self.flags[own]
+        if command in self.commands:
+            return f"`atlasinit {command}`"
+        return super().call(name, arguments, values)
 
     def _keyword(self, match: re.Match[str]) -> str:
         flag = self.flags.get(match[1])
