@@ -35,9 +35,9 @@ TOLD = [
         "--space: 'x' has no space 'y'. Did you mean 'fsLR'? Choose.",
     ),
     (
-        ArgumentTypeError("data['volume']", "should be real", "convert it"),
-        "`data['volume']` should be real; convert it.",
-        "`atlasinit project --data` should be real; convert it.",
+        ArgumentTypeError("labels['volume']", "should be real", "convert it"),
+        "`labels['volume']` should be real; convert it.",
+        "--labels should be real; convert it.",
     ),
     (
         ArgumentError("maps", "need " + Argument("labels"), "", REMEDY),
