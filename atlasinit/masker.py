@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,25 +12,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.io import open_data
+from atlasinit.core.maps import HardMaps, Maps, location_totals
+from atlasinit.io import DataSource, open_data
 from atlasinit.io.files import existing
 from atlasinit.io.formats.grids import image_of
+from atlasinit.io.surface_images import image_of_meshes
 from atlasinit.projection import back_project
 from atlasinit.projection.checks import check_options
+from atlasinit.report import Report, generate_report
+from atlasinit.report.cleaning import describe_confounds, read_sample_mask
 from atlasinit.smoothing import smoothing_operator
 from atlasinit.streaming import stream
 
-if TYPE_CHECKING:
-    from atlasinit.report import Report
-
 
 class AtlasMasker(TransformerMixin, BaseEstimator):
-    """Extract one time series a parcel from images, and paint series back.
+    """Extract one time series per parcel from images, and paint series back.
 
     In the manner of ``nilearn.maskers.NiftiLabelsMasker``: with a hard atlas and
     ``reduction="mean"`` it computes what that and ``SurfaceLabelsMasker`` compute,
     with ``"lstsq"`` what the maps maskers do. Images on another grid or mesh than the
-    atlas's are refused, never resampled. Long images are read in stretches of time
+    atlas's are refused, never resampled. Long images are read in chunks of time
     of at most 256 MiB.
 
     Parameters
@@ -48,8 +49,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     n_jobs
         How many images of a list are extracted at the same time, in threads.
     memory
-        A folder or ``joblib.Memory`` that keeps results, or None. A file that was written
-        again is read again.
+        A folder (text or ``pathlib.Path``) or ``joblib.Memory`` that keeps results, or
+        None. A file that was written again is read again.
 
     Attributes
     ----------
@@ -114,12 +115,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         )
         if imgs is not None:
             for img in _listed(imgs) or [imgs]:
-                open_data(img, self.atlas)
+                _open(img, self.atlas)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
-        self._atlas, self._fwhm = self.atlas, self.smoothing_fwhm
+        self._atlas, self._fwhm, self._reduction = self.atlas, self.smoothing_fwhm, self.reduction
         self.labels_ = list(self.atlas.table["name"])
         self.n_elements_ = len(self.labels_)
-        self._series = None
         self._smoothers = None
         if self.smoothing_fwhm is not None:
             self._smoothers = [
@@ -159,28 +159,26 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         -------
         numpy.ndarray or list
             (time, parcels) of one image. Of a list of maps (3-D images, say), which is one
-            sample a map, (maps, parcels), as ``NiftiLabelsMasker`` returns; of a list of images
+            sample per map, (maps, parcels), as ``NiftiLabelsMasker`` returns; of a list of images
             over time a list of what each gives, as ``MultiNiftiLabelsMasker`` returns.
 
         Raises
         ------
         ValueError
-            Data of another space, or of another shape; an empty list; or a list of images
-            over time where `set_output` asks for tables, which scikit-learn makes of one
-            result only.
+            Data of another space, of another shape, or without a time point; an empty list; or
+            a list of images over time where `set_output` asks for tables, which scikit-learn
+            makes of one result only.
         """
         check_is_fitted(self, "labels_")
         images = _listed(imgs)
         if images is None:
-            self._series = self._one(imgs, confounds, sample_mask)
-            return self._series
+            return self._one(imgs, confounds, sample_mask)
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
-        if all(open_data(img, self._atlas).n_time == 1 for img in images):
+        if all(_open(img, self._atlas).n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._raw)(img) for img in images)
-            self._series = self._cleaned(np.concatenate(rows), confounds, sample_mask)
-            return self._series
+            return self._cleaned(np.concatenate(rows), confounds, sample_mask)
         if self._output() != "default":
             raise ValueError(
                 "`imgs` is a list, where `set_output` makes a table of one image; transform the "
@@ -191,19 +189,37 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         sample_mask = [None] * count if sample_mask is None else sample_mask
         if len(confounds) != count or len(sample_mask) != count:
             raise ValueError(
-                f"`confounds` and `sample_mask` should be one an image ({count}), got "
+                f"`confounds` and `sample_mask` should be one per image ({count}), got "
                 f"{len(confounds)} and {len(sample_mask)}."
             )
         tasks = zip(images, confounds, sample_mask, strict=True)
-        found: Any = parallel(delayed(self._one)(*task) for task in tasks)
-        self._series = found[-1]
-        return found
+        return parallel(delayed(self._one)(*task) for task in tasks)
 
-    def inverse_transform(self, signals: Any) -> Any:
-        """Return parcel series (time, parcels), or (parcels,), as an image.
+    def inverse_transform(self, signals: Any, *, surface_image: bool = False) -> Any:
+        """Return parcel series painted on the locations of the parcels.
 
-        A nibabel image for an atlas on one grid, otherwise a dictionary from compartment
-        to an array (locations, time). Locations of no parcel are 0.
+        Where parcels are masks that overlap, as spheres do, a location has the mean of its
+        parcels' values, as of nilearn's ``NiftiSpheresMasker``. Otherwise, and with
+        ``reduction="lstsq"``, values are weighted by the maps and summed, as of its
+        ``NiftiMapsMasker``.
+
+        Parameters
+        ----------
+        signals
+            (time, parcels), or (parcels,).
+        surface_image
+            Return a ``nilearn.surface.SurfaceImage``, for atlases of cortical meshes.
+
+        Returns
+        -------
+        A nibabel image for an atlas on one grid, otherwise a dictionary from compartment to an
+        array (locations, time). Locations of no parcel are 0.
+
+        Raises
+        ------
+        ValueError
+            `signals` of another shape; `surface_image` where a compartment is no mesh with faces
+            and coordinates, or two are of one hemisphere.
         """
         check_is_fitted(self, "labels_")
         values = np.asarray(signals)
@@ -212,27 +228,82 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"`signals` should be (time, {self.n_elements_} parcels), got {values.shape}."
             )
         values = values.astype(np.float32) if values.dtype.kind != "f" else values
-        painted = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
+        whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
+        painted = {c: whole[s] for c, s in self._atlas.location_slices().items()}
+        if self._reduction != "lstsq":
+            painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}
+        if surface_image:
+            return image_of_meshes(self._atlas.geometry, painted)
         grid, *others = self._atlas.geometry.values()
         if isinstance(grid, VolumeGrid) and not others:
-            return image_of(grid, painted)
-        return {c: painted[s] for c, s in self._atlas.location_slices().items()}
+            return image_of(grid, next(iter(painted.values())))
+        return painted
 
-    def generate_report(self, *, title: str | None = None) -> "Report":
-        """Return a page on the atlas and the series that were extracted last, as nilearn's do.
+    def generate_report(
+        self,
+        imgs: Any = None,
+        *,
+        series: Any = None,
+        confounds: Any = None,
+        sample_mask: Any = None,
+        title: str | None = None,
+    ) -> Report:
+        """Return a page on the atlas and, where they are given, on series of it.
 
-        Before `transform` was called, of the atlas alone; after a list of images, with the
-        series of its last.
+        As nilearn's maskers do; but it is given what it shows, since `transform` keeps nothing.
 
         Parameters
         ----------
+        imgs
+            One image, as for `transform`, which extracts its series.
+        series
+            In the place of `imgs`, what `transform` returned of an image: (time, parcels).
+        confounds, sample_mask
+            Those of `transform`: the page says what was regressed out and which time points stay.
         title
             By default the atlas's name.
-        """
-        from atlasinit.report import generate_report
 
+        Raises
+        ------
+        ValueError
+            Both `imgs` and `series`, several images over time, and what `transform` and
+            `atlasinit.generate_report` raise.
+        """
         check_is_fitted(self, "labels_")
-        return generate_report(self._atlas, series=self._series, title=title, t_r=self.t_r)
+        if imgs is not None and series is not None:
+            raise ValueError("`imgs` and `series` are both given; pass one of them.")
+        if imgs is not None:
+            series = self.transform(imgs, confounds=confounds, sample_mask=sample_mask)
+            if isinstance(series, list):
+                raise ValueError("`imgs` holds several runs; ask for the report of one of them.")
+        if series is None:
+            return generate_report(self._atlas, title=title)
+        kept, left = read_sample_mask(sample_mask)
+        return generate_report(
+            self._atlas,
+            series=series,
+            title=title,
+            t_r=self.t_r,
+            numbers=kept,
+            details=self._details(confounds, left),
+        )
+
+    def _details(self, confounds: Any, sample_mask: str) -> dict[str, str]:
+        """Return how series are made, a heading to a text."""
+        smoothing = "none" if self._fwhm is None else f"{self._fwhm:g} mm FWHM"
+        passed = {"above": self.high_pass, "below": self.low_pass}
+        band = [f"{side} {frequency:g} Hz" for side, frequency in passed.items() if frequency]
+        return {
+            "Reduction": self._reduction,
+            "Missing data": self.missing,
+            "Least coverage": f"{100 * self.min_coverage:g} %",
+            "Smoothing": smoothing,
+            "Confounds": describe_confounds(confounds),
+            "Sample mask": sample_mask,
+            "Detrending": "linear" if self.detrend else "none",
+            "Frequencies kept": " and ".join(band) or "all",
+            "Standardising": str(self.standardize or "none"),
+        }
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the parcels."""
@@ -259,8 +330,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     def _raw(self, img: Any) -> np.ndarray:
         from sklearn.utils.validation import check_memory
 
-        extract: Any = check_memory(self.memory).cache(_series, ignore=["smoothers"])
-        options = (self.reduction, self.missing, self.min_coverage, self._fwhm)
+        memory = self.memory
+        if isinstance(memory, os.PathLike):  # scikit-learn takes text alone
+            memory = os.fspath(memory)
+        extract: Any = check_memory(memory).cache(_series, ignore=["smoothers"])
+        options = (self._reduction, self.missing, self.min_coverage, self._fwhm)
         return extract(img, _written(img), self._atlas, *options, self._smoothers)
 
     def _cleaned(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
@@ -304,6 +378,27 @@ def _listed(imgs: Any) -> list | None:
     return list(imgs)
 
 
+def _open(img: Any, atlas: Atlas) -> DataSource:
+    """Return an image as a source of data, of which there has to be some."""
+    source = open_data(img, atlas)
+    if source.n_time == 0:
+        raise ValueError("`imgs` holds an image without a time point; pass at least one.")
+    return source
+
+
+def _mean_of_masks(
+    maps: Maps, painted: Float[np.ndarray, "locations *time"]
+) -> Float[np.ndarray, "locations *time"]:
+    """Return sums over the parcels of each location as means where every weight is 0 or 1."""
+    if isinstance(maps, HardMaps):  # which do not overlap
+        return painted
+    weights = maps.to_scipy()
+    if not np.isin(weights.data, (0, 1)).all():
+        return painted
+    counts = np.maximum(location_totals(maps), 1).astype(painted.dtype)
+    return painted / counts.reshape(-1, *[1] * (painted.ndim - 1))
+
+
 def _written(img: Any) -> Any:
     """Return when the files of an image were written and their sizes: their names may stay."""
     if isinstance(img, str | os.PathLike):
@@ -330,9 +425,8 @@ def _series(
     were made with.
     """
     del written, fwhm
-    source = open_data(img, atlas)
     return stream(
-        source,
+        _open(img, atlas),
         atlas,
         reduction=reduction,
         missing=missing,

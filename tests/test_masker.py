@@ -1,4 +1,4 @@
-"""The masker against nilearn's, on its own terms as an estimator, and in stretches of time."""
+"""The masker against nilearn's, on its own terms as an estimator, and in chunks of time."""
 
 import pickle
 
@@ -36,6 +36,20 @@ def atlas():
         maps={"volume": ai.HardMaps((LABELS.reshape(-1)[inside] - 1).astype(np.int32), 5)},
         geometry={"volume": ai.VolumeGrid(SHAPE, AFFINE, inside)},
         labels=table(["volume"] * 5),
+    )
+
+
+def surface_atlas():
+    rng = np.random.default_rng(3)
+    kept = {"cortex_L": np.arange(1, 20), "cortex_R": np.arange(18)}
+    return ai.Atlas(
+        name="sides",
+        space="test",
+        maps={
+            c: ai.HardMaps(rng.integers(-1, 3, len(v)).astype(np.int32), 3) for c, v in kept.items()
+        },
+        geometry={c: ai.SurfaceMesh(20, vertices=v, hemisphere=c[-1]) for c, v in kept.items()},
+        labels=table(["cortex_L"] * 3 + ["cortex_R"] * 3, [1, 2, 3] * 2),
     )
 
 
@@ -129,7 +143,7 @@ def test_paths_lists_and_memory(tmp_path):
     for _ in range(2):
         for one, expected in zip(masker.transform(paths), plain, strict=True):
             np.testing.assert_allclose(one, expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="one an image"):
+    with pytest.raises(ValueError, match="one per image"):
         masker.transform(paths, confounds=[None])
 
 
@@ -310,7 +324,7 @@ def slabs():
 
 
 @pytest.mark.parametrize("per_chunk", [1, 7, 13, 40, 1000])
-def test_stretches_of_time_change_nothing(per_chunk):
+def test_chunks_of_time_change_nothing(per_chunk):
     own = atlas()
     source = open_data(bold(), own)
     spans = []
@@ -324,22 +338,136 @@ def test_stretches_of_time_change_nothing(per_chunk):
 
 
 @pytest.mark.parametrize("reduction", ["zscore", "psc"])
-def test_scores_are_of_all_stretches_of_time(reduction):
+def test_scores_are_of_all_chunks_of_time(reduction):
     own, source = atlas(), open_data(bold(), atlas())
     series = stream(source, own, reduction=reduction, chunk_bytes=4 * source.n_locations * 7)
     expected = ai.project(own, source.all(), reduction=reduction).T
     np.testing.assert_allclose(series, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_one_compilation_for_all_stretches():
+def test_one_compilation_for_all_chunks():
     own, source = atlas(), open_data(bold(), atlas())
     xla.reduced.clear_cache()
     stream(source, own, chunk_bytes=4 * source.n_locations * 7)
     assert xla.reduced._cache_size() == 1
 
 
-def test_no_time_points():
-    assert AtlasMasker(atlas()).fit_transform(np.zeros((atlas().n_locations, 0))).shape == (0, 5)
+def test_an_image_without_time_points_is_refused():
+    nothing = np.zeros((atlas().n_locations, 0))
+    for call in (AtlasMasker(atlas()).fit, AtlasMasker(atlas()).fit_transform):
+        with pytest.raises(ValueError, match="`imgs` holds an image without a time point"):
+            call(nothing)
+    with pytest.raises(ValueError, match="without a time point"):
+        AtlasMasker(atlas()).fit_transform([bold(), nothing])
+
+
+@pytest.mark.parametrize("list_of_runs", [False, True])
+def test_extracting_changes_nothing_that_is_fitted(list_of_runs):
+    masker = AtlasMasker(atlas(), standardize="zscore_sample").fit()
+    before, pickled = dict(vars(masker)), pickle.dumps(masker)
+    masker.transform([bold(), bold(2)] if list_of_runs else bold())
+    assert all(vars(masker)[name] is value for name, value in before.items())
+    assert vars(masker).keys() == before.keys()
+    assert pickle.dumps(masker) == pickled
+
+
+def test_a_folder_may_be_a_path(tmp_path):
+    nib.save(bold(), tmp_path / "a.nii")
+    masker = AtlasMasker(atlas(), memory=tmp_path / "cache").fit()
+    expected = AtlasMasker(atlas()).fit_transform(bold())
+    for _ in range(2):
+        np.testing.assert_allclose(masker.transform(tmp_path / "a.nii"), expected, rtol=1e-6)
+    assert any((tmp_path / "cache").rglob("output.pkl"))
+
+
+def spheres(seeds, radius=4.5):
+    """Return overlapping spheres on the whole grid as binary maps."""
+    grid = ai.VolumeGrid(SHAPE, AFFINE)
+    near = [np.linalg.norm(grid.coordinates - seed, axis=1) <= radius for seed in seeds]
+    maps = ai.SparseMaps.from_scipy(np.array(near, np.float32))
+    return ai.Atlas(
+        name="spheres",
+        space="test",
+        maps={"volume": maps},
+        geometry={"volume": grid},
+        labels=table(["volume"] * len(seeds)),
+    )
+
+
+def test_overlapping_spheres_are_painted_as_nilearn_does():
+    from nilearn.maskers import NiftiSpheresMasker
+
+    seeds = [(4, 6, 6), (8, 6, 6), (8, 10, 6), (12, 14, 10)]
+    mask = nib.Nifti1Image(np.ones(SHAPE, np.int8), AFFINE)
+    theirs = NiftiSpheresMasker(
+        seeds, radius=4.5, allow_overlap=True, mask_img=mask, standardize=None
+    ).fit()
+    masker = AtlasMasker(spheres(seeds)).fit()
+    series = theirs.transform(bold())
+    np.testing.assert_allclose(masker.transform(bold()), series, rtol=1e-5)
+    painted = masker.inverse_transform(series).get_fdata()
+    np.testing.assert_allclose(painted, theirs.inverse_transform(series).get_fdata(), rtol=1e-5)
+    np.testing.assert_allclose(masker.inverse_transform(series[0]).get_fdata(), painted[..., 0])
+    assert set(np.unique(masker.inverse_transform(np.full(4, 2.0)).get_fdata())) == {0, 2}
+
+
+def test_weights_that_are_no_masks_are_painted_as_nilearns_maps_are():
+    from nilearn.maskers import NiftiMapsMasker
+
+    own = ai.smooth(spheres([(4, 6, 6), (8, 6, 6)]), fwhm=4.0)
+    volumes = own.geometry["volume"].put(own.to_dense()["volume"].T)
+    theirs = NiftiMapsMasker(nib.Nifti1Image(volumes, AFFINE), standardize=None).fit()
+    masker = AtlasMasker(own, reduction="lstsq").fit()
+    series = np.array([[1.0, -2.0], [3.0, 0.5]])
+    expected = theirs.inverse_transform(series).get_fdata()
+    np.testing.assert_allclose(
+        masker.inverse_transform(series).get_fdata(), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def with_meshes(own):
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    faces = np.arange(18)[:, None] + [[0, 1, 2]]
+    return own.replace(
+        geometry={c: g.replace(anatomical=points, faces=faces) for c, g in own.geometry.items()}
+    )
+
+
+def test_surfaces_are_painted_as_a_surface_image_on_request():
+    from nilearn.maskers import SurfaceLabelsMasker
+
+    own = with_meshes(surface_atlas())
+    rows = {c: r.start for c, r in own.parcel_slices().items()}
+    keys = [
+        g.put(np.where(m.labels < 0, 0, m.labels + rows[c] + 1).astype(np.int32))
+        for (c, g), m in zip(own.geometry.items(), own.maps.values(), strict=True)
+    ]
+    theirs = SurfaceLabelsMasker(hemispheres(np.concatenate(keys)), standardize=None).fit()
+    for series in (np.arange(12.0).reshape(2, 6), np.arange(6.0)):
+        image = AtlasMasker(own).fit().inverse_transform(series, surface_image=True)
+        expected = theirs.inverse_transform(series)
+        for side in ("left", "right"):
+            np.testing.assert_allclose(
+                np.squeeze(image.data.parts[side]), np.squeeze(expected.data.parts[side])
+            )
+            mesh, other = image.mesh.parts[side], expected.mesh.parts[side]
+            np.testing.assert_array_equal(mesh.faces, other.faces)
+            np.testing.assert_allclose(mesh.coordinates, other.coordinates, rtol=1e-6)
+    again = AtlasMasker(own).fit_transform(image)
+    np.testing.assert_allclose(again, series[None], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (surface_atlas, r"has no faces or no coordinates; add them by `mesh.replace"),
+        (atlas, "one mesh of each hemisphere.*select the cortex"),
+    ],
+)
+def test_what_is_no_surface_image_is_refused(own, message):
+    masker = AtlasMasker(own()).fit()
+    with pytest.raises(ValueError, match=message):
+        masker.inverse_transform(np.ones(masker.n_elements_), surface_image=True)
 
 
 def test_a_fitted_masker_can_be_pickled():
@@ -390,20 +518,6 @@ CHECKS = (
 def test_scikit_learn_checks(name):
     check = getattr(estimator_checks, f"check_{name}")
     check("AtlasMasker", AtlasMasker(atlas()))
-
-
-def surface_atlas():
-    rng = np.random.default_rng(3)
-    kept = {"cortex_L": np.arange(1, 20), "cortex_R": np.arange(18)}
-    return ai.Atlas(
-        name="sides",
-        space="test",
-        maps={
-            c: ai.HardMaps(rng.integers(-1, 3, len(v)).astype(np.int32), 3) for c, v in kept.items()
-        },
-        geometry={c: ai.SurfaceMesh(20, vertices=v, hemisphere=c[-1]) for c, v in kept.items()},
-        labels=table(["cortex_L"] * 3 + ["cortex_R"] * 3, [1, 2, 3] * 2),
-    )
 
 
 def test_surface_files_and_cifti_series(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
@@ -32,6 +32,8 @@ def generate_report(
     before: Atlas | None = None,
     title: str | None = None,
     t_r: float | None = None,
+    numbers: ArrayLike | None = None,
+    details: Mapping[str, str] | None = None,
     reduction: str = "mean",
     palette: str = "safe",
     surfaces: Mapping[str, Surface] | None = None,
@@ -60,6 +62,12 @@ def generate_report(
         By default the atlas's name.
     t_r
         Time between two time points in s.
+    numbers
+        (time,) ascending whole numbers, from 0, of the time points that `series` holds, where
+        some of the run were left out.
+    details
+        What to say of how the series were made: a heading to a text, as
+        ``{"Confounds": "6 regressed out"}``.
     reduction
         As for `atlasinit.project`.
     palette, surfaces, background
@@ -73,7 +81,8 @@ def generate_report(
     Raises
     ------
     ValueError
-        Both `data` and `series`, or either of another shape; `values` of another length;
+        Both `data` and `series`, or either of another shape; `numbers` that do not ascend,
+        or not one per time point; `values` of another length;
         a `before` of other parcels or locations; a `t_r` that is not positive; and as
         `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
@@ -84,6 +93,7 @@ def generate_report(
     if before is not None:
         _check_same(atlas, before)
     held = _series(atlas, series) if data is None else extract(atlas, data, reduction=reduction)
+    counted = None if held is None else _numbers(numbers, len(held.series))
     columns = {t: _values(atlas, t, column) for t, column in (values or {}).items()}
     if held is not None and len(held.series) == 1:
         columns.setdefault("data", np.asarray(held.series[0], dtype=np.float64))
@@ -105,7 +115,8 @@ def generate_report(
         sizes=_histograms(measures),
         softness=softness(atlas, before, measures, found, colors),
         overlap=None if measures.cosines is None else overlap_matrix(atlas, measures.cosines),
-        series=None if held is None else shown_series(atlas, held.series, t_r=t_r),
+        series=None if held is None else shown_series(atlas, held.series, t_r=t_r, numbers=counted),
+        details=dict(details or {}),
         least=LEAST,
         colors=swatches(colors),
         columns=parcel_columns(atlas, measures, data=held, values=columns),
@@ -132,6 +143,20 @@ def _series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
             f"`series` should be (time, {atlas.n_parcels} parcels), got shape {found.shape}."
         )
     return ParcelData(finite_or_nan(found))
+
+
+def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]:
+    """Return the number of each time point within its run."""
+    if numbers is None:
+        return np.arange(n_time)
+    found = np.asarray(numbers)
+    whole = found.shape == (n_time,) and found.dtype.kind in "iu"
+    if not whole or (np.diff(found) <= 0).any():
+        raise ValueError(
+            f"`numbers` should be {n_time} ascending whole numbers, one per time point, got "
+            f"{found.dtype} of shape {found.shape}."
+        )
+    return found
 
 
 def _values(atlas: Atlas, title: str, column: ArrayLike) -> Float[np.ndarray, " parcels"]:

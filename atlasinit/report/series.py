@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.report.charts import Band, band
@@ -47,9 +47,16 @@ class Series:
 
 
 def shown_series(
-    atlas: Atlas, series: Float[np.ndarray, "time parcels"], *, t_r: float | None
+    atlas: Atlas,
+    series: Float[np.ndarray, "time parcels"],
+    *,
+    t_r: float | None,
+    numbers: Int[np.ndarray, " time"] | None = None,
 ) -> Series | None:
-    """Return what is shown of the series of an atlas's parcels; None of a single time point."""
+    """Return what is shown of the series of an atlas's parcels; None of a single time point.
+
+    `numbers` are those of the time points within their run, by default all from 0.
+    """
     n_time = len(series)
     if n_time < 2:
         return None
@@ -66,7 +73,7 @@ def shown_series(
     return Series(
         n_time,
         t_r,
-        band=band(series, np.arange(n_time) * step, unit=unit),
+        band=band(series, (np.arange(n_time) if numbers is None else numbers) * step, unit=unit),
         carpet=carpet,
         scale=scale,
         axis=axis_of(atlas),

@@ -6,6 +6,7 @@ import re
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import mixed_atlas, table
 from helpers_cli import run_cli
@@ -333,19 +334,73 @@ def test_a_thousand_parcels_stay_below_five_megabytes(monkeypatch):
     assert len(Page(report.html).table()["name"]) == n_parcels
 
 
-def test_masker_reports_its_atlas_and_then_its_series():
+def test_masker_reports_its_atlas_and_the_series_it_is_given():
     atlas = blocks_atlas()
     grid = atlas.geometry["volume"]
     image = nib.Nifti1Image(grid.put(bold(atlas, 12)), grid.affine)
     masker = ai.AtlasMasker(atlas, t_r=1.5).fit()
     assert "Time series" not in Page(masker.generate_report().html).texts("h2")
-    masker.transform(image)
-    report = masker.generate_report(title="mine")
+    report = masker.generate_report(image, title="mine")
     assert report.title == "mine"
     assert "12 time points, one every 1.5 s" in Page(report.html).text
-    masker.transform([image, image.slicer[..., :5]])
-    assert "5 time points" in Page(masker.generate_report().html).text
-    assert "Time series" not in Page(masker.fit().generate_report().html).texts("h2")
+    series = masker.transform(image)
+    assert masker.generate_report(series=series, title="mine") == report
+    assert "Time series" not in Page(masker.generate_report().html).texts("h2")
+    with pytest.raises(ValueError, match="both given"):
+        masker.generate_report(image, series=series)
+    with pytest.raises(ValueError, match="several runs; ask for the report of one"):
+        masker.generate_report([image, image])
+
+
+@pytest.mark.parametrize(
+    ("options", "extra", "told"),
+    [
+        (
+            {},
+            {},
+            ["Confounds none", "Sample mask none; all", "Standardising none", "Smoothing none"],
+        ),
+        ({"standardize": "psc", "detrend": True}, {}, ["Standardising psc", "Detrending linear"]),
+        (
+            {"standardize": "zscore_sample", "high_pass": 0.05, "low_pass": 0.2},
+            {},
+            ["Standardising zscore_sample", "Frequencies kept above 0.05 Hz and below 0.2 Hz"],
+        ),
+        ({"smoothing_fwhm": 4.0}, {}, ["Smoothing 4 mm FWHM"]),
+        (
+            {"reduction": "median", "missing": "omit", "min_coverage": 0.5},
+            {},
+            ["Reduction median", "Missing data omit", "Least coverage 50 %"],
+        ),
+        (
+            {},
+            {"confounds": pd.DataFrame({"rot_x": np.arange(40.0), "csf": np.arange(40.0) ** 2})},
+            ["Confounds 2 confounds regressed out: rot_x, csf"],
+        ),
+        ({}, {"confounds": [np.arange(40.0)]}, ["Confounds 1 confound regressed out"]),
+        (
+            {},
+            {"sample_mask": np.arange(40) != 4},
+            ["Sample mask 39 of 40 time points kept", "39 time points, one every 1.5 s"],
+        ),
+        ({}, {"sample_mask": [np.r_[0:3, 6:12]]}, ["Sample mask 9 time points kept"]),
+    ],
+)
+def test_masker_tells_how_its_series_were_made(options, extra, told):
+    atlas = blocks_atlas()
+    masker = ai.AtlasMasker(atlas, t_r=1.5, **options).fit()
+    text = Page(masker.generate_report(bold(atlas, 40), **extra).html).text
+    for words in told:  # a heading and its text follow each other without a blank
+        assert words.replace(" ", "") in "".join(text.split())
+
+
+def test_time_points_that_were_left_out_leave_a_gap_in_time():
+    atlas, series = cortex_atlas(), np.random.default_rng(0).normal(size=(4, 8))
+    page = ai.generate_report(atlas, series=series, numbers=[0, 1, 2, 30], t_r=2.0).html
+    assert ">60 s<" in page
+    for wrong in ([0, 1, 2], [0, 2, 1, 3], [0.0, 1, 2, 3]):
+        with pytest.raises(ValueError, match="`numbers` should be 4 ascending whole numbers"):
+            ai.generate_report(atlas, series=series, numbers=wrong)
 
 
 def test_the_command_writes_a_page(capsys, tmp_path):

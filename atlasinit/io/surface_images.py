@@ -1,0 +1,49 @@
+"""Values of cortical meshes as nilearn's surface images."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.core.geometry import Geometry, SurfaceMesh
+
+if TYPE_CHECKING:
+    from nilearn.surface import SurfaceImage
+
+_SIDES = {"L": "left", "R": "right"}
+
+
+def image_of_meshes(
+    geometry: Mapping[str, Geometry], values: Mapping[str, Float[np.ndarray, "locations *time"]]
+) -> "SurfaceImage":
+    """Return values of kept vertices as a ``nilearn.surface.SurfaceImage``, 0 at all others.
+
+    The mesh is the anatomical surface, else the sphere.
+
+    Raises
+    ------
+    ValueError
+        A compartment that is no mesh of one hemisphere with faces and coordinates, or two of
+        one hemisphere.
+    """
+    from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+
+    meshes, parts = {}, {}
+    for compartment, place in geometry.items():
+        side = _SIDES.get(place.hemisphere)
+        if not isinstance(place, SurfaceMesh) or side is None or side in parts:
+            raise ValueError(
+                "A `SurfaceImage` holds one mesh of each hemisphere, but compartment "
+                f"{compartment!r} is {place!r}; select the cortex by "
+                "`atlas.select(compartments=...)`."
+            )
+        points = place.sphere if place.anatomical is None else place.anatomical
+        if points is None or place.faces is None:
+            raise ValueError(
+                f"A `SurfaceImage` needs the mesh of {compartment!r}, but {place!r} has no faces "
+                "or no coordinates; add them by `mesh.replace(faces=..., anatomical=...)`."
+            )
+        meshes[side] = InMemoryMesh(points, place.faces)
+        parts[side] = place.put(values[compartment])
+    return SurfaceImage(PolyMesh(**meshes), parts)

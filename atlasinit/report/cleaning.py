@@ -1,0 +1,39 @@
+"""Confounds and sample masks in words, and which time points are left."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from atlasinit.errors import counted, listing
+
+
+def describe_confounds(confounds: Any) -> str:
+    """Return how many confounds were regressed out, and their names where they have some.
+
+    Takes what ``nilearn.signal.clean`` does: an array, a table, a path, or a list of them.
+    """
+    if confounds is None:
+        return "none"
+    if isinstance(confounds, str | os.PathLike):
+        return f"those of {Path(confounds).name}"
+    if isinstance(confounds, list):
+        return "; ".join(describe_confounds(one) for one in confounds) or "none"
+    shape = np.shape(confounds)
+    text = f"{counted(shape[1] if len(shape) > 1 else 1, 'confound')} regressed out"
+    names = getattr(confounds, "columns", None)
+    return text if names is None else f"{text}: {listing(names)}"
+
+
+def read_sample_mask(sample_mask: Any) -> tuple[Int[np.ndarray, " kept"] | None, str]:
+    """Return the numbers of the time points that stay, None for all, and how many in words."""
+    if isinstance(sample_mask, list | tuple) and len(sample_mask) == 1 and np.ndim(sample_mask[0]):
+        sample_mask = sample_mask[0]  # a list of runs, as nilearn takes it, of one
+    if sample_mask is None:
+        return None, "none; all time points kept"
+    given = np.asarray(sample_mask)
+    if given.dtype == bool:
+        return np.flatnonzero(given), f"{given.sum()} of {given.size} time points kept"
+    return given, f"{counted(given.size, 'time point')} kept"
