@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from atlasinit.figures import plot_atlas as plot_atlas
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
-    from atlasinit.loading import join as join
+    from atlasinit.joining import join as join
     from atlasinit.loading import load_atlas as load_atlas
     from atlasinit.masker import AtlasMasker as AtlasMasker
     from atlasinit.nn import AtlasLinear as AtlasLinear
@@ -61,7 +61,7 @@ _HOMES = {
     "fetch_atlases": "catalogue",
     "generate_report": "report",
     "HardMaps": "core.maps",
-    "join": "loading",
+    "join": "joining",
     "LabelTable": "core.labels",
     "list_atlases": "catalogue",
     "load_atlas": "loading",

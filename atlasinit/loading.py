@@ -8,17 +8,18 @@ from typing import Any, TypeAlias
 
 from atlasinit.catalogue import build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
+from atlasinit.catalogue.sources.registry import SOURCES
+from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.labels import LabelTable, unique_names
-from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import EXTENSIONS
 from atlasinit.io.memory import InMemory, SurfaceImage, written
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.reading import Files, read_files
+from atlasinit.joining import join
 from atlasinit.support.typing import PathLike
 
-Source: TypeAlias = (
+NameOrFiles: TypeAlias = (
     Files
     | InMemory
     | Sequence[PathLike | InMemory]
@@ -29,7 +30,7 @@ Source: TypeAlias = (
 
 
 def load_atlas(
-    source: Source,
+    source: NameOrFiles,
     *,
     space: str | None = None,
     labels: object = None,
@@ -82,7 +83,7 @@ def load_atlas(
     radius
         Of the spheres of an atlas of coordinates, in mm.
     via
-        Only this source: ``"package"``, ``"templateflow"``, ``"nilearn"`` or ``"url"``.
+        Only this source, as ``"templateflow"``.
         By default the sources in the catalogue's order; a later one only if all
         before it are out of reach, with an `AtlasWarning`.
     download
@@ -167,10 +168,11 @@ def _load_named(
         if problems:
             warn(f"{entry.name}: taken via {variant.source.via}, since {listing(problems)}")
         return atlas
+    variables = [VARIABLE, *(s.variable for s in SOURCES.values() if s.variable)]
     raise AtlasUnavailableError(
         f"{entry.name}: not on this machine and not fetched. {' '.join(problems)} On a machine "
         f"with a network run `{_command(variants[0])}`, then copy its cache to "
-        f"{cache_folder()} (or set ATLASINIT_CACHE, TEMPLATEFLOW_HOME or NILEARN_DATA to the copy)."
+        f"{cache_folder()} (or set {listing(variables[:-1])} or {variables[-1]} to the copy)."
     )
 
 
@@ -216,62 +218,3 @@ def _choices(entry: Entry) -> set[str]:
     """Return what an entry's variants differ in, and ``radius`` where it has coordinates."""
     axes = {axis for source in entry.sources for axis in source.axes}
     return axes | {"radius" for source in entry.sources if source.layout == "spheres"}
-
-
-def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
-    """Return one atlas with the compartments of several, as cortex and subcortex.
-
-    Parameters
-    ----------
-    atlases
-        Of one space and without a compartment in common.
-    name
-        By default the names with ``+`` between.
-
-    Raises
-    ------
-    ValueError
-        Different spaces, or a compartment that two of the atlases have.
-    """
-    spaces = dict.fromkeys(atlas.space for atlas in atlases)
-    if len(spaces) != 1:
-        raise ValueError(f"`atlases` should be of one space, got {listing(spaces)}.")
-    compartments = [c for atlas in atlases for c in atlas.compartments]
-    if len(set(compartments)) < len(compartments):
-        raise ValueError(
-            f"`atlases` should have no compartment in common, got {listing(compartments)}."
-        )
-    tables = [atlas.table for atlas in atlases]
-    titles = dict.fromkeys(title for table in tables for title in table.columns)
-    columns: dict[str, list[Any]] = {
-        title: [
-            value
-            for table in tables
-            for value in (table[title] if title in table else [None] * len(table))
-        ]
-        for title in titles
-    }
-    columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
-    return Atlas(
-        name=name or "+".join(atlas.name for atlas in atlases),
-        space=next(iter(spaces)),
-        maps={c: m for atlas in atlases for c, m in atlas.maps.items()},
-        geometry={c: g for atlas in atlases for c, g in atlas.geometry.items()},
-        labels=LabelTable(columns),
-        provenance=_together([atlas.provenance for atlas in atlases]),
-    )
-
-
-def _together(provenances: Sequence[Provenance]) -> Provenance:
-    def texts(field: str) -> str:
-        found = (getattr(p, field) for p in provenances)
-        return "; ".join(dict.fromkeys(text for text in found if text))
-
-    return Provenance(
-        source=texts("source"),
-        version=texts("version"),
-        licence=texts("licence"),
-        citation=texts("citation"),
-        files=tuple(dict.fromkeys(f for p in provenances for f in p.files)),
-        operations=tuple(dict.fromkeys(o for p in provenances for o in p.operations)),
-    )

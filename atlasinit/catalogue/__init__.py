@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from atlasinit.catalogue.resolving import entry_of as entry_of
     from atlasinit.catalogue.resolving import resolve as resolve
     from atlasinit.catalogue.sources.package import package_file as package_file
-    from atlasinit.catalogue.sources.references import is_url as is_url
-    from atlasinit.catalogue.sources.references import obtain_url as obtain_url
+    from atlasinit.catalogue.sources.url import is_url as is_url
+    from atlasinit.catalogue.sources.url import obtain_url as obtain_url
     from atlasinit.catalogue.transfer.cache import cache_folder as cache_folder
     from atlasinit.catalogue.transfer.downloading import download as download
 
@@ -22,8 +22,8 @@ _HOMES = {
     "cache_folder": "transfer.cache",
     "download": "transfer.downloading",
     "fetch_atlases": "fetching",
-    "is_url": "sources.references",
-    "obtain_url": "sources.references",
+    "is_url": "sources.url",
+    "obtain_url": "sources.url",
     "describe": "listing",
     "list_atlases": "listing",
     "package_file": "sources.package",

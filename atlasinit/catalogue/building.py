@@ -1,31 +1,24 @@
 """From a variant of the catalogue to an atlas."""
 
 import dataclasses
-import importlib.metadata
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.finishing import add_networks, fill_options
-from atlasinit.catalogue.layouts import parts as layouts
-from atlasinit.catalogue.sources import (
-    nilearn,
-)
-from atlasinit.catalogue.sources import (
-    package as packages,
-)
-from atlasinit.catalogue.sources import (
-    references as files,
-)
+from atlasinit.catalogue.layouts.grayordinates import cortex_vertices, grayordinate_parts
+from atlasinit.catalogue.layouts.spheres import sphere_parts
+from atlasinit.catalogue.sources import references
+from atlasinit.catalogue.sources.base import Obtained
 from atlasinit.catalogue.transfer.integrity import damage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
-from atlasinit.io.contents import LabelRow
+from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.reading import read_files
 from atlasinit.io.tables.reading import read_table
@@ -63,8 +56,17 @@ def build(
     """
     _check(variant, options, radius)
     own = fill_options(variant, options, allow_download=download)
-    way = _build_with_nilearn if variant.source.via == "nilearn" else _build_from_files
-    return add_networks(way(variant, own, radius, download=download), variant)
+    # Kept until the atlas is read: some sources make their images in memory.
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        found = references.obtain_variant(variant, scratch, allow_download=download)
+        try:
+            atlas = _read(variant, own, radius, found)
+        except AtlasFileError:
+            if not (download and _discard_damaged(found.located)):
+                raise
+            atlas = _read(variant, own, radius, references.obtain_variant(variant, scratch))
+    return add_networks(atlas, variant)
 
 
 _IDLE = {
@@ -85,100 +87,61 @@ def _check(variant: Variant, options: ReadOptions, radius: object) -> None:
             )
 
 
-def _build_from_files(
-    variant: Variant, options: ReadOptions, radius: Any, *, download: bool
-) -> Atlas:
-    located = files.locate(variant, allow_download=download)
-    try:
-        return _read_located(variant, options, radius, located)
-    except AtlasFileError:
-        if not (download and _discard_damaged(located)):
-            raise
-    return _read_located(variant, options, radius, files.locate(variant))
-
-
-def _build_with_nilearn(
-    variant: Variant, options: ReadOptions, radius: Any, *, download: bool
-) -> Atlas:
-    del radius  # of no atlas that comes so
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        found = nilearn.fetch(variant, scratch, allow_download=download)
-        try:
-            return _read(variant, options, found.maps, found.labels, _listed(found.maps))
-        except AtlasFileError:
-            paths = {f"nilearn:{path}": path for path in _listed(found.maps)}
-            if not (download and _discard_damaged(paths)):
-                raise
-        found = nilearn.fetch(variant, scratch)
-        return _read(variant, options, found.maps, found.labels, _listed(found.maps))
-
-
 def _discard_damaged(located: Mapping[str, Path]) -> bool:
     """Delete the fetched files that are not whole; whether there were any."""
-    bad = [p for r, p in located.items() if not r.startswith("package:") and damage(p)]
+    bad = [p for r, p in located.items() if references.may_discard(r) and damage(p)]
     for path in bad:
         path.unlink(missing_ok=True)
     return bool(bad)
 
 
-def _read_located(
-    variant: Variant, options: ReadOptions, radius: Any, located: Mapping[str, Path]
-) -> Atlas:
-    paths: Any = {key: located[reference] for key, reference in variant.files.items()}
-    if all(key.isdigit() for key in paths):
-        paths = list(paths.values())
-    elif set(paths) == {""}:
-        paths = paths[""]
-    if variant.source.layout:
-        return _read_layout(variant, options, radius, paths, located)
-    used = [located[r] for r in (*variant.files.values(), *variant.tables.values())]
-    return _read(variant, options, paths, _table(variant, located), used)
-
-
-def _read(
-    variant: Variant, options: ReadOptions, paths: Any, table: object, used: list[Path]
-) -> Atlas:
-    kind = "auto" if isinstance(paths, list) else variant.source.kind
-    options = options.replace(kind=kind, labels=table if options.labels is None else options.labels)
-    return read_files(paths, options, provenance=_provenance(variant, used))
-
-
-def _read_layout(
-    variant: Variant,
-    options: ReadOptions,
-    radius: Any,
-    path: Path,
-    located: Mapping[str, Path],
-) -> Atlas:
-    """Return the atlas of a file that only the entry can tell how to read."""
-    source = variant.source
-    if source.layout == "spheres":
-        regions = variant.tables.get("region")
-        parts = layouts.sphere_parts(
-            path,
-            spaces.grid(variant),
-            mask=options.mask,
-            radius=(source.radius or None) if radius is None else radius,
-            regions=None if regions is None else located[regions],
+def _read(variant: Variant, options: ReadOptions, radius: Any, found: Obtained) -> Atlas:
+    source, provenance = variant.source, _provenance(variant, found.used)
+    if source.layout:
+        parts, options = _LAYOUTS[source.layout](variant, options, radius, found)
+        assert options.name is not None
+        assert options.space is not None
+        return assemble(
+            parts, options, name=options.name, space=options.space, provenance=provenance
         )
-        options = options.replace(mask=None)  # it was the grid of the spheres
-    else:
-        subcortex = located.get(spaces.subcortex(variant))
-        parts = layouts.grayordinate_parts(
-            path,
-            layouts.cortex_vertices(spaces.masks(variant), located),
-            n_vertices=spaces.n_vertices(variant),
-            subcortex=subcortex,
-            compartments=source.compartments,
-        )
-    return assemble(
-        parts,
-        options,
-        name=options.name or variant.entry.name,
-        space=spaces.label(variant),
-        provenance=_provenance(variant, list(located.values())),
+    if options.labels is None:
+        table = found.labels if found.labels is not None else _table(variant, found.located)
+        options = options.replace(labels=table)
+    kind = "auto" if isinstance(found.files, list) else source.kind
+    return read_files(found.files, options.replace(kind=kind), provenance=provenance)
+
+
+def _lay_grayordinates(
+    variant: Variant, options: ReadOptions, radius: None, found: Obtained
+) -> tuple[list[Part], ReadOptions]:
+    del radius
+    parts = grayordinate_parts(
+        found.files,
+        cortex_vertices(spaces.masks(variant), found.located),
+        n_vertices=spaces.n_vertices(variant),
+        subcortex=found.located.get(spaces.subcortex(variant)),
+        compartments=variant.source.compartments,
     )
+    return parts, options
+
+
+def _lay_spheres(
+    variant: Variant, options: ReadOptions, radius: Any, found: Obtained
+) -> tuple[list[Part], ReadOptions]:
+    regions = variant.tables.get("region")
+    parts = sphere_parts(
+        found.files,
+        spaces.grid(variant),
+        mask=options.mask,
+        radius=(variant.source.radius or None) if radius is None else radius,
+        regions=None if regions is None else found.located[regions],
+    )
+    # The mask was the grid of the spheres, and is not laid over them again.
+    return parts, options.replace(mask=None)
+
+
+_LAYOUTS = {"grayordinates": _lay_grayordinates, "spheres": _lay_spheres}
+"""How the files are read of which only the entry can tell."""
 
 
 def _table(variant: Variant, located: Mapping[str, Path]) -> object:
@@ -210,28 +173,13 @@ def _rekeyed(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ..
     return tuple(dataclasses.replace(row, key=row.key + source.offset) for row in rows)
 
 
-def _provenance(variant: Variant, paths: list[Path]) -> Provenance:
+def _provenance(variant: Variant, paths: Iterable[Path]) -> Provenance:
     source, entry = variant.source, variant.entry
     choices = ", ".join(f"{axis}={value}" for axis, value in variant.values.items())
     return Provenance(
-        source=_origin(variant),
+        source=references.origin_of(variant),
         version=choices,
         licence=source.licence or entry.licence,
         citation=source.citation or entry.citation,
         files=tuple((path.name, sha256(path)) for path in dict.fromkeys(paths)),
     )
-
-
-def _origin(variant: Variant) -> str:
-    source = variant.source
-    if source.via == "nilearn":
-        return f"nilearn:{source.fetcher}=={importlib.metadata.version('nilearn')}"
-    first = next(iter(variant.files.values()))
-    scheme, place = first.split(":", 1)
-    if scheme == "package":
-        return f"package:{packages.version_of(place)}"
-    return f"templateflow:{variant.space}" if scheme == "templateflow" else f"url:{first}"
-
-
-def _listed(maps: Path | Mapping[str, Path]) -> list[Path]:
-    return [maps] if isinstance(maps, Path) else list(maps.values())

@@ -31,20 +31,19 @@ AXES = (
 Value: TypeAlias = str | int
 Patterns: TypeAlias = "str | list[str] | dict[str, str]"
 
-VIAS = ("package", "templateflow", "nilearn", "url")
 KINDS = ("hard", "maps", "spheres")
 JOINS = ("key", "order", "sides")
 LAYOUTS = ("", "grayordinates", "spheres")
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class EntrySource:
     """One place that an atlas comes from, in one kind.
 
     Parameters
     ----------
     via
-        ``"package"``, ``"templateflow"``, ``"nilearn"`` or ``"url"``.
+        The source, a name of `SOURCES`.
     kind
         ``"hard"``, ``"maps"``, or ``"spheres"`` (hard unless they overlap).
     spaces
@@ -76,8 +75,8 @@ class Source:
     radius
         Of the spheres, in mm.
     fetcher, arguments, folder, field
-        nilearn's function, its arguments, a file (or glob) that it leaves in nilearn's
-        data folder, and the field of its answer that holds the maps.
+        nilearn's function, its arguments, a file (or a pattern of files) that it leaves in
+        nilearn's data folder, and the field of its answer that holds the maps.
     compartments
         Those that are kept; all by default.
     licence, citation
@@ -129,7 +128,7 @@ class Entry:
 
     name: str
     title: str
-    sources: tuple[Source, ...]
+    sources: tuple[EntrySource, ...]
     aliases: tuple[str, ...] = ()
     defaults: Mapping[str, Value] = dataclasses.field(default_factory=dict)
     species: str = "human"
@@ -143,7 +142,7 @@ class Variant:
     """One concrete atlas: an entry, one of its sources, and a value for the space and each axis."""
 
     entry: Entry
-    source: Source
+    source: EntrySource
     space: str
     values: Mapping[str, Value]
 
@@ -175,22 +174,15 @@ class Variant:
 
     def _reference(self, pattern: str) -> str:
         """Return ``scheme:place`` of a file; patterns without a scheme are of the own source."""
-        filled = self.fill(pattern)
-        if re.match(r"(package|templateflow|https?):", filled):
-            return filled
-        if self.source.via == "templateflow":
-            return f"templateflow:{self._in_archive(filled)}"
-        return f"package:{filled}"
+        # Here, as sources are asked for variants.
+        from atlasinit.catalogue.sources.registry import SOURCES
 
-    def _in_archive(self, name: str) -> str:
-        """Return the path in TemplateFlow's archive; tables lie above the cohorts' folders."""
-        if name.startswith("tpl-"):
-            return name
-        stem, folder = f"tpl-{self.space}", f"tpl-{self.space}"
-        cohort = self.values.get("cohort")
-        if cohort is not None and not name.endswith(".tsv"):
-            stem, folder = f"{stem}_cohort-{cohort}", f"{folder}/cohort-{cohort}"
-        return f"{folder}/{stem}_{name}"
+        filled = self.fill(pattern)
+        schemes = [scheme for source in SOURCES.values() for scheme in source.schemes]
+        if filled.partition(":")[0] in schemes:
+            return filled
+        refer = SOURCES[self.source.via].refer
+        return refer(self, filled) if refer else f"package:{filled}"
 
 
 def variants(entry: Entry) -> Iterator[Variant]:
@@ -263,13 +255,16 @@ def _entry(table: Mapping[str, Any], where: str) -> Entry:
     return Entry(sources=sources, **table)
 
 
-def _source(table: dict[str, Any], kind: str, where: str) -> Source:
+def _source(table: dict[str, Any], kind: str, where: str) -> EntrySource:
+    from atlasinit.catalogue.sources.registry import SOURCES
+
     axes = {axis: _tuple(table.pop(axis)) for axis in AXES if axis in table}
     spaces = _tuple(table.pop("space", ""))
     table["compartments"] = _tuple(table.get("compartments", []))
-    _check_keys(table, Source, where)
-    source = Source(kind=table.pop("kind", kind), spaces=spaces, axes=axes, **table)
-    for field, allowed in (("via", VIAS), ("kind", KINDS), ("join", JOINS), ("layout", LAYOUTS)):
+    _check_keys(table, EntrySource, where)
+    source = EntrySource(kind=table.pop("kind", kind), spaces=spaces, axes=axes, **table)
+    choices = {"via": tuple(SOURCES), "kind": KINDS, "join": JOINS, "layout": LAYOUTS}
+    for field, allowed in choices.items():
         if getattr(source, field) not in allowed:
             raise ValueError(f"{where}: {field!r} should be one of {allowed}.")
     return source

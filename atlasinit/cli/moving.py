@@ -63,16 +63,16 @@ def resample(
 def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geometry"]:
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
     from atlasinit.catalogue import spaces
-    from atlasinit.catalogue.sources import references as files
+    from atlasinit.catalogue.sources import references
 
-    references = spaces.spheres(space)
+    spheres = spaces.spheres(space)
     (own, _), (target, _) = spaces.parse(atlas.space), spaces.parse(space)
     if own != target:
         raise ValueError(
             f"{atlas.name!r} is in {atlas.space}, whose spheres are not in register with those of "
             f"{space}; pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}."
         )
-    found = [files.obtain(r, allow_download=download) for r in references.values()]
+    found = [references.obtain(r, allow_download=download) for r in spheres.values()]
     return _geometry(found)
 
 

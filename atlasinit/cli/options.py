@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
 
 _SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
-_VIA_HELP = "Only from here: package, templateflow, nilearn or url."
+_VIA_HELP = "Only from this source, as templateflow; `atlasinit list` shows them."
 DATA_HELP = "An image; twice for two hemispheres, as cortex_L=FILE where a file names no side."
-Source: TypeAlias = Literal["package", "templateflow", "nilearn", "url"]
 Reduction: TypeAlias = Literal[
     "mean", "sum", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"
 ]
@@ -40,7 +39,10 @@ Space = Annotated[
     str | None,
     typer.Option(metavar="SPACE", help=_SPACE_HELP, autocompletion=completion.spaces),
 ]
-Via = Annotated[Source | None, typer.Option(metavar="SOURCE", help=_VIA_HELP)]
+Via = Annotated[
+    str | None,
+    typer.Option(metavar="SOURCE", help=_VIA_HELP, autocompletion=completion.sources),
+]
 
 
 def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -100,7 +102,7 @@ class Variant:
     """Which of an atlas's variants, named as in `load_atlas`."""
 
     space: Annotated[str | None, _VARIANT("SPACE", _SPACE_HELP, complete=completion.spaces)] = None
-    via: Annotated[Source | None, _VARIANT("SOURCE", _VIA_HELP)] = None
+    via: Annotated[str | None, _VARIANT("SOURCE", _VIA_HELP, complete=completion.sources)] = None
     parcels: Annotated[str | None, _axis("parcels", "N", "Number of parcels.")] = None
     networks: Annotated[str | None, _axis("networks", "N", "Number of networks.")] = None
     resolution: Annotated[str | None, _axis("resolution", "RES", "Resolution, as 02.")] = None

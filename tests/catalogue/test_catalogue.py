@@ -17,7 +17,7 @@ from atlasinit.catalogue import (
     spaces,
 )
 from atlasinit.catalogue.entries import catalogue, load_toml, names, plain, variants
-from atlasinit.catalogue.sources import references as files
+from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.package import packages
 
 ALL = [(e, v) for e in catalogue().values() for v in variants(e)]
@@ -77,7 +77,7 @@ def test_no_pattern_names_a_file_that_templateflow_lacks():
 def test_packaged_files_exist_where_the_package_is_installed():
     checked = 0
     for _, variant in ALL:
-        for reference in files.needed(variant):
+        for reference in references.needed(variant):
             scheme, place = reference.split(":", 1)
             if scheme != "package":
                 continue

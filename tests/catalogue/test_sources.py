@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel as nb
 import numpy as np
@@ -23,6 +24,7 @@ from atlasinit.catalogue import (
 )
 from atlasinit.catalogue.sources import package as packages
 from atlasinit.catalogue.sources import templateflow
+from atlasinit.catalogue.transfer.downloading import without_network
 from atlasinit.io import read_table
 from atlasinit.loading import load_atlas
 
@@ -399,6 +401,59 @@ def test_nilearn_own_fetcher_with_a_filled_folder(tmp_path):
     atlas = load_atlas("basc2015", parcels=7, download=False)
     assert atlas.table["name"] == tuple("1234567")
     assert list_atlases("basc").iloc[0]["offline"]
+
+
+BASC = "basc_multiscale_2015/template_cambridge_basc_multiscale_nii_sym"
+LEFT_BEHIND = {
+    "empty folder": ("aal", {"version": "SPM12"}, "aal_SPM12/", None),
+    "empty file": ("aal", {"version": "SPM12"}, "aal_SPM12/x/AAL.nii", b""),
+    "folder of empty folders": ("aal", {"version": "SPM12"}, "aal_SPM12/a/b/", None),
+    "empty image": ("basc2015", {"parcels": 7}, f"{BASC}/x_scale007.nii.gz", b""),
+    "some other file": ("aal", {"version": "SPM12"}, "aal_SPM12/readme.txt", b"x"),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_BEHIND)
+def test_what_nilearn_left_behind_is_no_atlas_and_no_reason_for_a_download(
+    tmp_path, monkeypatch, case
+):
+    """The real fetchers, on folders as they are after a download that failed."""
+    name, choices, place, content = LEFT_BEHIND[case]
+    path = tmp_path / "nilearn" / place
+    (path if content is None else path.parent).mkdir(parents=True)
+    if content is not None:
+        path.write_bytes(content)
+
+    def send(*_, **__):
+        pytest.fail("the network was asked")
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    assert not list_atlases(name, source="nilearn")["offline"].to_numpy().any()
+    with pytest.raises(ai.AtlasUnavailableError, match=f"{name}: not on this machine"):
+        load_atlas(name, via="nilearn", download=False, **choices)
+
+
+def test_a_fetcher_that_lacks_a_file_may_not_fetch_it(tmp_path, monkeypatch):
+    """An image that another version needs counts as here, until the fetcher asks for more."""
+    path = tmp_path / "nilearn" / "aal_SPM12" / "mine.nii"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    monkeypatch.setattr(requests.Session, "send", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(ai.AtlasUnavailableError, match="fetch_atlas_aal: a download was not all"):
+        load_atlas("aal", version="SPM12", download=False)
+
+
+def test_the_network_is_refused_to_one_thread_alone(monkeypatch):
+    monkeypatch.setattr(requests.Session, "send", lambda *_, **__: "sent")
+    session, request = requests.Session(), requests.Request("GET", "http://x").prepare()
+    with without_network():
+        with without_network(), pytest.raises(requests.ConnectionError, match="not allowed"):
+            session.send(request)
+        with pytest.raises(requests.ConnectionError, match="not allowed"):
+            session.send(request)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(session.send, request).result() == "sent"
+    assert session.send(request) == "sent"
 
 
 # Packages

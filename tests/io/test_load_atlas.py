@@ -12,8 +12,9 @@ import pytest
 import atlasinit as ai
 from atlasinit.catalogue import entry_of, package_file, resolve
 from atlasinit.catalogue.entries import catalogue, variants
-from atlasinit.catalogue.listing import is_offline
-from atlasinit.loading import join, load_atlas
+from atlasinit.catalogue.sources.references import has_variant
+from atlasinit.joining import join
+from atlasinit.loading import load_atlas
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*lie on the medial wall:atlasinit.errors.AtlasWarning"
@@ -24,7 +25,7 @@ PACKAGED = [
     (entry.name, variant)
     for entry in catalogue().values()
     for variant in variants(entry)
-    if variant.source.via == "package" and is_offline(variant)
+    if variant.source.via == "package" and has_variant(variant)
 ]
 
 

@@ -1,32 +1,18 @@
 """nilearn's ``fetch_atlas_*`` behind one kind of answer."""
 
-import dataclasses
+import contextlib
+import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.transfer.downloading import reason
+from atlasinit.catalogue.sources.base import Obtained, Source
+from atlasinit.catalogue.transfer.downloading import present, reason, without_network
 from atlasinit.errors import AtlasUnavailableError
 
 _VARIABLES = ("NILEARN_SHARED_DATA", "NILEARN_DATA")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Fetched:
-    """What a fetcher answered, as the readers take it.
-
-    Parameters
-    ----------
-    maps
-        A path, or compartment to path.
-    labels
-        A table (``pandas.DataFrame``), key to name, or None.
-    """
-
-    maps: Path | dict[str, Path]
-    labels: Any = None
 
 
 def data_folders() -> list[Path]:
@@ -35,17 +21,16 @@ def data_folders() -> list[Path]:
     return [Path(p).expanduser() for p in [*stated, "~/nilearn_data"]]
 
 
-def is_offline(variant: Variant) -> bool:
-    """Whether the files of a variant are in one of nilearn's folders."""
-    marker = variant.fill(variant.source.folder)
-    return any(
-        found.is_dir() or found.stat().st_size > 0
-        for folder in data_folders()
-        for found in folder.glob(marker)
-    )
+def has_variant(variant: Variant) -> bool:
+    """Whether the files of a variant are in one of nilearn's folders.
+
+    Files alone count: nilearn leaves empty folders behind when a download fails.
+    """
+    pattern = variant.fill(variant.source.folder)
+    return any(present(path) for folder in data_folders() for path in folder.glob(pattern))
 
 
-def fetch(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Fetched:
+def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Obtained:
     """Call the fetcher of a variant; images that it makes in memory are written to `scratch`.
 
     Raises
@@ -54,11 +39,13 @@ def fetch(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Fe
         The files are not on this machine and could not be fetched.
     """
     name = variant.source.fetcher
-    if not allow_download and not is_offline(variant):
+    if not allow_download and not has_variant(variant):
         marker = data_folders()[-1] / variant.fill(variant.source.folder)
         raise AtlasUnavailableError(f"{marker}: not on this machine (nilearn's {name}).")
     arguments = {key: _argument(variant, value) for key, value in variant.source.arguments.items()}
-    return _fetched(variant, _call(name, arguments), scratch)
+    with contextlib.nullcontext() if allow_download else without_network():
+        answer = _call(name, arguments)
+    return _obtained(variant, answer, scratch)
 
 
 def _call(name: str, arguments: Mapping[str, Any]) -> Any:
@@ -75,15 +62,19 @@ def _argument(variant: Variant, value: Any) -> Any:
     return int(filled) if isinstance(filled, str) and filled.isdigit() else filled
 
 
-def _fetched(variant: Variant, answer: Any, scratch: Path) -> Fetched:
+def _obtained(variant: Variant, answer: Any, scratch: Path) -> Obtained:
     if "map_left" in answer:
-        maps = {
+        files: Any = {
             "cortex_L": _written(answer["map_left"], scratch / "left"),
             "cortex_R": _written(answer["map_right"], scratch / "right"),
         }
-        return Fetched(maps, dict(enumerate(_names(answer["labels"]))))
-    field = answer[variant.source.field]
-    return Fetched(_written(field, scratch / "maps"), _labels(answer, variant.source.kind))
+        labels: Any = dict(enumerate(_names(answer["labels"])))
+        used = tuple(files.values())
+    else:
+        files = _written(answer[variant.source.field], scratch / "maps")
+        labels = _labels(answer, variant.source.kind)
+        used = (files,)
+    return Obtained(files, {f"nilearn:{path}": path for path in used}, labels, used)
 
 
 def _written(maps: Any, stem: Path) -> Path:
@@ -126,3 +117,19 @@ def _names(labels: Any) -> list[str]:
         labels = labels[column]
     named: Sequence[Any] = list(labels)
     return [n.decode() if isinstance(n, bytes) else str(n) for n in named]
+
+
+def _origin(variant: Variant, place: str) -> str:
+    del place
+    return f"nilearn:{variant.source.fetcher}=={importlib.metadata.version('nilearn')}"
+
+
+SOURCE = Source(
+    via="nilearn",
+    schemes=("nilearn",),
+    has_atlas=has_variant,
+    obtain_atlas=obtain_variant,
+    origin=_origin,
+    folders=data_folders,
+    variable="NILEARN_DATA",
+)

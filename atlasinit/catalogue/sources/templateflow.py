@@ -10,7 +10,9 @@ import os
 import zipfile
 from pathlib import Path
 
-from atlasinit.catalogue.sources import package as packages
+from atlasinit.catalogue.entries import Variant
+from atlasinit.catalogue.sources import package
+from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder, filling
 from atlasinit.catalogue.transfer.downloading import download, present
 from atlasinit.errors import AtlasUnavailableError
@@ -40,14 +42,28 @@ def find(place: str) -> Path | None:
     return kept if kept.is_file() else None
 
 
-def has_table(place: str) -> bool:
-    """Whether a table or sidecar is on this machine, in the skeleton included."""
-    return find(place) is not None or place in _skeleton_tables()
+def has(place: str) -> bool:
+    """Whether a file is on this machine, a table or sidecar in the skeleton included."""
+    return find(place) is not None or (place.endswith(_TEXT) and place in _skeleton_tables())
+
+
+def refer(variant: Variant, name: str) -> str:
+    """Return the reference of a file of a variant's template.
+
+    Tables lie above the folders of the template's cohorts.
+    """
+    if name.startswith("tpl-"):
+        return f"templateflow:{name}"
+    stem, folder = f"tpl-{variant.space}", f"tpl-{variant.space}"
+    cohort = variant.values.get("cohort")
+    if cohort is not None and not name.endswith(".tsv"):
+        stem, folder = f"{stem}_cohort-{cohort}", f"{folder}/cohort-{cohort}"
+    return f"templateflow:{folder}/{stem}_{name}"
 
 
 @functools.cache
 def _skeleton_tables() -> frozenset[str]:
-    skeleton = packages.find(_SKELETON)
+    skeleton = package.find(_SKELETON)
     if skeleton is None:
         return frozenset()
     with zipfile.ZipFile(skeleton) as archive:
@@ -82,7 +98,7 @@ def _from_skeleton(place: str) -> Path | None:
     """Return a copy, in the cache, of a table of the client's skeleton."""
     from atlasinit.support.writing import atomic_write
 
-    skeleton = packages.find(_SKELETON)
+    skeleton = package.find(_SKELETON)
     if skeleton is None or place not in _skeleton_tables():
         return None
     with zipfile.ZipFile(skeleton) as archive:
@@ -93,3 +109,22 @@ def _from_skeleton(place: str) -> Path | None:
         with atomic_write(kept) as temporary:
             temporary.write_bytes(content)
     return kept
+
+
+def _origin(variant: Variant, place: str) -> str:
+    del place
+    return f"templateflow:{variant.space}"
+
+
+SOURCE = Source(
+    via="templateflow",
+    schemes=("templateflow",),
+    find=find,
+    obtain=obtain,
+    has=has,
+    refer=refer,
+    origin=_origin,
+    folders=lambda: [home()],
+    variable="TEMPLATEFLOW_HOME",
+    hosts={"TemplateFlow": ARCHIVE},
+)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,39 @@ def download(
         with filling(target.parent):
             _place(part, target)
     return target
+
+
+_offline = threading.local()
+
+
+@contextlib.contextmanager
+def without_network() -> Iterator[None]:
+    """Refuse, in the context and in this thread alone, whatever is asked of ``requests``.
+
+    For fetchers of other packages, which take no switch for it.
+    """
+    from unittest import mock
+
+    import requests
+
+    with _PATCHING:
+        send = requests.Session.send
+
+        def refuse(self: Any, request: Any, **options: Any) -> Any:
+            if getattr(_offline, "depth", 0):
+                raise requests.ConnectionError("a download was not allowed")
+            return send(self, request, **options)
+
+        _offline.depth = getattr(_offline, "depth", 0) + 1
+        try:
+            with mock.patch.object(requests.Session, "send", refuse):
+                yield
+        finally:
+            _offline.depth -= 1
+
+
+_PATCHING = threading.RLock()
+"""Held while ``requests`` is not itself, so that contexts of several threads nest."""
 
 
 def present(path: Path, sha256: str | None = None) -> bool:

@@ -1,0 +1,68 @@
+"""Several atlases as one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import LabelTable, unique_names
+from atlasinit.core.provenance import Provenance
+from atlasinit.errors import listing
+
+
+def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
+    """Return one atlas with the compartments of several, as cortex and subcortex.
+
+    Parameters
+    ----------
+    atlases
+        Of one space and without a compartment in common.
+    name
+        By default the names with ``+`` between.
+
+    Raises
+    ------
+    ValueError
+        Different spaces, or a compartment that two of the atlases have.
+    """
+    spaces = dict.fromkeys(atlas.space for atlas in atlases)
+    if len(spaces) != 1:
+        raise ValueError(f"`atlases` should be of one space, got {listing(spaces)}.")
+    compartments = [c for atlas in atlases for c in atlas.compartments]
+    if len(set(compartments)) < len(compartments):
+        raise ValueError(
+            f"`atlases` should have no compartment in common, got {listing(compartments)}."
+        )
+    tables = [atlas.table for atlas in atlases]
+    titles = dict.fromkeys(title for table in tables for title in table.columns)
+    columns: dict[str, list[Any]] = {
+        title: [
+            value
+            for table in tables
+            for value in (table[title] if title in table else [None] * len(table))
+        ]
+        for title in titles
+    }
+    columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
+    return Atlas(
+        name=name or "+".join(atlas.name for atlas in atlases),
+        space=next(iter(spaces)),
+        maps={c: m for atlas in atlases for c, m in atlas.maps.items()},
+        geometry={c: g for atlas in atlases for c, g in atlas.geometry.items()},
+        labels=LabelTable(columns),
+        provenance=_together([atlas.provenance for atlas in atlases]),
+    )
+
+
+def _together(provenances: Sequence[Provenance]) -> Provenance:
+    def texts(field: str) -> str:
+        found = (getattr(p, field) for p in provenances)
+        return "; ".join(dict.fromkeys(text for text in found if text))
+
+    return Provenance(
+        source=texts("source"),
+        version=texts("version"),
+        licence=texts("licence"),
+        citation=texts("citation"),
+        files=tuple(dict.fromkeys(f for p in provenances for f in p.files)),
+        operations=tuple(dict.fromkeys(o for p in provenances for o in p.operations)),
+    )
