@@ -141,7 +141,8 @@ class Reading:
         None
     )
     background: Annotated[
-        list[str] | None, _FILES("LABEL", "A key or name that means no parcel; repeatable.")
+        list[str] | None,
+        _FILES("LABEL", "A key or name that means no parcel, in place of key 0; repeatable."),
     ] = None
     unlisted: Annotated[
         Literal["error", "name"] | None,

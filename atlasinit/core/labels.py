@@ -19,6 +19,7 @@ DERIVED = ("n_locations", "empty")
 
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
 _TOKEN = re.compile(r"[^\W_]+")
+_BOTH = re.compile(r"(?<![^\W_])(l|lh|left) ?[/+&-] ?(r|rh|right)(?![^\W_])")
 _ENTITY = re.compile(r"(?<![^\W_])hemi-(l|lh|left|r|rh|right)(?![^\W_])")
 
 
@@ -186,6 +187,7 @@ def _stated_sides(name: str) -> Iterator[str]:
     """Yield what each of the ways to state a side says: L, R, a blank for both, "" for none."""
     yield _one_of(_SIDES[found] for found in _ENTITY.findall(name))
     yield _SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""
+    yield " " if _BOTH.search(name) else ""
     tokens = _TOKEN.findall(name)
     words = [token for token in tokens if len(token) > 1]
     yield _one_of(_SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in _SIDES)

@@ -1,13 +1,14 @@
 """What of an atlas, and of data of it, somebody should look at before using it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from atlasinit.catalogue.licences import terms
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import listing
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import count_of, strongest
@@ -48,10 +49,12 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     if measures.cosines is not None:
         yield from _overlaps(atlas, measures.cosines)
     yield from _weights(atlas)
-    x = measures.centres[:, 0]
-    sides = np.array(atlas.table["hemisphere"], dtype=object)
-    crossed = ((sides == "L") & (x > _ASIDE)) | ((sides == "R") & (x < -_ASIDE))
+    crossed = _lie_across(atlas.table["hemisphere"], measures)
     yield from _named(atlas, crossed, "whose centre lies in the other hemisphere than they state")
+    misnamed = _lie_across([hemisphere_of(name) for name in atlas.table["name"]], measures)
+    yield from _named(
+        atlas, misnamed & ~crossed, "whose centre lies in the other hemisphere than their name says"
+    )
     bare = [
         c
         for c, g in atlas.geometry.items()
@@ -76,6 +79,12 @@ def data_findings(atlas: Atlas, data: ParcelData) -> Iterator[str]:
         yield from _named(
             atlas, still, "where most of the data never change, as outside of the field of view"
         )
+
+
+def _lie_across(sides: Sequence[str], measures: Measures) -> np.ndarray:
+    """Return which parcels have their centre on the side opposite to those given, L, R or ""."""
+    given, x = np.array(sides, dtype=object), measures.centres[:, 0]
+    return ((given == "L") & (x > _ASIDE)) | ((given == "R") & (x < -_ASIDE))
 
 
 def _named(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:

@@ -107,14 +107,54 @@ def test_unique_names_are_unique(names, homes, keys, expected):
     assert unique_names(names, homes, keys) == expected
 
 
+SIDES = {
+    "L": (
+        *("L_V1_ROI", "7Networks_LH_Vis_1", "Left-Thalamus-Proper", "Visual2-28_L-Ctx", "left"),
+        *("A7r_L", "A20r_L", "A45r_L", "L_6r_ROI", "L_10r_ROI", "L_a47r_ROI", "lh.R2", "L"),
+        *(
+            "SFG_L_7_1",
+            "FP l (Frontal Pole Left)",
+            "CAU-DA-lh",
+            "LP (L) (-39,5)",
+        ),
+        *("sub-R01_hemi-L", "hemi-L_space-R", "ACCUMBENS_LEFT", "5-L", "Gyrus r2, l"),
+    ),
+    "R": (
+        *("Precentral_R", "ctx-rh-bankssts", "R_5L_ROI", "R_47l_ROI", "A5l_R", "A12/47l_R"),
+        *("GM_Superior_parietal_lobule_5L_R", "Area 5L (SPL) right", "Gyrus de l'insula R"),
+        *("sub-L01_hemi-R", "rh.L_area", "G_Frontal_Sup-1-R", "right", "R. hippocampus"),
+    ),
+    "": (
+        *(
+            "Brain-Stem",
+            "Left to Right tract",
+            "Lingual",
+            "LHA",
+            "L1",
+            "5L",
+            "R2",
+            "A5l",
+            "Motor L/R",
+        ),
+        *(
+            "hemi-L_hemi-R",
+            "rhinal",
+            "lhx",
+            "",
+            "???",
+            "L-R",
+            "area_l5",
+            "lh_r",
+            "ctx_lh_S_R",
+            "l + r, l",
+        ),
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "side"),
-    [
-        ("L_V1_ROI", "L"), ("Precentral_R", "R"), ("7Networks_LH_Vis_1", "L"),
-        ("ctx-rh-bankssts", "R"), ("Left-Thalamus-Proper", "L"), ("Visual2-28_L-Ctx", "L"),
-        ("Brain-Stem", ""), ("Left to Right tract", ""), ("Lingual", ""), ("LHA", ""),
-    ],
-)  # fmt: skip
+    ("name", "side"), [(name, side) for side, names in SIDES.items() for name in names]
+)
 def test_hemisphere_of(name, side):
     assert hemisphere_of(name) == side
     assert hemisphere_of(name, "cortex_R") == "R"

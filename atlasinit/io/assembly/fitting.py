@@ -94,7 +94,7 @@ def zero_problem(row: LabelRow, *, has_maps: bool) -> str:
     return (
         f"`labels`: the table names key 0 {row.name!r}, but {where}. If it counts from 0 and the "
         "data from 1, all its names belong to the next key: add 1 to its keys. If key 0 is no "
-        f"parcel, pass background=0{out}."
+        f"parcel, pass background=[0]{out}."
     )
 
 

@@ -66,18 +66,13 @@ def _parse(line: str) -> _Line:
     remark = next(
         (m for m in _REMARK.finditer(line) if line.count('"', 0, m.start()) % 2 == 0), None
     )
-    text = line[: remark.start()] if remark else line
+    text = (line[: remark.start()] if remark else line).strip()
     found = list(_WORD.finditer(text))
     words = [m[0] for m in found]
     numbers = [is_number(word) for word in words]
     lead = numbers.index(False) if False in numbers else len(numbers)
     trail = numbers[::-1].index(False) if False in numbers else len(numbers)
-    return _Line(text.strip(), [_shift(m, text) for m in found], words, lead, trail)
-
-
-def _shift(match: re.Match[str], text: str) -> tuple[int, int]:
-    blanks = len(text) - len(text.lstrip())
-    return match.start() - blanks, match.end() - blanks
+    return _Line(text, [m.span() for m in found], words, lead, trail)
 
 
 def _titled(titles: Sequence[str], lines: Sequence[_Line]) -> Rows:
@@ -194,6 +189,8 @@ def _short_names(names: Sequence[str]) -> list[str] | None:
     """
     words = [name.split() for name in names]
     if len(words) < 2 or any(len(pair) != 2 for pair in words):
+        return None
+    if not any(map(hemisphere_of, words[0])) and not any(map(hemisphere_of, words[-1])):
         return None
     sides = [tuple(hemisphere_of(word) for word in pair) for pair in words]
     both = [a == b != "" for a, b in sides]

@@ -54,7 +54,7 @@ def key_rank(plain: str) -> int | None:
         return 100
     if "_" in plain and re.fullmatch(_NUMBERS, plain.rsplit("_", 1)[-1]):
         return _ANY
-    return 300 if re.fullmatch(_THINGS, joined) else None
+    return 300 if re.fullmatch(f"{_THINGS}+", joined) else None
 
 
 def name_rank(plain: str) -> int | None:
@@ -64,7 +64,7 @@ def name_rank(plain: str) -> int | None:
         return _JOINED_NAMES[joined]
     if re.fullmatch(f"{_THINGS}*{_WORDS}", joined):
         return 4
-    if re.fullmatch(_THINGS, joined):
+    if re.fullmatch(f"{_THINGS}+", joined):
         return 8
     if "_" in plain and re.fullmatch(_WORDS, plain.rsplit("_", 1)[-1]):
         return 9
