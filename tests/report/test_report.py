@@ -160,6 +160,21 @@ def test_a_side_that_contradicts_the_coordinates_is_found():
         assert bool(found) == wrong
 
 
+def test_a_name_that_contradicts_the_coordinates_is_found():
+    affine = np.array([[2.0, 0, 0, -40], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    labels = table(["volume"] * 3, names=["A_L", "B_R", "C_L"], hemisphere=["L", "L", "L"])
+    atlas = ai.Atlas(
+        name="p",
+        space="test",
+        maps={"volume": ai.HardMaps(np.repeat(np.arange(3, dtype=np.int32), 4), 3)},
+        geometry={"volume": ai.VolumeGrid((12, 1, 1), affine)},
+        labels=labels,
+    )
+    found = ai.generate_report(atlas).findings
+    assert any(t.endswith("in the other hemisphere than their name says: B_R.") for t in found)
+    assert not any("other hemisphere than they state" in t for t in found)
+
+
 def bold(atlas, n_time, seed=0):
     return np.random.default_rng(seed).normal(size=(atlas.n_locations, n_time)).astype(np.float32)
 
