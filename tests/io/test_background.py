@@ -166,6 +166,7 @@ def test_maps_and_a_table_of_one_more_are_refused(tmp_path):
 COLUMNS = {
     "index from 0": ("index,name,value\n0,A,1\n1,B,2\n2,C,3\n", "labels(key='value')"),
     "row numbers": ("index,name,intensity\n1,A,10\n2,B,20\n3,C,30\n", "labels(key='intensity')"),
+    "AAL's code in front": ("10\tA\t1\n20\tB\t2\n30\tC\t3\n", "labels(key='column_2')"),
     "KEYVALUE beside INDEX": ("INDEX,KEYVALUE,LABEL\n3,1,A\n1,2,B\n2,3,C\n", None),
     "the usual one fits": ("index,name,value\n1,A,7\n2,B,8\n3,C,9\n", None),
 }

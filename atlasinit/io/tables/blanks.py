@@ -96,6 +96,12 @@ def _titled(titles: Sequence[str], lines: Sequence[_Line]) -> Rows:
 def _keys_last(lines: Sequence[_Line]) -> Rows:
     if len({line.words[-1] for line in lines}) < len(lines):
         raise ValueError("its lines have no keys in front, and the numbers behind repeat")
+    names = [line.middle(0, 2) for line in lines]
+    if min(line.trail for line in lines) > 1 and _are_distinct(names):
+        codes = [line.words[-2] for line in lines]
+        if is_code(codes):
+            columns = {"name": names, "column_1": codes, "index": [ln.words[-1] for ln in lines]}
+            return rows_of_columns(list(columns), list(zip(*columns.values(), strict=True)))
     return rows_of_columns(
         ["name", "index"], [[line.middle(0, 1), line.words[-1]] for line in lines]
     )
@@ -127,7 +133,8 @@ def _places(lines: Sequence[_Line], lead: int, trail: int) -> Iterator[tuple[str
             # The fourth is the opacity, which says nothing of a parcel.
             yield from zip(("red", "green", "blue"), range(start, start + 3), strict=True)
         else:
-            yield from ((f"column_{place}", place) for place in range(start, start + count))
+            behind = lead + 1 + trail if start < 0 else 0
+            yield from ((f"column_{behind + p}", p) for p in range(start, start + count))
 
 
 def _lead(lines: Sequence[_Line], least: int) -> int:

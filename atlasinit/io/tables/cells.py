@@ -10,6 +10,8 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _HEX = re.compile(r"#?[0-9a-f]{6}([0-9a-f]{2})?")
 _SHORT_HEX = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])")
 _CHANNEL = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
+# Three or four numbers, as (255, 0, 0) or rgb(255 0 0 255).
+_CHANNELS = re.compile(r"(rgba?)?[\s(\[]*\d[\d.]*([\s,;]+\d[\d.]*){2,3}[\s)\]]*", re.ASCII)
 _INT32 = 2**31
 
 
@@ -88,9 +90,8 @@ def colors_of_texts(cells: Sequence[Any]) -> list[str] | None:
     if all(not text or _HEX.fullmatch(text) for text in texts):
         return [f"#{text.lstrip('#')[:6]}" if text else "" for text in texts]
     triples = [_CHANNEL.findall(text)[:3] for text in texts]
-    if all(len(triple) in (0, 3) for triple in triples) and not any("-" in t for t in texts):
-        return colors_of_channels(triples)
-    return None
+    numbers = all(not text or _CHANNELS.fullmatch(text) for text in texts)
+    return colors_of_channels(triples) if numbers else None
 
 
 def _is_integral(cell: Any) -> bool:

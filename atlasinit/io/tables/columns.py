@@ -108,7 +108,7 @@ def keys_beside(rows: Rows) -> dict[str, list[int]]:
     columns: dict[str, list[Any]] = {
         title: [row.extra.get(title) for row in rows]
         for title in dict.fromkeys(title for row in rows for title in row.extra)
-        if key_rank(plain_title(title)) is not None
+        if key_rank(plain_title(title)) is not None or re.fullmatch(r"column_\d+", title)
     }
     return {
         title: [int(cell) for cell in column]

@@ -6,13 +6,16 @@ from typing import Any
 
 from atlasinit.io.tables.cells import (
     colors_of_channels,
+    colors_of_texts,
     is_missing,
     is_number,
     is_whole_number,
 )
 from atlasinit.io.tables.columns import Rows, rows_of_columns
 
-_HEX = re.compile(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?")
+_NAME_OF_HEX = re.compile(r"[0-9a-fA-F]+")
+_SIDES = frozenset({"l", "r", "lh", "rh", "left", "right"})
+_DROPPED = "opacity"
 _CODE = 4  # letters of an abbreviation, as the FAG of AAL's Precentral_L
 
 
@@ -45,8 +48,11 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
     rgb = next((i for i in range(width - 2) if _is_color(columns, i, key)), None)
     if rgb is not None:
         titles[rgb : rgb + 3] = ["red", "green", "blue"]
+        # The fourth is the opacity, which says nothing of a parcel.
+        opaque = rgb + 3 < width and rgb + 3 != key and _are_channels(columns[rgb + 3])
+        titles[rgb + 3 : rgb + 3 + opaque] = [_DROPPED] * opaque
     for i, column in enumerate(columns):
-        if "color" not in titles and all(_HEX.fullmatch(str(cell)) for cell in column):
+        if i != key and "color" not in titles and rgb is None and _are_color_texts(column):
             titles[i] = "color"
     worded = [
         i
@@ -55,8 +61,15 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
     ]
     if not worded:
         raise ValueError("no column of names: its cells are numbers alone")
+    sides = [i for i in worded if all(str(cell).casefold() in _SIDES for cell in columns[i])]
+    if sides and len(worded) > len(sides):
+        titles[sides[0]] = "hemisphere"
+        worded = [i for i in worded if i not in sides]
     titles[_name(columns, worded)] = "name"
-    return rows_of_columns(titles, records)
+    kept = [i for i, title in enumerate(titles) if title != _DROPPED]
+    return rows_of_columns(
+        [titles[i] for i in kept], [[record[i] for i in kept] for record in records]
+    )
 
 
 def is_code(column: Sequence[Any]) -> bool:
@@ -89,6 +102,21 @@ def _is_color(columns: Sequence[Sequence[Any]], first: int, key: int) -> bool:
     if key in triple or not all(is_number(cell) for i in triple for cell in columns[i]):
         return False
     return colors_of_channels(list(zip(*(columns[i] for i in triple), strict=True))) is not None
+
+
+def _are_channels(column: Sequence[Any]) -> bool:
+    return all(is_number(cell) and 0 <= float(cell) <= 255 for cell in column)
+
+
+def _are_color_texts(column: Sequence[Any]) -> bool:
+    """Whether cells are colours in words, as #ff0000 or 255 0 0; bare letters may be a name."""
+    texts = [str(cell) for cell in column]
+    if any(isinstance(cell, int | float) for cell in column):
+        return False
+    if any(_NAME_OF_HEX.fullmatch(text) for text in texts):
+        digits = any(char.isdigit() for text in texts for char in text)
+        return digits and all(len(text) == 6 and _NAME_OF_HEX.fullmatch(text) for text in texts)
+    return all(not is_missing(cell) for cell in column) and colors_of_texts(column) is not None
 
 
 def _name(columns: Sequence[Sequence[Any]], worded: Sequence[int]) -> int:

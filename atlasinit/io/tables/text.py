@@ -15,6 +15,8 @@ from atlasinit.io.tables.titles import names_columns
 
 # A comment begins with a number sign, as does a colour, which is none.
 _COMMENT = re.compile(r"\s*(#(?![0-9a-fA-F]{6}\b)|%|//)")
+# As of "1: name", "1 = name", "1) name" and "1 - name".
+_KEY_MARK_NAME = re.compile(r"\s*(-?\d+)\s*(?:[:=|)]|-\s)\s*(\S(?:.*\S)?)\s*")
 _NUMBERS = r"\s+(\d+)\s+(\d+)\s+(\d+)"
 _KEY_AND_RGBA = re.compile(rf"\s*(-?\d+){_NUMBERS}\s+\d+\s*")
 _ITK_SNAP = re.compile(rf'\s*(\d+){_NUMBERS}\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*')
@@ -46,6 +48,9 @@ def rows_of_text(text: str, formats: Mapping[str, str]) -> Rows:
     if len(lines) % 2 == 0 and all(below) and not _KEY_AND_RGBA.fullmatch(lines[0]):
         pairs = zip(lines[::2], below, strict=True)
         return _colored([(m[1], name, m[2], m[3], m[4]) for name, m in pairs if m])
+    marked = [_KEY_MARK_NAME.fullmatch(line) for line in lines]
+    if all(marked):
+        return rows_of_columns(["index", "name"], [(m[1], m[2]) for m in marked if m])
     records = _delimited(lines)
     if records is None or not _is_table(records):
         rows = rows_between_blanks(lines)
@@ -78,11 +83,17 @@ def _formless(lines: Sequence[str]) -> str:
 def _lines(text: str) -> list[str]:
     """Return the lines that are no comments; a comment above them may name their columns."""
     # Unlike str.splitlines, which would split at letters that old encodings have, too.
-    lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    # Files of DOS may end with its mark of an end.
+    lines = re.split(r"\r\n|\r|\n", text.rstrip("\x1a"))
+    lines = [line for line in lines if line.strip()]
     start = next((i for i, line in enumerate(lines) if not _COMMENT.match(line)), len(lines))
     header = lines[start - 1].lstrip("# ") if start else ""
     kept = [line for line in lines[start:] if not _COMMENT.match(line)]
-    return [header, *kept] if names_columns(re.split("[\t;,]", header)) else kept
+    if names_columns(re.split("[\t;,]", header)):
+        return [header, *kept]
+    # A title above the names of the columns.
+    titled = len(kept) > 2 and not re.search("[\t;,]", kept[0]) and re.search("[\t;,]", kept[1])
+    return kept[1:] if titled and names_columns(re.split("[\t;,]", kept[1])) else kept
 
 
 def _delimited(lines: Sequence[str]) -> list[list[str]] | None:

@@ -31,6 +31,8 @@ _NUMBERS = (
 )
 _WORDS = "(full|long|complete)?(names?|title|description)"
 _SHORT = "(short|abbreviated|abbr|abbrev|abrev)(names?)?|abbreviations?|acronyms?|abbr|abbrev"
+# What may hold keys without a word that says so; a volume or an area is a size.
+_ALONE = "(atlas|region|parcel|structure|node|cluster|segment|nucleus)"
 _LEFT, _RIGHT = ("left", "lh", "l"), ("right", "rh", "r")
 _ANY = 200
 
@@ -54,7 +56,7 @@ def key_rank(plain: str) -> int | None:
         return 100
     if "_" in plain and re.fullmatch(_NUMBERS, plain.rsplit("_", 1)[-1]):
         return _ANY
-    return 300 if re.fullmatch(f"{_THINGS}+", joined) else None
+    return 300 if re.fullmatch(_ALONE, joined) else None
 
 
 def name_rank(plain: str) -> int | None:
@@ -68,6 +70,8 @@ def name_rank(plain: str) -> int | None:
         return 8
     if "_" in plain and re.fullmatch(_WORDS, plain.rsplit("_", 1)[-1]):
         return 9
+    if re.match(f"{_WORDS}_", plain):
+        return 10
     return 20 if re.fullmatch(f"{_THINGS}*({_SHORT})", joined) else None
 
 

@@ -47,6 +47,12 @@ COLOURED = {
     "tab": frame({"key": "index"}, sep="\t"),
     "semicolon": frame({"key": "Label ID", "name": "Label Name", "color": "RGB"}, sep=";"),
     "Windows": frame({"key": "index"}, lineterminator="\r\n"),
+    "no titles, no number sign": FRAME.assign(color=[c[1:] for c in COLORS]).to_csv(
+        index=False, header=False
+    ),
+    "tabs, and blanks in the colour": lines("{k}\t{n}\t{r} {g} {b} 0"),
+    "tabs and opacity": lines("{k}\t{n}\t{r}\t{g}\t{b}\t255"),
+    "brackets": lines('{k};{n};"({r}, {g}, {b})"'),
     "no titles": FRAME.to_csv(index=False, header=False),
     "name first": FRAME[["name", "key", "color"]].to_csv(index=False, header=False, sep="\t"),
     "list of objects": FRAME.to_json(orient="records"),
@@ -85,6 +91,14 @@ PLAIN = {
         )
     },
     "AAL": "".join(f"C{k}\t{n}\t{k}\n" for k, n in zip(KEYS, NAMES, strict=True)),
+    "colons": lines("{k}: {n}"),
+    "equal signs": lines("{k} = {n}"),
+    "strokes": lines("{k}|{n}"),
+    "dashes": lines("{k} - {n}"),
+    "points": lines("{k}. {n}"),
+    "a title above": "My atlas\nindex\tname\n" + lines("{k}\t{n}"),
+    "the end of DOS": lines("{k} {n}").replace("\n", "\r\n") + "\x1a",
+    "a code and a key behind": "Pre central L 20 1\n5L_R 21 2\nArea 44, opercular 22 7\n",
     "key behind": lines("{n} {k}"),
     "key repeated": lines("{k} {n} {k}"),
     "key repeated but once": "1 Pre central L 1\n2 5L_R 2\n7 Area 44, opercular\n",
@@ -219,6 +233,22 @@ def test_left_and_right_columns(tmp_path):
         (1, "a left", "L"),
         (2, "a right", "R"),
     ]
+
+
+def test_further_columns_without_titles(tmp_path):
+    (tmp_path / "t.txt").write_text("1\tV1\tLeft\tvisual\n2\tV2\tRight\tvisual\n")
+    rows = read_table(tmp_path / "t.txt")
+    assert [(r.key, r.name, r.hemisphere) for r in rows] == [(1, "V1", "L"), (2, "V2", "R")]
+    assert [r.extra for r in rows] == [{"column_3": "visual"}] * 2
+
+
+def test_colours_in_words_and_unknown_sides_are_kept(tmp_path):
+    (tmp_path / "t.csv").write_text("index,name,color,side\n1,A,red,links\n2,B,blue,L\n")
+    rows = read_table(tmp_path / "t.csv")
+    assert [(r.color, r.hemisphere) for r in rows] == [("", ""), ("", "L")]
+    assert [r.extra for r in rows] == [
+        {"color": "red", "side": "links"}, {"color": "blue", "side": "L"},
+    ]  # fmt: skip
 
 
 def test_mrtrix_has_a_short_and_a_long_name(tmp_path):
