@@ -12,7 +12,10 @@ from atlasinit.support.version import __version__ as __version__
 if TYPE_CHECKING:
     from atlasinit import activities as activities
     from atlasinit import domains as domains
+    from atlasinit import figures as figures
     from atlasinit import initializers as initializers
+    from atlasinit import io as io
+    from atlasinit import measures as measures
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
@@ -77,6 +80,6 @@ _HOMES = {
     "SurfaceMesh": "core.mesh",
     "VolumeGrid": "core.grid",
 }
-_MODULES = ("activities", "domains", "initializers", "smoothing")
+_MODULES = ("activities", "domains", "figures", "initializers", "io", "measures", "smoothing")
 
-__getattr__, __dir__ = _lazy(__name__, _HOMES, _MODULES)
+__getattr__, __dir__, __all__ = _lazy(__name__, _HOMES, _MODULES)

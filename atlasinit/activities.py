@@ -14,6 +14,18 @@ import jax.numpy as jnp
 
 from atlasinit.support.typing import AnyArray
 
+__all__ = [
+    "amortised",
+    "feedforward",
+    "from_normal",
+    "zero_errors",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Layer: TypeAlias = Callable[[Any], Any]
 Scaling: TypeAlias = Literal["standard", "mupc", "ntp"] | str
 Mode: TypeAlias = Literal["supervised", "unsupervised"] | str

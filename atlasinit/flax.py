@@ -1,6 +1,6 @@
 """Atlases as modules of Flax, both linen and nnx; importing this imports Flax.
 
-For the weights alone, ``atlasinit.initializers.Atlas(atlas, layout="locations_parcels")``
+For the weights alone, ``atlasinit.initializers.AtlasWeights(atlas, layout="locations_parcels")``
 is a ``kernel_init`` for Flax's own dense layers, whose kernels are (in, out): here
 (locations, parcels), so they take data (..., time, locations).
 """
@@ -17,6 +17,18 @@ from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.domains import Constrained
 from atlasinit.nn import AtlasLinear
 from atlasinit.support.typing import AnyArray
+
+__all__ = [
+    "LinenAtlas",
+    "NnxAtlas",
+    "linen_module",
+    "trained_values",
+    "with_values",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class _Held:
@@ -84,7 +96,7 @@ class NnxAtlas(nnx.Module):
 def linen_module(layer: AtlasLinear) -> LinenAtlas:
     """Return a linen module that starts from a layer.
 
-    Its ``params`` are one array a compartment that is trained: the free values of its
+    Its ``params`` are one array per compartment that is trained: the free values of its
     domain, or the weights; (parcels, locations) dense, (nonzeros,) sparse.
     ``with_values(layer, params)`` is the layer that they make.
 

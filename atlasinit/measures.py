@@ -26,6 +26,22 @@ from atlasinit.core.maps import Maps
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+
+__all__ = [
+    "boundary_width",
+    "centres",
+    "location_entropy",
+    "location_sizes",
+    "overlap",
+    "parcel_entropy",
+    "parcel_sizes",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 EDGE = 4.542982
 r"""From :math:`\sigma/\sqrt{\pi}` to the distance over which a Gaussian edge rises from 10 to
 90 %: :math:`2\sqrt{\pi}\,\Phi^{-1}(0.9)`."""

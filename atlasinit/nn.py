@@ -145,12 +145,12 @@ class AtlasLinear(eqx.Module):
                 "`domain` should be a domain such as `atlasinit.domains.Simplex()`, "
                 f"got {domain!r}."
             )
-        trained = _trained(atlas, trainable=trainable)
+        trained = _choose_trained(atlas, trainable=trainable)
         if not (math.isfinite(noise) and noise >= 0):
             raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")
         if noise and key is None:
             raise ValueError("`noise` needs a random `key`.")
-        prepared = _prepared(atlas, dense=dense, hard=domain is None, kernel=kernel)
+        prepared = _prepare(atlas, dense=dense, hard=domain is None, kernel=kernel)
         maps = prepared.maps
         check_options(
             maps, reduction=reduction, missing=missing, min_coverage=min_coverage, ridge=ridge
@@ -167,7 +167,7 @@ class AtlasLinear(eqx.Module):
         }
         if noise and key is not None:
             keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
-            nodes |= {c: _disturbed(nodes[c], noise, keys[c]) for c in nodes if c in trained}
+            nodes |= {c: _add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
         return cls(
             maps=tuple(
                 node if c in trained else paramax.NonTrainable(node) for c, node in nodes.items()
@@ -301,7 +301,7 @@ class AtlasLinear(eqx.Module):
         return atlas.replace(operation="AtlasLinear")
 
 
-def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
+def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
     if isinstance(trainable, bool):
         return atlas.compartments if trainable else ()
     names = (trainable,) if isinstance(trainable, str) else trainable
@@ -314,7 +314,7 @@ def _trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...
     return tuple(c for c, reached in wanted.items() if reached)
 
 
-def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
+def _prepare(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
     """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
     maps = [
         densify(m) if dense or (isinstance(m, HardMaps) and not hard) else m
@@ -327,7 +327,7 @@ def _prepared(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared
     return make_prepared(maps, tuple(atlas.geometry.values()), kernel=kernel)
 
 
-def _disturbed(node: Any, noise: float, key: PRNGKeyArray) -> Any:
+def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:
     free = node.free if isinstance(node, Constrained) else node
     if isinstance(free, DenseMaps | SparseMaps):
         values = jnp.asarray(free.values)

@@ -1,4 +1,4 @@
-"""Parcel series of data that is larger than memory, a stretch of time at a go."""
+"""Parcel series of data that is larger than memory, a chunk of time after another."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def stream(
     smoothers: Sequence[Any] | None = None,
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Float[np.ndarray, "time parcels"]:
-    """Return the parcel series of data that is read in stretches of time of one length."""
+    """Return the parcel series of data that is read in chunks of time of one length."""
     if reduction in ("zscore", "psc"):
         # These are of whole series, each of which is by now one location.
         means = stream(
@@ -50,7 +50,7 @@ def stream(
     for start in range(0, source.n_time, max(length, 1)):
         data = source.read(slice(start, min(start + length, source.n_time)))
         kept = data.shape[1]
-        # The last stretch is filled up, so that one compilation serves all.
+        # The last chunk is filled up, so that one compilation serves all.
         data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
         if smoothers is not None:
             pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
@@ -58,7 +58,7 @@ def stream(
             data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
         out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
-        del data  # before the next stretch is read
+        del data  # before the next chunk is read
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
 
 

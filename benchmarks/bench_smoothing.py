@@ -55,7 +55,7 @@ def voronoi(points, n):
 
 def ours(geometry, maps, topology, truncate=TRUNCATE):
     """Return smoothed maps from a geometry: what `smooth` does for a compartment."""
-    spread = host_spread(geometry, sigma=SIGMA, topology=topology, truncate=truncate, **OPTIONS)
+    spread = host_spread(geometry, sigma=SIGMA, geometry=topology, truncate=truncate, **OPTIONS)
     return spread_maps(maps, spread, threshold=0.0)
 
 
@@ -128,7 +128,7 @@ def rows_32k(folder):
         maps = voronoi(points, n)
         again = median_seconds(lambda maps=maps: ours(mesh, maps, "sphere"))
         theirs = workbench(folder, points, faces, maps)
-        operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, topology="sphere")
+        operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, geometry="sphere")
         reused = median_seconds(lambda o=operator, m=maps: o.smooth_maps(m))
         plain = median_seconds(lambda m=maps: straightforward(points, m), repeats=3)
         name = f"32k sphere, {n} parcels"
@@ -151,7 +151,7 @@ def rows_32k(folder):
 def rows_apply():
     """Return rows for data on a built operator, beside the product of scipy's matrix."""
     mesh = hemisphere_32k()
-    operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, topology="sphere")
+    operator = smoothing_operator(mesh, sigma=SIGMA, truncate=TRUNCATE, geometry="sphere")
     matrix = kdtree_csr(mesh.sphere)
     rows = []
     for k in (1, 4, 16, 100, 400):

@@ -64,7 +64,7 @@ def test_a_trained_module_becomes_a_layer_again(data):
 def test_an_atlas_as_a_kernel_of_dense_layers(data, key):
     """Flax's kernels are (in, out): locations x parcels."""
     atlas = mixed_atlas()
-    init = ai.initializers.Atlas(atlas, layout="locations_parcels")
+    init = ai.initializers.AtlasWeights(atlas, layout="locations_parcels")
     expected = ai.project(atlas, data, reduction="sum").T
     linen = nn.Dense(atlas.n_parcels, use_bias=False, kernel_init=init, precision="highest")
     np.testing.assert_allclose(

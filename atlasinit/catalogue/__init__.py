@@ -31,4 +31,4 @@ _HOMES = {
     "resolve": "resolving",
 }
 
-__getattr__, __dir__ = _lazy(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _lazy(__name__, _HOMES)

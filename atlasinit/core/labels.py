@@ -1,4 +1,4 @@
-"""The label table of an atlas: one row a parcel, in the order of the output."""
+"""The label table of an atlas: one row per parcel, in the order of the output."""
 
 import itertools
 import re
@@ -25,7 +25,7 @@ _ENTITY = re.compile(r"(?<![^\W_])hemi-(l|lh|left|r|rh|right)(?![^\W_])")
 
 @jax.tree_util.register_static
 class LabelTable:
-    """An immutable, hashable table with one row a parcel.
+    """An immutable, hashable table with one row per parcel.
 
     Parameters
     ----------

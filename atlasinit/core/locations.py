@@ -75,7 +75,7 @@ def whole(numbers: ArrayLike, name: str) -> np.ndarray:
 
 
 def check_locations(values: np.ndarray, n_locations: int) -> None:
-    """Raise where values are not one a location."""
+    """Raise where values are not one per location."""
     if values.shape[0] != n_locations:
         raise ValueError(
             f"`values` should start with {n_locations} locations, got shape {values.shape}."

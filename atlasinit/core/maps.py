@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class HardMaps(eqx.Module):
-    """At most one parcel a location, with weight 1.
+    """At most one parcel per location, with weight 1.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class HardMaps(eqx.Module):
         return np.bincount(labels + 1, minlength=self.n_parcels + 1)[1:].astype(np.int64)
 
     def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
-        """Return the sum of the weights, a parcel: its number of locations."""
+        """Return the sum of the weights per parcel: its number of locations."""
         del absolute
         return self.counts().astype(np.float64)
 
@@ -178,12 +178,12 @@ class SparseMaps(eqx.Module):
         return self._csr().toarray()
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
-        """Return the number of locations with a non-zero weight, a parcel."""
+        """Return the number of locations with a non-zero weight per parcel."""
         present = self.rows()[np.asarray(self.values) != 0]
         return np.bincount(present, minlength=self.n_parcels).astype(np.int64)
 
     def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
-        """Return the sum of the weights (or of their absolute values), a parcel."""
+        """Return the sum of the weights (or of their absolute values) per parcel."""
         values = np.asarray(self.values, dtype=np.float64)
         values = np.abs(values) if absolute else values
         return np.bincount(self.rows(), weights=values, minlength=self.n_parcels)
@@ -269,11 +269,11 @@ class DenseMaps(eqx.Module):
         return np.array(self.values, dtype=np.float32)
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
-        """Return the number of locations with a non-zero weight, a parcel."""
+        """Return the number of locations with a non-zero weight per parcel."""
         return np.count_nonzero(np.asarray(self.values), axis=1).astype(np.int64)
 
     def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
-        """Return the sum of the weights (or of their absolute values), a parcel."""
+        """Return the sum of the weights (or of their absolute values) per parcel."""
         values = np.asarray(self.values)
         values = np.abs(values) if absolute else values
         return values.sum(axis=1, dtype=np.float64)

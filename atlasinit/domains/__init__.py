@@ -7,31 +7,55 @@
 '0.9700'
 """
 
-from atlasinit.domains.amplitude import Amplitude as Amplitude
-from atlasinit.domains.base import Domain as Domain
-from atlasinit.domains.base import EntrywiseDomain as EntrywiseDomain
-from atlasinit.domains.base import Fixed as Fixed
-from atlasinit.domains.base import fixed as fixed
-from atlasinit.domains.entrywise import Affine as Affine
-from atlasinit.domains.entrywise import Identity as Identity
-from atlasinit.domains.entrywise import Logistic as Logistic
-from atlasinit.domains.entrywise import Positive as Positive
-from atlasinit.domains.entrywise import Tanh as Tanh
-from atlasinit.domains.matrices import SPD as SPD
-from atlasinit.domains.matrices import Isochoric as Isochoric
-from atlasinit.domains.matrices import Orthogonal as Orthogonal
-from atlasinit.domains.parameters import Constrained as Constrained
-from atlasinit.domains.parameters import constrained as constrained
-from atlasinit.domains.parameters import image as image
-from atlasinit.domains.parameters import preimage as preimage
-from atlasinit.domains.parameters import unwrap as unwrap
-from atlasinit.domains.simplex import Simplex as Simplex
-from atlasinit.domains.sphere import NormSphere as NormSphere
-from atlasinit.domains.trees import Where as Where
-from atlasinit.domains.trees import constrain as constrain
-from atlasinit.domains.trees import enforce as enforce
-from atlasinit.domains.trees import freeze as freeze
-from atlasinit.domains.trees import names as names
-from atlasinit.domains.trees import replace as replace
-from atlasinit.domains.trees import saturation as saturation
-from atlasinit.domains.trees import trainable as trainable
+from atlasinit.domains.amplitude import Amplitude
+from atlasinit.domains.base import Domain, EntrywiseDomain, Fixed, fixed
+from atlasinit.domains.entrywise import Affine, Identity, Logistic, Positive, Tanh
+from atlasinit.domains.matrices import SPD, Isochoric, Orthogonal
+from atlasinit.domains.parameters import Constrained, constrained, image, preimage, unwrap
+from atlasinit.domains.simplex import Simplex
+from atlasinit.domains.sphere import NormSphere
+from atlasinit.domains.trees import (
+    Where,
+    constrain,
+    enforce,
+    freeze,
+    names,
+    replace,
+    saturation,
+    trainable,
+)
+
+__all__ = [
+    "Affine",
+    "Amplitude",
+    "Constrained",
+    "Domain",
+    "EntrywiseDomain",
+    "Fixed",
+    "Identity",
+    "Isochoric",
+    "Logistic",
+    "NormSphere",
+    "Orthogonal",
+    "Positive",
+    "SPD",
+    "Simplex",
+    "Tanh",
+    "Where",
+    "constrain",
+    "constrained",
+    "enforce",
+    "fixed",
+    "freeze",
+    "image",
+    "names",
+    "preimage",
+    "replace",
+    "saturation",
+    "trainable",
+    "unwrap",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

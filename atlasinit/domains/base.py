@@ -142,10 +142,10 @@ def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], message: str) -> jax.Array
 
 
 def one_of(value: object, choices: tuple[str, ...], name: str) -> None:
-    """Raise if an option is not one of those known."""
+    """Raise if an option is not one of its choices."""
     if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` should be one of {known}, got {value!r}.")
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` should be one of {listed}, got {value!r}.")
 
 
 def positive(value: object, name: str) -> None:

@@ -100,7 +100,7 @@ class Tanh(EntrywiseDomain):
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``arctanh(y / scale)``."""
         given = _inside(self, floating(y, "y"))
-        return _bounded(self, jnp.arctanh(given / spread(self.scale, given)))
+        return _clip_to_bounds(self, jnp.arctanh(given / spread(self.scale, given)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Logistic(EntrywiseDomain):
         """Return ``logit((y - loc) / scale + 1/2)``."""
         given = _inside(self, floating(y, "y"))
         share = (given - spread(self.loc, given)) / spread(self.scale, given) + 0.5
-        return _bounded(self, jax.scipy.special.logit(share))
+        return _clip_to_bounds(self, jax.scipy.special.logit(share))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,9 +170,9 @@ class Positive(EntrywiseDomain):
         """Return ``log(exp(y) - 1)`` or ``log(y)``."""
         given = _inside(self, floating(y, "y"))
         if self.map == "exp":
-            return _bounded(self, jnp.log(given))
+            return _clip_to_bounds(self, jnp.log(given))
         # log(exp(y) - 1) without overflow for large y or cancellation for small y.
-        return _bounded(self, given + jnp.log(-jnp.expm1(-given)))
+        return _clip_to_bounds(self, given + jnp.log(-jnp.expm1(-given)))
 
 
 def _check(outside: str, bounds: tuple[Any, Any]) -> None:
@@ -210,7 +210,7 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     return jnp.where(outside.any(), moved, y)
 
 
-def _bounded(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
+def _clip_to_bounds(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
     """Return free values within the bounds, which rounding of the image may have left."""
     low, high = domain.bounds
     return jnp.clip(x, float(low), float(high))

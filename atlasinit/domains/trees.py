@@ -74,7 +74,7 @@ def trainable(model: Any, where: Where = "*") -> Any:
 
     For ``equinox.partition(model, trainable(model, "layers.*"))``.
     """
-    chosen = _chosen(model, where)
+    chosen = _choose(model, where)
 
     def flag(path: tuple[Any, ...], node: Any) -> Any:
         wanted = _name(path) in chosen and not isinstance(node, paramax.NonTrainable)
@@ -144,7 +144,7 @@ def replace(
 
     Unless `wrapped`, a chosen leaf that is constrained or frozen already is an error.
     """
-    chosen = _chosen(model, where)
+    chosen = _choose(model, where)
 
     def visit(path: tuple[Any, ...], leaf: Any) -> Any:
         name = _name(path)
@@ -159,24 +159,24 @@ def replace(
     return jax.tree_util.tree_map_with_path(visit, model, is_leaf=_is_node)
 
 
-def _chosen(model: Any, where: Where) -> set[str]:
-    known = names(model)
+def _choose(model: Any, where: Where) -> set[str]:
+    every = names(model)
     if isinstance(where, str):
-        chosen = {n for n in known if n == where or fnmatch.fnmatchcase(n, where)}
-        hint = nearest(where, known)
+        chosen = {n for n in every if n == where or fnmatch.fnmatchcase(n, where)}
+        hint = nearest(where, every)
     else:
         marked = jax.tree_util.tree_map_with_path(lambda path, _: _Mark(_name(path)), model)
         try:
             reached = where(marked)
         except (AttributeError, LookupError) as error:
-            raise ValueError(f"`where` raises {error!r}. Names: {listing(known)}.") from error
+            raise ValueError(f"`where` raises {error!r}. Names: {listing(every)}.") from error
         marks = jax.tree.leaves(reached, is_leaf=lambda x: isinstance(x, _Mark))
         found = {mark.name for mark in marks if isinstance(mark, _Mark)}
         # A function may reach inside maps, which are chosen as a whole.
-        chosen = {n for n in known if any(f == n or f.startswith(f"{n}.") for f in found)}
+        chosen = {n for n in every if any(f == n or f.startswith(f"{n}.") for f in found)}
         hint = ""
     if not chosen:
-        raise ValueError(f"`where` {where!r} finds no array.{hint} Names: {listing(known)}.")
+        raise ValueError(f"`where` {where!r} finds no array.{hint} Names: {listing(every)}.")
     return chosen
 
 

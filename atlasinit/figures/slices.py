@@ -29,12 +29,12 @@ def slice_pixels(
     right and up, the left on the left. Each voxel is a block of pixels.
     """
     order, signs = _axes_of(grid)
-    volume = _turned(grid.locations, order, signs)
-    is_labelled = _turned(grid.put(labelled), order, signs)
+    volume = _turn(grid.locations, order, signs)
+    is_labelled = _turn(grid.put(labelled), order, signs)
     under = np.zeros(volume.shape)
     if background is not None:
         image = np.nan_to_num(np.asarray(background, dtype=np.float64))
-        under = _turned((0.85 * image / (image.max(initial=0) or 1)).clip(0, 1), order, signs)
+        under = _turn((0.85 * image / (image.max(initial=0) or 1)).clip(0, 1), order, signs)
     box = _box(is_labelled | (under > 0.02))
     volume, is_labelled, under = volume[box], is_labelled[box], under[box]
     sizes = grid.voxel_sizes[order]
@@ -60,7 +60,7 @@ def _axes_of(grid: VolumeGrid) -> tuple[np.ndarray, np.ndarray]:
     return order, np.sign(matrix[np.arange(3), order]).astype(int)
 
 
-def _turned(volume: np.ndarray, order: np.ndarray, signs: np.ndarray) -> np.ndarray:
+def _turn(volume: np.ndarray, order: np.ndarray, signs: np.ndarray) -> np.ndarray:
     return volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs.tolist())]
 
 

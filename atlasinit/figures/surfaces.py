@@ -41,7 +41,7 @@ def surface_pixels(
         coordinates, faces = mesh.sphere.astype(np.float64), mesh.faces
     else:
         folded, faces = mesh.anatomical.astype(np.float64), mesh.faces
-        coordinates = opened(folded, faces)
+        coordinates = open_sulci(folded, faces)
         folds = _folds(folded, coordinates, _normals(coordinates, faces))
     normals = _normals(coordinates, faces)
     location = mesh.locations
@@ -61,13 +61,13 @@ def surface_pixels(
         yield shown, shade, drawn.astype(np.float64)
 
 
-def opened(
+def open_sulci(
     coordinates: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> Float[np.ndarray, "vertices 3"]:
     """Return a folded surface with its sulci opened, for display.
 
     Each vertex moves half-way to the mean of its neighbours, until that has spread as far
-    on a fine mesh as on a coarse one; then the surface is stretched to the box it filled.
+    on a fine mesh as on a coarse one; then the surface is scaled to the box it filled.
     """
     from scipy.sparse import csr_array
 

@@ -114,7 +114,7 @@ def paint(
         light[_edges(_at(view.locations, labels, -1))] *= _LINE
     rgb = np.where(painted[..., None], own[..., :3], np.float32(GREY)) * light[..., None]
     alpha = np.where(painted, own[..., 3], view.under.astype(np.float32))
-    return _halved(np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1))
+    return _halve(np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1))
 
 
 def _surface_views(compartment: str, mesh: SurfaceMesh, surface: Surface | None) -> list[View]:
@@ -165,7 +165,7 @@ def _edges(labels: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _halved(image: np.ndarray) -> np.ndarray:
+def _halve(image: np.ndarray) -> np.ndarray:
     """Return the mean of each four pixels of an image whose colours are multiplied by alpha."""
     rows, columns = (size // 2 * 2 for size in image.shape[:2])
     upper, lower = image[:rows:2, :columns], image[1:rows:2, :columns]

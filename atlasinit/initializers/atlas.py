@@ -8,18 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from atlasinit.core.atlas import Atlas as AtlasMaps
+from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import block_dense
 from atlasinit.domains import Domain
 from atlasinit.initializers.apply import named_key
-from atlasinit.initializers.protocol import placed, real
+from atlasinit.initializers.protocol import place, real
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # an atlas has no hash
-class Atlas:
+class AtlasWeights:
     """The maps of an atlas as a weight matrix, for any layer that takes an initialiser.
 
-    For a layer that keeps hard and sparse maps as they are, and one matrix a compartment,
+    For a layer that keeps hard and sparse maps as they are, and one matrix per compartment,
     use `atlasinit.AtlasLinear`.
 
     Parameters
@@ -27,7 +27,7 @@ class Atlas:
     atlas
         The atlas.
     compartment
-        Which compartment. By default all, one block a compartment on the diagonal: rows in
+        Which compartment. By default all, one block per compartment on the diagonal: rows in
         the order of ``atlas.labels``, columns as ``atlas.location_slices()`` says.
     fwhm
         Full width at half maximum, in mm, of a Gaussian to smooth with first; see
@@ -57,12 +57,12 @@ class Atlas:
     >>> grid = VolumeGrid((5, 5, 4), np.eye(4))
     >>> key = jax.random.key(0)
     >>> atlas = initializers.dirichlet_atlas({"volume": grid}, n_parcels=3, key=key)
-    >>> init = initializers.Atlas(atlas, layout="locations_parcels")
+    >>> init = initializers.AtlasWeights(atlas, layout="locations_parcels")
     >>> init(key, (100, 3)).shape
     (100, 3)
     """
 
-    atlas: AtlasMaps
+    atlas: Atlas
     compartment: str | None = None
     fwhm: Any = None
     noise: Any = 0.0
@@ -106,7 +106,7 @@ class Atlas:
                 f"{self.atlas.name!r}, got {tuple(shape)}. For the transpose set `layout`."
             )
         weights = jnp.asarray(self._matrix(key), wanted)
-        return placed(weights if self.layout == "parcels_locations" else weights.T, out_sharding)
+        return place(weights if self.layout == "parcels_locations" else weights.T, out_sharding)
 
     def _compartments(self) -> tuple[str, ...]:
         return self.atlas.compartments if self.compartment is None else (self.compartment,)
@@ -120,12 +120,12 @@ class Atlas:
 
             atlas = smooth(atlas, fwhm=self.fwhm)
         if self.noise:
-            return self._disturbed(atlas, key)
+            return self._add_noise(atlas, key)
         if self.normalize is not None:
             atlas = atlas.normalize(per=self.normalize)
         return jnp.asarray(block_dense(atlas.maps.values()))
 
-    def _disturbed(self, atlas: AtlasMaps, key: Any) -> Float32[jax.Array, "parcels locations"]:
+    def _add_noise(self, atlas: Atlas, key: Any) -> Float32[jax.Array, "parcels locations"]:
         """Return the weights with noise, normalised, by JAX: the key may be traced."""
         weights = jnp.asarray(block_dense(atlas.maps.values()))
         rows, columns = atlas.parcel_slices(), atlas.location_slices()

@@ -16,7 +16,7 @@ from atlasinit.core.maps import DenseMaps
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Domain, Fixed, Simplex, fixed
 from atlasinit.initializers.apply import named_key
-from atlasinit.initializers.protocol import placed, real
+from atlasinit.initializers.protocol import place, real
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Dirichlet:
             )
         rest = tuple(size for i, size in enumerate(shape) if i != axis)
         if labels == 0:
-            return placed(jnp.zeros(shape, wanted), out_sharding)
+            return place(jnp.zeros(shape, wanted), out_sharding)
         alpha = jnp.broadcast_to(jnp.asarray(given, wanted), (labels,))
-        return placed(
+        return place(
             jnp.moveaxis(jax.random.dirichlet(key, alpha, rest, wanted), -1, axis), out_sharding
         )
 

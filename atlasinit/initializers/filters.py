@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Complex128
 
 from atlasinit.domains import Domain
-from atlasinit.initializers.protocol import inexact, placed
+from atlasinit.initializers.protocol import inexact, place
 
 _KINDS = ("ideal", "butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel", "random")
 _BANDS = ("lowpass", "highpass", "bandpass", "bandstop")
@@ -123,7 +123,7 @@ class FrequencyFilter:
             response, held = jnp.abs(response), np.real(held)
         values = jnp.broadcast_to(jnp.asarray(held, wanted), shape)
         clamped = jnp.where(jnp.broadcast_to(mask, shape), values, response.astype(wanted))
-        return placed(clamped, out_sharding)
+        return place(clamped, out_sharding)
 
     def response(self, bins: int) -> Complex128[np.ndarray, " bins"]:
         """Return the complex response at `bins` frequencies, unclamped."""

@@ -12,7 +12,7 @@ import numpy as np
 from atlasinit.initializers.protocol import (
     Initializer,
     inexact,
-    placed,
+    place,
 )
 
 
@@ -30,7 +30,7 @@ def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializ
         if len(shape) < 2 or shape[-1] != shape[-2]:
             raise ValueError(f"`shape` should end with two equal sizes, got {tuple(shape)}.")
         matrix = scale * np.eye(shape[-1]) + shift
-        return placed(_full(matrix, shape, inexact(dtype)), out_sharding)
+        return place(_full(matrix, shape, inexact(dtype)), out_sharding)
 
     return init
 
@@ -47,7 +47,7 @@ def broadcast(base: Any) -> Initializer:
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
-        return placed(_full(value, shape, inexact(dtype), name="base"), out_sharding)
+        return place(_full(value, shape, inexact(dtype), name="base"), out_sharding)
 
     return init
 
@@ -79,7 +79,7 @@ def from_distribution(distribution: Any) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         wanted, shape = inexact(dtype), tuple(shape)
         if sample is None:
-            return placed(jnp.asarray(distribution(key, shape, wanted)), out_sharding)
+            return place(jnp.asarray(distribution(key, shape, wanted)), out_sharding)
         own = (
             *getattr(distribution, "batch_shape", ()),
             *getattr(distribution, "event_shape", ()),
@@ -89,7 +89,7 @@ def from_distribution(distribution: Any) -> Initializer:
         lead = shape[: len(shape) - len(own)]
         takes_seed = "seed" in inspect.signature(sample).parameters
         drawn = sample(seed=key, sample_shape=lead) if takes_seed else sample(key, lead)
-        return placed(jnp.asarray(drawn).astype(wanted), out_sharding)
+        return place(jnp.asarray(drawn).astype(wanted), out_sharding)
 
     return init
 
@@ -127,7 +127,7 @@ def delta_plus(
             )
         impulse = np.zeros(shape)
         impulse[(..., *where)] = scale
-        return placed(_noisy(impulse, noise, key, inexact(dtype)), out_sharding)
+        return place(_noisy(impulse, noise, key, inexact(dtype)), out_sharding)
 
     return init
 
@@ -184,7 +184,7 @@ def laplace(
         values = functools.reduce(np.multiply, decays, np.ones([1] * len(shape)))
         if normalize == "sum":
             values = values / values.sum()
-        return placed(
+        return place(
             _noisy(np.broadcast_to(values, shape), noise, key, inexact(dtype)), out_sharding
         )
 
@@ -226,7 +226,7 @@ def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initia
         below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
         above = np.where(-offset < along.size, along[np.clip(-offset, 0, along.size - 1)], fill)
         matrix = np.where(offset >= 0, below, above)
-        return placed(_full(matrix, shape, inexact(dtype)), out_sharding)
+        return place(_full(matrix, shape, inexact(dtype)), out_sharding)
 
     return init
 

@@ -33,7 +33,7 @@ from atlasinit.domains import Positive
 from atlasinit.initializers.protocol import (
     FanInInitializer,
     Paired,
-    placed,
+    place,
     real,
 )
 
@@ -71,7 +71,7 @@ def hoedt_normal(in_axis: int = -2, dtype: Any = None) -> Paired:
         logs = (
             math.log(mean) - spread / 2 + math.sqrt(spread) * jax.random.normal(key, shape, wanted)
         )
-        return placed(jnp.exp(logs), out_sharding)
+        return place(jnp.exp(logs), out_sharding)
 
     return Paired(init, Positive(map="exp", bounds=(-80.0, math.inf)))
 

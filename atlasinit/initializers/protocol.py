@@ -107,7 +107,7 @@ def widths(dtype: Any) -> Any:
     return wanted
 
 
-def placed(values: jax.Array, out_sharding: Any) -> jax.Array:
+def place(values: jax.Array, out_sharding: Any) -> jax.Array:
     """Return `values` with the sharding asked for, if any."""
     return values if out_sharding is None else jax.device_put(values, out_sharding)
 
@@ -122,7 +122,7 @@ def _positive_fan(fan_in: int | None) -> int:
 
 def _with_fan_in(initializer: Callable[..., jax.Array], fan_in: int) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
-        return placed(initializer(key, shape, fan_in, dtype), out_sharding)
+        return place(initializer(key, shape, fan_in, dtype), out_sharding)
 
     return init
 

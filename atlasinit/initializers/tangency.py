@@ -13,7 +13,7 @@ from atlasinit.domains import SPD
 from atlasinit.errors import warn
 from atlasinit.initializers.protocol import (
     Paired,
-    placed,
+    place,
     real,
 )
 from atlasinit.support.precision import wide
@@ -120,9 +120,9 @@ def tangency(
             raise ValueError(f"`shape` should be {points.shape}, got {tuple(shape)}.")
         wanted = real(dtype)
         if not noise:
-            return placed(points.astype(wanted), out_sharding)
+            return place(points.astype(wanted), out_sharding)
         draws = float(noise) * jax.random.normal(key, points.shape, points.dtype)
-        return placed(jax.vmap(_perturbed)(points, draws).astype(wanted), out_sharding)
+        return place(jax.vmap(_perturb)(points, draws).astype(wanted), out_sharding)
 
     return Paired(init, SPD())
 
@@ -209,7 +209,7 @@ def _geometric(
     return product(last.best, last.best.T), last.norm
 
 
-def _perturbed(point: jax.Array, noise: jax.Array) -> jax.Array:
+def _perturb(point: jax.Array, noise: jax.Array) -> jax.Array:
     root = spectral(jnp.sqrt, point)
     # Scaled so that every entry of the symmetric matrix keeps the standard deviation.
     symmetric = jnp.tril(noise) + jnp.tril(noise, -1).T

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from atlasinit.initializers.protocol import (
     Initializer,
-    placed,
+    place,
     widths,
 )
 
@@ -40,8 +40,8 @@ def variance_scaling(scale: float | int, mode: str, distribution: str) -> Initia
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = _dtype(dtype)
         if len(shape) <= 1 or 0 in shape or not jnp.issubdtype(dtype, jnp.inexact):
-            return placed(jnp.zeros(shape, dtype), out_sharding)
-        return placed(draw(key, tuple(shape), dtype), out_sharding)
+            return place(jnp.zeros(shape, dtype), out_sharding)
+        return place(draw(key, tuple(shape), dtype), out_sharding)
 
     return init
 
@@ -86,8 +86,8 @@ def normal(stddev: float | int = 0.01) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = _dtype(dtype)
         if not jnp.issubdtype(dtype, jnp.inexact):
-            return placed(jnp.zeros(shape, dtype), out_sharding)
-        return placed(draw(key, tuple(shape), dtype), out_sharding)
+            return place(jnp.zeros(shape, dtype), out_sharding)
+        return place(draw(key, tuple(shape), dtype), out_sharding)
 
     return init
 
@@ -110,10 +110,10 @@ def uniform(low: float | int = 0.0, high: float | int = 1.0) -> Initializer:
         if jnp.issubdtype(dtype, jnp.complexfloating):
             part = jnp.finfo(dtype).dtype
             both = jax.random.uniform(key, (2, *shape), part, low, high)
-            return placed(jax.lax.complex(both[0], both[1]), out_sharding)
+            return place(jax.lax.complex(both[0], both[1]), out_sharding)
         if not jnp.issubdtype(dtype, jnp.floating):
-            return placed(jnp.zeros(shape, dtype), out_sharding)
-        return placed(jax.random.uniform(key, shape, dtype, low, high), out_sharding)
+            return place(jnp.zeros(shape, dtype), out_sharding)
+        return place(jax.random.uniform(key, shape, dtype, low, high), out_sharding)
 
     return init
 

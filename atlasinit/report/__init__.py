@@ -1,4 +1,13 @@
 """One self-contained HTML page on an atlas: what it is, how it looks, what data of it hold."""
 
-from atlasinit.report.building import generate_report as generate_report
-from atlasinit.report.page import Report as Report
+from atlasinit.report.building import generate_report
+from atlasinit.report.page import Report
+
+__all__ = [
+    "Report",
+    "generate_report",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,10 +21,10 @@ class ParcelData:
         (time, parcels), finite or NaN.
     observed
         (parcels,) share of each parcel's weight at locations that are finite at all times, or
-        None where the series alone are known.
+        None where only the series were given.
     flat
-        (parcels,) share at locations that have one value at all times; None where that is not
-        known or there is one time only.
+        (parcels,) share at locations that have one value at all times; None where that was not
+        counted or there is one time only.
     """
 
     series: Float[np.ndarray, "time parcels"]
@@ -33,7 +33,7 @@ class ParcelData:
 
 
 def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
-    """Return the series of what `open_data` takes, read once in stretches of time."""
+    """Return the series of what `open_data` takes, read once in chunks of time."""
     source = open_data(data, atlas)
     low = np.full(source.n_locations, np.inf)
     high = -low
@@ -59,11 +59,11 @@ def finite_or_nan(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 def connectivity(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "parcels parcels"]:
     """Return Pearson's correlation of each pair; NaN where a series is constant or holds NaN."""
-    values = standardised(series)
+    values = standardise(series)
     return (values.T @ values / max(len(series) - 1, 1)).clip(-1, 1)
 
 
-def standardised(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "time parcels"]:
+def standardise(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "time parcels"]:
     """Return series of mean 0 and standard deviation 1; NaN where one is constant."""
     values = np.asarray(series, dtype=np.float64)
     # The sum of many equal numbers rounds; what varies less than that does not vary.

@@ -1,4 +1,4 @@
-"""The table with a row a parcel: what its columns are, and how their cells read."""
+"""The table with a row per parcel: what its columns are, and how their cells read."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Column:
     title, unit, note
         Its heading, and what it means where that needs words.
     cells
-        One a parcel.
+        One per parcel.
     is_number
         Whether its cells are numbers.
     is_label

@@ -116,9 +116,9 @@ def scenes(
         first = atlas.parcel_slices()[compartment].start
         is_slice = isinstance(atlas.geometry[compartment], VolumeGrid)
         for view in found:
-            seen = _halved(view, labels)
+            seen = _halve(view, labels)
             rows = _numbers(np.where(seen < 0, 0, seen + first + 1))
-            about = _described(atlas, view, labels, first)
+            about = _describe(atlas, view, labels, first)
             place = f"slice at {view.title}" if is_slice else view.title
             out.append(Scene(view, labels, f"{place}; {about}", rows, is_slice))
     return out
@@ -214,7 +214,7 @@ def matrix(
     Where it has more than `largest` rows or columns, a pixel is the mean of several.
     """
     colors = Painter(low, high, colormap)
-    image = colors(_reduced(np.asarray(values, dtype=np.float64), largest))
+    image = colors(_reduce(np.asarray(values, dtype=np.float64), largest))
     # A matrix of few cells is exact and small; in one of many, noise would be stored exactly.
     src = _webp(image, exact=image.shape[0] * image.shape[1] < 200 * 200)
     picture = Picture(src, alt, image.shape[1], image.shape[0])
@@ -226,7 +226,7 @@ def _scale(low: float, high: float, unit: str, colormap: matplotlib.colors.Color
     return Scale(shown(low), shown(high), unit, ", ".join(stops))
 
 
-def _reduced(values: np.ndarray, largest: int) -> np.ndarray:
+def _reduce(values: np.ndarray, largest: int) -> np.ndarray:
     """Return means of blocks, so that no side is longer than `largest`; NaN counts for nothing."""
     for axis in (0, 1):
         size = values.shape[axis]
@@ -238,7 +238,7 @@ def _reduced(values: np.ndarray, largest: int) -> np.ndarray:
     return values
 
 
-def _described(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
+def _describe(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
     counts = view.shown(labels, atlas.maps[view.compartment].n_parcels)
     largest = [int(i) for i in np.argsort(-counts, kind="stable")[:_NAMED] if counts[i]]
     names = ", ".join(atlas.table["name"][first + i] for i in largest)
@@ -247,7 +247,7 @@ def _described(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
     return f"{seen} parcel{'' if seen == 1 else 's'}{most}."
 
 
-def _halved(view: View, labels: Int[np.ndarray, " locations"]) -> Int[np.ndarray, "rows columns"]:
+def _halve(view: View, labels: Int[np.ndarray, " locations"]) -> Int[np.ndarray, "rows columns"]:
     """Return the parcel of each painted pixel, -1 for none."""
     rows, columns = (size // 2 * 2 for size in view.locations.shape)
     return np.append(labels, -1)[view.locations[:rows:2, :columns:2]]

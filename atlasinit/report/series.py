@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.report.charts import Band, band
-from atlasinit.report.extraction import standardised
+from atlasinit.report.extraction import standardise
 from atlasinit.report.matrices import Matrix, axis_of, connectivity_matrix
 from atlasinit.report.pictures import Picture, Scale, diverging, matrix
 
@@ -26,9 +26,9 @@ class Series:
     Parameters
     ----------
     n_time, t_r
-        Number of time points, and the time between two in s where it is known.
+        Number of time points, and the time between two in s where it was given.
     band
-        The mean over parcels; None where no parcel is known at all times.
+        The mean over parcels; None where no parcel has a value at all times.
     carpet, scale
         Every parcel's series as an image, and its colour bar.
     axis
@@ -62,7 +62,7 @@ def shown_series(
         return None
     unit, step = ("", 1.0) if t_r is None else ("s", t_r)
     carpet, scale = matrix(
-        standardised(series).T,
+        standardise(series).T,
         low=-_LIMIT,
         high=_LIMIT,
         colormap=diverging(),

@@ -1,5 +1,15 @@
-"""Smoothing of atlases and of data, within a compartment and by its own topology."""
+"""Smoothing of atlases and of data, within each compartment."""
 
-from atlasinit.smoothing.atlases import smooth as smooth
-from atlasinit.smoothing.build import smoothing_operator as smoothing_operator
-from atlasinit.smoothing.operator import SmoothingOperator as SmoothingOperator
+from atlasinit.smoothing.atlases import smooth
+from atlasinit.smoothing.build import smoothing_operator
+from atlasinit.smoothing.operator import SmoothingOperator
+
+__all__ = [
+    "SmoothingOperator",
+    "smooth",
+    "smoothing_operator",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

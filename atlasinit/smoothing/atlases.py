@@ -36,7 +36,7 @@ def smooth(
     normalize: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Atlas:
-    """Return the atlas with every parcel's map smoothed, each compartment by its own topology.
+    """Return the atlas with every parcel's map smoothed, each compartment by itself.
 
     In this order: the maps are smoothed, weights up to `threshold` left out, noise added,
     and the result normalised. The width is a number here; to learn it, build a
@@ -100,7 +100,7 @@ def smooth(
         spread = host_spread(
             place,
             sigma=width,
-            topology="grid" if is_grid else geometry,
+            geometry="grid" if is_grid else geometry,
             truncate=truncate,
             conserve=conserve,
             weights=weights,
@@ -121,7 +121,7 @@ def smooth(
         "threshold": threshold,
         "noise_sigma": noise_sigma,
     }
-    done = atlas.replace(maps=maps, operation=_described(widths, options))
+    done = atlas.replace(maps=maps, operation=_describe(widths, options))
     return done if normalize is None else done.normalize(per=normalize)
 
 
@@ -144,7 +144,7 @@ def _noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
     return DenseMaps(owned(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
 
 
-def _described(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
+def _describe(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
     """Return the operation as it is written into the provenance."""
     same = set(widths.values())
     width = f"{same.pop():.6g}" if len(same) == 1 else repr({c: w for c, w in widths.items()})

@@ -26,10 +26,8 @@ from atlasinit.smoothing.surface import surface_kernel
 from atlasinit.smoothing.tiled import TiledKernel
 from atlasinit.smoothing.types import Stored
 
-_TOPOLOGIES = ("auto", "grid", "sphere", "anatomical")
 _CHOICES = {
-    "geometry": _TOPOLOGIES,
-    "topology": _TOPOLOGIES,
+    "geometry": ("auto", "grid", "sphere", "anatomical"),
     "conserve": ("constant", "mass", "balanced"),
     "weights": ("area", "equal"),
     "profile": ("gaussian", "heat"),
@@ -42,24 +40,24 @@ _ENTRIES = 2**25
 
 
 def smoothing_operator(
-    geometry: Geometry,
+    place: Geometry,
     *,
     sigma: Any = None,
     fwhm: Any = None,
-    topology: str = "auto",
+    geometry: str = "auto",
     truncate: Any = 4.0,
     conserve: str = "constant",
     weights: str = "area",
     profile: str = "gaussian",
     spherical_scale: Any = 1.0,
 ) -> SmoothingOperator:
-    r"""Return the operator that smooths data or maps on the locations of `geometry`.
+    r"""Return the operator that smooths data or maps on the locations of a grid or mesh.
 
     The kernel is :math:`\exp(-d^2 / 2\sigma^2)` of the distance :math:`d` in mm that
-    `topology` names, zero beyond ``truncate * sigma``.
+    `geometry` names, zero beyond ``truncate * sigma``.
 
     ============================ ==================================================
-    Workbench's method           here (``truncate=3``, ``topology="anatomical"``)
+    Workbench's method           here (``truncate=3``, ``geometry="anatomical"``)
     ============================ ==================================================
     ``GEO_GAUSS_AREA``           ``conserve="balanced"``
     ``GEO_GAUSS_EQUAL``          ``conserve="balanced", weights="equal"``
@@ -68,12 +66,12 @@ def smoothing_operator(
 
     Parameters
     ----------
-    geometry
-        A grid or a mesh; only its kept locations are read and written.
+    place
+        A `VolumeGrid` or a `SurfaceMesh`; only its kept locations are read and written.
     sigma, fwhm
         Width in mm, one of the two; ``fwhm = sigma * sqrt(8 ln 2)``.
-    topology
-        ``"grid"``: Euclidean between voxel centres, by one Gaussian an axis, each cut at
+    geometry
+        ``"grid"``: Euclidean between voxel centres, by one Gaussian per axis, each cut at
         the whole number of voxels nearest to the truncation, as
         ``scipy.ndimage.gaussian_filter`` does. Outside of the kept voxels there is nothing.
         ``"sphere"``: great-circle on the mesh's sphere, of its own radius.
@@ -81,7 +79,7 @@ def smoothing_operator(
         edges and unfolded diagonals of neighbouring triangles, as Workbench's, which may
         cross vertices that are not kept. It is never shorter than the exact geodesic: up
         to 9 mm on the S1200 32k midthickness, 2.5% longer on average, 1.4% in the median.
-        ``"auto"``: the grid; of a mesh the anatomical surface if known, else the sphere.
+        ``"auto"``: the grid; of a mesh the anatomical surface if it has one, else the sphere.
     truncate
         Where the kernel is cut, in sigmas.
     conserve
@@ -107,7 +105,7 @@ def smoothing_operator(
     ------
     ValueError
         Not exactly one width, a width or truncation that is not positive and finite, a
-        topology that the geometry does not have, no location, a sheared grid, a sphere
+        choice of `geometry` that the place does not have, no location, a sheared grid, a sphere
         that is not one, faces that are degenerate or leave a kept vertex out, areas that
         are not positive.
     TypeError
@@ -131,9 +129,9 @@ def smoothing_operator(
     width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
     check_choices(conserve=conserve)
     plan = _plan(
-        geometry,
+        place,
         sigma=width,
-        topology=topology,
+        geometry=geometry,
         truncate=truncate,
         weights=weights,
         profile=profile,
@@ -163,10 +161,10 @@ def smoothing_operator(
 
 
 def host_spread(
-    geometry: Geometry,
+    place: Geometry,
     *,
     sigma: float,
-    topology: str,
+    geometry: str,
     truncate: Any,
     conserve: str,
     weights: str,
@@ -176,9 +174,9 @@ def host_spread(
     """Return what multiplies maps by the operator of `smoothing_operator`, on the host only."""
     check_choices(conserve=conserve)
     plan = _plan(
-        geometry,
+        place,
         sigma=sigma,
-        topology=topology,
+        geometry=geometry,
         truncate=truncate,
         weights=weights,
         profile=profile,
@@ -202,38 +200,36 @@ class _Plan(NamedTuple):
 
 
 def _plan(
-    geometry: Geometry,
+    place: Geometry,
     *,
     sigma: float,
-    topology: str,
+    geometry: str,
     truncate: Any,
     weights: str,
     profile: str,
     spherical_scale: Any,
 ) -> _Plan:
     """Check the options and say how the kernel is made."""
-    check_choices(topology=topology, weights=weights, profile=profile)
-    topology = _resolve(geometry, topology)
-    if profile == "heat" and topology != "sphere":
-        raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {topology!r}.")
+    check_choices(geometry=geometry, weights=weights, profile=profile)
+    geometry = _resolve(place, geometry)
+    if profile == "heat" and geometry != "sphere":
+        raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {geometry!r}.")
     reach = check_positive(truncate, "truncate") * sigma
     scale = check_positive(spherical_scale, "spherical_scale")
-    if geometry.n_locations == 0:
-        raise ValueError("`geometry` should have at least one location, got none.")
-    if isinstance(geometry, VolumeGrid):
-        return _Plan(
-            np.ones(geometry.n_locations), lambda: grid_kernel(geometry, reach=reach), None
-        )
-    equal = np.ones(geometry.n_locations) if weights == "equal" else None
-    if topology == "sphere":
-        place = sphere_of(geometry, reach=reach, profile=profile, scale=scale)
-        areas = sphere_areas(geometry) * scale**2 if equal is None else equal
-        few = place.n_pairs <= _PAIRS
-        matrix = (lambda: sphere_matrix(place, sigma)) if few else None
-        plan = _Plan(areas, lambda: sphere_kernel(place), matrix)
+    if place.n_locations == 0:
+        raise ValueError("`place` should have at least one location, got none.")
+    if isinstance(place, VolumeGrid):
+        return _Plan(np.ones(place.n_locations), lambda: grid_kernel(place, reach=reach), None)
+    equal = np.ones(place.n_locations) if weights == "equal" else None
+    if geometry == "sphere":
+        sphere = sphere_of(place, reach=reach, profile=profile, scale=scale)
+        areas = sphere_areas(place) * scale**2 if equal is None else equal
+        few = sphere.n_pairs <= _PAIRS
+        matrix = (lambda: sphere_matrix(sphere, sigma)) if few else None
+        plan = _Plan(areas, lambda: sphere_kernel(sphere), matrix)
     else:
-        kernel = surface_kernel(geometry, reach=reach)
-        areas = geometry.vertex_areas[geometry.vertices] if equal is None else equal
+        kernel = surface_kernel(place, reach=reach)
+        areas = place.vertex_areas[place.vertices] if equal is None else equal
         plan = _Plan(areas, lambda: kernel, None)
     if not plan.areas.min() > 0:
         least = plan.areas.min()
@@ -244,11 +240,11 @@ def _plan(
 
 
 def check_choices(**given: str) -> None:
-    """Raise for an option, by its name, that is not one of those known."""
+    """Raise for an option, by its name, that is not one of its choices."""
     for name, choice in given.items():
         if choice not in _CHOICES[name]:
-            known = ", ".join(_CHOICES[name])
-            raise ValueError(f"`{name}` should be one of {known}, got {choice!r}.")
+            choices = ", ".join(_CHOICES[name])
+            raise ValueError(f"`{name}` should be one of {choices}, got {choice!r}.")
 
 
 def _spread_of(kernel: GridKernel | TiledKernel, sigma: float, stored: Stored | None) -> Spread:
@@ -265,18 +261,18 @@ def _single(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _resolve(geometry: Geometry, topology: str) -> str:
-    if topology != "auto" and isinstance(geometry, VolumeGrid) != (topology == "grid"):
-        raise ValueError(f"A smoothing on {topology!r} does not fit {geometry!r}.")
-    if topology != "auto":
-        return topology
-    if isinstance(geometry, VolumeGrid):
+def _resolve(place: Geometry, geometry: str) -> str:
+    if geometry != "auto" and isinstance(place, VolumeGrid) != (geometry == "grid"):
+        raise ValueError(f"A smoothing on {geometry!r} does not fit {place!r}.")
+    if geometry != "auto":
+        return geometry
+    if isinstance(place, VolumeGrid):
         return "grid"
-    if geometry.anatomical is not None and geometry.faces is not None:
+    if place.anatomical is not None and place.faces is not None:
         return "anatomical"
-    if geometry.sphere is not None:
+    if place.sphere is not None:
         return "sphere"
     raise ValueError(
-        f"{geometry!r} has no surface to smooth on; give it a midthickness or a sphere by "
+        f"{place!r} has no surface to smooth on; give it a midthickness or a sphere by "
         "`mesh.replace(anatomical=..., faces=...)` or `mesh.replace(sphere=..., faces=...)`."
     )

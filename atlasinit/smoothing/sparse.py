@@ -54,14 +54,14 @@ def between(spread: Spread, left: np.ndarray, right: np.ndarray) -> Spread:
     """Return ``spread`` with weights multiplied by `right` before and by `left` after it."""
 
     def scaled(matrix: "csr_array") -> "csr_array":
-        out = spread(_weighted(matrix, right.astype(matrix.dtype)))
+        out = spread(_weight(matrix, right.astype(matrix.dtype)))
         out.data *= left.astype(out.dtype)[out.indices]
         return out
 
     return scaled
 
 
-def _weighted(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
+def _weight(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
     """Return a matrix with its columns multiplied."""
     from scipy.sparse import csr_array
 
@@ -78,7 +78,7 @@ def averaging(spread: Spread, areas: np.ndarray) -> Spread:
 
     def averaged(matrix: "csr_array") -> "csr_array":
         weights = areas.astype(matrix.dtype)
-        rows = [csr_array(weights[None]), _weighted(matrix, weights)]
+        rows = [csr_array(weights[None]), _weight(matrix, weights)]
         both = spread(csr_array(vstack(rows)))
         n = both.indptr[1]
         totals = np.zeros(areas.size, both.dtype)

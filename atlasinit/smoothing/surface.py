@@ -54,7 +54,7 @@ def geodesic_graph(
     again = np.r_[False, (low[1:] == low[:-1]) & (high[1:] == high[:-1])]
     second = np.flatnonzero(again)
     p, q = opposite[second - 1], opposite[second]
-    length, inside = _unfolded(coordinates, low[second], high[second], (p, q))
+    length, inside = _unfold(coordinates, low[second], high[second], (p, q))
     edges = np.linalg.norm(coordinates[low[~again]] - coordinates[high[~again]], axis=1)
     start = np.concatenate([low[~again], np.minimum(p, q)[inside]])
     end = np.concatenate([high[~again], np.maximum(p, q)[inside]])
@@ -68,7 +68,7 @@ def geodesic_graph(
     return csr_array((np.concatenate([lengths, lengths]), both), shape=(n, n))
 
 
-def _unfolded(
+def _unfold(
     coordinates: np.ndarray, a: np.ndarray, b: np.ndarray, opposite: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the lengths of the diagonals across the edges a-b, and whether they cross them."""

@@ -1,14 +1,13 @@
 """Packages whose names are imported when they are first used."""
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
 def lazy(
     package: str, homes: Mapping[str, str], modules: Sequence[str] = ()
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return the ``__getattr__``, ``__dir__`` (PEP 562) and ``__all__`` of a package.
 
     Parameters
     ----------
@@ -27,7 +26,5 @@ def lazy(
             return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes, *modules})
-
-    return find, names
+    public = sorted({*homes, *modules})
+    return find, public.copy, public

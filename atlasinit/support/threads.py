@@ -29,7 +29,7 @@ _ALIGNED = 64  # bytes
 
 
 def is_host(array: Any) -> bool:
-    """Return whether an array is known and lies, or would lie, on one CPU device."""
+    """Return whether an array is concrete and lies, or would lie, on one CPU device."""
     if isinstance(array, Tracer):
         return False
     if isinstance(array, jax.Array):

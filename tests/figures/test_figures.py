@@ -13,7 +13,7 @@ import atlasinit as ai
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.figures.adjacency import borders, touching
 from atlasinit.figures.palettes import SAFE, label_colors
-from atlasinit.figures.surfaces import opened, rasterise
+from atlasinit.figures.surfaces import open_sulci, rasterise
 from atlasinit.figures.views import GREY
 
 WIDTH = 240
@@ -127,7 +127,7 @@ def test_nearer_parts_hide_others():
 def test_opened_surfaces_keep_their_box_and_lose_their_folds():
     points, faces = icosphere(4, 30.0)
     folded = points * (1 + 0.05 * np.sin(points[:, :1]))
-    smooth = opened(folded, faces)
+    smooth = open_sulci(folded, faces)
     np.testing.assert_allclose(np.ptp(smooth, axis=0), np.ptp(folded, axis=0))
     assert np.linalg.norm(smooth, axis=1).std() < 0.5 * np.linalg.norm(folded, axis=1).std()
 

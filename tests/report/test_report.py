@@ -14,7 +14,7 @@ from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_at
 
 import atlasinit as ai
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
-from atlasinit.report.extraction import connectivity, extract, standardised
+from atlasinit.report.extraction import connectivity, extract, standardise
 from atlasinit.report.numbers import shown
 from atlasinit.streaming import stream
 
@@ -230,7 +230,7 @@ def test_connectivity_is_the_correlation():
     np.testing.assert_allclose(
         found[np.ix_(kept, kept)], np.corrcoef(series[:, kept].T), atol=1e-12
     )
-    np.testing.assert_allclose(standardised(series)[:, 0].std(ddof=1), 1)
+    np.testing.assert_allclose(standardise(series)[:, 0].std(ddof=1), 1)
 
 
 @pytest.mark.parametrize("n_time", [1, 2, 3])

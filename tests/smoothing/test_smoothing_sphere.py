@@ -49,7 +49,7 @@ def test_the_ancestors_all_pairs_kernel():
     # A cap, so that the kept 5,000 vertices are neighbours of each other.
     mesh = whole.restrict(np.argsort(-whole.sphere[whole.vertices] @ [0.0, 1, 0])[:5000])
     maps = voronoi(mesh, 30)
-    operator = smoothing_operator(mesh, sigma=3.0, topology="sphere", truncate=6, weights="equal")
+    operator = smoothing_operator(mesh, sigma=3.0, geometry="sphere", truncate=6, weights="equal")
     assert mesh.sphere is not None
     points = mesh.sphere[mesh.vertices].astype(np.float64)
     kernel = np.exp(-0.5 * (great_circle(points) / 3) ** 2)
@@ -69,7 +69,7 @@ def test_heat_profile_is_the_heat_kernel(sigma):
     points = 100 * np.stack([np.sin(angles), 0 * angles, np.cos(angles)], axis=1)
     mesh = ai.SurfaceMesh(50, sphere=points)
     operator = smoothing_operator(
-        mesh, sigma=sigma, topology="sphere", weights="equal", profile="heat", conserve="constant"
+        mesh, sigma=sigma, geometry="sphere", weights="equal", profile="heat", conserve="constant"
     )
     impulse = np.eye(50, 1, dtype=np.float32)
     # The first column of the kernel, with the rows' normalisation undone.
@@ -85,7 +85,7 @@ def harmonic_error(mesh, degree, sigma, truncate):
     height = mesh.sphere.astype(np.float64) @ np.array([0.36, 0.48, 0.8]) / mesh.radius
     data = eval_legendre(degree, height)[:, None].astype(np.float32)
     operator = smoothing_operator(
-        mesh, sigma=sigma, topology="sphere", profile="heat", truncate=truncate
+        mesh, sigma=sigma, geometry="sphere", profile="heat", truncate=truncate
     )
     decay = np.exp(-degree * (degree + 1) * (sigma / mesh.radius) ** 2 / 2)
     return np.abs(np.asarray(operator(data)) - decay * data).max() / decay
@@ -203,7 +203,7 @@ def squashed():
 )
 def test_bad_spheres(mesh, message):
     with pytest.raises(ValueError, match=message):
-        smoothing_operator(mesh, sigma=0.5 if mesh.n_vertices == 3 else 20.0, topology="sphere")
+        smoothing_operator(mesh, sigma=0.5 if mesh.n_vertices == 3 else 20.0, geometry="sphere")
 
 
 def test_truncation():

@@ -34,14 +34,14 @@ def columns(mesh, n=6):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("topology", "most", "least"), [("anatomical", 5e-4, 1 - 1e-7), ("sphere", 0.02, 0.9995)]
+    ("geometry", "most", "least"), [("anatomical", 5e-4, 1 - 1e-7), ("sphere", 0.02, 0.9995)]
 )
-def test_workbench_on_a_real_hemisphere(tmp_path, method, topology, most, least):
+def test_workbench_on_a_real_hemisphere(tmp_path, method, geometry, most, least):
     mesh = real_mesh(cortex=False)
     data = columns(mesh)
-    points = mesh.anatomical if topology == "anatomical" else mesh.sphere
+    points = mesh.anatomical if geometry == "anatomical" else mesh.sphere
     theirs = workbench(tmp_path, points, mesh.faces, data, sigma=3, method=method)
-    ours = smoothing_operator(mesh, sigma=3, truncate=3, topology=topology, **METHODS[method])(data)
+    ours = smoothing_operator(mesh, sigma=3, truncate=3, geometry=geometry, **METHODS[method])(data)
     assert np.abs(ours - theirs).max() < most * np.ptp(theirs)
     assert np.corrcoef(np.ravel(ours), np.ravel(theirs))[0, 1] > least
 
@@ -59,7 +59,7 @@ def test_workbench_on_fsaverage5(tmp_path, method):
     )
     data = columns(mesh)
     theirs = workbench(tmp_path, points, faces, data, sigma=5, method=method)
-    ours = smoothing_operator(mesh, sigma=5, truncate=3, topology="anatomical", **METHODS[method])(
+    ours = smoothing_operator(mesh, sigma=5, truncate=3, geometry="anatomical", **METHODS[method])(
         data
     )
     assert np.abs(ours - theirs).max() < 1e-4 * np.ptp(theirs)
@@ -73,7 +73,7 @@ def test_workbench_inside_a_region(tmp_path, method):
     theirs = workbench(
         tmp_path, whole.anatomical, whole.faces, data, sigma=3, method=method, roi=region
     )[cortex.vertices]
-    options = {"sigma": 3, "truncate": 3, "topology": "anatomical"} | METHODS[method]
+    options = {"sigma": 3, "truncate": 3, "geometry": "anatomical"} | METHODS[method]
     if method == "GEO_GAUSS":
         ours = smoothing_operator(cortex, **options)(data[cortex.vertices])
         assert np.abs(ours - theirs).max() < 1e-5
@@ -144,7 +144,7 @@ def test_distances_on_a_sphere():
 def test_conservation_with_medial_wall(conserve):
     mesh = real_mesh()
     maps = voronoi(mesh, 100)
-    operator = smoothing_operator(mesh, fwhm=6, topology="anatomical", conserve=conserve)
+    operator = smoothing_operator(mesh, fwhm=6, geometry="anatomical", conserve=conserve)
     smooth = operator.smooth_maps(maps)
     assert isinstance(smooth, ai.SparseMaps)
     if conserve == "constant":
@@ -176,7 +176,7 @@ def test_given_areas_are_used():
 
 
 @pytest.mark.parametrize(
-    ("mesh", "topology", "message"),
+    ("mesh", "geometry", "message"),
     [
         (ai.SurfaceMesh(4), "auto", "has no surface to smooth on"),
         (ai.SurfaceMesh(4), "anatomical", "needs the mesh's `anatomical` surface"),
@@ -200,6 +200,6 @@ def test_given_areas_are_used():
         ),
     ],
 )
-def test_bad_surfaces(mesh, topology, message):
+def test_bad_surfaces(mesh, geometry, message):
     with pytest.raises(ValueError, match=message):
-        smoothing_operator(mesh, sigma=1.0, topology=topology)
+        smoothing_operator(mesh, sigma=1.0, geometry=geometry)

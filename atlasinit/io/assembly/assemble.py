@@ -27,8 +27,8 @@ from atlasinit.io.assembly.exact import (
 )
 from atlasinit.io.assembly.fitting import Present, fit_keys
 from atlasinit.io.assembly.rows import (
+    assign_rows,
     check_background,
-    join,
 )
 from atlasinit.io.contents import Part
 from atlasinit.io.options import ReadOptions
@@ -106,7 +106,7 @@ def assemble(
         table, column = fit_keys(table, data, background=background)
         if column:
             provenance = provenance.then(f"labels(key={column!r})")
-        rows |= join(table, data, background=background, unlisted=options.unlisted)
+        rows |= assign_rows(table, data, background=background, unlisted=options.unlisted)
         if options.unused == "drop":
             rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
     if background is not None:

@@ -50,7 +50,7 @@ def check_background(background: Iterable[int | str], rows: Iterable[LabelRow]) 
             raise ValueError(f"`background`: no table has an entry {item!r}.{hint}")
 
 
-def join(
+def assign_rows(
     table: Rows | None,
     data: Sequence[Present],
     *,
