@@ -177,6 +177,7 @@ def _nearest_voxels(source: VolumeGrid, target: VolumeGrid) -> Int[np.ndarray, "
 
 def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
     positions = _voxel_positions(source, target)
+    # The eight voxels around a position, each by the product of its three shares.
     low = np.floor(positions).astype(np.int64)
     part = positions - low
     columns, weights = [], []
@@ -217,10 +218,12 @@ def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
     for face in tried.T:
         # p = [a b c] w: w is positive where the ray to p meets the triangle a, b, c.
         w = np.linalg.solve(np.moveaxis(corners[face], 1, 2), points[:, :, None])[..., 0]
+        # Scaled to 1, it no longer depends on how far along the ray the triangle lies.
         w /= w.sum(axis=1, keepdims=True)
         better = w.min(axis=1) > best
         best = np.where(better, w.min(axis=1), best)
         weights[better], chosen[better] = w[better], face[better]
+    # A point in a gap of rounding between triangles goes to the nearest border.
     weights = weights.clip(0)
     weights /= weights.sum(axis=1, keepdims=True)
     return _operator(source.locations[faces[chosen]], weights, source.n_locations)

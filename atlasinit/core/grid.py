@@ -211,6 +211,7 @@ class VolumeGrid(ByContent):
         The structures are kept when `keep` leaves the locations in their order.
         """
         index = np.arange(self.n_locations)[np.asarray(keep)]
+        # Ascending indices stay within their runs: count how many fall between a run's ends.
         structures: list[tuple[str, int]] = []
         if self.structures and (np.diff(index) > 0).all():
             edges = np.cumsum([0, *(count for _, count in self.structures)])

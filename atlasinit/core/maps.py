@@ -103,6 +103,7 @@ class HardMaps(eqx.Module):
 
     def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "HardMaps":
         """Return the maps with the chosen rows; locations of the others belong to none."""
+        # Old row to new one; the label -1 takes the last entry, which is -1.
         new = np.full(self.n_parcels + 1, -1, np.int32)
         new[rows] = np.arange(len(rows), dtype=np.int32)
         return HardMaps(new[np.asarray(self.labels)], len(rows))
@@ -192,6 +193,8 @@ class SparseMaps(eqx.Module):
         """Return the maps with the chosen rows, in the order of `rows`."""
         indptr = np.asarray(self.indptr)
         sizes = np.diff(indptr)[rows]
+        # Where each row's weights begin, less where they will begin, plus a running count: the
+        # positions of the weights of all chosen rows, row by row.
         picked = np.repeat(indptr[:-1][rows] - np.cumsum(sizes) + sizes, sizes)
         picked = picked + np.arange(sizes.sum(), dtype=picked.dtype)
         new_indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
@@ -290,6 +293,7 @@ class DenseMaps(eqx.Module):
         """Return the parcel with the largest positive weight at each location."""
         if self.n_parcels == 0:
             return HardMaps(np.full(self.n_locations, -1, np.int32), 0)
+        # `argmax` would take NaN for the largest.
         values = np.where(np.isnan(self.values), -np.inf, np.asarray(self.values))
         labels = values.argmax(axis=0).astype(np.int32)
         labels[~(values.max(axis=0) > 0)] = -1

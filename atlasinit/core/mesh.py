@@ -181,6 +181,7 @@ def triangle_normals(
     coordinates: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> Float64[np.ndarray, "3 faces"]:
     """Return a normal of each triangle, twice as long as its area, an axis a row."""
+    # An axis per row: gathers along memory.
     points = coordinates.T.astype(np.float64, order="C")
     a, b, c = (points.take(corner, axis=1) for corner in faces.T)
     b -= a

@@ -21,6 +21,7 @@ def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
     if isinstance(geometry, VolumeGrid):
         index = geometry.locations
         found = []
+        # The volume against itself, shifted by one voxel along each axis.
         for axis in range(3):
             moved = np.moveaxis(index, axis, 0)
             found.append(np.stack([moved[:-1].reshape(-1), moved[1:].reshape(-1)]))
@@ -30,6 +31,7 @@ def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
         return np.empty((2, 0), np.int32)
     ends = geometry.locations[geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
     low, high = np.sort(ends[(ends >= 0).all(axis=1)], axis=1).T.astype(np.int64)
+    # An edge belongs to two triangles; as one number, low * n + high, it is found once.
     pairs = np.divmod(np.unique(low * geometry.n_locations + high), max(geometry.n_locations, 1))
     return np.stack(pairs).astype(np.int32)
 

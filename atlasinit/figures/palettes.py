@@ -75,6 +75,7 @@ def label_colors(
 ) -> Float[np.ndarray, "locations 4"]:
     """Return the colour of each location's parcel, transparent for none (-1)."""
     opaque = colors if colors.shape[1] == 4 else np.column_stack([colors, np.ones(len(colors))])
+    # The label -1 takes the last row.
     return np.vstack([opaque, np.zeros(4)])[labels]
 
 
@@ -88,6 +89,8 @@ def _apart(atlas: Atlas, compartment: str) -> list[int]:
     Greedy, the parcel with the fewest neighbours last: the order in which six colours
     suffice for any planar map.
     """
+    # Taking the parcel with the fewest neighbours left away, again and again, and colouring in
+    # the reverse order: when a parcel's turn comes, few of its neighbours have a colour.
     hard = atlas.maps[compartment].harden()
     shared = borders(hard, touching(atlas.geometry[compartment])).toarray()
     near = shared > 0
@@ -100,6 +103,7 @@ def _apart(atlas: Atlas, compartment: str) -> list[int]:
         degrees[row] = np.inf
     chosen = np.full(len(degrees), -1)
     for row in reversed(order):
+        # The length of border with each colour; among those without, the one used least.
         cost = [shared[row, chosen == i].sum() for i in range(len(SAFE))]
         used = [np.count_nonzero(chosen == i) for i in range(len(SAFE))]
         chosen[row] = min(range(len(SAFE)), key=lambda i: (cost[i], used[i]))

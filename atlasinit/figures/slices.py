@@ -33,6 +33,7 @@ def slice_pixels(
     is_labelled = _turn(grid.put(labelled), order, signs)
     under = np.zeros(volume.shape)
     if background is not None:
+        # Below full opacity, so that the grey stays behind the parcels on a light and a dark page.
         image = np.nan_to_num(np.asarray(background, dtype=np.float64))
         under = _turn((0.85 * image / (image.max(initial=0) or 1)).clip(0, 1), order, signs)
     box = _box(is_labelled | (under > 0.02))
@@ -42,6 +43,7 @@ def slice_pixels(
     for axis in range(3):
         across, up = (a for a in range(3) if a != axis)
         for index in _fullest(is_labelled, axis, count):
+            # Transposed and flipped, since images have their first row at the top.
             shown, opacity = (
                 np.repeat(np.repeat(v.take(index, axis), blocks[across], 0), blocks[up], 1).T[::-1]
                 for v in (volume, under)
@@ -55,6 +57,7 @@ def _axes_of(grid: VolumeGrid) -> tuple[np.ndarray, np.ndarray]:
     """Return the grid's axis that is nearest to each of the world's, and its direction."""
     from scipy.optimize import linear_sum_assignment
 
+    # Cosines between the world's axes (rows) and the grid's; each world axis gets another one.
     matrix = grid.affine[:3, :3] / grid.voxel_sizes
     _, order = linear_sum_assignment(-np.abs(matrix))
     return order, np.sign(matrix[np.arange(3), order]).astype(int)

@@ -50,6 +50,7 @@ def surface_pixels(
         face, weights = rasterise(coordinates, faces, from_left=left)
         drawn = face >= 0
         corners = faces[face[drawn]]
+        # From the viewer, a little from the front and from above: the relief is seen.
         light = np.array([0.85 * towards, 0.25 * towards, 0.45])
         lit = np.einsum("pcx,pc,x->p", normals[corners], weights, light / np.linalg.norm(light))
         fold = np.einsum("pc,pc->p", folds[corners], weights)
@@ -74,9 +75,11 @@ def open_sulci(
     a, b = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).T
     n = len(coordinates)
     ends = (np.concatenate([a, b]), np.concatenate([b, a]))
+    # An edge of two triangles is entered twice and counts once.
     joined = csr_array((np.ones(2 * a.size), ends), shape=(n, n))
     joined.data[:] = 1
     mean = joined.multiply(1 / np.maximum(joined.sum(axis=1), 1)[:, None]).tocsr()
+    # n averages over neighbours spread by about sqrt(n) edges: n = area / edge^2.
     edge = np.linalg.norm(coordinates[a] - coordinates[b], axis=1).mean()
     out = coordinates
     for _ in range(int(np.clip(_OPENED / edge**2, 5, 200))):
@@ -118,6 +121,7 @@ def rasterise(
     facing = np.flatnonzero(_cross(b - a, c - a) < 0)
     for some in _portions(triangles, facing):
         face, pixel, inner, depth = _covered(triangles, some, shape[1])
+        # By pixel, and by depth within it: the last entry of each pixel is the nearest face.
         order = np.lexsort((depth, pixel))
         last = order[np.append(np.diff(pixel[order]) > 0, True)[: order.size]]
         last = last[depth[last] > depths[pixel[last]]]
@@ -143,6 +147,7 @@ def _covered(
     first = np.floor(flat.min(axis=1)).astype(np.int64)
     spans = np.floor(flat.max(axis=1)).astype(np.int64) - first + 1
     counts = spans.prod(axis=1)
+    # Every pixel of every face's bounding box: `number` counts from 0 within each box.
     of = np.repeat(np.arange(some.size), counts)
     number = np.arange(of.size) - np.repeat(np.cumsum(counts) - counts, counts)
     column = first[of, 0] + number % spans[of, 0]

@@ -154,6 +154,7 @@ def _slice_views(
 
 def _at(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:
     """Return the value of each pixel's location, `none` where there is none."""
+    # The location -1 takes the last entry.
     return np.append(values, none)[locations]
 
 
@@ -171,6 +172,7 @@ def _halve(image: np.ndarray) -> np.ndarray:
     upper, lower = image[:rows:2, :columns], image[1:rows:2, :columns]
     both = upper + lower
     four = (both[:, ::2] + both[:, 1::2]) / 4
+    # Colours were averaged multiplied by alpha, so that transparent pixels do not darken edges.
     alpha = four[..., 3:]
     rgb = four[..., :3] / np.where(alpha == 0, 1, alpha)
     return np.concatenate([rgb, alpha], axis=-1).clip(0, 1)

@@ -59,6 +59,7 @@ class GridKernel(eqx.Module):
         x, y, z = (jnp.asarray(matrix, data.dtype) for matrix in axes)
 
         def one(column: Array) -> Array:
+            # Voxels that are not kept have the number of locations: they take the appended 0.
             volume = jnp.append(column, jnp.zeros((), column.dtype))[self.number]
             highest = jax.lax.Precision.HIGHEST
             volume = jnp.einsum("cz,xyz->xyc", z, volume, precision=highest)
@@ -89,6 +90,7 @@ class GridKernel(eqx.Module):
         for value, location in found:
             values.append(value)
             locations.append(location)
+        # The list begins with an empty row, so that the sums begin with 0.
         indptr = np.cumsum([len(v) for v in values])
         parts = (np.concatenate(values), np.concatenate(locations), indptr)
         out = csr_array(parts, shape=(len(values) - 1, self.n_locations))
@@ -116,6 +118,7 @@ def _spread_one(
     low, high = where.min(axis=1), where.max(axis=1) + 1
     box = np.zeros(high - low, values.dtype)
     box[tuple(where - low[:, None])] = values
+    # A parcel reaches beyond its bounding box by the taps, within the grid.
     around = tuple(
         slice(max(a - t, 0), min(b + t, n))
         for a, b, t, n in zip(low, high, taps, number.shape, strict=True)

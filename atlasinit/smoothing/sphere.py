@@ -83,6 +83,7 @@ def sphere_matrix(place: SphereOfLocations, sigma: float) -> "csr_array":
         chord = chord + (axis[first] - axis[second]) ** 2
     squared = arc_squared(chord, place.sphere)
     weights = profile_of(squared, sigma, place.sphere, np)
+    # `query_pairs` finds i < j alone: both orders, and the diagonal, whose weight is 1.
     own = np.arange(n, dtype=np.int32)
     rows = np.concatenate([first, second, own])
     columns = np.concatenate([second, first, own])
@@ -109,6 +110,7 @@ def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
     slack = reach + 1e-5 * place.sphere.radius  # for single precision
 
     def columns(start: int, stop: int) -> list[np.ndarray]:
+        # All locations of all tiles near each tile, then those within its reach; -1 is padding.
         near = np.concatenate([groups[found[i]] for i in range(start, stop)])
         owner = np.repeat(np.arange(start, stop), [len(found[i]) for i in range(start, stop)])
         distance = np.zeros(near.shape, np.float32)

@@ -79,6 +79,7 @@ def _unfold(
         arm = coordinates[vertex] - coordinates[a]
         along.append(np.einsum("ei,ei->e", arm, edge) / length)
         away.append(np.sqrt(np.maximum(np.einsum("ei,ei->e", arm, arm) - along[-1] ** 2, 0)))
+    # Where the straight line between the two opposite vertices meets the edge, from its start.
     crossing = (along[0] * away[1] + along[1] * away[0]) / (away[0] + away[1])
     return np.hypot(along[0] - along[1], away[0] + away[1]), (crossing > 0) & (crossing < length)
 
@@ -107,6 +108,7 @@ def _distances(
         sources = mesh.vertices[patch[patch >= 0]]
         found = tree.query_ball_point(centres[some], radii[some] + reach, workers=-1)
         near = np.unique(np.concatenate([np.asarray(f, np.int64) for f in found]))
+        # `near` ascends, so that the vertices' numbers within it are found by bisection.
         local = np.searchsorted(near, sources)
         paths = dijkstra(graph[near][:, near], indices=local, limit=reach)
         kept = location[near] >= 0

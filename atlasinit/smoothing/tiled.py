@@ -180,6 +180,7 @@ def tiled_kernel(
         _pad([groups[i] for i in part], n_locations, 2 * reach**2) for part in parts if len(part)
     )
     rows = np.concatenate([block.rows.reshape(-1) for block in blocks])
+    # One entry more takes what padding (the number of locations) writes; it is left out.
     position = np.empty(n_locations + 1, np.int32)
     position[rows] = np.arange(rows.size, dtype=np.int32)
     return TiledKernel(blocks, position[:-1], sphere, reach)
@@ -245,6 +246,7 @@ def _spread_block(
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Return values, parcels and locations of ``matrix @ K`` at the rows of some tiles."""
     tiles, width = columns.shape
+    # The weights of every location that a tile reaches, and which (tile, column) each is of.
     near = by_location[columns.reshape(-1)]
     slot = np.repeat(np.arange(tiles * width), np.diff(near.indptr))
     tile = slot // width
@@ -260,5 +262,6 @@ def _spread_block(
     of_tile, parcel = np.nonzero(present)
     parcels[of_tile, number[of_tile, parcel]] = parcel
     spread[rows == by_location.shape[0] - 1] = 0
+    # The parcels' numbers within the tile become those of the matrix again.
     t, r, p = np.nonzero(spread)
     return spread[t, r, p], parcels[t, p], rows[t, r]
