@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from atlasinit.catalogue import build, cache_folder, entry_of, is_url, obtain_url, resolve
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
@@ -12,25 +12,14 @@ from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import AtlasUnavailableError, listing, warn
-from atlasinit.io.files import EXTENSIONS
-from atlasinit.io.memory import InMemory, SurfaceImage, written
+from atlasinit.io.files import extensions
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.reading import Files, read_files
 from atlasinit.joining import join
-from atlasinit.support.typing import PathLike
-
-NameOrFiles: TypeAlias = (
-    Files
-    | InMemory
-    | Sequence[PathLike | InMemory]
-    | Mapping[str, PathLike | InMemory | Sequence[PathLike | InMemory]]
-    | SurfaceImage
-)
-"""A name, files as for `read_atlas`, or what is in memory in the place of any of them."""
 
 
 def load_atlas(
-    source: NameOrFiles,
+    source: Files,
     *,
     space: str | None = None,
     labels: object = None,
@@ -145,8 +134,7 @@ def load_atlas(
         raise ValueError(f"`{stated[0]}` chooses among variants of a named atlas; files have none.")
     if is_url(source):
         source = obtain_url(str(source), allow_download=download)
-    with written(source) as files:
-        return read_files(files, options)
+    return read_files(source, options)
 
 
 def _load_named(
@@ -182,7 +170,7 @@ def _is_name(source: object) -> bool:
         return isinstance(source, str) and source in names().values()
     if plain(source) in names():
         return True
-    return not re.search(r"[/\\]", source) and not source.lower().endswith(EXTENSIONS)
+    return not re.search(r"[/\\]", source) and not source.lower().endswith(extensions())
 
 
 def _command(variant: Variant) -> str:

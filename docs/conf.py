@@ -41,7 +41,7 @@ templates_path = ["_templates"]
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!atlasinit\b).*")]
 # A protocol that stands for a class of nilearn.
-nitpick_ignore = [("py:class", "atlasinit.io.memory.SurfaceImage")]
+nitpick_ignore = [("py:class", "atlasinit.io.source.SurfaceImage")]
 
 # Docstrings put parameters and names alike in single back-ticks; what is found becomes a link.
 default_role = "py:obj"

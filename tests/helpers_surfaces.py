@@ -7,6 +7,9 @@ from helpers import mixed_atlas
 
 import atlasinit as ai
 from atlasinit.io.assembly.assemble import assemble
+from atlasinit.io.formats.registry import format_of
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.source import Source
 
 SUBCORTEX = (("CIFTI_STRUCTURE_THALAMUS_LEFT", 4), ("CIFTI_STRUCTURE_BRAIN_STEM", 3))
 
@@ -37,11 +40,19 @@ def cortex_atlas(**changes):
     return brain_atlas(**changes).select(compartments=["cortex_L", "cortex_R"])
 
 
-def read_back(module, paths, **options):
+def contents(given, compartment=None, **options):
+    """Return what one file, or image in memory, holds of an atlas."""
+    with Source(given) as source:
+        read = format_of(source).read
+        assert read is not None
+        return read(source, ReadOptions(**options).with_defaults(), compartment)
+
+
+def read_back(paths, **options):
     """Return the atlas of files, with name, space and provenance of their header."""
-    arguments = {"compartment": None, "kind": "auto", "map": None} | options
-    parts = [part for path in paths for part in module.read_parts(path, **arguments)]
-    header = module.read_header(paths[0])
+    found = [contents(path, **options) for path in paths]
+    parts = [part for one in found for part in one.parts]
+    header = found[0].header
     return assemble(parts, name=header.name, space=header.space, provenance=header.provenance)
 
 
@@ -55,10 +66,9 @@ def assert_equal(left, right):
         np.testing.assert_array_equal(left.maps[name].to_dense(), right.maps[name].to_dense())
 
 
-def read(module, path, **options):
+def read(path, **options):
     """Return the parts of one file by compartment."""
-    arguments = {"compartment": None, "kind": "auto", "map": None} | options
-    return {part.compartment: part for part in module.read_parts(path, **arguments)}
+    return {part.compartment: part for part in contents(path, **options).parts}
 
 
 def rows(part):

@@ -79,9 +79,10 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
 def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
     """Return compartment to geometry: ``volume`` for an image, else the sides of spheres."""
     from atlasinit.core.geometry import SurfaceMesh
-    from atlasinit.io.formats.nifti import read_grid
+    from atlasinit.io.files import extension
+    from atlasinit.io.formats.nifti import FORMAT, read_grid
 
-    if len(paths) == 1 and paths[0].name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh")):
+    if len(paths) == 1 and extension(paths[0]) in FORMAT.endings:
         return {"volume": read_grid(paths[0])}
     return {
         side: SurfaceMesh(

@@ -64,11 +64,14 @@ def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | N
     from atlasinit.io.contents import COMPARTMENTS
     from atlasinit.io.formats.hemispheres import compartment_of
     from atlasinit.io.overlay.surfaces import read_surface
+    from atlasinit.io.source import Source
 
     found: dict[str, dict[str, Any]] = {}
     for role, paths in files.items():
         for path in paths:
             surface = read_surface(path)
-            side = compartment_of(path, None, stated=COMPARTMENTS.get(surface.hemisphere, ""))
+            side = compartment_of(
+                Source(path), None, stated=COMPARTMENTS.get(surface.hemisphere, "")
+            )
             found.setdefault(side, {})[role] = surface
     return found or None

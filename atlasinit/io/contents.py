@@ -1,4 +1,4 @@
-"""What a file says of one compartment, before rows and names are settled."""
+"""What a file says, before rows and names are settled."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
+from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
+from atlasinit.core.labels import REQUIRED, LabelTable
+from atlasinit.core.provenance import Provenance
 from atlasinit.io.overlay.losses import Masked
 
 if TYPE_CHECKING:
@@ -127,3 +130,103 @@ def _take_weights(maps: Any, taken: np.ndarray) -> Any:
     out = csr_array((matrix.data[kept], target[kept], ends), shape=(matrix.shape[0], taken.size))
     out.sort_indices()
     return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a format has no field for, as JSON in one metadata entry.
+
+    Parameters
+    ----------
+    name, space, provenance
+        Of the atlas.
+    labels
+        The rows of the compartments that the file holds.
+    compartments
+        These compartments, in the order of the atlas.
+    order
+        All compartments of the atlas, of which other files may hold some.
+    file_keys
+        The key that the file uses for each row of `labels`; it differs from the
+        row's key where one table could not hold the keys of all compartments.
+    """
+
+    name: str
+    space: str
+    provenance: Provenance
+    labels: LabelTable
+    compartments: tuple[str, ...]
+    order: tuple[str, ...]
+    file_keys: tuple[int, ...]
+
+    def rows_of(self, compartment: str) -> dict[int, LabelRow]:
+        """Return the file's key to the row, for the parcels of a compartment."""
+        table = self.labels
+        extra = [name for name in table.columns if name not in REQUIRED]
+        return {
+            self.file_keys[i]: LabelRow(
+                key=table["key"][i],
+                name=table["name"][i],
+                color=table["color"][i],
+                hemisphere=table["hemisphere"][i],
+                extra={name: table[name][i] for name in extra},
+            )
+            for i in table.rows_of(compartment)
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stated:
+    """What a file, its name included, states of its values besides the values.
+
+    Whoever decides what they mean has it from here, for atlases and data alike, and
+    whatever the format.
+
+    Parameters
+    ----------
+    labels
+        Whether its numbers are labels: by their intent, a table, or the suffix of its name.
+    unit
+        Of its affine, as ``"mm"``, ``"micron"`` or ``"meter"``; ``""`` where it states none.
+    oriented
+        Whether it says which way its axes run. Without, left and right may be swapped.
+    space
+        As ``"fsaverage5"``, from its header or its name; ``""`` where it states none.
+    side
+        ``"L"``, ``"R"`` or ``""``.
+    structure
+        The compartment, as ``"cortex_L"``; ``""`` where it states none, or several.
+    mesh
+        The mesh that comes with values of vertices, whose attributes `coordinates`
+        (vertices, 3) and `faces` (faces, 3) may read it when they are asked for.
+    """
+
+    labels: bool = False
+    unit: str = ""
+    oriented: bool = True
+    space: str = ""
+    side: str = ""
+    structure: str = ""
+    mesh: Any = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Contents:
+    """What one file holds of an atlas.
+
+    Parameters
+    ----------
+    parts
+        Its compartments.
+    header
+        What our own files say of the atlas; None of other files.
+    stated
+        What it states of its values.
+    atlas
+        The whole atlas, of a file that holds one exactly, and no parts then.
+    """
+
+    parts: tuple[Part, ...] = ()
+    header: Header | None = None
+    stated: Stated = Stated()
+    atlas: Atlas | None = None

@@ -1,56 +1,24 @@
-"""Data on disk or in memory, matched with an atlas and read a stretch of time at a go."""
+"""Data on disk or in memory, matched with an atlas and read by chunks of time."""
 
 import dataclasses
-import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import nibabel as nb
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.cifti2 import BrainModelAxis, Cifti2Image
-from nibabel.openers import ImageOpener
+from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import (
-    Geometry,
-    SurfaceMesh,
-    VolumeGrid,
-)
-from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import AtlasFileError
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import COMPARTMENTS
-from atlasinit.io.files import existing, extension, open_image, reading
-from atlasinit.io.formats import freesurfer, gifti
-from atlasinit.io.formats.brain_models import is_structure, read_brain
-from atlasinit.io.memory import SurfaceImage, hemispheres
+from atlasinit.io.files import parsing
+from atlasinit.io.formats.brain_models import is_structure
+from atlasinit.io.formats.grids import is_line
+from atlasinit.io.formats.registry import read_values
+from atlasinit.io.source import Source, SurfaceImage, sides_of
+from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.support.typing import PathLike
-
-_READ_VOXELS = 2**24  # of whole volumes at once
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSource:
-    """Data of all locations of an atlas that is read by stretches of time.
-
-    Parameters
-    ----------
-    n_locations, n_time
-        Its shape; `n_time` is 1 for a single map.
-    read
-        Takes a slice of time, returns a floating array (locations, time).
-    """
-
-    n_locations: int
-    n_time: int
-    read: Callable[[slice], np.ndarray]
-
-    def all(self) -> np.ndarray:
-        """Return everything (locations, time)."""
-        return self.read(slice(0, self.n_time))
 
 
 def open_data(data: Any, atlas: Atlas) -> DataSource:
@@ -106,9 +74,9 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
-        return _file_parts(data, atlas, side=side_of(data))
+        return _source_parts(data, atlas, side=side_of(data))
     if isinstance(data, SurfaceImage):
-        return {c: _array(values, atlas, c) for c, values in hemispheres(data).items()}
+        return {c: _array(source.content, atlas, c) for c, source in sides_of(data).items()}
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
         for item in data:
@@ -121,71 +89,49 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
                 )
             parts.update(own)
         return parts
-    if hasattr(data, "header"):
-        return _image_parts(data, atlas)
+    if isinstance(data, FileBasedImage):
+        return _source_parts(data, atlas)
     return _split(np.asarray(data), atlas)
 
 
 def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
     """Return what a mapping holds for the only compartment of `atlas`."""
-    if isinstance(value, str | os.PathLike):
-        return _file_parts(value, atlas)[compartment]
-    if hasattr(value, "header"):
-        return _image_parts(value, atlas)[compartment]
+    if isinstance(value, str | os.PathLike | FileBasedImage):
+        return _source_parts(value, atlas)[compartment]
     return _array(np.asarray(value), atlas, compartment)
 
 
-def _file_parts(path: PathLike, atlas: Atlas, *, side: str = "") -> dict[str, DataSource]:
-    """Return the parts of a file, whose name states that it is of `side`, or no side."""
-    if freesurfer.is_morphometry(existing(path)):
-        c = _surface("", side, atlas, path)
-        return {c: _array(freesurfer.read_values(path).T, atlas, c)}
-    parts = _image_parts(_load(path), atlas, path, side=side)
-    return {c: _guarded(source, path) for c, source in parts.items()}
+def _source_parts(
+    given: PathLike | FileBasedImage, atlas: Atlas, *, side: str = ""
+) -> dict[str, DataSource]:
+    """Return the parts of a file or image, whose name states that it is of `side`, or no side."""
+    source = Source(given)
+    parts = _matched(read_values(source), atlas, source, side=side)
+    return {c: _guarded(part, source) for c, part in parts.items()}
 
 
-def _guarded(source: DataSource, path: PathLike) -> DataSource:
-    """Return `source` with errors of reading that name the file: images are read when asked for."""
+def _guarded(part: DataSource, source: Source) -> DataSource:
+    """Return data with errors of reading that name their file: they are read when asked for."""
+    shown = str(source)
 
     def read(span: slice) -> np.ndarray:
-        with reading(path, "an image"):
-            return source.read(span)
+        with parsing(shown, "an image"):
+            return part.read(span)
 
-    return dataclasses.replace(source, read=read)
-
-
-def _load(path: str | os.PathLike) -> Any:
-    with reading(path, "an image") as found:
-        if extension(found) in (".csv", ".txt", ".tsv"):
-            raise AtlasFileError(
-                f"{found}: is a table; pass an image or an array (locations, time)."
-            )
-        try:
-            return open_image(found)
-        except ValueError as error:
-            if "CIFTI-2" in str(error):
-                raise AtlasFileError(
-                    f"{found}: is CIFTI-1; convert it with "
-                    "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
-                ) from error
-            raise
+    return part if source.path is None else dataclasses.replace(part, read=read)
 
 
-def _image_parts(
-    image: Any, atlas: Atlas, path: PathLike = "the image", *, side: str = ""
-) -> dict[str, DataSource]:
-    if isinstance(image, Cifti2Image):
-        return _cifti(image, atlas, path)
-    if isinstance(image, nb.GiftiImage):
-        stated = gifti.structure_of(image)
-        c = _surface(stated, hemisphere_of("", stated) or side, atlas, path)
-        return {c: _array(gifti.values_of(image, path).T, atlas, c)}
+def _matched(values: Values, atlas: Atlas, source: Source, *, side: str) -> dict[str, DataSource]:
+    if all(block.compartment for block in values.blocks):
+        return _structures(values.blocks, atlas)
+    (block,) = values.blocks
+    geometry = block.geometry
     grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
-    if not grids and max(image.shape[:3]) == np.prod(image.shape[:3]):
-        # A surface overlay in a volume format: the vertices lie along one axis, time along the 4th.
-        values = np.asarray(image.dataobj).reshape(max(image.shape[:3]), -1)
-        c = _surface("", side, atlas, path)
-        return {c: _array(values, atlas, c)}
+    on_mesh = isinstance(geometry, SurfaceMesh)
+    # A surface overlay in a volume's format: the vertices lie along one axis.
+    if on_mesh or (not grids and is_line(geometry.shape)):
+        c = _surface(values.stated.structure, values.stated.side or side, atlas, source)
+        return {c: _rows(block.select, geometry.n_locations, atlas, c)}
     if not grids:
         raise ValueError(
             f"`data` is a volume, but {atlas.name!r} has only surfaces: "
@@ -197,102 +143,30 @@ def _image_parts(
             f"`data` is a volume, but {atlas.name!r} has several: {grids}; say which it is of, as "
             f'{{"{grids[0]}": path}}.'
         )
-    return {grids[0]: _volume(image, atlas, grids[0])}
-
-
-def _volume(image: Any, atlas: Atlas, compartment: str) -> DataSource:
-    grid = atlas.geometry[compartment]
-    assert isinstance(grid, VolumeGrid)
-    shape = tuple(image.shape)
-    if len(shape) not in (3, 4):
-        raise ValueError(f"`data` should be a 3-D or 4-D image, got shape {shape}.")
-    other = VolumeGrid(shape[:3], image.affine, [])
-    if not grid.same_grid(other):
+    wanted = atlas.geometry[grids[0]]
+    assert isinstance(wanted, VolumeGrid)
+    if not wanted.same_grid(geometry):
         raise ValueError(
-            f"{_grid_message(other, grid, atlas)} Move the atlas by `ai.resample(atlas, image)` "
-            "or the data by `nilearn.image.resample_img`."
+            f"{_grid_message(geometry, wanted, atlas)} Move the atlas by `ai.resample(atlas, "
+            "image)` or the data by `nilearn.image.resample_img`."
         )
-
-    stored, slope, inter = _unscaled(image.dataobj)
-    n_time = shape[3] if len(shape) == 4 else 1
-
-    def read(span: slice) -> np.ndarray:
-        if len(shape) == 3:
-            values = _floating(grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1))
-        else:
-            spans = _spans(stored, span)
-            parts = (_floating(grid.take(_volumes(stored, s))) for s in spans)
-            values = next(parts) if len(spans) == 1 else _joined(parts, spans)
-        if (slope, inter) != (1, 0):
-            values *= slope
-            values += inter
-        return values
-
-    return DataSource(grid.n_locations, n_time, read)
+    return {grids[0]: block.select(wanted.voxels)}
 
 
-def _volumes(stored: Any, span: slice) -> np.ndarray:
-    """Return the volumes of a span, mapped where they lie uncompressed in a file."""
-    if type(stored) is ArrayProxy and _is_plain(stored.file_like):
-        # Mapped anew each time, so that what was read of it can be let go.
-        return np.asanyarray(stored)[..., span]
-    return np.asanyarray(stored[..., span])
-
-
-def _is_plain(file: Any) -> bool:
-    """Return whether a file is a path, of no compressed file."""
-    known = ImageOpener.compress_ext_map
-    return isinstance(file, str | os.PathLike) and Path(file).suffix.lower() not in known
-
-
-def _spans(stored: Any, span: slice) -> list[slice]:
-    """Return `span` in parts: of a file, whole volumes are read for the voxels of an atlas."""
-    if not nb.is_proxy(stored):
-        return [span]
-    start, stop, _ = span.indices(stored.shape[3])
-    step = max(1, _READ_VOXELS // int(np.prod(stored.shape[:3])))
-    edges = [*range(start, stop, step), stop]
-    return [slice(*pair) for pair in itertools.pairwise(edges)] or [span]
-
-
-def _joined(parts: Iterator[np.ndarray], spans: Sequence[slice]) -> np.ndarray:
-    """Return the parts (locations, time) of `spans` side by side, of which one exists at a time."""
-    first = next(parts)
-    start = spans[0].start
-    out = np.empty((len(first), spans[-1].stop - start), first.dtype)
-    for part, span in zip(itertools.chain([first], parts), spans, strict=True):
-        out[:, span.start - start : span.stop - start] = part
-    return out
-
-
-def _unscaled(proxy: Any) -> tuple[Any, float, float]:
-    """Return an image's numbers as stored, and the slope and intercept that scale them.
-
-    nibabel scales whole volumes in float64; the few voxels of an atlas need less memory.
-    """
-    if type(proxy) is not ArrayProxy:
-        return proxy, 1.0, 0.0
-    # Kept open, a compressed file is read once from beginning to end, not anew for each stretch.
-    spec = (proxy.shape, proxy.dtype, proxy.offset)
-    stored = ArrayProxy(proxy.file_like, spec, keep_file_open=True)
-    return stored, float(proxy.slope), float(proxy.inter)
-
-
-def _cifti(image: Cifti2Image, atlas: Atlas, path: PathLike) -> dict[str, DataSource]:
-    if not isinstance(image.header.get_axis(1), BrainModelAxis):
-        raise ValueError("`data` should have a dense axis (dtseries or dscalar); it has parcels.")
-    geometries, where = read_brain(image, path)
+def _structures(blocks: Sequence[Block], atlas: Atlas) -> dict[str, DataSource]:
+    """Return the parts of a file that says to which compartment its values belong."""
     parts = {}
-    for c, geometry in atlas.geometry.items():
-        if c not in geometries:
+    for block in blocks:
+        c = block.compartment
+        if c not in atlas.geometry:
             continue
-        order = _order(geometries[c], geometry, atlas, c)
+        order = _order(block.geometry, atlas.geometry[c], atlas, c)
         if (order < 0).any():
             raise ValueError(
                 f"`data` lacks {(order < 0).sum()} of the {order.size} locations of {c!r}; "
                 "load the atlas with the data's mask."
             )
-        parts[c] = _columns(image, np.arange(image.shape[1])[where[c]][order])
+        parts[c] = block.select(order)
     return parts
 
 
@@ -312,30 +186,26 @@ def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> 
     raise ValueError(f"`data` has {have!r} for {compartment!r}, where the atlas has {wanted!r}.")
 
 
-def _columns(image: Cifti2Image, columns: np.ndarray) -> DataSource:
-    # A compartment's columns lie together in the file, where they are read without the others.
-    first, last = columns.min(initial=image.shape[1]), columns.max(initial=-1) + 1
-
-    def read(span: slice) -> np.ndarray:
-        return _floating(np.asarray(image.dataobj[span, first:last])[:, columns - first].T)
-
-    return DataSource(columns.size, image.shape[0], read)
-
-
-def _array(values: np.ndarray, atlas: Atlas, compartment: str) -> DataSource:
-    """Return values (locations, ...) or (vertices, ...) of one compartment."""
+def _rows(select: Select, n_rows: int, atlas: Atlas, compartment: str) -> DataSource:
+    """Return those of `n_rows` rows, one a vertex or a location, that an atlas wants."""
     geometry = atlas.geometry.get(compartment)
     if geometry is None:
         raise ValueError(
             f"`data` holds {compartment!r}, but the compartments are {list(atlas.compartments)}."
         )
     whole = geometry.n_vertices if isinstance(geometry, SurfaceMesh) else geometry.n_locations
-    if not values.ndim or values.shape[0] not in (whole, geometry.n_locations):
-        raise ValueError(_mesh_message(compartment, atlas, whole, values.shape))
-    flat = values.reshape(values.shape[0], -1)
-    if isinstance(geometry, SurfaceMesh) and len(flat) == whole:
-        flat = geometry.take(flat)
-    return DataSource(flat.shape[0], flat.shape[1], lambda span: _floating(flat[:, span]))
+    if n_rows not in (whole, geometry.n_locations):
+        shape = (n_rows, select(np.arange(0)).n_time)
+        raise ValueError(_mesh_message(compartment, atlas, whole, shape))
+    if isinstance(geometry, SurfaceMesh) and n_rows == whole:
+        return select(geometry.vertices)
+    return select(np.arange(n_rows))
+
+
+def _array(values: np.ndarray, atlas: Atlas, compartment: str) -> DataSource:
+    """Return values (locations, ...) or (vertices, ...) of one compartment."""
+    rows = values if values.ndim else values[None]
+    return _rows(lambda at: rows_source(rows[at]), len(rows), atlas, compartment)
 
 
 def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
@@ -351,13 +221,13 @@ def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
         c: DataSource(
             part.stop - part.start,
             values.shape[1],
-            lambda span, part=part: _floating(values[part, span]),
+            lambda span, part=part: floating(values[part, span]),
         )
         for c, part in atlas.location_slices().items()
     }
 
 
-def _surface(stated: str, side: str, atlas: Atlas, path: PathLike) -> str:
+def _surface(stated: str, side: str, atlas: Atlas, source: Source) -> str:
     """Return the surface of an atlas that data belong to.
 
     They state the compartment `stated` or none, and they or their name `side` or none.
@@ -372,7 +242,7 @@ def _surface(stated: str, side: str, atlas: Atlas, path: PathLike) -> str:
         return able[0]
     own = f"is of {wanted!r}" if wanted else "does not state its hemisphere"
     raise ValueError(
-        f"`data`: {path} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; say "
+        f"`data`: {source} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; say "
         'which it is of, as {"cortex_L": path}.'
     )
 
@@ -392,11 +262,3 @@ def _mesh_message(compartment: str, atlas: Atlas, expected: object, got: object)
         f"got {got}. Load the atlas in the data's space, or move it by `ai.resample(atlas, other)` "
         "to the meshes of an atlas there, or the data by `wb_command -metric-resample`."
     )
-
-
-def _floating(values: np.ndarray) -> np.ndarray:
-    """Return native floating values; whole numbers become float32."""
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"`data` should be real numbers, got dtype {values.dtype}.")
-    kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
-    return np.ascontiguousarray(values, dtype=kind)

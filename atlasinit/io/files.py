@@ -6,56 +6,27 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import nibabel as nb
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.imageglobals import logger
-from nibabel.openers import ImageOpener
 
 from atlasinit.errors import AtlasFileError
 from atlasinit.support.typing import PathLike
 
-EXTENSIONS = (
-    ".dlabel.nii",
-    ".dscalar.nii",
-    ".dtseries.nii",
-    ".pscalar.nii",
-    ".ptseries.nii",
-    ".label.gii.gz",
-    ".label.gii",
-    ".func.gii.gz",
-    ".func.gii",
-    ".shape.gii.gz",
-    ".shape.gii",
-    ".surf.gii.gz",
-    ".surf.gii",
-    ".gii.gz",
-    ".gii",
-    ".nii.gz",
-    ".nii",
-    ".annot",
-    ".mgz",
-    ".mgh",
-    ".scipy.npz",
-    ".npz",
-    ".weight.safetensors",
-    ".safetensors",
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".xml",
-    ".lut",
-    ".json",
-)
-"""Known extensions, the longer before the shorter that ends it."""
+_OF_TABLES = (".xml", ".lut", ".json")
+
+
+def extensions() -> tuple[str, ...]:
+    """Return the known extensions, of formats and tables, the longer before those that end them."""
+    # Here, as the formats use this module themselves.
+    from atlasinit.io.formats.registry import endings
+
+    return tuple(sorted({*endings(), *_OF_TABLES}, key=lambda ending: (-len(ending), ending)))
 
 
 def extension(path: PathLike) -> str:
     """Return the known extension that ends `path`, in lower case, or its last suffix."""
     name = os.fspath(path).lower()
-    return next((e for e in EXTENSIONS if name.endswith(e)), Path(name).suffix)
+    return next((e for e in extensions() if name.endswith(e)), Path(name).suffix)
 
 
 def existing(path: PathLike) -> Path:
@@ -93,21 +64,6 @@ def parsing(source: object, what: str) -> Iterator[None]:
     except Exception as error:
         # Readers of binary formats raise whatever a damaged byte leads them to.
         raise AtlasFileError(f"{source}: could not be read as {what}: {error}") from error
-
-
-def open_image(path: Path, *, keep_file_open: bool | None = None) -> Any:
-    """Return nibabel's image of a file, of which nothing but the header is read."""
-    kind = extension(path)
-    if kind not in (".mgh", ".mgz"):
-        # nibabel reads GIFTI whole, and takes no such option for it.
-        options = {} if kind.endswith((".gii", ".gii.gz")) else {"keep_file_open": keep_file_open}
-        with unlogged():
-            return nb.load(path, **options)
-    # nibabel does not close a file of this format that it opens itself.
-    with ImageOpener(str(path)) as stream:
-        header = MGHHeader.from_fileobj(stream)
-    data = ArrayProxy(path, header, keep_file_open=keep_file_open)
-    return nb.MGHImage(data, header.get_affine(), header)
 
 
 # Each thread has its own: the logger's level would be that of all of them.

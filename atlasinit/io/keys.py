@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Int32
 
 from atlasinit.errors import AtlasFileError, listing
-from atlasinit.support.typing import PathLike
 
 TOLERANCE = 0.05
 """Largest distance from a whole number that still counts as one.
@@ -17,7 +16,7 @@ _INT32 = np.iinfo(np.int32)
 
 
 def as_keys(
-    values: np.ndarray, path: PathLike, *, tolerance: float = TOLERANCE
+    values: np.ndarray, path: object, *, tolerance: float = TOLERANCE
 ) -> Int32[np.ndarray, "..."]:
     """Return labels as int32, floats rounded to the nearest whole number.
 
@@ -26,7 +25,7 @@ def as_keys(
     values
         Labels of any integer, boolean or float type and any shape.
     path
-        The file that they come from, for the messages.
+        The file or source that they come from, for the messages.
     tolerance
         Largest distance of a float from the nearest whole number.
 
@@ -58,7 +57,7 @@ def is_whole(values: np.ndarray, *, tolerance: float = TOLERANCE) -> bool:
     return bool(np.isfinite(values).all() and (np.abs(values - np.rint(values)) <= tolerance).all())
 
 
-def _check_whole(values: np.ndarray, whole: np.ndarray, path: PathLike, tolerance: float) -> None:
+def _check_whole(values: np.ndarray, whole: np.ndarray, path: object, tolerance: float) -> None:
     finite = np.isfinite(values)
     if not finite.all():
         raise AtlasFileError(

@@ -10,60 +10,17 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.labels import REQUIRED, LabelTable
+from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError, listing, warn
-from atlasinit.io.contents import LabelRow, Part
+from atlasinit.io.contents import Header, LabelRow, Part
 from atlasinit.support.typing import PathLike
 
 KEY = "atlasinit"
 """Name of the metadata entry that holds the header, in every format that has such entries."""
 
 _VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Header:
-    """What a format has no field for, as JSON in one metadata entry.
-
-    Parameters
-    ----------
-    name, space, provenance
-        Of the atlas.
-    labels
-        The rows of the compartments that the file holds.
-    compartments
-        These compartments, in the order of the atlas.
-    order
-        All compartments of the atlas, of which other files may hold some.
-    file_keys
-        The key that the file uses for each row of `labels`; it differs from the
-        row's key where one table could not hold the keys of all compartments.
-    """
-
-    name: str
-    space: str
-    provenance: Provenance
-    labels: LabelTable
-    compartments: tuple[str, ...]
-    order: tuple[str, ...]
-    file_keys: tuple[int, ...]
-
-    def rows_of(self, compartment: str) -> dict[int, LabelRow]:
-        """Return the file's key to the row, for the parcels of a compartment."""
-        table = self.labels
-        extra = [name for name in table.columns if name not in REQUIRED]
-        return {
-            self.file_keys[i]: LabelRow(
-                key=table["key"][i],
-                name=table["name"][i],
-                color=table["color"][i],
-                hemisphere=table["hemisphere"][i],
-                extra={name: table[name][i] for name in extra},
-            )
-            for i in table.rows_of(compartment)
-        }
 
 
 def pack_metadata(
@@ -89,7 +46,7 @@ def pack_metadata(
     return json.dumps(fields, ensure_ascii=False)
 
 
-def unpack_metadata(text: str, path: PathLike) -> Header:
+def unpack_metadata(text: str, path: object) -> Header:
     """Return the header that `pack_metadata` wrote into the file `path`."""
     try:
         fields = json.loads(text)
@@ -125,7 +82,7 @@ def runs(indices: Int[np.ndarray, " n"]) -> str:
     return " ".join(f"{indices[start]}:{stop - start}" for start, stop in spans if stop > start)
 
 
-def from_runs(text: str, path: PathLike) -> Int32[np.ndarray, " n"]:
+def from_runs(text: str, path: object) -> Int32[np.ndarray, " n"]:
     """Return the indices that `runs` described in the file `path`."""
     try:
         spans = [[int(number) for number in run.split(":")] for run in text.split()]

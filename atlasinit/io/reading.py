@@ -11,19 +11,21 @@ from atlasinit.core.provenance import Provenance
 from atlasinit.errors import listing
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
-from atlasinit.io.bids.names import entities_of, space_of, stem
-from atlasinit.io.files import existing, extension
-from atlasinit.io.formats import archive
-from atlasinit.io.formats.registry import read_header, read_parts
+from atlasinit.io.bids.folders import atlas_files
+from atlasinit.io.bids.names import entities_of, stem
+from atlasinit.io.contents import Contents
+from atlasinit.io.files import existing
 from atlasinit.io.options import DEFAULTS, Background, ReadOptions
 from atlasinit.io.overlay.parts import lay_over_atlas
 from atlasinit.io.overlay.surfaces import check_hemispheres
-from atlasinit.io.own_header import Header
+from atlasinit.io.source import IN_MEMORY, InMemory, Source, SurfaceImage, sources_of
+from atlasinit.io.stacking import read_sources
 from atlasinit.support.files import sha256
 from atlasinit.support.typing import PathLike
 
-Files: TypeAlias = PathLike | Sequence[PathLike] | Mapping[str, PathLike | Sequence[PathLike]]
-"""A file, files with a map each or of one hemisphere each, or compartment to either."""
+_One: TypeAlias = PathLike | InMemory
+Files: TypeAlias = _One | SurfaceImage | Sequence[_One] | Mapping[str, _One | Sequence[_One]]
+"""A file or an image in memory, several of them, or compartment to either."""
 
 
 def read_atlas(
@@ -51,7 +53,9 @@ def read_atlas(
         or a folder in the manner of TemplateFlow, of one atlas; or several paths: images
         with a map each, or files of one hemisphere each. Formats: NIfTI and MGH volumes,
         GIFTI, CIFTI-2, FreeSurfer annotations and overlays, vertex values in text or npz,
-        and the archives of this package.
+        and the archives of this package. In the place of each path may be what is in
+        memory: a nibabel image, or values (vertices,) or (vertices, maps) of a hemisphere;
+        of both hemispheres a nilearn ``SurfaceImage``.
     labels
         Label table in place of the files' own: a path, DataFrame, ``{key: name}``, or
         compartment to one of these. See `read_table`.
@@ -85,7 +89,8 @@ def read_atlas(
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
         the mesh that the labels lie on, each optional.
     provenance
-        By default the files with their hashes, or what our own files state.
+        By default the files with their hashes, what our own files state, or that the
+        values were in memory.
 
     Returns
     -------
@@ -122,19 +127,20 @@ def read_files(
     options = options.with_defaults()
     folder = _folder(files)
     if folder is not None:
-        files = bids.atlas_files(folder, space=options.space, kind=options.kind)
-    listed = _listed(files)
-    first = existing(listed[0][1][0])
-    if len(listed) == 1 and extension(first) in archive.EXTENSIONS and archive.is_archive(first):
-        return _archived(first, options, provenance)
-    parts = [
-        part
-        for compartment, paths in listed
-        for part in read_parts(paths, compartment, options=options)
+        files = atlas_files(folder, space=options.space, kind=options.kind)
+    listed = sources_of(files)
+    sources = [source for _, group in listed for source in group]
+    contents = [
+        one
+        for compartment, group in listed
+        for one in read_sources(group, compartment, options, hashed=provenance is None)
     ]
+    whole = [one.atlas for one in contents if one.atlas is not None]
+    if whole:
+        return _archived(whole[0], sources, options, provenance)
+    parts = [part for one in contents for part in one.parts]
     check_hemispheres({part.compartment: part.geometry for part in parts})
-    paths = [existing(path) for _, group in listed for path in group]
-    headers = [header for path in paths if (header := read_header(path))]
+    headers = [one.header for one in contents if one.header is not None]
     if folder is not None and headers:
         # Names sort the files; the atlas may have had another order.
         parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
@@ -142,10 +148,11 @@ def read_files(
     return assemble(
         parts,
         options,
-        name=options.name or _first([h.name for h in headers]) or _name(paths[0]),
-        space=options.space or _space(paths, headers),
+        name=options.name or _first([h.name for h in headers]) or _name(sources[0].name),
+        space=options.space or _space(contents, sources[0]),
         provenance=provenance
-        or (headers[0].provenance if len(headers) == len(paths) else _provenance(paths, tables)),
+        or (headers[0].provenance if len(headers) == len(contents) else None)
+        or _provenance(sources, tables),
     )
 
 
@@ -163,70 +170,61 @@ def _first(values: Sequence[str]) -> str:
     return values[0] if values else ""
 
 
-def _listed(files: object) -> list[tuple[str | None, list[PathLike]]]:
-    if isinstance(files, str) or hasattr(files, "__fspath__"):
-        return [(None, [files])]  # pyright: ignore[reportReturnType]
-    if isinstance(files, Mapping):
-        groups: list[tuple[str | None, list[PathLike]]]
-        groups = [(c, _listed(group)[0][1]) for c, group in files.items()]
-    elif isinstance(files, Sequence) and not isinstance(files, bytes):
-        groups = [(None, list(files))]
-    else:
-        raise TypeError(
-            "`files` should be a path, a list of paths, or a dict {compartment: path}, "
-            f"got {type(files).__name__}."
-        )
-    if not groups or not all(group for _, group in groups):
-        raise ValueError("`files` should name at least one file for each compartment.")
-    return groups
-
-
-def _name(path: Path) -> str:
+def _name(file: str) -> str:
     """Return the ``atlas-`` entity of a BIDS name, or the name without extension and side."""
-    entities = entities_of(path)
+    entities = entities_of(file)
     further = [entities[e] for e in ("seg", "scale", "desc") if e in entities]
     if "atlas" in entities:
         return "-".join([entities["atlas"], *further])
-    return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", stem(path))
+    return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", stem(file))
 
 
-def _space(paths: Sequence[Path], headers: Sequence[Header]) -> str:
+def _space(contents: Sequence[Contents], first: Source) -> str:
     """Return the one space that headers, or else names, state."""
-    stated = {header.space for header in headers}
-    if not stated:
-        for path in paths:
-            space = space_of(entities_of(path))
-            stated |= {space} if space else set()
+    ours = [one for one in contents if one.header is not None]
+    stated = {one.stated.space for one in ours or contents} - {""}
     if len(stated) > 1:
         raise ValueError(f"The files are of several spaces: {listing(sorted(stated))}.")
     if not stated:
         raise ValueError(
-            f"`space`: neither {paths[0].name} nor its name states the space; pass space=, for "
+            f"`space`: neither {first} nor its name states the space; pass space=, for "
             'instance "MNI152NLin6Asym", "fsaverage5", "fsLR" or "unknown".'
         )
     return stated.pop()
 
 
-def _provenance(paths: Sequence[Path], tables: Sequence[PathLike]) -> Provenance:
-    files = dict.fromkeys([*paths, *(existing(table) for table in tables)])
+def _provenance(sources: Sequence[Source], tables: Sequence[PathLike]) -> Provenance:
+    """Return where the parts come from: files by their hashes, others from memory."""
+    files = {source.path: source.digest for source in sources if source.path is not None}
+    files |= {path: sha256(path) for path in map(existing, tables) if path not in files}
+    kinds = ("files" if files else "", IN_MEMORY if None in [s.path for s in sources] else "")
+    first = sources[0].path
     return Provenance(
-        source="files",
-        files=tuple((path.name, sha256(path)) for path in files),
-        **bids.terms_of(paths[0]),
+        source="; ".join(filter(None, kinds)),
+        files=tuple((path.name, digest) for path, digest in files.items()),
+        **({} if first is None else bids.terms_of(first)),
     )
 
 
-def _archived(path: Path, options: ReadOptions, provenance: Provenance | None) -> Atlas:
+def _archived(
+    atlas: Atlas,
+    sources: Sequence[Source],
+    options: ReadOptions,
+    provenance: Provenance | None,
+) -> Atlas:
     """Return the atlas of an archive, which states everything but what is laid over it."""
+    if len(sources) > 1:
+        raise ValueError(
+            f"`files`: {listing(sources)} should be files of one atlas, but one of them holds a "
+            "whole atlas; load it alone, and put several together by `atlasinit.join`."
+        )
+    name = sources[0].name
     for option, value in options.stated.items():
         is_default = option in DEFAULTS and value == DEFAULTS[option]
         if option not in _LAID_OVER and not is_default:
-            raise ValueError(
-                f"`{option}` does not apply to {path.name}, which holds a whole atlas."
-            )
-    atlas = archive.read(path)
+            raise ValueError(f"`{option}` does not apply to {name}, which holds a whole atlas.")
     if options.space not in (None, atlas.space):
-        raise ValueError(f"`space`: {path.name} is in {atlas.space!r}, not {options.space!r}.")
+        raise ValueError(f"`space`: {name} is in {atlas.space!r}, not {options.space!r}.")
     atlas = atlas.replace(name=options.name, provenance=provenance)
     return lay_over_atlas(atlas, mask=options.mask, meshes=options.meshes)
 

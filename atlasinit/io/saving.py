@@ -1,36 +1,15 @@
 """An atlas to a file of any known format."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.io.bids import writing as bids
-from atlasinit.io.files import extension
-from atlasinit.io.formats import (
-    archive,
-    cifti,
-    freesurfer,
-    gifti,
-    nifti,
-)
 from atlasinit.io.formats.hemispheres import targets
+from atlasinit.io.formats.registry import write_atlas, writer_of
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import check_target
-
-_WRITERS = {
-    **dict.fromkeys(archive.EXTENSIONS, archive.write),
-    ".nii": nifti.write,
-    ".nii.gz": nifti.write,
-    ".dlabel.nii": cifti.write,
-    ".dscalar.nii": cifti.write,
-    ".annot": freesurfer.write,
-    **{
-        f".{kind}.gii{packed}": gifti.write
-        for kind in ("label", "func", "shape")
-        for packed in ("", ".gz")
-    },
-}
 
 
 def save_atlas(
@@ -100,7 +79,7 @@ def save_atlas(
     if entities or metadata:
         given = "entities" if entities else "metadata"
         raise ValueError(f'`{given}` is for format="bids".')
-    return _writer(path)(atlas, path, overwrite=overwrite)
+    return write_atlas(atlas, path, overwrite=overwrite)
 
 
 def check_saving(
@@ -112,17 +91,7 @@ def check_saving(
     """
     if format is not None:
         return
-    one_each = _writer(path) in (gifti.write, freesurfer.write)
+    one_each = writer_of(path).one_each
     files = targets(atlas, path).values() if one_each else [Path(path).expanduser()]
     for file in files:
         check_target(file, overwrite=overwrite)
-
-
-def _writer(path: PathLike) -> Callable[..., list[Path]]:
-    write = _WRITERS.get(extension(path))
-    if write is None:
-        raise ValueError(
-            f"`path` should end in {', '.join(_WRITERS)}, got {Path(path).name!r}; a folder "
-            'takes format="bids".'
-        )
-    return write

@@ -244,7 +244,7 @@ def test_few_voxels_of_a_long_image_need_little_memory(tmp_path, monkeypatch, ex
     values = np.zeros(shape, np.float32)
     values[..., ::7] = 3
     nb.save(nb.Nifti1Image(values, AFFINE), path)
-    monkeypatch.setattr("atlasinit.io.data._READ_VOXELS", 60 * 1000)
+    monkeypatch.setattr("atlasinit.io.formats.series._READ_VOXELS", 60 * 1000)
     source = open_data(path, volume_atlas())
     tracemalloc.start()
     series = source.read(slice(5, 29_001))

@@ -157,9 +157,9 @@ def write_and_read(atlas, path):
 
 
 def test_the_table_has_every_format():
-    from atlasinit.io.saving import _WRITERS
+    from atlasinit.io.formats.registry import FORMATS
 
-    assert set(SURVIVING) == {*_WRITERS, "bids"}
+    assert set(SURVIVING) == {"bids", *(ending for form in FORMATS for ending in form.writes)}
 
 
 @pytest.mark.parametrize("ending", SURVIVING)

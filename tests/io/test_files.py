@@ -15,26 +15,31 @@ from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import open_image, unlogged
+from atlasinit.io.files import unlogged
+from atlasinit.io.formats.grids import load_image
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.saving import save_atlas
+from atlasinit.io.source import Source
 from atlasinit.support.writing import atomic_write, staged_folder
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 
 
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.mgh", "x.mgz"])
-@pytest.mark.parametrize("keep_file_open", [None, True])
-def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, keep_file_open):
+@pytest.mark.parametrize("in_context", [False, True])
+def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, in_context):
     kind = nb.MGHImage if "mg" in name else nb.Nifti1Image
     path = tmp_path / name
     nb.save(kind(VALUES, np.diag([2.0, 3, 4, 1])), path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        image = open_image(path, keep_file_open=keep_file_open)
+        source = Source(path)
+        image = load_image(source)
         values = np.asarray(image.dataobj)
         affine, shape = image.affine, image.shape
-        del image
+        if in_context:
+            source.__exit__(None, None, None)
+        del source, image
         gc.collect()
     np.testing.assert_array_equal(values, VALUES)
     np.testing.assert_allclose(affine, np.diag([2.0, 3, 4, 1]))

@@ -33,9 +33,7 @@ def test_a_volume(tmp_path, name):
     given = nb.load(path)
     atlas = ai.load_atlas(given, space="MNI152")
     same(atlas, ai.load_atlas(path, space="MNI152"))
-    ((file, digest),) = atlas.provenance.files
-    assert file.startswith(path.name.split(".")[0])
-    assert len(digest) == 64
+    assert (atlas.provenance.source, atlas.provenance.files) == ("in memory", ())
 
 
 @pytest.mark.filterwarnings("ignore::atlasinit.AtlasWarning")
@@ -90,7 +88,7 @@ def test_a_changed_affine_is_kept(tmp_path):
 
 
 def test_other_images_are_refused():
-    with pytest.raises(TypeError, match="should be NIfTI, MGH, GIFTI or CIFTI-2 images, got Par"):
+    with pytest.raises(TypeError, match="should be CIFTI-2, GIFTI, NIfTI or MGH images, got Par"):
         ai.load_atlas(ParImage(), space="MNI152")
 
 
@@ -127,5 +125,5 @@ def test_an_array_is_of_a_hemisphere():
 
 def test_errors_do_not_name_a_temporary_file():
     image = nb.Nifti1Image(np.full(SHAPE, 0.5, np.float32), AFFINE)
-    with pytest.raises(ai.AtlasFileError, match=r"^in memory: image\.nii: labels should be whole"):
+    with pytest.raises(ai.AtlasFileError, match=r"^in memory: labels should be whole"):
         ai.load_atlas(image, space="MNI152", kind="hard")

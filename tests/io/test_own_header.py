@@ -71,7 +71,7 @@ def test_damaged_header(change):
 
 def test_a_compartment_of_another_name_is_as_the_file_has_it(tmp_path):
     path = gifti.write(cortex_atlas(), tmp_path / "x.label.gii")[0]
-    part = read(gifti, path, compartment="mine")["mine"]
+    part = read(path, compartment="mine")["mine"]
     assert [row.key for row in part.rows or ()] == [0, 1, 2, 300]
     assert part.background is None
 

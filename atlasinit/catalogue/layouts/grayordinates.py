@@ -14,6 +14,7 @@ from atlasinit.io.contents import Part
 from atlasinit.io.files import reading
 from atlasinit.io.formats.vectors import read_vectors, split
 from atlasinit.io.overlay.surfaces import grayordinates
+from atlasinit.io.source import Source
 
 
 def cortex_vertices(
@@ -53,7 +54,8 @@ def grayordinate_parts(
     compartments
         Those to keep; the table keeps the entries that are not of the others alone.
     """
-    found = read_vectors(path)
+    with Source(path) as source:
+        found = read_vectors(source)
     geometry: dict[str, Geometry] = {
         c: SurfaceMesh(n_vertices, vertices, hemisphere=c[-1]) for c, vertices in cortex.items()
     }

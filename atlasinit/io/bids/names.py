@@ -8,7 +8,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import nearest
-from atlasinit.io.files import EXTENSIONS, extension
+from atlasinit.io.files import extension, extensions
 from atlasinit.support.typing import PathLike
 
 ORDER = ("tpl", "cohort", "hemi", "atlas", "seg", "scale", "res", "den", "desc")
@@ -49,7 +49,7 @@ def side_of(path: PathLike) -> str:
     """
     name = Path(path).name
     ending = extension(path)
-    name = name[: len(name) - len(ending)] if ending in EXTENSIONS else name
+    name = name[: len(name) - len(ending)] if ending in extensions() else name
     return hemisphere_of("_".join(part for part in name.split("_") if not _OTHER.fullmatch(part)))
 
 

@@ -1,13 +1,11 @@
 """A whole atlas, exactly, in one ``.npz`` without pickle or one ``.safetensors``."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from atlasinit.core.atlas import Atlas
@@ -25,14 +23,18 @@ from atlasinit.core.maps import (
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import extension, reading
+from atlasinit.io.contents import Contents
+from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import matrices
+from atlasinit.io.formats.base import Format
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import as_tuples
+from atlasinit.io.source import Source
 from atlasinit.support.arrays import owned
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
-EXTENSIONS = (".npz", ".safetensors", *matrices.EXTENSIONS)
+_ENDINGS = (".npz", ".safetensors")
 _FORMAT = "atlasinit.Atlas"
 _VERSION = 1
 _HEADER = "atlasinit"
@@ -42,10 +44,12 @@ _MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "
 _MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
 
 
-def is_archive(path: PathLike) -> bool:
+def claims(source: Source) -> bool:
     """Whether a file is an archive that `write` wrote, of any version."""
-    with reading(path, "an archive") as found:
-        return _header(found) is not None
+    if source.path is None or not extension(source.name).endswith(_ENDINGS):
+        return False
+    with parsing(source, "an archive"):
+        return _header(source) is not None
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -87,70 +91,72 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return [Path(path).expanduser()]
 
 
-def read(path: PathLike) -> Atlas:
-    """Read an atlas that `write` wrote.
+def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+    """Return the atlas that `write` wrote, to which no option of reading applies.
 
     Raises
     ------
     AtlasFileError
-        A file that is missing, truncated, no such archive, or written by a newer
-        version of the format.
+        A file that is truncated, no such archive, or written by a newer version of the
+        format.
     """
-    with reading(path, "an atlasinit archive") as found:
-        header = _header(found)
-        if header is None:
-            raise AtlasFileError(f"{found}: is not an atlasinit archive.")
-        fields = json.loads(header)
-        if fields["format"] != _FORMAT or fields["version"] > _VERSION:
-            raise AtlasFileError(
-                f"{found}: is {fields['format']} version {fields['version']}; this atlasinit "
-                f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
-            )
-        stored = _arrays(found)
-        described_maps = [described["maps"] for described in fields["compartments"]]
-        joined = matrices.unpack(stored, described_maps) if fields.get("joined") else None
-        maps, geometry = {}, {}
-        for i, described in enumerate(fields["compartments"]):
-            arrays = {
-                name.removeprefix(f"{i}."): array
-                for name, array in stored.items()
-                if name.startswith(f"{i}.")
-            }
-            maps[described["name"]] = (
-                joined[i] if joined else _unpack_maps(described["maps"], arrays)
-            )
-            geometry[described["name"]] = _unpack_geometry(described["geometry"], arrays)
-        return Atlas(
-            name=fields["name"],
-            space=fields["space"],
-            maps=maps,
-            geometry=geometry,
-            labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
-            provenance=Provenance.from_dict(fields["provenance"]),
+    del options, compartment
+    with parsing(source, "an atlasinit archive"):
+        return Contents(atlas=_atlas(source))
+
+
+def _atlas(source: Source) -> Atlas:
+    header = _header(source)
+    if header is None:
+        raise AtlasFileError(f"{source}: is not an atlasinit archive.")
+    fields = json.loads(header)
+    if fields["format"] != _FORMAT or fields["version"] > _VERSION:
+        raise AtlasFileError(
+            f"{source}: is {fields['format']} version {fields['version']}; this atlasinit "
+            f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
         )
+    stored = _arrays(source)
+    described_maps = [described["maps"] for described in fields["compartments"]]
+    joined = matrices.unpack(stored, described_maps) if fields.get("joined") else None
+    maps, geometry = {}, {}
+    for i, described in enumerate(fields["compartments"]):
+        arrays = {
+            name.removeprefix(f"{i}."): array
+            for name, array in stored.items()
+            if name.startswith(f"{i}.")
+        }
+        maps[described["name"]] = joined[i] if joined else _unpack_maps(described["maps"], arrays)
+        geometry[described["name"]] = _unpack_geometry(described["geometry"], arrays)
+    return Atlas(
+        name=fields["name"],
+        space=fields["space"],
+        maps=maps,
+        geometry=geometry,
+        labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
+        provenance=Provenance.from_dict(fields["provenance"]),
+    )
 
 
-def _header(path: Path) -> str | None:
+def _header(source: Source) -> str | None:
     """Return the description that `write` stored as JSON, None in a file of another program."""
-    if extension(path).endswith(".safetensors"):
-        with safe_open(path, "numpy") as tensors:
-            return (tensors.metadata() or {}).get(_HEADER)
-    with _opened(path) as archive:
+    if extension(source.name).endswith(".safetensors"):
+        stream = source.stream()
+        length = int.from_bytes(stream.read(8), "little")
+        size = source.path.stat().st_size if source.path else 0
+        if length > size:
+            raise EOFError(f"its header should have {length} bytes")
+        return json.loads(stream.read(length)).get("__metadata__", {}).get(_HEADER)
+    with np.load(source.stream(), allow_pickle=False) as archive:
         return archive[_HEADER].tobytes().decode() if _HEADER in archive else None
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if extension(path).endswith(".safetensors"):
-        return load_file(path)
-    with _opened(path) as archive:
+def _arrays(source: Source) -> dict[str, np.ndarray]:
+    assert source.path is not None
+    if extension(source.name).endswith(".safetensors"):
+        # Mapped by its own reader, so that the file is not in memory twice.
+        return load_file(source.path)
+    with np.load(source.stream(), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files if name != _HEADER}
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    # NumPy leaves a damaged file open that it opened itself.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        yield archive
 
 
 def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -205,3 +211,13 @@ def _unpack_geometry(described: Mapping[str, Any], arrays: Mapping[str, np.ndarr
         anatomical=arrays.get("anatomical"),
         areas=arrays.get("areas"),
     )
+
+
+FORMAT = Format(
+    title="an archive of atlasinit",
+    endings=(*_ENDINGS, *matrices.EXTENSIONS),
+    claims=claims,
+    read=read,
+    write=write,
+    writes=(*_ENDINGS, *matrices.EXTENSIONS),
+)

@@ -45,7 +45,7 @@ def is_structure(compartment: str) -> bool:
 
 
 def read_brain(
-    image: Cifti2Image, path: PathLike, *, names: Sequence[str] = ()
+    image: Cifti2Image, path: object, *, names: Sequence[str] = ()
 ) -> tuple[dict[str, Geometry], dict[str, Columns]]:
     """Return compartment to geometry, and to its columns of the data, in the order of the file.
 
@@ -89,7 +89,7 @@ def brain_axis(geometry: Mapping[str, Geometry], path: PathLike) -> BrainModelAx
     return sum(axes[1:], start=axes[0])
 
 
-def _check_models(models: Sequence[Any], n_columns: int, path: PathLike) -> None:
+def _check_models(models: Sequence[Any], n_columns: int, path: object) -> None:
     names = [(model.model_type, model.brain_structure) for model in models]
     repeated = sorted(
         {structure for kind, structure in names if names.count((kind, structure)) > 1}

@@ -1,33 +1,31 @@
 """CIFTI-2 dense labels, scalars and series: cortices and subcortical voxels in one file."""
 
 import dataclasses
-import io
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
-from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
+from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
 from nibabel.cifti2.cifti2 import Cifti2MetaData
+from nibabel.fileholders import FileHolder
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import block_dense
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.colors import colors_of, from_hex, to_hex
-from atlasinit.io.contents import (
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import existing, extension, reading, unlogged
+from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
+from atlasinit.io.files import extension, parsing, unlogged
+from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.brain_models import (
     Columns,
     brain_axis,
     read_brain,
 )
+from atlasinit.io.formats.grids import is_cifti
 from atlasinit.io.formats.hemispheres import (
     check_hard,
     chosen,
@@ -35,9 +33,9 @@ from atlasinit.io.formats.hemispheres import (
     weights,
 )
 from atlasinit.io.keys import as_keys
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
     KEY,
-    Header,
     check_finite,
     check_names,
     file_keys,
@@ -45,6 +43,8 @@ from atlasinit.io.own_header import (
     restored,
     unpack_metadata,
 )
+from atlasinit.io.source import Source
+from atlasinit.io.values import Block, DataSource, Values, floating
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -54,17 +54,18 @@ _INTENTS = {
     ".dlabel.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS",
     ".dscalar.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS",
 }
+_ENDINGS = (*_INTENTS, ".dtseries.nii", ".pscalar.nii", ".ptseries.nii")
 
 
-def is_cifti(path: PathLike) -> bool:
-    """Whether a file is CIFTI of any version, whatever its name: by the NIfTI-2 intent code."""
-    head = _head(existing(path))
-    return len(head) >= 540 and 3000 <= _integer(head, 504, "i4") < 3100
+def claims(source: Source) -> bool:
+    """Whether a source is CIFTI of any version, or is named so and compressed."""
+    if source.path is None:
+        return isinstance(source.content, Cifti2Image)
+    named = source.name.lower().removesuffix(".gz").endswith(_ENDINGS)
+    return is_cifti(source.head) or (source.is_packed and named)
 
 
-def read_parts(
-    path: PathLike, *, compartment: str | None, kind: Kind, map: str | int | None
-) -> list[Part]:
+def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return a part for each compartment of a dlabel, dscalar or dtseries file.
 
     The left and right cortex are ``cortex_L`` and ``cortex_R``, other surface
@@ -74,15 +75,13 @@ def read_parts(
 
     Parameters
     ----------
-    path
-        Any CIFTI-2 file with brain models along its rows.
+    source
+        Any CIFTI-2 file or image with brain models along its rows.
+    options
+        ``kind="auto"`` takes a dlabel, and a single map of whole numbers, for labels;
+        `map` is needed for labels where there are several.
     compartment
         Take only this one.
-    kind
-        ``"auto"`` takes a dlabel, and a single map of whole numbers, for labels.
-    map
-        Name or 0-based number of the map to take; needed for labels where there
-        are several.
 
     Raises
     ------
@@ -90,18 +89,24 @@ def read_parts(
         CIFTI-1; a file without brain models (pscalar, ptseries, pconn, ...); an
         unreadable or truncated file; an unknown map or compartment.
     """
-    image = _load(path)
-    header = _header(image, path)
-    geometry, where = read_brain(image, path, names=_names_of(header))
+    if source.is_packed:
+        raise AtlasFileError(f"{source}: CIFTI-2 is never compressed; unpack it with gunzip.")
+    image = _load(source)
+    _check_dense(image, source)
+    header = _header(image, source)
+    geometry, where = read_brain(image, source, names=header.compartments if header else ())
     if compartment is not None and compartment not in geometry:
-        raise AtlasFileError(f"{path}: has no {compartment!r}, only {listing(geometry)}.")
+        raise AtlasFileError(f"{source}: has no {compartment!r}, only {listing(geometry)}.")
     axis = image.header.get_axis(0)
-    values = _values(image, path)
+    with parsing(source, "a CIFTI-2 file"):
+        values = np.asanyarray(image.dataobj)
     names = _map_names(axis)
     labelled = isinstance(axis, LabelAxis)
-    hard, index = chosen(values, names, path, kind=kind, map=map, labelled=labelled)
+    hard, index = chosen(
+        values, names, source, kind=options.kind, map=options.map, labelled=labelled
+    )
     if hard:
-        keys = as_keys(values[index[0]], path)
+        keys = as_keys(values[index[0]], source)
         parts = {c: Part(c, g, keys=keys[where[c]]) for c, g in geometry.items()}
         rows = _label_rows(axis, index[0])
     else:
@@ -111,20 +116,40 @@ def read_parts(
         order = {c: i for i, c in enumerate(header.compartments)}
         ranked = sorted(parts, key=lambda c: order.get(c, len(order)))
         parts = {c: restored(parts[c], header) for c in ranked}
-    return [part for c, part in parts.items() if compartment in (None, c)]
+    kept = tuple(part for c, part in parts.items() if compartment in (None, c))
+    return Contents(kept, header, _stated(image))
 
 
-def read_header(path: PathLike) -> Header | None:
-    """Return the atlasinit header of a file, None where another program wrote it."""
-    with reading(path, "a CIFTI-2 file") as found:
-        xml = _head(found).partition(b"<CIFTI")
-        # The matrix's metadata come first; parsing ends before the long lists of locations.
-        for _, element in ElementTree.iterparse(io.BytesIO(b"".join(xml[1:]))):
-            if element.tag == "MD" and element.findtext("Name") == KEY:
-                return unpack_metadata(element.findtext("Value", ""), found)
-            if element.tag in ("MetaData", "MatrixIndicesMap"):
-                break
-    return None
+def values(source: Source) -> Values:
+    """Return the data of a file or image, a block for each compartment.
+
+    Raises
+    ------
+    ValueError
+        Parcels in place of brain models.
+    AtlasFileError
+        An unreadable or truncated file, or CIFTI-1.
+    """
+    image = _load(source)
+    if not isinstance(image.header.get_axis(1), BrainModelAxis):
+        raise ValueError("`data` should have a dense axis (dtseries or dscalar); it has parcels.")
+    geometries, where = read_brain(image, source)
+    columns = {c: np.arange(image.shape[1])[where[c]] for c in geometries}
+    blocks = tuple(
+        Block(g, functools.partial(_columns, image, columns[c]), c) for c, g in geometries.items()
+    )
+    return Values(blocks, _stated(image))
+
+
+def _columns(image: Cifti2Image, columns: np.ndarray, locations: np.ndarray) -> DataSource:
+    at = columns[locations]
+    # A compartment's columns lie together in the file, where they are read without the others.
+    first, last = at.min(initial=image.shape[1]), at.max(initial=-1) + 1
+
+    def read(span: slice) -> np.ndarray:
+        return floating(np.asarray(image.dataobj[span, first:last])[:, at - first].T)
+
+    return DataSource(at.size, image.shape[0], read)
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -163,60 +188,40 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return [Path(path).expanduser()]
 
 
-def _load(path: PathLike) -> Cifti2Image:
-    """Return an image whose columns are brain models and whose rows are maps."""
-    with reading(path, "a CIFTI-2 file") as found:
-        if _version(found) == "1":
-            raise AtlasFileError(
-                f"{found}: is CIFTI-1, which is not read; convert it with "
-                "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
-            )
-        with unlogged():
-            image = Cifti2Image.from_filename(found)
+def _load(source: Source) -> Cifti2Image:
+    if source.content is not None:
+        return source.content
+    found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', source.head)
+    if found and found[1] == b"1":
+        raise AtlasFileError(
+            f"{source}: is CIFTI-1, which is not read; convert it with "
+            "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
+        )
+    with parsing(source, "a CIFTI-2 file"), unlogged():
+        return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
+
+
+def _check_dense(image: Cifti2Image, source: Source) -> None:
+    """Refuse an image whose columns are no brain models, or whose rows are no maps."""
+    with parsing(source, "a CIFTI-2 file"):
         axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
         kinds = [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]
     if kinds[1:] != ["brain_models"] or kinds[0] not in ("labels", "scalars", "series"):
         raise AtlasFileError(
-            f"{path}: should be a dense label, scalar or series file, which says where each value "
-            f"lies; its axes are {' x '.join(kinds)}, so it holds no parcel's locations. "
+            f"{source}: should be a dense label, scalar or series file, which says where each "
+            f"value lies; its axes are {' x '.join(kinds)}, so it holds no parcel's locations. "
             "Give the dlabel file that it was made with."
         )
-    return image
 
 
-def _version(path: Path) -> str:
-    """Return the version that the XML of a file states, or ""."""
-    found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', _head(path)[:4096])
-    return found[1].decode() if found else ""
-
-
-def _head(path: Path) -> bytes:
-    """Return the NIfTI-2 header, of 540 bytes, and the XML after it; nothing of other files."""
-    with path.open("rb") as stream:
-        head = stream.read(540)
-        if len(head) < 540 or _integer(head, 0, "i4") != 540:
-            return b""
-        return head + stream.read(min(_integer(head, 168, "i8") - 540, path.stat().st_size))
-
-
-def _integer(head: bytes, at: int, kind: str) -> int:
-    """Return a number of a NIfTI-2 header, in the order of bytes of its first number, 540."""
-    order = "<" if head[:4] == (540).to_bytes(4, "little") else ">"
-    return int(np.frombuffer(head, order + kind, 1, at)[0])
-
-
-def _values(image: Cifti2Image, path: PathLike) -> np.ndarray:
-    with reading(path, "a CIFTI-2 file"):
-        return np.asanyarray(image.dataobj)
-
-
-def _header(image: Cifti2Image, path: PathLike) -> Header | None:
+def _header(image: Cifti2Image, source: Source) -> Header | None:
     text = (image.header.matrix.metadata or {}).get(KEY)
-    return None if text is None else unpack_metadata(text, path)
+    return None if text is None else unpack_metadata(text, source)
 
 
-def _names_of(header: Header | None) -> tuple[str, ...]:
-    return header.compartments if header else ()
+def _stated(image: Cifti2Image) -> Stated:
+    # Of affines the format states the unit itself, which is mm once they are read.
+    return Stated(labels=isinstance(image.header.get_axis(0), LabelAxis), unit="mm")
 
 
 def _map_names(axis: LabelAxis | ScalarAxis | SeriesAxis) -> list[str]:
@@ -268,3 +273,16 @@ def _scalars(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, ScalarAxis, list
     del path
     values = block_dense(atlas.maps.values())
     return values, ScalarAxis(list(atlas.table["name"])), list(range(1, atlas.n_parcels + 1))
+
+
+FORMAT = Format(
+    title="a CIFTI-2",
+    endings=_ENDINGS,
+    claims=claims,
+    read=read,
+    values=values,
+    write=write,
+    writes=tuple(_INTENTS),
+    in_bids=tuple(_INTENTS),
+    in_memory=("CIFTI-2",),
+)

@@ -1,11 +1,10 @@
 """FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, Shaped
-from nibabel.freesurfer import read_annot, read_morph_data, write_annot
+from nibabel.freesurfer import write_annot
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
@@ -15,12 +14,11 @@ from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
 from atlasinit.io.colors import colors_of, from_hex
-from atlasinit.io.contents import (
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import extension, open_image, reading
+from atlasinit.io.contents import Contents, LabelRow, Part, Stated
+from atlasinit.io.files import extension, parsing
+from atlasinit.io.formats import nifti
+from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.grids import is_line, shape_of
 from atlasinit.io.formats.hemispheres import (
     as_maps,
     check_hard,
@@ -28,7 +26,10 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     targets,
 )
-from atlasinit.io.own_header import check_names
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.own_header import KEY, check_names
+from atlasinit.io.source import Source
+from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
@@ -39,67 +40,96 @@ _CURV = b"\xff\xff\xff"
 _TRIANGLES = b"\xff\xff\xfe"
 
 
-def read_parts(
-    path: PathLike, *, compartment: str | None, kind: Kind, map: str | int | None
-) -> list[Part]:
-    """Return the one part that a FreeSurfer file of a hemisphere holds.
+def is_overlay(source: Source) -> bool:
+    """Whether a source is an image whose volumes are lines: a value a vertex.
 
-    The keys of an annotation are the positions in its colour table; vertices
-    without a label belong to none. An overlay has a map for each of its frames, in
-    any of the shapes (N, 1, 1, T), (1, 1, N) and the like. Any other file is read
-    as morphometry (``lh.thickness``, ``lh.sulc``, ``lh.curv``).
+    One of our own volumes may be a line of voxels, which its header says.
+    """
+    return (
+        nifti.claims(source)
+        and is_line(shape_of(source))
+        and f'{{"{KEY}"'.encode() not in source.head
+    )
 
-    Parameters
-    ----------
-    path
-        ``.annot``, ``.mgh``, ``.mgz``, or morphometry of any name.
-    compartment
-        By default the cortex of the side that the name states (``lh.``, ``rh.``).
-    kind
-        ``"auto"`` takes annotations, and overlays with one frame of whole numbers,
-        for labels.
-    map
-        0-based number of the frame to take.
+
+def read_overlay(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+    """Return the one part of values of vertices, a map for each frame or file.
+
+    They are in any of the shapes (N, 1, 1, T), (1, 1, N) and the like. ``kind="auto"`` takes
+    one frame of whole numbers for labels; `map` is the 0-based number of the frame to take.
 
     Raises
     ------
     AtlasFileError
         An unreadable or truncated file, a surface instead of values, an unknown
-        hemisphere, an annotation whose colour table does not tell its labels.
+        hemisphere.
     """
-    compartment = compartment_of(path, compartment)
-    if extension(path) == ".annot":
-        if kind == "maps":
-            raise AtlasFileError(f'{path}: holds labels, not weights; read it with kind="hard".')
-        return [_annotation(path, compartment)]
-    values = read_values(path)
+    compartment = compartment_of(source, compartment, stated=source.stated.structure)
+    values = (_morphometry if is_morphometry(source) else nifti.vertices)(source)
     names = [f"map-{i}" for i in range(len(values))]
-    return [mesh_part(values, names, path, compartment=compartment, kind=kind, map=map)]
+    part = mesh_part(
+        values, names, source, compartment=compartment, kind=options.kind, map=options.map
+    )
+    return Contents((part,), stated=source.stated)
 
 
-def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
-    """Return the frames of an overlay, or of morphometry, as they are stored."""
-    with reading(path, "a FreeSurfer overlay") as found:
-        if extension(found) == ".label":
-            raise AtlasFileError(
-                f"{found}: is a list of vertices of some mesh, not labels or maps of all; give it "
-                'as the mask of such a file: mask={"cortex_L": path}.'
-            )
-        if extension(found) in (".mgh", ".mgz", ".nii", ".nii.gz"):
-            return as_maps(np.asanyarray(open_image(found).dataobj), found)
-        with found.open("rb") as stream:
-            magic = stream.read(3)
-        if magic == _TRIANGLES:
-            raise AtlasFileError(f"{found}: is a surface, not labels or maps.")
-        if magic != _CURV:
-            raise AtlasFileError(f"{found}: is not a FreeSurfer morphometry file.")
-        return as_maps(read_morph_data(found), found)
+def is_morphometry(source: Source) -> bool:
+    """Whether a file is FreeSurfer's morphometry (``lh.thickness``), or another of its files.
+
+    What is read is known by its first bytes; others have names as it gives them, and
+    errors that say what they are.
+    """
+    if source.path is None or nifti.claims(source):
+        return False
+    named = source.name.startswith(("lh.", "rh.")) or extension(source.name) == ".label"
+    return source.head.startswith(_CURV) or named
 
 
-def is_morphometry(path: Path) -> bool:
-    """Whether a file is FreeSurfer's morphometry, as ``lh.thickness`` and ``lh.curv`` are."""
-    with path.open("rb") as stream:
-        return stream.read(3) == _CURV
+def _morphometry(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+    if extension(source.name) == ".label":
+        raise AtlasFileError(
+            f"{source}: is a list of vertices of some mesh, not labels or maps of all; give it "
+            'as the mask of such a file: mask={"cortex_L": path}.'
+        )
+    if source.head.startswith(_TRIANGLES):
+        raise AtlasFileError(f"{source}: is a surface, not labels or maps.")
+    if not source.head.startswith(_CURV):
+        raise AtlasFileError(f"{source}: is not a FreeSurfer morphometry file.")
+    with parsing(source, "a FreeSurfer overlay"):
+        stored = source.stream().read()
+        # The three bytes are followed by the numbers of vertices, of faces, and of values.
+        n_vertices = int(np.frombuffer(stored, ">i4", 1, len(_CURV))[0])
+        values = np.frombuffer(stored, ">f4", n_vertices, len(_CURV) + 12)
+        return as_maps(values, source)
+
+
+def _morphometry_data(source: Source) -> Values:
+    return vertex_values(_morphometry(source), source.stated)
+
+
+def _is_annotation(source: Source) -> bool:
+    return source.path is not None and extension(source.name) == ".annot"
+
+
+def read_annotation(
+    source: Source, options: ReadOptions, compartment: str | None = None
+) -> Contents:
+    """Return the one part that an annotation of a hemisphere holds.
+
+    Its keys are the positions in its colour table; vertices without a label belong to
+    none. The compartment is by default the cortex of the side that the name states
+    (``lh.``, ``rh.``).
+
+    Raises
+    ------
+    AtlasFileError
+        An unreadable or truncated file, an unknown hemisphere, a colour table that does
+        not tell its labels; weights asked for.
+    """
+    compartment = compartment_of(source, compartment)
+    if options.kind == "maps":
+        raise AtlasFileError(f'{source}: holds labels, not weights; read it with kind="hard".')
+    return Contents((_annotation(source, compartment),), stated=Stated(labels=True))
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -140,16 +170,10 @@ def _check_background(atlas: Atlas, path: PathLike) -> None:
         )
 
 
-def _annotation(path: PathLike, compartment: str) -> Part:
-    with reading(path, "a FreeSurfer annotation") as found:
-        packed, table, names = read_annot(found, orig_ids=True)
-        positions = _named_positions(found)
-        packed = _in_order(found, packed)
-    rows = tuple(
-        LabelRow(i, name.decode(errors="replace"), "#" + "".join(f"{c:02x}" for c in table[i, :3]))
-        for i, name in zip(positions, names, strict=True)
-    )
-    keys = _positions(packed, table[:, 4], rows, path)
+def _annotation(source: Source, compartment: str) -> Part:
+    with parsing(source, "a FreeSurfer annotation"):
+        packed, rows, known = _entries(source.stream().read())
+    keys = _positions(packed, known, rows, source)
     mesh = SurfaceMesh(keys.size, hemisphere=hemisphere_of("", compartment))
     # Entry 0 is the background only where it is named so.
     everything = Present(compartment, (), is_surface=True, is_maps=True)
@@ -158,41 +182,61 @@ def _annotation(path: PathLike, compartment: str) -> Part:
     return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
 
 
-def _in_order(path: Path, packed: np.ndarray) -> np.ndarray:
-    """Return values by the vertex number that the file states for each, which nibabel ignores."""
-    numbers = np.fromfile(path, ">i4", 2 * packed.size, offset=4)[::2]
-    if not np.array_equal(np.sort(numbers), np.arange(packed.size)):
-        raise ValueError("its vertex numbers are not those of a whole mesh, each once")
-    out = np.empty_like(packed)
-    out[numbers] = packed
-    return out
+def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarray]:
+    """Return the packed colour of each vertex, and the table's entries with theirs.
 
-
-def _named_positions(path: Path) -> list[int]:
-    """Return the position in the colour table of each name, in the order of the file.
-
-    nibabel tells the names in this order but no positions, of which some may be left out.
+    A file holds, as big-endian 32-bit numbers: the number of vertices; the number and
+    colour of each; 1 where a table follows; minus its version, which is 2, the number of
+    positions, the name of the original table, the number of entries, and for each its
+    position, name and RGBT. Tables of the first version have the number of entries in
+    place of the version, and no positions.
     """
-    with path.open("rb") as stream:
+    at = 0
 
-        def integer() -> int:
-            return int.from_bytes(stream.read(4), "big", signed=True)
+    def numbers(count: int) -> np.ndarray:
+        nonlocal at
+        at += 4 * count
+        return np.frombuffer(stored, ">i4", count, at - 4 * count).astype(np.int32)
 
-        stream.seek(8 * integer() + 4, os.SEEK_CUR)  # vertices, and that a table follows
-        version = integer()
-        if version > 0:
-            return list(range(version))
-        stream.seek(4, os.SEEK_CUR)  # the number of positions
-        stream.seek(integer(), os.SEEK_CUR)  # the name of the original table
-        positions = []
-        for _ in range(integer()):
-            positions.append(integer())
-            stream.seek(integer() + 16, os.SEEK_CUR)  # name and colour
-    return positions
+    def number() -> int:
+        return int(numbers(1)[0])
+
+    def text() -> str:
+        nonlocal at
+        length = number()
+        at += length
+        if at > len(stored):
+            raise EOFError("its colour table ends early")
+        return stored[at - length : at].rstrip(b"\0").decode(errors="replace")
+
+    n_vertices = number()
+    pairs = numbers(2 * n_vertices).reshape(n_vertices, 2)
+    if not np.array_equal(np.sort(pairs[:, 0]), np.arange(n_vertices)):
+        raise ValueError("its vertex numbers are not those of a whole mesh, each once")
+    packed = np.empty(n_vertices, np.int32)
+    packed[pairs[:, 0]] = pairs[:, 1]
+    if not number():
+        raise ValueError("it holds no colour table")
+    version = number()
+    n_entries = version
+    if version <= 0:
+        if version != -2:
+            raise ValueError(f"its colour table is of version {-version}, where 2 is known")
+        number()
+    text()
+    if version <= 0:
+        n_entries = number()
+    rows, colors = [], []
+    for i in range(n_entries):
+        position = i if version > 0 else number()
+        name, rgb = text(), numbers(4)[:3]
+        rows.append(LabelRow(position, name, "#" + "".join(f"{int(c):02x}" for c in rgb)))
+        colors.append(int(rgb @ np.array([1, 1 << 8, 1 << 16], np.int32)))
+    return packed, tuple(rows), np.array(colors, np.int32)
 
 
 def _positions(
-    packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], path: PathLike
+    packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], source: Source
 ) -> Int32[np.ndarray, " vertices"]:
     """Return the position in the table of each vertex's packed colour, -1 for colour 0."""
     values, where = np.unique(packed, return_inverse=True)
@@ -200,16 +244,16 @@ def _positions(
     missing = [f"{value:#x}" for value, at in zip(values, found, strict=True) if not at]
     if missing:
         raise AtlasFileError(
-            f"{path}: {len(missing)} labels are not in its colour table: {listing(missing)}."
+            f"{source}: {len(missing)} labels are not in its colour table: {listing(missing)}."
         )
-    names = {row.key: row.name for row in rows}
-    shared = [names[i] for at in found if len(at) > 1 for i in at]
+    shared = [rows[i].name for at in found if len(at) > 1 for i in at]
     if shared:
         raise AtlasFileError(
-            f"{path}: cannot tell {listing(shared)} apart, as they share a colour, by which an "
+            f"{source}: cannot tell {listing(shared)} apart, as they share a colour, by which an "
             "annotation tells its labels."
         )
-    return np.array([at[0] for at in found], np.int32)[where]
+    keys = [rows[at[0]].key if at[0] >= 0 else -1 for at in found]
+    return np.array(keys, np.int32)[where]
 
 
 def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
@@ -246,3 +290,30 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
         )
     rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
     return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]
+
+
+OVERLAY = Format(
+    title="a FreeSurfer overlay",
+    endings=(),
+    claims=is_overlay,
+    read=read_overlay,
+    values=nifti.values,
+    vertices=nifti.vertices,
+)
+ANNOTATION = Format(
+    title="a FreeSurfer annotation",
+    endings=(".annot",),
+    claims=_is_annotation,
+    read=read_annotation,
+    write=write,
+    writes=(".annot",),
+    one_each=True,
+)
+MORPHOMETRY = Format(
+    title="FreeSurfer morphometry",
+    endings=(),
+    claims=is_morphometry,
+    read=read_overlay,
+    values=_morphometry_data,
+    vertices=_morphometry,
+)

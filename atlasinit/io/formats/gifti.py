@@ -1,14 +1,14 @@
 """GIFTI label, func and shape files of one hemisphere."""
 
-import gzip
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nb
 import numpy as np
 from jaxtyping import Shaped
 from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
+from nibabel.fileholders import FileHolder
 from nibabel.gifti import (
     GiftiDataArray,
     GiftiImage,
@@ -22,14 +22,12 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasFileError
+from atlasinit.io.bids import reading as bids
 from atlasinit.io.colors import colors_of, from_hex, to_hex
-from atlasinit.io.contents import (
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import extension, reading
+from atlasinit.io.contents import Contents, LabelRow, Stated
+from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import brain_models
+from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.hemispheres import (
     as_maps,
     check_hard,
@@ -38,9 +36,9 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     targets,
 )
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
     KEY,
-    Header,
     check_finite,
     check_names,
     file_keys,
@@ -50,6 +48,8 @@ from atlasinit.io.own_header import (
     runs,
     unpack_metadata,
 )
+from atlasinit.io.source import Source
+from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
@@ -64,9 +64,14 @@ _NODES = intent_codes["NIFTI_INTENT_NODE_INDEX"]
 _SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
 
 
-def read_parts(
-    path: PathLike, *, compartment: str | None, kind: Kind, map: str | int | None
-) -> list[Part]:
+def claims(source: Source) -> bool:
+    """Whether a source is GIFTI, by its name."""
+    if source.path is None:
+        return isinstance(source.content, GiftiImage)
+    return extension(source.name).endswith((".gii", ".gii.gz"))
+
+
+def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the one part that a label, func or shape file of a hemisphere holds.
 
     Every data array is a map; arrays (N, T) are T maps. The whole mesh is kept,
@@ -74,18 +79,15 @@ def read_parts(
 
     Parameters
     ----------
-    path
-        ``.gii`` or ``.gii.gz``.
+    source
+        ``.gii`` or ``.gii.gz``, or an image in memory.
+    options
+        ``kind="auto"`` takes arrays of label intent, whole numbers of a ``.label.gii`` file,
+        or a single array of whole numbers, none negative, for labels, and anything else for
+        weights. `map` is needed for labels where there are several.
     compartment
         By default the structure that the file's AnatomicalStructurePrimary states
         (``CortexLeft`` is ``cortex_L``), else the cortex of the side that its name does.
-    kind
-        ``"auto"`` takes arrays of label intent, whole numbers of a ``.label.gii`` file, or
-        a single array of whole numbers, none negative, for labels, and anything else for
-        weights.
-    map
-        Name or 0-based number of the map to take; needed for labels where there
-        are several.
 
     Raises
     ------
@@ -93,35 +95,52 @@ def read_parts(
         An unreadable or truncated file, a surface instead of values, an unknown
         hemisphere, arrays of different lengths, several label maps and no choice.
     """
-    image = _load(path)
-    header = _header(image, path)
-    stated = header.compartments[0] if header else structure_of(image)
-    compartment = compartment_of(path, compartment, stated=stated)
-    values, names = _maps(image, path)
+    image = load(source)
+    text = image.meta.get(KEY)
+    header = None if text is None else unpack_metadata(text, source)
+    stated = _stated(image)
+    compartment = compartment_of(
+        source, compartment, stated=header.compartments[0] if header else stated.structure
+    )
+    values, names = _maps(image, source)
+    labelled = stated.labels or labelled_by_name(source, values)
     kept = image.meta.get(_KEPT)
     part = mesh_part(
         values,
         names,
-        path,
+        source,
         compartment=compartment,
-        kind=kind,
-        map=map,
-        labelled=all(array.intent == _LABEL for array in image.darrays)
-        or labelled_by_name(path, values),
+        kind=options.kind,
+        map=options.map,
+        labelled=labelled,
         rows=_rows(image),
-        vertices=None if kept is None else from_runs(kept, path),
+        vertices=None if kept is None else from_runs(kept, source),
     )
-    return [part if header is None else restored(part, header)]
+    if header is not None:
+        part = restored(part, header)
+    if part.rows is None and options.takes_own_tables and source.path is not None:
+        part = dataclasses.replace(part, rows=bids.rows_for(source.path))
+    return Contents((part,), header, dataclasses.replace(stated, labels=labelled))
 
 
-def read_values(path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
     """Return all maps of a file as they are stored."""
-    return values_of(_load(path), path)
+    return _maps(load(source), source)[0]
 
 
-def values_of(image: GiftiImage, path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
-    """Return all maps of an image as they are stored; `path` begins the messages."""
-    return _maps(image, path)[0]
+def values(source: Source) -> Values:
+    """Return the data of one hemisphere, a time point a map."""
+    image = load(source)
+    return vertex_values(_maps(image, source)[0], _stated(image))
+
+
+def _stated(image: GiftiImage) -> Stated:
+    structure = structure_of(image)
+    return Stated(
+        labels=all(array.intent == _LABEL for array in image.darrays),
+        structure=structure,
+        side=hemisphere_of("", structure),
+    )
 
 
 def structure_of(image: GiftiImage) -> str:
@@ -136,15 +155,6 @@ def structure_of(image: GiftiImage) -> str:
 def side_of(image: GiftiImage) -> str:
     """Return the hemisphere that a file or one of its arrays states: L, R or ""."""
     return hemisphere_of("", structure_of(image))
-
-
-def read_header(path: PathLike) -> Header | None:
-    """Return the atlasinit header of a file, None where another program wrote it."""
-    with reading(path, "a GIFTI file") as found:
-        with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as stream:
-            written_here = _KEPT.encode() in stream.read()
-    # Most files are of other programs; these need not be parsed once more.
-    return _header(_load(path), path) if written_here else None
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -176,20 +186,15 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return list(files.values())
 
 
-def _load(path: PathLike) -> GiftiImage:
-    with reading(path, "a GIFTI file") as found:
-        image = nb.load(found)
-        if not isinstance(image, GiftiImage):
-            raise AtlasFileError(f"{found}: is not a GIFTI file.")
-        return image
+def load(source: Source) -> GiftiImage:
+    """Return the image of a file, or the one in memory."""
+    if source.content is not None:
+        return source.content
+    with parsing(source, "a GIFTI file"):
+        return GiftiImage.from_file_map({"image": FileHolder(fileobj=source.stream())})
 
 
-def _header(image: GiftiImage, path: PathLike) -> Header | None:
-    text = image.meta.get(KEY)
-    return None if text is None else unpack_metadata(text, path)
-
-
-def _maps(image: GiftiImage, path: PathLike) -> tuple[np.ndarray, list[str]]:
+def _maps(image: GiftiImage, path: object) -> tuple[np.ndarray, list[str]]:
     """Return all maps (maps, vertices) and their names."""
     if not image.darrays:
         raise AtlasFileError(f"{path}: holds no data array.")
@@ -280,3 +285,22 @@ def _func_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
         for name, row in zip(labels["name"], atlas.maps[compartment].to_dense(), strict=True)
     ]
     return GiftiImage(meta=_meta(atlas, compartment, header), darrays=arrays)
+
+
+_WRITTEN = tuple(
+    f".{kind}.gii{packed}" for kind in ("label", "func", "shape") for packed in ("", ".gz")
+)
+
+FORMAT = Format(
+    title="a GIFTI",
+    endings=(*_WRITTEN, ".surf.gii", ".surf.gii.gz", ".gii", ".gii.gz"),
+    claims=claims,
+    read=read,
+    values=values,
+    vertices=vertices,
+    write=write,
+    writes=_WRITTEN,
+    in_bids=(".label.gii", ".func.gii"),
+    one_each=True,
+    in_memory=("GIFTI",),
+)

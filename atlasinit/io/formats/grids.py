@@ -1,36 +1,104 @@
 """Grid images read volume by volume."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import nibabel as nb
 import numpy as np
 from jaxtyping import Float, Shaped
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.fileholders import FileHolder
+from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.contents import Part
-from atlasinit.io.files import open_image
+from atlasinit.io.files import extension, unlogged
 from atlasinit.io.keys import as_keys
-from atlasinit.support.typing import PathLike
+from atlasinit.io.source import Source
 
 Scale: TypeAlias = Literal["auto"] | float | int
 """Factor for the weights of maps, or ``"auto"`` to judge by the values."""
 
 
-def load_image(path: Path) -> Any:
-    """Return the nibabel image of a grid, nothing but its header read."""
-    # Kept open, a compressed file is read once from beginning to end.
-    image = open_image(path, keep_file_open=True)
+MGH = (".mgh", ".mgz")
+NIFTI = (".nii", ".nii.gz")
+
+
+def load_image(source: Source) -> Any:
+    """Return the nibabel image of a grid, of which nothing but the header is read.
+
+    Raises
+    ------
+    AtlasFileError
+        An image of no grid, or one that holds colours or complex numbers.
+    """
+    image = _opened(source) if source.content is None else source.content
+    kind = type(image).__name__
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
-        raise AtlasFileError(f"{path}: is a {type(image).__name__}, not an image of a grid.")
-    dtype = image.get_data_dtype()
+        raise AtlasFileError(f"{source}: is a {kind}, not an image of a grid.")
+    # What is in memory may be stored in another type than its header says.
+    stored = image.dataobj
+    dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
     if dtype.kind not in "biuf":
         kind = "colours" if dtype.names else f"values of type {dtype}"
-        raise AtlasFileError(f"{path}: should hold real numbers, got {kind}.")
+        raise AtlasFileError(f"{source}: should hold real numbers, got {kind}.")
     return image
+
+
+def _opened(source: Source) -> Any:
+    ending = extension(source.name)
+    if ending in MGH:
+        header = MGHHeader.from_fileobj(source.stream())
+        data = ArrayProxy(source.stream(), header)
+        return nb.MGHImage(data, header.get_affine(), header)
+    if ending not in NIFTI or is_cifti(source.head):
+        # Other formats, of which some are pairs of files.
+        with unlogged():
+            return nb.load(source.path)  # pyright: ignore[reportArgumentType]
+    kind = nb.Nifti2Image if _first_number(source.head) == _NIFTI2 else nb.Nifti1Image
+    return kind.from_file_map({"image": FileHolder(fileobj=source.stream())})
+
+
+_NIFTI2 = 540  # the length of its header, with which a file begins
+
+
+def is_cifti(head: bytes) -> bool:
+    """Whether a file that begins so is CIFTI of any version: by the NIfTI-2 intent code."""
+    return _first_number(head) == _NIFTI2 and 3000 <= number_at(head, 504, "i4") < 3100
+
+
+def number_at(head: bytes, at: int, kind: str) -> int:
+    """Return a number of a NIfTI-2 header, in the order of bytes of its first number, 540."""
+    order = "<" if head[:4] == _NIFTI2.to_bytes(4, "little") else ">"
+    return int(np.frombuffer(head, order + kind, 1, at)[0])
+
+
+def _first_number(head: bytes) -> int:
+    """Return the length that a NIfTI header states of itself, 0 of what is shorter."""
+    if len(head) < 348:
+        return 0
+    orders = (int.from_bytes(head[:4], order) for order in ("little", "big"))
+    return next((n for n in orders if n == 348 or (n == _NIFTI2 and len(head) >= n)), 0)
+
+
+def shape_of(source: Source) -> tuple[int, ...]:
+    """Return the shape that the first bytes of an image state, () where they state none."""
+    if source.content is not None:
+        return tuple(int(size) for size in getattr(source.content, "shape", ()))
+    if extension(source.name) in MGH:
+        return tuple(np.frombuffer(source.head, ">i4", 4, 4).tolist()) if source.head[20:] else ()
+    length = _first_number(source.head)
+    if not length:
+        return ()
+    kind = nb.Nifti2Header if length == _NIFTI2 else nb.Nifti1Header
+    return tuple(map(int, kind(source.head[:length], check=False).get_data_shape()))
+
+
+def is_line(shape: Sequence[int]) -> bool:
+    """Whether an image holds values of vertices: all but one of its first three sizes are 1."""
+    return bool(shape) and sorted((*shape, 1, 1)[:3])[1] == 1
 
 
 def image_of(grid: VolumeGrid, values: Shaped[np.ndarray, "locations ..."]) -> nb.Nifti1Image:
@@ -38,7 +106,7 @@ def image_of(grid: VolumeGrid, values: Shaped[np.ndarray, "locations ..."]) -> n
     return nb.Nifti1Image(grid.put(values), grid.affine)
 
 
-def layout(image: Any, path: PathLike) -> tuple[tuple[int, int, int], int]:
+def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     """Return the shape of the grid and the number of volumes, singleton axes not counted."""
     shape = tuple(int(size) for size in image.shape)
     x, y, z = (*shape, 1, 1, 1)[:3]
@@ -48,7 +116,7 @@ def layout(image: Any, path: PathLike) -> tuple[tuple[int, int, int], int]:
     return (x, y, z), further[0] if further else 1
 
 
-def choose_volume(map: str | int | None, count: int, path: PathLike) -> list[int]:
+def choose_volume(map: str | int | None, count: int, path: object) -> list[int]:
     """Return the numbers of the volumes to read: all of them, or the one chosen by `map`."""
     if map is None:
         return list(range(count))
@@ -76,7 +144,7 @@ def labels_part(
     values: Shaped[np.ndarray, "x y z"],
     affine: Float[np.ndarray, "4 4"],
     *,
-    path: PathLike,
+    path: object,
     compartment: str,
     zeros: bool = False,
 ) -> Part:
@@ -96,7 +164,7 @@ def sparse_part(
     images: Iterable[Shaped[np.ndarray, "x y z"]],
     grid: VolumeGrid,
     *,
-    path: PathLike,
+    path: object,
     compartment: str,
     scale: Scale,
 ) -> Part:
@@ -135,7 +203,7 @@ def sparse_part(
     )
 
 
-def _factor(data: np.ndarray, scale: Scale, path: PathLike, *, whole: bool) -> float:
+def _factor(data: np.ndarray, scale: Scale, path: object, *, whole: bool) -> float:
     if scale != "auto":
         return float(scale)
     low, high = data.min(initial=0), data.max(initial=0)

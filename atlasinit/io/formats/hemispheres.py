@@ -21,10 +21,11 @@ from atlasinit.io.contents import (
 )
 from atlasinit.io.files import extension
 from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.source import Source
 from atlasinit.support.typing import PathLike
 
 
-def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "") -> str:
+def compartment_of(source: Source, compartment: str | None, *, stated: str = "") -> str:
     """Return the compartment of a one-hemisphere file.
 
     That is `compartment` if given, else the one that the file states in itself
@@ -35,16 +36,16 @@ def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "")
         side, own = hemisphere_of("", compartment), hemisphere_of("", stated)
         if own and side and side != own:
             raise AtlasFileError(
-                f"{path}: states that it is of the {_SIDE_WORDS[own]} hemisphere, "
+                f"{source}: states that it is of the {_SIDE_WORDS[own]} hemisphere, "
                 f"but it was given for `compartment` {compartment!r}."
             )
         return compartment
     if stated:
         return stated
-    side = side_of(path)
+    side = side_of(source.name)
     if not side:
         raise AtlasFileError(
-            f"{path}: neither the file nor its name states a hemisphere; give it as "
+            f"{source}: neither the file nor its name states a hemisphere; give it as "
             '{"cortex_L": path} or {"cortex_R": path}.'
         )
     return COMPARTMENTS[side]
@@ -53,7 +54,7 @@ def compartment_of(path: PathLike, compartment: str | None, *, stated: str = "")
 _SIDE_WORDS = {"L": "left", "R": "right"}
 
 
-def as_maps(values: np.ndarray, path: PathLike) -> Shaped[np.ndarray, "maps vertices"]:
+def as_maps(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps vertices"]:
     """Return an array of any of the shapes in which vertices are stored as (maps, vertices).
 
     These are (N,), (N, T), (1, 1, N), (N, 1), (N, 1, 1, T) and the like, with N
@@ -71,7 +72,7 @@ def as_maps(values: np.ndarray, path: PathLike) -> Shaped[np.ndarray, "maps vert
 def chosen(
     values: Shaped[np.ndarray, "maps locations"],
     names: Sequence[str],
-    path: PathLike,
+    path: object,
     *,
     kind: Kind,
     map: str | int | None,
@@ -109,12 +110,12 @@ def chosen(
     return hard, index
 
 
-def labelled_by_name(path: PathLike, values: np.ndarray) -> bool:
+def labelled_by_name(source: Source, values: np.ndarray) -> bool:
     """Whether the name of a file says that it holds labels, which its values do not belie."""
-    return extension(path).startswith(".label.") and is_whole(values)
+    return extension(source.name).startswith(".label.") and is_whole(values)
 
 
-def _number(map: str | int, names: Sequence[str], path: PathLike) -> int:
+def _number(map: str | int, names: Sequence[str], path: object) -> int:
     found = [i for i, name in enumerate(names) if map in (i, name)]
     if len(found) != 1:
         problem = "no map" if not found else f"{len(found)} maps"
@@ -126,7 +127,7 @@ def _number(map: str | int, names: Sequence[str], path: PathLike) -> int:
 def mesh_part(
     values: Shaped[np.ndarray, "maps vertices"],
     names: Sequence[str],
-    path: PathLike,
+    path: object,
     *,
     compartment: str,
     kind: Kind,

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
+from jaxtyping import Shaped
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import SpatialImage
 
@@ -17,15 +18,14 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.bids import reading as bids
-from atlasinit.io.bids.names import entities_of, stem
-from atlasinit.io.contents import (
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import reading
+from atlasinit.io.bids.names import entities_of, stem, suffix_of
+from atlasinit.io.contents import Contents, Header, Kind, LabelRow, Stated
+from atlasinit.io.files import extension, parsing
+from atlasinit.io.formats import series
+from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.grids import (
-    Scale,
+    MGH,
+    NIFTI,
     choose_volume,
     labels_part,
     layout,
@@ -33,6 +33,7 @@ from atlasinit.io.formats.grids import (
     sparse_part,
     volumes,
 )
+from atlasinit.io.formats.hemispheres import as_maps
 from atlasinit.io.formats.nifti_header import (
     OwnHeader,
     packed,
@@ -40,30 +41,34 @@ from atlasinit.io.formats.nifti_header import (
     unpacked,
 )
 from atlasinit.io.keys import is_whole
-from atlasinit.io.own_header import Header, check_finite, check_names, file_keys
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.own_header import check_finite, check_names, file_keys
+from atlasinit.io.source import Source
 from atlasinit.io.tables import embedded
 from atlasinit.io.tables.reading import (
     Rows,
     read_table,
     write_labels,
 )
+from atlasinit.io.values import Values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
 VOLUME = "volume"
 """Compartment of an image that names no other."""
 
+# Suffixes of BIDS names that say what the values are.
+_KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
 
-def read_parts(
-    path: PathLike,
-    *,
-    compartment: str | None,
-    kind: Kind,
-    map: str | int | None,
-    scale: Scale = "auto",
-    zeros: bool = False,
-    beside: bool = True,
-) -> list[Part]:
+
+def claims(source: Source) -> bool:
+    """Whether a source is an image of a grid, by its name."""
+    if source.path is None:
+        return isinstance(source.content, SpatialImage)
+    return extension(source.name) in (*NIFTI, *MGH)
+
+
+def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the one part that a label image, or an image with a map a volume, holds.
 
     The image's axes are kept as they are, whatever their order or direction: the
@@ -72,28 +77,21 @@ def read_parts(
 
     Parameters
     ----------
-    path
-        ``.nii``, ``.nii.gz``, ``.mgz`` or another grid image that nibabel reads, 3-D
-        or 4-D; singleton axes do not count beyond the third.
+    source
+        ``.nii``, ``.nii.gz``, ``.mgz`` or an image in memory, 3-D or 4-D; singleton axes do
+        not count beyond the third.
+    options
+        ``kind="auto"`` goes by the suffix of a BIDS name; else it takes a 3-D image for
+        labels unless its values are fractions between 0 and 1, and a 4-D one for maps.
+        `map` is the 0-based number of the one volume to take; needed for labels in 4-D.
+        ``scale="auto"``: whole numbers up to 100 are percent, above that and up to 255 parts
+        of 255, larger ones are refused, as they may be labels, and fractions are kept.
     compartment
         By default ``"volume"``.
-    kind
-        ``"auto"`` takes a 3-D image for labels unless its values are fractions
-        between 0 and 1, and a 4-D one for maps.
-    map
-        0-based number of the one volume to take; needed for labels in 4-D.
-    scale
-        Factor for the weights. ``"auto"``: whole numbers up to 100 are percent,
-        above that and up to 255 parts of 255, larger ones are refused, as they may be
-        labels, and fractions are kept.
-    zeros
-        Whether voxels with label 0 are taken too, which usually means no parcel.
-    beside
-        Whether to take the table of the same name that lies beside the image.
 
     Returns
     -------
-    list of one Part
+    Contents
         Labels; or sparse weights at the voxels where any map is
         not 0, keyed 1, 2, ... in the order of the volumes. The table is that of the
         ``.tsv`` file of the same name beside the image, where there is one and
@@ -102,78 +100,117 @@ def read_parts(
     Raises
     ------
     AtlasFileError
-        A file that is missing, truncated or no grid image, or that holds colours or
+        A file that is truncated or no grid image, or that holds colours or
         complex numbers; labels that are not whole numbers; several label volumes and no
         choice.
     """
-    with reading(path, "a volume") as found:
-        image = load_image(found)
-        own = unpacked(image, path)
-        shape, count = layout(image, path)
-        numbers = choose_volume(map, count, path)
+    kind = options.kind if options.kind != "auto" else _KINDS.get(suffix_of(source.name), "auto")
+    with parsing(source, "a volume"):
+        image = load_image(source)
+        own = unpacked(image, source)
+        shape, count = layout(image, source)
+        numbers = choose_volume(options.map, count, source)
         if kind == "hard" and len(numbers) > 1:
             raise AtlasFileError(
-                f"{path}: holds {count} volumes; choose the one with labels by `map`, "
+                f"{source}: holds {count} volumes; choose the one with labels by `map`, "
                 f"a number from 0 to {count - 1}."
             )
         name = compartment or (own.header.compartments[0] if own else VOLUME)
         images = volumes(image, numbers)
         single = next(images) if len(numbers) == 1 else None
         if single is not None and (kind == "hard" or (kind == "auto" and _labelled(image, single))):
-            part = labels_part(single, image.affine, path=path, compartment=name, zeros=zeros)
+            part = labels_part(
+                single,
+                image.affine,
+                path=source,
+                compartment=name,
+                zeros=options.keeps_background,
+            )
         else:
             images = images if single is None else [single]
             grid = VolumeGrid(shape, image.affine)
-            part = sparse_part(images, grid, path=path, compartment=name, scale=scale)
+            part = sparse_part(images, grid, path=source, compartment=name, scale=options.scale)
             part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
-        if beside:
-            rows = _sidecar(found, own)
+        if options.takes_own_tables:
+            rows = None if source.path is None else _sidecar(source.path, own)
             if rows is None and part.keys is not None:
                 rows = embedded.label_rows(image, numbers[0])
             part = dataclasses.replace(part, rows=rows)
-    return [part if own is None else restored(part, own, path)]
+    part = part if own is None else restored(part, own, source)
+    return Contents((part,), own.header if own else None, _stated(image, source))
 
 
 def read_stack(
-    paths: Sequence[PathLike], *, compartment: str | None, scale: Scale = "auto"
-) -> Part:
+    sources: Sequence[Source], options: ReadOptions, compartment: str | None = None
+) -> Contents:
     """Return the part of several images that hold a map each, keyed 1, 2, ... in their order.
 
     A map is named by the ``label-`` entity of its file's name, else by the whole name.
 
     Raises
     ------
+    ValueError
+        ``kind="hard"`` or a choice of one `map`.
     AtlasFileError
-        Images with several volumes or of different grids, and as `read_parts`.
+        Images with several volumes or of different grids, and as `read`.
     """
+    if options.kind == "hard" or options.map is not None:
+        raise ValueError(
+            "`files`: several images of one volume are a map each, so that `map` and "
+            'kind="hard" do not apply.'
+        )
     grids, images, rows = [], [], []
-    for path in paths:
-        with reading(path, "a volume") as found:
-            image = load_image(found)
-            shape, count = layout(image, path)
+    headers: list[Header] = []
+    stated: list[Stated] = []
+    for source in sources:
+        with source, parsing(source, "a volume"):
+            image = load_image(source)
+            own = unpacked(image, source)
+            headers += [own.header] if own else []
+            stated.append(_stated(image, source))
+            shape, count = layout(image, source)
             if count > 1:
-                raise AtlasFileError(f"{path}: should hold one map, got {count} volumes.")
+                raise AtlasFileError(f"{source}: should hold one map, got {count} volumes.")
             grid = VolumeGrid(shape, image.affine)
             if grids and not grids[0].same_grid(grid):
                 raise AtlasFileError(
-                    f"{path}: its grid differs from that of {paths[0]}: "
+                    f"{source}: its grid differs from that of {sources[0]}: "
                     f"{grid.shape} and {grids[0].shape} voxels, affines "
                     f"{grid.affine.tolist()} and {grids[0].affine.tolist()}."
                 )
             grids.append(grid)
             images.append(next(volumes(image, [0])))
-            rows.append(LabelRow(len(images), _map_name(found)))
+            rows.append(LabelRow(len(images), _map_name(Path(source.name))))
     part = sparse_part(
-        images, grids[0], path=paths[0], compartment=compartment or VOLUME, scale=scale
+        images,
+        grids[0],
+        path=sources[0],
+        compartment=compartment or VOLUME,
+        scale=options.scale,
     )
-    return dataclasses.replace(part, rows=tuple(rows))
+    part = dataclasses.replace(part, rows=tuple(rows))
+    header = headers[0] if len(headers) == len(sources) else None
+    return Contents((part,), header, stated[0])
+
+
+def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return the maps of an image that holds values of vertices, as they are stored."""
+    with parsing(source, "a FreeSurfer overlay"):
+        return as_maps(np.asanyarray(load_image(source).dataobj), source)
 
 
 def read_grid(path: PathLike) -> VolumeGrid:
     """Return the whole grid of an image, of which only the header is read."""
-    with reading(path, "a volume") as found:
-        image = load_image(found)
-        return VolumeGrid(layout(image, path)[0], image.affine)
+    with Source(path) as source, parsing(source, "a volume"):
+        image = load_image(source)
+        return VolumeGrid(layout(image, source)[0], image.affine)
+
+
+def values(source: Source) -> Values:
+    """Return the data of an image, whose fourth axis is time."""
+    with parsing(source, "an image"):
+        image = load_image(source)
+    return Values((series.block_of(image),), _stated(image, source))
 
 
 def grid_of(source: object) -> VolumeGrid | None:
@@ -183,13 +220,6 @@ def grid_of(source: object) -> VolumeGrid | None:
     if isinstance(source, SpatialImage):
         return VolumeGrid(source.shape[:3], np.asarray(source.affine))
     return None
-
-
-def read_header(path: PathLike) -> Header | None:
-    """Return the atlasinit header of a file, None where another program wrote it."""
-    with reading(path, "a volume") as found:
-        own = unpacked(load_image(found), path)
-    return own.header if own else None
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -270,6 +300,19 @@ def _labelled(image: Any, values: np.ndarray) -> bool:
     return is_whole(finite) or bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
 
 
+def _stated(image: Any, source: Source) -> Stated:
+    header = image.header
+    if not isinstance(header, nb.Nifti1Header):
+        # Of other formats, MGH is in mm and says by a flag whether it states its directions.
+        return Stated(unit="mm", oriented=bool(header.get("goodRASFlag", 1)))
+    unit = header.get_xyzt_units()[0]
+    return Stated(
+        labels=header.get_intent()[0] == "label" or _KINDS.get(suffix_of(source.name)) == "hard",
+        unit="" if unit == "unknown" else str(unit),
+        oriented=bool(header["sform_code"] or header["qform_code"]),
+    )
+
+
 def _map_name(path: Path) -> str:
     return entities_of(path).get("label", stem(path))
 
@@ -292,3 +335,19 @@ def _formats(header: Header) -> dict[str, str]:
         types = {type(value) for value in header.labels[title] if value is not None}
         formats[title] = {str: "string", bool: "boolean"}.get(next(iter(types), str), "")
     return formats
+
+
+FORMAT = Format(
+    title="an image of a grid",
+    endings=(*NIFTI, *MGH),
+    claims=claims,
+    read=read,
+    read_stack=read_stack,
+    values=values,
+    vertices=vertices,
+    write=write,
+    writes=NIFTI,
+    in_bids=NIFTI,
+    is_grid=True,
+    in_memory=("NIfTI", "MGH"),
+)

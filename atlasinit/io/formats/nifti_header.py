@@ -11,10 +11,9 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import AtlasFileError, warn
 from atlasinit.io.assembly.exact import row_labels
-from atlasinit.io.contents import Part
+from atlasinit.io.contents import Header, Part
 from atlasinit.io.formats.grids import on_grid
-from atlasinit.io.own_header import KEY, Header, from_runs, pack_metadata, runs, unpack_metadata
-from atlasinit.support.typing import PathLike
+from atlasinit.io.own_header import KEY, from_runs, pack_metadata, runs, unpack_metadata
 
 _COMMENT = 6
 
@@ -49,7 +48,7 @@ def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
     return Nifti1Extension(_COMMENT, json.dumps(fields).encode())
 
 
-def unpacked(image: Any, path: PathLike) -> OwnHeader | None:
+def unpacked(image: Any, path: object) -> OwnHeader | None:
     """Return what `packed` wrote, None for images of other programs."""
     for extension in getattr(image.header, "extensions", ()):
         if extension.get_code() != _COMMENT:
@@ -62,7 +61,7 @@ def unpacked(image: Any, path: PathLike) -> OwnHeader | None:
     return None
 
 
-def restored(part: Part, own: OwnHeader, path: PathLike) -> Part:
+def restored(part: Part, own: OwnHeader, path: object) -> Part:
     """Return a part read from one of our files with its keys, table and kept voxels.
 
     Where another program has put the image on another grid, or labelled further
@@ -105,7 +104,7 @@ def _count(part: Part, none: int) -> int:
     return part.maps.nnz  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
 
 
-def _parsed(text: str, path: PathLike) -> OwnHeader:
+def _parsed(text: str, path: object) -> OwnHeader:
     header = unpack_metadata(text, path)
     try:
         grid = json.loads(text)["grid"]

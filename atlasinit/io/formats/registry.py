@@ -1,152 +1,151 @@
-"""Which module reads a file, and the parts of one file or of several."""
+"""The formats, of which everything about extensions, reading and writing derives."""
 
-import dataclasses
-import re
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
-from atlasinit.errors import AtlasFileError, listing
-from atlasinit.io.bids import reading as bids
-from atlasinit.io.bids.names import stem, suffix_of
-from atlasinit.io.contents import (
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import existing, extension, open_image, reading
-from atlasinit.io.formats import (
-    cifti,
-    freesurfer,
-    gifti,
-    nifti,
-    vectors,
-)
-from atlasinit.io.options import ReadOptions
-from atlasinit.io.own_header import Header
+from atlasinit.core.atlas import Atlas
+from atlasinit.errors import AtlasFileError
+from atlasinit.io.files import extension
+from atlasinit.io.formats import archive, cifti, freesurfer, gifti, nifti, vectors
+from atlasinit.io.formats.base import Format
+from atlasinit.io.source import Source
+from atlasinit.io.values import Values
 from atlasinit.support.typing import PathLike
 
-_GRID = (".nii", ".nii.gz", ".mgz", ".mgh")
-_TEXT = (".npz", ".npy", ".csv", ".tsv", ".txt")
-_KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
+FORMATS: tuple[Format, ...] = (
+    archive.FORMAT,
+    cifti.FORMAT,
+    gifti.FORMAT,
+    freesurfer.OVERLAY,
+    nifti.FORMAT,
+    vectors.FORMAT,
+    freesurfer.ANNOTATION,
+    freesurfer.MORPHOMETRY,
+)
+"""Every format, in the order in which they are asked whether a source is theirs."""
 
 
-def read_header(path: Path) -> Header | None:
-    """Return the atlasinit header of a file; None where it has none."""
-    reader = _reader(path)
-    return reader.read_header(path) if reader in (cifti, gifti, nifti) else None
+def endings() -> tuple[str, ...]:
+    """Return the endings of all formats."""
+    return tuple(dict.fromkeys(ending for form in FORMATS for ending in form.endings))
 
 
-def read_parts(
-    paths: Sequence[PathLike],
-    compartment: str | None,
-    *,
-    options: ReadOptions,
-) -> list[Part]:
-    """Return the parts that files hold, which may be several of one compartment.
+def bids_endings() -> tuple[str, ...]:
+    """Return the endings that the images of a BIDS dataset may have."""
+    return tuple(ending for form in FORMATS for ending in form.in_bids)
 
-    Parameters
-    ----------
-    paths
-        One file, images of a volume with a map each, or files of a mesh.
-    compartment
-        Their only one; None where the files tell.
-    options
-        How to read them, none left open; `kind` goes before the suffix of a BIDS name.
+
+def format_of(source: Source) -> Format:
+    """Return the format that reads a source as an atlas.
+
+    Raises
+    ------
+    AtlasFileError
+        A file of no known format.
+    TypeError
+        An image in memory of none.
     """
-    kind, scale, map = options.kind, options.scale, options.map
-    readers = [_reader(existing(path)) for path in paths]
-    if len(paths) > 1 and all(reader is nifti for reader in readers):
-        if kind == "hard" or map is not None:
-            raise ValueError(
-                "`files`: several images of one volume are a map each, so that `map` and "
-                'kind="hard" do not apply.'
-            )
-        return [nifti.read_stack(paths, compartment=compartment, scale=scale)]
-    found: dict[str, list[Part]] = {}
-    for path, reader in zip(paths, readers, strict=True):
-        if reader is nifti:
-            own_kind = _KINDS.get(suffix_of(path), kind) if kind == "auto" else kind
-            own = nifti.read_parts(
-                path,
-                compartment=compartment,
-                kind=own_kind,
-                map=map,
-                scale=scale,
-                zeros=options.keeps_background,
-                beside=options.takes_own_tables,
-            )
-        elif scale != "auto":
-            raise ValueError(f"`scale` applies to volumes, but {path} is none.")
-        else:
-            own = reader.read_parts(path, compartment=compartment, kind=kind, map=map)
-            if options.takes_own_tables and reader is gifti and own[0].rows is None:
-                own = [dataclasses.replace(own[0], rows=bids.rows_for(Path(path)))]
-        for part in own:
-            found.setdefault(part.compartment, []).append(part)
-    return [_stacked(same, paths) for same in found.values()]
-
-
-def _reader(path: Path) -> Any:
-    """Return the module that reads a file, by its name, and by its header where needed."""
-    kind = extension(path)
-    if kind.endswith((".gii", ".gii.gz")):
-        return gifti
-    if kind.endswith(".nii") and cifti.is_cifti(path):
-        return cifti
-    if re.search(r"\.(dlabel|dscalar|dtseries)\.nii\.gz$", path.name):
-        raise AtlasFileError(f"{path}: CIFTI-2 is never compressed; unpack it with gunzip.")
-    if kind in _GRID:
-        return freesurfer if _is_mesh(path) and nifti.read_header(path) is None else nifti
-    if kind in _TEXT:
-        return vectors
-    if kind == ".annot" or path.name.startswith(("lh.", "rh.")):
-        return freesurfer
-    if kind.endswith(".nii"):
-        raise AtlasFileError(f"{path}: is named {kind}, but is not a CIFTI-2 file.")
+    found = _claiming(source)
+    if found is not None and found.read is not None:
+        return found
+    if source.path is None:
+        raise TypeError(
+            f"Atlases in memory should be {_in_memory()} images, got "
+            f"{type(source.content).__name__}."
+        )
+    named = next((form for form in FORMATS if extension(source.name) in form.endings), None)
+    if named is not None and named.read is not None:
+        raise AtlasFileError(
+            f"{source}: is named {extension(source.name)}, but is not {named.title} file."
+        )
     raise AtlasFileError(
-        f"{path}: its format is not known. Atlases are read from .nii[.gz], .mgz, .label.gii, "
-        ".func.gii, .shape.gii, .dlabel.nii, .dscalar.nii, .annot, .csv, .txt, .npy and .npz."
+        f"{source}: its format is not known. Atlases are read from "
+        f"{_listing(form.endings for form in FORMATS if form.read is not None)}."
     )
 
 
-def _is_mesh(path: Path) -> bool:
-    """Whether an image holds values a vertex: all but one of its first three sizes are 1."""
-    with reading(path, "an image") as found:
-        shape = open_image(found).shape
-    return bool(sorted((*shape, 1, 1)[:3])[1] == 1)
+def read_values(source: Source) -> Values:
+    """Return the values of a data file or image, of which few are read yet.
 
-
-def _stacked(parts: Sequence[Part], paths: Sequence[PathLike]) -> Part:
-    """Return one part of the maps that several files hold for one compartment."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    if len(parts) != len(paths) or any(part.geometry != first.geometry for part in parts):
-        raise ValueError(
-            f"`files`: {len(paths)} files for {first.compartment!r} should hold a map each on "
-            f"one mesh, got {listing(repr(part.geometry) for part in parts)}."
-        )
-    rows = [_one_map(part, path) for part, path in zip(parts, paths, strict=True)]
-    return dataclasses.replace(
-        first,
-        keys=None,
-        maps=np.stack(rows),
-        map_keys=tuple(range(1, len(rows) + 1)),
-        rows=tuple(LabelRow(i, stem(path)) for i, path in enumerate(paths, start=1)),
+    Raises
+    ------
+    AtlasFileError
+        A file that holds no data.
+    """
+    # Whatever else nibabel reads are images of grids.
+    found = _claiming(source) or nifti.FORMAT
+    if found.values is not None:
+        return found.values(source)
+    raise AtlasFileError(
+        f"{source}: is {found.title}; pass an image "
+        f"({_listing(form.endings for form in FORMATS if form.values is not None)}) or an array "
+        "(locations, time)."
     )
 
 
-def _one_map(part: Part, path: PathLike) -> np.ndarray:
-    if part.keys is not None and not np.isin(part.keys, (0, 1)).all():
-        raise ValueError(
-            f"`files`: {path} holds labels beside other files for {part.compartment!r}; several "
-            "files for one compartment should be maps, or 0 and 1."
+def read_vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return the maps of a file of values of vertices, as stored.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that holds no such values.
+    """
+    found = _claiming(source)
+    if found is None or found.vertices is None:
+        what = "its format is not known" if found is None else f"is {found.title}"
+        raise AtlasFileError(
+            f"{source}: {what}; values of vertices are read from "
+            f"{_listing(form.endings for form in FORMATS if form.vertices is not None)}, and "
+            "from FreeSurfer's files such as lh.area."
         )
-    row = part.keys if part.keys is not None else part.maps
-    assert isinstance(row, np.ndarray)
-    if row.ndim == 2 and len(row) > 1:
-        raise ValueError(f"`files`: {path} should hold one map, got {len(row)}.")
-    return row.reshape(-1).astype(np.float32)
+    return found.vertices(source)
+
+
+def writer_of(path: PathLike) -> Format:
+    """Return the format that an atlas has in the file `path`.
+
+    Raises
+    ------
+    ValueError
+        An extension of none.
+    """
+    ending = extension(path)
+    found = next((form for form in FORMATS if ending in form.writes), None)
+    if found is None:
+        raise ValueError(
+            f"`path` should end in {_listing(form.writes for form in FORMATS)}, got "
+            f'{Path(path).name!r}; a folder takes format="bids".'
+        )
+    return found
+
+
+def write_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+    """Write an atlas in the format that the extension of `path` names; return the files."""
+    write = writer_of(path).write
+    assert write is not None, "what has endings to write is written"
+    return write(atlas, path, overwrite=overwrite)
+
+
+def _claiming(source: Source) -> Format | None:
+    return next((form for form in FORMATS if form.claims(source)), None)
+
+
+def _in_memory() -> str:
+    kinds = [kind for form in FORMATS for kind in form.in_memory]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+
+
+def _listing(endings: Iterable[tuple[str, ...]]) -> str:
+    """Return endings as text, those that are compressed as ``.nii[.gz]``."""
+    found = dict.fromkeys(itertools.chain.from_iterable(endings))
+    plain = [
+        ending
+        for ending in found
+        if ending.removesuffix(".gz") not in found or ending[-3:] != ".gz"
+    ]
+    return ", ".join(f"{e}[.gz]" if f"{e}.gz" in found else e for e in plain)

@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import io
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,9 @@ from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import AtlasFileError, listing
 from atlasinit.io.colors import to_hex
-from atlasinit.io.contents import (
-    COMPARTMENTS,
-    Kind,
-    LabelRow,
-    Part,
-)
-from atlasinit.io.files import extension, reading
+from atlasinit.io.contents import COMPARTMENTS, Contents, Kind, LabelRow, Part
+from atlasinit.io.files import extension, parsing
+from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.hemispheres import (
     as_maps,
     chosen,
@@ -30,10 +26,14 @@ from atlasinit.io.formats.hemispheres import (
     weights,
 )
 from atlasinit.io.keys import as_keys
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.source import Source
 from atlasinit.support.typing import PathLike
 
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
 """Vertices a hemisphere of the fsaverage and onavg meshes, and of the fsLR meshes."""
+
+ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz")
 
 _BOTH = {2 * size: size for size in MESH_SIZES}
 _SIZES = MESH_SIZES.union(_BOTH)
@@ -60,9 +60,14 @@ class Vectors:
     rows: tuple[LabelRow, ...] | None = None
 
 
-def read_parts(
-    path: PathLike, *, compartment: str | None, kind: Kind, map: str | int | None
-) -> list[Part]:
+def claims(source: Source) -> bool:
+    """Whether a source holds plain numbers, by its name."""
+    if source.path is None:
+        return isinstance(source.content, np.ndarray)
+    return extension(source.name) in ENDINGS
+
+
+def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the parts that the values of one hemisphere, or of both, make.
 
     A file with twice the vertices of a standard mesh holds the left hemisphere
@@ -72,17 +77,15 @@ def read_parts(
 
     Parameters
     ----------
-    path
+    source
         Text with a vertex a line (columns are maps; a first line of names is
         allowed, and a column of vertex numbers where it is named so), ``.npy`` with (N,)
         or (N, T) numbers, or ``.npz`` with arrays that are maps, or in the manner of
-        hcp-utils (``map_all``, ``ids``, ``labels``, ``rgba``).
+        hcp-utils (``map_all``, ``ids``, ``labels``, ``rgba``); or an array in memory.
+    options
+        ``kind="auto"`` takes one map of whole numbers for labels.
     compartment
         For one hemisphere by default the cortex of the side that the name states.
-    kind
-        ``"auto"`` takes one map of whole numbers for labels.
-    map
-        Name or 0-based number of the map to take.
 
     Raises
     ------
@@ -90,42 +93,46 @@ def read_parts(
         Something else than numbers; grayordinates, which need the geometry that
         `split` takes; an unknown hemisphere; maps before vertices.
     """
-    sides = _named_sides(path)
+    sides = _named_sides(source)
     if sides:
-        _check_chosen(compartment, sides, path)
-        return [
-            mesh_part(values, _numbered(1), path, compartment=c, kind=kind, map=map)
+        _check_chosen(compartment, sides, source)
+        given = {"kind": options.kind, "map": options.map}
+        both = (
+            mesh_part(values, _numbered(1), source, compartment=c, **given)
             for c, values in sides.items()
             if compartment in (None, c)
-        ]
-    found = read_vectors(path)
+        )
+        return Contents(tuple(both))
+    found = read_vectors(source)
     n = found.values.shape[1]
     if n in _GRAYORDINATES and compartment is None:
         raise AtlasFileError(
-            f"{path}: holds {n} grayordinates (cortex without medial wall"
+            f"{source}: holds {n} grayordinates (cortex without medial wall"
             f"{', and subcortex' if n == max(_GRAYORDINATES) else ''}), but not where they lie; "
             "save them as CIFTI (.dlabel.nii, .dscalar.nii), or as values of the whole meshes."
         )
     if n in _BOTH:
         size = _BOTH[n]
         halves = {"cortex_L": slice(0, size), "cortex_R": slice(size, n)}
-        _check_chosen(compartment, halves, path)
+        _check_chosen(compartment, halves, source)
         wanted = [c for c in halves if compartment in (None, c)]
     else:
-        halves = {compartment_of(path, compartment): slice(0, n)}
+        stated = source.stated.structure
+        halves = {compartment_of(source, compartment, stated=stated): slice(0, n)}
         wanted = list(halves)
-    return [
+    parts = (
         mesh_part(
             found.values[:, halves[c]],
             found.names,
-            path,
+            source,
             compartment=c,
-            kind=kind,
-            map=map,
+            kind=options.kind,
+            map=options.map,
             rows=found.rows,
         )
         for c in wanted
-    ]
+    )
+    return Contents(tuple(parts), stated=source.stated)
 
 
 def split(
@@ -156,7 +163,8 @@ def split(
         path, maps = "`values`", np.atleast_2d(values)
         found = Vectors(maps, _numbered(len(maps)))
     else:
-        path, found = values, read_vectors(values)
+        with Source(values) as source:
+            path, found = str(source), read_vectors(source)
     n = found.values.shape[1]
     ends = np.cumsum([g.n_locations for g in geometry.values()]).tolist()
     if n not in ends:
@@ -175,35 +183,41 @@ def split(
     return parts
 
 
-def read_vectors(path: PathLike) -> Vectors:
-    """Return the numbers of a csv, txt, tsv, npy or npz file as maps."""
-    with reading(path, "numbers a vertex") as found:
+def read_vectors(source: Source) -> Vectors:
+    """Return the numbers of a csv, txt, tsv, npy or npz file, or of an array, as maps."""
+    with parsing(source, "numbers a vertex"):
         readers = {".npy": _npy, ".npz": _npz}
-        vectors = readers.get(extension(found), _text)(found)
+        in_memory = source.content is not None
+        vectors = (_npy if in_memory else readers.get(extension(source.name), _text))(source)
     if vectors.values.dtype.kind not in "biuf":
-        raise AtlasFileError(f"{path}: should hold numbers, got {vectors.values.dtype}.")
+        raise AtlasFileError(f"{source}: should hold numbers, got {vectors.values.dtype}.")
     if not vectors.values.size:
-        raise AtlasFileError(f"{path}: holds no values.")
+        raise AtlasFileError(f"{source}: holds no values.")
     return vectors
 
 
-def _named_sides(path: PathLike) -> dict[str, np.ndarray]:
+def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+    """Return all maps of a file as they are stored."""
+    return read_vectors(source).values
+
+
+def _named_sides(source: Source) -> dict[str, np.ndarray]:
     """Return the cortices of an npz file whose two arrays are named after the sides, as maps."""
-    if extension(path) != ".npz":
+    if source.path is None or extension(source.name) != ".npz":
         return {}
-    with reading(path, "numbers a vertex") as found, _arrays(found) as arrays:
+    with parsing(source, "numbers a vertex"), _arrays(source) as arrays:
         sides = {COMPARTMENTS.get(hemisphere_of(name), ""): name for name in arrays.files}
         if len(arrays.files) != 2 or "" in sides or len(sides) != 2:
             return {}
-        return {c: as_maps(arrays[sides[c]], path) for c in COMPARTMENTS.values()}
+        return {c: as_maps(arrays[sides[c]], source) for c in COMPARTMENTS.values()}
 
 
-def _check_chosen(compartment: str | None, known: Mapping[str, Any], path: PathLike) -> None:
+def _check_chosen(compartment: str | None, known: Mapping[str, Any], path: object) -> None:
     if compartment is not None and compartment not in known:
         raise AtlasFileError(f"{path}: holds {list(known)}, not {compartment!r}.")
 
 
-def _vertices_first(values: np.ndarray, path: Path) -> Shaped[np.ndarray, "maps n"]:
+def _vertices_first(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps n"]:
     sizes = [size for size in values.shape if size != 1]
     if len(sizes) == 2 and sizes[1] in _SIZES and sizes[0] not in _SIZES:
         raise AtlasFileError(
@@ -213,26 +227,30 @@ def _vertices_first(values: np.ndarray, path: Path) -> Shaped[np.ndarray, "maps 
 
 
 @contextlib.contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
-    # NumPy leaves a damaged file open that it opened itself.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+def _arrays(source: Source) -> Iterator[Any]:
+    with np.load(source.stream(), allow_pickle=False) as arrays:
         yield arrays
 
 
-def _npy(path: Path) -> Vectors:
-    values = _vertices_first(np.load(path, allow_pickle=False), path)
+def _npy(source: Source) -> Vectors:
+    stored = source.content
+    if stored is None:
+        stored = np.load(source.stream(), allow_pickle=False)
+    values = _vertices_first(stored, source)
     return Vectors(values, _numbered(len(values)))
 
 
-def _npz(path: Path) -> Vectors:
-    with _arrays(path) as arrays:
+def _npz(source: Source) -> Vectors:
+    with _arrays(source) as arrays:
         if "map_all" in arrays:
-            return Vectors(as_maps(arrays["map_all"], path), ("map_all",), _hcp_utils_rows(arrays))
-        maps = {name: _vertices_first(arrays[name], path) for name in arrays.files}
+            return Vectors(
+                as_maps(arrays["map_all"], source), ("map_all",), _hcp_utils_rows(arrays)
+            )
+        maps = {name: _vertices_first(arrays[name], source) for name in arrays.files}
     sizes = {name: block.shape[1] for name, block in maps.items()}
     if len(set(sizes.values())) != 1:
         raise AtlasFileError(
-            f"{path}: should hold one array, or maps of one length, got the lengths {sizes}."
+            f"{source}: should hold one array, or maps of one length, got the lengths {sizes}."
         )
     names = [
         name if len(block) == 1 else f"{name}-{i}"
@@ -250,25 +268,24 @@ def _hcp_utils_rows(arrays: Mapping[str, np.ndarray]) -> tuple[LabelRow, ...]:
     )
 
 
-def _text(path: Path) -> Vectors:
-    with path.open(encoding="utf-8-sig") as stream:
-        first = stream.readline()
+def _text(source: Source) -> Vectors:
+    text = source.stream().read().decode("utf-8-sig")
+    first = text.partition("\n")[0]
     delimiter = next((mark for mark in ",;\t" if mark in first), None)
     cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
     named = not all(_is_number(cell) for cell in cells)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "loadtxt: input contained no data")  # an error below
-        values = np.loadtxt(
-            path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
-        )
+        lines = io.StringIO(text)
+        values = np.loadtxt(lines, delimiter=delimiter, skiprows=int(named), ndmin=2)
     # A file of one line is one map; one column a map otherwise.
-    maps = _vertices_first(values, path)
+    maps = _vertices_first(values, source)
     names = tuple(cells) if named and len(cells) == len(maps) else _numbered(len(maps))
     if len(names) > 1 and names[0].casefold() in _VERTEX_COLUMNS:
         order = np.argsort(maps[0])
         if not np.array_equal(maps[0][order], np.arange(len(order))):
             raise AtlasFileError(
-                f"{path}: its column {names[0]!r} should hold each vertex from 0 to "
+                f"{source}: its column {names[0]!r} should hold each vertex from 0 to "
                 f"{len(order) - 1} once; without that, leave it out."
             )
         return Vectors(maps[1:, order], names[1:])
@@ -285,3 +302,12 @@ def _is_number(cell: str) -> bool:
 
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"map-{i}" for i in range(count))
+
+
+FORMAT = Format(
+    title="a table",
+    endings=ENDINGS,
+    claims=claims,
+    read=read,
+    vertices=vertices,
+)

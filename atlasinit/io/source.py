@@ -1,0 +1,212 @@
+"""What a format reads: a file, which is opened once, or an image or array in memory."""
+
+import functools
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from nibabel.filebasedimages import FileBasedImage
+
+from atlasinit.io.contents import Stated
+from atlasinit.io.files import existing
+from atlasinit.support.typing import PathLike
+
+InMemory: TypeAlias = FileBasedImage | np.ndarray
+"""An image of nibabel, or values of vertices (vertices,) or (vertices, maps)."""
+
+IN_MEMORY = "in memory"
+"""What provenance and messages call what comes from no file."""
+
+_HEAD = 8192  # bytes; holds the header of any image, and the beginning of CIFTI's XML
+_PACKED = (".gz", ".mgz")
+
+
+@runtime_checkable
+class SurfaceImage(Protocol):
+    """What is used of a nilearn ``SurfaceImage``."""
+
+    mesh: Any
+    data: Any
+
+
+class _File(io.BufferedReader):
+    """A file that closes itself once nothing reads it any more, as nibabel's own do."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Source:
+    """A file, or an image or array in memory, that some format reads.
+
+    A file is opened when its content is first asked for. It stays open until the
+    context ends, or, without a context, as long as an image that was made of `stream`
+    exists: data are read from it by chunks of time.
+
+    Parameters
+    ----------
+    given
+        A path, an image of nibabel, or values of vertices; or a `Source`'s own kind of
+        these from `sources_of`.
+    stated
+        What is known of values in memory that they do not state themselves.
+
+    Attributes
+    ----------
+    path
+        The file; None in memory.
+    content
+        The image or array in memory; None of a file.
+    name
+        The file's name, which may state a side, a space or that its numbers are labels;
+        of an image in memory the name of the file that it was read from, if it was.
+
+    Raises
+    ------
+    AtlasFileError
+        No such file.
+    """
+
+    path: Path | None = None
+    content: Any = None
+
+    def __init__(self, given: PathLike | InMemory, *, stated: Stated | None = None) -> None:
+        self.stated = stated or Stated()
+        self._open: _File | None = None
+        if isinstance(given, FileBasedImage | np.ndarray):
+            self.content = given
+            file = given.get_filename() if isinstance(given, FileBasedImage) else None
+            self.name = Path(file).name if file else _kind_of(given)
+            self._told = f"{self.name} ({IN_MEMORY})" if file else IN_MEMORY
+        else:
+            self.path = existing(given)
+            self.name = self.path.name
+            self._told = str(self.path)
+
+    def __str__(self) -> str:
+        return self._told
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file is compressed, which its name says."""
+        return self.path is not None and self.name.lower().endswith(_PACKED)
+
+    @functools.cached_property
+    def head(self) -> bytes:
+        """The first bytes of the file, unpacked if it is compressed; none in memory."""
+        if self.path is None:
+            return b""
+        found = self._rewound().read(_HEAD)
+        if not self.is_packed:
+            return found
+        try:
+            return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(found, _HEAD)
+        except zlib.error:
+            return b""  # no gzip file after all, of which its reader tells
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The sha256 of the file as it lies on the disk."""
+        file = self._opened()
+        at = file.tell()
+        file.seek(0)
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        finally:
+            # What unpacks the file goes on where it was.
+            file.seek(at)
+
+    def stream(self) -> io.BufferedIOBase:
+        """Return the file from its beginning, unpacked if it is compressed."""
+        file = self._rewound()
+        return gzip.GzipFile(fileobj=file, mode="rb") if self.is_packed else file
+
+    def _rewound(self) -> _File:
+        file = self._opened()
+        file.seek(0)
+        return file
+
+    def _opened(self) -> _File:
+        if self._open is None:
+            assert self.path is not None, "what is in memory has no file"
+            self._open = _File(io.FileIO(self.path))
+        return self._open
+
+
+def is_plain(stream: object) -> bool:
+    """Whether a stream of a `Source` is the file itself, which can be mapped into memory."""
+    return isinstance(stream, _File)
+
+
+def is_source(given: object) -> bool:
+    """Whether something is one path, image or array, and not a collection of these."""
+    return isinstance(given, str | FileBasedImage | np.ndarray) or hasattr(given, "__fspath__")
+
+
+def sides_of(image: SurfaceImage) -> dict[str, Source]:
+    """Return compartment to the vertex values of a surface image, which state their mesh."""
+    sides = {"left": "cortex_L", "right": "cortex_R"}
+    found = {}
+    for side, values in image.data.parts.items():
+        c = sides[side]
+        stated = Stated(structure=c, side=c[-1], mesh=image.mesh.parts[side])
+        found[c] = Source(np.asarray(values), stated=stated)
+    return found
+
+
+def sources_of(files: object) -> list[tuple[str | None, list[Source]]]:
+    """Return the sources of each compartment, None for a compartment that they tell themselves.
+
+    Parameters
+    ----------
+    files
+        What `is_source` takes, a sequence of these, a mapping from compartment to
+        either, or a nilearn ``SurfaceImage``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Anything else, or nothing.
+    AtlasFileError
+        No such file.
+    """
+    if is_source(files):
+        return [(None, [Source(files)])]  # pyright: ignore[reportArgumentType]
+    if isinstance(files, SurfaceImage):
+        return [(c, [source]) for c, source in sides_of(files).items()]
+    groups: list[tuple[str | None, list[Source]]]
+    if isinstance(files, Mapping):
+        groups = [(c, sources_of(group)[0][1]) for c, group in files.items()]
+    elif isinstance(files, Sequence) and not isinstance(files, bytes):
+        groups = [(None, [Source(one) for one in files])]
+    else:
+        raise TypeError(
+            "`files` should be a path, an image in memory, a list of these, or a dict "
+            f"{{compartment: path}}, got {type(files).__name__}."
+        )
+    if not groups or not all(group for _, group in groups):
+        raise ValueError("`files` should name at least one file for each compartment.")
+    return groups
+
+
+def _kind_of(content: InMemory) -> str:
+    return "array" if isinstance(content, np.ndarray) else "image"

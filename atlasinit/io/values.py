@@ -1,0 +1,91 @@
+"""Values of a data file, read by chunks of time."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Shaped
+
+from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.io.contents import Stated
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource:
+    """Data of all locations of an atlas that is read by chunks of time.
+
+    Parameters
+    ----------
+    n_locations, n_time
+        Its shape; `n_time` is 1 for a single map.
+    read
+        Takes a slice of time, returns a floating array (locations, time).
+    """
+
+    n_locations: int
+    n_time: int
+    read: Callable[[slice], np.ndarray]
+
+    def all(self) -> np.ndarray:
+        """Return everything (locations, time)."""
+        return self.read(slice(0, self.n_time))
+
+
+Select: TypeAlias = Callable[[np.ndarray], DataSource]
+"""Takes numbers of locations of a block, returns the data of these in their order."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """The data of one geometry of a file.
+
+    Parameters
+    ----------
+    geometry
+        The locations that it has values for.
+    select
+        Takes numbers of these locations, returns their data.
+    compartment
+        Where the file says to which one its values belong, as CIFTI does; else ``""``.
+    """
+
+    geometry: Geometry
+    select: Select
+    compartment: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Values:
+    """What a data file holds.
+
+    Parameters
+    ----------
+    blocks
+        One, or one for each compartment that the file names.
+    stated
+        What it states of its values.
+    """
+
+    blocks: tuple[Block, ...]
+    stated: Stated = Stated()
+
+
+def vertex_values(values: Shaped[np.ndarray, "maps vertices"], stated: Stated) -> Values:
+    """Return values of the vertices of one mesh, whose maps are time points."""
+    mesh = SurfaceMesh(values.shape[1], hemisphere=stated.side)
+    return Values((Block(mesh, lambda locations: rows_source(values.T[locations])),), stated)
+
+
+def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:
+    """Return an array of data, whose further axes are time, as a source."""
+    flat = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
+    return DataSource(flat.shape[0], flat.shape[1], lambda span: floating(flat[:, span]))
+
+
+def floating(values: np.ndarray) -> np.ndarray:
+    """Return native floating values; whole numbers become float32."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"`data` should be real numbers, got dtype {values.dtype}.")
+    kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
+    return np.ascontiguousarray(values, dtype=kind)
