@@ -1,6 +1,8 @@
 """Forms of label tables that programs write, each read as the same entries, or refused by name."""
 
 import json
+import shutil
+import subprocess
 import sys
 import time
 from xml.sax.saxutils import escape, quoteattr
@@ -402,3 +404,19 @@ def test_a_colour_that_is_no_number_is_none(tmp_path):
     data = nb.gifti.GiftiDataArray(np.int32([1, 2, 2]), intent="NIFTI_INTENT_LABEL")
     nb.save(nb.GiftiImage(labeltable=table, darrays=[data]), path)
     assert ai.load_atlas(path, space="x").labels["color"].tolist() == ["", "#ff0000"]
+
+
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
+def test_tables_that_workbench_writes(tmp_path):
+    label_image(tmp_path / "a.nii", keys=KEYS)
+    (tmp_path / "in.txt").write_text(COLOURED["Workbench"])
+    for arguments in (
+        ["-volume-label-import", "a.nii", "in.txt", "labels.nii"],
+        ["-volume-label-export-table", "labels.nii", "1", "out.txt"],
+    ):
+        subprocess.run(["wb_command", *arguments], cwd=tmp_path, check=True, capture_output=True)
+    for labels in (tmp_path / "out.txt", None):
+        found = ai.load_atlas(tmp_path / "labels.nii", space="x", labels=labels).labels
+        pd.testing.assert_frame_equal(
+            found[["key", "name", "color"]], FRAME, check_dtype=False, check_names=False
+        )
