@@ -35,8 +35,18 @@ class SurfaceImage(Protocol):
     data: Any
 
 
-class _File(io.BufferedReader):
+class _Bytes(io.FileIO):
     """A file that closes itself once nothing reads it any more, as nibabel's own do."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _File(io.BufferedReader):
+    """Such a file, read through a buffer; in a circle of objects either may go first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(_Bytes(path))
 
     def __del__(self) -> None:
         self.close()
@@ -101,6 +111,10 @@ class Source:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; it is opened again if more is asked for."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -148,7 +162,7 @@ class Source:
     def _opened(self) -> _File:
         if self._open is None:
             assert self.path is not None, "what is in memory has no file"
-            self._open = _File(io.FileIO(self.path))
+            self._open = _File(self.path)
         return self._open
 
 

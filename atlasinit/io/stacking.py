@@ -31,8 +31,9 @@ def read_sources(
     """
     formats = []
     for source in sources:
-        with source:
-            formats.append(format_of(source))
+        formats.append(format_of(source))
+        if len(sources) > 1:
+            source.close()  # there may be more of them than files that can be open
     first = formats[0]
     if len(sources) > 1 and first.read_stack is not None and all(f is first for f in formats):
         return [_named(first.read_stack(sources, options, compartment), sources[0])]

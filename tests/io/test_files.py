@@ -38,7 +38,7 @@ def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, in_context
         values = np.asarray(image.dataobj)
         affine, shape = image.affine, image.shape
         if in_context:
-            source.__exit__(None, None, None)
+            source.close()
         del source, image
         gc.collect()
     np.testing.assert_array_equal(values, VALUES)

@@ -133,16 +133,6 @@ def test_files_without_pickle(tmp_path):
     assert (fields["format"], fields["version"]) == ("atlasinit.Atlas", 1)
 
 
-@pytest.mark.parametrize("ending", FORMAT.endings)
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.99])
-def test_truncated(tmp_path, keep, ending):
-    (path,) = save_atlas(meshes(), tmp_path / f"a{ending}")
-    data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data))])
-    with pytest.raises(ai.AtlasFileError, match=rf"a\{ending}: "):
-        read_atlas(path)
-
-
 def test_safetensors_of_another_program(tmp_path):
     save_file({"weight": np.ones((2, 3), np.float32)}, tmp_path / "w.safetensors")
     with pytest.raises(ai.AtlasFileError, match="w.safetensors: "):

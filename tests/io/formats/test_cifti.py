@@ -421,15 +421,6 @@ def test_a_structure_that_occurs_twice(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("keep", [0.9, 0.5, 0.01, 0.0])
-def test_truncated(tmp_path, mmp, keep):
-    content = mmp.read_bytes()
-    path = tmp_path / "x.dlabel.nii"
-    path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(AtlasFileError, match=r"x\.dlabel\.nii"):
-        read(path)
-
-
 def test_no_cifti_at_all(tmp_path):
     path = tmp_path / "x.dlabel.nii"
     with pytest.raises(AtlasFileError, match="no such file"):

@@ -188,26 +188,6 @@ def test_soft_maps_and_volumes_are_refused(tmp_path):
 # Bad input
 
 
-@pytest.mark.parametrize("keep", [0.999, 0.9, 0.3, 0.0])
-def test_truncated_annotation(tmp_path, keep):
-    content = package_file(*APARC).read_bytes()
-    path = tmp_path / "lh.x.annot"
-    path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(AtlasFileError, match=r"lh\.x\.annot: could not be read"):
-        read(path)
-
-
-@pytest.mark.parametrize("extension", ["mgh", "mgz"])
-def test_truncated_overlay(tmp_path, extension):
-    path = overlay(
-        tmp_path / f"lh.x.{extension}", np.random.default_rng(0).random((900, 1, 1), np.float32)
-    )
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(AtlasFileError, match=r"lh\.x\.mg"):
-        read(path)
-
-
 def test_other_files(tmp_path):
     write_geometry(tmp_path / "lh.white", np.eye(3), np.array([[0, 1, 2]]))
     with pytest.raises(AtlasFileError, match="is a surface"):

