@@ -1,12 +1,8 @@
 """Opening images: closed again, whatever the format, and without a word from nibabel."""
 
-import errno
 import gc
-import os
-import sys
 import threading
 import warnings
-from pathlib import Path
 
 import nibabel as nb
 import numpy as np
@@ -20,7 +16,6 @@ from atlasinit.io.formats.grids import load_image
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.saving import save_atlas
 from atlasinit.io.source import Source
-from atlasinit.support.writing import atomic_write, staged_folder
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 
@@ -61,40 +56,6 @@ def test_a_surface_is_no_grid(tmp_path):
         read_mask(path)
 
 
-def renames_that_fail(monkeypatch, *failing):
-    """Have the n-th renaming of a path fail, for each n of `failing`, counted from 0."""
-    count = iter(range(100))
-    real = Path.rename
-
-    def rename(path, target):
-        if next(count) in failing:
-            raise OSError(errno.EIO, "Input/output error")
-        return real(path, target)
-
-    monkeypatch.setattr(Path, "rename", rename)
-
-
-@pytest.mark.parametrize("failing", [(0,), (1,), (1, 2)])
-def test_a_folder_that_cannot_be_replaced_is_never_lost(tmp_path, monkeypatch, failing):
-    target = tmp_path / "dataset"
-    target.mkdir()
-    (target / "only copy").touch()
-    renames_that_fail(monkeypatch, *failing)
-    with (
-        pytest.raises(AtlasFileError, match=r"dataset: could not be replaced \(Input/out") as told,
-        staged_folder(target, keep=True) as staging,
-    ):
-        (staging / "new").touch()
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path.name for path in left] == ["only copy"]
-    if failing == (1, 2):
-        assert f"what it held lies in {left[0].parent}; move it back." in str(told.value)
-    else:
-        assert left[0].parent == target
-        assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
-        assert str(told.value).endswith("; it is as it was.")
-
-
 def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
     inside, done = threading.Event(), threading.Event()
 
@@ -113,27 +74,6 @@ def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
     thread.join()
     logger.warning("after it")
     assert caplog.messages == ["while the other thread is quiet", "after it"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
-@pytest.mark.parametrize("keep", [False, True])
-def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep):
-    file, folder = tmp_path / "x.txt", tmp_path / "folder"
-    usual = os.umask(0o027)
-    try:
-        if keep:
-            folder.mkdir()
-        with monkeypatch.context() as patched:
-            # What one thread sets would be that of all of them.
-            patched.delattr(os, "umask")
-            with atomic_write(file) as temporary:
-                temporary.write_text("x")
-            with staged_folder(folder, keep=keep):
-                pass
-    finally:
-        os.umask(usual)
-    assert file.stat().st_mode & 0o777 == 0o640
-    assert folder.stat().st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".label.gii", ".annot"])

@@ -1,14 +1,13 @@
-"""The JSON header, runs and colours that the formats share."""
+"""The JSON header and runs that the formats share."""
 
 import json
 
 import numpy as np
 import pytest
-from helpers import mixed_atlas, table
+from helpers import mixed_atlas
 from helpers_surfaces import cortex_atlas, read
 
 from atlasinit.errors import AtlasFileError
-from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.formats import gifti
 from atlasinit.io.own_header import from_runs, pack_metadata, runs, unpack_metadata
 
@@ -74,21 +73,3 @@ def test_a_compartment_of_another_name_is_as_the_file_has_it(tmp_path):
     part = read(path, compartment="mine")["mine"]
     assert [row.key for row in part.rows or ()] == [0, 1, 2, 300]
     assert part.background is None
-
-
-def test_colours():
-    for color in ("#000000", "#ffffff", "#123456", "#80ff01"):
-        assert to_hex(from_hex(color)) == color
-    assert to_hex((0.5, 2.0, -1.0, 0.0)) == "#80ff00"
-    assert to_hex((None, None, None, None)) == ""
-
-
-def test_new_colours_are_distinct():
-    n = 3000
-    labels = table(["volume"] * n)
-    columns = {name: labels[name] for name in labels.columns}
-    given = ["#ABCDEF", *[""] * (n - 1)]
-    colors = colors_of(type(labels)({**columns, "color": given}))
-    assert colors[0] == "#abcdef"
-    assert len(set(colors)) == n
-    assert "#000000" not in colors

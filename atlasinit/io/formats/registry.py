@@ -1,5 +1,6 @@
 """The formats, of which everything about extensions, reading and writing derives."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from jaxtyping import Shaped
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import AtlasFileError
+from atlasinit.io.bids.names import entities_of, space_of
 from atlasinit.io.files import extension
 from atlasinit.io.formats import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.formats.base import Format
@@ -79,7 +81,9 @@ def read_values(source: Source) -> Values:
     # Whatever else nibabel reads are images of grids.
     found = _claiming(source) or nifti.FORMAT
     if found.values is not None:
-        return found.values(source)
+        values = found.values(source)
+        space = space_of(entities_of(source.name))
+        return dataclasses.replace(values, stated=dataclasses.replace(values.stated, space=space))
     raise AtlasFileError(
         f"{source}: is {found.title}; pass an image "
         f"({_listing(form.endings for form in FORMATS if form.values is not None)}) or an array "

@@ -26,7 +26,10 @@ from atlasinit.io import open_data
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats import registry
 from atlasinit.io.formats.base import Format
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.saving import check_saving
+from atlasinit.io.source import Source, sources_of
+from atlasinit.io.stacking import read_sources
 from atlasinit.io.values import vertex_values
 
 KEYS = np.arange(600, dtype=np.int32) % 4
@@ -211,6 +214,38 @@ def test_contents_state_what_the_file_does(tmp_path, case):
     assert stated.labels == case.name.endswith(by_content)
     assert stated.structure == ("cortex_L" if ".gii" in case.name else "")
     assert stated.side == ("L" if ".gii" in case.name else "")
+
+
+def test_an_image_states_its_unit_and_whether_its_axes_have_a_direction(tmp_path):
+    image = nb.Nifti1Image(KEYS.reshape(SHAPE).astype(np.int16), AFFINE)
+    image.header.set_xyzt_units("micron")
+    image.set_sform(AFFINE, code=0)
+    image.set_qform(None, code=0)
+    nb.save(image, tmp_path / "tpl-MNI152Lin_dseg.nii.gz")
+    for given in (image, tmp_path / "tpl-MNI152Lin_dseg.nii.gz"):
+        stated = contents(given).stated
+        assert (stated.unit, stated.oriented) == ("micron", False)
+    source = Source(tmp_path / "tpl-MNI152Lin_dseg.nii.gz")
+    for found in (contents(source.path).stated, registry.read_values(source).stated):
+        assert (found.labels, found.unit) == (True, "micron")
+    assert registry.read_values(source).stated.space == "MNI152Lin"
+    image.header.set_xyzt_units(0)
+    image.set_qform(AFFINE, code=1)
+    assert (contents(image).stated.unit, contents(image).stated.oriented) == ("", True)
+
+
+def test_a_surface_image_states_its_mesh():
+    from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+
+    points, faces = np.random.default_rng(0).normal(size=(600, 3)), np.array([[0, 1, 2]])
+    mesh = InMemoryMesh(points, faces)
+    image = SurfaceImage(PolyMesh(left=mesh, right=mesh), {"left": KEYS, "right": KEYS})
+    for compartment, (source,) in sources_of(image):
+        (found,) = read_sources([source], None, ReadOptions().with_defaults(), hashed=False)
+        stated = found.stated
+        assert (stated.structure, stated.side) == (compartment, compartment[-1])
+        np.testing.assert_array_equal(stated.mesh.coordinates, points)
+        np.testing.assert_array_equal(stated.mesh.faces, faces)
 
 
 # Data

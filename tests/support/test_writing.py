@@ -1,0 +1,66 @@
+"""Files and folders that appear once they are whole, and are never lost."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from atlasinit.errors import AtlasFileError
+from atlasinit.support.writing import atomic_write, staged_folder
+
+
+def renames_that_fail(monkeypatch, *failing):
+    """Have the n-th renaming of a path fail, for each n of `failing`, counted from 0."""
+    count = iter(range(100))
+    real = Path.rename
+
+    def rename(path, target):
+        if next(count) in failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (1, 2)])
+def test_a_folder_that_cannot_be_replaced_is_never_lost(tmp_path, monkeypatch, failing):
+    target = tmp_path / "dataset"
+    target.mkdir()
+    (target / "only copy").touch()
+    renames_that_fail(monkeypatch, *failing)
+    with (
+        pytest.raises(AtlasFileError, match=r"dataset: could not be replaced \(Input/out") as told,
+        staged_folder(target, keep=True) as staging,
+    ):
+        (staging / "new").touch()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["only copy"]
+    if failing == (1, 2):
+        assert f"what it held lies in {left[0].parent}; move it back." in str(told.value)
+    else:
+        assert left[0].parent == target
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+        assert str(told.value).endswith("; it is as it was.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+@pytest.mark.parametrize("keep", [False, True])
+def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep):
+    file, folder = tmp_path / "x.txt", tmp_path / "folder"
+    usual = os.umask(0o027)
+    try:
+        if keep:
+            folder.mkdir()
+        with monkeypatch.context() as patched:
+            # What one thread sets would be that of all of them.
+            patched.delattr(os, "umask")
+            with atomic_write(file) as temporary:
+                temporary.write_text("x")
+            with staged_folder(folder, keep=keep):
+                pass
+    finally:
+        os.umask(usual)
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert folder.stat().st_mode & 0o777 == 0o750
