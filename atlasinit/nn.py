@@ -22,6 +22,7 @@ from atlasinit.core.maps import (
     SparseMaps,
     densify,
 )
+from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
@@ -235,6 +236,16 @@ class AtlasLinear(eqx.Module):
     def name(self) -> str:
         """Name of the atlas that it started from."""
         return self.header.name
+
+    @property
+    def space(self) -> str:
+        """Space of the atlas that it started from."""
+        return self.header.space
+
+    @property
+    def provenance(self) -> Provenance:
+        """Source and history of the atlas that it started from."""
+        return self.header.provenance
 
     @property
     def compartments(self) -> tuple[str, ...]:

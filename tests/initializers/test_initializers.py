@@ -510,28 +510,28 @@ def test_smooth_dirichlet_atlas_varies_slowly(key):
 @pytest.mark.parametrize("layout", ["parcels_locations", "locations_parcels"])
 def test_atlas_weights_are_its_blocks(layout, key):
     atlas = mixed_atlas()
-    made = init.Atlas(atlas, layout=layout)
+    made = init.AtlasWeights(atlas, layout=layout)
     weights = made(key, made.shape)
     weights = np.asarray(weights if layout == "parcels_locations" else weights.T)
     expected = scipy.linalg.block_diag(*atlas.to_dense().values())
     np.testing.assert_array_equal(weights, expected)
-    one = init.Atlas(atlas, compartment="cortex_R", layout=layout)(key)
+    one = init.AtlasWeights(atlas, compartment="cortex_R", layout=layout)(key)
     dense = atlas.to_dense()["cortex_R"]
     np.testing.assert_array_equal(one if layout == "parcels_locations" else one.T, dense)
 
 
 def test_atlas_smooths_normalises_and_adds_noise(key):
     atlas = ai.dirichlet_atlas({"volume": GRID}, n_parcels=3, concentration=0.1, key=key).harden()
-    smoothed = init.Atlas(atlas, fwhm=5.0, normalize="parcel")(key)
+    smoothed = init.AtlasWeights(atlas, fwhm=5.0, normalize="parcel")(key)
     expected = ai.smooth(atlas, fwhm=5.0).normalize().to_dense()["volume"]
     np.testing.assert_allclose(smoothed, expected, atol=1e-7)
-    noise = init.Atlas(atlas, noise=0.1)(key) - atlas.to_dense()["volume"]
+    noise = init.AtlasWeights(atlas, noise=0.1)(key) - atlas.to_dense()["volume"]
     close(noise.std(), 0.1, 0.1 / math.sqrt(2 * noise.size))
 
 
 @pytest.mark.parametrize(("normalize", "axis"), [("parcel", 1), ("location", 0)])
 def test_atlas_with_noise_may_be_jitted(normalize, axis, key):
-    maker = init.Atlas(mixed_atlas(), noise=0.1, normalize=normalize)
+    maker = init.AtlasWeights(mixed_atlas(), noise=0.1, normalize=normalize)
     weights = maker(key)
     np.testing.assert_allclose(weights.sum(axis), 1, atol=1e-5)
     np.testing.assert_allclose(jax.jit(maker)(key), weights, rtol=1e-5, atol=1e-6)
@@ -542,7 +542,7 @@ def test_atlas_with_noise_may_be_jitted(normalize, axis, key):
 
 def test_linen_and_nnx_and_equinox_layers(key):
     atlas = mixed_atlas()
-    made = init.Atlas(atlas, layout="locations_parcels")
+    made = init.AtlasWeights(atlas, layout="locations_parcels")
     x = jr.normal(key, (2, atlas.n_locations))
     expected = x @ made(key)
     dense = linen.Dense(atlas.n_parcels, kernel_init=made, bias_init=init.zeros)
@@ -550,7 +550,7 @@ def test_linen_and_nnx_and_equinox_layers(key):
     layer = nnx.Linear(atlas.n_locations, atlas.n_parcels, kernel_init=made, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
     linear = eqx.nn.Linear(atlas.n_locations, atlas.n_parcels, use_bias=False, key=key)
-    linear = init.initialize(linear, "weight", init.Atlas(atlas), key=key)
+    linear = init.initialize(linear, "weight", init.AtlasWeights(atlas), key=key)
     np.testing.assert_allclose(jax.vmap(linear)(x), expected, atol=1e-5)
 
 
@@ -631,7 +631,7 @@ def test_a_constrained_leaf_keeps_its_domain(key):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_an_atlas_in_place_of_a_leaf_keeps_its_domain_and_freezing(frozen, key):
-    made = init.Atlas(ai.dirichlet_atlas({"volume": GRID}, n_parcels=3, key=key))
+    made = init.AtlasWeights(ai.dirichlet_atlas({"volume": GRID}, n_parcels=3, key=key))
     model = domains.constrain({"w": jnp.full(made.shape, 1 / 3)}, "w", domains.Simplex())
     model = domains.freeze(model, "w") if frozen else model
     again = init.initialize(model, "w", made, key=key)
@@ -706,11 +706,17 @@ BAD = [
         lambda: init.initialize({"b": jnp.ones(2)}, "b", init.zeros, key=KEY, domain="no"),
         "`domain`",
     ),
-    (lambda: init.Atlas(mixed_atlas())(KEY, (29, 7)), r"`shape` should be \(7, 29\).*set `layout`"),
-    (lambda: init.Atlas(mixed_atlas(), compartment="cortex"), "`compartment` should be one of"),
-    (lambda: init.Atlas(mixed_atlas(), layout="LV"), "`layout` should be"),
-    (lambda: init.Atlas(mixed_atlas(), normalize="row"), "`normalize` should be"),
-    (lambda: init.Atlas(mixed_atlas(), noise=-1), "`noise` should not be negative"),
+    (
+        lambda: init.AtlasWeights(mixed_atlas())(KEY, (29, 7)),
+        r"`shape` should be \(7, 29\).*set `layout`",
+    ),
+    (
+        lambda: init.AtlasWeights(mixed_atlas(), compartment="cortex"),
+        "`compartment` should be one of",
+    ),
+    (lambda: init.AtlasWeights(mixed_atlas(), layout="LV"), "`layout` should be"),
+    (lambda: init.AtlasWeights(mixed_atlas(), normalize="row"), "`normalize` should be"),
+    (lambda: init.AtlasWeights(mixed_atlas(), noise=-1), "`noise` should not be negative"),
     (lambda: ai.dirichlet_atlas(TWO, key=KEY), "`n_parcels` should be given"),
     (
         lambda: ai.dirichlet_atlas(TWO, n_parcels={"volume": 3}, key=KEY),
