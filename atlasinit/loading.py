@@ -2,18 +2,25 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlasinit.catalogue import build, cache_folder, entry_of, is_url, obtain_url, resolve
+from atlasinit.catalogue import (
+    build,
+    cache_folder,
+    entry_of,
+    is_url,
+    obtain_url,
+    resolve_name,
+)
 from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import AtlasUnavailableError, listing, warn
 from atlasinit.io.files import extensions
-from atlasinit.io.options import ReadOptions
+from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
 from atlasinit.joining import join
 
@@ -28,7 +35,7 @@ def load_atlas(
     map: str | int | None = None,
     name: str | None = None,
     unlisted: str | None = None,
-    background: Iterable[int | str] | None = None,
+    background: Background | None = None,
     scale: Any = None,
     nan: str | None = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
@@ -144,7 +151,7 @@ def _load_named(
     entry = entry_of(name)
     axes = {axis: value for axis, value in choices.items() if axis != "radius"}
     kind = options.kind or "auto"
-    variants = resolve(entry, space=options.space, kind=kind, via=via, axes=axes)
+    variants = resolve_name(name, space=options.space, kind=kind, via=via, axes=axes)
     radius = choices.get("radius")
     problems: list[str] = []
     for variant in variants:

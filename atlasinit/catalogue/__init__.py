@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from atlasinit.catalogue.listing import list_atlases as list_atlases
     from atlasinit.catalogue.resolving import entry_of as entry_of
     from atlasinit.catalogue.resolving import resolve as resolve
+    from atlasinit.catalogue.resolving import resolve_name as resolve_name
     from atlasinit.catalogue.sources.package import package_file as package_file
     from atlasinit.catalogue.sources.url import is_url as is_url
     from atlasinit.catalogue.sources.url import obtain_url as obtain_url
@@ -29,6 +30,7 @@ _HOMES = {
     "package_file": "sources.package",
     "entry_of": "resolving",
     "resolve": "resolving",
+    "resolve_name": "resolving",
 }
 
 __getattr__, __dir__, __all__ = _lazy(__name__, _HOMES)

@@ -20,6 +20,7 @@ from atlasinit.errors import AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.options import ReadOptions
+from atlasinit.io.overlay.losses import describe_mask
 from atlasinit.io.reading import read_files
 from atlasinit.io.tables.reading import read_table
 from atlasinit.support.files import sha256
@@ -129,13 +130,18 @@ def _lay_spheres(
     variant: Variant, options: ReadOptions, radius: Any, found: Obtained
 ) -> tuple[list[Part], ReadOptions]:
     regions = variant.tables.get("region")
+    radius = (variant.source.radius or None) if radius is None else radius
     parts = sphere_parts(
         found.files,
         spaces.grid(variant),
         mask=options.mask,
-        radius=(variant.source.radius or None) if radius is None else radius,
+        radius=radius,
         regions=None if regions is None else found.located[regions],
     )
+    done = ["spheres(radius as stated)" if radius is None else f"spheres(radius={radius:g})"]
+    if options.mask is not None:
+        done.append(f"grid({describe_mask(options.mask)})")
+    parts = [dataclasses.replace(part, operations=tuple(done)) for part in parts]
     # The mask was the grid of the spheres, and is not laid over them again.
     return parts, options.replace(mask=None)
 
@@ -150,13 +156,13 @@ def _table(variant: Variant, located: Mapping[str, Path]) -> object:
     if isinstance(names, list):
         return dict(enumerate(names, start=1))
     tables = {
-        c: _rekeyed(variant, read_table(located[reference]))
+        c: _rekey_rows(variant, read_table(located[reference]))
         for c, reference in variant.tables.items()
     }
     return tables.get("") if len(tables) <= 1 else tables
 
 
-def _rekeyed(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ...]:
+def _rekey_rows(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ...]:
     source = variant.source
     if source.join == "order":
         named = [row for row in rows if not row.name.startswith("Background")]

@@ -124,6 +124,10 @@ class Entry:
         As the sources state them.
     note
         What a user should know.
+    meanings
+        Alias to the choices that it names: of ``aal3``, the version.
+    unclear
+        Further names that are given to the atlas, each to a sentence on why it is none.
     """
 
     name: str
@@ -135,6 +139,8 @@ class Entry:
     licence: str = ""
     citation: str = ""
     note: str = ""
+    meanings: Mapping[str, Mapping[str, Value]] = dataclasses.field(default_factory=dict)
+    unclear: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +258,9 @@ def _entry(table: Mapping[str, Any], where: str) -> Entry:
     _check_keys(table, Entry, where)
     if not sources:
         raise ValueError(f"{where}: has no source.")
+    for alias, choices in table.get("meanings", {}).items():
+        if alias not in table["aliases"] or not set(choices) <= set(AXES):
+            raise ValueError(f"{where}: `meanings` should be of aliases, and axes, got {alias!r}.")
     return Entry(sources=sources, **table)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
-from atlasinit.catalogue.resolving import entry_of, resolve
+from atlasinit.catalogue.resolving import resolve_name
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES, source_of
 from atlasinit.catalogue.transfer.integrity import damage
@@ -51,13 +51,11 @@ def fetch_atlases(
     AtlasFileError
         A file that nilearn fetched is not whole.
     """
-    chosen = [
-        resolve(entry_of(name), space=space, kind=kind, via=via, axes=axes)[0] for name in names
-    ]
-    return list(each_fetched(chosen, all_offline=all_offline))
+    chosen = [resolve_name(name, space=space, kind=kind, via=via, axes=axes)[0] for name in names]
+    return list(fetch_each(chosen, all_offline=all_offline))
 
 
-def each_fetched(variants: Iterable[Variant], *, all_offline: bool) -> Iterator[Path]:
+def fetch_each(variants: Iterable[Variant], *, all_offline: bool) -> Iterator[Path]:
     """Yield what `fetch_atlases` returns, each file as soon as it is here."""
     for source in SOURCES.values() if all_offline else ():
         yield from source.fetch_ahead()

@@ -21,12 +21,50 @@ def entry_of(name: str) -> Entry:
     """
     found = names().get(plain(name))
     if found is None:
+        _refuse_unclear(name)
         known = [n for e in catalogue().values() for n in (e.name, *e.aliases)]
         raise ValueError(
             f"There is no atlas {name!r} in the catalogue.{nearest(name, known)} "
             "`ai.list_atlases()` shows all; a file is given by its path."
         )
     return catalogue()[found]
+
+
+def _refuse_unclear(name: str) -> None:
+    for entry in catalogue().values():
+        why = {plain(alias): reason for alias, reason in entry.unclear.items()}.get(plain(name))
+        if why is not None:
+            raise ValueError(
+                f"{name!r} names no atlas for certain: it {why}. Load {entry.name!r} with the "
+                f"choices that you mean. {entry.note}"
+            )
+
+
+def resolve_name(
+    name: str,
+    *,
+    space: str | None = None,
+    kind: str = "auto",
+    via: str | None = None,
+    axes: Mapping[str, Any] | None = None,
+) -> list[Variant]:
+    """Return the variants that answer a request by name; an alias may name a version.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a choice other than the one that the alias names, and as `resolve`.
+    """
+    entry = entry_of(name)
+    named = {plain(a): choices for a, choices in entry.meanings.items()}.get(plain(name), {})
+    wanted = {axis: value for axis, value in (axes or {}).items() if value is not None}
+    for axis, value in named.items():
+        if axis in wanted and not same(wanted[axis], value):
+            raise ValueError(
+                f"`{axis}`: {name!r} is {entry.name!r} with {axis}={value!r}, got "
+                f"{wanted[axis]!r}; load {entry.name!r} for another."
+            )
+    return resolve(entry, space=space, kind=kind, via=via, axes={**wanted, **named})
 
 
 def resolve(
@@ -56,26 +94,26 @@ def resolve(
         wanted["kind"] = kind
     found = list(variants(entry))
     if via is not None:
-        found = _having_via(entry, found, via)
+        found = _keep_via(entry, found, via)
     if space is not None:
         template, stated = spaces.parse(space)
         own = {axis: value for axis, value in stated.items() if axis not in wanted}
         if "resolution" in own:  # of which a space has several
             wanted["resolution"] = own.pop("resolution")
-        found = _in_space(entry, found, space, {"space": template, **own})
+        found = _keep_space(entry, found, space, {"space": template, **own})
     context = wanted if space is None else {"space": space, **wanted}
     for name, value in wanted.items():
-        found = _having(entry, found, name, value, context)
+        found = _keep_choice(entry, found, name, value, context)
     for name in _FIRST:
-        found = _settled(entry, found, name)
+        found = _settle_axis(entry, found, name)
     groups = [own for s in entry.sources if (own := [v for v in found if v.source is s])]
     first = groups[0]
     for axis in AXES:
-        first = _settled(entry, first, axis)
-    return [first[0], *(v for own in groups[1:] for v in _agreeing(entry, own, first[0]))]
+        first = _settle_axis(entry, first, axis)
+    return [first[0], *(v for own in groups[1:] for v in _take_agreeing(entry, own, first[0]))]
 
 
-def _agreeing(entry: Entry, found: list[Variant], first: Variant) -> list[Variant]:
+def _take_agreeing(entry: Entry, found: list[Variant], first: Variant) -> list[Variant]:
     """Return the one variant, if there is, with the choices of `first` or else the defaults."""
     for axis in AXES:
         wanted = first.values.get(axis, entry.defaults.get(axis))
@@ -94,14 +132,14 @@ def _plain_value(value: object) -> str:
     return text.lstrip("0") or "0" if text.isdigit() else plain(text)
 
 
-def _having_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
+def _keep_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
     known = list(dict.fromkeys(v.source.via for v in found))
     if via not in known:
         raise ValueError(f"`via`: {entry.name!r} comes from {listing(known)}, not {via!r}.")
     return [v for v in found if v.source.via == via]
 
 
-def _in_space(
+def _keep_space(
     entry: Entry, found: list[Variant], space: str, choices: Mapping[str, Any]
 ) -> list[Variant]:
     """Return the variants in `space`, which means these choices."""
@@ -115,7 +153,7 @@ def _in_space(
     return kept
 
 
-def _having(
+def _keep_choice(
     entry: Entry, found: list[Variant], name: str, value: object, wanted: Mapping[str, Any]
 ) -> list[Variant]:
     """Return the variants whose choice of `name` is `value`."""
@@ -136,7 +174,7 @@ def _having(
     )
 
 
-def _settled(entry: Entry, found: list[Variant], name: str) -> list[Variant]:
+def _settle_axis(entry: Entry, found: list[Variant], name: str) -> list[Variant]:
     """Return the variants of one value of `name`: the default, or the only one."""
     values = list(dict.fromkeys(v.choices[name] for v in found if name in v.choices))
     if len(values) < 2:

@@ -90,13 +90,13 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fill the cache ahead, for machines without a network."""
-    from atlasinit.catalogue import entry_of, resolve
-    from atlasinit.catalogue.fetching import each_fetched
+    from atlasinit.catalogue.fetching import fetch_each
+    from atlasinit.catalogue.resolving import resolve_name
 
     if not names and not all_offline:
         raise ValueError("Name the atlases to fetch, or pass --all-offline.")
     wanted = {"space": variant.space, "via": variant.via, "axes": variant.axes}
-    chosen = [resolve(entry_of(name), **wanted)[0] for name in names or []]
+    chosen = [resolve_name(name, **wanted)[0] for name in names or []]
     about = [
         {
             "name": one.entry.name,
@@ -105,7 +105,7 @@ def fetch(
         }
         for one in chosen
     ]
-    files = each_fetched(chosen, all_offline=all_offline)
+    files = fetch_each(chosen, all_offline=all_offline)
     if as_json:
         print_written(list(files), as_json=True, atlases=about)
         return

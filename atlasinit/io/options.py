@@ -101,6 +101,20 @@ class ReadOptions:
         return {option: value for option, value in fields.items() if value is not None}
 
     @property
+    def operations(self) -> tuple[str, ...]:
+        """What of these choices changes an atlas, for its provenance."""
+        told = [
+            f"{option}({getattr(self, option)!r})"
+            for option in ("map", "unlisted", "unused", "nan")
+            if getattr(self, option) not in (None, DEFAULTS.get(option))
+        ]
+        if self.background is not None:
+            told.append(f"background({', '.join(map(repr, self.background))})")
+        if self.scale not in (None, "auto"):
+            told.append(f"scale({self.scale:.6g})")
+        return tuple(told)
+
+    @property
     def keeps_background(self) -> bool:
         """Whether voxels of label 0 may belong to a parcel, since a background is stated."""
         return self.background is not None

@@ -109,14 +109,12 @@ def assemble(
         rows |= assign_rows(table, data, background=background, unlisted=options.unlisted)
         if options.unused == "drop":
             rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
-    if background is not None:
-        stated = ", ".join(map(repr, background))
-        provenance = provenance.then(f"background({stated})")
     if not any(rows.values()):
         raise ValueError(
             f"{name!r} has no parcel: every label is the background, and no table names others."
         )
-    for operation in dict.fromkeys(o for part in given for o in part.operations):
+    done = [operation for part in given for operation in part.operations]
+    for operation in dict.fromkeys([*options.operations, *done]):
         provenance = provenance.then(operation)
     built = {c: _build(part, rows[c], nan=options.nan) for c, part in found.items()}
     table = _table({c: rows[c] for c in found})

@@ -66,7 +66,7 @@ def as_mask(kept: object) -> Mask:
     """Return what a user states as a mask as a `Mask`."""
     if isinstance(kept, Mask):
         return kept
-    return Mask(kept, f"mask({_described(kept)}: {_LOST} labelled locations lost)")
+    return Mask(kept, f"mask({describe_mask(kept)}: {_LOST} labelled locations lost)")
 
 
 def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
     return tuple(operation.replace(_LOST, str(count)) for operation, count in lost.items())
 
 
-def _described(kept: object) -> str:
+def describe_mask(kept: object) -> str:
     """Return a few words that tell one mask from another."""
     if isinstance(kept, tuple) and len(kept) == 2:
         return str(kept[1])
