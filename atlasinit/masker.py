@@ -19,6 +19,7 @@ from atlasinit.io.formats.grids import image_of
 from atlasinit.io.surface_images import image_of_meshes
 from atlasinit.projection import back_project
 from atlasinit.projection.checks import check_options
+from atlasinit.projection.reductions import find_reduction
 from atlasinit.report import Report, generate_report
 from atlasinit.report.cleaning import describe_confounds, read_sample_mask
 from atlasinit.smoothing import smoothing_operator
@@ -39,7 +40,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     atlas
         The atlas.
     reduction, missing, min_coverage
-        As for `atlasinit.project`; not ``zscore`` or ``psc``, which are `standardize` here.
+        As for `atlasinit.project`; not those over time (``zscore``,
+        ``psc``), which are `standardize` here.
     smoothing_fwhm
         Full width at half maximum in mm of a Gaussian that the data is smoothed with first,
         within each compartment; no value of a location that the atlas does not keep enters.
@@ -64,7 +66,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         self,
         atlas: Any = None,
         *,
-        reduction: str = "mean",
+        reduction: Any = "mean",
         missing: str = "propagate",
         min_coverage: float = 0.0,
         smoothing_fwhm: float | None = None,
@@ -102,14 +104,15 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         del y
         if not isinstance(self.atlas, Atlas):
             raise TypeError(f"`atlas` should be an Atlas, got {type(self.atlas).__name__}.")
-        if self.reduction in ("zscore", "psc"):
+        wanted = find_reduction(self.reduction)
+        if wanted.over_time is not None:
             raise ValueError(
-                f"`reduction={self.reduction!r}` is over time; use "
-                f'`standardize="{self.reduction.replace("zscore", "zscore_sample")}"`.'
+                f"`reduction={wanted.name!r}` is over time; use "
+                f'`standardize="{wanted.standardize}"`.'
             )
         check_options(
             tuple(self.atlas.maps.values()),
-            reduction=self.reduction,
+            reduction=wanted,
             missing=self.missing,
             min_coverage=self.min_coverage,
         )
@@ -230,7 +233,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         values = values.astype(np.float32) if values.dtype.kind != "f" else values
         whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
         painted = {c: whole[s] for c, s in self._atlas.location_slices().items()}
-        if self._reduction != "lstsq":
+        if not find_reduction(self._reduction).solve:
             painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}
         if surface_image:
             return image_of_meshes(self._atlas.geometry, painted)
@@ -413,7 +416,7 @@ def _series(
     img: Any,
     written: Any,
     atlas: Atlas,
-    reduction: str,
+    reduction: Any,
     missing: str,
     min_coverage: float,
     fwhm: float | None,

@@ -27,14 +27,10 @@ from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.choosing import Plan, kernel_of
 from atlasinit.projection.lstsq import solver
-from atlasinit.projection.remembered import (
-    Prepared,
-    make_prepared,
-    prepared_for,
-    stacked,
-)
+from atlasinit.projection.reductions import Reduction, find_reduction
+from atlasinit.projection.remembered import plan_kernels, planned_maps
+from atlasinit.projection.stack import Plan, build_stack
 
 
 class AtlasLinear(eqx.Module):
@@ -58,10 +54,10 @@ class AtlasLinear(eqx.Module):
     """
 
     maps: tuple[Any, ...]
-    _plans: tuple[Plan | None, ...]
+    _plans: tuple[Plan, ...]
     _solver: Any
     header: AtlasHeader = eqx.field(static=True)
-    reduction: str = eqx.field(static=True)
+    reduction: Reduction = eqx.field(static=True)
     missing: str = eqx.field(static=True)
     min_coverage: float = eqx.field(static=True)
     # None for NaN, which does not equal the NaN of a copy: equal layers compile once.
@@ -79,7 +75,7 @@ class AtlasLinear(eqx.Module):
         trainable: bool | Iterable[str] = True,
         dense: bool = False,
         noise: float = 0.0,
-        reduction: str = "mean",
+        reduction: Any = "mean",
         missing: str = "propagate",
         min_coverage: float = 0.0,
         empty: float = float("nan"),
@@ -151,13 +147,19 @@ class AtlasLinear(eqx.Module):
             raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")
         if noise and key is None:
             raise ValueError("`noise` needs a random `key`.")
-        prepared = _prepare(atlas, dense=dense, hard=domain is None, kernel=kernel)
-        maps = prepared.maps
+        wanted = find_reduction(reduction)
+        if wanted.on_host_only:
+            raise ValueError(
+                f"`reduction={wanted.name!r}` is a function of NumPy, which a layer cannot jit; "
+                "register a `Reduction` with an `xla`, or call `atlasinit.project`."
+            )
+        maps = _weights_of(atlas, dense=dense, hard=domain is None)
         check_options(
-            maps, reduction=reduction, missing=missing, min_coverage=min_coverage, ridge=ridge
+            maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
         )
+        maps, plans = _plan(atlas, maps, kernel=wanted.kernel or kernel)
         inverse = None
-        if reduction == "lstsq" and not trained:
+        if wanted.solve and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
             inverse = paramax.NonTrainable(
                 jnp.asarray(solver(start, atlas.table["name"], ridge=ridge))
@@ -173,10 +175,10 @@ class AtlasLinear(eqx.Module):
             maps=tuple(
                 node if c in trained else paramax.NonTrainable(node) for c, node in nodes.items()
             ),
-            _plans=prepared.plans,
+            _plans=plans,
             _solver=inverse,
             header=atlas.header,
-            reduction=reduction,
+            reduction=wanted,
             missing=missing,
             min_coverage=min_coverage,
             _empty=None if math.isnan(empty) else empty,
@@ -193,7 +195,7 @@ class AtlasLinear(eqx.Module):
         n_parcels: int | Mapping[str, int] | None = None,
         concentration: Any = 100.0,
         domain: Domain | None = None,
-        reduction: str = "mean",
+        reduction: Any = "mean",
         empty: float = float("nan"),
         concatenate: bool = True,
         key: PRNGKeyArray,
@@ -285,10 +287,8 @@ class AtlasLinear(eqx.Module):
         """
         del key
         sizes = [g.n_locations for g in self.header.geometries]
-        maps = unwrap(self.maps)
-        kernel = kernel_of(self.reduction, self.kernel)
         out = reduce(
-            stacked(Prepared(maps, self._plans, kernel, jax.default_backend())),
+            build_stack(unwrap(self.maps), self._plans),
             data,
             reduction=self.reduction,
             missing=self.missing,
@@ -325,17 +325,23 @@ def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[s
     return tuple(c for c, reached in wanted.items() if reached)
 
 
-def _prepare(atlas: Atlas, *, dense: bool, hard: bool, kernel: str) -> Prepared:
+def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:
     """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
-    maps = [
+    return tuple(
         densify(m) if dense or (isinstance(m, HardMaps) and not hard) else m
         for m in atlas.maps.values()
-    ]
-    if [type(m) for m in maps] == [type(m) for m in atlas.maps.values()]:
+    )
+
+
+def _plan(
+    atlas: Atlas, maps: tuple[Maps, ...], *, kernel: str
+) -> tuple[tuple[Maps, ...], tuple[Plan, ...]]:
+    """Return maps on the device, and the plans of their kernels."""
+    if all(one is own for one, own in zip(maps, atlas.maps.values(), strict=True)):
         # The plans of an atlas whose maps stay as they are were perhaps made already.
-        return prepared_for(atlas, kernel=kernel)
+        return planned_maps(atlas, kernel=kernel)
     maps = jax.tree.map(jnp.asarray, maps)
-    return make_prepared(maps, tuple(atlas.geometry.values()), kernel=kernel)
+    return maps, plan_kernels(maps, tuple(atlas.geometry.values()), kernel=kernel)
 
 
 def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:

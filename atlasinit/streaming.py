@@ -1,5 +1,6 @@
 """Parcel series of data that is larger than memory, a chunk of time after another."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
 from atlasinit.io import DataSource
 from atlasinit.projection import project
+from atlasinit.projection.reductions import find_reduction
 
 _CHUNK_BYTES = 2**28
 
@@ -20,19 +22,20 @@ def stream(
     source: DataSource,
     atlas: Atlas,
     *,
-    reduction: str = "mean",
+    reduction: Any = "mean",
     missing: str = "propagate",
     min_coverage: float = 0.0,
     smoothers: Sequence[Any] | None = None,
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the parcel series of data that is read in chunks of time of one length."""
-    if reduction in ("zscore", "psc"):
+    wanted = find_reduction(reduction)
+    if wanted.over_time is not None:
         # These are of whole series, each of which is by now one location.
         means = stream(
             source,
             atlas,
-            reduction="absmean",
+            reduction=dataclasses.replace(wanted, over_time=None),
             missing=missing,
             min_coverage=min_coverage,
             smoothers=smoothers,
@@ -42,7 +45,7 @@ def stream(
         if not means.size:
             return means
         whole = HardMaps(np.arange(n, dtype=np.int32), n)
-        return np.asarray(project(whole, means.T, reduction=reduction, missing=missing)).T
+        return np.asarray(project(whole, means.T, reduction=wanted, missing=missing)).T
     per_time = 4 * max(source.n_locations, 1)
     chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
     length = -(-source.n_time // chunks)
@@ -56,7 +59,7 @@ def stream(
             pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
             omit = missing == "omit"
             data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
-        out = project(atlas, data, reduction=reduction, missing=missing, min_coverage=min_coverage)
+        out = project(atlas, data, reduction=wanted, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
         del data  # before the next chunk is read
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)

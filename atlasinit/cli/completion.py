@@ -43,6 +43,13 @@ def meshes(incomplete: str) -> list[str]:
     return _offered(iter(with_spheres()), incomplete)
 
 
+def reductions(incomplete: str) -> list[str]:
+    """Return the names of reductions."""
+    from atlasinit.projection import REDUCTIONS
+
+    return _offered(iter(REDUCTIONS), incomplete)
+
+
 def values_of(axis: str) -> Callable[[Any, str], list[str]]:
     """Return what completes an axis such as ``"parcels"`` for the atlases named so far."""
 

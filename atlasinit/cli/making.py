@@ -80,14 +80,7 @@ def project(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A .tsv or .csv table.")
     ],
-    reduction: Annotated[
-        Reduction,
-        typer.Option(
-            metavar="HOW",
-            help="mean, sum, absmean, zscore, psc, lstsq; for labels also median, min, max, "
-            "std, var.",
-        ),
-    ] = "mean",
+    reduction: Reduction = "mean",
     missing: Annotated[
         Literal["propagate", "omit", "error"],
         typer.Option(metavar="HOW", help="NaN in the data: propagate, omit or error."),

@@ -10,7 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,11 +24,25 @@ if TYPE_CHECKING:
 _SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
 _VIA_HELP = "Only from this source, as templateflow; `atlasinit list` shows them."
 DATA_HELP = "An image; twice for two hemispheres, as cortex_L=FILE where a file names no side."
-Reduction: TypeAlias = Literal[
-    "mean", "sum", "absmean", "zscore", "psc", "lstsq", "median", "min", "max", "std", "var"
-]
-"""As in `atlasinit.projection`, which is not imported for a ``--help``."""
 
+
+def _reduction(text: str) -> str:
+    from atlasinit.projection import REDUCTIONS
+
+    if text not in REDUCTIONS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, REDUCTIONS))}.")
+    return text
+
+
+Reduction = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        parser=_reduction,
+        help="As ai.project's reduction: mean, lstsq, median, ...; a wrong one lists all.",
+        autocompletion=completion.reductions,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Output = Annotated[
     Path,

@@ -43,9 +43,7 @@ def report(
     t_r: Annotated[
         float | None, typer.Option("--t-r", metavar="SECONDS", help="Between two time points.")
     ] = None,
-    reduction: Annotated[
-        Reduction, typer.Option(metavar="HOW", help="As for the command project.")
-    ] = "mean",
+    reduction: Reduction = "mean",
     palette: Annotated[
         Literal["safe", "own"],
         typer.Option(

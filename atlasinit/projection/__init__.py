@@ -1,11 +1,17 @@
 """Projection of data on parcels and back, by one kernel a representation and backend."""
 
-from atlasinit.projection.api import back_project, coverage, project
+from atlasinit.projection.api import Choice, back_project, chosen, coverage, project
+from atlasinit.projection.reductions import REDUCTIONS, Reduction, register_reduction
 
 __all__ = [
+    "REDUCTIONS",
+    "Choice",
+    "Reduction",
     "back_project",
+    "chosen",
     "coverage",
     "project",
+    "register_reduction",
 ]
 
 

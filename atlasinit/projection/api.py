@@ -1,6 +1,7 @@
 """Parcel values of data, and data of parcel values: what is public."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -10,13 +11,20 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from atlasinit.core.maps import HardMaps
-from atlasinit.projection import reductions
-from atlasinit.projection.checks import check_data, check_options, check_ridge, refuse_nan, sized
-from atlasinit.projection.choosing import kernel_of, on_host
+from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.projection.checks import (
+    check_data,
+    check_options,
+    check_ridge,
+    check_size,
+    refuse_nan,
+)
+from atlasinit.projection.choosing import choose_kernel, choose_place
 from atlasinit.projection.host import products as host
-from atlasinit.projection.host.statistics import by_label
+from atlasinit.projection.host.statistics import reduce_parcels
+from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import (
+    is_traced,
     maps_of,
     members_for,
     parts_for,
@@ -28,13 +36,13 @@ from atlasinit.projection.remembered import (
 from atlasinit.projection.stack import Stack
 from atlasinit.projection.xla import (
     Scalar,
-    batched,
-    covered,
-    finished,
-    painted,
-    reduced,
+    add_batch,
+    finish,
+    measure_coverage,
+    paint,
+    reduce_data,
     share,
-    solved,
+    solve_sums,
 )
 from atlasinit.support.precision import accumulated
 from atlasinit.support.typing import AnyArray
@@ -44,7 +52,7 @@ def project(
     atlas: Any,
     data: Any,
     *,
-    reduction: str = "mean",
+    reduction: Any = "mean",
     missing: str = "propagate",
     min_coverage: float = 0.0,
     empty: float = float("nan"),
@@ -59,7 +67,8 @@ def project(
     time - 1 degrees of freedom, a constant series gives 0) and ``psc`` gives its
     change in per cent of the size of its mean over time; ``lstsq`` is the least
     squares solution :math:`(W W')^{-1} W x`. ``median``, ``min``, ``max``, ``std`` and
-    ``var`` (divided by the number of locations) are for hard maps.
+    ``var`` (divided by the number of locations) and ``mode`` (the most frequent value, of
+    several the smallest, for data that are labels; derivatives are 0) are for hard maps.
 
     The same as nilearn's ``NiftiLabelsMasker`` and ``SurfaceLabelsMasker`` with
     ``strategy`` for hard maps, its maps maskers for ``lstsq``, and
@@ -75,7 +84,8 @@ def project(
         arrays. float16, bfloat16, float32 or float64 (which JAX makes float32 unless
         ``jax_enable_x64`` is on).
     reduction
-        See above.
+        See above; or a function ``(values, weights)`` in NumPy of each parcel, any maps, as
+        `atlasinit.projection.register_reduction` takes.
     missing
         What NaN does: ``"propagate"`` to the parcels with a non-zero weight there, and for
         ``lstsq`` to those that overlap with them (an infinite value counts as NaN for sparse
@@ -94,7 +104,7 @@ def project(
     kernel
         ``"auto"`` chooses by representation and backend; ``"scatter"`` (hard maps),
         ``"groups"`` and ``"tiles"`` (hard and sparse maps) and ``"dense"`` force one (but for
-        ``median``, ``min``, ``max``, ``std`` and ``var``, which are of labels alone).
+        those for hard maps, which are of labels alone).
         ``"host"`` is NumPy's and SciPy's product in threads, which ``"auto"`` takes for
         large data on the CPU outside of ``jit``, ``grad`` and ``vmap`` (unless sparse maps
         have many weights a location); the last digits may differ from those of a jitted call.
@@ -127,26 +137,24 @@ def project(
     >>> project(maps, np.array([[1.0], [2.0], [4.0], [9.0]], np.float32)).tolist()
     [[1.0], [3.0]]
     """
-    maps = maps_of(atlas)
-    check_options(
-        maps, reduction=reduction, missing=missing, min_coverage=min_coverage, ridge=ridge
-    )
-    values, missing = _checked(data, sizes_of(atlas), missing)
-    inverse = solver_for(atlas, ridge=ridge) if reduction == "lstsq" else None
+    maps, wanted = maps_of(atlas), find_reduction(reduction)
+    check_options(maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge)
+    values, missing = _check_missing(data, sizes_of(atlas), missing)
+    inverse = solver_for(atlas, ridge=ridge) if wanted.solve else None
     limits = (_scalar(empty), _scalar(min_coverage))
-    if on_host(maps, values, missing=missing, kernel=kernel):
+    if _place(maps, values, wanted, missing=missing, kernel=kernel)[0] == "host":
         omit = missing == "omit"
-        return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=reduction, omit=omit)
-    stack = stack_for(atlas, kernel=kernel_of(reduction, kernel))
+        return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=wanted, omit=omit)
+    stack = stack_for(atlas, kernel=wanted.kernel or kernel)
     arrays = (stack, values, inverse, _scalar(ridge), *limits)
-    return reduced(*arrays, reduction=reduction, missing=missing)
+    return reduce_data(*arrays, reduction=wanted, missing=missing)
 
 
 def reduce(
     stack: Stack,
     data: Any,
     *,
-    reduction: str,
+    reduction: Reduction,
     missing: str,
     min_coverage: float,
     empty: float,
@@ -155,17 +163,92 @@ def reduce(
     compartments: Mapping[str, int],
 ) -> Float[Array, "..."]:
     """Return what `project` does, of kernels."""
-    values, missing = _checked(data, compartments, missing)
+    values, missing = _check_missing(data, compartments, missing)
     scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
-    return reduced(stack, values, inverse, *scalars, reduction=reduction, missing=missing)
+    return reduce_data(stack, values, inverse, *scalars, reduction=reduction, missing=missing)
 
 
-def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
+@dataclass(frozen=True)
+class Choice:
+    """Where a projection is computed, by what, and why.
+
+    Parameters
+    ----------
+    place
+        ``"host"`` (NumPy and SciPy in threads) or ``"xla"`` (a jitted function).
+    kernels
+        Compartment to the name of its kernel, as the argument `kernel` of `project`;
+        ``"host"`` for all on the host.
+    reasons
+        Why there (``"place"``), and by compartment why this kernel.
+    """
+
+    place: str
+    kernels: dict[str, str]
+    reasons: dict[str, str]
+
+    def __str__(self) -> str:
+        """Return a line for the place and one a compartment."""
+        lines = [f"{self.place}: {self.reasons['place']}"]
+        if self.place == "xla":
+            lines += [f"{c}: {name}, {self.reasons[c]}" for c, name in self.kernels.items()]
+        return "\n".join(lines)
+
+
+def chosen(
+    atlas: Any,
+    data: Any,
+    *,
+    reduction: Any = "mean",
+    missing: str = "propagate",
+    kernel: str = "auto",
+) -> Choice:
+    """Return where and by which kernels `project` computes such a call, without computing it.
+
+    Parameters
+    ----------
+    atlas, data, reduction, missing, kernel
+        As for `project`. Traced arrays are those of a jitted function.
+
+    Returns
+    -------
+    Choice
+        Its text says why.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `project`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from atlasinit import HardMaps
+    >>> maps = HardMaps(np.array([0, 1, 1, -1], np.int32), 2)
+    >>> print(chosen(maps, np.ones((4, 3), np.float32), kernel="dense"))
+    xla: `kernel="dense"` asks for it
+    maps: dense, `kernel="dense"` asks for it
+    """
+    maps, wanted, sizes = maps_of(atlas), find_reduction(reduction), sizes_of(atlas)
+    check_options(maps, reduction=wanted, missing=missing, min_coverage=0.0)
+    values = check_data(data, sizes)
+    place, reason = _place(maps, values, wanted, missing=missing, kernel=kernel)
+    reasons = {"place": reason}
+    if place == "host":
+        return Choice(place, dict.fromkeys(sizes, "host"), reasons)
+    kernels, backend = {}, jax.default_backend()
+    for c, one in zip(sizes, maps, strict=True):
+        found, reasons[c] = choose_kernel(one, backend=backend, kernel=wanted.kernel or kernel)
+        kernels[c] = found.name
+    return Choice(place, kernels, reasons)
+
+
+def coverage(atlas: Any, data: Any, *, kernel: str = "auto") -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight at locations where `data` is not NaN.
 
     Parameters
     ----------
-    atlas, data
+    atlas, data, kernel
         As for `project`.
 
     Returns
@@ -182,13 +265,13 @@ def coverage(atlas: Any, data: Any) -> Float[Array, "..."]:
     [0.5, 1.0]
     """
     values = check_data(data, sizes_of(atlas))
-    if on_host(maps_of(atlas), values, missing="omit"):
-        stack, restore = batched(np.asarray(values))
-        dtype = _summed(values)
+    if choose_place(maps_of(atlas), values, missing="omit", kernel=kernel)[0] == "host":
+        stack, restore = add_batch(np.asarray(values))
+        dtype = _sum_dtype(values)
         _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
         totals = totals_for(atlas, absolute=True).astype(dtype)[None, :, None]
         return restore(share(jnp.asarray(seen), totals))
-    return covered(stack_for(atlas, kernel="auto"), values)
+    return measure_coverage(stack_for(atlas, kernel=kernel), values)
 
 
 def back_project(
@@ -233,14 +316,14 @@ def back_project(
     check_ridge(ridge, needs=None if method == "pseudoinverse" else '`method="pseudoinverse"`')
     maps = maps_of(atlas)
     n_parcels = sum(m.n_parcels for m in maps)
-    values = sized(values, n_parcels, "values", "parcels")
+    values = check_size(values, n_parcels, "values", "parcels")
     inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
-    if on_host(maps, values, kernel=kernel):
-        wanted = values if inverse is None else solved(inverse, values)
-        stack, restore = batched(np.asarray(wanted))
-        out = restore(host.transposed(parts_for(atlas), stack, _summed(values)))
+    if choose_place(maps, values, kernel=kernel)[0] == "host":
+        wanted = values if inverse is None else solve_sums(inverse, values)
+        stack, restore = add_batch(np.asarray(wanted))
+        out = restore(host.transposed(parts_for(atlas), stack, _sum_dtype(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
-    return painted(stack_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method)
+    return paint(stack_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method)
 
 
 def _on_host(
@@ -250,19 +333,21 @@ def _on_host(
     empty: Scalar,
     min_coverage: Scalar,
     *,
-    reduction: str,
+    reduction: Reduction,
     omit: bool,
 ) -> Float[Array, "..."]:
     """Return what `project` does."""
-    (stack, restore), dtype = batched(data), _summed(data)
-    if reduction in reductions.HARD_ONLY:
-        values, observed = by_label(members_for(atlas), stack, dtype, reduction, omit=omit)
-    else:
+    (stack, restore), dtype = add_batch(data), _sum_dtype(data)
+    if reduction.host is None:
         values, observed = host.multiply(parts_for(atlas), stack, dtype, omit=omit)
-    hard = all(isinstance(m, HardMaps) for m in maps_of(atlas))
-    totals = totals_for(atlas, absolute=reduction != "mean").astype(dtype)[None, :, None]
+    else:
+        values, observed = reduce_parcels(
+            members_for(atlas), stack, dtype, reduction.host, omit=omit
+        )
+    absolute = reduction.weights != "signed"
+    totals = totals_for(atlas, absolute=absolute).astype(dtype)[None, :, None]
     weights = totals if observed is None else observed
-    return finished(
+    return finish(
         values,
         weights,
         totals,
@@ -271,13 +356,28 @@ def _on_host(
         min_coverage,
         reduction=reduction,
         omit=omit,
-        hard=hard,
+        exact=all(isinstance(m, HardMaps) for m in maps_of(atlas)),
         shape=restore(values).shape,
         dtype=jax.dtypes.canonicalize_dtype(data.dtype),
     )
 
 
-def _checked(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[AnyArray, str]:
+def _place(
+    maps: Sequence[Maps], data: AnyArray, reduction: Reduction, *, missing: str, kernel: str
+) -> tuple[str, str]:
+    """Return where a reduction is computed, "host" or "xla", and why."""
+    if not reduction.on_host_only:
+        return choose_place(maps, data, missing=missing, kernel=kernel)
+    if kernel not in ("auto", "host") or is_traced((maps, data)):
+        raise ValueError(
+            f"`reduction={reduction.name!r}` is a function of NumPy, which computes concrete "
+            'data with `kernel="auto"`: not inside of `jit`, `grad` or `vmap`; register a '
+            "`Reduction` with an `xla` for that."
+        )
+    return "host", "the reduction is a function of NumPy"
+
+
+def _check_missing(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[AnyArray, str]:
     """Return the data, and what its NaN do once those that are errors are ruled out."""
     values = check_data(data, sizes)
     if missing == "error" and not isinstance(values, Tracer):
@@ -286,7 +386,7 @@ def _checked(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[AnyArra
     return values, missing
 
 
-def _summed(data: AnyArray) -> np.dtype:
+def _sum_dtype(data: AnyArray) -> np.dtype:
     """Return the dtype of sums of data."""
     return np.dtype(accumulated(jax.dtypes.canonicalize_dtype(data.dtype)))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit.core.maps import HardMaps, Maps
-from atlasinit.projection import reductions
+from atlasinit.projection.reductions import Reduction
 from atlasinit.support.threads import native
 from atlasinit.support.typing import AnyArray
 
@@ -16,39 +16,35 @@ HOLDS_NAN = (
     '`data` holds NaN; pass `missing="omit"` to leave out what is missing, or '
     '`missing="propagate"`.'
 )
-REDUCTIONS = (*reductions.LINEAR, "lstsq", *reductions.HARD_ONLY)
 
 
 def check_options(
     maps: Sequence[Maps],
     *,
-    reduction: str,
+    reduction: Reduction,
     missing: str,
     min_coverage: float,
     ridge: float = 0.0,
 ) -> None:
     """Raise for options that are unknown or do not go together."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"`reduction` should be one of {', '.join(REDUCTIONS)}, got {reduction!r}."
-        )
     if missing not in ("propagate", "omit", "error"):
         raise ValueError(f'`missing` should be "propagate", "omit" or "error", got {missing!r}.')
-    if reduction in reductions.HARD_ONLY and not all(isinstance(m, HardMaps) for m in maps):
+    if reduction.needs_labels and not all(isinstance(m, HardMaps) for m in maps):
         raise ValueError(
-            f"`reduction={reduction!r}` is for hard maps, got "
+            f"`reduction={reduction.name!r}` is for hard maps, got "
             f"{', '.join(type(m).__name__ for m in maps)}; use atlas.harden() first."
         )
-    if reduction == "lstsq" and missing == "omit":
+    if reduction.solve and missing == "omit":
         raise ValueError(
-            '`missing="omit"` does not go with `reduction="lstsq"`, whose factorisation is of all '
-            "locations; fill the data, or take the locations out of the atlas."
+            f'`missing="omit"` does not go with `reduction="{reduction.name}"`, whose '
+            "factorisation is of all locations; fill the data, or take the locations out of the "
+            "atlas."
         )
     if not 0 <= min_coverage <= 1:
         raise ValueError(f"`min_coverage` should lie in [0, 1], got {min_coverage}.")
     if min_coverage and missing != "omit":
         raise ValueError('`min_coverage` needs `missing="omit"`.')
-    check_ridge(ridge, needs=None if reduction == "lstsq" else '`reduction="lstsq"`')
+    check_ridge(ridge, needs=None if reduction.solve else '`reduction="lstsq"`')
 
 
 def check_ridge(ridge: float, *, needs: str | None) -> None:
@@ -66,7 +62,9 @@ def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
             raise ValueError(
                 f"`data` should have the compartments {list(compartments)}, got {list(data)}."
             )
-        parts = [sized(data[c], n, f"data[{c!r}]", "locations") for c, n in compartments.items()]
+        parts = [
+            check_size(data[c], n, f"data[{c!r}]", "locations") for c, n in compartments.items()
+        ]
         if len({(p.ndim, p.shape[:-2], p.shape[-1:] if p.ndim > 1 else ()) for p in parts}) > 1:
             raise ValueError(
                 "`data` should have one shape but for the locations, got "
@@ -75,10 +73,10 @@ def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
         if len(parts) == 1:
             return parts[0]
         return jnp.concatenate(parts, axis=-1 if parts[0].ndim == 1 else -2)
-    return sized(data, sum(compartments.values()), "data", "locations")
+    return check_size(data, sum(compartments.values()), "data", "locations")
 
 
-def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
+def check_size(data: Any, size: int, name: str, axis: str) -> AnyArray:
     """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
     if not isinstance(data, jax.Array | np.ndarray):
         raise TypeError(
@@ -110,6 +108,6 @@ def sized(data: Any, size: int, name: str, axis: str) -> AnyArray:
 
 
 def refuse_nan(data: AnyArray) -> None:
-    """Raise where data that is not traced holds NaN."""
+    """Raise where concrete data holds NaN."""
     if (np if isinstance(data, np.ndarray) else jnp).isnan(data).any():
         raise ValueError(HOLDS_NAN)

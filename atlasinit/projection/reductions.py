@@ -1,135 +1,203 @@
-"""What becomes of a parcel's locations: sums, means, standard scores, order statistics."""
+"""Every reduction: what becomes of a parcel's locations. All else reads the fields here.
 
-from typing import TypeAlias
+A new reduction is an entry of `REDUCTIONS`, here or by `register_reduction`.
+"""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
-from atlasinit.projection.kernels.products import ScatterKernel
-from atlasinit.projection.stack import Stack
-from atlasinit.support.typing import AnyArray
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
-LINEAR = ("sum", "mean", "absmean", "zscore", "psc")
-HARD_ONLY = ("median", "min", "max", "std", "var")
+from atlasinit.projection import averages, labelled
+from atlasinit.projection.host import statistics
+from atlasinit.projection.kernels.base import Values
 
-Data: TypeAlias = Float[Array, "batch locations time"]
-Values: TypeAlias = Float[Array, "batch parcels time"]
+OverTime: TypeAlias = Callable[
+    [Values, Bool[Array, "#batch parcels #time"]],
+    tuple[Values, Bool[Array, "batch parcels time"]],
+]
 
 
-def linear(
-    stack: Stack, data: Data, seen: Bool[Array, "batch locations time"] | None, reduction: str
-) -> tuple[Values, Bool[Array, "..."]]:
-    """Return a reduction that is linear before it is standardised, and where it is defined.
+@dataclass(frozen=True)
+class Reduction:
+    """What a projection computes of the values and weights of each parcel.
 
-    `data` should be 0 where `seen`, if given, is false; weights are then those of the
-    locations seen.
+    Either it is linear, W x and what is made of it, or `host` and perhaps `xla` compute it of
+    each parcel's locations.
+
+    Parameters
+    ----------
+    name
+        What users call it.
+    weights
+        What W x is divided by, for linear ones: the sum of a parcel's weights ("signed"),
+        of their absolute values ("absolute"), or nothing (None).
+    solve
+        Whether the linear system of overlapping parcels is solved: (W W')^-1 W x.
+    over_time
+        For linear ones, what becomes of the means (batch, parcels, time) and of where they are
+        defined, in JAX: whole series are needed for it. None for nothing.
+    standardize
+        What ``nilearn.signal.clean`` calls it, of those over time.
+    needs_labels
+        Whether it is of hard maps alone.
+    host
+        Function ``(values, weights, seen)`` in NumPy that returns (time,) of one parcel:
+        values (members, time), weights (members,), and which values are not missing
+        (members, time), None for all.
+    xla
+        The same in JAX, jitted, of hard maps alone: as those of
+        `atlasinit.projection.labelled`. Without it the reduction is of concrete data only.
     """
-    out = stack.product(data)
-    if reduction == "sum":
-        return out, jnp.ones((1, 1, 1), bool)
-    weights = stack if reduction == "mean" else stack.absolute()
-    if seen is None:
-        totals = weights.totals(data.dtype)[None, :, None]
-    else:
-        totals = weights.product(seen.astype(data.dtype))
-    return averaged(out, totals, reduction)
+
+    name: str
+    weights: Literal["signed", "absolute"] | None = None
+    solve: bool = False
+    over_time: OverTime | None = None
+    standardize: str | None = None
+    needs_labels: bool = False
+    host: statistics.Statistic | None = None
+    xla: Callable[..., Values] | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is made of W x."""
+        return self.host is None
+
+    @property
+    def kernel(self) -> str | None:
+        """The only kernel that `xla` takes, None for any."""
+        return None if self.linear else "scatter"
+
+    @property
+    def on_host_only(self) -> bool:
+        """Whether it cannot be part of a jitted function."""
+        return self.host is not None and self.xla is None
 
 
-def averaged(
-    sums: Values, totals: Float[Array, "#batch parcels #time"], reduction: str
-) -> tuple[Values, Bool[Array, "..."]]:
-    """Return W x divided by the sums of the weights, standardised, and where it is defined."""
-    defined = totals != 0
-    out = jnp.where(defined, sums / jnp.where(defined, totals, 1), 0)
-    if reduction in ("zscore", "psc"):
-        return _over_time(out, defined, reduction)
-    return out, defined
+@dataclass(frozen=True)
+class PerParcel:
+    """A user's function of the values (members, time) and weights (members,) of one parcel."""
+
+    function: Callable[[np.ndarray, np.ndarray], Any]
+
+    def __call__(
+        self,
+        values: Float[np.ndarray, "members time"],
+        weights: Float[np.ndarray, " members"],
+        seen: Bool[np.ndarray, "members time"] | None,
+    ) -> Float[np.ndarray, " time"]:
+        """Return its values; those that are missing, and their weights, are left out."""
+        if seen is None or seen.all():
+            return self._call(values, weights)
+        out = np.zeros(values.shape[1], values.dtype)
+        # Times that miss the same locations are one call.
+        patterns, which = np.unique(seen, axis=1, return_inverse=True)
+        for i, kept in enumerate(patterns.T):
+            times = which.reshape(-1) == i
+            if kept.any():
+                out[times] = self._call(values[kept][:, times], weights[kept])
+        return out
+
+    def _call(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        out = np.asarray(self.function(values, weights))
+        if out.shape != values.shape[1:]:
+            raise ValueError(
+                "`reduction` should be a function of the values (members, time) and the weights "
+                f"(members,) of a parcel that returns (time,), {values.shape[1:]} of "
+                f"{values.shape}; it returned {out.shape}. Reduce the first axis, as by "
+                "`np.ptp(values, axis=0)`."
+            )
+        return out
 
 
-def _over_time(
-    means: Values, defined: Bool[Array, "#batch parcels #time"], reduction: str
-) -> tuple[Values, Bool[Array, "batch parcels time"]]:
-    """Return standard scores or per cent of change of each parcel's series, 0 where undefined."""
-    defined = jnp.broadcast_to(defined, means.shape)
-    count = defined.sum(axis=2, keepdims=True, dtype=means.dtype)
-    centre = means.sum(axis=2, keepdims=True) / jnp.maximum(count, 1)
-    change = jnp.where(defined, means - centre, 0)
-    if reduction == "psc":
-        baseline = jnp.abs(centre)
-        known = defined & (baseline > 0)
-        return jnp.where(known, 100 * change / jnp.where(baseline > 0, baseline, 1), 0), known
-    variance = (change**2).sum(axis=2, keepdims=True) / jnp.maximum(count - 1, 1)
-    # A constant series scores 0; rounding leaves it a spread of a few units in the last place.
-    smallest = (8 * jnp.finfo(means.dtype).eps * centre) ** 2
-    varies = ~(variance <= smallest)
-    return jnp.where(varies, change / jnp.sqrt(jnp.where(varies, variance, 1)), 0), defined
+def _by_label(name: str, host: statistics.Statistic, xla: Callable[..., Values]) -> Reduction:
+    return Reduction(name, needs_labels=True, host=host, xla=xla)
 
 
-def by_label(
-    stack: Stack, data: Data, seen: Bool[Array, "batch locations time"] | None, reduction: str
-) -> tuple[Values, Bool[Array, "batch parcels time"]]:
-    """Return a reduction of hard maps over each parcel's locations, and where it is defined."""
-    (kernel,) = stack.kernels
-    assert isinstance(kernel, ScatterKernel)
-    present = jnp.ones((1, data.shape[1], 1), bool) if seen is None else seen
-    counts = kernel.product(present.astype(data.dtype))
-    defined = jnp.broadcast_to(counts > 0, (data.shape[0], kernel.n_parcels, data.shape[2]))
-    if reduction in ("std", "var"):
-        out = _variance(kernel, data, seen, jnp.maximum(counts, 1))
-        if reduction == "std":
-            positive = out > 0
-            out = jnp.where(positive, jnp.sqrt(jnp.where(positive, out, 1)), out)
-    elif reduction == "median":
-        out = jax.vmap(lambda x, c: _median(kernel.labels, kernel.n_parcels, x, c))(
-            data if seen is None else jnp.where(seen, data, jnp.inf),
-            jnp.broadcast_to(counts, (data.shape[0], *counts.shape[1:])),
-        )
-    else:
-        worst = -jnp.inf if reduction == "max" else jnp.inf
-        filled = data if seen is None else jnp.where(seen, data, worst)
-        rows = jnp.where(kernel.labels < 0, kernel.n_parcels, kernel.labels)
-        out = jnp.full((data.shape[0], kernel.n_parcels, data.shape[2]), worst, data.dtype)
-        at = out.at[:, rows]
-        out = (at.max if reduction == "max" else at.min)(filled, mode="drop")
-    return jnp.where(defined, out, 0), defined
+_BUILT_IN = (
+    Reduction("sum"),
+    Reduction("mean", weights="signed"),
+    Reduction("absmean", weights="absolute"),
+    Reduction(
+        "zscore",
+        weights="absolute",
+        over_time=averages.standardize_series,
+        standardize="zscore_sample",
+    ),
+    Reduction("psc", weights="absolute", over_time=averages.change_of_series, standardize="psc"),
+    Reduction("lstsq", solve=True),
+    _by_label("median", statistics.median, labelled.median),
+    _by_label("min", statistics.smallest, labelled.smallest),
+    _by_label("max", statistics.largest, labelled.largest),
+    _by_label("std", statistics.deviation, labelled.deviation),
+    _by_label("var", statistics.variance, labelled.variance),
+    _by_label("mode", statistics.mode, labelled.mode),
+)
+REDUCTIONS: dict[str, Reduction] = {one.name: one for one in _BUILT_IN}
+"""All reductions by name."""
 
 
-def _variance(
-    kernel: ScatterKernel,
-    data: Data,
-    seen: Bool[Array, "batch locations time"] | None,
-    counts: Float[Array, "#batch parcels #time"],
-) -> Values:
-    def deviation(means: Values) -> Data:
-        change = data - kernel.transposed(means)
-        return change if seen is None else jnp.where(seen, change, 0)
+def register_reduction(name: str, reduction: Any) -> Reduction:
+    """Give a reduction of your own a name, for all that take the name of a reduction.
 
-    means = kernel.product(data) / counts
-    # A long float32 sum loses digits, which a large parcel far from 0 needs.
-    means = means + kernel.product(deviation(means)) / counts
-    return kernel.product(deviation(means) ** 2) / counts
+    Parameters
+    ----------
+    name
+        The name; those that exist stay what they are.
+    reduction
+        A function ``(values, weights)`` in NumPy that returns (time,) of one parcel: the values
+        (members, time) at the locations where it has a weight other than 0, and these weights
+        (members,), which are 1 for hard maps. It is called once a parcel, with a chunk of time,
+        and should treat each time point by itself. With ``missing="omit"`` it gets only what
+        is there. Or a `Reduction`.
+
+    Returns
+    -------
+    Reduction
+        What was registered.
+
+    Raises
+    ------
+    ValueError
+        A name that is taken.
+    TypeError
+        A reduction that is neither.
+
+    Notes
+    -----
+    Functions run on the host, on concrete data: not inside of ``jit`` or in an
+    `AtlasLinear`, unless a `Reduction` has an `xla`.
+
+    Examples
+    --------
+    >>> import numpy as np, atlasinit as ai
+    >>> made = register_reduction("range", lambda values, weights: np.ptp(values, axis=0))
+    >>> maps = ai.HardMaps(np.array([0, 0, 1], np.int32), 2)
+    >>> ai.project(maps, np.array([[1.0], [5.0], [2.0]], np.float32), reduction="range").tolist()
+    [[4.0], [0.0]]
+    >>> del REDUCTIONS["range"]
+    """
+    if name in REDUCTIONS:
+        raise ValueError(f"`name`: there is a reduction {name!r} already; choose another name.")
+    found = find_reduction(reduction) if not isinstance(reduction, str) else None
+    if found is None:
+        raise TypeError(f"`reduction` should be a function or a Reduction, got {reduction!r}.")
+    REDUCTIONS[name] = found
+    return found
 
 
-def _median(
-    labels: Int32[AnyArray, " locations"],
-    n_parcels: int,
-    data: Float[Array, "locations time"],
-    counts: Float[Array, "parcels #time"],
-) -> Float[Array, "parcels time"]:
-    """Return medians: values sorted within their parcel, then the one or two in the middle."""
-    keys = jnp.where(labels < 0, n_parcels, labels)
-    members = jnp.zeros(n_parcels, jnp.int32).at[keys].add(1, mode="drop")
-    starts = jnp.cumsum(members) - members
-
-    def one(x: Float[Array, " locations"], count: Float[Array, " parcels"]) -> Array:
-        _, ordered = jax.lax.sort((keys, x), num_keys=2)
-        count = count.astype(jnp.int32)
-        low = ordered.at[starts + (count - 1) // 2].get(mode="clip")
-        high = ordered.at[starts + count // 2].get(mode="clip")
-        return jnp.where(
-            jnp.isnan(ordered.at[starts + count - 1].get(mode="clip")), jnp.nan, (low + high) / 2
-        )
-
-    counts = jnp.broadcast_to(counts, (n_parcels, data.shape[1]))
-    return jax.lax.map(lambda pair: one(*pair), (data.T, counts.T)).T
+def find_reduction(reduction: Any) -> Reduction:
+    """Return the reduction of a name, or of a user's function; a `Reduction` as it is."""
+    if isinstance(reduction, Reduction):
+        return reduction
+    if isinstance(reduction, str) and reduction in REDUCTIONS:
+        return REDUCTIONS[reduction]
+    if callable(reduction):
+        return Reduction(getattr(reduction, "__name__", "function"), host=PerParcel(reduction))
+    raise ValueError(
+        f"`reduction` should be one of {', '.join(REDUCTIONS)}, or a function of the values and "
+        f"weights of a parcel, got {reduction!r}."
+    )

@@ -1,25 +1,32 @@
 """The kernels of all compartments of an atlas: a block-diagonal matrix."""
 
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit.projection.kernels.grouped import GroupedKernel, WeightedGroupedKernel
-from atlasinit.projection.kernels.products import (
-    DenseKernel,
-    ScatterKernel,
-    TiledKernel,
-)
+from atlasinit.core.maps import Maps
+from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
 
-Kernel: TypeAlias = (
-    ScatterKernel | GroupedKernel | WeightedGroupedKernel | TiledKernel | DenseKernel
-)
-# These number the locations of the whole data: cutting out theirs would copy them.
-_WHOLE = (GroupedKernel, WeightedGroupedKernel, TiledKernel)
+
+class Plan(eqx.Module):
+    """Which kernel computes the maps of one compartment, and what it worked out beforehand.
+
+    Parameters
+    ----------
+    kernel
+        The class of the kernel.
+    arrays
+        What its `AbstractKernel.plan` returned; None where the maps alone are enough.
+    """
+
+    kernel: type[AbstractKernel] = eqx.field(static=True)
+    arrays: Any = None
 
 
 class Stack(eqx.Module):
@@ -33,33 +40,29 @@ class Stack(eqx.Module):
         Number of (parcels, locations) of each part.
     """
 
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[AbstractKernel, ...]
     shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
 
     @property
-    def hard(self) -> bool:
-        """Whether all weights are known to be 1: sums of them are exact."""
-        return all(isinstance(k, ScatterKernel | GroupedKernel) for k in self.kernels)
+    def exact(self) -> bool:
+        """Whether all weights are 1 by their kind: sums of them are exact."""
+        return all(kernel.exact for kernel in self.kernels)
 
-    def product(
-        self, data: Float[Array, "batch locations time"]
-    ) -> Float[Array, "batch parcels time"]:
+    def product(self, data: Data) -> Values:
         """Return W x."""
         parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
-        return _joined([k.product(data if isinstance(k, _WHOLE) else x) for k, x in parts])
+        return _join([k.product(data if k.whole else x) for k, x in parts])
 
-    def transposed(
-        self, values: Float[Array, "batch parcels time"]
-    ) -> Float[Array, "batch locations time"]:
+    def transposed(self, values: Values) -> Data:
         """Return W' y."""
         parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
         ends = np.cumsum([n for _, n in self.shapes]).tolist()
         columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
-        painted = [kernel.transposed(part) for kernel, part in parts]
-        return _joined(
+        data = [kernel.transposed(part) for kernel, part in parts]
+        return _join(
             [
-                y[:, c] if isinstance(k, _WHOLE) else y
-                for k, y, c in zip(self.kernels, painted, columns, strict=True)
+                x[:, own] if kernel.whole else x
+                for kernel, x, own in zip(self.kernels, data, columns, strict=True)
             ]
         )
 
@@ -72,6 +75,24 @@ class Stack(eqx.Module):
         return jnp.concatenate([kernel.totals(dtype) for kernel in self.kernels])
 
 
+@jax.jit
+def build_stack(maps: Sequence[Maps], plans: Sequence[Plan]) -> Stack:
+    """Return the kernels of maps, their weights laid out as they compute."""
+    kernels: list[AbstractKernel] = []
+    shapes: list[tuple[int, int]] = []
+    pairs = zip(maps, plans, strict=True)
+    for kernel, group in itertools.groupby(pairs, key=lambda pair: pair[1].kernel):
+        members = list(group)
+        built = [kernel.build(one, plan.arrays) for one, plan in members]
+        own = [(one.n_parcels, one.n_locations) for one, _ in members]
+        if kernel.merges and len(built) > 1:
+            built = [kernel.merge(built)]
+            own = [(sum(n for n, _ in own), sum(n for _, n in own))]
+        kernels += built
+        shapes += own
+    return Stack(tuple(kernels), tuple(shapes))
+
+
 def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:
     ends = np.cumsum([0, *sizes]).tolist()
     return (
@@ -80,5 +101,5 @@ def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:
     )
 
 
-def _joined(parts: list[Array]) -> Array:
+def _join(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)

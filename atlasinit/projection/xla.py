@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from atlasinit.projection import reductions
+from atlasinit.projection.averages import average_sums
 from atlasinit.projection.checks import HOLDS_NAN
-from atlasinit.projection.kernels.products import DenseKernel
+from atlasinit.projection.kernels.dense import DenseKernel
+from atlasinit.projection.labelled import count_seen
 from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.reductions import Reduction
 from atlasinit.projection.stack import Stack
 from atlasinit.support.precision import accumulated
 from atlasinit.support.typing import AnyArray
@@ -27,8 +29,8 @@ Scalar: TypeAlias = Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "omit", "hard", "shape", "dtype"))
-def finished(
+@functools.partial(jax.jit, static_argnames=("reduction", "omit", "exact", "shape", "dtype"))
+def finish(
     values: Float[AnyArray, "batch parcels time"],
     weights: Float[AnyArray, "#batch parcels #time"],
     totals: Float[AnyArray, "1 parcels 1"],
@@ -36,32 +38,30 @@ def finished(
     empty: Scalar,
     min_coverage: Scalar,
     *,
-    reduction: str,
+    reduction: Reduction,
     omit: bool,
-    hard: bool,
+    exact: bool,
     shape: tuple[int, ...],
     dtype: Any,
 ) -> Float[Array, "..."]:
-    """Return a reduction of what the host computed: the sums, or the values by label.
+    """Return a reduction of what the host computed: the sums, or the values of each parcel.
 
-    `weights` are those observed, `totals` all; `hard` is whether they are numbers of locations.
+    `weights` are those observed, `totals` all; `exact` is whether they are numbers of locations.
     """
     out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
-    if inverse is not None:
-        out, defined = _solved(inverse, out)
-    elif reduction == "sum":
-        defined = jnp.ones((1, 1, 1), bool)
-    elif reduction in reductions.HARD_ONLY:
+    if not reduction.linear:
         defined = weights > 0
+    elif inverse is not None:
+        out, defined = _solve(inverse, out)
     else:
-        out, defined = reductions.averaged(out, weights, reduction)
+        out, defined = _average(out, weights, reduction)
     if omit:
-        defined = defined & _reaches(share(weights, totals), min_coverage, exact=hard)
+        defined = defined & _reaches(share(weights, totals), min_coverage, exact=exact)
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
 @functools.partial(jax.jit, static_argnames=("reduction", "missing"))
-def reduced(
+def reduce_data(
     stack: Stack,
     data: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
@@ -69,50 +69,52 @@ def reduced(
     empty: Scalar,
     min_coverage: Scalar,
     *,
-    reduction: str,
+    reduction: Reduction,
     missing: str,
 ) -> Float[Array, "..."]:
     """Return a reduction of data."""
-    stack, given = _unfolded(stack), data.dtype
-    data, restore = batched(jnp.asarray(data, accumulated(given)))
+    stack, given = _hide_weights(stack), data.dtype
+    data, restore = add_batch(jnp.asarray(data, accumulated(given)))
     seen = None
     if missing == "error":
         data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
     elif missing == "omit":
         seen = ~jnp.isnan(data)
         data = jnp.where(seen, data, 0)
-    if reduction == "lstsq":
+    if reduction.solve:
         if inverse is None:
             inverse = traced_solver(stack, ridge=ridge.astype(data.dtype))
-        out, defined = _solved(inverse, stack.product(data))
-    elif reduction in reductions.HARD_ONLY:
-        out, defined = reductions.by_label(stack, data, seen, reduction)
+        out, defined = _solve(inverse, stack.product(data))
+    elif reduction.linear:
+        out, defined = _average(
+            stack.product(data), _weights(stack, data, seen, reduction), reduction
+        )
     else:
-        out, defined = reductions.linear(stack, data, seen, reduction)
+        out, defined = _reduce_labels(stack, data, seen, reduction)
     if seen is not None:
-        observed = _observed(stack, seen.astype(data.dtype))
-        defined = defined & _reaches(observed, min_coverage, exact=stack.hard)
+        observed = _share_seen(stack, seen.astype(data.dtype))
+        defined = defined & _reaches(observed, min_coverage, exact=stack.exact)
     return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
 
 
 @jax.jit
-def covered(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+def measure_coverage(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
-    seen, restore = batched((~jnp.isnan(data)).astype(accumulated(data.dtype)))
-    return restore(_observed(_unfolded(stack), seen).astype(seen.dtype))
+    seen, restore = add_batch((~jnp.isnan(data)).astype(accumulated(data.dtype)))
+    return restore(_share_seen(_hide_weights(stack), seen).astype(seen.dtype))
 
 
 @jax.jit
-def solved(
+def solve_sums(
     inverse: Float[AnyArray, "parcels parcels"], values: Float[AnyArray, "..."]
 ) -> Float[Array, "..."]:
     """Return least squares of sums of data, in the dtype of the sums that are made of them."""
-    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
     return restore(DenseKernel(inverse).product(out))
 
 
 @functools.partial(jax.jit, static_argnames="method")
-def painted(
+def paint(
     stack: Stack,
     values: Float[AnyArray, "..."],
     inverse: Float[AnyArray, "parcels parcels"] | None,
@@ -121,7 +123,7 @@ def painted(
     method: str,
 ) -> Float[Array, "..."]:
     """Return one value a location of parcel values."""
-    out, restore = batched(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
         if inverse is None:
             inverse = traced_solver(stack, ridge=ridge.astype(out.dtype))
@@ -129,23 +131,68 @@ def painted(
     return restore(stack.transposed(out).astype(values.dtype))
 
 
-def _unfolded(stack: Stack) -> Stack:
+def _hide_weights(stack: Stack) -> Stack:
     """Return kernels whose weights XLA does not count while it compiles.
 
-    That takes it seconds where an atlas is a constant of the program, in which it is known.
+    That takes it seconds where an atlas is a constant of the program, which it evaluates.
     """
     positions, weights = eqx.partition(stack, lambda x: jnp.issubdtype(x.dtype, jnp.integer))
     return eqx.combine(jax.lax.optimization_barrier(positions), weights)
 
 
-def _solved(
+def _weights(
+    stack: Stack,
+    data: Float[Array, "batch locations time"],
+    seen: Bool[Array, "batch locations time"] | None,
+    reduction: Reduction,
+) -> Float[Array, "#batch parcels #time"] | None:
+    """Return the sums of each parcel's weights that sums are divided by, of what is seen."""
+    if reduction.weights is None:
+        return None
+    weights = stack.absolute() if reduction.weights == "absolute" else stack
+    if seen is None:
+        return weights.totals(data.dtype)[None, :, None]
+    return weights.product(seen.astype(data.dtype))
+
+
+def _average(
+    sums: Float[Array, "batch parcels time"],
+    weights: Float[Array, "#batch parcels #time"] | None,
+    reduction: Reduction,
+) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "..."]]:
+    """Return what a linear reduction makes of sums, and where it is defined."""
+    if reduction.weights is None or weights is None:
+        out, defined = sums, jnp.ones((1, 1, 1), bool)
+    else:
+        out, defined = average_sums(sums, weights)
+    return (out, defined) if reduction.over_time is None else reduction.over_time(out, defined)
+
+
+def _reduce_labels(
+    stack: Stack,
+    data: Float[Array, "batch locations time"],
+    seen: Bool[Array, "batch locations time"] | None,
+    reduction: Reduction,
+) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "batch parcels time"]]:
+    """Return a reduction of each parcel's locations, and where it is defined."""
+    assert reduction.xla is not None
+    # Labels of all compartments are one kernel, as `Reduction.kernel` asks for.
+    (kernel,) = stack.kernels
+    labels: Any = kernel
+    counts = count_seen(labels, data, seen)
+    out = reduction.xla(labels, data, seen, counts)
+    defined = jnp.broadcast_to(counts > 0, out.shape)
+    return jnp.where(defined, out, 0), defined
+
+
+def _solve(
     inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
 ) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
     """Return the least squares of sums, and where they are defined."""
     return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
 
 
-def _observed(
+def _share_seen(
     stack: Stack, seen: Float[Array, "batch locations time"]
 ) -> Float[Array, "batch parcels time"]:
     """Return the share of each parcel's absolute weight at the locations seen."""
@@ -168,7 +215,7 @@ def _reaches(
     return shares >= least.astype(shares.dtype) * (1 - rounding)
 
 
-def batched(values: _A) -> tuple[_A, Callable[[Any], Any]]:
+def add_batch(values: _A) -> tuple[_A, Callable[[Any], Any]]:
     """Return values with one batch axis in front, and the function that restores the axes.
 
     Of NumPy's arrays these are views, and under jit this costs nothing; each would copy

@@ -34,7 +34,7 @@ def generate_report(
     t_r: float | None = None,
     numbers: ArrayLike | None = None,
     details: Mapping[str, str] | None = None,
-    reduction: str = "mean",
+    reduction: Any = "mean",
     palette: str = "safe",
     surfaces: Mapping[str, Surface] | None = None,
     background: Real[np.ndarray, "x y z"] | None = None,

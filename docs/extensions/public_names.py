@@ -25,6 +25,7 @@ MODULES = (
     "atlasinit.initializers",
     "atlasinit.io",
     "atlasinit.measures",
+    "atlasinit.projection",
     "atlasinit.smoothing",
 )
 """Whose names are public; of an object with several names the first is its page's."""

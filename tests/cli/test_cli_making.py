@@ -2,7 +2,6 @@
 
 import json
 import re
-from typing import get_args
 
 import nibabel as nb
 import numpy as np
@@ -12,7 +11,8 @@ from nilearn.image import resample_img
 
 import atlasinit as ai
 from atlasinit.catalogue import package_file
-from atlasinit.cli.options import Reduction
+from atlasinit.cli import completion
+from atlasinit.projection import REDUCTIONS
 
 
 def test_build_and_show_again(run, labels):
@@ -64,7 +64,7 @@ def test_project_surfaces(run, tmp_path):
     assert table.iloc[0].between(1, 5).all()
 
 
-@pytest.mark.parametrize("reduction", get_args(Reduction))
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_project_streams_what_ai_project_computes(run, labels, reduction):
     folder, values, data = labels
     atlas = ai.load_atlas(folder / "dseg.nii.gz", labels=folder / "dseg.tsv", space="unknown")
@@ -78,10 +78,21 @@ def test_project_streams_what_ai_project_computes(run, labels, reduction):
     np.testing.assert_allclose(pd.read_csv(folder / "s.csv").T, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_reductions_are_those_of_projection():
-    from atlasinit.projection.checks import REDUCTIONS
-
-    assert set(get_args(Reduction)) == set(REDUCTIONS)
+def test_a_registered_reduction_is_a_choice(run, labels):
+    folder, values, data = labels
+    arguments = (folder / "dseg.nii.gz", "--space", "unknown", "-d", folder / "bold.nii.gz")
+    command = ("project", *arguments, "-o", folder / "s.csv", "--reduction", "range")
+    status, _, errors = run(*command)
+    assert status == 2
+    assert "'range' is not one of 'sum', 'mean'" in " ".join(errors.split())
+    ai.projection.register_reduction("range", lambda values, weights: np.ptp(values, axis=0))
+    try:
+        assert run(*command)[0] == 0
+        assert "range" in completion.reductions("ra")
+    finally:
+        del REDUCTIONS["range"]
+    expected = [np.ptp(data[values == k], axis=0) for k in (3, 7)]
+    np.testing.assert_allclose(pd.read_csv(folder / "s.csv").T, expected, rtol=1e-5)
 
 
 def test_resample_to_the_grid_of_an_image(run, labels):

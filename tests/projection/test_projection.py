@@ -3,7 +3,10 @@
 import gc
 import shutil
 import subprocess
+import time
+import warnings
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import equinox as eqx
 import jax
@@ -11,13 +14,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import mixed_atlas, table
+from scipy import stats
 from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.projection import back_project, choosing, coverage, project, remembered, xla
+from atlasinit.projection import (
+    REDUCTIONS,
+    Reduction,
+    back_project,
+    choosing,
+    chosen,
+    coverage,
+    project,
+    register_reduction,
+    remembered,
+    xla,
+)
 from atlasinit.projection.host import products as host
 from atlasinit.projection.kernels import tiles
+from atlasinit.projection.kernels.base import dense_values
+from atlasinit.projection.kernels.dense import DenseKernel
+from atlasinit.projection.kernels.scatter import ScatterKernel
+from atlasinit.projection.stack import build_stack
 
 KERNELS = {
     "hard": ("scatter", "groups", "tiles", "dense"),
@@ -156,7 +175,7 @@ def test_order_statistics_of_hard_maps(reduction, kernel):
 
 @on_cpu
 @pytest.mark.parametrize("kind", KERNELS)
-def test_large_known_data_is_multiplied_on_the_host_and_what_is_traced_is_not(kind, monkeypatch):
+def test_large_concrete_data_is_multiplied_on_the_host_and_what_is_traced_is_not(kind, monkeypatch):
     made = []
     multiply = host.multiply
     monkeypatch.setattr(host, "multiply", lambda *a, **k: made.append(a) or multiply(*a, **k))
@@ -186,8 +205,167 @@ def test_the_host_refuses_what_it_cannot_compute():
             jax.tree.map(lambda w: w.astype(np.float16), maps_of("dense")), x, kernel="host"
         ),
     ):
-        with pytest.raises(ValueError, match='`kernel="host"` computes known data on the CPU'):
+        with pytest.raises(ValueError, match='`kernel="host"` computes concrete data on the CPU'):
             call()
+
+
+@pytest.mark.parametrize("kernel", ["auto", *HOST, "jit"])
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+def test_mode_is_the_most_frequent_value_and_of_several_the_smallest(kernel, missing):
+    rng = np.random.default_rng(0)
+    maps = maps_of("hard")
+    x = rng.integers(-2, 4, (2, 150, 6)).astype(np.float32)
+    x[:, maps.labels == 1, 0] = 3
+    x[:, maps.labels == 2, 1] = np.arange((maps.labels == 2).sum()) // 2  # all occur twice
+    x[0, ::5, 2], x[1, :, 3], x[0, 3, 4] = np.nan, np.nan, np.inf
+    if kernel == "jit":
+        y = jax.jit(lambda x: project(maps, x, reduction="mode", missing=missing))(x)
+    else:
+        y = project(maps, x, reduction="mode", missing=missing, kernel=kernel)
+    for parcel in (0, 1, 2, 4, 5, 6):
+        own = x[:, maps.labels == parcel]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of SciPy, where all is missing
+            theirs = stats.mode(own, axis=1, nan_policy="omit").mode
+        if missing == "propagate":  # which SciPy takes for NaN as a value of its own
+            theirs = np.where(np.isnan(own).any(axis=1), np.nan, theirs)
+        np.testing.assert_array_equal(y[:, parcel], theirs)
+    assert np.isnan(y[:, 3]).all()
+    gradient = jax.grad(lambda x: project(maps, x, reduction="mode", empty=0.0).sum())
+    np.testing.assert_array_equal(gradient(jnp.ones((150, 2))), np.zeros((150, 2)))
+
+
+# A reduction and a kernel of one's own --------------------------------------------------------
+
+
+def weighted_range(values, weights):
+    return np.ptp(values * weights[:, None], axis=0)
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+def test_a_function_reduces_each_parcel(kind, missing):
+    maps, x = maps_of(kind), data_of(2, 150, 6)
+    x[0, ::7, 2], x[1, :, 4] = np.nan, np.nan
+    w = maps.to_dense()
+    y = project(maps, x, reduction=weighted_range, missing=missing)
+    for parcel in range(7):
+        own = w[parcel] != 0
+        for i, t in np.ndindex(2, 6):
+            values, weights = x[i, own, t], w[parcel, own]
+            kept = ~np.isnan(values) if missing == "omit" else np.ones(own.sum(), bool)
+            product = values[kept] * weights[kept]
+            expected = np.ptp(product) if product.size else np.nan
+            np.testing.assert_allclose(y[i, parcel, t], expected, rtol=1e-6)
+    single = np.asarray(project(maps, x[0, :, 0], reduction=weighted_range))
+    np.testing.assert_allclose(single, y[0, :, 0], rtol=1e-6)
+
+
+def test_a_reduction_is_registered_by_name_and_used_by_name_everywhere(tmp_path):
+    maps, x = maps_of("hard", n_locations=24), data_of(24, 5)
+    atlas = grid_atlas(maps, (2, 3, 4))
+    made = register_reduction("range", weighted_range)
+    try:
+        assert REDUCTIONS["range"] is made
+        expected = project(maps, x, reduction=weighted_range)
+        np.testing.assert_array_equal(project(maps, x, reduction="range"), expected)
+        masker = ai.AtlasMasker(atlas, reduction="range", memory=str(tmp_path))
+        np.testing.assert_array_equal(masker.fit_transform(x).T, expected)
+        assert chosen(maps, x, reduction="range").place == "host"
+        with pytest.raises(ValueError, match="a function of NumPy, which computes concrete"):
+            jax.jit(lambda x: project(maps, x, reduction="range"))(x)
+        with pytest.raises(ValueError, match="a function of NumPy, which a layer cannot jit"):
+            ai.AtlasLinear.from_atlas(atlas, reduction="range")
+        with pytest.raises(ValueError, match="there is a reduction 'range' already"):
+            register_reduction("range", weighted_range)
+    finally:
+        del REDUCTIONS["range"]
+    with pytest.raises(TypeError, match="a function or a Reduction, got 'mean'"):
+        register_reduction("range", "mean")
+    with pytest.raises(ValueError, match=r"returns \(time,\), \(5,\) of .*it returned \(\)"):
+        project(maps, x, reduction=lambda values, weights: values.max())
+
+
+def test_a_reduction_with_an_xla_function_is_part_of_programs_and_layers():
+    def host(values, weights, seen):
+        return np.ptp(values, axis=0)
+
+    def xla(kernel, data, seen, counts):
+        labelled = REDUCTIONS["max"].xla, REDUCTIONS["min"].xla
+        high, low = (function(kernel, data, seen, counts) for function in labelled)
+        return high - low
+
+    spread = Reduction("range", needs_labels=True, host=host, xla=xla)
+    maps, x = maps_of("hard", n_locations=24), data_of(24, 5)
+    expected = project(maps, x, reduction=spread, kernel="auto")
+    jitted = jax.jit(lambda x: project(maps, x, reduction=spread))(x)
+    layer = ai.AtlasLinear.from_atlas(grid_atlas(maps, (2, 3, 4)), reduction=spread)
+    for ours in (jitted, layer(x)):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+class ReversedKernel(DenseKernel):
+    """A kernel for tests: the dense one, of locations in reversed order."""
+
+    name = "reversed"
+    needs_positions = True
+
+    @classmethod
+    def plan(cls, maps, site):
+        return np.arange(maps.n_locations)[::-1].astype(np.int32)
+
+    @classmethod
+    def build(cls, maps, plan):
+        return ReversedKernel(dense_values(maps)[:, plan])
+
+    def product(self, data):
+        return super().product(data[:, ::-1])
+
+    def transposed(self, values):
+        return super().transposed(values)[:, ::-1]
+
+
+def test_a_kernel_is_added_in_one_place(monkeypatch):
+    monkeypatch.setattr(choosing, "KERNELS", [*choosing.KERNELS, ReversedKernel])
+    atlas = mixed_atlas()
+    x = data_of(atlas.n_locations, 5)
+    assert set(chosen(atlas, x, kernel="reversed").kernels.values()) == {"reversed"}
+    np.testing.assert_allclose(
+        project(atlas, x, kernel="reversed"), project(atlas, x), rtol=1e-5, atol=1e-6
+    )
+    y = data_of(atlas.n_parcels, 2)
+    np.testing.assert_allclose(
+        back_project(atlas, y, kernel="reversed"), back_project(atlas, y), rtol=1e-5, atol=1e-6
+    )
+    layer = ai.AtlasLinear.from_atlas(atlas, kernel="reversed")
+    np.testing.assert_allclose(layer(x), project(atlas, x), rtol=1e-5, atol=1e-6)
+    reasons = []
+    jax.eval_shape(
+        lambda m: reasons.append(choosing.choose_kernel(m, backend="cpu", kernel="reversed")),
+        jax.tree.map(jnp.asarray, maps_of("hard")),
+    )
+    assert reasons == [(ScatterKernel, "the maps' positions are traced")]
+
+
+def test_what_is_made_once_is_made_once_of_all_threads():
+    memory, made = remembered.Memory(), []
+    owners = [maps_of("hard"), maps_of("sparse")]
+
+    def make(owner):
+        made.append(owner)
+        time.sleep(0.02)
+        return object()
+
+    with ThreadPoolExecutor(8) as pool:
+        tasks = [owners[i % 2] for i in range(16)]
+        found = list(pool.map(lambda o: memory.recall(o, "key", lambda: make(o)), tasks))
+    assert len(made) == 2
+    assert len(set(map(id, found))) == 2
+    assert len(memory) == 2
+    assert owners[0] in memory
+    del tasks, made, owners
+    gc.collect()
+    assert len(memory) == 0
 
 
 # Missing data ---------------------------------------------------------------------------------
@@ -244,7 +422,7 @@ def test_the_host_reduces_as_the_device_does(reduction, missing):
 
 @pytest.mark.parametrize("kind", KERNELS)
 @pytest.mark.parametrize("kernel", ["auto", *HOST])
-def test_omitted_locations_give_their_weight_to_the_others(kind, kernel, monkeypatch):
+def test_omitted_locations_give_their_weight_to_the_others(kind, kernel):
     maps, x = maps_of(kind), data_of(150, 4)
     if kernel == "host":
         maps = jax.tree.map(lambda w: np.abs(w) if w.dtype == np.float32 else w, maps)
@@ -258,9 +436,7 @@ def test_omitted_locations_give_their_weight_to_the_others(kind, kernel, monkeyp
         share = weight / w.sum(1, keepdims=True)
     y = project(maps, x, reduction="absmean", missing="omit", kernel=kernel)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
-    if kernel == "host":
-        monkeypatch.setattr(choosing, "_LARGE", 1)
-    np.testing.assert_allclose(coverage(maps, x), np.nan_to_num(share), rtol=1e-5)
+    np.testing.assert_allclose(coverage(maps, x, kernel=kernel), np.nan_to_num(share), rtol=1e-5)
     options = dict(reduction="absmean", missing="omit", min_coverage=0.9)
     y = np.asarray(project(maps, x, kernel=kernel, **options))
     np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
@@ -582,18 +758,18 @@ def test_vmap_and_scan_are_loops(kind, kernel):
 
 
 def test_one_compilation_a_shape():
-    xla.reduced.clear_cache()
+    xla.reduce_data.clear_cache()
     for seed in range(3):
         project(maps_of("hard", seed=seed), data_of(150, 11, seed=seed))
-    assert xla.reduced._cache_size() == 1
+    assert xla.reduce_data._cache_size() == 1
     project(maps_of("hard"), data_of(150, 11), empty=0.0)
-    assert xla.reduced._cache_size() == 1
+    assert xla.reduce_data._cache_size() == 1
     maps = maps_of("sparse")
     for scale in range(3):
         project(eqx.tree_at(lambda m: m.values, maps, maps.values * scale), data_of(150, 11))
-    assert xla.reduced._cache_size() == 2
+    assert xla.reduce_data._cache_size() == 2
     project(maps_of("hard"), data_of(150, 12))
-    assert xla.reduced._cache_size() == 3
+    assert xla.reduce_data._cache_size() == 3
 
 
 @on_cpu
@@ -628,7 +804,7 @@ def test_what_was_prepared_goes_with_its_atlas():
     del maps
     gc.collect()
     assert alive() is None
-    assert identity not in remembered._memory
+    assert identity not in remembered._memory._made
 
 
 @pytest.mark.parametrize(
@@ -640,19 +816,19 @@ def test_what_was_prepared_goes_with_its_atlas():
     ],
 )
 def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
-    ready = remembered.prepared_for(maps_of(kind), kernel=kernel)
+    ready = remembered.planned_maps(maps_of(kind), kernel=kernel)
 
     def step(ready, x):
         def loss(ready):
             zero = jnp.float32(0)
-            out = xla.reduced(
-                remembered.stacked(ready),
+            out = xla.reduce_data(
+                build_stack(*ready),
                 x,
                 None,
                 zero,
                 zero,
                 zero,
-                reduction=reduction,
+                reduction=REDUCTIONS[reduction],
                 missing="omit" if reduction == "mean" else "propagate",
             )
             return jnp.sum(out**2)
@@ -786,24 +962,55 @@ def test_the_kernel_follows_from_the_maps_and_the_backend():
     many = ai.SparseMaps.from_scipy(csr_array(np.ones((5, 20), np.float32)))
     for backend, expected in chosen.items():
         maps = [maps_of("hard"), few, many, maps_of("dense")]
-        assert [choosing.choose_kernel(m, backend=backend) for m in maps] == expected
+        names = [choosing.choose_kernel(m, backend=backend)[0].name for m in maps]
+        assert names == expected
 
 
 @on_cpu
-def test_large_known_data_is_left_to_scipy_unless_tiles_read_it_often():
-    few = (ai.SparseMaps.from_scipy(csr_array(np.eye(8, 2048, dtype=np.float32))),)
-    many = (ai.SparseMaps.from_scipy(csr_array(np.ones((8, 2048), np.float32))),)
-    hard = (ai.HardMaps(np.zeros(2048, np.int32), 8),)
+def test_large_concrete_data_is_left_to_scipy_unless_tiles_read_it_often():
+    few = ai.SparseMaps.from_scipy(csr_array(np.eye(8, 2048, dtype=np.float32)))
+    many = ai.SparseMaps.from_scipy(csr_array(np.ones((8, 2048), np.float32)))
+    hard = ai.HardMaps(np.zeros(2048, np.int32), 8)
     large, small = np.zeros((2048, 1024), np.float32), np.zeros((2048, 8), np.float32)
     for maps in (few, many, hard):
-        assert choosing.on_host(maps, large)
-        assert choosing.on_host(maps, small) == (maps is not hard)
-        assert not choosing.on_host(maps, small[:, :2])
-    assert choosing.on_host(few, jnp.asarray(large))
-    assert choosing.on_host(hard, jnp.asarray(large))
-    assert not choosing.on_host(many, jnp.asarray(large))
-    assert choosing.on_host(many, jnp.asarray(large), missing="omit")
-    assert choosing.on_host(many, jnp.asarray(large), kernel="host")
+        assert chosen(maps, large).place == "host"
+        assert chosen(maps, small).place == ("xla" if maps is hard else "host")
+        assert chosen(maps, small[:, :2]).place == "xla"
+    assert chosen(few, jnp.asarray(large)).place == "host"
+    assert chosen(hard, jnp.asarray(large)).place == "host"
+    assert chosen(many, jnp.asarray(large)).place == "xla"
+    assert chosen(many, jnp.asarray(large), missing="omit").place == "host"
+    assert chosen(many, jnp.asarray(large), kernel="host").place == "host"
+    policy = choosing.Policy(large=2048)
+    assert choosing.choose_place([hard], small[:, :1], policy=policy)[0] == "host"
+    few_only = choosing.Policy(few=1.0)
+    assert choosing.choose_kernel(many, backend="gpu", policy=few_only)[0].name == "tiles"
+
+
+def test_the_choice_can_be_asked_for():
+    atlas = mixed_atlas()
+    x = data_of(atlas.n_locations, 3)
+    found = chosen(atlas, x)
+    cpu = jax.default_backend() == "cpu"
+    assert found.place == "xla"
+    assert found.kernels == {
+        "cortex_L": "scatter" if cpu else "groups",
+        "cortex_R": "scatter" if cpu else "groups",
+        "subcortex": "tiles" if cpu else "groups",
+    }
+    assert "the data are small" in str(found) or not cpu
+    assert "cortex_L: " in str(found)
+    assert set(chosen(atlas, x, kernel="dense").kernels.values()) == {"dense"}
+    halves = atlas.select(compartments=["cortex_L"])
+    own = data_of(halves.n_locations, 2)
+    assert chosen(halves, own, reduction="median", kernel="tiles").kernels == {
+        "cortex_L": "scatter"
+    }
+    reasons = []
+    jax.eval_shape(lambda x: reasons.append(chosen(halves, x).reasons["place"]), own)
+    assert "traced" in reasons[0]
+    with pytest.raises(ValueError, match="`kernel` should be one of auto, host, scatter"):
+        chosen(atlas, x, kernel="fast")
 
 
 @pytest.mark.parametrize("kernel", ["auto", *HOST, "dense"])
@@ -846,9 +1053,12 @@ def test_options_have_the_precision_of_the_data():
 
 
 def test_kernels_refuse_maps_that_they_cannot_compute():
-    with pytest.raises(ValueError, match="hard maps only"):
+    with pytest.raises(
+        ValueError,
+        match="computes HardMaps only, got SparseMaps; use auto, groups or tiles or dense",
+    ):
         project(maps_of("sparse"), data_of(150, 2), kernel="scatter")
-    with pytest.raises(ValueError, match="hard and sparse maps only"):
+    with pytest.raises(ValueError, match="computes HardMaps, SparseMaps only, got DenseMaps"):
         project(maps_of("dense"), data_of(150, 2), kernel="tiles")
     with pytest.raises(ValueError, match="`method`"):
         back_project(maps_of("hard"), data_of(7, 2), method="inverse")

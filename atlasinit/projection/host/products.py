@@ -1,4 +1,4 @@
-"""Products with known data on the CPU: SciPy's sparse and NumPy's dense one, on all cores.
+"""Products with concrete data on the CPU: SciPy's sparse and NumPy's dense one, on all cores.
 
 XLA gathers and scatters on one core, and copies NumPy's arrays first. A sparse matrix
 stored by columns reads every location once.
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 
 
 def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
-    """Return whether maps and data are known, on one CPU, and of kinds that are computed here."""
+    """Return whether maps and data are concrete, on one CPU and of kinds computed here."""
     arrays = (data, *jax.tree.leaves(maps))
     if any(isinstance(array, Tracer) for array in arrays) or not all(map(is_host, arrays)):
         return False

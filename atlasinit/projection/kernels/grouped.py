@@ -3,7 +3,7 @@
 Without atomic additions, so that a GPU gives the same digits in every run.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,13 +13,20 @@ from jaxtyping import Array, Float, Int32
 
 from atlasinit.core.maps import HardMaps, SparseMaps
 from atlasinit.projection.derivatives import link
-from atlasinit.projection.kernels.products import ScatterKernel, absolute_of
+from atlasinit.projection.kernels.base import (
+    AbstractKernel,
+    Data,
+    Site,
+    Values,
+    absolute_of,
+)
+from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.support.typing import AnyArray
 
 _GROUP = 16
 
 
-class GroupedKernel(eqx.Module):
+class GroupedKernel(AbstractKernel):
     """Hard labels.
 
     Parameters
@@ -33,19 +40,39 @@ class GroupedKernel(eqx.Module):
         Number of parcels.
     """
 
+    name: ClassVar[str] = "groups"
+    computes: ClassVar[tuple[type, ...]] = (HardMaps,)
+    whole: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = True
+
     labels: Int32[AnyArray, " locations"]
     levels: tuple[Int32[AnyArray, "_ _"], ...]
     n_parcels: int = eqx.field(static=True)
 
-    def product(
-        self, data: Float[Array, "batch locations time"]
-    ) -> Float[Array, "batch parcels time"]:
-        """Return W x."""
-        return _summed(self.levels, data)
+    @classmethod
+    def plan(cls, maps: HardMaps, site: Site) -> "GroupedKernel":
+        """Return the kernel itself, which is nothing but positions."""
+        n = maps.n_locations
+        # As if one parcel had all, so that atlases of one shape share a compilation.
+        first, *levels = _group_members(np.asarray(maps.labels), maps.n_parcels, largest=n)
+        # Numbers from n on are padding: behind the last location of the whole data then.
+        first = np.where(first < n, first + np.int32(site.start), first + np.int32(site.total - n))
+        labels = np.full(site.total, -1, np.int32)
+        labels[site.start : site.start + n] = maps.labels
+        return cls(labels, (first, *levels), maps.n_parcels)
 
-    def transposed(
-        self, values: Float[Array, "batch parcels time"]
-    ) -> Float[Array, "batch locations time"]:
+    @classmethod
+    def build(cls, maps: HardMaps, plan: "GroupedKernel") -> "GroupedKernel":
+        """Return the plan."""
+        del maps
+        return plan
+
+    def product(self, data: Data) -> Values:
+        """Return W x."""
+        return _add_groups(self.levels, data)
+
+    def transposed(self, values: Values) -> Data:
         """Return W' y."""
         return self._scatter().transposed(values)
 
@@ -103,56 +130,52 @@ class WeightPlan(eqx.Module):
     shape: tuple[int, int] = eqx.field(static=True)
 
 
-class WeightedGroupedKernel(eqx.Module):
+class WeightedGroupedKernel(AbstractKernel):
     """Sparse weights, few of them a location: each is multiplied by its own row of the data."""
 
+    name: ClassVar[str] = "groups"
+    computes: ClassVar[tuple[type, ...]] = (SparseMaps,)
+    whole: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = True
+
     values: Float[AnyArray, " nonzeros"]
-    plan: WeightPlan
+    places: WeightPlan
 
-    def product(
-        self, data: Float[Array, "batch locations time"]
-    ) -> Float[Array, "batch parcels time"]:
+    @classmethod
+    def plan(cls, maps: SparseMaps, site: Site) -> WeightPlan:
+        """Return where the weights are, and which are added up."""
+        parcels, locations = maps.rows(), np.asarray(maps.indices) + np.int32(site.start)
+        shape = (maps.n_parcels, site.total)
+        by_parcel = _plan_sums(parcels, locations, maps.n_parcels)
+        by_location = _plan_sums(locations, parcels, site.total)
+        return WeightPlan(parcels, locations, by_parcel, by_location, shape)
+
+    @classmethod
+    def build(cls, maps: SparseMaps, plan: WeightPlan) -> "WeightedGroupedKernel":
+        """Return the kernel of weights at the positions of a plan."""
+        return cls(maps.values, plan)
+
+    def product(self, data: Data) -> Values:
         """Return W x."""
-        return _product(self.plan, jnp.asarray(self.values, data.dtype), data)
+        return _product(self.places, jnp.asarray(self.values, data.dtype), data)
 
-    def transposed(
-        self, values: Float[Array, "batch parcels time"]
-    ) -> Float[Array, "batch locations time"]:
+    def transposed(self, values: Values) -> Data:
         """Return W' y."""
-        return _transposed(self.plan, jnp.asarray(self.values, values.dtype), values)
+        return _transposed(self.places, jnp.asarray(self.values, values.dtype), values)
 
     def absolute(self) -> "WeightedGroupedKernel":
         """Return the kernel of |W|."""
-        return WeightedGroupedKernel(absolute_of(self.values), self.plan)
+        return WeightedGroupedKernel(absolute_of(self.values), self.places)
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
-        return self.product(jnp.ones((1, self.plan.shape[1], 1), dtype))[0, :, 0]
+        return self.product(jnp.ones((1, self.places.shape[1], 1), dtype))[0, :, 0]
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
         values = jnp.asarray(self.values)
-        out = jnp.zeros(self.plan.shape, values.dtype)
-        return out.at[self.plan.parcels, self.plan.locations].add(values)
-
-
-def group_labels(maps: HardMaps, *, start: int, total: int) -> GroupedKernel:
-    """Return the kernel of maps of the locations from `start` on, of `total` in the data."""
-    n = maps.n_locations
-    # As if one parcel had all, so that atlases of one shape share a compilation.
-    first, *levels = _levels(np.asarray(maps.labels), maps.n_parcels, largest=n)
-    first = np.where(first < n, first + np.int32(start), first + np.int32(total - n))
-    labels = np.full(total, -1, np.int32)
-    labels[start : start + n] = maps.labels
-    return GroupedKernel(labels, (first, *levels), maps.n_parcels)
-
-
-def plan_weights(maps: SparseMaps, *, start: int, total: int) -> WeightPlan:
-    """Return the plan of maps of the locations from `start` on, of `total` in the data."""
-    parcels, locations = maps.rows(), np.asarray(maps.indices) + np.int32(start)
-    shape = (maps.n_parcels, total)
-    by_parcel = _sums(parcels, locations, maps.n_parcels)
-    return WeightPlan(parcels, locations, by_parcel, _sums(locations, parcels, total), shape)
+        out = jnp.zeros(self.places.shape, values.dtype)
+        return out.at[self.places.parcels, self.places.locations].add(values)
 
 
 @jax.custom_vjp
@@ -162,7 +185,7 @@ def _product(
     data: Float[Array, "batch locations time"],
 ) -> Float[Array, "batch parcels time"]:
     """Return W x."""
-    return _weighted(plan.by_parcel, weights, data)
+    return _add_weighted(plan.by_parcel, weights, data)
 
 
 @jax.custom_vjp
@@ -172,7 +195,7 @@ def _transposed(
     values: Float[Array, "batch parcels time"],
 ) -> Float[Array, "batch locations time"]:
     """Return W' y."""
-    return _weighted(plan.by_location, weights, values)
+    return _add_weighted(plan.by_location, weights, values)
 
 
 @jax.custom_vjp
@@ -188,7 +211,7 @@ def _outer(
 link(_product, _transposed, _outer)
 
 
-def _weighted(
+def _add_weighted(
     sums: WeightedSums, weights: Float[Array, " nonzeros"], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
     """Return weighted sums of rows; what is not finite makes NaN where its weight is not 0."""
@@ -198,10 +221,10 @@ def _weighted(
     w = weights.at[sums.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
     x = data.at[:, sums.members].get(mode="promise_in_bounds")
     x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))
-    return _summed(sums.levels, (w * x).sum(axis=2))
+    return _add_groups(sums.levels, (w * x).sum(axis=2))
 
 
-def _summed(
+def _add_groups(
     levels: tuple[Int32[AnyArray, "_ _"], ...], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
     for members in levels:
@@ -210,34 +233,49 @@ def _summed(
     return data
 
 
-def _sums(
+def _plan_sums(
     owners: Int32[np.ndarray, " nonzeros"], rows: Int32[np.ndarray, " nonzeros"], n_owners: int
 ) -> WeightedSums:
     """Return the sums of the weights of each owner, which weigh `rows`."""
     largest = int(np.bincount(owners).max(initial=0))
-    slots, *levels = _levels(owners, n_owners, largest=largest)
+    slots, *levels = _group_members(owners, n_owners, largest=largest)
     members = np.append(rows, np.int32(0))[np.minimum(slots, rows.size)]
     return WeightedSums(slots, members, tuple(levels))
 
 
-def _levels(
+def _group_members(
     owners: Int32[np.ndarray, " n"], n_owners: int, *, largest: int
 ) -> tuple[Int32[np.ndarray, "_ _"], ...]:
     """Return the members of each group, level by level; what has owner -1 is in none.
 
     Padding has numbers beyond the last member, each another one. Shapes follow from the
     numbers of members and owners, and from the most members that an owner may have.
+
+    Of owners ``[0, 1, 0, -1, 0, 0]``, in groups of 2 and with 4 members at most, the first
+    level adds up members 0 and 2, then 4 and 5, of owner 0, and member 1 of owner 1::
+
+        [[0, 2], [4, 5], [1, 9], ...]      9: padding, as any number from 6 on
+
+    The second adds up the groups of an owner, which are numbered as the rows above::
+
+        [[0, 1], [2, ...]]
     """
     width = min(max(largest, 1), _GROUP)
+    # Owner by owner; those of -1, which are sorted first, are cut off.
     members = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
     n_members, owners = owners.size, owners[members]
     levels: list[np.ndarray] = []
     while not levels or largest > 1:
         counts = np.bincount(owners, minlength=n_owners)
+        # An owner without members has one group, of padding: its sum is 0.
         n_groups = np.maximum(-(-counts // width), 1)
+        # Which of its owner's members a member is; every `width` of them open a new group,
+        # counted on from the owner's first, the number of groups of the owners before.
         rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
         group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // width
         largest = -(-largest // width)
+        # At the last level each owner has one group. Before, full groups are at most
+        # n_members / width, and each owner may have one that is not full.
         most = n_owners if largest <= 1 else n_owners + n_members // width
         level = n_members + np.arange(most * width, dtype=np.int32).reshape(most, width)
         level[group, rank % width] = members

@@ -1,0 +1,48 @@
+"""Averages of sums in JAX: weighted means, and what becomes of their series over time."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from atlasinit.projection.kernels.base import Values
+
+
+def average_sums(
+    sums: Values, totals: Float[Array, "#batch parcels #time"]
+) -> tuple[Values, Bool[Array, "#batch parcels #time"]]:
+    """Return W x divided by the sums of the weights, 0 where those are 0, and where it is not."""
+    defined = totals != 0
+    return jnp.where(defined, sums / jnp.where(defined, totals, 1), 0), defined
+
+
+def standardize_series(
+    means: Values, defined: Bool[Array, "#batch parcels #time"]
+) -> tuple[Values, Bool[Array, "batch parcels time"]]:
+    """Return standard scores of each parcel's series (time - 1 degrees of freedom)."""
+    change, centre, defined, count = _center(means, defined)
+    variance = (change**2).sum(axis=2, keepdims=True) / jnp.maximum(count - 1, 1)
+    # A constant series scores 0; rounding leaves it a spread of a few units in the last place.
+    smallest = (8 * jnp.finfo(means.dtype).eps * centre) ** 2
+    varies = ~(variance <= smallest)
+    return jnp.where(varies, change / jnp.sqrt(jnp.where(varies, variance, 1)), 0), defined
+
+
+def change_of_series(
+    means: Values, defined: Bool[Array, "#batch parcels #time"]
+) -> tuple[Values, Bool[Array, "batch parcels time"]]:
+    """Return the change of each parcel's series in per cent of the size of its mean over time."""
+    change, centre, defined, _ = _center(means, defined)
+    baseline = jnp.abs(centre)
+    defined = defined & (baseline > 0)
+    return jnp.where(defined, 100 * change / jnp.where(baseline > 0, baseline, 1), 0), defined
+
+
+def _center(
+    means: Values, defined: Bool[Array, "#batch parcels #time"]
+) -> tuple[
+    Values, Float[Array, "batch parcels 1"], Bool[Array, "batch parcels time"], Float[Array, "..."]
+]:
+    """Return series less their mean over time, that mean, where both are, and of how many."""
+    defined = jnp.broadcast_to(defined, means.shape)
+    count = defined.sum(axis=2, keepdims=True, dtype=means.dtype)
+    centre = means.sum(axis=2, keepdims=True) / jnp.maximum(count, 1)
+    return jnp.where(defined, means - centre, 0), centre, defined, count
