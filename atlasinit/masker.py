@@ -297,7 +297,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         passed = {"above": self.high_pass, "below": self.low_pass}
         band = [f"{side} {frequency:g} Hz" for side, frequency in passed.items() if frequency]
         return {
-            "Reduction": self._reduction,
+            "Reduction": find_reduction(self._reduction).name,
             "Missing data": self.missing,
             "Least coverage": f"{100 * self.min_coverage:g} %",
             "Smoothing": smoothing,

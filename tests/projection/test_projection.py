@@ -26,6 +26,7 @@ from atlasinit.projection import (
     choosing,
     chosen,
     coverage,
+    labelled,
     project,
     register_reduction,
     remembered,
@@ -291,9 +292,8 @@ def test_a_reduction_with_an_xla_function_is_part_of_programs_and_layers():
         return np.ptp(values, axis=0)
 
     def xla(kernel, data, seen, counts):
-        labelled = REDUCTIONS["max"].xla, REDUCTIONS["min"].xla
-        high, low = (function(kernel, data, seen, counts) for function in labelled)
-        return high - low
+        given = (kernel, data, seen, counts)
+        return labelled.largest(*given) - labelled.smallest(*given)
 
     spread = Reduction("range", needs_labels=True, host=host, xla=xla)
     maps, x = maps_of("hard", n_locations=24), data_of(24, 5)
