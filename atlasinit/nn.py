@@ -27,7 +27,7 @@ from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.lstsq import solver
+from atlasinit.projection.lstsq import make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
@@ -162,7 +162,7 @@ class AtlasLinear(eqx.Module):
         if wanted.solve and not trained:
             start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
             inverse = paramax.NonTrainable(
-                jnp.asarray(solver(start, atlas.table["name"], ridge=ridge))
+                jax.tree.map(jnp.asarray, make_solver(start, atlas.table["name"], ridge=ridge))
             )
         nodes = {
             c: m if domain is None else constrained(m, domain)
@@ -295,7 +295,7 @@ class AtlasLinear(eqx.Module):
             min_coverage=self.min_coverage,
             empty=self.empty,
             ridge=self.ridge,
-            inverse=unwrap(self._solver),
+            solver=unwrap(self._solver),
             compartments=dict(zip(self.compartments, sizes, strict=True)),
         )
         if self.concatenate:

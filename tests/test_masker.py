@@ -347,9 +347,9 @@ def test_scores_are_of_all_chunks_of_time(reduction):
 
 def test_one_compilation_for_all_chunks():
     own, source = atlas(), open_data(bold(), atlas())
-    xla.reduced.clear_cache()
+    xla.reduce_data.clear_cache()
     stream(source, own, chunk_bytes=4 * source.n_locations * 7)
-    assert xla.reduced._cache_size() == 1
+    assert xla.reduce_data._cache_size() == 1
 
 
 def test_an_image_without_time_points_is_refused():

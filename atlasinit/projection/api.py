@@ -22,8 +22,10 @@ from atlasinit.projection.checks import (
 from atlasinit.projection.choosing import choose_kernel, choose_place
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host.statistics import reduce_parcels
+from atlasinit.projection.lstsq import Solver
 from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import (
+    device_solver_for,
     is_traced,
     maps_of,
     members_for,
@@ -140,13 +142,14 @@ def project(
     maps, wanted = maps_of(atlas), find_reduction(reduction)
     check_options(maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge)
     values, missing = _check_missing(data, sizes_of(atlas), missing)
-    inverse = solver_for(atlas, ridge=ridge) if wanted.solve else None
     limits = (_scalar(empty), _scalar(min_coverage))
     if _place(maps, values, wanted, missing=missing, kernel=kernel)[0] == "host":
         omit = missing == "omit"
-        return _on_host(atlas, np.asarray(values), inverse, *limits, reduction=wanted, omit=omit)
+        solver = solver_for(atlas, ridge=ridge) if wanted.solve else None
+        return _on_host(atlas, np.asarray(values), solver, *limits, reduction=wanted, omit=omit)
+    solver = device_solver_for(atlas, ridge=ridge) if wanted.solve else None
     stack = stack_for(atlas, kernel=wanted.kernel or kernel)
-    arrays = (stack, values, inverse, _scalar(ridge), *limits)
+    arrays = (stack, values, solver, _scalar(ridge), *limits)
     return reduce_data(*arrays, reduction=wanted, missing=missing)
 
 
@@ -159,13 +162,13 @@ def reduce(
     min_coverage: float,
     empty: float,
     ridge: float,
-    inverse: AnyArray | None,
+    solver: Solver | None,
     compartments: Mapping[str, int],
 ) -> Float[Array, "..."]:
     """Return what `project` does, of kernels."""
     values, missing = _check_missing(data, compartments, missing)
     scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
-    return reduce_data(stack, values, inverse, *scalars, reduction=reduction, missing=missing)
+    return reduce_data(stack, values, solver, *scalars, reduction=reduction, missing=missing)
 
 
 @dataclass(frozen=True)
@@ -317,19 +320,19 @@ def back_project(
     maps = maps_of(atlas)
     n_parcels = sum(m.n_parcels for m in maps)
     values = check_size(values, n_parcels, "values", "parcels")
-    inverse = solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
+    solver = device_solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
     if choose_place(maps, values, kernel=kernel)[0] == "host":
-        wanted = values if inverse is None else solve_sums(inverse, values)
+        wanted = values if solver is None else solve_sums(solver, values)
         stack, restore = add_batch(np.asarray(wanted))
         out = restore(host.transposed(parts_for(atlas), stack, _sum_dtype(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
-    return paint(stack_for(atlas, kernel=kernel), values, inverse, _scalar(ridge), method=method)
+    return paint(stack_for(atlas, kernel=kernel), values, solver, _scalar(ridge), method=method)
 
 
 def _on_host(
     atlas: Any,
     data: np.ndarray,
-    inverse: AnyArray | None,
+    solver: Solver | None,
     empty: Scalar,
     min_coverage: Scalar,
     *,
@@ -338,24 +341,29 @@ def _on_host(
 ) -> Float[Array, "..."]:
     """Return what `project` does."""
     (stack, restore), dtype = add_batch(data), _sum_dtype(data)
-    if reduction.host is None:
-        values, observed = host.multiply(parts_for(atlas), stack, dtype, omit=omit)
-    else:
+    totals = totals_for(atlas, absolute=reduction.weights != "signed")
+    observed, divided = None, True
+    if reduction.host is not None:
         values, observed = reduce_parcels(
             members_for(atlas), stack, dtype, reduction.host, omit=omit
         )
-    absolute = reduction.weights != "signed"
-    totals = totals_for(atlas, absolute=absolute).astype(dtype)[None, :, None]
-    weights = totals if observed is None else observed
+    elif solver is not None:
+        values = host.solve(parts_for(atlas), stack, dtype, solver)
+    else:
+        divided = reduction.weights is not None
+        values, observed = host.multiply(
+            parts_for(atlas), stack, dtype, omit=omit, divisors=totals if divided else None
+        )
+    totals = totals.astype(dtype)[None, :, None]
     return finish(
         values,
-        weights,
+        totals if observed is None else observed,
         totals,
-        inverse,
         empty,
         min_coverage,
         reduction=reduction,
         omit=omit,
+        divided=divided,
         exact=all(isinstance(m, HardMaps) for m in maps_of(atlas)),
         shape=restore(values).shape,
         dtype=jax.dtypes.canonicalize_dtype(data.dtype),
@@ -367,7 +375,7 @@ def _place(
 ) -> tuple[str, str]:
     """Return where a reduction is computed, "host" or "xla", and why."""
     if not reduction.on_host_only:
-        return choose_place(maps, data, missing=missing, kernel=kernel)
+        return choose_place(maps, data, missing=missing, kernel=kernel, double=reduction.solve)
     if kernel not in ("auto", "host") or is_traced((maps, data)):
         raise ValueError(
             f"`reduction={reduction.name!r}` is a function of NumPy, which computes concrete "

@@ -66,12 +66,14 @@ def choose_place(
     *,
     missing: str = "propagate",
     kernel: str = "auto",
+    double: bool = False,
     policy: Policy = POLICY,
 ) -> tuple[str, str]:
     """Return "host" where NumPy and SciPy compute, or "xla", and why.
 
     The host computes what is concrete and large, on the CPU; not sparse maps with many
-    weights a location, whose tiles XLA multiplies sooner.
+    weights a location, whose tiles XLA multiplies sooner. What should be computed in double
+    precision is computed there whatever its size, as JAX computes in single by default.
     """
     if kernel not in (names := kernel_names()):
         raise ValueError(f"`kernel` should be one of {', '.join(names)}, got {kernel!r}.")
@@ -87,6 +89,8 @@ def choose_place(
         return "host", '`kernel="host"` asks for it'
     if not able:
         return "xla", "the data or the maps are traced, lie on a device, or are of other kinds"
+    if double:
+        return "host", "the host computes in double precision"
     times = data.shape[-1] if data.ndim > 1 else 1
     n_locations = sum(m.n_locations for m in maps)
     sparse = [m.values.size for m in maps if isinstance(m, SparseMaps)]

@@ -18,9 +18,8 @@ from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
 from atlasinit.projection.kernels.base import Site
-from atlasinit.projection.lstsq import solver
+from atlasinit.projection.lstsq import Solver, make_solver
 from atlasinit.projection.stack import Plan, Stack, build_stack
-from atlasinit.support.typing import AnyArray
 
 
 def stack_for(atlas: Any, *, kernel: str) -> Stack:
@@ -62,8 +61,8 @@ def plan_kernels(
     return tuple(plans)
 
 
-def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
-    """Return the least-squares solver of an atlas, made once; None for traced maps."""
+def solver_for(atlas: Any, *, ridge: float) -> Solver | None:
+    """Return the least-squares solver of an atlas, float64, made once; None for traced maps."""
     if is_traced(atlas):
         return None
     if isinstance(atlas, Atlas):
@@ -71,7 +70,17 @@ def solver_for(atlas: Any, *, ridge: float) -> AnyArray | None:
     else:
         names = [f"row {i}" for i in range(atlas.n_parcels)]
     return _memory.recall(
-        atlas, ("lstsq", ridge), lambda: jnp.asarray(solver(maps_of(atlas), names, ridge=ridge))
+        atlas, ("solver", ridge), lambda: make_solver(maps_of(atlas), names, ridge=ridge)
+    )
+
+
+def device_solver_for(atlas: Any, *, ridge: float) -> Solver | None:
+    """Return what `solver_for` does on the device, in its default precision."""
+    solver = solver_for(atlas, ridge=ridge)
+    if solver is None:
+        return None
+    return _memory.recall(
+        atlas, ("device solver", ridge), lambda: jax.tree.map(jnp.asarray, solver)
     )
 
 

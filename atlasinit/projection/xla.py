@@ -17,9 +17,8 @@ from jaxtyping import Array, Bool, Float
 
 from atlasinit.projection.averages import average_sums
 from atlasinit.projection.checks import HOLDS_NAN
-from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.labelled import count_seen
-from atlasinit.projection.lstsq import traced_solver
+from atlasinit.projection.lstsq import Solver, make_traced_solver
 from atlasinit.projection.reductions import Reduction
 from atlasinit.projection.stack import Stack
 from atlasinit.support.precision import accumulated
@@ -29,32 +28,33 @@ Scalar: TypeAlias = Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "omit", "exact", "shape", "dtype"))
+@functools.partial(
+    jax.jit, static_argnames=("reduction", "omit", "divided", "exact", "shape", "dtype")
+)
 def finish(
     values: Float[AnyArray, "batch parcels time"],
     weights: Float[AnyArray, "#batch parcels #time"],
     totals: Float[AnyArray, "1 parcels 1"],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
     empty: Scalar,
     min_coverage: Scalar,
     *,
     reduction: Reduction,
     omit: bool,
+    divided: bool,
     exact: bool,
     shape: tuple[int, ...],
     dtype: Any,
 ) -> Float[Array, "..."]:
-    """Return a reduction of what the host computed: the sums, or the values of each parcel.
+    """Return a reduction of what the host computed: sums, means or the values of each parcel.
 
     `weights` are those observed, `totals` all; `exact` is whether they are numbers of locations.
+    `divided` is whether values are undefined where there is no weight.
     """
     out, weights, totals = jnp.asarray(values), jnp.asarray(weights), jnp.asarray(totals)
-    if not reduction.linear:
-        defined = weights > 0
-    elif inverse is not None:
-        out, defined = _solve(inverse, out)
-    else:
-        out, defined = _average(out, weights, reduction)
+    defined = weights != 0 if divided else jnp.ones((1, 1, 1), bool)
+    out = jnp.where(defined, out, 0)
+    if reduction.over_time is not None:
+        out, defined = reduction.over_time(out, defined)
     if omit:
         defined = defined & _reaches(share(weights, totals), min_coverage, exact=exact)
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
@@ -64,7 +64,7 @@ def finish(
 def reduce_data(
     stack: Stack,
     data: Float[AnyArray, "..."],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
+    solver: Solver | None,
     ridge: Scalar,
     empty: Scalar,
     min_coverage: Scalar,
@@ -82,9 +82,9 @@ def reduce_data(
         seen = ~jnp.isnan(data)
         data = jnp.where(seen, data, 0)
     if reduction.solve:
-        if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge.astype(data.dtype))
-        out, defined = _solve(inverse, stack.product(data))
+        if solver is None:
+            solver = make_traced_solver(stack, ridge=ridge.astype(data.dtype))
+        out, defined = solver.solve_data(stack, data), solver.defined()
     elif reduction.linear:
         out, defined = _average(
             stack.product(data), _weights(stack, data, seen, reduction), reduction
@@ -105,19 +105,17 @@ def measure_coverage(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array,
 
 
 @jax.jit
-def solve_sums(
-    inverse: Float[AnyArray, "parcels parcels"], values: Float[AnyArray, "..."]
-) -> Float[Array, "..."]:
+def solve_sums(solver: Solver, values: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return least squares of sums of data, in the dtype of the sums that are made of them."""
     out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
-    return restore(DenseKernel(inverse).product(out))
+    return restore(solver.solve(out))
 
 
 @functools.partial(jax.jit, static_argnames="method")
 def paint(
     stack: Stack,
     values: Float[AnyArray, "..."],
-    inverse: Float[AnyArray, "parcels parcels"] | None,
+    solver: Solver | None,
     ridge: Scalar,
     *,
     method: str,
@@ -125,9 +123,9 @@ def paint(
     """Return one value a location of parcel values."""
     out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
     if method == "pseudoinverse":
-        if inverse is None:
-            inverse = traced_solver(stack, ridge=ridge.astype(out.dtype))
-        out = DenseKernel(inverse).product(out)
+        if solver is None:
+            solver = make_traced_solver(stack, ridge=ridge.astype(out.dtype))
+        out = solver.solve(out)
     return restore(stack.transposed(out).astype(values.dtype))
 
 
@@ -183,13 +181,6 @@ def _reduce_labels(
     out = reduction.xla(labels, data, seen, counts)
     defined = jnp.broadcast_to(counts > 0, out.shape)
     return jnp.where(defined, out, 0), defined
-
-
-def _solve(
-    inverse: Float[AnyArray, "parcels parcels"], sums: Float[Array, "batch parcels time"]
-) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "1 parcels 1"]]:
-    """Return the least squares of sums, and where they are defined."""
-    return DenseKernel(inverse).product(sums), (jnp.diagonal(inverse) != 0)[None, :, None]
 
 
 def _share_seen(

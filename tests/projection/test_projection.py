@@ -456,6 +456,30 @@ def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
         np.testing.assert_allclose(ours, spread, rtol=1e-4)
 
 
+def ulps(found, exact):
+    """Return by how many float32 steps values differ at most."""
+    return np.max(np.abs(np.asarray(found, np.float64) - exact) / np.spacing(np.float32(exact)))
+
+
+@on_cpu
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+@pytest.mark.parametrize("level", [1e4, 3e4])
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+def test_means_of_large_parcels_on_the_host_are_those_in_double_precision(kind, level, missing):
+    n, rng = 400_000, np.random.default_rng(0)
+    x = (level + rng.normal(size=(n, 3)) * 10).astype(np.float32)
+    x[:, 2] = np.float32(level + 0.1)
+    rows = np.where(np.arange(n) < 300_000, 0, 1 + np.arange(n) % 9)
+    weights = np.ones(n, np.float32) if kind == "hard" else rng.random(n).astype(np.float32)
+    if missing == "omit":
+        x[::5, :2] = np.nan
+    sparse = csr_array((weights, (rows, np.arange(n))), (10, n))
+    maps = ai.HardMaps(rows, 10) if kind == "hard" else ai.SparseMaps.from_scipy(sparse)
+    w, seen = sparse.astype(np.float64), ~np.isnan(x)
+    exact = (w @ np.where(seen, x, 0).astype(np.float64)) / (w @ seen.astype(np.float64))
+    assert ulps(project(maps, x, missing=missing, kernel="host"), exact) <= 1
+
+
 @pytest.mark.parametrize("kernel", ["tiles", "dense", *HOST])
 @pytest.mark.parametrize("weight", [0.3, 0.7])
 def test_a_large_soft_parcel_among_many_loses_no_digits(kernel, weight):
@@ -577,6 +601,49 @@ def test_least_squares(kind, kernel):
         jax.tree.map(jnp.asarray, maps), x
     )
     np.testing.assert_allclose(traced[np.array(kept)], y[kept], rtol=1e-3, atol=1e-5)
+
+
+def conditioned(n_parcels, n_locations, condition):
+    """Return dense maps whose singular values fall from 1 to 1 / condition."""
+    w = np.random.default_rng(0).normal(size=(n_parcels, n_locations))
+    u, _, v = np.linalg.svd(w, full_matrices=False)
+    s = np.geomspace(1, 1 / condition, n_parcels)
+    return ai.DenseMaps(((u * s) @ v).astype(np.float32))
+
+
+ILL = "ignore:least squares is poorly conditioned"
+
+
+@pytest.mark.filterwarnings(ILL)
+@pytest.mark.parametrize("condition", [2, 50, 2000])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_least_squares_of_maps_that_overlap_much(condition, noise):
+    maps, rng = conditioned(20, 3000, condition), np.random.default_rng(1)
+    w = maps.values.astype(np.float64)
+    x = w.T @ rng.normal(size=(20, 6))
+    x = (x + noise * x.std() * rng.normal(size=x.shape)).astype(np.float32)
+    exact = np.linalg.lstsq(w.T, x.astype(np.float64), rcond=None)[0]
+
+    def error(y):
+        return np.linalg.norm(y - exact) / np.linalg.norm(exact)
+
+    if HOST:
+        assert error(project(maps, x, reduction="lstsq")) < 1e-6
+        assert chosen(maps, x, reduction="lstsq").place == "host"
+    # In single precision what is not explained is rounded too, and the condition squared of it.
+    worst = 1e-5 if not noise or condition <= 50 else 1e-3
+    assert error(jax.jit(lambda x: project(maps, x, reduction="lstsq"))(x)) < worst
+    if condition <= 50:
+        traced = jax.jit(lambda m, x: project(m, x, reduction="lstsq"))
+        assert error(traced(jax.tree.map(jnp.asarray, maps), x)) < 1e-4
+
+
+@pytest.mark.parametrize("kernel", ["dense", "auto"])
+def test_least_squares_is_the_smallest_where_parcels_outnumber_locations(kernel):
+    maps, x = ai.DenseMaps(data_of(9, 5)), data_of(5, 4)
+    expected = np.linalg.lstsq(maps.values.T.astype(np.float64), x, rcond=None)[0]
+    ours = project(maps, x, reduction="lstsq", kernel=kernel)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_least_squares_recovers_what_made_the_data():

@@ -4,7 +4,8 @@ XLA gathers and scatters on one core, and copies NumPy's arrays first. A sparse 
 stored by columns reads every location once.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from atlasinit.core.maps import (
     HardMaps,
     Maps,
 )
+from atlasinit.projection.lstsq import Solver
 from atlasinit.support.threads import (
     WORKERS,
     empty_for_jax,
@@ -28,8 +30,8 @@ from atlasinit.support.typing import AnyArray
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
-_BLOCK = 1024  # weights that are summed without losing digits
-_SUMS = 4096  # of so many weights, beside those of a parcel each
+_BLOCK = 16  # weights that are added up in single precision; their sums are in double
+_WIDE = 2**23  # values that are computed in double precision at once
 _AT_ONCE = 2**16  # values that are added up by one core
 
 
@@ -73,10 +75,10 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
             columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
             # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
             columns.eliminate_zeros()
-            ends, size = _ends(columns, one.n_parcels), max(_BLOCK, columns.nnz // _SUMS)
+            ends, size = _ends(columns, one.n_parcels), _BLOCK
             for a, b in zip(ends[:-1], ends[1:], strict=True):
                 own = columns[:, a:b]
-                weights, joins = _in_pieces(own, size)
+                weights, joins = _cut_rows(own, size)
                 totals = own @ np.ones(b - a)
                 parts.append(Part(rows, slice(start + a, start + b), weights, totals, hard, joins))
         row, start = rows.stop, start + n
@@ -89,9 +91,11 @@ def multiply(
     dtype: np.dtype,
     *,
     omit: bool,
+    divisors: Float64[np.ndarray, " parcels"] | None = None,
 ) -> tuple[Float[np.ndarray, "batch parcels time"], Float[np.ndarray, "batch parcels time"] | None]:
     """Return W x in `dtype`; with `omit`, over what is not NaN, and the sums of its weights.
 
+    If `divisors` are given, they or the sums of weights divide W x before it is rounded.
     An infinite value counts as NaN for soft maps.
     """
     n_parcels = max(part.rows.stop for part in parts)
@@ -104,10 +108,37 @@ def multiply(
             return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
 
         found = _each(parts, product)
-        _add([(part.rows, own) for part, (own, _) in found], sums[i])
-        if weights is not None:
-            _add([(part.rows, observed) for part, (_, observed) in found], weights[i])
+        by_rows: dict[tuple[int, int], list[tuple]] = {}
+        for part, pair in found:
+            by_rows.setdefault((part.rows.start, part.rows.stop), []).append(pair)
+        seen = None if weights is None else weights[i]
+        _add(by_rows, sums[i], seen, divisors)
     return sums, weights
+
+
+def solve(
+    parts: Sequence[Part],
+    data: Float[np.ndarray, "batch locations time"],
+    dtype: np.dtype,
+    solver: Solver,
+) -> Float[np.ndarray, "batch parcels time"]:
+    """Return least squares in `dtype`, solved in double precision.
+
+    So is W x where the parcels overlap so much that rounding would matter.
+    """
+    inverse = np.asarray(solver.root).T @ np.asarray(solver.root)
+    batch, n_locations, time = data.shape
+    out = empty_for_jax((batch, len(inverse), time), dtype)
+    width = max(_WIDE // max(n_locations, 1), 1) if solver.corrects else max(time, 1)
+    summed = np.dtype(np.float64) if solver.corrects else dtype
+    for i, start in itertools.product(range(batch), range(0, time, width)):
+        times = slice(start, start + width)
+        sums = multiply(parts, data[i : i + 1, :, times], summed, omit=False)[0][0]
+        sums = sums.astype(np.float64, copy=False)
+        with np.errstate(invalid="ignore"):
+            solved = inverse @ sums
+        out[i, :, times] = solved if np.isfinite(solved).all() else _careful(inverse, sums, solved)
+    return out
 
 
 def transposed(
@@ -142,10 +173,11 @@ def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
     return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
 
 
-def _in_pieces(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array | None"]:
+def _cut_rows(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array | None"]:
     """Return weights with at most `size` of them a row, and the matrix that adds up their rows.
 
-    One long float32 sum would lose digits.
+    One long float32 sum would lose digits. The matrix is in double precision, so that the
+    sums of its product are.
     """
     from scipy.sparse import csr_array
 
@@ -159,29 +191,40 @@ def _in_pieces(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array
     starts = by_row.indptr[owner] + (np.arange(len(owner)) - first[owner]) * size
     parts = by_row.data, by_row.indices, np.append(starts, by_row.nnz)
     pieces = csr_array(parts, shape=(len(owner), len(columns.indptr) - 1)).tocsc()
-    ones, ends = np.ones(len(owner), np.float32), np.append(first, len(owner))
+    ones, ends = np.ones(len(owner)), np.append(first, len(owner))
     return pieces, csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
 
 
 def _add(
-    products: Sequence[tuple[slice, Float[np.ndarray, "_ #time"]]],
+    products: Mapping[tuple[int, int], Sequence[tuple]],
     out: Float[np.ndarray, "parcels time"],
+    weights: Float[np.ndarray, "parcels time"] | None,
+    divisors: Float64[np.ndarray, " parcels"] | None,
 ) -> None:
-    """Fill rows with the sums of their products."""
-    by_rows: dict[tuple[int, int], list[np.ndarray]] = {}
-    for rows, own in products:
-        by_rows.setdefault((rows.start, rows.stop), []).append(own)
+    """Fill rows with the sums of their products, divided in double precision."""
 
-    def fill(start: int, own: list[np.ndarray], some: slice) -> None:
-        target = out[start + some.start : start + some.stop]
-        target[...] = own[0][some]
-        for other in own[1:]:
-            target += other[some]
+    def total(pieces: Sequence[np.ndarray], some: slice) -> np.ndarray:
+        first = pieces[0][some]
+        return sum((other[some] for other in pieces[1:]), first) if pieces[1:] else first
+
+    def fill(start: int, pairs: Sequence[tuple], some: slice) -> None:
+        own = slice(start + some.start, start + some.stop)
+        sums = total([one for one, _ in pairs], some)
+        by = None if divisors is None else divisors[own, None]
+        if weights is not None:
+            seen = total([one for _, one in pairs], some)
+            weights[own] = seen
+            by = None if divisors is None else seen
+        if by is None:
+            out[own] = sums
+        else:
+            with np.errstate(invalid="ignore"):
+                np.divide(sums, np.where(by == 0, 1, by), out=out[own], casting="same_kind")
 
     step = max(_AT_ONCE // max(out.shape[1], 1), 1)
     tasks = [
-        (start, own, slice(a, min(a + step, stop - start)))
-        for (start, stop), own in by_rows.items()
+        (start, pairs, slice(a, min(a + step, stop - start)))
+        for (start, stop), pairs in products.items()
         for a in range(0, stop - start, step)
     ]
     in_threads(fill, tasks)
@@ -202,17 +245,17 @@ def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
         bad = np.isnan(x)
         if bad.any():
             x = np.where(bad, 0, x)
-            observed = _joined(part, part.weights @ (~bad).astype(x.dtype))
+            observed = _join(part, part.weights @ (~bad).astype(x.dtype))
         else:
-            observed = part.totals.astype(x.dtype)[:, None]
+            observed = np.broadcast_to(part.totals[:, None], (len(part.totals), x.shape[1]))
     with np.errstate(invalid="ignore"):
         sums = part.weights @ x
     if not part.hard and not np.isfinite(sums).all():
         sums = _careful(part.weights, x, sums)
-    return _joined(part, sums), observed
+    return _join(part, sums), observed
 
 
-def _joined(part: Part, sums: np.ndarray) -> np.ndarray:
+def _join(part: Part, sums: np.ndarray) -> np.ndarray:
     """Return sums of parcels of those of a part's rows."""
     return sums if part.joins is None else part.joins @ sums
 
