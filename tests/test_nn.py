@@ -282,7 +282,7 @@ def test_a_layer_through_safetensors(tmp_path):
     loaded = AtlasLinear.from_atlas(ai.load_atlas(tmp_path / "layer.safetensors"))
     np.testing.assert_array_equal(loaded(data_of(atlas)), layer(data_of(atlas)))
     assert loaded.table == layer.table
-    assert loaded.provenance.operations[-1] == "AtlasLinear"
+    assert loaded.header.provenance.operations[-1] == "AtlasLinear"
 
 
 def test_a_layer_of_random_memberships(key):
