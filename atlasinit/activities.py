@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from atlasinit.errors import ArgumentError
 from atlasinit.support.typing import AnyArray
 
 __all__ = [
@@ -99,13 +100,13 @@ def feedforward(
     given = _batched(model, inputs)
     skips: list[Layer | None] = [None] * len(model) if skip_model is None else list(skip_model)
     if len(skips) != len(model):
-        raise ValueError(f"`skip_model` should have {len(model)} entries, got {len(skips)}.")
+        raise ArgumentError("skip_model", f"should have {len(model)} entries, got {len(skips)}")
     if scaling not in ("standard", "mupc", "ntp"):
-        raise ValueError(f'`scaling` should be "standard", "mupc" or "ntp", got {scaling!r}.')
+        raise ArgumentError("scaling", f'should be "standard", "mupc" or "ntp", got {scaling!r}')
     if gamma is not None and not gamma > 0:
-        raise ValueError(f"`gamma` should be positive, got {gamma}.")
+        raise ArgumentError("gamma", f"should be positive, got {gamma}")
     if n_skip < 1:
-        raise ValueError(f"`n_skip` should be at least 1, got {n_skip}.")
+        raise ArgumentError("n_skip", f"should be at least 1, got {n_skip}")
     divisor = None if gamma is None else float(gamma)
     return _forward(list(model), given, skips, (n_skip, scaling, divisor))
 
@@ -146,7 +147,7 @@ def from_normal(
         negative `sigma`.
     """
     if not sigma >= 0:
-        raise ValueError(f"`sigma` should not be negative, got {sigma}.")
+        raise ArgumentError("sigma", f"should not be negative, got {sigma}")
     shapes = _shapes(sizes, batch_size, mode)
     first = len(sizes) - len(shapes)
     return [
@@ -178,7 +179,7 @@ def amortised(
         No layers, or an unbatched input.
     """
     if not generator:
-        raise ValueError("`generator` should have at least one layer, got none.")
+        raise ArgumentError("generator", "should have at least one layer, got none")
     given = _batched(amortiser, inputs)
     return _amortised(list(amortiser), generator[-1], given)
 
@@ -240,19 +241,20 @@ def _amortised(amortiser: list[Layer], last: Layer, inputs: jax.Array) -> list[j
 def _batched(model: Sequence[Layer], inputs: AnyArray) -> jax.Array:
     given = jnp.asarray(inputs)
     if not model:
-        raise ValueError("`model` should have at least one layer, got none.")
+        raise ArgumentError("model", "should have at least one layer, got none")
     if given.ndim < 2:
-        raise ValueError(f"`inputs` should be (batch, ...), got shape {given.shape}.")
+        raise ArgumentError("inputs", f"should be (batch, ...), got shape {given.shape}")
     return given
 
 
 def _shapes(sizes: Sequence[int], batch_size: int, mode: Mode) -> list[tuple[int, int]]:
     if mode not in ("supervised", "unsupervised"):
-        raise ValueError(f'`mode` should be "supervised" or "unsupervised", got {mode!r}.')
+        raise ArgumentError("mode", f'should be "supervised" or "unsupervised", got {mode!r}')
     if len(sizes) < 2 or min(sizes) < 1 or batch_size < 1:
-        raise ValueError(
-            "`sizes` should be two or more positive widths and `batch_size` positive, got "
-            f"{list(sizes)} and {batch_size}."
+        raise ArgumentError(
+            "sizes",
+            "should be two or more positive widths and `batch_size` positive, got "
+            f"{list(sizes)} and {batch_size}",
         )
     return [(batch_size, size) for size in (sizes if mode == "unsupervised" else sizes[1:])]
 
@@ -260,5 +262,7 @@ def _shapes(sizes: Sequence[int], batch_size: int, mode: Mode) -> list[tuple[int
 def _float(dtype: Any) -> Any:
     wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(float) if dtype is None else dtype)
     if jax.dtypes.canonicalize_dtype(wanted) != wanted:
-        raise ValueError(f"`dtype` {wanted} needs JAX's x64 mode; ask for 32 bits or switch it on.")
+        raise ArgumentError(
+            "dtype", f"{wanted} needs JAX's x64 mode", "ask for 32 bits or switch it on"
+        )
     return wanted

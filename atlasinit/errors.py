@@ -15,6 +15,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -168,7 +169,7 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
     Parameters
     ----------
     subject
-        What it is about.
+        What it is about: a name, a path, or what names itself as text.
     problem
         What was expected and what came, as ``"should be 0 or more, got -1"``.
     *remedy
@@ -180,9 +181,10 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
         All of it, which each audience has in its own words.
     """
 
-    def __init__(self, subject: str | Path, problem: Words = "", *remedy: Words) -> None:
+    def __init__(self, subject: object, problem: Words = "", *remedy: Words) -> None:
         self.phrase: Phrase
-        self.subject, self.problem, self.remedy = subject, problem, _follow(*remedy)
+        self.subject = subject if isinstance(subject, str | PathLike) else str(subject)
+        self.problem, self.remedy = problem, _follow(*remedy)
         if not problem:  # while raise sites are converted: the subject is the whole text
             self.phrase = _Joined(str(subject))
             super().__init__(str(subject))
@@ -199,7 +201,7 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.subject, self.problem, self.remedy)
 
-    def of(self: _E, subject: str | Path) -> _E:
+    def of(self: _E, subject: object) -> _E:
         """Return the same of another subject."""
         return type(self)(subject, self.problem, self.remedy)
 
@@ -229,7 +231,7 @@ class ArgumentTypeError(_OfArgument, TypeError):
 
 class _OfFile(Explained):
     @property
-    def path(self) -> str | Path:
+    def path(self) -> str | PathLike[str]:
         """The file, or what stands for it, as an address."""
         return self.subject
 

@@ -18,7 +18,7 @@ from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import AtlasUnavailableError, listing, warn
+from atlasinit.errors import Argument, ArgumentError, AtlasUnavailableError, listing, warn
 from atlasinit.io.files import extensions
 from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
@@ -138,7 +138,7 @@ def load_atlas(
         return _load_named(str(source), options, {**choices, **further}, via=via, download=download)
     stated = [*choices, *further, *(["via"] if via is not None else [])]
     if stated:
-        raise ValueError(f"`{stated[0]}` chooses among variants of a named atlas; files have none.")
+        raise ArgumentError(stated[0], "chooses among variants of a named atlas", "files have none")
     if is_url(source):
         source = obtain_url(str(source), allow_download=download)
     return read_files(source, options)
@@ -165,9 +165,12 @@ def _load_named(
         return atlas
     variables = [VARIABLE, *(s.variable for s in SOURCES.values() if s.variable)]
     raise AtlasUnavailableError(
-        f"{entry.name}: not on this machine and not fetched. {' '.join(problems)} On a machine "
-        f"with a network run `{_command(variants[0])}`, then copy its cache to "
-        f"{cache_folder()} (or set {listing(variables[:-1])} or {variables[-1]} to the copy)."
+        entry.name,
+        f"not on this machine and not fetched. {' '.join(problems)} On a machine with a "
+        "network run "
+        + Argument(_command(variants[0]))
+        + f", then copy its cache to {cache_folder()} (or set {listing(variables[:-1])} or "
+        f"{variables[-1]} to the copy)",
     )
 
 
@@ -201,7 +204,7 @@ def _load_joined(
     known = [_choices(entry_of(name)) for name in names]
     for option in choices:
         if not any(option in own for own in known):
-            raise ValueError(f"`{option}`: none of {listing(names)} has a choice of it.")
+            raise ArgumentError(option, f": none of {listing(names)} has a choice of it")
     atlases = []
     for name, own in zip(names, known, strict=True):
         taken = {option: value for option, value in choices.items() if option in own}

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps, Maps, location_totals
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io import DataSource, open_data
 from atlasinit.io.files import existing
 from atlasinit.io.formats.grids import image_of
@@ -103,12 +104,13 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         """
         del y
         if not isinstance(self.atlas, Atlas):
-            raise TypeError(f"`atlas` should be an Atlas, got {type(self.atlas).__name__}.")
+            raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(self.atlas).__name__}")
         wanted = find_reduction(self.reduction)
         if wanted.over_time is not None:
-            raise ValueError(
-                f"`reduction={wanted.name!r}` is over time; use "
-                f'`standardize="{wanted.standardize}"`.'
+            raise ArgumentError(
+                "reduction",
+                f"{wanted.name!r} is over time",
+                f'use `standardize="{wanted.standardize}"`',
             )
         check_options(
             tuple(self.atlas.maps.values()),
@@ -183,17 +185,19 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             rows: Any = parallel(delayed(self._raw)(img) for img in images)
             return self._cleaned(np.concatenate(rows), confounds, sample_mask)
         if self._output() != "default":
-            raise ValueError(
-                "`imgs` is a list, where `set_output` makes a table of one image; transform the "
-                "images one by one."
+            raise ArgumentError(
+                "imgs",
+                "is a list, where `set_output` makes a table of one image",
+                "transform the images one by one",
             )
         count = len(images)
         confounds = [None] * count if confounds is None else confounds
         sample_mask = [None] * count if sample_mask is None else sample_mask
         if len(confounds) != count or len(sample_mask) != count:
-            raise ValueError(
-                f"`confounds` and `sample_mask` should be one per image ({count}), got "
-                f"{len(confounds)} and {len(sample_mask)}."
+            raise ArgumentError(
+                "confounds",
+                f"and `sample_mask` should be one per image ({count}), got {len(confounds)} "
+                f"and {len(sample_mask)}",
             )
         tasks = zip(images, confounds, sample_mask, strict=True)
         return parallel(delayed(self._one)(*task) for task in tasks)
@@ -227,8 +231,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "labels_")
         values = np.asarray(signals)
         if values.shape[-1:] != (self.n_elements_,) or values.ndim > 2:
-            raise ValueError(
-                f"`signals` should be (time, {self.n_elements_} parcels), got {values.shape}."
+            raise ArgumentError(
+                "signals", f"should be (time, {self.n_elements_} parcels), got {values.shape}"
             )
         values = values.astype(np.float32) if values.dtype.kind != "f" else values
         whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
@@ -274,11 +278,13 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "labels_")
         if imgs is not None and series is not None:
-            raise ValueError("`imgs` and `series` are both given; pass one of them.")
+            raise ArgumentError("imgs", "and `series` are both given", "pass one of them")
         if imgs is not None:
             series = self.transform(imgs, confounds=confounds, sample_mask=sample_mask)
             if isinstance(series, list):
-                raise ValueError("`imgs` holds several runs; ask for the report of one of them.")
+                raise ArgumentError(
+                    "imgs", "holds several runs", "ask for the report of one of them"
+                )
         if series is None:
             return generate_report(self._atlas, title=title)
         kept, left = read_sample_mask(sample_mask)
@@ -348,7 +354,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             return series
         masks = sample_mask if isinstance(sample_mask, list | tuple) else [sample_mask]
         if not any(np.any(m) if np.asarray(m).dtype == bool else np.size(m) for m in masks):
-            raise ValueError(f"`sample_mask` keeps none of the {len(series)} time points.")
+            raise ArgumentError("sample_mask", f"keeps none of the {len(series)} time points")
         try:
             return clean(
                 series,
@@ -363,10 +369,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         except ValueError as error:
             if confounds is None or "NaN" not in str(error):
                 raise
-            raise ValueError(
-                "`confounds` should be finite, but hold NaN, as the first row of fMRIPrep's tables "
-                "does; fill it, as by `table.fillna(0)`, or take what "
-                "`nilearn.interfaces.fmriprep.load_confounds` returns."
+            raise ArgumentError(
+                "confounds",
+                "should be finite, but hold NaN, as the first row of fMRIPrep's tables does",
+                "fill it, as by `table.fillna(0)`, or take what "
+                "`nilearn.interfaces.fmriprep.load_confounds` returns",
             ) from error
 
 
@@ -377,7 +384,7 @@ def _listed(imgs: Any) -> list | None:
     if not isinstance(imgs, list) and not (of_objects and np.ndim(imgs) == 1):
         return None
     if not len(imgs):
-        raise ValueError("`imgs` is empty; pass at least one image.")
+        raise ArgumentError("imgs", "is empty", "pass at least one image")
     return list(imgs)
 
 
@@ -385,7 +392,7 @@ def _open(img: Any, atlas: Atlas) -> DataSource:
     """Return an image as a source of data, of which there has to be some."""
     source = open_data(img, atlas)
     if source.n_time == 0:
-        raise ValueError("`imgs` holds an image without a time point; pass at least one.")
+        raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source
 
 

@@ -24,6 +24,7 @@ from atlasinit.core.maps import (
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
@@ -133,25 +134,27 @@ class AtlasLinear(eqx.Module):
         [[2.0], [5.0]]
         """
         if not isinstance(atlas, Atlas):
-            raise TypeError(
-                f"`atlas` should be an Atlas, got {type(atlas).__name__}; load one of a name or "
-                "files by `atlasinit.load_atlas`."
+            raise ArgumentTypeError(
+                "atlas",
+                f"should be an Atlas, got {type(atlas).__name__}",
+                "load one of a name or files by `atlasinit.load_atlas`",
             )
         if not isinstance(domain, Domain | None):
-            raise TypeError(
-                "`domain` should be a domain such as `atlasinit.domains.Simplex()`, "
-                f"got {domain!r}."
+            raise ArgumentTypeError(
+                "domain",
+                f"should be a domain such as `atlasinit.domains.Simplex()`, got {domain!r}",
             )
         trained = _choose_trained(atlas, trainable=trainable)
         if not (math.isfinite(noise) and noise >= 0):
-            raise ValueError(f"`noise` should be 0 or more and finite, got {noise}.")
+            raise ArgumentError("noise", f"should be 0 or more and finite, got {noise}")
         if noise and key is None:
-            raise ValueError("`noise` needs a random `key`.")
+            raise ArgumentError("noise", "needs a random `key`")
         wanted = find_reduction(reduction)
         if wanted.on_host_only:
-            raise ValueError(
-                f"`reduction={wanted.name!r}` is a function of NumPy, which a layer cannot jit; "
-                "register a `Reduction` with an `xla`, or call `atlasinit.project`."
+            raise ArgumentError(
+                "reduction",
+                f"{wanted.name!r} is a function of NumPy, which a layer cannot jit",
+                "register a `Reduction` with an `xla`, or call `atlasinit.project`",
             )
         maps = _weights_of(atlas, dense=dense, hard=domain is None)
         check_options(
@@ -319,8 +322,8 @@ def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[s
     wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, True)
     unknown = [c for c in wanted if c not in atlas.compartments]
     if unknown:
-        raise ValueError(
-            f"`trainable`: compartments are {list(atlas.compartments)}, got {unknown}."
+        raise ArgumentError(
+            "trainable", f": compartments are {list(atlas.compartments)}, got {unknown}"
         )
     return tuple(c for c, reached in wanted.items() if reached)
 

@@ -17,7 +17,7 @@ from atlasinit.core.maps import (
     Maps,
     SparseMaps,
 )
-from atlasinit.errors import listing, warn
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, listing, warn
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -79,7 +79,7 @@ def resample(
         Parcels that no location is left for; they stay as empty rows.
     """
     if not isinstance(atlas, Atlas):
-        raise TypeError(f"`atlas` should be an Atlas, got {type(atlas).__name__}.")
+        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     geometries = _targets(atlas, target, space)
     maps = {c: _move(m, atlas.geometry[c], geometries[c], c) for c, m in atlas.maps.items()}
     moved = Atlas(
@@ -105,22 +105,24 @@ def resample(
 def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry]:
     if isinstance(target, Atlas):
         if target.space not in (atlas.space, space):
-            raise ValueError(
-                f"`target` is in {target.space}, but {atlas.name!r} is in {atlas.space}; if their "
-                f"coordinates are in register, pass space={target.space!r}."
+            raise ArgumentError(
+                "target",
+                f"is in {target.space}, but {atlas.name!r} is in {atlas.space}",
+                "if their coordinates are in register, pass " + Passing(space=target.space),
             )
         target = target.geometry
     if not isinstance(target, Mapping):
         target = _geometry(target)
         if len(atlas.compartments) > 1:
-            raise ValueError(
-                f"`target` should be a mapping from each of {list(atlas.compartments)} to its "
-                "geometry, got one geometry."
+            raise ArgumentError(
+                "target",
+                f"should be a mapping from each of {list(atlas.compartments)} to its geometry, "
+                "got one geometry",
             )
         target = dict.fromkeys(atlas.compartments, target)
     missing = [c for c in atlas.compartments if c not in target]
     if missing:
-        raise ValueError(f"`target` lacks the compartments {missing}; it has {list(target)}.")
+        raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
     return {c: _geometry(target[c]) for c in atlas.compartments}
 
 
@@ -130,9 +132,10 @@ def _geometry(target: Any) -> Geometry:
 
     geometry = target if isinstance(target, VolumeGrid | SurfaceMesh) else grid_of(target)
     if geometry is None:
-        raise TypeError(
-            "`target` should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its "
-            f"path, or a mapping from compartments to such, got {type(target).__name__}."
+        raise ArgumentTypeError(
+            "target",
+            "should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its path, "
+            f"or a mapping from compartments to such, got {type(target).__name__}",
         )
     return geometry
 
@@ -143,8 +146,8 @@ def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> M
     elif isinstance(source, SurfaceMesh) and isinstance(target, SurfaceMesh):
         hard, soft = _nearest_vertices, _barycentric
     else:
-        raise ValueError(
-            f"`target` of {compartment!r} is {target!r}, but the atlas has {source!r}."
+        raise ArgumentError(
+            "target", f"of {compartment!r} is {target!r}, but the atlas has {source!r}"
         )
     if isinstance(maps, HardMaps):
         # The extra last label answers for -1, no source location.
@@ -189,9 +192,10 @@ def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
 
 def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"]:
     if mesh.sphere is None:
-        raise ValueError(
-            f"Resampling needs the `sphere` of the {which} mesh, which {mesh!r} lacks; add it with "
-            "mesh.replace(sphere=...)."
+        raise ArgumentError(
+            "target" if which == "target" else "atlas",
+            f": resampling needs the `sphere` of the {which} mesh, which {mesh!r} lacks",
+            "add it with " + Call("mesh.replace", sphere=...),
         )
     sphere = mesh.sphere.astype(np.float64)
     return sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
@@ -234,12 +238,16 @@ def _triangles(
 ) -> tuple[Int[np.ndarray, "faces 3"], Float[np.ndarray, "faces 3 3"]]:
     """Return the triangles that have an area on the sphere, and the directions of their corners."""
     if source.faces is None:
-        raise ValueError(f"Resampling soft maps needs the `faces` of the source mesh {source!r}.")
+        raise ArgumentError(
+            "atlas", f": resampling soft maps needs the `faces` of the source mesh {source!r}"
+        )
     corners = _directions(source, "source")[source.faces]
     volumes = np.abs(np.linalg.det(corners))
     solid = volumes > 1e-12 * volumes.max(initial=0)
     if not solid.any():
-        raise ValueError(f"No triangle in `faces` of the source mesh {source!r} has an area.")
+        raise ArgumentError(
+            "atlas", f": no triangle in `faces` of the source mesh {source!r} has an area"
+        )
     return source.faces[solid], corners[solid]
 
 

@@ -10,7 +10,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Space, Variant, Via, load, takes
 from atlasinit.cli.output import description, print_json, print_table, print_written, say, say_terms
-from atlasinit.errors import nearest
+from atlasinit.errors import ArgumentError, nearest
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -94,7 +94,7 @@ def fetch(
     from atlasinit.catalogue.resolving import resolve_name
 
     if not names and not all_offline:
-        raise ValueError("Name the atlases to fetch, or pass --all-offline.")
+        raise ArgumentError("names", "should be given, or --all-offline")
     wanted = {"space": variant.space, "via": variant.via, "axes": variant.axes}
     chosen = [resolve_name(name, **wanted)[0] for name in names or []]
     about = [

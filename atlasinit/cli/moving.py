@@ -10,6 +10,7 @@ from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
 from atlasinit.cli.values import meshes
+from atlasinit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -49,7 +50,7 @@ def resample(
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if len(to) == 1 and not Path(to[0]).expanduser().exists():
         if to_space is not None:
-            raise ValueError(f"--to-space is for files; {to[0]!r} is a space itself.")
+            raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")
         geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]
     else:
         geometry = _geometry([Path(name) for name in to])
@@ -68,9 +69,11 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
     spheres = spaces.spheres(space)
     (own, _), (target, _) = spaces.parse(atlas.space), spaces.parse(space)
     if own != target:
-        raise ValueError(
-            f"{atlas.name!r} is in {atlas.space}, whose spheres are not in register with those of "
-            f"{space}; pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}."
+        raise ArgumentError(
+            "target",
+            f": {atlas.name!r} is in {atlas.space}, whose spheres are not in register with those "
+            f"of {space}",
+            f"pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}",
         )
     found = [references.obtain(r, allow_download=download) for r in spheres.values()]
     return _geometry(found)

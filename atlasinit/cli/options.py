@@ -17,6 +17,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.values import given, key, meshes, one_each, pairs, read
+from atlasinit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -179,7 +180,7 @@ class Reading:
         """What `load_atlas` takes for them."""
         return {
             "labels": self.labels,
-            "mask": one_each(self.mask, "--mask", sided=False),
+            "mask": one_each(self.mask, "mask", sided=False),
             "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
             "kind": self.kind,
             "map": None if self.map is None else key(self.map),
@@ -218,7 +219,11 @@ class Selection:
         }
         if all(condition is None for condition in conditions.values()):
             return atlas
-        return atlas.select(**conditions)
+        try:
+            return atlas.select(**conditions)
+        except ArgumentError as error:
+            # Its argument has the name of an option that tells variants apart.
+            raise error.of("select") if error.argument == "parcels" else error from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,9 +245,9 @@ class Saving:
         """What `save_atlas` takes for them."""
         return {
             "format": self.format,
-            "entities": pairs(self.entity, "--entity"),
+            "entities": pairs(self.entity, "entity"),
             "metadata": {
-                name: read(value) for name, value in pairs(self.metadata, "--metadata").items()
+                name: read(value) for name, value in pairs(self.metadata, "metadata").items()
             },
         }
 
@@ -265,7 +270,7 @@ def load(
     with ending_at_once():
         from atlasinit.loading import load_atlas
 
-    atlas = load_atlas(given(names), **dataclasses.asdict(variant), **reading.arguments)
+    atlas = load_atlas(given(names, "names"), **dataclasses.asdict(variant), **reading.arguments)
     return selection.of(atlas)
 
 

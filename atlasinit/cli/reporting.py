@@ -67,7 +67,7 @@ def report(
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
     made = generate_report(
         atlas,
-        data=one_each(data, "--data", sided=True),
+        data=one_each(data, "data", sided=True),
         before=before,
         title=title,
         t_r=t_r,

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from atlasinit.errors import ArgumentError
 
-def given(names: Sequence[str] | None) -> Any:
+
+def given(names: Sequence[str] | None, argument: str) -> Any:
     """Return one name or file, several, or compartment to file; None where there are none."""
     if not names:
         return None
     if not all(name.strip() for name in names):
-        raise ValueError("A name or file is empty; is a variable of the shell not set?")
+        raise ArgumentError(
+            argument, "holds an empty name or file", "is a variable of the shell not set?"
+        )
     stated = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
     if not all(stated):
         return names[0] if len(names) == 1 else list(names)
@@ -22,27 +26,27 @@ def given(names: Sequence[str] | None) -> Any:
     return {c: own[0] if len(own) == 1 else own for c, own in files.items()}
 
 
-def one_each(names: Sequence[str] | None, option: str, *, sided: bool) -> Any:
-    """Return what `given` does, of `option`, which takes one file for a compartment.
+def one_each(names: Sequence[str] | None, argument: str, *, sided: bool) -> Any:
+    """Return what `given` does, of an argument that takes one file for a compartment.
 
     Where they are `sided`, several files without one tell theirs by themselves.
     """
-    found = given(names)
+    found = given(names, argument)
     if isinstance(found, list) and not sided:
-        raise ValueError(f"{option} takes one file, or one a compartment, as cortex_L=FILE.")
+        raise ArgumentError(argument, "takes one file, or one a compartment, as cortex_L=FILE")
     if isinstance(found, dict):
         for compartment, file in found.items():
             if isinstance(file, list):
-                raise ValueError(f"{option} takes one file of {compartment}, got {len(file)}.")
+                raise ArgumentError(argument, f"takes one file of {compartment}, got {len(file)}")
     return found
 
 
-def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
-    """Return key to value of texts KEY=VALUE, which `option` was given."""
+def pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
+    """Return key to value of texts KEY=VALUE, which `argument` was given."""
     parts = {text: text.partition("=") for text in texts or ()}
     for text, (name, mark, value) in parts.items():
         if not (name and mark and value):
-            raise ValueError(f"{option} should be KEY=VALUE, got {text!r}.")
+            raise ArgumentError(argument, f"should be KEY=VALUE, got {text!r}")
     return {name: value for name, _, value in parts.values()}
 
 

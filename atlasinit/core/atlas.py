@@ -22,7 +22,7 @@ from atlasinit.core.selection import (
     check_names,
     select_rows,
 )
-from atlasinit.errors import counted, listing
+from atlasinit.errors import ArgumentError, counted, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,30 +73,34 @@ class Atlas(eqx.Module):
         provenance: Provenance = Provenance(),  # noqa: B008 (immutable)
     ) -> None:
         if not maps:
-            raise ValueError("`maps` should hold at least one compartment, got none.")
+            raise ArgumentError("maps", "should hold at least one compartment, got none")
         if set(maps) != set(geometry):
-            raise ValueError(
-                f"`maps` and `geometry` should have the same compartments, "
-                f"got {list(maps)} and {list(geometry)}."
+            raise ArgumentError(
+                "maps",
+                f"and `geometry` should have the same compartments, got {list(maps)} and "
+                f"{list(geometry)}",
             )
         order = [c for c in maps if c in labels["compartment"]]
         if list(dict.fromkeys(labels["compartment"])) != order:
-            raise ValueError(
-                f"`labels` should list the compartments of `maps` in the same order {list(maps)}, "
-                f"got {list(dict.fromkeys(labels['compartment']))}."
+            raise ArgumentError(
+                "labels",
+                f"should list the compartments of `maps` in the same order {list(maps)}, got "
+                f"{list(dict.fromkeys(labels['compartment']))}",
             )
         for c, m in maps.items():
             expected = (len(labels.rows_of(c)), geometry[c].n_locations)
             if (m.n_parcels, m.n_locations) != expected:
-                raise ValueError(
-                    f"Maps of {c!r} should be (parcels, locations) = {expected} as its labels and "
-                    f"geometry say, got {(m.n_parcels, m.n_locations)}."
+                raise ArgumentError(
+                    "maps",
+                    f"of {c!r} should be (parcels, locations) = {expected} as its labels and "
+                    f"geometry say, got {(m.n_parcels, m.n_locations)}",
                 )
             side, stated = hemisphere_of("", c), geometry[c].hemisphere
             if side and stated and side != stated:
-                raise ValueError(
-                    f"Geometry of {c!r} should be of hemisphere {side!r}, as the name says, "
-                    f"got {geometry[c]!r}."
+                raise ArgumentError(
+                    "geometry",
+                    f"of {c!r} should be of hemisphere {side!r}, as the name says, "
+                    f"got {geometry[c]!r}",
                 )
         geometries = tuple(geometry[c] for c in maps)
         self.header = AtlasHeader(name, space, tuple(maps), geometries, labels, provenance)
@@ -203,10 +207,12 @@ class Atlas(eqx.Module):
         And with another name, table or provenance. `operation`, where given, is added to the
         provenance.
         """
-        for given in (maps or {}, geometry or {}):
+        for argument, given in (("maps", maps or {}), ("geometry", geometry or {})):
             unknown = [c for c in given if c not in self.compartments]
             if unknown:
-                raise ValueError(f"Compartments are {list(self.compartments)}, got {unknown}.")
+                raise ArgumentError(
+                    argument, f": compartments are {list(self.compartments)}, got {unknown}"
+                )
         found = self.provenance if provenance is None else provenance
         return Atlas(
             name=self.name if name is None else name,
@@ -254,7 +260,7 @@ class Atlas(eqx.Module):
         """
         kept = self.compartments
         if compartments is not None:
-            wanted = check_names(compartments, self.compartments, "compartment")
+            wanted = check_names(compartments, self.compartments, "compartments")
             kept = tuple(c for c in self.compartments if c in wanted)
         rows = select_rows(
             self.table,
@@ -265,7 +271,9 @@ class Atlas(eqx.Module):
             network=network,
         )
         if not rows and len(self.table):
-            raise ValueError(f"No parcel of {self.name!r} satisfies all the conditions.")
+            raise ArgumentError(
+                "parcels", f": no parcel of {self.name!r} satisfies all the conditions"
+            )
         operation = f"select({counted(len(rows), 'parcel')})"
         return self._take(sorted(rows), kept).replace(operation=operation)
 
@@ -299,7 +307,7 @@ class Atlas(eqx.Module):
             memberships.
         """
         if per not in ("parcel", "location"):
-            raise ValueError(f'`per` should be "parcel" or "location", got {per!r}.')
+            raise ArgumentError("per", f'should be "parcel" or "location", got {per!r}')
         if per == "parcel":
             maps = {c: scale(m, parcels=_inverse(m.totals())) for c, m in self.maps.items()}
         else:
@@ -333,21 +341,23 @@ class Atlas(eqx.Module):
         if not isinstance(mask, Mapping):
             whole = np.asarray(mask)
             if whole.shape != (self.n_locations,):
-                raise ValueError(
-                    f"`mask` should have shape {(self.n_locations,)}, the locations of all "
-                    f"compartments, got {whole.shape}."
+                raise ArgumentError(
+                    "mask",
+                    f"should have shape {(self.n_locations,)}, the locations of all "
+                    f"compartments, got {whole.shape}",
                 )
             mask = {c: whole[s] for c, s in self.location_slices().items()}
         missing = [c for c in self.compartments if c not in mask]
         if missing:
-            raise ValueError(f"`mask` lacks the compartments {missing}; it has {list(mask)}.")
+            raise ArgumentError("mask", f"lacks the compartments {missing}", f"it has {list(mask)}")
         parts = []
         for c, maps in self.maps.items():
             part = np.asarray(mask[c])
             if part.dtype != bool or part.shape != (maps.n_locations,):
-                raise ValueError(
-                    f"`mask` of {c!r} should be boolean with {maps.n_locations} locations, "
-                    f"got {part.dtype} of shape {part.shape}."
+                raise ArgumentError(
+                    "mask",
+                    f"of {c!r} should be boolean with {maps.n_locations} locations, got "
+                    f"{part.dtype} of shape {part.shape}",
                 )
             total = maps.totals(absolute=True)
             parts.append(covered_totals(maps, part) / np.where(total == 0, 1, total))

@@ -16,6 +16,7 @@ from atlasinit.core.locations import (
     kept_of,
     set_fields,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import frozen
 
 _SHARE = 0.01
@@ -66,16 +67,16 @@ class VolumeGrid(ByContent):
     ) -> None:
         sizes = tuple(int(size) for size in shape)
         if len(sizes) != 3 or min(sizes) < 1 or sizes != tuple(shape):
-            raise ValueError(f"`shape` should be three positive whole sizes, got {shape}.")
+            raise ArgumentError("shape", f"should be three positive whole sizes, got {shape}")
         matrix = frozen(affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-            raise ValueError(f"`affine` should be a finite (4, 4) matrix, got {affine!r}.")
+            raise ArgumentError("affine", f"should be a finite (4, 4) matrix, got {affine!r}")
         if not _is_invertible(matrix[:3, :3]):
-            raise ValueError(f"`affine` should be invertible, got {matrix.tolist()}.")
+            raise ArgumentError("affine", f"should be invertible, got {matrix.tolist()}")
         kept = kept_of(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
         runs = tuple((str(name), int(count)) for name, count in structures)
         if runs and sum(count for _, count in runs) != kept.size:
-            raise ValueError(f"`structures` should add up to {kept.size} locations, got {runs}.")
+            raise ArgumentError("structures", f"should add up to {kept.size} locations, got {runs}")
         set_fields(self, shape=sizes, affine=matrix, voxels=kept, structures=runs)
 
     @classmethod
@@ -122,8 +123,8 @@ class VolumeGrid(ByContent):
     def take(self, volume: np.ndarray) -> np.ndarray:
         """Return the values of a whole volume ``(x, y, z, ...)`` at the locations ``(n, ...)``."""
         if volume.shape[:3] != self.shape:
-            raise ValueError(
-                f"`volume` should start with the grid's shape {self.shape}, got {volume.shape}."
+            raise ArgumentError(
+                "volume", f"should start with the grid's shape {self.shape}, got {volume.shape}"
             )
         if volume.flags.c_contiguous:
             return volume.reshape(-1, *volume.shape[3:])[self.voxels]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from atlasinit.errors import counted, listing
+from atlasinit.errors import ArgumentError, counted, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +49,18 @@ class LabelTable:
     def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
         missing = [name for name in REQUIRED if name not in columns]
         if missing:
-            raise ValueError(f"`columns` should hold {', '.join(REQUIRED)}; missing: {missing}.")
+            raise ArgumentError(
+                "columns", f"should hold {', '.join(REQUIRED)}", f"missing: {missing}"
+            )
         derived = [name for name in DERIVED if name in columns]
         if derived:
-            raise ValueError(f"`columns` should not hold {derived}, which atlases derive; drop it.")
+            raise ArgumentError(
+                "columns", f"should not hold {derived}, which atlases derive", "drop it"
+            )
         clean = {str(name): tuple(_plain(v) for v in values) for name, values in columns.items()}
         lengths = {name: len(values) for name, values in clean.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"`columns` should have one length, got {lengths}.")
+            raise ArgumentError("columns", f"should have one length, got {lengths}")
         clean["key"] = tuple(_int32(key) for key in clean["key"])
         clean["name"] = tuple("" if name is None else str(name) for name in clean["name"])
         self._columns = clean
@@ -67,20 +71,28 @@ class LabelTable:
     def _check(self) -> None:
         ids = list(zip(self["compartment"], self["key"], strict=True))
         if len(set(ids)) < len(ids):
-            raise ValueError(f"Each (compartment, key) should occur once: {_repeated(ids)} do not.")
+            raise ArgumentError(
+                "columns", f": each (compartment, key) should occur once; {_repeated(ids)} do not"
+            )
         if len(set(self["name"])) < len(self):
-            raise ValueError(f"Names should be unique: {_repeated(self['name'])} are not.")
+            raise ArgumentError(
+                "columns", f": names should be unique; {_repeated(self['name'])} are not"
+            )
         if "" in self["name"]:
-            raise ValueError(f"Names should not be empty: row {self['name'].index('')} is.")
+            raise ArgumentError(
+                "columns", f": names should not be empty; row {self['name'].index('')} is"
+            )
         for color in self["color"]:
             if not re.fullmatch("(#[0-9a-fA-F]{6})?", str(color)):
-                raise ValueError(f'`color` should be "#rrggbb" or "", got {color!r}.')
+                raise ArgumentError("color", f'should be "#rrggbb" or "", got {color!r}')
         for side in self["hemisphere"]:
             if side not in ("L", "R", ""):
-                raise ValueError(f'`hemisphere` should be "L", "R" or "", got {side!r}.')
+                raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {side!r}')
         runs = [compartment for compartment, _ in itertools.groupby(self["compartment"])]
         if len(runs) > len(set(runs)):
-            raise ValueError(f"Rows of a compartment should be contiguous, got the order {runs}.")
+            raise ArgumentError(
+                "columns", f": rows of a compartment should be contiguous, got the order {runs}"
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -216,7 +228,7 @@ def _int32(key: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         whole = None
     if whole is None or whole != key or not -(2**31) <= whole < 2**31:
-        raise ValueError(f"`key` should be a whole number that fits int32, got {key!r}.")
+        raise ArgumentError("key", f"should be a whole number that fits int32, got {key!r}")
     return whole
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import frozen
 
 Hemisphere: TypeAlias = Literal["L", "R", ""]
@@ -50,19 +51,19 @@ def set_fields(instance: object, **fields: Any) -> None:
 def kept_of(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
     """Return the kept voxels or vertices as int32, checked to be in range and distinct."""
     if size > 2**31:
-        raise ValueError(f"`{name}` cannot be numbered on {where}, of more than 2**31; crop it.")
+        raise ArgumentError(name, f"cannot be numbered on {where}, of more than 2**31", "crop it")
     if index is None:
         every = np.arange(size, dtype=np.int32)
         every.flags.writeable = False
         return every
     kept = whole(index, name).reshape(-1)
     if kept.size and (kept.min() < 0 or kept.max() >= size):
-        raise ValueError(
-            f"`{name}` should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}."
+        raise ArgumentError(
+            name, f"should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}"
         )
     kept = frozen(kept, np.int32)
     if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
-        raise ValueError(f"`{name}` should hold each location once; some are repeated.")
+        raise ArgumentError(name, "should hold each location once", "some are repeated")
     return kept
 
 
@@ -70,15 +71,15 @@ def whole(numbers: ArrayLike, name: str) -> np.ndarray:
     """Return an array of whole numbers as it is; none becomes int32."""
     given = np.asarray(numbers)
     if given.size and given.dtype.kind not in "iu":
-        raise ValueError(f"`{name}` should be whole numbers, got {given.dtype}.")
+        raise ArgumentError(name, f"should be whole numbers, got {given.dtype}")
     return given if given.size else given.astype(np.int32)
 
 
 def check_locations(values: np.ndarray, n_locations: int) -> None:
     """Raise where values are not one per location."""
     if values.shape[0] != n_locations:
-        raise ValueError(
-            f"`values` should start with {n_locations} locations, got shape {values.shape}."
+        raise ArgumentError(
+            "values", f"should start with {n_locations} locations, got shape {values.shape}"
         )
 
 

@@ -18,6 +18,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
+from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import frozen, owned
 from atlasinit.support.typing import AnyArray
 
@@ -47,14 +48,16 @@ class HardMaps(eqx.Module):
 
     def __check_init__(self) -> None:
         if self.labels.ndim != 1:
-            raise ValueError(f"`labels` should be (locations,), got shape {self.labels.shape}.")
+            raise ArgumentError("labels", f"should be (locations,), got shape {self.labels.shape}")
         if isinstance(self.labels, Tracer) or not self.labels.size:
             return
         low, high = self.labels.min(), self.labels.max()
         if low < -1 or high >= self.n_parcels:
-            raise ValueError(
-                f"`labels` should be -1, or rows from 0 to {self.n_parcels - 1}, got values from "
-                f"{low} to {high}. Keys of parcels belong into the label table."
+            raise ArgumentError(
+                "labels",
+                f"should be -1, or rows from 0 to {self.n_parcels - 1}, got values from "
+                f"{low} to {high}",
+                "Keys of parcels belong into the label table",
             )
 
     @property
@@ -146,9 +149,10 @@ class SparseMaps(eqx.Module):
         csr.sum_duplicates()
         csr.eliminate_zeros()
         if csr.nnz > np.iinfo(np.int32).max:
-            raise ValueError(
-                f"`matrix` should have fewer than 2**31 non-zeros, got {csr.nnz}; "
-                "truncate or threshold the maps."
+            raise ArgumentError(
+                "matrix",
+                f"should have fewer than 2**31 non-zeros, got {csr.nnz}",
+                "truncate or threshold the maps",
             )
         values = csr.data if csr.data.dtype.kind == "f" else csr.data.astype(np.float32)
         indices, indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
@@ -324,13 +328,13 @@ def _int32(labels: ArrayLike) -> AnyArray:
     """
     if isinstance(labels, jax.Array):
         if not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise ValueError(f"`labels` should be whole numbers, got {labels.dtype}.")
+            raise ArgumentError("labels", f"should be whole numbers, got {labels.dtype}")
         return labels if labels.dtype.itemsize >= 4 else labels.astype(jnp.int32)
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size
     out = frozen(labels, np.int32) if whole else given
     if not whole or (out != given).any():
-        raise ValueError(f"`labels` should be whole numbers that fit int32, got {given.dtype}.")
+        raise ArgumentError("labels", f"should be whole numbers that fit int32, got {given.dtype}")
     return out
 
 

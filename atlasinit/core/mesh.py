@@ -15,6 +15,7 @@ from atlasinit.core.locations import (
     set_fields,
     whole,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import frozen
 
 
@@ -69,20 +70,20 @@ class SurfaceMesh(ByContent):
     ) -> None:
         n = int(n_vertices)
         if n < 1:
-            raise ValueError(f"`n_vertices` should be positive, got {n_vertices}.")
+            raise ArgumentError("n_vertices", f"should be positive, got {n_vertices}")
         if hemisphere not in ("L", "R", ""):
-            raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
+            raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {hemisphere!r}')
         triangles = None if faces is None else whole(faces, "faces")
         if triangles is not None:
             if triangles.ndim != 2 or triangles.shape[1] != 3:
-                raise ValueError(f"`faces` should be (faces, 3), got shape {triangles.shape}.")
+                raise ArgumentError("faces", f"should be (faces, 3), got shape {triangles.shape}")
             if triangles.size and (triangles.min() < 0 or triangles.max() >= n):
                 low, high = triangles.min(), triangles.max()
-                raise ValueError(f"`faces` should lie in [0, {n}), got {low} to {high}.")
+                raise ArgumentError("faces", f"should lie in [0, {n}), got {low} to {high}")
             triangles = frozen(triangles, np.int32)
         weights = _per_vertex(areas, (n,), "areas")
         if weights is not None and (weights < 0).any():
-            raise ValueError(f"`areas` should not be negative, got {weights.min()}.")
+            raise ArgumentError("areas", f"should not be negative, got {weights.min()}")
         set_fields(
             self,
             n_vertices=n,
@@ -113,7 +114,7 @@ class SurfaceMesh(ByContent):
     def radius(self) -> float:
         """Mean distance of the sphere's vertices from the origin, in mm."""
         if self.sphere is None:
-            raise ValueError("`radius` needs the mesh's `sphere`; this mesh has none.")
+            raise ArgumentError("radius", "needs the mesh's `sphere`", "this mesh has none")
         return float(np.linalg.norm(self.sphere.astype(np.float64), axis=1).mean())
 
     @property
@@ -122,17 +123,20 @@ class SurfaceMesh(ByContent):
         if self.areas is not None:
             return self.areas.astype(np.float64)
         if self.anatomical is None or self.faces is None:
-            raise ValueError(
-                "`vertex_areas` needs `areas`, or `anatomical` and `faces`; this mesh has neither."
+            raise ArgumentError(
+                "vertex_areas",
+                "needs `areas`, or `anatomical` and `faces`",
+                "this mesh has neither",
             )
         return triangle_vertex_areas(self.anatomical, self.faces)
 
     def take(self, values: np.ndarray) -> np.ndarray:
         """Return the values of the whole mesh ``(vertices, ...)`` at the locations."""
         if values.shape[0] != self.n_vertices:
-            raise ValueError(
-                f"`values` should start with the mesh's {self.n_vertices} vertices, "
-                f"got shape {values.shape}."
+            raise ArgumentError(
+                "values",
+                f"should start with the mesh's {self.n_vertices} vertices, got shape "
+                f"{values.shape}",
             )
         return values[self.vertices]
 
@@ -196,7 +200,7 @@ def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> 
         return None
     array = frozen(values, np.float32)
     if array.shape != shape:
-        raise ValueError(f"`{name}` should have shape {shape}, got {array.shape}.")
+        raise ArgumentError(name, f"should have shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` should be finite; it holds NaN or infinity.")
+        raise ArgumentError(name, "should be finite", "it holds NaN or infinity")
     return array

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, listing, nearest
 
 Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
 """A parcel's name, key, (compartment, key), or a pattern searched in the names."""
@@ -29,11 +29,11 @@ def select_rows(
     rows = {i for i, c in enumerate(table["compartment"]) if c in compartments}
     if hemisphere is not None:
         if hemisphere not in ("L", "R", ""):
-            raise ValueError(f'`hemisphere` should be "L", "R" or "", got {hemisphere!r}.')
+            raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {hemisphere!r}')
         rows &= {i for i, h in enumerate(table["hemisphere"]) if h == hemisphere}
     if network is not None:
         if "network" not in table:
-            raise ValueError(f"`network`: the labels of {atlas!r} name no networks.")
+            raise ArgumentError("network", f": the labels of {atlas!r} name no networks")
         named = dict.fromkeys(n for n in table["network"] if n)
         networks = check_names(network, named, "network")
         rows &= {i for i, n in enumerate(table["network"]) if n in networks}
@@ -43,13 +43,18 @@ def select_rows(
     return rows
 
 
-def check_names(wanted: str | Iterable[str], names: Iterable[str], what: str) -> list[str]:
+def check_names(wanted: str | Iterable[str], names: Iterable[str], argument: str) -> list[str]:
     """Return `wanted` as a list, each checked to be among `names`."""
     names, found = list(names), _as_list(wanted)
     for name in found:
         if name not in names:
             hint = nearest(str(name), names)
-            raise ValueError(f"There is no {what} {name!r}.{hint} Known: {listing(names)}.")
+            raise ArgumentError(
+                argument,
+                f": there is no {argument.removesuffix('s')} {name!r}",
+                hint,
+                f"Known: {listing(names)}",
+            )
     return found
 
 
@@ -59,29 +64,34 @@ def _rows_of(
     if isinstance(parcel, re.Pattern):
         rows = [i for i, name in enumerate(table["name"]) if parcel.search(name)]
         if not rows:
-            raise ValueError(f"`parcels`: no name matches the pattern {parcel.pattern!r}.")
+            raise ArgumentError("parcels", f": no name matches the pattern {parcel.pattern!r}")
         return rows
     if isinstance(parcel, str):
         if parcel not in table["name"]:
             hint = nearest(parcel, table["name"])
-            raise ValueError(f"There is no parcel {parcel!r} in {atlas!r}.{hint}")
+            raise ArgumentError("parcels", f": there is no parcel {parcel!r} in {atlas!r}", hint)
         return [table["name"].index(parcel)]
     if isinstance(parcel, bool | np.bool_):  # which would be the keys 0 and 1
-        raise TypeError(
-            "`parcels` should be names, keys, (compartment, key) pairs or patterns, got booleans; "
-            'of a mask give the names, `atlas.labels["name"][mask]`.'
+        raise ArgumentTypeError(
+            "parcels",
+            "should be names, keys, (compartment, key) pairs or patterns, got booleans",
+            'of a mask give the names, `atlas.labels["name"][mask]`',
         )
     pairs = list(zip(table["compartment"], table["key"], strict=True))
     if isinstance(parcel, tuple):
         if parcel not in pairs:
-            raise ValueError(f"There is no (compartment, key) {parcel!r} in {atlas!r}.")
+            raise ArgumentError(
+                "parcels", f": there is no (compartment, key) {parcel!r} in {atlas!r}"
+            )
         return [pairs.index(parcel)]
     rows = [i for i, (c, key) in enumerate(pairs) if key == parcel and c in compartments]
     if not rows:
-        raise ValueError(f"There is no key {parcel!r} in {atlas!r}.")
+        raise ArgumentError("parcels", f": there is no key {parcel!r} in {atlas!r}")
     if len(rows) > 1:
         choices = listing(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
-        raise ValueError(f"Key {parcel!r} is ambiguous in {atlas!r}, choose one of {choices}.")
+        raise ArgumentError(
+            "parcels", f": key {parcel!r} is ambiguous in {atlas!r}", f"choose one of {choices}"
+        )
     return rows
 
 

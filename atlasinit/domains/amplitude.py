@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from atlasinit.domains.base import Domain
+from atlasinit.errors import ArgumentTypeError
 from atlasinit.support.typing import AnyArray
 
 
@@ -54,5 +55,5 @@ class Amplitude(Domain):
 def _complex(x: AnyArray, name: str) -> jax.Array:
     array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"`{name}` should be complex for `Amplitude`, got {array.dtype}.")
+        raise ArgumentTypeError(name, f"should be complex for `Amplitude`, got {array.dtype}")
     return array

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Inexact
 
 from atlasinit.core.maps import SparseMaps
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.support.typing import AnyArray
 
 Fixed: TypeAlias = Any
@@ -119,9 +120,10 @@ def floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
     """Return `x` as a JAX array, which has to be real floating point."""
     array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise TypeError(
-            f"`{name}` should be a real floating-point array, got {array.dtype}; convert it first"
-            " (for complex values wrap the domain in `Amplitude`)."
+        raise ArgumentTypeError(
+            name,
+            f"should be a real floating-point array, got {array.dtype}",
+            "convert it first (for complex values wrap the domain in `Amplitude`)",
         )
     return array
 
@@ -145,14 +147,14 @@ def one_of(value: object, choices: tuple[str, ...], name: str) -> None:
     """Raise if an option is not one of its choices."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` should be one of {listed}, got {value!r}.")
+        raise ArgumentError(name, f"should be one of {listed}, got {value!r}")
 
 
 def positive(value: object, name: str) -> None:
     """Raise if any entry of `value` is not a finite number above 0."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu" or not (np.isfinite(array) & (array > 0)).all():
-        raise ValueError(f"`{name}` should be positive and finite, got {value!r}.")
+        raise ArgumentError(name, f"should be positive and finite, got {value!r}")
 
 
 def _tuples(nested: Any) -> Fixed:

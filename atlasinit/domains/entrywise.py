@@ -17,6 +17,7 @@ from atlasinit.domains.base import (
     refuse,
     spread,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.typing import AnyArray
 
 _OUTSIDE = ("error", "clip", "renormalize")
@@ -178,9 +179,9 @@ class Positive(EntrywiseDomain):
 def _check(outside: str, bounds: tuple[Any, Any]) -> None:
     one_of(outside, _OUTSIDE, "outside")
     if len(bounds) != 2 or not bounds[0] < bounds[1]:
-        raise ValueError(f"`bounds` should be (lower, upper) with lower < upper, got {bounds}.")
+        raise ArgumentError("bounds", f"should be (lower, upper) with lower < upper, got {bounds}")
     if outside == "renormalize" and not all(math.isfinite(bound) for bound in bounds):
-        raise ValueError(f'`bounds` should be finite for outside="renormalize", got {bounds}.')
+        raise ArgumentError("bounds", f'should be finite for outside="renormalize", got {bounds}')
 
 
 def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ from atlasinit.domains.base import (
     refuse,
     tolerance,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.precision import wide
 from atlasinit.support.spectral import product, spectral
 from atlasinit.support.typing import AnyArray
@@ -158,7 +159,9 @@ class Isochoric(Domain):
         positive(self.volume, "volume")
         one_of(self.outside, ("error", "renormalize"), "outside")
         if self.max_condition is not None and not self.max_condition >= 1:
-            raise ValueError(f"`max_condition` should be at least 1, got {self.max_condition!r}.")
+            raise ArgumentError(
+                "max_condition", f"should be at least 1, got {self.max_condition!r}"
+            )
         if self.softmax_temperature is not None:
             positive(self.softmax_temperature, "softmax_temperature")
         for name in ("volume", "max_condition", "softmax_temperature"):
@@ -316,10 +319,10 @@ def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
 
 def _check_matrix(x: jax.Array, name: str) -> None:
     if x.ndim < 2:
-        raise ValueError(f"`{name}` should have at least two axes, got shape {x.shape}.")
+        raise ArgumentError(name, f"should have at least two axes, got shape {x.shape}")
 
 
 def _check_square(x: jax.Array, name: str) -> None:
     _check_matrix(x, name)
     if x.shape[-1] != x.shape[-2]:
-        raise ValueError(f"`{name}` should be square on its last two axes, got shape {x.shape}.")
+        raise ArgumentError(name, f"should be square on its last two axes, got shape {x.shape}")

@@ -19,6 +19,7 @@ from atlasinit.domains.base import (
     refuse,
     tolerance,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.precision import wide
 from atlasinit.support.typing import AnyArray
 
@@ -89,7 +90,7 @@ class Simplex(Domain):
         if self.temperature != "auto":
             positive(self.temperature, "temperature")
         if not 0 < self.purity < 1:
-            raise ValueError(f"`purity` should lie between 0 and 1, got {self.purity!r}.")
+            raise ArgumentError("purity", f"should lie between 0 and 1, got {self.purity!r}")
         object.__setattr__(self, "purity", fixed(self.purity))
         one_of(self.outside, ("renormalize", "clip", "error"), "outside")
 
@@ -105,8 +106,8 @@ class Simplex(Domain):
         axis = self._axis_of(given)
         labels = given.shape[axis]
         if labels > 1 and self.purity * labels <= 1:
-            raise ValueError(
-                f"`purity` for {labels} labels should be above 1/{labels}, got {self.purity!r}."
+            raise ArgumentError(
+                "purity", f"for {labels} labels should be above 1/{labels}, got {self.purity!r}"
             )
         groups = _Slices(axis)
         return self._log(self._inside(given, groups), groups)
@@ -177,9 +178,10 @@ class Simplex(Domain):
 
     def _axis_of(self, x: jax.Array) -> int:
         if not -x.ndim <= self.axis < x.ndim:
-            raise ValueError(
-                f"`axis` {self.axis} of the `Simplex` does not exist in an array of shape {x.shape}"
-                "; give the axis along which values should sum to 1."
+            raise ArgumentError(
+                "axis",
+                f"{self.axis} of the `Simplex` does not exist in an array of shape {x.shape}",
+                "give the axis along which values should sum to 1",
             )
         return self.axis % x.ndim
 
@@ -187,7 +189,7 @@ class Simplex(Domain):
         if self.axis in (-2, 0):
             return _Segments(jnp.asarray(maps.indices), maps.n_locations)
         if self.axis not in (-1, 1):
-            raise ValueError(f"`axis` on sparse maps should be -2 or -1, got {self.axis}.")
+            raise ArgumentError("axis", f"on sparse maps should be -2 or -1, got {self.axis}")
         entries = jnp.arange(maps.values.shape[0], dtype=jnp.int32)
         rows = jnp.searchsorted(jnp.asarray(maps.indptr), entries, side="right") - 1
         return _Segments(rows, maps.n_parcels)

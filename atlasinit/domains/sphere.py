@@ -19,6 +19,7 @@ from atlasinit.domains.base import (
     spread,
     tolerance,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.support.precision import wide
 from atlasinit.support.typing import AnyArray
 
@@ -62,20 +63,20 @@ class NormSphere(Domain):
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
         if np.ndim(self.scale):
-            raise ValueError(f"`scale` should be a number, got shape {np.shape(self.scale)}.")
+            raise ArgumentError("scale", f"should be a number, got shape {np.shape(self.scale)}")
         object.__setattr__(self, "scale", fixed(self.scale))
         one_of(self.outside, ("error", "renormalize"), "outside")
         object.__setattr__(self, "loc", fixed(self.loc))
         if not self.order >= 1:
-            raise ValueError(f"`order` should be at least 1, got {self.order!r}.")
+            raise ArgumentError("order", f"should be at least 1, got {self.order!r}")
         object.__setattr__(self, "order", fixed(self.order))
         if self.ellipsoid is not None:
             matrix = np.asarray(self.ellipsoid, dtype=np.float64)
             square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
             if not square or not np.allclose(matrix, matrix.T):
-                raise ValueError(f"`ellipsoid` should be symmetric, got shape {matrix.shape}.")
+                raise ArgumentError("ellipsoid", f"should be symmetric, got shape {matrix.shape}")
             if np.linalg.eigvalsh(matrix).min() <= 0:
-                raise ValueError("`ellipsoid` should be positive definite; it is not.")
+                raise ArgumentError("ellipsoid", "should be positive definite", "it is not")
             object.__setattr__(self, "ellipsoid", fixed(matrix))
 
     def image(self, x: AnyArray) -> jax.Array:
@@ -102,7 +103,9 @@ class NormSphere(Domain):
     def _parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Return each slice's largest entry, the slice divided by it, and the norm of that."""
         if not -x.ndim <= self.axis < x.ndim:
-            raise ValueError(f"`axis` {self.axis} does not exist in an array of shape {x.shape}.")
+            raise ArgumentError(
+                "axis", f"{self.axis} does not exist in an array of shape {x.shape}"
+            )
         x = wide(x)
         size = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
         largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
@@ -122,9 +125,10 @@ class NormSphere(Domain):
         matrix = jnp.asarray(np.asarray(self.ellipsoid), x.dtype)
         vectors = jnp.moveaxis(x, self.axis, -1)
         if vectors.shape[-1] != matrix.shape[0]:
-            raise ValueError(
-                f"`ellipsoid` should be ({vectors.shape[-1]}, {vectors.shape[-1]}) for axis "
-                f"{self.axis} of an array of shape {x.shape}, got {matrix.shape}."
+            raise ArgumentError(
+                "ellipsoid",
+                f"should be ({vectors.shape[-1]}, {vectors.shape[-1]}) for axis "
+                f"{self.axis} of an array of shape {x.shape}, got {matrix.shape}",
             )
         mapped = jnp.matmul(vectors, matrix, precision=jax.lax.Precision.HIGHEST)
         return jnp.moveaxis((mapped * vectors).sum(-1, keepdims=True), -1, self.axis)

@@ -20,7 +20,7 @@ from atlasinit.domains.parameters import (
     constrained,
     slope,
 )
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, listing, nearest
 from atlasinit.support.typing import AnyArray
 
 Where: TypeAlias = str | Callable[[Any], Any]
@@ -111,7 +111,9 @@ def enforce(
         if isinstance(leaf, DenseMaps):
             return DenseMaps(_project(leaf.values, projection, axis))
         if isinstance(leaf, SparseMaps | HardMaps):
-            raise TypeError(f"`enforce` needs arrays or dense maps, got {type(leaf).__name__}.")
+            raise ArgumentTypeError(
+                "enforce", f"needs arrays or dense maps, got {type(leaf).__name__}"
+            )
         return _project(leaf, projection, axis)
 
     return replace(model, where, project)
@@ -151,8 +153,8 @@ def replace(
         if name not in chosen:
             return leaf
         if isinstance(leaf, paramax.AbstractUnwrappable) and not wrapped:
-            raise ValueError(
-                f"`where`: {name!r} is a {type(leaf).__name__} already; `unwrap` it first."
+            raise ArgumentError(
+                "where", f": {name!r} is a {type(leaf).__name__} already", "`unwrap` it first"
             )
         return new(name, leaf)
 
@@ -169,14 +171,14 @@ def _choose(model: Any, where: Where) -> set[str]:
         try:
             reached = where(marked)
         except (AttributeError, LookupError) as error:
-            raise ValueError(f"`where` raises {error!r}. Names: {listing(every)}.") from error
+            raise ArgumentError("where", f"raises {error!r}", f"Names: {listing(every)}") from error
         marks = jax.tree.leaves(reached, is_leaf=lambda x: isinstance(x, _Mark))
         found = {mark.name for mark in marks if isinstance(mark, _Mark)}
         # A function may reach inside maps, which are chosen as a whole.
         chosen = {n for n in every if any(f == n or f.startswith(f"{n}.") for f in found)}
         hint = ""
     if not chosen:
-        raise ValueError(f"`where` {where!r} finds no array.{hint} Names: {listing(every)}.")
+        raise ArgumentError("where", f"{where!r} finds no array", hint, f"Names: {listing(every)}")
     return chosen
 
 
@@ -197,7 +199,7 @@ def _project(values: AnyArray, projection: Callable[[Any], Any], axis: int | Non
         flat = jax.vmap(projection)(columns.reshape(-1, columns.shape[-1]))
         out = jnp.moveaxis(flat.reshape(columns.shape), -1, axis)
     if out.shape != values.shape:
-        raise ValueError(f"`projection` should keep the shape {values.shape}, got {out.shape}.")
+        raise ArgumentError("projection", f"should keep the shape {values.shape}, got {out.shape}")
     return out
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import Maps
+from atlasinit.errors import ArgumentError
 from atlasinit.figures.adjacency import borders, touching
 
 SAFE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
@@ -32,7 +33,7 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
         Another `palette`.
     """
     if palette not in PALETTES:
-        raise ValueError(f'`palette` should be "own" or "safe", got {palette!r}.')
+        raise ArgumentError("palette", f'should be "own" or "safe", got {palette!r}')
     stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
     if all(stated):
         return _rgb(stated)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors, value_range
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import View, atlas_views, paint
@@ -65,7 +66,7 @@ def plot_atlas(
     from matplotlib import pyplot
 
     if not isinstance(atlas, Atlas):
-        raise TypeError(f"`atlas` should be an Atlas, got {type(atlas).__name__}.")
+        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
     pyplot.install_repl_displayhook()
     columns = (
@@ -74,9 +75,10 @@ def plot_atlas(
     views = atlas_views(atlas, surfaces=surfaces, background=background, slices=1)
     for compartment, found in views.items():
         if not found:
-            raise ValueError(
-                f"`surfaces`: the mesh of {compartment!r} has no surface to draw on; pass "
-                "(coordinates, faces)."
+            raise ArgumentError(
+                "surfaces",
+                f": the mesh of {compartment!r} has no surface to draw on",
+                "pass (coordinates, faces)",
             )
     rows: list[tuple[str, Any, np.ndarray]] = [
         (atlas.name, None, parcel_colors(atlas, palette=palette))
@@ -96,8 +98,8 @@ def _scaled(
     column: np.ndarray, atlas: Atlas, title: str
 ) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
     if column.shape != (atlas.n_parcels,):
-        raise ValueError(
-            f"`values` of {title!r} should be ({atlas.n_parcels} parcels,), got {column.shape}."
+        raise ArgumentError(
+            "values", f"of {title!r} should be ({atlas.n_parcels} parcels,), got {column.shape}"
         )
     low, high = value_range(column)
     scale = ScalarMappable(matplotlib.colors.Normalize(low, high), "viridis")

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Int32, Real
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.errors import ArgumentError
 from atlasinit.figures.slices import slice_pixels
 from atlasinit.figures.surfaces import Surface, surface_pixels
 
@@ -142,8 +143,8 @@ def _slice_views(
     slices: int,
 ) -> list[View]:
     if background is not None and background.shape != grid.shape:
-        raise ValueError(
-            f"`background` should have the grid's shape {grid.shape}, got {background.shape}."
+        raise ArgumentError(
+            "background", f"should have the grid's shape {grid.shape}, got {background.shape}"
         )
     found = slice_pixels(grid, labelled, background=background, count=slices)
     return [

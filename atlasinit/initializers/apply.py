@@ -11,6 +11,7 @@ import paramax
 from atlasinit.core.maps import DenseMaps
 from atlasinit.domains import Constrained, Domain, Where, constrained, unwrap
 from atlasinit.domains import replace as replace_leaves
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import (
     Initializer,
     adapt,
@@ -67,7 +68,7 @@ def initialize(
     [1. 1. 1. 1. 1.]
     """
     if isinstance(domain, str) and domain != "default":
-        raise ValueError(f'`domain` should be a Domain, None or "default", got {domain!r}.')
+        raise ArgumentError("domain", f'should be a Domain, None or "default", got {domain!r}')
     if needs_fan_in(initializer):
         initializer = adapt(initializer, "jax", fan_in=fan_in)
 
@@ -77,13 +78,16 @@ def initialize(
         plain = unwrap(leaf)
         target = plain.values if isinstance(plain, DenseMaps) else plain
         if not hasattr(target, "shape") or not hasattr(target, "dtype"):
-            raise ValueError(
-                f"`where`: {name!r} is a {type(plain).__name__}; only arrays and dense maps can be "
-                "initialised."
+            raise ArgumentError(
+                "where",
+                f": {name!r} is a {type(plain).__name__}",
+                "only arrays and dense maps can be initialised",
             )
         values = initializer(named_key(key, name), target.shape, target.dtype)
         if values.shape != target.shape:
-            raise ValueError(f"{name!r} should have shape {target.shape}, got {values.shape}.")
+            raise ArgumentError(
+                "where", f": {name!r} should have shape {target.shape}, got {values.shape}"
+            )
         new = DenseMaps(values) if isinstance(plain, DenseMaps) else values
         chosen = _domain_of(leaf, initializer) if isinstance(domain, str) else domain
         return new if chosen is None else constrained(new, chosen)

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import block_dense
 from atlasinit.domains import Domain
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
 from atlasinit.initializers.protocol import place, real
 
@@ -72,21 +73,21 @@ class AtlasWeights:
 
     def __post_init__(self) -> None:
         if self.compartment is not None and self.compartment not in self.atlas.compartments:
-            raise ValueError(
-                f"`compartment` should be one of {list(self.atlas.compartments)}, "
-                f"got {self.compartment!r}."
+            raise ArgumentError(
+                "compartment",
+                f"should be one of {list(self.atlas.compartments)}, got {self.compartment!r}",
             )
         if self.layout not in ("parcels_locations", "locations_parcels"):
-            raise ValueError(
-                '`layout` should be "parcels_locations" or "locations_parcels", '
-                f"got {self.layout!r}."
+            raise ArgumentError(
+                "layout",
+                f'should be "parcels_locations" or "locations_parcels", got {self.layout!r}',
             )
         if self.normalize not in (None, "parcel", "location"):
-            raise ValueError(
-                f'`normalize` should be None, "parcel" or "location", got {self.normalize!r}.'
+            raise ArgumentError(
+                "normalize", f'should be None, "parcel" or "location", got {self.normalize!r}'
             )
         if not self.noise >= 0:
-            raise ValueError(f"`noise` should not be negative, got {self.noise}.")
+            raise ArgumentError("noise", f"should not be negative, got {self.noise}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,9 +102,11 @@ class AtlasWeights:
         """Return the weights; `shape`, if given, has to be the atlas's."""
         wanted = real(dtype)
         if shape is not None and tuple(shape) != self.shape:
-            raise ValueError(
-                f"`shape` should be {self.shape}, the {self.layout.replace('_', ' x ')} of "
-                f"{self.atlas.name!r}, got {tuple(shape)}. For the transpose set `layout`."
+            raise ArgumentError(
+                "shape",
+                f"should be {self.shape}, the {self.layout.replace('_', ' x ')} of "
+                f"{self.atlas.name!r}, got {tuple(shape)}",
+                "For the transpose set `layout`",
             )
         weights = jnp.asarray(self._matrix(key), wanted)
         return place(weights if self.layout == "parcels_locations" else weights.T, out_sharding)

@@ -15,6 +15,7 @@ from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.core.maps import DenseMaps
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Domain, Fixed, Simplex, fixed
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
 from atlasinit.initializers.protocol import place, real
 
@@ -58,9 +59,10 @@ class Dirichlet:
     def __post_init__(self) -> None:
         values = np.asarray(self.concentration)
         if values.ndim > 1 or not (np.isfinite(values) & (values > 0)).all():
-            raise ValueError(
-                "`concentration` should be positive and finite, one or one for each label, "
-                f"got {self.concentration!r}."
+            raise ArgumentError(
+                "concentration",
+                "should be positive and finite, one or one for each label, got "
+                f"{self.concentration!r}",
             )
         object.__setattr__(self, "concentration", fixed(values))
         if self.domain is None:
@@ -72,14 +74,15 @@ class Dirichlet:
         """Return an array of the given shape."""
         wanted = real(dtype)
         if not -len(shape) <= self.axis < len(shape):
-            raise ValueError(f"`shape` should have the axis {self.axis}, got {tuple(shape)}.")
+            raise ArgumentError("shape", f"should have the axis {self.axis}, got {tuple(shape)}")
         axis = self.axis % len(shape)
         labels = shape[axis]
         given = np.asarray(self.concentration)
         if given.ndim == 1 and given.size != labels:
-            raise ValueError(
-                f"`concentration` has {given.size} values, but `shape` {tuple(shape)} has {labels} "
-                f"labels on axis {self.axis}."
+            raise ArgumentError(
+                "concentration",
+                f"has {given.size} values, but `shape` {tuple(shape)} has {labels} labels "
+                f"on axis {self.axis}",
             )
         rest = tuple(size for i, size in enumerate(shape) if i != axis)
         if labels == 0:
@@ -174,10 +177,12 @@ def _counts(
     geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int] | None
 ) -> dict[str, int]:
     if n_parcels is None:
-        raise ValueError("`n_parcels` should be given, as 100 or {'cortex_L': 100, ...}.")
+        raise ArgumentError("n_parcels", "should be given, as 100 or {'cortex_L': 100, ...}")
     counts = _per_compartment(n_parcels, geometry, "n_parcels")
     if any(int(n) != n or n < 0 for n in counts.values()) or not any(counts.values()):
-        raise ValueError(f"`n_parcels` should be whole numbers, not all of them 0, got {counts}.")
+        raise ArgumentError(
+            "n_parcels", f"should be whole numbers, not all of them 0, got {counts}"
+        )
     return {c: int(n) for c, n in counts.items()}
 
 
@@ -185,8 +190,8 @@ def _per_compartment(value: Any, geometry: Mapping[str, Geometry], name: str) ->
     if not isinstance(value, Mapping):
         return dict.fromkeys(geometry, value)
     if set(value) != set(geometry):
-        raise ValueError(
-            f"`{name}` should have the compartments {list(geometry)}, got {list(value)}."
+        raise ArgumentError(
+            name, f"should have the compartments {list(geometry)}, got {list(value)}"
         )
     return {c: value[c] for c in geometry}
 

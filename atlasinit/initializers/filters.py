@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Complex128
 
 from atlasinit.domains import Domain
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import inexact, place
 
 _KINDS = ("ideal", "butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel", "random")
@@ -92,17 +93,19 @@ class FrequencyFilter:
             (self.bessel_norm, ("phase", "delay", "mag"), "bessel_norm"),
         ):
             if value not in known:
-                raise ValueError(f"`{name}` should be one of {known}, got {value!r}.")
+                raise ArgumentError(name, f"should be one of {known}, got {value!r}")
         for name in ("order", "ripple", "attenuation"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` should be positive, got {getattr(self, name)}.")
+                raise ArgumentError(name, f"should be positive, got {getattr(self, name)}")
         if self.sampling_rate is not None and not self.sampling_rate > 0:
-            raise ValueError(f"`sampling_rate` should be positive, got {self.sampling_rate}.")
+            raise ArgumentError("sampling_rate", f"should be positive, got {self.sampling_rate}")
         if not self.amplitude[1] >= 0 or not self.phase[1] >= 0:
-            raise ValueError("`amplitude` and `phase` should be (mean, standard deviation >= 0).")
+            raise ArgumentError(
+                "amplitude", "and `phase` should be (mean, standard deviation >= 0)"
+            )
         self._check_cutoff()
         if any(not 0 <= f <= self._nyquist for f, _ in self.clamps):
-            raise ValueError(f"`clamps` should lie in [0, {self._nyquist}], got {self.clamps}.")
+            raise ArgumentError("clamps", f"should lie in [0, {self._nyquist}], got {self.clamps}")
 
     def __call__(
         self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None
@@ -110,7 +113,7 @@ class FrequencyFilter:
         """Return the response, ``(..., bins)``."""
         wanted = inexact(dtype, complex)
         if not shape or shape[-1] < 2:
-            raise ValueError(f"`shape` should end with two or more bins, got {tuple(shape)}.")
+            raise ArgumentError("shape", f"should end with two or more bins, got {tuple(shape)}")
         narrow = jnp.complex128 if jnp.finfo(wanted).bits == 64 else jnp.complex64
         if self.kind == "random":
             response = self._random(key, tuple(shape), jnp.finfo(narrow).dtype)
@@ -119,7 +122,9 @@ class FrequencyFilter:
         mask, held = self.clamped(shape[-1])
         if jnp.issubdtype(wanted, jnp.floating):
             if np.imag(held).any():
-                raise ValueError(f"`clamps` of {wanted} weights should be real, got {self.clamps}.")
+                raise ArgumentError(
+                    "clamps", f"of {wanted} weights should be real, got {self.clamps}"
+                )
             response, held = jnp.abs(response), np.real(held)
         values = jnp.broadcast_to(jnp.asarray(held, wanted), shape)
         clamped = jnp.where(jnp.broadcast_to(mask, shape), values, response.astype(wanted))
@@ -145,7 +150,9 @@ class FrequencyFilter:
         elif self.kind == "bessel":
             sections = signal.bessel(self.order, limits, norm=self.bessel_norm, **options)
         else:
-            raise ValueError('`response` of a "random" filter depends on a key; call the filter.')
+            raise ArgumentError(
+                "response", 'of a "random" filter depends on a key', "call the filter"
+            )
         return np.asarray(signal.sosfreqz(sections, np.linspace(0, np.pi, bins))[1], np.complex128)
 
     def clamped(
@@ -159,9 +166,11 @@ class FrequencyFilter:
         for frequency, value in self.clamps:
             index = round(frequency / self._nyquist * (bins - 1))
             if mask[index]:
-                raise ValueError(
-                    f"`clamps` should lie in different bins, but of {bins} bins number {index} is "
-                    f"nearest to two, {frequency} among them; take more bins or fewer clamps."
+                raise ArgumentError(
+                    "clamps",
+                    f"should lie in different bins, but of {bins} bins number {index} is "
+                    f"nearest to two, {frequency} among them",
+                    "take more bins or fewer clamps",
                 )
             mask[index], values[index] = True, value
         return mask, values
@@ -174,14 +183,15 @@ class FrequencyFilter:
         if self.kind == "random":
             return
         if self.cutoff is None:
-            raise ValueError(f"`cutoff` should be given for a {self.kind!r} filter.")
+            raise ArgumentError("cutoff", f"should be given for a {self.kind!r} filter")
         edges = np.atleast_1d(np.asarray(self.cutoff, dtype=np.float64))
         wanted = 2 if self.band in ("bandpass", "bandstop") else 1
         inside = (edges > 0) & (edges < self._nyquist)
         if edges.shape != (wanted,) or not inside.all() or (np.diff(edges) <= 0).any():
-            raise ValueError(
-                f"`cutoff` of a {self.band} filter should be {wanted} rising frequencies between 0 "
-                f"and {self._nyquist}, got {self.cutoff}."
+            raise ArgumentError(
+                "cutoff",
+                f"of a {self.band} filter should be {wanted} rising frequencies between 0 "
+                f"and {self._nyquist}, got {self.cutoff}",
             )
         object.__setattr__(self, "cutoff", tuple(edges.tolist()))
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.initializers.protocol import (
     Initializer,
     inexact,
@@ -28,7 +29,7 @@ def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializ
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
         if len(shape) < 2 or shape[-1] != shape[-2]:
-            raise ValueError(f"`shape` should end with two equal sizes, got {tuple(shape)}.")
+            raise ArgumentError("shape", f"should end with two equal sizes, got {tuple(shape)}")
         matrix = scale * np.eye(shape[-1]) + shift
         return place(_full(matrix, shape, inexact(dtype)), out_sharding)
 
@@ -72,8 +73,8 @@ def from_distribution(distribution: Any) -> Initializer:
     """
     sample = getattr(distribution, "sample", None)
     if sample is None and not callable(distribution):
-        raise TypeError(
-            f"`distribution` should be callable or have `sample`, got {distribution!r}."
+        raise ArgumentTypeError(
+            "distribution", f"should be callable or have `sample`, got {distribution!r}"
         )
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
@@ -85,7 +86,7 @@ def from_distribution(distribution: Any) -> Initializer:
             *getattr(distribution, "event_shape", ()),
         )
         if shape[len(shape) - len(own) :] != own:
-            raise ValueError(f"`shape` should end with the distribution's {own}, got {shape}.")
+            raise ArgumentError("shape", f"should end with the distribution's {own}, got {shape}")
         lead = shape[: len(shape) - len(own)]
         takes_seed = "seed" in inspect.signature(sample).parameters
         drawn = sample(seed=key, sample_shape=lead) if takes_seed else sample(key, lead)
@@ -122,8 +123,8 @@ def delta_plus(
         if len(where) > len(shape) or any(
             not -n <= i < n for i, n in zip(where, ends, strict=True)
         ):
-            raise ValueError(
-                f"`loc` should lie inside the last axes of {tuple(shape)}, got {where}."
+            raise ArgumentError(
+                "loc", f"should lie inside the last axes of {tuple(shape)}, got {where}"
             )
         impulse = np.zeros(shape)
         impulse[(..., *where)] = scale
@@ -163,17 +164,18 @@ def laplace(
     """
     _check_noise(noise)
     if not (np.asarray(width) > 0).all():
-        raise ValueError(f"`width` should be positive, got {width}.")
+        raise ArgumentError("width", f"should be positive, got {width}")
     if normalize not in (None, "max", "sum"):
-        raise ValueError(f'`normalize` should be None, "max" or "sum", got {normalize!r}.')
+        raise ArgumentError("normalize", f'should be None, "max" or "sum", got {normalize!r}')
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         chosen = [a % len(shape) for a in (range(len(shape)) if axes is None else axes)]
         centre = [(shape[a] - 1) / 2 for a in chosen] if loc is None else list(loc)
         if len(centre) != len(chosen) or np.size(width) not in (1, len(chosen)):
-            raise ValueError(
-                f"`loc` and `width` should have one value for each of {len(chosen)} axes, "
-                f"got {loc} and {width}."
+            raise ArgumentError(
+                "loc",
+                f"and `width` should have one value for each of {len(chosen)} axes, got "
+                f"{loc} and {width}",
             )
         decays = []
         for a, mu, w in zip(chosen, centre, np.broadcast_to(width, len(chosen)), strict=True):
@@ -213,14 +215,14 @@ def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initia
     down = np.asarray(column, dtype=np.float64)
     along = down if row is None else np.asarray(row, dtype=np.float64)
     if down.ndim != 1 or along.ndim != 1 or not down.size or not along.size:
-        raise ValueError(
-            f"`column` and `row` should be vectors, got shapes {down.shape} and {along.shape}."
+        raise ArgumentError(
+            "column", f"and `row` should be vectors, got shapes {down.shape} and {along.shape}"
         )
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
         if len(shape) < 2:
-            raise ValueError(f"`shape` should have at least two axes, got {tuple(shape)}.")
+            raise ArgumentError("shape", f"should have at least two axes, got {tuple(shape)}")
         rows, columns = shape[-2:]
         offset = np.arange(rows)[:, None] - np.arange(columns)
         below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
@@ -233,8 +235,8 @@ def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initia
 
 def _full(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> jax.Array:
     if tuple(shape)[len(shape) - value.ndim :] != value.shape or value.ndim > len(shape):
-        raise ValueError(
-            f"`{name}` of shape {value.shape} should be the end of the shape {tuple(shape)}."
+        raise ArgumentError(
+            name, f"of shape {value.shape} should be the end of the shape {tuple(shape)}"
         )
     return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
@@ -249,4 +251,4 @@ def _noisy(values: np.ndarray, noise: Any, key: Any, dtype: Any) -> jax.Array:
 
 def _check_noise(noise: Any) -> None:
     if not (np.asarray(noise) >= 0).all():
-        raise ValueError(f"`noise`, a standard deviation, should not be negative, got {noise}.")
+        raise ArgumentError("noise", f", a standard deviation, should not be negative, got {noise}")

@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 
 from atlasinit.domains import Positive
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import (
     FanInInitializer,
     Paired,
@@ -62,8 +63,8 @@ def hoedt_normal(in_axis: int = -2, dtype: Any = None) -> Paired:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         wanted = real(default if dtype is None else dtype)
         if len(shape) < 2 or not -len(shape) <= in_axis < len(shape):
-            raise ValueError(
-                f"`shape` should have at least two axes and the axis {in_axis}, got {tuple(shape)}."
+            raise ArgumentError(
+                "shape", f"should have at least two axes and the axis {in_axis}, got {tuple(shape)}"
             )
         fan_in = max(shape[in_axis], 1)
         mean = _mean(fan_in)
@@ -86,7 +87,7 @@ def hoedt_bias() -> FanInInitializer:
         del key
         wanted = real(dtype)
         if fan_in < 1:
-            raise ValueError(f"`fan_in` should be positive, got {fan_in}.")
+            raise ArgumentError("fan_in", f"should be positive, got {fan_in}")
         return jnp.full(shape, -fan_in * _mean(fan_in) * math.sqrt(_SQUARED_MEAN), wanted)
 
     return init

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from atlasinit.domains import Domain
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 
 Initializer: TypeAlias = Callable[..., jax.Array]
 """``(key, shape, dtype=None, out_sharding=None) -> array``, as `jax.nn.initializers`."""
@@ -71,7 +72,7 @@ def adapt(
     if kind == "klax":
         return initializer if asks else _without_fan_in(initializer)
     if kind != "jax":
-        raise ValueError(f'`kind` should be "jax" or "klax", got {kind!r}.')
+        raise ArgumentError("kind", f'should be "jax" or "klax", got {kind!r}')
     return _with_fan_in(initializer, _positive_fan(fan_in)) if asks else initializer
 
 
@@ -84,7 +85,7 @@ def inexact(dtype: Any, default: Any = float) -> Any:
     """Return a floating-point or complex dtype, refusing one that JAX would narrow silently."""
     wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(default) if dtype is None else dtype)
     if not jnp.issubdtype(wanted, jnp.inexact):
-        raise TypeError(f"`dtype` should be floating point or complex, got {wanted}.")
+        raise ArgumentTypeError("dtype", f"should be floating point or complex, got {wanted}")
     return widths(wanted)
 
 
@@ -92,7 +93,7 @@ def real(dtype: Any) -> Any:
     """Return a real floating-point dtype, refusing one that JAX would narrow silently."""
     wanted = inexact(dtype)
     if not jnp.issubdtype(wanted, jnp.floating):
-        raise TypeError(f"`dtype` should be real floating point, got {wanted}.")
+        raise ArgumentTypeError("dtype", f"should be real floating point, got {wanted}")
     return wanted
 
 
@@ -100,9 +101,10 @@ def widths(dtype: Any) -> Any:
     """Return `dtype`, or raise where 64 bits are asked for and JAX's x64 mode is off."""
     wanted = jnp.dtype(dtype)
     if jax.dtypes.canonicalize_dtype(wanted) != wanted:
-        raise ValueError(
-            f"`dtype` {wanted} needs JAX's x64 mode; switch it on with "
-            '`jax.config.update("jax_enable_x64", True)` or ask for 32 bits.'
+        raise ArgumentError(
+            "dtype",
+            f"{wanted} needs JAX's x64 mode",
+            'switch it on with `jax.config.update("jax_enable_x64", True)` or ask for 32 bits',
         )
     return wanted
 
@@ -114,8 +116,8 @@ def place(values: jax.Array, out_sharding: Any) -> jax.Array:
 
 def _positive_fan(fan_in: int | None) -> int:
     if fan_in is None or fan_in < 1:
-        raise ValueError(
-            f"`fan_in`, the number of inputs, should be given and positive, got {fan_in}."
+        raise ArgumentError(
+            "fan_in", f", the number of inputs, should be given and positive, got {fan_in}"
         )
     return fan_in
 

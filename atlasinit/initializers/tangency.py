@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from atlasinit.domains import SPD
-from atlasinit.errors import warn
+from atlasinit.errors import ArgumentError, warn
 from atlasinit.initializers.protocol import (
     Paired,
     place,
@@ -60,7 +60,7 @@ def mean_spd(
      [0. 2.]]
     """
     if mean not in _MEANS:
-        raise ValueError(f"`mean` should be one of {_MEANS}, got {mean!r}.")
+        raise ArgumentError("mean", f"should be one of {_MEANS}, got {mean!r}")
     # Within a function that is being traced, what is concrete stays so.
     concrete = not isinstance(matrices, Tracer)
     with jax.ensure_compile_time_eval() if concrete else contextlib.nullcontext():
@@ -69,7 +69,7 @@ def mean_spd(
 
 def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
     if given.ndim != 3 or given.shape[0] == 0:
-        raise ValueError(f"`matrices` should be (observations, n, n), got shape {given.shape}.")
+        raise ArgumentError("matrices", f"should be (observations, n, n), got shape {given.shape}")
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
     if isinstance(given, Tracer):
@@ -110,14 +110,14 @@ def tangency(
         that is not (means, n, n).
     """
     if not noise >= 0:
-        raise ValueError(f"`noise` should not be negative, got {noise}.")
+        raise ArgumentError("noise", f"should not be negative, got {noise}")
     if not means or isinstance(means, str):
-        raise ValueError(f"`means` should be a list with at least one name, got {means!r}.")
+        raise ArgumentError("means", f"should be a list with at least one name, got {means!r}")
     points = jnp.stack([mean_spd(matrices, mean) for mean in means])
 
     def init(key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         if shape is not None and tuple(shape) != points.shape:
-            raise ValueError(f"`shape` should be {points.shape}, got {tuple(shape)}.")
+            raise ArgumentError("shape", f"should be {points.shape}, got {tuple(shape)}")
         wanted = real(dtype)
         if not noise:
             return place(points.astype(wanted), out_sharding)

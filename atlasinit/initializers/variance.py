@@ -6,6 +6,7 @@ import jax
 import jax.nn.initializers as jinit
 import jax.numpy as jnp
 
+from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import (
     Initializer,
     place,
@@ -30,11 +31,13 @@ def variance_scaling(scale: float | int, mode: str, distribution: str) -> Initia
         A scale that is not positive, or an unknown mode or distribution.
     """
     if not scale > 0:
-        raise ValueError(f"`scale` should be positive, got {scale}.")
+        raise ArgumentError("scale", f"should be positive, got {scale}")
     if mode not in _MODES:
-        raise ValueError(f"`mode` should be one of {_MODES}, got {mode!r}.")
+        raise ArgumentError("mode", f"should be one of {_MODES}, got {mode!r}")
     if distribution not in _DISTRIBUTIONS:
-        raise ValueError(f"`distribution` should be one of {_DISTRIBUTIONS}, got {distribution!r}.")
+        raise ArgumentError(
+            "distribution", f"should be one of {_DISTRIBUTIONS}, got {distribution!r}"
+        )
     draw = jinit.variance_scaling(scale, mode, distribution)
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
@@ -80,7 +83,7 @@ def normal(stddev: float | int = 0.01) -> Initializer:
         A negative `stddev`.
     """
     if not stddev >= 0:
-        raise ValueError(f"`stddev` should not be negative, got {stddev}.")
+        raise ArgumentError("stddev", f"should not be negative, got {stddev}")
     draw = jinit.normal(stddev)
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
@@ -103,7 +106,7 @@ def uniform(low: float | int = 0.0, high: float | int = 1.0) -> Initializer:
         Bounds the wrong way.
     """
     if not low < high:
-        raise ValueError(f"`low` should be below `high`, got {low} and {high}.")
+        raise ArgumentError("low", f"should be below `high`, got {low} and {high}")
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = _dtype(dtype)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.errors import ArgumentError, Call, Value
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import parsing
@@ -50,13 +52,14 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     if missing:
         have = [c for c in atlas.compartments if c in parts]
         instead = f", or use atlas.select(compartments={have})" if have else ""
-        raise ValueError(
-            f"`data` holds nothing for {missing}; pass data of every compartment, files of several "
-            f"as a tuple{instead}."
+        raise ArgumentError(
+            "data",
+            f"holds nothing for {missing}",
+            f"pass data of every compartment, files of several as a tuple{instead}",
         )
     lengths = {c: parts[c].n_time for c in atlas.compartments}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"`data` should have one number of time points, got {lengths}.")
+        raise ArgumentError("data", f"should have one number of time points, got {lengths}")
     sources = [parts[c] for c in atlas.compartments]
     if len(sources) == 1:
         return sources[0]
@@ -71,7 +74,9 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
     if isinstance(data, Mapping):
         unknown = [c for c in data if c not in atlas.compartments]
         if unknown:
-            raise ValueError(f"`data`: compartments are {list(atlas.compartments)}, got {unknown}.")
+            raise ArgumentError(
+                "data", f": compartments are {list(atlas.compartments)}, got {unknown}"
+            )
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
     if isinstance(data, str | os.PathLike):
         return _source_parts(data, atlas, side=side_of(data))
@@ -83,9 +88,10 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
             own = _parts(item, atlas)
             twice = [c for c in own if c in parts]
             if twice:
-                raise ValueError(
-                    f"`data` holds {twice[0]!r} twice; pass each compartment once, and several "
-                    "images to `AtlasMasker` as a list."
+                raise ArgumentError(
+                    "data",
+                    f"holds {twice[0]!r} twice",
+                    "pass each compartment once, and several images to `AtlasMasker` as a list",
                 )
             parts.update(own)
         return parts
@@ -133,22 +139,26 @@ def _matched(values: Values, atlas: Atlas, source: Source, *, side: str) -> dict
         c = _surface(values.stated.structure, values.stated.side or side, atlas, source)
         return {c: _rows(block.select, geometry.n_locations, atlas, c)}
     if not grids:
-        raise ValueError(
-            f"`data` is a volume, but {atlas.name!r} has only surfaces: "
-            f"{list(atlas.compartments)}; sample it on them first, as by "
-            "`nilearn.surface.vol_to_surf`."
+        raise ArgumentError(
+            "data",
+            f"is a volume, but {atlas.name!r} has only surfaces: {list(atlas.compartments)}",
+            "sample it on them first, as by `nilearn.surface.vol_to_surf`",
         )
     if len(grids) > 1:
-        raise ValueError(
-            f"`data` is a volume, but {atlas.name!r} has several: {grids}; say which it is of, as "
-            f'{{"{grids[0]}": path}}.'
+        raise ArgumentError(
+            "data",
+            f"is a volume, but {atlas.name!r} has several: {grids}",
+            "say which it is of, as " + Value({grids[0]: Path}),
         )
     wanted = atlas.geometry[grids[0]]
     assert isinstance(wanted, VolumeGrid)
     if not wanted.same_grid(geometry):
-        raise ValueError(
-            f"{_grid_message(geometry, wanted, atlas)} Move the atlas by `ai.resample(atlas, "
-            "image)` or the data by `nilearn.image.resample_img`."
+        raise ArgumentError(
+            "data",
+            _grid_problem(geometry, wanted, atlas),
+            "Move the atlas by "
+            + Call("ai.resample", "atlas", "image")
+            + " or the data by `nilearn.image.resample_img`",
         )
     return {grids[0]: block.select(wanted.voxels)}
 
@@ -162,9 +172,10 @@ def _structures(blocks: Sequence[Block], atlas: Atlas) -> dict[str, DataSource]:
             continue
         order = _order(block.geometry, atlas.geometry[c], atlas, c)
         if (order < 0).any():
-            raise ValueError(
-                f"`data` lacks {(order < 0).sum()} of the {order.size} locations of {c!r}; "
-                "load the atlas with the data's mask."
+            raise ArgumentError(
+                "data",
+                f"lacks {(order < 0).sum()} of the {order.size} locations of {c!r}",
+                "load the atlas with the data's mask",
             )
         parts[c] = block.select(order)
     return parts
@@ -174,29 +185,33 @@ def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> 
     """Return where each wanted location lies among those that the data have, -1 for nowhere."""
     if isinstance(have, SurfaceMesh) and isinstance(wanted, SurfaceMesh):
         if have.n_vertices != wanted.n_vertices:
-            raise ValueError(_mesh_message(compartment, atlas, wanted.n_vertices, have.n_vertices))
+            raise _mesh_error(compartment, atlas, wanted.n_vertices, have.n_vertices)
         return wanted.take(have.locations)
     if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
         if not have.same_grid(wanted):
-            raise ValueError(
-                f"{_grid_message(have, wanted, atlas)} Move the atlas by `ai.resample` onto one "
-                "loaded for the data's space, or the data by `wb_command -cifti-resample`."
+            raise ArgumentError(
+                "data",
+                _grid_problem(have, wanted, atlas),
+                "Move the atlas by "
+                + Call("ai.resample", "atlas", "other")
+                + " onto one loaded for the data's space, or the data by "
+                "`wb_command -cifti-resample`",
             )
         return wanted.take(have.locations)
-    raise ValueError(f"`data` has {have!r} for {compartment!r}, where the atlas has {wanted!r}.")
+    raise ArgumentError("data", f"has {have!r} for {compartment!r}, where the atlas has {wanted!r}")
 
 
 def _rows(select: Select, n_rows: int, atlas: Atlas, compartment: str) -> DataSource:
     """Return those of `n_rows` rows, one a vertex or a location, that an atlas wants."""
     geometry = atlas.geometry.get(compartment)
     if geometry is None:
-        raise ValueError(
-            f"`data` holds {compartment!r}, but the compartments are {list(atlas.compartments)}."
+        raise ArgumentError(
+            "data", f"holds {compartment!r}, but the compartments are {list(atlas.compartments)}"
         )
     whole = geometry.n_vertices if isinstance(geometry, SurfaceMesh) else geometry.n_locations
     if n_rows not in (whole, geometry.n_locations):
         shape = (n_rows, select(np.arange(0)).n_time)
-        raise ValueError(_mesh_message(compartment, atlas, whole, shape))
+        raise _mesh_error(compartment, atlas, whole, shape)
     if isinstance(geometry, SurfaceMesh) and n_rows == whole:
         return select(geometry.vertices)
     return select(np.arange(n_rows))
@@ -211,10 +226,11 @@ def _array(values: np.ndarray, atlas: Atlas, compartment: str) -> DataSource:
 def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
     if values.ndim not in (1, 2) or values.shape[0] != atlas.n_locations:
         turned = values.ndim == 2 and values.shape[1] == atlas.n_locations
-        raise ValueError(
-            f"`data` should be an array (locations, time) with {atlas.n_locations} locations, "
-            f"got shape {values.shape}."
-            + (" Time seems to come first: pass `data.T`." if turned else "")
+        raise ArgumentError(
+            "data",
+            f"should be an array (locations, time) with {atlas.n_locations} locations, "
+            f"got shape {values.shape}",
+            "Time seems to come first: pass `data.T`" if turned else "",
         )
     values = values.reshape(atlas.n_locations, -1)
     return {
@@ -241,24 +257,28 @@ def _surface(stated: str, side: str, atlas: Atlas, source: Source) -> str:
     if len(able) == 1:
         return able[0]
     own = f"is of {wanted!r}" if wanted else "does not state its hemisphere"
-    raise ValueError(
-        f"`data`: {source} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}; say "
-        'which it is of, as {"cortex_L": path}.'
+    raise ArgumentError(
+        "data",
+        f": {source} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}",
+        "say which it is of, as " + Value({"cortex_L": Path}),
     )
 
 
-def _grid_message(got: VolumeGrid, expected: VolumeGrid, atlas: Atlas) -> str:
+def _grid_problem(got: VolumeGrid, expected: VolumeGrid, atlas: Atlas) -> str:
     return (
-        f"`data` is on another grid than {atlas.name!r}: shape {got.shape} and affine "
+        f"is on another grid than {atlas.name!r}: shape {got.shape} and affine "
         f"{np.round(got.affine, 4).tolist()}, where the atlas has {expected.shape} and "
-        f"{np.round(expected.affine, 4).tolist()}."
+        f"{np.round(expected.affine, 4).tolist()}"
     )
 
 
-def _mesh_message(compartment: str, atlas: Atlas, expected: object, got: object) -> str:
-    return (
-        f"`data` of {compartment!r} is on another mesh than {atlas.name!r} in {atlas.space}: "
+def _mesh_error(compartment: str, atlas: Atlas, expected: object, got: object) -> ArgumentError:
+    return ArgumentError(
+        "data",
+        f"of {compartment!r} is on another mesh than {atlas.name!r} in {atlas.space}: "
         f"expected {expected} rows (or the {atlas.geometry[compartment].n_locations} kept ones), "
-        f"got {got}. Load the atlas in the data's space, or move it by `ai.resample(atlas, other)` "
-        "to the meshes of an atlas there, or the data by `wb_command -metric-resample`."
+        f"got {got}",
+        "Load the atlas in the data's space, or move it by "
+        + Call("ai.resample", "atlas", "other")
+        + " to the meshes of an atlas there, or the data by `wb_command -metric-resample`",
     )

@@ -35,7 +35,7 @@ def existing(path: PathLike) -> Path:
     # Unlike a path's own methods these also answer for a name that no file can have.
     if not os.path.isfile(found):
         what = "is a folder, not a file" if os.path.isdir(found) else "no such file"
-        raise AtlasFileError(f"{found}: {what}.")
+        raise AtlasFileError(found, what)
     return found
 
 
@@ -59,11 +59,11 @@ def parsing(source: object, what: str) -> Iterator[None]:
         raise
     except (EOFError, zlib.error) as error:
         raise AtlasFileError(
-            f"{source}: truncated or damaged ({error}); expected {what}. Fetch it again."
+            source, f"truncated or damaged ({error})", f"expected {what}. Fetch it again"
         ) from error
     except Exception as error:
         # Readers of binary formats raise whatever a damaged byte leads them to.
-        raise AtlasFileError(f"{source}: could not be read as {what}: {error}") from error
+        raise AtlasFileError(source, f"could not be read as {what}: {error}") from error
 
 
 # Each thread has its own: the logger's level would be that of all of them.

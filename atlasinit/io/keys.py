@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int32
 
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import AtlasFileError, Passing, listing
 
 TOLERANCE = 0.05
 """Largest distance from a whole number that still counts as one.
@@ -39,13 +39,13 @@ def as_keys(
     if values.dtype == np.int32:
         return values
     if values.dtype.kind not in "biuf":
-        raise AtlasFileError(f"{path}: labels should be numbers, got {values.dtype}.")
+        raise AtlasFileError(path, f"labels should be numbers, got {values.dtype}")
     whole = np.rint(values) if values.dtype.kind == "f" else values
     if values.dtype.kind == "f":
         _check_whole(values, whole, path, tolerance)
     low, high = (whole.min().item(), whole.max().item()) if whole.size else (0, 0)
     if low < _INT32.min or high > _INT32.max:
-        raise AtlasFileError(f"{path}: labels should fit int32, got values from {low} to {high}.")
+        raise AtlasFileError(path, f"labels should fit int32, got values from {low} to {high}")
     return whole.astype(np.int32)
 
 
@@ -61,15 +61,18 @@ def _check_whole(values: np.ndarray, whole: np.ndarray, path: object, tolerance:
     finite = np.isfinite(values)
     if not finite.all():
         raise AtlasFileError(
-            f"{path}: labels should be whole numbers, got NaN or infinity at "
-            f"{np.count_nonzero(~finite)} of {values.size} locations; set them to the background, "
-            'or read the file as weights with kind="maps".'
+            path,
+            "labels should be whole numbers, got NaN or infinity at "
+            f"{np.count_nonzero(~finite)} of {values.size} locations",
+            "set them to the background, or read the file as weights with " + Passing(kind="maps"),
         )
     off = np.abs(values - whole) > tolerance
     if off.any():
         raise AtlasFileError(
-            f"{path}: labels should be whole numbers (to {tolerance}), got "
+            path,
+            f"labels should be whole numbers (to {tolerance}), got "
             f"{listing(np.unique(values[off]).tolist(), 3)} at {np.count_nonzero(off)} of "
-            f"{values.size} locations; resample labels with nearest neighbours, "
-            'or read the file as weights with kind="maps".'
+            f"{values.size} locations",
+            "resample labels with nearest neighbours, or read the file as weights with "
+            + Passing(kind="maps"),
         )

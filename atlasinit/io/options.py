@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io.contents import Kind
 
 Background: TypeAlias = Iterable[int | str] | int | str
@@ -85,10 +86,10 @@ class ReadOptions:
         for option, choices in _CHOICES.items():
             if (value := getattr(self, option)) is not None and value not in choices:
                 known = ", ".join(f'"{choice}"' for choice in choices[:-1])
-                raise ValueError(f'`{option}` should be {known} or "{choices[-1]}", got {value!r}.')
+                raise ArgumentError(option, f'should be {known} or "{choices[-1]}", got {value!r}')
         for option in ("space", "name"):
             if not isinstance(value := getattr(self, option), str | None):
-                raise TypeError(f"`{option}` should be a str, got {value!r}.")
+                raise ArgumentTypeError(option, f"should be a str, got {value!r}")
         _check_scale(self.scale)
         _check_map(self.map)
         _check_meshes(self.meshes)
@@ -143,21 +144,23 @@ def _check_scale(scale: object) -> None:
     if scale is None or (isinstance(scale, str) and scale == "auto"):
         return
     if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < float(scale) < np.inf:
-        raise ValueError(f'`scale` should be "auto" or a positive number, got {scale!r}.')
+        raise ArgumentError("scale", f'should be "auto" or a positive number, got {scale!r}')
 
 
 def _check_map(map: object) -> None:
     if isinstance(map, bool) or not isinstance(map, str | Integral | None):
-        raise TypeError(f"`map` should be the name or the 0-based number of one map, got {map!r}.")
+        raise ArgumentTypeError(
+            "map", f"should be the name or the 0-based number of one map, got {map!r}"
+        )
 
 
 def _check_meshes(meshes: object) -> None:
     if meshes is None:
         return
     if not isinstance(meshes, Mapping) or not all(isinstance(m, Mapping) for m in meshes.values()):
-        raise TypeError(
-            '`meshes` should be {compartment: {"sphere": ..., "anatomical": ..., ...}}, '
-            f"got {meshes!r}."
+        raise ArgumentTypeError(
+            "meshes",
+            f'should be {{compartment: {{"sphere": ..., "anatomical": ..., ...}}}}, got {meshes!r}',
         )
 
 
@@ -168,5 +171,5 @@ def _background(background: Any) -> tuple[int | str, ...] | None:
     items = (background,) if single else tuple(background)
     for item in items:
         if isinstance(item, bool) or not isinstance(item, str | Integral):
-            raise TypeError(f"`background` should hold keys and names, got {item!r}.")
+            raise ArgumentTypeError("background", f"should hold keys and names, got {item!r}")
     return tuple(item if isinstance(item, str) else int(item) for item in items)

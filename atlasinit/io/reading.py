@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, Passing, listing
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.folders import atlas_files
@@ -184,11 +184,14 @@ def _space(contents: Sequence[Contents], first: Source) -> str:
     ours = [one for one in contents if one.header is not None]
     stated = {one.stated.space for one in ours or contents} - {""}
     if len(stated) > 1:
-        raise ValueError(f"The files are of several spaces: {listing(sorted(stated))}.")
+        raise ArgumentError("files", f": they are of several spaces: {listing(sorted(stated))}")
     if not stated:
-        raise ValueError(
-            f"`space`: neither {first} nor its name states the space; pass space=, for "
-            'instance "MNI152NLin6Asym", "fsaverage5", "fsLR" or "unknown".'
+        raise ArgumentError(
+            "space",
+            f": neither {first} nor its name states the space",
+            "pass "
+            + Passing(space=...)
+            + ', for instance "MNI152NLin6Asym", "fsaverage5", "fsLR" or "unknown"',
         )
     return stated.pop()
 
@@ -214,17 +217,19 @@ def _archived(
 ) -> Atlas:
     """Return the atlas of an archive, which states everything but what is laid over it."""
     if len(sources) > 1:
-        raise ValueError(
-            f"`files`: {listing(sources)} should be files of one atlas, but one of them holds a "
-            "whole atlas; load it alone, and put several together by `atlasinit.join`."
+        raise ArgumentError(
+            "files",
+            f": {listing(sources)} should be files of one atlas, but one of them holds a whole "
+            "atlas",
+            "load it alone, and put several together by `atlasinit.join`",
         )
     name = sources[0].name
     for option, value in options.stated.items():
         is_default = option in DEFAULTS and value == DEFAULTS[option]
         if option not in _LAID_OVER and not is_default:
-            raise ValueError(f"`{option}` does not apply to {name}, which holds a whole atlas.")
+            raise ArgumentError(option, f"does not apply to {name}, which holds a whole atlas")
     if options.space not in (None, atlas.space):
-        raise ValueError(f"`space`: {name} is in {atlas.space!r}, not {options.space!r}.")
+        raise ArgumentError("space", f": {name} is in {atlas.space!r}, not {options.space!r}")
     atlas = atlas.replace(name=options.name, provenance=provenance)
     return lay_over_atlas(atlas, mask=options.mask, meshes=options.meshes)
 

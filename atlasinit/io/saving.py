@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.errors import ArgumentError, Passing
 from atlasinit.io.bids import writing as bids
 from atlasinit.io.formats.hemispheres import targets
 from atlasinit.io.formats.registry import write_atlas, writer_of
@@ -75,10 +76,10 @@ def save_atlas(
     if format == "bids":
         return bids.write(atlas, path, overwrite=overwrite, entities=entities, metadata=metadata)
     if format is not None:
-        raise ValueError(f'`format` should be "bids" or None, got {format!r}.')
+        raise ArgumentError("format", f'should be "bids" or None, got {format!r}')
     if entities or metadata:
         given = "entities" if entities else "metadata"
-        raise ValueError(f'`{given}` is for format="bids".')
+        raise ArgumentError(given, "is for " + Passing(format="bids"))
     return write_atlas(atlas, path, overwrite=overwrite)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError
 from atlasinit.io.contents import LabelRow, Part
 
 
@@ -48,15 +49,15 @@ def spheres(
 
     centres = np.asarray(seeds, dtype=np.float64)
     if centres.ndim != 2 or centres.shape[1] != 3 or not np.isfinite(centres).all():
-        raise ValueError(
-            f"`seeds` should be finite coordinates (n, 3) in mm, got shape {centres.shape}."
+        raise ArgumentError(
+            "seeds", f"should be finite coordinates (n, 3) in mm, got shape {centres.shape}"
         )
     n = len(centres)
     radii = np.asarray(radius, dtype=np.float64)
     if radii.shape not in ((), (n,)) or not np.isfinite(radii).all() or (radii < 0).any():
-        raise ValueError(f"`radius` should be one length in mm, or {n} of them, got {radius!r}.")
+        raise ArgumentError("radius", f"should be one length in mm, or {n} of them, got {radius!r}")
     if rows is not None and len(rows) != n:
-        raise ValueError(f"`rows` should have one entry for each of {n} seeds, got {len(rows)}.")
+        raise ArgumentError("rows", f"should have one entry for each of {n} seeds, got {len(rows)}")
     members = _members(centres, np.broadcast_to(radii, (n,)), grid)
     kept, columns = np.unique(np.concatenate([[], *members]).astype(np.int64), return_inverse=True)
     ends = np.cumsum([0, *map(len, members)])

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors, value_range
 from atlasinit.figures.surfaces import Surface
@@ -87,9 +88,9 @@ def generate_report(
         `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
     if data is not None and series is not None:
-        raise ValueError("`data` and `series` are both given; pass one of them.")
+        raise ArgumentError("data", "and `series` are both given", "pass one of them")
     if t_r is not None and not (np.isfinite(t_r) and t_r > 0):
-        raise ValueError(f"`t_r` should be a positive number of seconds, got {t_r}.")
+        raise ArgumentError("t_r", f"should be a positive number of seconds, got {t_r}")
     if before is not None:
         _check_same(atlas, before)
     held = _series(atlas, series) if data is None else extract(atlas, data, reduction=reduction)
@@ -127,10 +128,12 @@ def generate_report(
 def _check_same(atlas: Atlas, before: Atlas) -> None:
     same = before.geometry == atlas.geometry and before.table["name"] == atlas.table["name"]
     if not same:
-        raise ValueError(
-            "`before` should have the parcels and locations of `atlas`, as the atlas that "
-            f"`smooth` was given; got {before.n_parcels} parcels on {before.n_locations} locations "
-            f"and {atlas.n_parcels} on {atlas.n_locations}."
+        raise ArgumentError(
+            "before",
+            "should have the parcels and locations of `atlas`, as the atlas that `smooth` was "
+            "given",
+            f"got {before.n_parcels} parcels on {before.n_locations} locations and "
+            f"{atlas.n_parcels} on {atlas.n_locations}",
         )
 
 
@@ -139,8 +142,8 @@ def _series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
         return None
     found = np.asarray(series, dtype=np.float64)
     if found.ndim != 2 or found.shape[1] != atlas.n_parcels or not len(found):
-        raise ValueError(
-            f"`series` should be (time, {atlas.n_parcels} parcels), got shape {found.shape}."
+        raise ArgumentError(
+            "series", f"should be (time, {atlas.n_parcels} parcels), got shape {found.shape}"
         )
     return ParcelData(finite_or_nan(found))
 
@@ -152,9 +155,10 @@ def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]
     found = np.asarray(numbers)
     whole = found.shape == (n_time,) and found.dtype.kind in "iu"
     if not whole or (np.diff(found) <= 0).any():
-        raise ValueError(
-            f"`numbers` should be {n_time} ascending whole numbers, one per time point, got "
-            f"{found.dtype} of shape {found.shape}."
+        raise ArgumentError(
+            "numbers",
+            f"should be {n_time} ascending whole numbers, one per time point, got "
+            f"{found.dtype} of shape {found.shape}",
         )
     return found
 
@@ -162,8 +166,8 @@ def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]
 def _values(atlas: Atlas, title: str, column: ArrayLike) -> Float[np.ndarray, " parcels"]:
     found = np.asarray(column, dtype=np.float64)
     if found.shape != (atlas.n_parcels,):
-        raise ValueError(
-            f"`values` of {title!r} should be ({atlas.n_parcels} parcels,), got {found.shape}."
+        raise ArgumentError(
+            "values", f"of {title!r} should be ({atlas.n_parcels} parcels,), got {found.shape}"
         )
     return finite_or_nan(found)
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atlasinit.errors import ArgumentError
 from atlasinit.report.numbers import shown
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write, check_target
@@ -80,7 +81,7 @@ def target_of(path: PathLike, *, overwrite: bool) -> Path:
     """Return the path of a page that is to be written, or raise as `Report.save`."""
     target = Path(path).expanduser()
     if target.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"`path` should end in .html, got {target.name!r}.")
+        raise ArgumentError("path", f"should end in .html, got {target.name!r}")
     check_target(target, overwrite=overwrite)
     return target
 

@@ -9,6 +9,7 @@ import numpy as np
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import DenseMaps, Maps
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.build import check_choices, host_spread
 from atlasinit.smoothing.checks import (
     FWHM,
@@ -84,11 +85,11 @@ def smooth(
     # Before grids replace some of them.
     check_choices(geometry=geometry, conserve=conserve, weights=weights, profile=profile)
     if not (np.isfinite(noise_sigma) and noise_sigma >= 0):
-        raise ValueError(f"`noise_sigma` should be 0 or more, got {noise_sigma}.")
+        raise ArgumentError("noise_sigma", f"should be 0 or more, got {noise_sigma}")
     if noise_sigma and key is None:
-        raise ValueError("`noise_sigma` needs a `key`, as `jax.random.key(0)`.")
+        raise ArgumentError("noise_sigma", "needs a `key`, as `jax.random.key(0)`")
     if normalize not in (None, "parcel", "location"):
-        raise ValueError(f'`normalize` should be "parcel" or "location", got {normalize!r}.')
+        raise ArgumentError("normalize", f'should be "parcel" or "location", got {normalize!r}')
     maps: dict[str, Maps] = {}
     for i, (compartment, width) in enumerate(widths.items()):
         if progress is not None:
@@ -133,8 +134,8 @@ def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
         given = dict.fromkeys(atlas.compartments, given)
     unknown = [c for c in given if c not in atlas.compartments]
     if unknown:
-        raise ValueError(
-            f"`{name}` names {unknown}; the compartments are {list(atlas.compartments)}."
+        raise ArgumentError(
+            name, f"names {unknown}", f"the compartments are {list(atlas.compartments)}"
         )
     return {c: check_positive(given[c], name) / unit for c in atlas.compartments if c in given}
 

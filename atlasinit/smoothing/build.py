@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
+from atlasinit.errors import ArgumentError, Call
 from atlasinit.smoothing.checks import (
     FWHM,
     check_one,
@@ -213,11 +214,11 @@ def _plan(
     check_choices(geometry=geometry, weights=weights, profile=profile)
     geometry = _resolve(place, geometry)
     if profile == "heat" and geometry != "sphere":
-        raise ValueError(f"`profile='heat'` is for the sphere, got a smoothing on {geometry!r}.")
+        raise ArgumentError("profile", f"'heat' is for the sphere, got a smoothing on {geometry!r}")
     reach = check_positive(truncate, "truncate") * sigma
     scale = check_positive(spherical_scale, "spherical_scale")
     if place.n_locations == 0:
-        raise ValueError("`place` should have at least one location, got none.")
+        raise ArgumentError("place", "should have at least one location, got none")
     if isinstance(place, VolumeGrid):
         return _Plan(np.ones(place.n_locations), lambda: grid_kernel(place, reach=reach), None)
     equal = np.ones(place.n_locations) if weights == "equal" else None
@@ -233,8 +234,9 @@ def _plan(
         plan = _Plan(areas, lambda: kernel, None)
     if not plan.areas.min() > 0:
         least = plan.areas.min()
-        raise ValueError(
-            f"Vertex areas should be positive where vertices are kept; the least is {least}."
+        raise ArgumentError(
+            "geometry",
+            f": vertex areas should be positive where vertices are kept, the least is {least}",
         )
     return plan
 
@@ -244,7 +246,7 @@ def check_choices(**given: str) -> None:
     for name, choice in given.items():
         if choice not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
-            raise ValueError(f"`{name}` should be one of {choices}, got {choice!r}.")
+            raise ArgumentError(name, f"should be one of {choices}, got {choice!r}")
 
 
 def _spread_of(kernel: GridKernel | TiledKernel, sigma: float, stored: Stored | None) -> Spread:
@@ -263,7 +265,7 @@ def _single(array: np.ndarray) -> np.ndarray:
 
 def _resolve(place: Geometry, geometry: str) -> str:
     if geometry != "auto" and isinstance(place, VolumeGrid) != (geometry == "grid"):
-        raise ValueError(f"A smoothing on {geometry!r} does not fit {place!r}.")
+        raise ArgumentError("geometry", f"{geometry!r} does not fit {place!r}")
     if geometry != "auto":
         return geometry
     if isinstance(place, VolumeGrid):
@@ -272,7 +274,11 @@ def _resolve(place: Geometry, geometry: str) -> str:
         return "anatomical"
     if place.sphere is not None:
         return "sphere"
-    raise ValueError(
-        f"{place!r} has no surface to smooth on; give it a midthickness or a sphere by "
-        "`mesh.replace(anatomical=..., faces=...)` or `mesh.replace(sphere=..., faces=...)`."
+    raise ArgumentError(
+        "geometry",
+        f": {place!r} has no surface to smooth on",
+        "give it a midthickness or a sphere by "
+        + Call("mesh.replace", anatomical=..., faces=...)
+        + " or "
+        + Call("mesh.replace", sphere=..., faces=...),
     )

@@ -8,7 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Int
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_normals
-from atlasinit.errors import warn
+from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, Call, Passing, warn
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
@@ -20,31 +20,38 @@ FWHM = math.sqrt(8 * math.log(2))
 def check_one(sigma: object, fwhm: object) -> None:
     """Check that exactly one of `sigma` and `fwhm` is given."""
     if (sigma is None) == (fwhm is None):
-        raise ValueError(
-            f"Exactly one of `sigma` and `fwhm` (mm) should be given, got sigma={sigma!r} and "
-            f"fwhm={fwhm!r}."
+        raise ArgumentError(
+            "sigma",
+            "or "
+            + Argument("fwhm")
+            + " should be given, in mm, and not both; got "
+            + Passing(sigma=sigma)
+            + " and "
+            + Passing(fwhm=fwhm),
         )
 
 
 def check_positive(value: Any, name: str) -> float:
     """Return `value` as a float, checked to be one positive, finite number."""
     if isinstance(value, Tracer):
-        raise TypeError(
-            f"`{name}` is traced here; build the operator at a concrete width and pass the traced "
-            "one when it is applied: `operator(data, sigma=...)`."
+        raise ArgumentTypeError(
+            name,
+            "is traced here",
+            "build the operator at a concrete width and pass the traced one when it is applied: "
+            "`operator(data, sigma=...)`",
         )
     if isinstance(value, str | bool) or np.shape(value) != ():
-        raise TypeError(f"`{name}` should be one number, got {value!r}.")
+        raise ArgumentTypeError(name, f"should be one number, got {value!r}")
     number = float(value)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"`{name}` should be positive and finite, got {number}.")
+        raise ArgumentError(name, f"should be positive and finite, got {number}")
     return number
 
 
 def check_threshold(threshold: float | int) -> None:
     """Check that a size of weights to leave out is one."""
     if not threshold >= 0:
-        raise ValueError(f"`threshold` should be 0 or more, got {threshold}.")
+        raise ArgumentError("threshold", f"should be 0 or more, got {threshold}")
 
 
 def warn_if_alone(tree: "KDTree", reach: float) -> None:
@@ -73,24 +80,32 @@ def check_triangles(mesh: SurfaceMesh, coordinates: np.ndarray, name: str) -> np
     """
     faces = mesh.faces
     if faces is None:
-        raise ValueError(
-            f"Smoothing on the {name} surface needs the mesh's `faces`; give them by "
-            "`mesh.replace(faces=...)`, or `weights='equal'` on the sphere."
+        raise ArgumentError(
+            "geometry",
+            f": smoothing on the {name} surface needs the mesh's `faces`",
+            "give them by "
+            + Call("mesh.replace", faces=...)
+            + ", or pass "
+            + Passing(weights="equal")
+            + " on the sphere",
         )
     used = np.zeros(mesh.n_vertices, bool)
     used[faces] = True
     unused = mesh.vertices[~used[mesh.vertices]]
     if unused.size:
-        raise ValueError(
-            f"{unused.size} kept vertices belong to no face (the first is {unused[0]}); "
-            "drop them by `mesh.restrict(...)`."
+        raise ArgumentError(
+            "geometry",
+            f": {unused.size} kept vertices belong to no face (the first is {unused[0]})",
+            "drop them by `mesh.restrict(...)`",
         )
     doubled = np.linalg.norm(triangle_normals(coordinates, faces), axis=0)
     flat = np.flatnonzero(doubled <= 1e-12 * max(doubled.max(initial=0), 1e-300))
     if flat.size:
-        raise ValueError(
-            f"{flat.size} triangles of the {name} surface are degenerate (no area); the first is "
-            f"face {flat[0]}, vertices {faces[flat[0]].tolist()}. Repair the mesh."
+        raise ArgumentError(
+            "geometry",
+            f": {flat.size} triangles of the {name} surface are degenerate (no area), the first is "
+            f"face {flat[0]}, vertices {faces[flat[0]].tolist()}",
+            "Repair the mesh",
         )
     return faces
 
@@ -110,20 +125,25 @@ def check_sphere(mesh: SurfaceMesh) -> float:
         Triangles that point the other way than the rest: the sphere is folded.
     """
     if mesh.sphere is None:
-        raise ValueError("Smoothing on the sphere needs the mesh's `sphere`; this mesh has none.")
+        raise ArgumentError(
+            "geometry",
+            ": smoothing on the sphere needs the mesh's `sphere`, and this mesh has none",
+        )
     radii = np.linalg.norm(mesh.sphere.astype(np.float64), axis=1)[mesh.vertices]
     low, high = radii.min(initial=np.inf), radii.max(initial=0)
     if radii.size and high - low > 0.01 * high:
-        raise ValueError(
-            f"`sphere` should have one radius around the origin, got {low:.6g} to {high:.6g} mm; "
-            "is it an inflated or anatomical surface?"
+        raise ArgumentError(
+            "sphere",
+            f"should have one radius around the origin, got {low:.6g} to {high:.6g} mm",
+            "is it an inflated or anatomical surface?",
         )
     if mesh.faces is not None:
         n = components(mesh.faces, mesh.n_vertices, mesh.vertices)
         if n > 1:
-            raise ValueError(
-                f"The mesh has {n} components that share one sphere; smooth each hemisphere as a "
-                "compartment of its own."
+            raise ArgumentError(
+                "geometry",
+                f": the mesh has {n} components that share one sphere",
+                "smooth each hemisphere as a compartment of its own",
             )
         first = mesh.sphere.take(mesh.faces[:, 0], axis=0)
         outward = np.einsum("if,fi->f", triangle_normals(mesh.sphere, mesh.faces), first)

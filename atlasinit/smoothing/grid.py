@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import warn_alone
 from atlasinit.smoothing.types import Stored, Width
 from atlasinit.support.threads import in_threads
@@ -138,9 +139,11 @@ def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
     directions = grid.affine[:3, :3] / grid.voxel_sizes
     skew = np.abs(directions.T @ directions - np.eye(3)).max()
     if skew > 1e-3:
-        raise ValueError(
-            f"The grid's axes are not perpendicular (cosine {skew:.4f}), so that a Gaussian in mm "
-            "is not separable along them; resample to a grid without shear first."
+        raise ArgumentError(
+            "geometry",
+            f": the grid's axes are not perpendicular (cosine {skew:.4f}), so that a Gaussian in "
+            "mm is not separable along them",
+            "resample to a grid without shear first",
         )
     steps = tuple(float(size) for size in grid.voxel_sizes)
     ijk = grid.ijk

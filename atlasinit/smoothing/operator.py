@@ -16,6 +16,7 @@ from atlasinit.core.maps import (
     Maps,
     SparseMaps,
 )
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.smoothing.checks import check_positive, check_threshold
 from atlasinit.smoothing.grid import GridKernel
 from atlasinit.smoothing.sparse import (
@@ -129,9 +130,9 @@ class SmoothingOperator(eqx.Module):
             Maps of another number of locations, or a negative threshold.
         """
         if maps.n_locations != self.n_locations:
-            raise ValueError(
-                f"`maps` should have the operator's {self.n_locations} locations, "
-                f"got {maps.n_locations}."
+            raise ArgumentError(
+                "maps",
+                f"should have the operator's {self.n_locations} locations, got {maps.n_locations}",
             )
         check_threshold(threshold)
         traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
@@ -241,12 +242,12 @@ def _apply(
 
 def _check_data(data: AnyArray, n_locations: int) -> None:
     if data.ndim < 2 or data.shape[-2] != n_locations:
-        raise ValueError(
-            f"`data` should be (..., locations, k) with {n_locations} locations, "
-            f"got shape {data.shape}."
+        raise ArgumentError(
+            "data",
+            f"should be (..., locations, k) with {n_locations} locations, got shape {data.shape}",
         )
     if jnp.issubdtype(data.dtype, jnp.complexfloating):
-        raise TypeError(f"`data` should be real, got {data.dtype}.")
+        raise ArgumentTypeError("data", f"should be real, got {data.dtype}")
 
 
 def _width(sigma: Any) -> Array | None:
@@ -255,7 +256,7 @@ def _width(sigma: Any) -> Array | None:
     if not isinstance(sigma, Tracer):
         check_positive(sigma, "sigma")
     elif sigma.shape != ():
-        raise ValueError(f"`sigma` should be a scalar, got shape {sigma.shape}.")
+        raise ArgumentError("sigma", f"should be a scalar, got shape {sigma.shape}")
     return jnp.asarray(sigma)
 
 

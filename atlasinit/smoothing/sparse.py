@@ -13,6 +13,7 @@ from atlasinit.core.maps import (
     SparseMaps,
     densify,
 )
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import check_threshold
 from atlasinit.support.arrays import owned
 from atlasinit.support.threads import (
@@ -98,9 +99,10 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
         out.data[np.abs(out.data) <= threshold] = 0
         out.eliminate_zeros()
     if out.nnz > np.iinfo(np.int32).max:
-        raise ValueError(
-            f"The smoothed maps have {out.nnz} non-zeros, more than 2**31; give a smaller width, "
-            "`truncate`, or a `threshold`."
+        raise ArgumentError(
+            "maps",
+            f": the smoothed maps have {out.nnz} non-zeros, more than 2**31",
+            "give a smaller width, `truncate`, or a `threshold`",
         )
     parts = (out.data, out.indices, out.indptr)
     values, indices, indptr = (

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_vertex_areas
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import (
     check_sphere,
     check_triangles,
@@ -51,9 +52,11 @@ def sphere_of(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float) ->
 
     radius = check_sphere(mesh) * scale
     if reach > math.pi / 2 * radius:
-        raise ValueError(
-            f"The kernel is cut at {reach:g} mm, more than a quarter of the great circle of a "
-            f"sphere of radius {radius:g} mm; give a smaller width or `truncate`."
+        raise ArgumentError(
+            "truncate",
+            f"cuts the kernel at {reach:g} mm, more than a quarter of the great circle of a "
+            f"sphere of radius {radius:g} mm",
+            "give a smaller width or `truncate`",
         )
     assert mesh.sphere is not None
     points = mesh.sphere.astype(np.float64)[mesh.vertices]

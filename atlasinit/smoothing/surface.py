@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.errors import ArgumentError, Call
 from atlasinit.smoothing.checks import check_triangles, warn_if_alone
 from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
 from atlasinit.support.tiling import spheres, tiles
@@ -20,10 +21,11 @@ _PATCH = 16  # tiles whose shortest paths are found together
 def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
     """Return the kernel of geodesic distances on the mesh's anatomical surface."""
     if mesh.anatomical is None:
-        raise ValueError(
-            "Smoothing on the anatomical surface needs the mesh's `anatomical` surface (the "
-            "midthickness), and this mesh has none; give it by `mesh.replace(anatomical=...)`, or "
-            "smooth on the sphere."
+        raise ArgumentError(
+            "geometry",
+            ": smoothing on the anatomical surface needs the mesh's `anatomical` surface (the "
+            "midthickness), and this mesh has none",
+            "give it by " + Call("mesh.replace", anatomical=...) + ", or smooth on the sphere",
         )
     from scipy.spatial import KDTree
 

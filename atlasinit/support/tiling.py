@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int32
 
+from atlasinit.errors import ArgumentError
+
 
 def tiles(
     coordinates: Float[np.ndarray, "locations 3"], *, size: int = 64
@@ -38,9 +40,9 @@ def tiles(
            [ 4, -1]], dtype=int32)
     """
     if size < 1:
-        raise ValueError(f"`size` should be at least 1, got {size}.")
+        raise ArgumentError("size", f"should be at least 1, got {size}")
     if not np.isfinite(coordinates).all():
-        raise ValueError("`coordinates` should be finite; they hold NaN or infinity.")
+        raise ArgumentError("coordinates", "should be finite", "they hold NaN or infinity")
     n = len(coordinates)
     n_tiles = -(-n // size)
     # An axis a row, so that extremes run along memory. Padding is NaN: fmax and fmin ignore it,

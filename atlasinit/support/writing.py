@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, Passing
 from atlasinit.support.files import beside
 from atlasinit.support.typing import PathLike
 
@@ -65,7 +65,7 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
         has put in place meanwhile, whose files would be lost.
     """
     if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+        raise AtlasFileError(target, "its folder does not exist", "make it first")
     before = _state(target)
     staging = beside(target)
     try:
@@ -78,8 +78,9 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
         yield staging
         if _state(target) != before:
             raise AtlasFileError(
-                f"{target}: another process has changed it meanwhile, and nothing was written; "
-                "write to it again."
+                target,
+                "another process has changed it meanwhile, and nothing was written",
+                "write to it again",
             )
         _take_place(staging, target)
     finally:
@@ -129,7 +130,7 @@ def _exchange(folder: Path, target: Path, old: Path) -> None:
     except OSError as error:
         where = f"what it held lies in {old}; move it back" if old.exists() else "it is as it was"
         raise AtlasFileError(
-            f"{target}: could not be replaced ({error.strerror}); {where}."
+            target, f"could not be replaced ({error.strerror})", f"{where}"
         ) from error
 
 
@@ -147,20 +148,20 @@ def check_name(target: Path) -> None:
         pass
     except (OSError, ValueError) as error:  # too long, or with a null byte
         why = getattr(error, "strerror", error)
-        raise AtlasFileError(
-            f"{target}: cannot be written ({why}); choose another name."
-        ) from error
+        raise AtlasFileError(target, f"cannot be written ({why})", "choose another name") from error
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
     """Raise what `atomic_writes` would, before the work is done that is to be written."""
     check_name(target)
     if target.is_dir():
-        raise AtlasFileError(f"{target}: is a folder, not a file.")
+        raise AtlasFileError(target, "is a folder, not a file")
     if not overwrite and target.exists():
-        raise AtlasFileError(f"{target}: exists already; pass overwrite=True to replace it.")
+        raise AtlasFileError(
+            target, "exists already", "pass " + Passing(overwrite=True) + " to replace it"
+        )
     if not target.parent.is_dir():
-        raise AtlasFileError(f"{target}: its folder does not exist; make it first.")
+        raise AtlasFileError(target, "its folder does not exist", "make it first")
 
 
 def _temporary(target: Path) -> Path:

@@ -81,11 +81,11 @@ def split_rows(atlas, wanted):
     [
         ({"parcels": "L_d"}, "no parcel 'L_d' in .* Did you mean .*'L_"),
         ({"parcels": 7}, "no key 7"),
-        ({"parcels": 1}, r"Key 1 is ambiguous.*\('cortex_L', 1\) 'L_a'.*\('cortex_R', 1\) 'R_a'"),
+        ({"parcels": 1}, r"key 1 is ambiguous.*\('cortex_L', 1\) 'L_a'.*\('cortex_R', 1\) 'R_a'"),
         ({"parcels": ("cortex_R", 300)}, "no .compartment, key. .'cortex_R', 300."),
         ({"parcels": re.compile("zzz")}, "no name matches the pattern 'zzz'"),
         ({"hemisphere": "left"}, '"L", "R"'),
-        ({"network": "Visual"}, "There is no network 'Visual'.* Known: Vis, Default"),
+        ({"network": "Visual"}, "there is no network 'Visual'.* Known: Vis, Default"),
         ({"compartments": "cortex_l"}, "no compartment 'cortex_l'. Did you mean 'cortex_L'"),
         ({"hemisphere": "L", "network": "Default", "parcels": "R_b"}, "satisfies all"),
     ],
@@ -189,5 +189,5 @@ def test_construction_refuses(changes, message):
 
 
 def test_replace_refuses_unknown_compartments():
-    with pytest.raises(ValueError, match="Compartments are"):
+    with pytest.raises(ValueError, match="`maps`: compartments are"):
         mixed_atlas().replace(maps={"cerebellum": ai.HardMaps(np.zeros(1, np.int32), 1)})

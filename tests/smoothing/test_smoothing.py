@@ -325,8 +325,12 @@ def test_progress_and_empty_compartments():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, ValueError, "Exactly one of `sigma` and `fwhm`"),
-        ({"sigma": 1.0, "fwhm": 1.0}, ValueError, "Exactly one of `sigma` and `fwhm`"),
+        ({}, ValueError, "`sigma` or `fwhm` should be given, in mm, and not both"),
+        (
+            {"sigma": 1.0, "fwhm": 1.0},
+            ValueError,
+            "`sigma` or `fwhm` should be given, in mm, and not both",
+        ),
         ({"sigma": 0}, ValueError, "`sigma` should be positive and finite, got 0"),
         ({"sigma": -1.0}, ValueError, "`sigma` should be positive"),
         ({"fwhm": float("nan")}, ValueError, "`fwhm` should be positive and finite, got nan"),

@@ -135,7 +135,7 @@ def test_bad_grids():
         ai.VolumeGrid((3, 3, 3), np.diag([1.0, 1, 0, 1]))
     with pytest.raises(ValueError, match="at least one location"):
         smoothing_operator(ai.VolumeGrid((3, 3, 3), np.eye(4), np.zeros(0, int)), sigma=1.0)
-    with pytest.raises(ValueError, match="on 'sphere' does not fit VolumeGrid"):
+    with pytest.raises(ValueError, match="`geometry` 'sphere' does not fit VolumeGrid"):
         smoothing_operator(ai.VolumeGrid((3, 3, 3), np.eye(4)), sigma=1.0, geometry="sphere")
     with pytest.raises(ValueError, match="is for the sphere"):
         smoothing_operator(ai.VolumeGrid((3, 3, 3), np.eye(4)), sigma=1.0, profile="heat")

@@ -181,7 +181,7 @@ def test_given_areas_are_used():
         (ai.SurfaceMesh(4), "auto", "has no surface to smooth on"),
         (ai.SurfaceMesh(4), "anatomical", "needs the mesh's `anatomical` surface"),
         (plane_mesh(4), "sphere", "needs the mesh's `sphere`"),
-        (plane_mesh(4), "grid", "on 'grid' does not fit SurfaceMesh"),
+        (plane_mesh(4), "grid", "`geometry` 'grid' does not fit SurfaceMesh"),
         (ai.SurfaceMesh(4, anatomical=np.eye(4, 3)), "anatomical", "needs the mesh's `faces`"),
         (
             ai.SurfaceMesh(4, anatomical=np.eye(4, 3), faces=[[0, 1, 2]]),

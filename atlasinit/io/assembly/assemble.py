@@ -20,6 +20,7 @@ from atlasinit.core.labels import (
 )
 from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.core.provenance import Provenance
+from atlasinit.errors import ArgumentError
 from atlasinit.io.assembly.exact import (
     present_keys,
     row_labels,
@@ -92,8 +93,8 @@ def assemble(
     given = tuple(lay_over_parts(tuple(parts), mask=options.mask, meshes=options.meshes))
     found = {part.compartment: part for part in given}
     if not found or len(found) < len(given):
-        raise ValueError(
-            f"`parts` should be one a compartment, got {[part.compartment for part in given]}."
+        raise ArgumentError(
+            "parts", f"should be one a compartment, got {[part.compartment for part in given]}"
         )
     labels, background = options.labels, options.background
     groups = _groups(found, None if labels is None else rows_from_table(labels))
@@ -110,8 +111,9 @@ def assemble(
         if options.unused == "drop":
             rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
     if not any(rows.values()):
-        raise ValueError(
-            f"{name!r} has no parcel: every label is the background, and no table names others."
+        raise ArgumentError(
+            "files",
+            f": {name!r} has no parcel: every label is the background, and no table names others",
         )
     done = [operation for part in given for operation in part.operations]
     for operation in dict.fromkeys([*options.operations, *done]):
@@ -140,7 +142,7 @@ def _groups(
     own = given or {}
     unknown = [c for c in own if c not in found]
     if unknown:
-        raise ValueError(f"`labels`: compartments are {list(found)}, got tables for {unknown}.")
+        raise ArgumentError("labels", f": compartments are {list(found)}, got tables for {unknown}")
     groups: list[tuple[Rows | None, list[str]]] = [(table, [c]) for c, table in own.items()]
     # Parts of one file hold the same tuple of rows; equal tables of two files stay two.
     shared: dict[int, list[str]] = {}
@@ -163,7 +165,7 @@ def _counted(part: Part, table: Rows | None) -> Part:
 
 def _present(part: Part) -> Present:
     if len(set(part.map_keys)) < len(part.map_keys):
-        raise ValueError(f"`map_keys` of {part.compartment!r} should be distinct.")
+        raise ArgumentError("map_keys", f"of {part.compartment!r} should be distinct")
     if part.keys is None:
         keys = tuple(sorted(part.map_keys))
     else:

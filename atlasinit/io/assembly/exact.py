@@ -12,7 +12,7 @@ from atlasinit.core.maps import (
     Maps,
     SparseMaps,
 )
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, Passing, listing
 from atlasinit.support.arrays import owned
 
 if TYPE_CHECKING:
@@ -115,14 +115,15 @@ def _finite(
 ) -> np.ndarray:
     """Return weights with NaN (so many in each row) as 0 where that was asked for."""
     if np.isinf(values).any():
-        raise ValueError("Weights should be finite; the maps hold infinity.")
+        raise ArgumentError("files", ": weights should be finite, and the maps hold infinity")
     if not counts.any():
         return values
     if nan != "zero":
         where = listing(f"{n!r}: {c}" for n, c in zip(rows.values(), counts, strict=True) if c)
-        raise ValueError(
-            f"Weights should be finite; the maps hold NaN ({where}). "
-            'Pass nan="zero" to take NaN for 0.'
+        raise ArgumentError(
+            "files",
+            f": weights should be finite, and the maps hold NaN ({where})",
+            "Pass " + Passing(nan="zero") + " to take NaN for 0",
         )
     return np.where(np.isnan(values), np.float32(0), values)
 

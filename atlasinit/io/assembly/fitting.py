@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, Passing, Words, listing
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.columns import Rows, keys_beside
@@ -87,19 +87,24 @@ def region_zero(table: Iterable[LabelRow]) -> LabelRow | None:
     return rows[0] if rows and not any(named) else None
 
 
-def zero_problem(row: LabelRow, *, has_maps: bool) -> str:
-    """Return what to say of an entry of key 0 where the data cannot have a parcel 0."""
+def zero_problem(row: LabelRow, *, has_maps: bool) -> ArgumentError:
+    """Return the error of an entry of key 0 where the data cannot have a parcel 0."""
     where = "the image's maps are numbered from 1" if has_maps else "0 is no parcel in an image"
-    out = "" if has_maps else ", or background=() if the voxels of 0 are that region"
-    return (
-        f"`labels`: the table names key 0 {row.name!r}, but {where}. If it counts from 0 and the "
-        "data from 1, all its names belong to the next key: add 1 to its keys. If key 0 is no "
-        f"parcel, pass background=[0]{out}."
+    none: Words = ", or " + Passing(background=()) + " if the voxels of 0 are that region"
+    return ArgumentError(
+        "labels",
+        f": the table names key 0 {row.name!r}, but {where}",
+        "If it counts from 0 and the data from 1, all its names belong to the next key: add 1 to "
+        "its keys. If key 0 is no parcel, pass "
+        + Passing(background=[0])
+        + ("" if has_maps else none),
     )
 
 
-def disagreement(wanted: Mapping[str, Sequence[int]], listed: Mapping[str, Collection[int]]) -> str:
-    """Return what to say of keys without an entry.
+def disagreement(
+    wanted: Mapping[str, Sequence[int]], listed: Mapping[str, Collection[int]]
+) -> ArgumentError:
+    """Return the error of keys without an entry.
 
     Parameters
     ----------
@@ -109,12 +114,17 @@ def disagreement(wanted: Mapping[str, Sequence[int]], listed: Mapping[str, Colle
     unknown = {c: [key for key in keys if key not in listed[c]] for c, keys in wanted.items()}
     count, total = (sum(map(len, keys.values())) for keys in (unknown, wanted))
     where = "; ".join(f"{c}: {listing(keys)}" for c, keys in unknown.items() if keys)
-    message = f"`labels`: {count} of {total} keys of the data have no entry ({where})."
+    hint = ""
     if all(key - 1 in listed[c] for c, keys in wanted.items() for key in keys if key):
-        message += f" {_SHIFTED}"
+        hint = _SHIFTED
     elif 2 * count > total:
-        message += " Most keys do not fit: the table seems to belong to another atlas."
-    return message + ' Pass another table, or unlisted="name" to name them label-<key>.'
+        hint = "Most keys do not fit: the table seems to belong to another atlas"
+    return ArgumentError(
+        "labels",
+        f": {count} of {total} keys of the data have no entry ({where})",
+        hint,
+        "Pass another table, or " + Passing(unlisted="name") + " to name them label-<key>",
+    )
 
 
 def _covers(keys: Collection[int], wanted: Collection[int]) -> bool:

@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import listing, nearest, warn
+from atlasinit.errors import Argument, ArgumentError, listing, nearest, warn
 from atlasinit.io.assembly.fitting import Present, disagreement, region_zero, zero_problem
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import COMPARTMENTS, LabelRow
@@ -47,7 +47,7 @@ def check_background(background: Iterable[int | str], rows: Iterable[LabelRow]) 
     for item in background:
         if isinstance(item, str) and item.casefold() not in known:
             hint = nearest(item, known.values())
-            raise ValueError(f"`background`: no table has an entry {item!r}.{hint}")
+            raise ArgumentError("background", f": no table has an entry {item!r}", hint)
 
 
 def assign_rows(
@@ -91,7 +91,7 @@ def assign_rows(
     if table is not None and unlisted == "error" and any(unknown.values()):
         wanted = {c: [key for key in p.keys if key not in ignored[c]] for c, p in apart.items()}
         listed = {c: _keys(rows) for c, rows in applying.items()}
-        raise ValueError(disagreement(wanted, listed))
+        raise disagreement(wanted, listed)
     homes = _Homes(apart)
     out: dict[str, dict[int, LabelRow]] = {c: {} for c in apart}
     for row in table or ():
@@ -99,9 +99,10 @@ def assign_rows(
         for c in homes.of(row, able):
             first = out[c].setdefault(row.key, row)
             if first.name != row.name:
-                raise ValueError(
-                    f"`labels`: the table has several entries for key {row.key} in {c}: "
-                    f"{first.name!r} and {row.name!r}."
+                raise ArgumentError(
+                    "labels",
+                    f": the table has several entries for key {row.key} in {c}: "
+                    f"{first.name!r} and {row.name!r}",
                 )
     for c, keys in unknown.items():
         out[c].update({key: LabelRow(key, f"label-{key}") for key in keys})
@@ -173,7 +174,7 @@ def _check_zero(
         # of maps that are counted from 0.
         usual = [p for p in data if p.background is None and not (p.is_maps and 0 in p.keys)]
         if region is not None and usual and not any(p.is_surface for p in labels):
-            raise ValueError(zero_problem(region, has_maps=usual[0].is_maps))
+            raise zero_problem(region, has_maps=usual[0].is_maps)
         return
     kept = [p for p in labels if 0 in p.keys and 0 not in ignored[p.compartment]]
     if background and region is None and kept:
@@ -188,7 +189,8 @@ def _check_negative(unknown: Mapping[str, Sequence[int]]) -> None:
     for c, keys in unknown.items():
         negative = [key for key in keys if key < 0]
         if negative:
-            raise ValueError(
-                f"Labels of {c!r} should not be negative, got the keys {listing(negative)}; "
-                "if they mean no parcel, pass them as `background` (with 0)."
+            raise ArgumentError(
+                "files",
+                f": labels of {c!r} should not be negative, got the keys {listing(negative)}",
+                "if they mean no parcel, pass them as " + Argument("background") + " (with 0)",
             )

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, listing
 from atlasinit.io.files import parsing
 from atlasinit.io.formats.grids import (
     layout,
@@ -65,13 +65,15 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
         # The same voxels may be stored in another direction.
         voxels = found.voxels_in(grid)
         if voxels is None:
-            raise ValueError(
-                "`mask` should lie on the grid of the volume it is for: "
-                f"{_describe(grid)}, got {_describe(found)}. Resample it first."
+            raise ArgumentError(
+                "mask",
+                f"should lie on the grid of the volume it is for: {_describe(grid)}, got "
+                f"{_describe(found)}",
+                "Resample it first",
             )
         found = VolumeGrid(grid.shape, grid.affine, np.sort(voxels))
     if not found.n_locations:
-        raise ValueError("`mask` holds no voxel.")
+        raise ArgumentError("mask", "holds no voxel")
     return found
 
 
@@ -79,16 +81,17 @@ def _conditional(
     images: Mapping[str, object], condition: object, *, grid: VolumeGrid | None
 ) -> VolumeGrid:
     if not isinstance(condition, str):
-        raise TypeError(f"`mask`: its condition should be a str, got {condition!r}.")
+        raise ArgumentTypeError("mask", f": its condition should be a str, got {condition!r}")
     if not images:
-        raise ValueError("`mask`: a condition needs at least one image.")
+        raise ArgumentError("mask", ": a condition needs at least one image")
     loaded = {str(name): _image(image, grid) for name, image in images.items()}
     first, (_, own) = next(iter(loaded.items()))
     for name, (_, other) in loaded.items():
         if not own.same_grid(other):
-            raise ValueError(
-                f"`mask`: its images should lie on one grid; {first!r} is {_describe(own)}, "
-                f"{name!r} is {_describe(other)}."
+            raise ArgumentError(
+                "mask",
+                ": its images should lie on one grid",
+                f"{first!r} is {_describe(own)}, {name!r} is {_describe(other)}",
             )
     values = {name: image for name, (image, _) in loaded.items()}
     return VolumeGrid.from_mask(evaluate(condition, values), own.affine)
@@ -99,23 +102,24 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
     if isinstance(image, np.ndarray):
         if grid is None or image.shape not in (grid.shape, (*grid.shape, 1)):
             expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
-            raise ValueError(f"`mask`: an array should be {expected}, got shape {image.shape}.")
+            raise ArgumentError("mask", f": an array should be {expected}, got shape {image.shape}")
         return image.reshape(grid.shape), VolumeGrid(grid.shape, grid.affine)
     if isinstance(image, SpatialImage):
         return _values(image, "`mask`")
     if isinstance(image, str) or hasattr(image, "__fspath__"):
         with Source(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
             return _values(load_image(source), str(source))
-    raise TypeError(
-        "`mask` should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair "
-        f"({{name: image}}, condition), got {type(image).__name__}."
+    raise ArgumentTypeError(
+        "mask",
+        "should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair ({name: "
+        f"image}}, condition), got {type(image).__name__}",
     )
 
 
 def _values(image: Any, path: str) -> tuple[np.ndarray, VolumeGrid]:
     shape, count = layout(image, path)
     if count > 1:
-        raise AtlasFileError(f"{path}: a mask should be 3-D, got {count} volumes.")
+        raise AtlasFileError(path, f"a mask should be 3-D, got {count} volumes")
     return next(volumes(image, [0])), VolumeGrid(shape, image.affine)
 
 
@@ -124,10 +128,10 @@ def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
         return values
     found = np.unique(values)
     if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
-        raise ValueError(
-            "`mask` should hold 0 and one other value, got "
-            f"{listing(found.tolist(), 3)}; make it so, or state what is inside by a "
-            'condition, as ({"gm": path}, "gm > 0.5").'
+        raise ArgumentError(
+            "mask",
+            f"should hold 0 and one other value, got {listing(found.tolist(), 3)}",
+            'make it so, or state what is inside by a condition, as ({"gm": path}, "gm > 0.5")',
         )
     return values != 0
 

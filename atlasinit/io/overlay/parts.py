@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, Passing, Value, listing
 from atlasinit.io.contents import Part
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import read_mask
@@ -68,10 +69,12 @@ def lay_over(
     for option, stated in (("mask", masks), ("meshes", surfaces)):
         unknown = [c for c in stated if c not in geometry]
         if unknown:
-            hint = ' A condition on images is a pair: ({"gm": path}, "gm > 0.5").'
-            raise ValueError(
-                f"`{option}`: compartments are {names}, got {unknown}."
-                + (hint if option == "mask" else "")
+            raise ArgumentError(
+                option,
+                f": compartments are {names}, got {unknown}",
+                "A condition on images is a pair: " + Value(({"gm": Path}, "gm > 0.5"))
+                if option == "mask"
+                else "",
             )
     return {c: _lay(c, g, masks.get(c), surfaces.get(c, {})) for c, g in geometry.items()}
 
@@ -126,8 +129,9 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
     names = list(geometry)
     able = [c for c, g in geometry.items() if isinstance(g, VolumeGrid)] or names
     if len(able) > 1:
-        raise ValueError(
-            f'`mask` should be one for each of {listing(names)}, as mask={{"{names[0]}": ...}}.'
+        raise ArgumentError(
+            "mask",
+            f"should be one for each of {listing(names)}, as " + Passing(mask={names[0]: ...}),
         )
     return {able[0]: mask}
 
@@ -150,9 +154,10 @@ def _attach_surfaces(
 ) -> SurfaceMesh:
     unknown = [role for role in surfaces if role not in _SURFACES]
     if unknown or not isinstance(geometry, SurfaceMesh):
-        raise ValueError(
-            f"`meshes` of {compartment!r} should hold some of {', '.join(_SURFACES)} and "
-            f"mask for a surface, got {list(surfaces)} for a {type(geometry).__name__}."
+        raise ArgumentError(
+            "meshes",
+            f"of {compartment!r} should hold some of {', '.join(_SURFACES)} and mask for a "
+            f"surface, got {list(surfaces)} for a {type(geometry).__name__}",
         )
     return attach(geometry, **surfaces)
 

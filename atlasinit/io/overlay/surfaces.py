@@ -13,7 +13,7 @@ from atlasinit.core.geometry import (
     SurfaceMesh,
     VolumeGrid,
 )
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
 from atlasinit.io.files import parsing, reading
 from atlasinit.io.formats import gifti
 from atlasinit.io.formats.grids import load_image
@@ -86,8 +86,9 @@ def read_surface(path: PathLike) -> Surface:
         triangles = image.get_arrays_from_intent("NIFTI_INTENT_TRIANGLE")
         if len(points) != 1 or len(triangles) != 1:
             raise AtlasFileError(
-                f"{source}: a surface should hold coordinates and triangles once, got "
-                f"{len(points)} and {len(triangles)} such arrays."
+                source,
+                f"a surface should hold coordinates and triangles once, got {len(points)} and "
+                f"{len(triangles)} such arrays",
             )
         return Surface(
             np.asarray(points[0].data, np.float32),
@@ -104,7 +105,7 @@ def read_values(path: PathLike) -> np.ndarray:
     with Source(path) as source:
         values = read_vertices(source)
     if len(values) != 1:
-        raise AtlasFileError(f"{path}: should hold one map, got {len(values)}.")
+        raise AtlasFileError(path, f"should hold one map, got {len(values)}")
     return values[0]
 
 
@@ -132,14 +133,15 @@ def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " location
     """
     values = _mask_values(mask, mesh)
     if not is_whole(values):
-        raise ValueError(
-            "`mask` should be boolean, or whole numbers that are not zero inside; it holds "
-            "fractions or NaN."
+        raise ArgumentError(
+            "mask",
+            "should be boolean, or whole numbers that are not zero inside",
+            "it holds fractions or NaN",
         )
     _check_count("mask", len(values), mesh)
     inside = values[mesh.vertices] != 0
     if not inside.any():
-        raise ValueError(f"`mask` holds none of the {mesh.n_locations} vertices of the labels.")
+        raise ArgumentError("mask", f"holds none of the {mesh.n_locations} vertices of the labels")
     return inside
 
 
@@ -149,15 +151,17 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
         return mask.mask
     if isinstance(mask, np.ndarray):
         if mask.size != max(mask.shape, default=0):
-            raise ValueError(
-                f"`mask` should be one number a vertex, ({mesh.n_vertices},) or "
-                f"({mesh.n_vertices}, 1), got shape {mask.shape}."
+            raise ArgumentError(
+                "mask",
+                f"should be one number a vertex, ({mesh.n_vertices},) or ({mesh.n_vertices}, "
+                f"1), got shape {mask.shape}",
             )
         return mask.reshape(-1)
     if not isinstance(mask, str) and not hasattr(mask, "__fspath__"):
-        raise TypeError(
-            "`mask` of a surface should be a file or an array of one number a vertex, or a "
-            f"SurfaceMesh, got {type(mask).__name__}."
+        raise ArgumentTypeError(
+            "mask",
+            "of a surface should be a file or an array of one number a vertex, or a "
+            f"SurfaceMesh, got {type(mask).__name__}",
         )
     path: Any = mask
     if Path(path).suffix == ".label":
@@ -224,9 +228,10 @@ def check_hemispheres(geometry: Mapping[str, Geometry]) -> None:
         return
     counts = (left.n_vertices, right.n_vertices)
     if counts[0] != counts[1] and MESH_SIZES.intersection(counts):
-        raise ValueError(
-            f"The two hemispheres are of different meshes: cortex_L has {counts[0]} vertices, "
-            f"cortex_R {counts[1]}."
+        raise ArgumentError(
+            "files",
+            f": the two hemispheres are of different meshes: cortex_L has {counts[0]} vertices, "
+            f"cortex_R {counts[1]}",
         )
 
 
@@ -261,7 +266,7 @@ def grayordinates(
         codes = as_keys(np.asanyarray(image.dataobj), source)
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
     if unknown:
-        raise AtlasFileError(f"{volume}: holds codes of no CIFTI structure: {sorted(unknown)}.")
+        raise AtlasFileError(volume, f"holds codes of no CIFTI structure: {sorted(unknown)}")
     flat = np.ravel(codes, order="F")
     voxels = [np.flatnonzero(flat == code) for _, code in _STRUCTURES]
     ijk = np.unravel_index(np.concatenate(voxels), codes.shape, order="F")
@@ -276,14 +281,14 @@ def grayordinates(
 
 def _check_count(name: str, count: int, mesh: SurfaceMesh) -> None:
     if count != mesh.n_vertices:
-        raise ValueError(
-            f"`{name}` is of another mesh: it has {count} vertices, the labels {mesh.n_vertices}."
+        raise ArgumentError(
+            name, f"is of another mesh: it has {count} vertices, the labels {mesh.n_vertices}"
         )
 
 
 def _check_side(name: str, side: str, mesh: SurfaceMesh) -> None:
     if side and mesh.hemisphere and side != mesh.hemisphere:
-        raise ValueError(f"`{name}` is of hemisphere {side}, the labels are of {mesh.hemisphere}.")
+        raise ArgumentError(name, f"is of hemisphere {side}, the labels are of {mesh.hemisphere}")
 
 
 def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None:
@@ -293,7 +298,8 @@ def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None
     ordered = [np.sort(each, axis=1) for each in (known, faces)]
     ordered = [each[np.lexsort(each.T)] for each in ordered]
     if not np.array_equal(*ordered):
-        raise ValueError(
-            f"`{name}` has other triangles than the mesh's other surface: {len(faces)} and "
-            f"{len(known)}; both should be of one mesh."
+        raise ArgumentError(
+            name,
+            f"has other triangles than the mesh's other surface: {len(faces)} and {len(known)}",
+            "both should be of one mesh",
         )
