@@ -30,7 +30,7 @@ from atlasinit.support.typing import AnyArray
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
-_BLOCK = 16  # weights that are added up in single precision; their sums are in double
+_BLOCK = 8  # weights that are added up in single precision; their sums are in double
 _WIDE = 2**23  # values that are computed in double precision at once
 _AT_ONCE = 2**16  # values that are added up by one core
 
