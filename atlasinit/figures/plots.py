@@ -58,10 +58,11 @@ def plot_atlas(
 
     Examples
     --------
-    >>> import numpy as np, atlasinit as ai
+    >>> import jax, numpy as np, atlasinit as ai
     >>> grid = ai.VolumeGrid((6, 6, 6), np.eye(4))
     >>> atlas = ai.dirichlet_atlas({"volume": grid}, n_parcels=3, key=jax.random.key(0))
-    >>> figure = plot_atlas(atlas, {"volume of the parcel": ai.measures.parcel_sizes(atlas)})
+    >>> sizes = ai.measures.parcel_sizes(atlas.maps["volume"], grid)
+    >>> figure = plot_atlas(atlas, {"volume of the parcel": np.asarray(sizes)})
     """
     from matplotlib import pyplot
 
