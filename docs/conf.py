@@ -40,8 +40,13 @@ templates_path = ["_templates"]
 # fetched, so that the build needs no network.
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!atlasinit\b).*")]
-# A protocol that stands for a class of nilearn.
-nitpick_ignore = [("py:class", "atlasinit.io.source.SurfaceImage")]
+nitpick_ignore = [
+    # A protocol that stands for a class of nilearn.
+    ("py:class", "atlasinit.io.source.SurfaceImage"),
+    # What errors and layers are made of, which no user makes.
+    ("py:class", "atlasinit.errors.Phrase"),
+    ("py:class", "atlasinit.core.header.AtlasHeader"),
+]
 
 # Docstrings put parameters and names alike in single back-ticks; what is found becomes a link.
 default_role = "py:obj"

@@ -49,7 +49,7 @@ class Reduction:
         (members, time), None for all.
     xla
         The same in JAX, jitted, of hard maps alone: as those of
-        `atlasinit.projection.labelled`. Without it the reduction is of concrete data only.
+        ``projection/labelled.py``. Without it the reduction is of concrete data only.
     """
 
     name: str
