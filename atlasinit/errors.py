@@ -117,7 +117,9 @@ class Voice:
             return "{" + ", ".join(f'"{k}": {self.value(v)}' for k, v in value.items()) + "}"
         if isinstance(value, Sequence):
             inside = ", ".join(map(self.value, value))
-            return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+            if isinstance(value, list):
+                return f"[{inside}]"
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
         return repr(value)
 
     def passing(self, values: Mapping[str, Any]) -> str:
@@ -141,8 +143,6 @@ def _follow(*sentences: Words) -> Words:
     """Return sentences joined: by a full stop before a capital, else by a semicolon."""
     told: Words = ""
     for sentence in filter(str, sentences):
-        if isinstance(sentence, str):
-            sentence = sentence.strip()
         before, after = str(told), str(sentence)
         if not before:
             told = sentence
@@ -181,14 +181,10 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
         All of it, which each audience has in its own words.
     """
 
-    def __init__(self, subject: object, problem: Words = "", *remedy: Words) -> None:
+    def __init__(self, subject: object, problem: Words, *remedy: Words) -> None:
         self.phrase: Phrase
         self.subject = subject if isinstance(subject, str | PathLike) else str(subject)
         self.problem, self.remedy = problem, _follow(*remedy)
-        if not problem:  # while raise sites are converted: the subject is the whole text
-            self.phrase = _Joined(str(subject))
-            super().__init__(str(subject))
-            return
         told = _follow(problem, self.remedy)
         end = "" if str(told).endswith((".", "?")) else "."
         self.phrase = _Joined(self._lead(), told, end)
@@ -269,10 +265,10 @@ def warn(message: Words | Warning, category: type[Warning] = AtlasWarning) -> No
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean ...?"`` for the names nearest to `word`, or ``""``."""
+    """Return ``"Did you mean ...?"`` for the names nearest to `word`, or ``""``."""
     lowered = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.5)
-    return f" Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
+    return f"Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 
 def counted(n: int, what: str) -> str:

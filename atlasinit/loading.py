@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from atlasinit.catalogue import (
@@ -23,6 +22,7 @@ from atlasinit.io.files import extensions
 from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
 from atlasinit.joining import join
+from atlasinit.support.files import expand
 
 
 def load_atlas(
@@ -176,7 +176,7 @@ def _load_named(
 
 def _is_name(source: object) -> bool:
     """Whether `source` is meant as a name of the catalogue, and not as a file."""
-    if not isinstance(source, str) or is_url(source) or os.path.exists(Path(source).expanduser()):
+    if not isinstance(source, str) or is_url(source) or os.path.exists(expand(source)):
         return isinstance(source, str) and source in names().values()
     if plain(source) in names():
         return True

@@ -59,7 +59,7 @@ def test_parcels_that_are_hardly_seen():
     expected = project(atlas, x, reduction="absmean", **options)
     assert 0 < (np.asarray(expected)[:, :, 1] == -1).sum() < 2 * atlas.n_parcels
     np.testing.assert_allclose(eqx.filter_jit(layer)(x), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match='`min_coverage` needs `missing="omit"`'):
+    with pytest.raises(ValueError, match='`min_coverage` needs missing="omit"'):
         AtlasLinear.from_atlas(atlas, min_coverage=0.5)
 
 

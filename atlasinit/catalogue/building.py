@@ -16,7 +16,7 @@ from atlasinit.catalogue.sources.base import Obtained
 from atlasinit.catalogue.transfer.integrity import damage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.options import ReadOptions
@@ -83,8 +83,8 @@ def _check(variant: Variant, options: ReadOptions, radius: object) -> None:
     stated = {**options.stated, **({} if radius is None else {"radius": radius})}
     for option in idle:
         if option in stated:
-            raise ValueError(
-                f"`{option}` does not apply to {variant.entry.name!r}, {what}; leave it out."
+            raise ArgumentError(
+                option, f"does not apply to {variant.entry.name!r}, {what}", "leave it out"
             )
 
 

@@ -73,7 +73,7 @@ def _fetch_variant(variant: Variant) -> Iterator[Path]:
         for reference, path in found.located.items():
             # What was downloaded here was checked; not so what another package did.
             if source_of(reference).obtain is None and (problem := damage(path)):
-                raise AtlasFileError(f"{path}: damaged ({problem}); delete it and fetch again.")
+                raise AtlasFileError(path, f"damaged ({problem})", "delete it and fetch again")
             if path.parent != Path(scratch):
                 yield path
     for roles in spaces.meshes(variant).values():

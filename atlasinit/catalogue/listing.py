@@ -10,7 +10,7 @@ from atlasinit.catalogue.licences import terms
 from atlasinit.catalogue.resolving import same
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES
-from atlasinit.errors import nearest
+from atlasinit.errors import ArgumentError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,9 +75,10 @@ def list_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of `list_atlases`, as `COLUMNS` to value."""
     if source is not None and source not in SOURCES:
-        raise ValueError(
-            f"`source` should be one of {', '.join(SOURCES)}, got {source!r}."
-            f"{nearest(source, SOURCES)}"
+        raise ArgumentError(
+            "source",
+            f"should be one of {', '.join(SOURCES)}, got {source!r}",
+            nearest(source, SOURCES),
         )
     return [
         {column: row[column] for column in COLUMNS}

@@ -5,7 +5,7 @@ from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, names, plain, variants
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import ArgumentError, Call, Passing, listing, nearest
 
 _FIRST = ("space", "density", "cohort", "kind")
 """Settled before the source is chosen, since sources may be preferred for one of them only."""
@@ -23,9 +23,11 @@ def entry_of(name: str) -> Entry:
     if found is None:
         _refuse_unclear(name)
         known = [n for e in catalogue().values() for n in (e.name, *e.aliases)]
-        raise ValueError(
-            f"There is no atlas {name!r} in the catalogue.{nearest(name, known)} "
-            "`ai.list_atlases()` shows all; a file is given by its path."
+        raise ArgumentError(
+            "names",
+            f": there is no atlas {name!r} in the catalogue",
+            nearest(name, known),
+            Call("ai.list_atlases") + " shows all; a file is given by its path",
         )
     return catalogue()[found]
 
@@ -34,9 +36,11 @@ def _refuse_unclear(name: str) -> None:
     for entry in catalogue().values():
         why = {plain(alias): reason for alias, reason in entry.unclear.items()}.get(plain(name))
         if why is not None:
-            raise ValueError(
-                f"{name!r} names no atlas for certain: it {why}. Load {entry.name!r} with the "
-                f"choices that you mean. {entry.note}"
+            raise ArgumentError(
+                "names",
+                f": {name!r} names no atlas for certain: it {why}",
+                f"Load {entry.name!r} with the choices that you mean",
+                entry.note,
             )
 
 
@@ -60,9 +64,10 @@ def resolve_name(
     wanted = {axis: value for axis, value in (axes or {}).items() if value is not None}
     for axis, value in named.items():
         if axis in wanted and not same(wanted[axis], value):
-            raise ValueError(
-                f"`{axis}`: {name!r} is {entry.name!r} with {axis}={value!r}, got "
-                f"{wanted[axis]!r}; load {entry.name!r} for another."
+            raise ArgumentError(
+                axis,
+                f": {name!r} is {entry.name!r} with {axis}={value!r}, got {wanted[axis]!r}",
+                f"load {entry.name!r} for another",
             )
     return resolve(entry, space=space, kind=kind, via=via, axes={**wanted, **named})
 
@@ -89,7 +94,7 @@ def resolve(
     wanted = {axis: value for axis, value in (axes or {}).items() if value is not None}
     unknown = set(wanted) - set(AXES)
     if unknown:
-        raise ValueError(f"Axes of atlases are {AXES}, got {sorted(unknown)}.")
+        raise ArgumentError("axes", f"of atlases are {AXES}, got {sorted(unknown)}")
     if kind != "auto":
         wanted["kind"] = kind
     found = list(variants(entry))
@@ -135,7 +140,7 @@ def _plain_value(value: object) -> str:
 def _keep_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
     known = list(dict.fromkeys(v.source.via for v in found))
     if via not in known:
-        raise ValueError(f"`via`: {entry.name!r} comes from {listing(known)}, not {via!r}.")
+        raise ArgumentError("via", f": {entry.name!r} comes from {listing(known)}, not {via!r}")
     return [v for v in found if v.source.via == via]
 
 
@@ -146,9 +151,11 @@ def _keep_space(
     kept = [v for v in found if all(same(v.choices.get(a), c) for a, c in choices.items())]
     if not kept:
         known = _values(found, "space")
-        raise ValueError(
-            f"`space`: {entry.name!r} has no space {space!r}.{nearest(space, known)} "
-            f"Choose one of: {listing(known, 30)}."
+        raise ArgumentError(
+            "space",
+            f": {entry.name!r} has no space {space!r}",
+            nearest(space, known),
+            f"Choose one of: {listing(known, 30)}",
         )
     return kept
 
@@ -164,13 +171,15 @@ def _keep_choice(
     known = [str(choice) for choice in _values(found, name)]
     if not known:
         have = [axis for axis in AXES if _values(found, axis)]
-        raise ValueError(
-            f"`{name}`: {entry.name!r} has no choice of it; it has {listing(have) or 'none'}."
+        raise ArgumentError(
+            name, f": {entry.name!r} has no choice of it", f"it has {listing(have) or 'none'}"
         )
-    with_others = f" with {_spell(stated)}" if stated else ""
-    raise ValueError(
-        f"`{name}`: {entry.name!r} has no {name} {value!r}{with_others}."
-        f"{nearest(str(value), known)} Choose one of: {listing(known, 30)}."
+    with_others = " with " + Passing(**stated) if stated else ""
+    raise ArgumentError(
+        name,
+        f": {entry.name!r} has no {name} {value!r}" + with_others,
+        nearest(str(value), known),
+        f"Choose one of: {listing(known, 30)}",
     )
 
 
@@ -182,9 +191,10 @@ def _settle_axis(entry: Entry, found: list[Variant], name: str) -> list[Variant]
     default = entry.defaults.get(name)
     chosen = [value for value in values if default is not None and same(value, default)]
     if not chosen:
-        raise ValueError(
-            f"`{name}`: {entry.name!r} has several; choose one of: "
-            f"{listing(_values(found, name), 30)}."
+        raise ArgumentError(
+            name,
+            f": {entry.name!r} has several",
+            f"choose one of: {listing(_values(found, name), 30)}",
         )
     return [v for v in found if v.choices.get(name, chosen[0]) == chosen[0]]
 
@@ -195,7 +205,3 @@ def _values(found: Iterable[Variant], name: str) -> list[Any]:
         spaces.label(v) if name == "space" else v.choices[name] for v in found if name in v.choices
     ]
     return sorted(dict.fromkeys(values), key=lambda v: v if isinstance(v, int) else float("inf"))
-
-
-def _spell(choices: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in choices.items())

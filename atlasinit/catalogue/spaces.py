@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant, data_folder, load_toml, plain
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import ArgumentError, listing, nearest
 
 _MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
 
@@ -27,9 +27,10 @@ def parse(space: str) -> tuple[str, dict[str, str]]:
     for modifier in modifiers:
         found = re.fullmatch(r"(den|cohort|res)-(\w+)", modifier)
         if not found:
-            raise ValueError(
-                f"`space`: {modifier!r} in {space!r} is not understood; "
-                "write den-..., cohort-... or res-... behind a colon."
+            raise ArgumentError(
+                "space",
+                f": {modifier!r} in {space!r} is not understood",
+                "write den-..., cohort-... or res-... behind a colon",
             )
         stated[_MODIFIERS[found[1]]] = found[2]
     return head, stated
@@ -74,9 +75,11 @@ def spheres(space: str) -> Mapping[str, str]:
     name = _labels().get(name, name)
     known = with_spheres()
     if name not in known:
-        raise ValueError(
-            f"{space!r} is neither a file nor a space with spheres.{nearest(space, known)} "
-            f"Such spaces are {listing(known, 30)}."
+        raise ArgumentError(
+            "target",
+            f": {space!r} is neither a file nor a space with spheres",
+            nearest(space, known),
+            f"Such spaces are {listing(known, 30)}",
         )
     return known[name]
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from atlasinit.cli import doctor, lookup, making, moving, reporting
 from atlasinit.cli.flags import Command, Group
+from atlasinit.cli.mistakes import explain
 from atlasinit.cli.output import say
 from atlasinit.cli.wording import Wording, wording
 from atlasinit.errors import AtlasWarning
@@ -33,16 +35,17 @@ for title, themes in _THEMES.items():
             command.cls = Command
         app.add_typer(theme.commands)
 
+_DEBUG = "--debug"
 # UsageError and ClickException, of click or of the copy of it that newer versions of typer carry.
 _CLICK_ERRORS: Any = typer.BadParameter.__mro__[1:3]
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with one line and exit status 2."""
+    """Run the command line; a mistake ends with one line and exit status 2, a bug with 1."""
     arguments = sys.argv[1:] or ["--help"]
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (closed, as by >&-)
     group = typer.main.get_command(app)
-    words = wording(group, arguments[0])
+    words = wording(group, next((a for a in arguments if not a.startswith("-")), ""))
 
     def show(message: object, category: type[Warning], *_: object) -> None:
         kind = "" if issubclass(category, AtlasWarning) else f"{category.__name__}: "
@@ -64,16 +67,19 @@ def _status(group: Any, arguments: list[str], words: Wording) -> int:
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except (ValueError, OSError) as error:
-        say(words.of(error))
-        return 2
     except _CLICK_ERRORS as error:
         # "Value error" is of pydantic, which newer versions of typer check choices with.
         message = error.format_message().replace("Value error, ", "")
         end = "" if message.endswith((".", "?")) else "."
-        command = f" {arguments[0]}" if arguments[0] in words.commands else ""
+        command = f" {words.command}" if words.command else ""
         say(f"{message}{end} See `atlasinit{command} --help`.")
         return 2
+    except Exception as error:
+        if _DEBUG in arguments:
+            traceback.print_exception(error)
+        line, status = explain(error, [a for a in arguments if a != _DEBUG], words)
+        say(line)
+        return status
     return status or 0
 
 
@@ -92,5 +98,8 @@ def _options(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = None,
+    debug: Annotated[
+        bool, typer.Option(_DEBUG, help="Show where an error arises: the traceback.")
+    ] = False,
 ) -> None:
-    del version
+    del version, debug

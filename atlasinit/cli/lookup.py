@@ -46,7 +46,10 @@ def list_(
             found = [{**row, "parcels": _span(row["parcels"])} for row in found]
         print_table(found, _LISTED)
     else:
-        say(f"No atlas matches.{_hint(query or (), space)} `atlasinit list` alone shows all.")
+        hint = _hint(query or (), space)
+        say(
+            " ".join(filter(None, ["No atlas matches.", hint, "`atlasinit list` alone shows all."]))
+        )
 
 
 @commands.command(epilog="Example: atlasinit show desikan-killiany --space fsaverage5")

@@ -11,6 +11,7 @@ from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_d
 from atlasinit.cli.output import print_saved
 from atlasinit.cli.values import meshes
 from atlasinit.errors import ArgumentError
+from atlasinit.support.files import expand
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -48,7 +49,7 @@ def resample(
     from atlasinit.resampling import resample as resample_
 
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
-    if len(to) == 1 and not Path(to[0]).expanduser().exists():
+    if len(to) == 1 and not expand(to[0]).exists():
         if to_space is not None:
             raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")
         geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]

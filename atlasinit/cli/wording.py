@@ -1,12 +1,9 @@
 """What the package says in Python's words, said in those of the command line.
 
-Its messages name arguments of functions, as `fwhm`, ``nan="zero"``, ``atlas.harden()`` or
-``entities={"desc": ...}``. Options are named like the arguments that they set, so that a
-command's own options tell what a user types; `_OTHERWISE` has the few that are not.
+Options are named like the arguments that they set, so that a command's own options tell
+what a user types; `_OTHERWISE` has the few that are not.
 """
 
-import ast
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,21 +22,6 @@ _OTHERWISE = {
 }
 """Argument of a function to the parameter of commands that sets it."""
 
-_VALUES = {"path": "FILE", "...": "VALUE"}
-_VALUE = r"""("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|\S*?(?=[.,;:)`]*(?:\s|$)))"""
-# meshes={"cortex_L": {"sphere": path}}: sphere=FILE
-_SURFACE = re.compile(r'\w+=\{"\w+": \{"(\w+)": (\w+)\}\}')
-# {"desc": ...}: desc=VALUE
-_ITEM = re.compile(r'(?<!\()\{"(\w+)": "?([^{}"]*)"?\}')
-# atlas.harden(): --harden; mesh.replace(sphere=..., faces=...): --sphere
-_METHOD = re.compile(r"`?\b(?:atlas|mesh)\.(\w+)\((.*?)\)`?")
-# `ai.list_atlases()`: `atlasinit list`
-_FUNCTION = re.compile(r"`(?:ai\.)?(\w+?)(?:_atlases)?\([^`]*\)`")
-# nan="zero": --nan zero; not within the path of a file
-_KEYWORD = re.compile(rf"(?<![^\s(`])(\w+)={_VALUE}")
-# `fwhm`: --fwhm
-_NAME = re.compile(r"`(\w+)`")
-
 
 class Wording(Voice):
     """What stands on the command line for Python's names.
@@ -50,14 +32,18 @@ class Wording(Voice):
         Argument to option.
     commands
         The commands, which are named like functions.
+    command
+        The one that runs, or an empty text.
     """
 
-    def __init__(self, flags: Mapping[str, str], commands: Collection[str]) -> None:
-        self.flags, self.commands = flags, commands
+    def __init__(
+        self, flags: Mapping[str, str], commands: Collection[str], command: str = ""
+    ) -> None:
+        self.flags, self.commands, self.command = flags, commands, command
 
     def of(self, message: object) -> str:
         """Return an error, a warning or a text as it is said here."""
-        if isinstance(message, Explained) and message.problem:
+        if isinstance(message, Explained):
             return message.phrase.said(self)
         if isinstance(message, Warning) and isinstance(message.args[0], Phrase):
             return message.args[0].said(self)
@@ -65,15 +51,6 @@ class Wording(Voice):
         if isinstance(message, OSError) and message.strerror:
             where = f"{message.filename}: " if message.filename else ""
             text = f"{where}{message.strerror}."
-        for pattern, said in (
-            (_SURFACE, _item),
-            (_ITEM, _item),
-            (_METHOD, self._method),
-            (_FUNCTION, self._function),
-            (_KEYWORD, self._keyword),
-            (_NAME, lambda match: self.flags.get(match[1], match[0])),
-        ):
-            text = pattern.sub(said, text)
         return text
 
     def argument(self, name: str) -> str:
@@ -117,17 +94,6 @@ class Wording(Voice):
             return f"`atlasinit {command}`"
         return super().call(name, arguments, values)
 
-    def _keyword(self, match: re.Match[str]) -> str:
-        flag = self.flags.get(match[1])
-        return match[0] if flag is None else _typed(flag, match[2])
-
-    def _method(self, match: re.Match[str]) -> str:
-        known = [given for given in _KEYWORD.finditer(match[2]) if given[1] in self.flags]
-        return " ".join(map(self._keyword, known)) or self.flags.get(match[1], match[0])
-
-    def _function(self, match: re.Match[str]) -> str:
-        return f"`atlasinit {match[1]}`" if match[1] in self.commands else match[0]
-
 
 def wording(group: Any, name: str) -> Wording:
     """Return the wording of the command `name` of `group`.
@@ -144,20 +110,4 @@ def wording(group: Any, name: str) -> Wording:
             )
             flags[parameter.name] = typed if own else f"`atlasinit {command.name} {typed}`"
     flags |= {other: flags[own] for other, own in _OTHERWISE.items()}
-    return Wording(flags, tuple(group.commands))
-
-
-def _item(match: re.Match[str]) -> str:
-    return f"{match[1]}={_VALUES.get(match[2], match[2])}"
-
-
-def _typed(flag: str, value: str) -> str:
-    """Return what is typed for a value in Python; a list repeats the flag."""
-    try:
-        read = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        read = value
-    if read is True or read is ... or read == "":
-        return flag
-    values = read if isinstance(read, list) else [read]
-    return " ".join(f"{flag} {one}" for one in values)
+    return Wording(flags, tuple(group.commands), name if name in group.commands else "")

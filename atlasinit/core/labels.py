@@ -82,6 +82,11 @@ class LabelTable:
             raise ArgumentError(
                 "columns", f": names should not be empty; row {self['name'].index('')} is"
             )
+        torn = [n for n in self["name"] if re.search(r"[\ud800-\udfff]", n)]
+        if torn:
+            raise ArgumentError(
+                "columns", f": names should be Unicode, got half of a surrogate pair in {torn}"
+            )
         for color in self["color"]:
             if not re.fullmatch("(#[0-9a-fA-F]{6})?", str(color)):
                 raise ArgumentError("color", f'should be "#rrggbb" or "", got {color!r}')

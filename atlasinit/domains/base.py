@@ -133,13 +133,13 @@ def tolerance(x: jax.Array) -> float:
     return max(1e-3, 4 * float(jnp.finfo(x.dtype).eps))
 
 
-def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], message: str) -> jax.Array:
-    """Return `x`, or raise `message` where any of `bad` is true: now, or at run time under jit."""
+def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], error: ArgumentError) -> jax.Array:
+    """Return `x`, or raise `error` where any of `bad` is true: now, or at run time under jit."""
     flag = jnp.any(bad)
     if isinstance(flag, Tracer):
-        return eqx.error_if(x, flag, message)
+        return eqx.error_if(x, flag, str(error))
     if bool(flag):
-        raise ValueError(message)
+        raise error
     return x
 
 

@@ -193,7 +193,11 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     if domain.outside == "clip":
         y = jnp.clip(y, low, high)
     name = type(domain).__name__
-    y = refuse(y, ~jnp.isfinite(y), f"`y` should hold no NaN or infinity for `{name}`; it does.")
+    y = refuse(
+        y,
+        ~jnp.isfinite(y),
+        ArgumentError("y", f"should hold no NaN or infinity for `{name}`", "it does"),
+    )
     if domain.outside == "clip" or y.size == 0:
         return y
     outside = (y < low) | (y > high)
@@ -201,8 +205,11 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
         return refuse(
             y,
             outside,
-            f"`y` should lie between the images of `bounds` {domain.bounds} for {domain}; it does "
-            'not. Use outside="clip" or "renormalize", or other bounds.',
+            ArgumentError(
+                "y",
+                f"should lie between the images of `bounds` {domain.bounds} for {domain}",
+                'it does not. Use outside="clip" or "renormalize", or other bounds',
+            ),
         )
     half = y / 2  # so that the width does not overflow
     least, most = half.min(), half.max()

@@ -65,7 +65,7 @@ class Orthogonal(Domain):
         return refuse(
             given,
             ~(jnp.abs(image - given) <= tolerance(given)),
-            '`y` should be orthonormal; it is not. Use outside="renormalize".',
+            ArgumentError("y", "should be orthonormal", 'it is not. Use outside="renormalize"'),
         )
 
 
@@ -182,8 +182,12 @@ class Isochoric(Domain):
             inside = refuse(
                 given,
                 ~(jnp.abs(inside - given) <= tolerance(given) * scale),
-                f"`y` should have determinant {self.volume} and a condition number of at most "
-                f'{self.max_condition}; it has not. Use outside="renormalize".',
+                ArgumentError(
+                    "y",
+                    f"should have determinant {self.volume} and a condition number of at "
+                    f"most {self.max_condition}",
+                    'it has not. Use outside="renormalize"',
+                ),
             )
         return SPD(minimum=1e-30).preimage(
             _over_batch(lambda a: spectral(self._before_softmax, a), inside)
@@ -299,7 +303,7 @@ def _symmetric(y: AnyArray) -> jax.Array:
     given = refuse(
         given,
         ~(jnp.abs(given - flipped) <= 1e-4 * jnp.broadcast_to(scale, given.shape)),
-        "`y` should be symmetric on its last two axes; it is not.",
+        ArgumentError("y", "should be symmetric on its last two axes", "it is not"),
     )
     return (given + flipped) / 2
 
@@ -312,8 +316,11 @@ def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
     return refuse(
         y,
         ~((values >= minimum - slack) & (values > 0)),
-        f"`y` should be positive definite with eigenvalues of at least {minimum:g}; it is not. For"
-        ' `SPD` use outside="clip" to raise them.',
+        ArgumentError(
+            "y",
+            f"should be positive definite with eigenvalues of at least {minimum:g}",
+            'it is not. For `SPD` use outside="clip" to raise them',
+        ),
     )
 
 

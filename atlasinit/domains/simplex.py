@@ -124,7 +124,11 @@ class Simplex(Domain):
             sizes = groups.size(values)
             bad = (sizes > 1) & (self.purity * sizes <= 1)
             values = refuse(
-                values, bad, f"`purity` should be above 1 / labels, got {self.purity!r}; raise it."
+                values,
+                bad,
+                ArgumentError(
+                    "purity", f"should be above 1 / labels, got {self.purity!r}", "raise it"
+                ),
             )
         return self._log(self._inside(values, groups), groups)
 
@@ -159,15 +163,21 @@ class Simplex(Domain):
         y = refuse(
             y,
             bad,
-            "`y` should be finite and non-negative for a `Simplex`; it is not. Split signed maps"
-            ' into parts, or set negative values to 0 with outside="clip".',
+            ArgumentError(
+                "y",
+                "should be finite and non-negative for a `Simplex`",
+                "it is not. Split signed maps into parts, or set negative values to 0 "
+                'with outside="clip"',
+            ),
         )
         if self.outside == "error":
             total = groups.total(wide(y))
             y = refuse(
                 y,
                 (jnp.abs(total - 1) > tolerance(y)) & (total != 0),
-                '`y` should sum to 1 along the axis; use outside="renormalize" to scale it.',
+                ArgumentError(
+                    "y", "should sum to 1 along the axis", 'use outside="renormalize" to scale it'
+                ),
             )
         return jnp.maximum(y, 0)
 

@@ -95,8 +95,11 @@ class NormSphere(Domain):
             free = refuse(
                 free,
                 ~(jnp.abs(largest * norm - 1) <= tolerance(free)),
-                f"`y` should have norm {self.scale} along axis {self.axis} about `loc`; it has not."
-                ' Use outside="renormalize" to scale it.',
+                ArgumentError(
+                    "y",
+                    f"should have norm {self.scale} along axis {self.axis} about `loc`",
+                    'it has not. Use outside="renormalize" to scale it',
+                ),
             )
         return free
 

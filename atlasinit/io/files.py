@@ -10,6 +10,7 @@ from pathlib import Path
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
 _OF_TABLES = (".xml", ".lut", ".json")
@@ -31,7 +32,7 @@ def extension(path: PathLike) -> str:
 
 def existing(path: PathLike) -> Path:
     """Return `path`, which must be a file."""
-    found = Path(path).expanduser()
+    found = expand(path)
     # Unlike a path's own methods these also answer for a name that no file can have.
     if not os.path.isfile(found):
         what = "is a folder, not a file" if os.path.isdir(found) else "no such file"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import AtlasFileError, listing, warn
+from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, listing, warn
 from atlasinit.io.contents import Header, LabelRow, Part
 from atlasinit.support.typing import PathLike
 
@@ -53,8 +54,9 @@ def unpack_metadata(text: str, path: object) -> Header:
         version = fields[KEY]
         if version > _VERSION:
             raise AtlasFileError(
-                f"{path}: written by a newer atlasinit (header {version}, this one reads "
-                f"up to {_VERSION}); update atlasinit."
+                path,
+                f"written by a newer atlasinit (header {version}, this one reads up to {_VERSION})",
+                "update atlasinit",
             )
         return Header(
             name=fields["name"],
@@ -66,7 +68,7 @@ def unpack_metadata(text: str, path: object) -> Header:
             file_keys=tuple(fields["file_keys"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error
+        raise AtlasFileError(path, f"its atlasinit header is damaged: {error!r}") from error
 
 
 def as_tuples(values: Any) -> Any:
@@ -89,23 +91,26 @@ def from_runs(text: str, path: object) -> Int32[np.ndarray, " n"]:
         indices = [np.arange(start, start + count, dtype=np.int32) for start, count in spans]
         return np.concatenate([np.empty(0, np.int32), *indices])
     except ValueError as error:
-        raise AtlasFileError(f"{path}: its list of kept vertices is damaged: {error}") from error
+        raise AtlasFileError(path, f"its list of kept vertices is damaged: {error}") from error
 
 
 def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
     """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
     names = [atlas.name, *atlas.table["name"]]
-    lost = [n for n in names if re.search(r"[\x00-\x1f\x7f-\x9f]", n) or n != n.strip()]
+    # U+FFFE and U+FFFF are no characters of XML.
+    lost = [n for n in names if re.search(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]", n) or n != n.strip()]
     if lost:
-        raise ValueError(
-            f"`path`: {path} cannot hold names with line breaks, tabs or other control "
-            f"characters, or with blanks around them, got {listing(map(repr, lost))}; rename "
-            "them, or save as .npz."
+        raise ArgumentError(
+            "path",
+            f": {Path(path).name} cannot hold names with line breaks, tabs or other control "
+            f"characters, or with blanks around them, got {listing(map(repr, lost))}",
+            "rename them, or save as .npz",
         )
     if background in names[1:]:
-        raise ValueError(
-            f"`path`: {background!r} means no label in {path}, but a parcel has that name; rename "
-            "it, or save as .npz."
+        raise ArgumentError(
+            "path",
+            f": {background!r} means no label in {Path(path).name}, but a parcel has that name",
+            "rename it, or save as .npz",
         )
 
 
@@ -114,9 +119,11 @@ def check_finite(atlas: Atlas, path: PathLike) -> None:
     soft = {c: m.values for c, m in atlas.maps.items() if not isinstance(m, HardMaps)}
     bad = [c for c, values in soft.items() if not np.isfinite(np.asarray(values)).all()]
     if bad:
-        raise ValueError(
-            f"`path`: weights in {path} should be finite, but those of {listing(bad)} of "
-            f"{atlas.name!r} hold NaN or infinity; set them, or save as .npz."
+        raise ArgumentError(
+            "path",
+            f": weights in {Path(path).name} should be finite, but those of {listing(bad)} of "
+            f"{atlas.name!r} hold NaN or infinity",
+            "set them, or save as .npz",
         )
 
 
@@ -131,11 +138,13 @@ def file_keys(labels: LabelTable, path: PathLike | None = None) -> list[int]:
     if 0 not in keys and len(set(keys)) == len(keys):
         return keys
     if path is not None:
-        warn(
-            f"{path}: one label table cannot hold the atlas's keys, as compartments share some or "
-            f"a parcel has key 0; they are numbered 1 to {len(keys)} in the file. atlasinit reads "
-            "the keys back; for other programs the names tell the parcels."
+        told = AtlasFileWarning(
+            path,
+            "one label table cannot hold the atlas's keys, as compartments share some or a parcel "
+            f"has key 0; they are numbered 1 to {len(keys)} in the file. atlasinit reads the keys "
+            "back; for other programs the names tell the parcels",
         )
+        warn(told)
     return list(range(1, len(keys) + 1))
 
 

@@ -20,7 +20,7 @@ from atlasinit.io.overlay.parts import lay_over_atlas
 from atlasinit.io.overlay.surfaces import check_hemispheres
 from atlasinit.io.source import IN_MEMORY, InMemory, Source, SurfaceImage, sources_of
 from atlasinit.io.stacking import read_sources
-from atlasinit.support.files import sha256
+from atlasinit.support.files import expand, sha256
 from atlasinit.support.typing import PathLike
 
 _One: TypeAlias = PathLike | InMemory
@@ -158,7 +158,7 @@ def read_files(
 
 def _folder(files: object) -> Path | None:
     """Return the folder that `files` names, None where it names files."""
-    path = Path(files).expanduser() if isinstance(files, str | Path) else None
+    path = expand(files) if isinstance(files, str | Path) else None
     return path if path is not None and os.path.isdir(path) else None
 
 

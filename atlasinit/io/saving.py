@@ -9,6 +9,7 @@ from atlasinit.errors import ArgumentError, Passing
 from atlasinit.io.bids import writing as bids
 from atlasinit.io.formats.hemispheres import targets
 from atlasinit.io.formats.registry import write_atlas, writer_of
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import check_target
 
@@ -93,6 +94,6 @@ def check_saving(
     if format is not None:
         return
     one_each = writer_of(path).one_each
-    files = targets(atlas, path).values() if one_each else [Path(path).expanduser()]
+    files = targets(atlas, path).values() if one_each else [expand(path)]
     for file in files:
         check_target(file, overwrite=overwrite)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io.contents import Stated
 from atlasinit.io.files import existing
 from atlasinit.support.typing import PathLike
@@ -213,12 +214,13 @@ def sources_of(files: object) -> list[tuple[str | None, list[Source]]]:
     elif isinstance(files, Sequence) and not isinstance(files, bytes):
         groups = [(None, [Source(one) for one in files])]
     else:
-        raise TypeError(
-            "`files` should be a path, an image in memory, a list of these, or a dict "
-            f"{{compartment: path}}, got {type(files).__name__}."
+        raise ArgumentTypeError(
+            "files",
+            "should be a path, an image in memory, a list of these, or a dict {compartment: "
+            f"path}}, got {type(files).__name__}",
         )
     if not groups or not all(group for _, group in groups):
-        raise ValueError("`files` should name at least one file for each compartment.")
+        raise ArgumentError("files", "should name at least one file for each compartment")
     return groups
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, listing
 from atlasinit.io.bids.names import entities_of, space_of, stem
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats.registry import format_of
@@ -45,7 +45,7 @@ def read_sources(
             if hashed and contents.header is None and contents.atlas is None and source.path:
                 source.digest  # noqa: B018 (kept for the provenance, as the file is open)
         if options.scale != "auto" and not form.is_grid and contents.atlas is None:
-            raise ValueError(f"`scale` applies to volumes, but {source} is none.")
+            raise ArgumentError("scale", f"applies to volumes, but {source} is none")
         found.append(contents)
     return _merged(found, sources)
 
@@ -83,9 +83,10 @@ def stack(parts: Sequence[Part], sources: Sequence[Source]) -> Part:
         return parts[0]
     first = parts[0]
     if len(parts) != len(sources) or any(part.geometry != first.geometry for part in parts):
-        raise ValueError(
-            f"`files`: {len(sources)} files for {first.compartment!r} should hold a map each on "
-            f"one mesh, got {listing(repr(part.geometry) for part in parts)}."
+        raise ArgumentError(
+            "files",
+            f": {len(sources)} files for {first.compartment!r} should hold a map each on one "
+            f"mesh, got {listing(repr(part.geometry) for part in parts)}",
         )
     rows = [_one_map(part, source) for part, source in zip(parts, sources, strict=True)]
     return dataclasses.replace(
@@ -99,12 +100,13 @@ def stack(parts: Sequence[Part], sources: Sequence[Source]) -> Part:
 
 def _one_map(part: Part, source: Source) -> np.ndarray:
     if part.keys is not None and not np.isin(part.keys, (0, 1)).all():
-        raise ValueError(
-            f"`files`: {source} holds labels beside other files for {part.compartment!r}; several "
-            "files for one compartment should be maps, or 0 and 1."
+        raise ArgumentError(
+            "files",
+            f": {source} holds labels beside other files for {part.compartment!r}",
+            "several files for one compartment should be maps, or 0 and 1",
         )
     row = part.keys if part.keys is not None else part.maps
     assert isinstance(row, np.ndarray)
     if row.ndim == 2 and len(row) > 1:
-        raise ValueError(f"`files`: {source} should hold one map, got {len(row)}.")
+        raise ArgumentError("files", f": {source} should hold one map, got {len(row)}")
     return row.reshape(-1).astype(np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.errors import ArgumentError, Call
 
 if TYPE_CHECKING:
     from nilearn.surface import SurfaceImage
@@ -33,16 +34,19 @@ def image_of_meshes(
     for compartment, place in geometry.items():
         side = _SIDES.get(place.hemisphere)
         if not isinstance(place, SurfaceMesh) or side is None or side in parts:
-            raise ValueError(
-                "A `SurfaceImage` holds one mesh of each hemisphere, but compartment "
-                f"{compartment!r} is {place!r}; select the cortex by "
-                "`atlas.select(compartments=...)`."
+            raise ArgumentError(
+                "atlas",
+                f": a `SurfaceImage` holds one mesh of each hemisphere, but compartment "
+                f"{compartment!r} is {place!r}",
+                "select the cortex by " + Call("atlas.select", compartments=...),
             )
         points = place.sphere if place.anatomical is None else place.anatomical
         if points is None or place.faces is None:
-            raise ValueError(
-                f"A `SurfaceImage` needs the mesh of {compartment!r}, but {place!r} has no faces "
-                "or no coordinates; add them by `mesh.replace(faces=..., anatomical=...)`."
+            raise ArgumentError(
+                "atlas",
+                f": a `SurfaceImage` needs the mesh of {compartment!r}, but {place!r} has no faces "
+                "or no coordinates",
+                "add them by " + Call("mesh.replace", faces=..., anatomical=...),
             )
         meshes[side] = InMemoryMesh(points, place.faces)
         parts[side] = place.put(values[compartment])

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.errors import ArgumentError
 from atlasinit.io.contents import Stated
 
 
@@ -86,6 +87,6 @@ def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:
 def floating(values: np.ndarray) -> np.ndarray:
     """Return native floating values; whole numbers become float32."""
     if values.dtype.kind not in "fiub":
-        raise ValueError(f"`data` should be real numbers, got dtype {values.dtype}.")
+        raise ArgumentError("data", f"should be real numbers, got dtype {values.dtype}")
     kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
     return np.ascontiguousarray(values, dtype=kind)

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.errors import ArgumentError, Passing
 from atlasinit.projection.checks import (
     check_data,
     check_options,
@@ -315,8 +316,8 @@ def back_project(
     [5.0, 6.0, 6.0, 0.0]
     """
     if method not in ("adjoint", "pseudoinverse"):
-        raise ValueError(f'`method` should be "adjoint" or "pseudoinverse", got {method!r}.')
-    check_ridge(ridge, needs=None if method == "pseudoinverse" else '`method="pseudoinverse"`')
+        raise ArgumentError("method", f'should be "adjoint" or "pseudoinverse", got {method!r}')
+    check_ridge(ridge, needs=None if method == "pseudoinverse" else Passing(method="pseudoinverse"))
     maps = maps_of(atlas)
     n_parcels = sum(m.n_parcels for m in maps)
     values = check_size(values, n_parcels, "values", "parcels")
@@ -377,10 +378,12 @@ def _place(
     if not reduction.on_host_only:
         return choose_place(maps, data, missing=missing, kernel=kernel, double=reduction.solve)
     if kernel not in ("auto", "host") or is_traced((maps, data)):
-        raise ValueError(
-            f"`reduction={reduction.name!r}` is a function of NumPy, which computes concrete "
-            'data with `kernel="auto"`: not inside of `jit`, `grad` or `vmap`; register a '
-            "`Reduction` with an `xla` for that."
+        raise ArgumentError(
+            "reduction",
+            f"{reduction.name!r} is a function of NumPy, which computes concrete data with "
+            + Passing(kernel="auto")
+            + ": not inside of `jit`, `grad` or `vmap`",
+            "register a `Reduction` with an `xla` for that",
         )
     return "host", "the reduction is a function of NumPy"
 

@@ -8,14 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing
 from atlasinit.projection.reductions import Reduction
 from atlasinit.support.threads import native
 from atlasinit.support.typing import AnyArray
 
-HOLDS_NAN = (
-    '`data` holds NaN; pass `missing="omit"` to leave out what is missing, or '
-    '`missing="propagate"`.'
-)
+
+def nan_error() -> ArgumentError:
+    """Return the error of data that holds NaN."""
+    return ArgumentError(
+        "data",
+        "holds NaN",
+        "pass "
+        + Passing(missing="omit")
+        + " to leave out what is missing, or "
+        + Passing(missing="propagate"),
+    )
 
 
 def check_options(
@@ -28,47 +36,50 @@ def check_options(
 ) -> None:
     """Raise for options that are unknown or do not go together."""
     if missing not in ("propagate", "omit", "error"):
-        raise ValueError(f'`missing` should be "propagate", "omit" or "error", got {missing!r}.')
+        raise ArgumentError("missing", f'should be "propagate", "omit" or "error", got {missing!r}')
     if reduction.needs_labels and not all(isinstance(m, HardMaps) for m in maps):
-        raise ValueError(
-            f"`reduction={reduction.name!r}` is for hard maps, got "
-            f"{', '.join(type(m).__name__ for m in maps)}; use atlas.harden() first."
+        raise ArgumentError(
+            "reduction",
+            f"{reduction.name!r} is for hard maps, got {', '.join(type(m).__name__ for m in maps)}",
+            "use " + Call("atlas.harden") + " first",
         )
     if reduction.solve and missing == "omit":
-        raise ValueError(
-            f'`missing="omit"` does not go with `reduction="{reduction.name}"`, whose '
-            "factorisation is of all locations; fill the data, or take the locations out of the "
-            "atlas."
+        raise ArgumentError(
+            "missing",
+            '"omit" does not go with '
+            + Passing(reduction=reduction.name)
+            + ", whose factorisation is of all locations",
+            "fill the data, or take the locations out of the atlas",
         )
     if not 0 <= min_coverage <= 1:
-        raise ValueError(f"`min_coverage` should lie in [0, 1], got {min_coverage}.")
+        raise ArgumentError("min_coverage", f"should lie in [0, 1], got {min_coverage}")
     if min_coverage and missing != "omit":
-        raise ValueError('`min_coverage` needs `missing="omit"`.')
-    check_ridge(ridge, needs=None if reduction.solve else '`reduction="lstsq"`')
+        raise ArgumentError("min_coverage", "needs " + Passing(missing="omit"))
+    check_ridge(ridge, needs=None if reduction.solve else Passing(reduction="lstsq"))
 
 
-def check_ridge(ridge: float, *, needs: str | None) -> None:
+def check_ridge(ridge: float, *, needs: Passing | None) -> None:
     """Raise for a ridge that is none, or for any that lacks what it needs."""
     if not (np.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"`ridge` should be 0 or more, got {ridge}.")
+        raise ArgumentError("ridge", f"should be 0 or more, got {ridge}")
     if ridge and needs is not None:
-        raise ValueError(f"`ridge` needs {needs}.")
+        raise ArgumentError("ridge", "needs " + needs)
 
 
 def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
     """Return data of all compartments as one floating array whose locations fit."""
     if isinstance(data, Mapping):
         if set(data) != set(compartments):
-            raise ValueError(
-                f"`data` should have the compartments {list(compartments)}, got {list(data)}."
+            raise ArgumentError(
+                "data", f"should have the compartments {list(compartments)}, got {list(data)}"
             )
         parts = [
             check_size(data[c], n, f"data[{c!r}]", "locations") for c, n in compartments.items()
         ]
         if len({(p.ndim, p.shape[:-2], p.shape[-1:] if p.ndim > 1 else ()) for p in parts}) > 1:
-            raise ValueError(
-                "`data` should have one shape but for the locations, got "
-                f"{[p.shape for p in parts]}."
+            raise ArgumentError(
+                "data",
+                f"should have one shape but for the locations, got {[p.shape for p in parts]}",
             )
         if len(parts) == 1:
             return parts[0]
@@ -79,35 +90,37 @@ def check_data(data: Any, compartments: Mapping[str, int]) -> AnyArray:
 def check_size(data: Any, size: int, name: str, axis: str) -> AnyArray:
     """Return `data` if its shape is (..., size, time) or (size,) and its dtype floating."""
     if not isinstance(data, jax.Array | np.ndarray):
-        raise TypeError(
-            f"`{name}` should be a NumPy or JAX array, got {type(data).__name__}; make one "
-            "of numbers by `np.asarray`, of images and files by `AtlasMasker` or "
-            "`atlasinit.io.open_data`."
+        raise ArgumentTypeError(
+            name,
+            f"should be a NumPy or JAX array, got {type(data).__name__}",
+            "make one of numbers by `np.asarray`, of images and files by `AtlasMasker` or "
+            "`atlasinit.io.open_data`",
         )
     if isinstance(data, np.ma.MaskedArray):
-        raise TypeError(
-            f"`{name}` should be a plain array, got a masked one; mark what is missing by NaN, "
-            "with `data.filled(np.nan)`."
+        raise ArgumentTypeError(
+            name,
+            "should be a plain array, got a masked one",
+            "mark what is missing by NaN, with `data.filled(np.nan)`",
         )
     data = native(data)
     if not jnp.issubdtype(data.dtype, jnp.floating) or data.dtype.itemsize > 8:
-        raise TypeError(
-            f"`{name}` should be real floating-point of at most 64 bits, got {data.dtype}; "
-            f"convert it, for instance with `{name}.astype(np.float32)`."
+        raise ArgumentTypeError(
+            name,
+            f"should be real floating-point of at most 64 bits, got {data.dtype}",
+            f"convert it, for instance with `{name}.astype(np.float32)`",
         )
     found = data.shape[0] if data.ndim == 1 else data.shape[-2] if data.ndim else None
     if found == size:
         return data
     hint = ""
     if data.ndim > 1 and data.shape[-1] == size:
-        hint = f" Time seems to come first: the {axis} should, as in `{name}.swapaxes(-1, -2)`."
-    raise ValueError(
-        f"`{name}` should have shape (..., {size} {axis}, time) or ({size},), "
-        f"got {data.shape}.{hint}"
+        hint = f"Time seems to come first: the {axis} should, as in `{name}.swapaxes(-1, -2)`."
+    raise ArgumentError(
+        name, f"should have shape (..., {size} {axis}, time) or ({size},), got {data.shape}", hint
     )
 
 
 def refuse_nan(data: AnyArray) -> None:
     """Raise where concrete data holds NaN."""
     if (np if isinstance(data, np.ndarray) else jnp).isnan(data).any():
-        raise ValueError(HOLDS_NAN)
+        raise nan_error()

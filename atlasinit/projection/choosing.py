@@ -11,6 +11,7 @@ import jax
 from jax.core import Tracer
 
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.errors import ArgumentError, Passing
 from atlasinit.projection.host.products import can_multiply
 from atlasinit.projection.kernels.base import AbstractKernel
 from atlasinit.projection.kernels.dense import DenseKernel
@@ -76,15 +77,17 @@ def choose_place(
     precision is computed there whatever its size, as JAX computes in single by default.
     """
     if kernel not in (names := kernel_names()):
-        raise ValueError(f"`kernel` should be one of {', '.join(names)}, got {kernel!r}.")
+        raise ArgumentError("kernel", f"should be one of {', '.join(names)}, got {kernel!r}")
     if kernel not in ("host", "auto"):
         return "xla", f'`kernel="{kernel}"` asks for it'
     able = can_multiply(maps, data, missing=missing)
     if kernel == "host":
         if not able:
-            raise ValueError(
-                '`kernel="host"` computes concrete data on the CPU, of maps in single precision '
-                'that, with `missing="omit"`, have no negative weights; use "auto".'
+            raise ArgumentError(
+                "kernel",
+                '"host" computes concrete data on the CPU, of maps in single precision that, '
+                "with " + Passing(missing="omit") + ", have no negative weights",
+                'use "auto"',
             )
         return "host", '`kernel="host"` asks for it'
     if not able:
@@ -123,9 +126,10 @@ def choose_kernel(
     if not found:
         kinds = {one.__name__ for k in KERNELS if k.name == name for one in k.computes}
         able = [k.name for k in KERNELS if isinstance(maps, k.computes)]
-        raise ValueError(
-            f'`kernel="{name}"` computes {", ".join(sorted(kinds))} only, got '
-            f"{type(maps).__name__}; use auto, {' or '.join(able)}."
+        raise ArgumentError(
+            "kernel",
+            f'''"{name}" computes {", ".join(sorted(kinds))} only, got {type(maps).__name__}''',
+            f"use auto, {' or '.join(able)}",
         )
     if found[0].needs_positions and not _has_positions(maps):
         by_labels = isinstance(maps, HardMaps)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
-from atlasinit.errors import listing, warn
+from atlasinit.errors import ArgumentError, listing, warn
 from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.stack import Stack
 from atlasinit.support.typing import AnyArray
@@ -147,9 +147,11 @@ def _factorize(
     condition = float(values[0] / values[-1])
     if condition < _SINGULAR and not smallest:
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 0.1 * np.abs(vectors[:, 0]).max())
-        raise ValueError(
-            f"least squares: {listing(names[kept[i]] for i in involved)} depend linearly "
-            "on each other; drop one of them, or pass a `ridge` such as 1e-3."
+        raise ArgumentError(
+            "reduction",
+            f": by least squares, {listing(names[kept[i]] for i in involved)} depend linearly on "
+            "each other",
+            "drop one of them, or pass a `ridge` such as 1e-3",
         )
     root[np.ix_(kept, kept)] = (vectors / np.sqrt(values)) @ vectors.T / size
     # Exactly 0 between parcels that no overlaps join, so that NaN stays among those that do.
@@ -162,7 +164,9 @@ def _check_finite(gram: Float[np.ndarray, "parcels parcels"], names: Sequence[st
     # A product of two parcels is finite where the squares of both are.
     bad = np.flatnonzero(~np.isfinite(np.diag(gram))).tolist()
     if bad:
-        raise ValueError(
-            f"least squares: weights of {listing(names[i] for i in bad)} are NaN or infinite "
-            "(or too large to square); mend them, or leave out those parcels by `atlas.select`."
+        raise ArgumentError(
+            "reduction",
+            f": by least squares, weights of {listing(names[i] for i in bad)} are NaN or infinite "
+            "(or too large to square)",
+            "mend them, or leave out those parcels by `atlas.select`",
         )

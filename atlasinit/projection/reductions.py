@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.projection import averages, labelled
 from atlasinit.projection.host import statistics
 from atlasinit.projection.kernels.base import Values
@@ -104,11 +105,11 @@ class PerParcel:
     def _call(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         out = np.asarray(self.function(values, weights))
         if out.shape != values.shape[1:]:
-            raise ValueError(
-                "`reduction` should be a function of the values (members, time) and the weights "
-                f"(members,) of a parcel that returns (time,), {values.shape[1:]} of "
-                f"{values.shape}; it returned {out.shape}. Reduce the first axis, as by "
-                "`np.ptp(values, axis=0)`."
+            raise ArgumentError(
+                "reduction",
+                "should be a function of the values (members, time) and the weights (members,) "
+                f"of a parcel that returns (time,), {values.shape[1:]} of {values.shape}",
+                f"it returned {out.shape}. Reduce the first axis, as by `np.ptp(values, axis=0)`",
             )
         return out
 
@@ -181,10 +182,14 @@ def register_reduction(name: str, reduction: Any) -> Reduction:
     >>> del REDUCTIONS["range"]
     """
     if name in REDUCTIONS:
-        raise ValueError(f"`name`: there is a reduction {name!r} already; choose another name.")
+        raise ArgumentError(
+            "name", f": there is a reduction {name!r} already", "choose another name"
+        )
     found = find_reduction(reduction) if not isinstance(reduction, str) else None
     if found is None:
-        raise TypeError(f"`reduction` should be a function or a Reduction, got {reduction!r}.")
+        raise ArgumentTypeError(
+            "reduction", f"should be a function or a Reduction, got {reduction!r}"
+        )
     REDUCTIONS[name] = found
     return found
 
@@ -197,7 +202,8 @@ def find_reduction(reduction: Any) -> Reduction:
         return REDUCTIONS[reduction]
     if callable(reduction):
         return Reduction(getattr(reduction, "__name__", "function"), host=PerParcel(reduction))
-    raise ValueError(
-        f"`reduction` should be one of {', '.join(REDUCTIONS)}, or a function of the values and "
-        f"weights of a parcel, got {reduction!r}."
+    raise ArgumentError(
+        "reduction",
+        f"should be one of {', '.join(REDUCTIONS)}, or a function of the values and weights of "
+        f"a parcel, got {reduction!r}",
     )

@@ -14,6 +14,7 @@ from jax.core import Tracer
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
@@ -107,9 +108,9 @@ def maps_of(atlas: Any) -> tuple[Any, ...]:
     """Return the maps of all compartments of an atlas, or the only maps."""
     maps = tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
     if not maps or not all(isinstance(m, Maps) for m in maps):
-        raise TypeError(f"`atlas` should be an Atlas or maps, got {type(atlas).__name__}.")
+        raise ArgumentTypeError("atlas", f"should be an Atlas or maps, got {type(atlas).__name__}")
     if sum(m.n_locations for m in maps) == 0:
-        raise ValueError("`atlas` has no locations.")
+        raise ArgumentError("atlas", "has no locations")
     return maps
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from atlasinit.projection.averages import average_sums
-from atlasinit.projection.checks import HOLDS_NAN
+from atlasinit.projection.checks import nan_error
 from atlasinit.projection.labelled import count_seen
 from atlasinit.projection.lstsq import Solver, make_traced_solver
 from atlasinit.projection.reductions import Reduction
@@ -77,7 +77,7 @@ def reduce_data(
     data, restore = add_batch(jnp.asarray(data, accumulated(given)))
     seen = None
     if missing == "error":
-        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), HOLDS_NAN))
+        data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), str(nan_error())))
     elif missing == "omit":
         seen = ~jnp.isnan(data)
         data = jnp.where(seen, data, 0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlasinit.errors import ArgumentError
 from atlasinit.report.numbers import shown
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write, check_target
 
@@ -79,7 +80,7 @@ class Report:
 
 def target_of(path: PathLike, *, overwrite: bool) -> Path:
     """Return the path of a page that is to be written, or raise as `Report.save`."""
-    target = Path(path).expanduser()
+    target = expand(path)
     if target.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError("path", f"should end in .html, got {target.name!r}")
     check_target(target, overwrite=overwrite)

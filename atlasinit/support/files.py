@@ -5,6 +5,18 @@ import os
 import secrets
 from pathlib import Path
 
+from atlasinit.errors import AtlasFileError
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home of a user in place of ``~`` or ``~user``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise AtlasFileError(
+            path, "begins with the home of a user that this machine does not have"
+        ) from error
+
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the hexadecimal sha256 of a file's content."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from atlasinit.errors import AtlasFileError, Passing
-from atlasinit.support.files import beside
+from atlasinit.support.files import beside, expand
 from atlasinit.support.typing import PathLike
 
 
@@ -33,7 +33,7 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
         A file that exists without `overwrite`, a folder in its place, or a folder that
         is missing or cannot be written; before anything is written.
     """
-    targets = {name: Path(path).expanduser() for name, path in files.items()}
+    targets = {name: expand(path) for name, path in files.items()}
     for target in targets.values():
         check_target(target, overwrite=overwrite)
     with contextlib.ExitStack() as stack:
@@ -129,14 +129,12 @@ def _exchange(folder: Path, target: Path, old: Path) -> None:
             raise
     except OSError as error:
         where = f"what it held lies in {old}; move it back" if old.exists() else "it is as it was"
-        raise AtlasFileError(
-            target, f"could not be replaced ({error.strerror})", f"{where}"
-        ) from error
+        raise AtlasFileError(target, f"could not be replaced ({error.strerror})", where) from error
 
 
 def _unwritable(target: Path, error: OSError) -> AtlasFileError:
     return AtlasFileError(
-        f"{target}: its folder cannot be written ({error.strerror}); choose another."
+        target, f"its folder cannot be written ({error.strerror})", "choose another"
     )
 
 
@@ -156,7 +154,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     check_name(target)
     if target.is_dir():
         raise AtlasFileError(target, "is a folder, not a file")
-    if not overwrite and target.exists():
+    if not overwrite and os.path.lexists(target):  # also a link to nothing
         raise AtlasFileError(
             target, "exists already", "pass " + Passing(overwrite=True) + " to replace it"
         )

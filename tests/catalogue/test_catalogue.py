@@ -204,7 +204,7 @@ WRONG = [
     ({"space": "fsaverage5"}, "no space 'fsaverage5'. Did you mean 'fsaverage'.*: fsLR, fsaverage"),
     (
         {"space": "MNI152NLin6Asym:res-3"},
-        "no resolution '3' with space='MNI152NLin6Asym:res-3'. Choose one of: 01, 02",
+        r"no resolution '3' with space=.MNI152NLin6Asym:res-3.\. Choose one of: 01, 02",
     ),
     ({"axes": {"parcels": 401}}, r"`parcels`: 'schaefer2018' has no parcels 401.*'400'"),
     ({"axes": {"level": 1}}, r"`level`: 'schaefer2018' has no choice of it; it has density"),
@@ -215,7 +215,7 @@ WRONG = [
     ({"via": "package", "space": "MNI152NLin6Asym"}, "Choose one of: fsLR"),
     ({"via": "ftp"}, "comes from package, url, templateflow, nilearn, not 'ftp'"),
     ({"kind": "maps"}, r"`kind`: .* Choose one of: hard"),
-    ({"axes": {"colour": 1}}, r"Axes of atlases are .*got \['colour'\]"),
+    ({"axes": {"colour": 1}}, r"`axes` of atlases are .*got \['colour'\]"),
 ]
 
 

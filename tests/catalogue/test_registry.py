@@ -35,7 +35,7 @@ def files_of(shelf, near):
     def obtain(place, *, allow_download=True):
         if find(place) is None:
             if not allow_download:
-                raise ai.AtlasUnavailableError(f"{place}: stays on the shelf.")
+                raise ai.AtlasUnavailableError(place, "stays on the shelf")
             near.mkdir(exist_ok=True)
             shutil.copy(shelf / place, near / place)
         return near / place
@@ -56,7 +56,7 @@ def whole_of(shelf, near):
 
     def obtain(variant, scratch, *, allow_download=True):
         if not allow_download and not near.is_dir():
-            raise ai.AtlasUnavailableError("toy: stays on the shelf.")
+            raise ai.AtlasUnavailableError("toy", "stays on the shelf")
         near.mkdir(exist_ok=True)
         path = near / "toy-2.nii.gz"
         shutil.copy(shelf / path.name, path)

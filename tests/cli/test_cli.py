@@ -262,3 +262,42 @@ def test_completion_is_shown_for(shell):
     command = [sys.executable, "-m", "atlasinit", "--show-completion", shell]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "_ATLASINIT_COMPLETE" in done.stdout
+
+
+def test_a_bug_is_one_line_and_status_1(run, monkeypatch):
+    monkeypatch.setattr("atlasinit.catalogue.listing.list_rows", lambda *_, **__: [] / 2)
+    status, out, errors = run("list")
+    assert (status, out) == (1, "")
+    assert errors.startswith("atlasinit: This is a bug of atlasinit: TypeError: unsupported")
+    assert errors.endswith("See where it is by `atlasinit --debug list`.\n")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("7"), ValueError("of NumPy"), MemoryError(), RecursionError("deep")]
+)
+def test_what_a_file_leads_to_is_one_line_with_its_path(labels, run, monkeypatch, error):
+    folder = labels[0] if isinstance(labels, tuple) else labels
+    image = folder / "dseg.nii.gz"
+
+    def fails(*_, **__):
+        raise error
+
+    # From within a reader, past what it expects of its file.
+    monkeypatch.setattr("atlasinit.io.reading.assemble", fails)
+    status, out, errors = run("show", image, "--space", "x")
+    assert (status, out, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith(f"atlasinit: {image}: could not be read ({type(error).__name__}")
+
+
+def test_debug_shows_the_traceback_before_the_line(run, tmp_path):
+    status, out, errors = run("--debug", "show", tmp_path / "none.nii.gz")
+    assert (status, out) == (2, "")
+    assert errors.startswith("Traceback (most recent call last)")
+    assert errors.endswith(f"atlasinit: {tmp_path / 'none.nii.gz'}: no such file.\n")
+
+
+def test_an_option_before_the_command_changes_no_words(run):
+    status, _, errors = run("--debug", "show", "desikan-killiany", "--space", "fsaverag")
+    assert status == 2
+    assert "--space: 'desikan-killiany' has no space 'fsaverag'" in errors

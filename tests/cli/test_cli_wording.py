@@ -1,57 +1,70 @@
 """Messages of the package on the command line: arguments are named as options there."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
 from atlasinit.cli import app
 from atlasinit.cli.wording import wording
+from atlasinit.errors import (
+    Argument,
+    ArgumentError,
+    AtlasFileError,
+    AtlasWarning,
+    Call,
+    Passing,
+    Phrase,
+    Value,
+)
 
-SAID = {
-    "`fwhm` should be positive and finite, got 0.0.": "--fwhm should be positive and finite, got 0.0.",
-    "x.npz: exists already; pass overwrite=True to replace it.": (
-        "x.npz: exists already; pass --overwrite to replace it."
+SAID = [
+    (ArgumentError("fwhm", "should be positive, got 0.0"), "--fwhm should be positive, got 0.0."),
+    (
+        AtlasFileError("x.npz", "exists already", "pass " + Passing(overwrite=True) + " for it"),
+        "x.npz: exists already; pass --overwrite for it.",
     ),
-    'Pass nan="zero" to take NaN for 0.': "Pass --nan zero to take NaN for 0.",
-    "has no networks 8 with space='fsLR', parcels=400. Choose": (
-        "has no networks 8 with --space fsLR, --parcels 400. Choose"
+    ("Pass " + Passing(nan="zero") + " to take NaN for 0.", "Pass --nan zero to take NaN for 0."),
+    (Passing(space="fsLR", parcels=400), "--space fsLR, --parcels 400"),
+    (Passing(sigma=3.0) + " and " + Passing(fwhm=4.0), "--sigma 3.0 and --fwhm 4.0"),
+    ("state it (" + Passing(space=...) + ")", "state it (--space)"),
+    (ArgumentError("path", "should end in .npz"), "--output should end in .npz."),
+    (ArgumentError("atlas", ": BIDS needs"), "ATLAS: BIDS needs."),
+    (Passing(metadata={"License": ...}), "--metadata License=VALUE"),
+    (Passing(entities={"desc": ...}), "--entity desc=VALUE"),
+    ("give it as " + Value({"cortex_L": Path}) + " or", "give it as cortex_L=FILE or"),
+    (Passing(meshes={"cortex_L": {"sphere": Path}}), "--sphere FILE"),
+    (Call("atlas.harden"), "--harden"),
+    (Call("atlas.select", compartments=...), "--compartment"),
+    (
+        Call("atlas.select", compartments=["cortex_L", "cortex_R"]),
+        "--compartment cortex_L --compartment cortex_R",
     ),
-    "pass space=, for instance": "pass --space, for instance",
-    "state it when loading (space=), or": "state it when loading (--space), or",
-    "got sigma=3.0 and fwhm=4.0.": "got --sigma 3.0 and --fwhm 4.0.",
-    "`path` should end in .npz": "--output should end in .npz",
-    "`atlas`: BIDS needs": "ATLAS: BIDS needs",
-    'pass metadata={"License": ...}.': "pass --metadata License=VALUE.",
-    'by entities={"desc": ...}.': "by --entity desc=VALUE.",
-    'give it as {"cortex_L": path} or': "give it as cortex_L=FILE or",
-    'labels by meshes={"cortex_L": {"sphere": path}} (or': "labels by --sphere FILE (or",
-    "harden them by atlas.harden(), or save": "harden them by --harden, or save",
-    "take one by atlas.select(compartments=...).": "take one by --compartment.",
-    "use atlas.select(compartments=['cortex_L', 'cortex_R']).": (
-        "use --compartment cortex_L --compartment cortex_R."
+    (Call("mesh.replace", anatomical=..., faces=...), "--anatomical"),
+    (Call("ai.list_atlases") + " shows all", "`atlasinit list` shows all"),
+    (Call("ai.resample", "atlas", "image"), "`atlasinit resample`"),
+    # What has no option is said as in Python, and what is text stays as it is.
+    (Argument("truncate"), "`truncate`"),
+    (Passing(truncate=3.0), "truncate=3.0"),
+    (Call("nilearn.image.resample_img", "image"), "`nilearn.image.resample_img(image)`"),
+    (AtlasFileError("/space=x/`fwhm`.nii", "no such file"), "/space=x/`fwhm`.nii: no such file."),
+    (
+        AtlasWarning("half of " + Argument("data") + " is lost"),
+        "half of `atlasinit report --data` is lost",
     ),
-    "by `mesh.replace(anatomical=..., faces=...)`, or": "by --anatomical, or",
-    "`ai.list_atlases()` shows all": "`atlasinit list` shows all",
-    "Move the atlas by `ai.resample(atlas, image)`": "Move the atlas by `atlasinit resample`",
-    # What has no option is left as it is, and so are files.
-    "a larger width or `truncate`": "a larger width or `truncate`",
-    "by `nilearn.image.resample_img`": "by `nilearn.image.resample_img`",
-    "with `wb_command -cifti-version-convert IN 2 OUT`": (
-        "with `wb_command -cifti-version-convert IN 2 OUT`"
-    ),
-    "labels of BIDS are letters, got desc='a-b'.": "labels of BIDS are letters, got desc='a-b'.",
-    "/data/space=x/parcels=3.nii: no such file": "/data/space=x/parcels=3.nii: no such file",
-}
+]
 
 
-@pytest.mark.parametrize("message", list(SAID))
-def test_arguments_are_named_as_options(message):
-    assert wording(typer.main.get_command(app), "build").of(message) == SAID[message]
+@pytest.mark.parametrize(("message", "said"), SAID)
+def test_arguments_are_named_as_options(message, said):
+    words = wording(typer.main.get_command(app), "build")
+    assert (message.said(words) if isinstance(message, Phrase) else words.of(message)) == said
 
 
 def test_an_option_of_another_command_is_named_with_it():
     words = wording(typer.main.get_command(app), "project")
-    assert words.of("use atlas.harden() first") == "use `atlasinit build --harden` first"
-    assert words.of("`data` holds") == "--data holds"
+    assert Call("atlas.harden").said(words) == "`atlasinit build --harden`"
+    assert Argument("data").said(words) == "--data"
 
 
 def test_errors_of_the_system_are_sentences(tmp_path, run):

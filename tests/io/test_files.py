@@ -10,12 +10,14 @@ import pytest
 from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.imageglobals import logger
 
-from atlasinit.errors import AtlasFileError
+from atlasinit.core.labels import LabelTable
+from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.io.files import unlogged
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.saving import save_atlas
 from atlasinit.io.source import Source
+from atlasinit.loading import load_atlas
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 
@@ -84,3 +86,56 @@ def test_a_name_that_is_too_long(tmp_path, ending):
     with pytest.raises(AtlasFileError, match=r"nnn.*: cannot be written .*choose another name"):
         save_atlas(atlas, tmp_path / f"{'n' * 300}{ending}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".label.gii", ".annot"])
+def test_a_link_to_nothing_counts_as_a_file(tmp_path, ending):
+    atlas = brain_atlas().select(compartments="subcortex").harden()
+    if ending in (".label.gii", ".annot"):
+        atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49]).select(compartments="cortex_L").harden()
+    link = tmp_path / f"lh.x{ending}"
+    link.symlink_to(tmp_path / "away")
+    with pytest.raises(AtlasFileError, match="exists already; pass overwrite=True"):
+        save_atlas(atlas, link)
+    assert list(tmp_path.iterdir()) == [link]
+    save_atlas(atlas, link, overwrite=True)
+    assert link.is_file()
+    assert not link.is_symlink()
+
+
+def test_the_home_of_nobody(tmp_path):
+    atlas = brain_atlas()
+    for call in (load_atlas, lambda path: save_atlas(atlas, path)):
+        with pytest.raises(
+            AtlasFileError, match=r"^~nouser/x\.npz: begins with the home of a user"
+        ):
+            call("~nouser/x.npz")
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".label.gii", ".dlabel.nii", ".npz"])
+@pytest.mark.parametrize("name", ["a\uffffb", "\ufffe", "a\U0001ffff", "é ü", "名"])
+def test_names_are_read_back_or_refused(tmp_path, ending, name):
+    atlas = brain_atlas().select(compartments="subcortex").harden()
+    if ending == ".label.gii":
+        atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49]).select(compartments="cortex_L").harden()
+    columns = {column: list(atlas.table[column]) for column in atlas.table.columns}
+    columns["name"][0] = name
+    atlas = atlas.replace(labels=LabelTable(columns))
+    path = tmp_path / f"lh.x{ending}"
+    if ending != ".npz" and ("\uffff" in name or "\ufffe" in name):
+        with pytest.raises(
+            ArgumentError, match="cannot hold names .* rename them, or save as .npz"
+        ):
+            save_atlas(atlas, path)
+        assert not list(tmp_path.iterdir())
+    else:
+        save_atlas(atlas, path)
+        assert load_atlas(path).table["name"][0] == name
+
+
+def test_half_of_a_surrogate_pair_is_no_name():
+    table = cortex_atlas().table
+    columns = {column: list(table[column]) for column in table.columns}
+    columns["name"][0] = "a\ud800"
+    with pytest.raises(ArgumentError, match=r"half of a surrogate pair in \['a\\ud800'\]"):
+        LabelTable(columns)

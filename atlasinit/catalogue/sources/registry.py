@@ -2,6 +2,7 @@
 
 from atlasinit.catalogue.sources import nilearn, package, templateflow, url
 from atlasinit.catalogue.sources.base import Source
+from atlasinit.errors import ArgumentError
 
 SOURCES: dict[str, Source] = {
     source.via: source
@@ -22,4 +23,6 @@ def source_of(reference: str) -> Source:
     for source in SOURCES.values():
         if scheme in source.schemes:
             return source
-    raise ValueError(f"{reference!r} is a reference of no source; there are {', '.join(SOURCES)}.")
+    raise ArgumentError(
+        "source", f": {reference!r} is a reference of no source; there are {', '.join(SOURCES)}"
+    )

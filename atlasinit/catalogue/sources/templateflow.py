@@ -16,6 +16,7 @@ from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder, filling
 from atlasinit.catalogue.transfer.downloading import download, present
 from atlasinit.errors import AtlasUnavailableError
+from atlasinit.support.files import expand
 
 ARCHIVE = "https://templateflow.s3.amazonaws.com"
 """Where the client, too, takes files from."""
@@ -27,7 +28,7 @@ _TEXT = (".tsv", ".json")
 def home() -> Path:
     """Return TemplateFlow's folder: ``$TEMPLATEFLOW_HOME``, else ``~/.cache/templateflow``."""
     stated = os.environ.get("TEMPLATEFLOW_HOME")
-    return Path(stated).expanduser() if stated else Path.home() / ".cache" / "templateflow"
+    return expand(stated) if stated else Path.home() / ".cache" / "templateflow"
 
 
 def find(place: str) -> Path | None:
@@ -86,7 +87,7 @@ def obtain(place: str, *, allow_download: bool = True) -> Path:
     if found is not None:
         return found
     if not allow_download:
-        raise AtlasUnavailableError(f"{home() / place}: not on this machine.")
+        raise AtlasUnavailableError(home() / place, "not on this machine")
     return download(f"{ARCHIVE}/{place}", home() / place)
 
 

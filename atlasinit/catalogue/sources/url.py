@@ -39,7 +39,7 @@ def obtain_url(place: str, *, allow_download: bool = True) -> Path:
         return target
     if not allow_download:
         wanted = f" with the sha256 {sha256}" if sha256 else ""
-        raise AtlasUnavailableError(f"{address}: not in the cache ({target}){wanted}.")
+        raise AtlasUnavailableError(address, f"not in the cache ({target}){wanted}")
     return download(address, target, sha256=sha256)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atlasinit.errors import AtlasUnavailableError
+from atlasinit.support.files import expand
 
 VARIABLE = "ATLASINIT_CACHE"
 """Environment variable that names the cache folder."""
@@ -15,7 +16,7 @@ def cache_folder() -> Path:
     """Return the cache folder: ``$ATLASINIT_CACHE``, else the platform's own place for caches."""
     stated = os.environ.get(VARIABLE)
     if stated:
-        return Path(stated).expanduser()
+        return expand(stated)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("atlasinit"))
@@ -30,6 +31,7 @@ def filling(folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise AtlasUnavailableError(
-            f"{folder}: cannot be written ({error.strerror or error}); set {VARIABLE} (for files "
-            "of TemplateFlow TEMPLATEFLOW_HOME) to a folder that can be."
+            folder,
+            f"cannot be written ({error.strerror or error})",
+            f"set {VARIABLE} (for files of TemplateFlow TEMPLATEFLOW_HOME) to a folder that can be",
         ) from error

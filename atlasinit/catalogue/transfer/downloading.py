@@ -85,7 +85,7 @@ def download(
                 break
             except _Passing as error:
                 if attempt == tries:
-                    raise AtlasUnavailableError(f"{url}: {error} (after {tries} tries).") from error
+                    raise AtlasUnavailableError(url, f"{error} (after {tries} tries)") from error
             time.sleep(pause * 2 ** (attempt - 1))
         with filling(target.parent):
             _place(part, target)
@@ -149,7 +149,7 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
                 raise _Passing(f"the server answered {reply.status_code} {reply.reason}")
             if not reply.ok:
                 raise AtlasUnavailableError(
-                    f"{url}: the server answered {reply.status_code} {reply.reason}."
+                    url, f"the server answered {reply.status_code} {reply.reason}"
                 )
             resumed = reply.status_code == 206
             _store(reply, part, append=resumed, done=done if resumed else 0)

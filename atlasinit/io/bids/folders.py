@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import Argument, AtlasFileError, listing
 from atlasinit.io.bids.names import entities_of, space_of, suffix_of
 from atlasinit.io.contents import Kind
 from atlasinit.io.files import extension
@@ -44,14 +44,20 @@ def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
     if not groups:
         where = f" in {space!r}" if space else ""
         raise AtlasFileError(
-            f"{folder}: is a folder that holds no atlas{where}; expected files with BIDS names, as "
-            "tpl-MNI152NLin6Asym_atlas-X_dseg.nii.gz."
+            folder,
+            f"is a folder that holds no atlas{where}",
+            "expected files with BIDS names, as tpl-MNI152NLin6Asym_atlas-X_dseg.nii.gz",
         )
     if len(groups) > 1:
         names = (paths[0].relative_to(folder) for paths in groups.values())
         raise AtlasFileError(
-            f"{folder}: holds {len(groups)} atlases; give the files of one, or the `space` or "
-            f"`kind` that tells it: {listing(names)}."
+            folder,
+            f"holds {len(groups)} atlases",
+            "give the files of one, or the "
+            + Argument("space")
+            + " or "
+            + Argument("kind")
+            + f" that tells it: {listing(names)}",
         )
     return next(iter(groups.values()))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import nearest
+from atlasinit.errors import ArgumentError, Passing, nearest
 from atlasinit.io.files import extension, extensions
 from atlasinit.support.typing import PathLike
 
@@ -62,9 +62,11 @@ def file_name(entities: Mapping[str, str], suffix: str, ending: str) -> str:
     parts = [f"{entity}-{entities[entity]}" for entity in ORDER if entity in entities]
     name = "_".join([*parts, f"{suffix}{ending}"])
     if len(name) > _LONGEST:
-        raise ValueError(
-            f"`entities`: a file's name should have at most {_LONGEST} letters, got {len(name)} "
-            f"in {name[:60]}...; give shorter labels."
+        raise ArgumentError(
+            "entities",
+            f": a file's name should have at most {_LONGEST} letters, got {len(name)} in "
+            f"{name[:60]!r} and on",
+            "give shorter labels",
         )
     return name
 
@@ -91,31 +93,44 @@ def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
     for entity, value in given.items():
         if entity not in _GIVEN:
             hint = nearest(entity, _GIVEN)
-            raise ValueError(f"`entities` may be {', '.join(_GIVEN)}, got {entity!r}.{hint}")
+            raise ArgumentError("entities", f"may be {', '.join(_GIVEN)}, got {entity!r}", hint)
         if not re.fullmatch(r"[0-9A-Za-z+]+", value):
-            raise ValueError(
-                f"`entities`: labels of BIDS are letters, digits and +, got {entity}={value!r}."
+            raise ArgumentError(
+                "entities", f": labels of BIDS are letters, digits and +, got {entity}={value!r}"
             )
     own = _of_geometry(list(atlas.geometry.values()))
     misplaced = {"res": "den", "den": "res"}[next(iter(own))]
     if misplaced in given:
-        raise ValueError(
-            f"`entities`: {misplaced!r} does not apply to {atlas.name!r}; images of grids have "
-            "a `res`, files with surfaces a `den`."
+        raise ArgumentError(
+            "entities",
+            f": {misplaced!r} does not apply to {atlas.name!r}",
+            "images of grids have a `res`, files with surfaces a `den`",
         )
     found = {**_of_space(atlas.space), **own}
     found.pop(misplaced, None)
     found |= {"atlas": re.sub("[^0-9A-Za-z+]", "", atlas.name), **given}
     if not found["atlas"]:
-        raise ValueError(
-            f"`atlas`: BIDS needs a name of letters and digits, got {atlas.name!r}; pass "
-            'entities={"atlas": ...}.'
+        raise ArgumentError(
+            "atlas",
+            f": BIDS needs a name of letters and digits, got {atlas.name!r}",
+            "pass " + Passing(entities={"atlas": ...}),
         )
     if found.get("tpl", "unknown") == "unknown":
-        raise ValueError(
-            f"`atlas`: BIDS needs the template that it lies in, but its space is {atlas.space!r}; "
-            'state it when loading (space=), or pass entities={"tpl": ...}.'
+        raise ArgumentError(
+            "atlas",
+            f": BIDS needs the template that it lies in, but its space is {atlas.space!r}",
+            "state it when loading ("
+            + Passing(space=...)
+            + "), or pass "
+            + Passing(entities={"tpl": ...}),
         )
+    for entity, value in found.items():
+        if not re.fullmatch(r"[0-9A-Za-z+]+", value):
+            raise ArgumentError(
+                "atlas",
+                f": labels of BIDS are letters, digits and +, got {entity}-{value} of its space",
+                "pass " + Passing(entities={entity: ...}),
+            )
     return found
 
 

@@ -67,5 +67,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AtlasFileError(f"{path}: could not be read as JSON: {error}") from error
+        raise AtlasFileError(path, f"could not be read as JSON: {error}") from error
     return found if isinstance(found, dict) else {}

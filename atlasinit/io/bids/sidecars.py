@@ -7,7 +7,7 @@ from typing import Any
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import nearest
+from atlasinit.errors import ArgumentError, Passing, nearest
 from atlasinit.support.version import __version__
 
 BIDS_VERSION = "1.11.1"
@@ -35,8 +35,8 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     known = (*_OF_ATLAS, *_OF_IMAGE)
     for key in metadata:
         if key not in known:
-            raise ValueError(
-                f"`metadata` may be {', '.join(known)}, got {key!r}.{nearest(key, known)}"
+            raise ArgumentError(
+                "metadata", f"may be {', '.join(known)}, got {key!r}", nearest(key, known)
             )
 
 
@@ -101,10 +101,13 @@ def of_image(
         found["LabelMap"] = list(labels["name"])
     found |= {key: metadata[key] for key in _OF_IMAGE if key in metadata}
     if not _STANDARD.fullmatch(entities["tpl"]) and "SpatialReference" not in found:
-        raise ValueError(
-            f"`metadata`: BIDS does not name the template {entities['tpl']!r}, and so wants the "
-            'address of what defines it: pass metadata={"SpatialReference": "https://..."}, '
-            'or name the template by entities={"tpl": ...}.'
+        raise ArgumentError(
+            "metadata",
+            f": BIDS does not name the template {entities['tpl']!r}, and so wants the address "
+            "of what defines it: pass "
+            + Passing(metadata={"SpatialReference": "https://..."})
+            + ", or name the template by "
+            + Passing(entities={"tpl": ...}),
         )
     return {**found, **_columns(labels)}
 

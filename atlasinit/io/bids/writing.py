@@ -3,19 +3,21 @@
 import contextlib
 import dataclasses
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import AtlasFileError, warn
+from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, Passing, warn
 from atlasinit.io.bids import sidecars
 from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
 from atlasinit.io.contents import COMPARTMENTS
+from atlasinit.io.files import parsing
 from atlasinit.io.formats import (
     cifti,
     gifti,
@@ -23,10 +25,12 @@ from atlasinit.io.formats import (
 )
 from atlasinit.io.own_header import file_keys
 from atlasinit.io.tables.reading import write_labels
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import check_name, staged_folder
 
 DESCRIPTION = "dataset_description.json"
+_Told = TypeVar("_Told", AtlasFileError, AtlasFileWarning)
 
 
 def write(
@@ -72,16 +76,23 @@ def write(
     sidecars.check_metadata(metadata)
     licence = str(metadata.get("License", atlas.provenance.licence)).strip()
     if not licence:
-        raise ValueError(
-            f"`atlas`: BIDS needs the licence of {atlas.name!r}, which states none; pass "
-            'metadata={"License": ...}.'
+        raise ArgumentError(
+            "atlas",
+            f": BIDS needs the licence of {atlas.name!r}, which states none",
+            "pass " + Passing(metadata={"License": ...}),
         )
     atlas = atlas.replace(provenance=dataclasses.replace(atlas.provenance, licence=licence))
     own = entities_for(atlas, entities or {})
-    check_name(Path(path).expanduser())
-    target = Path(path).expanduser().resolve()
+    stated = expand(path)
+    check_name(stated)
+    if stated.is_symlink() and not stated.exists():
+        raise AtlasFileError(stated, "is a link to nothing", "remove it, or name its target")
+    target = stated.resolve()
     dataset = _existing(target)
-    with staged_folder(target, keep=dataset is not None) as staging, _shown(staging, target):
+    with (
+        staged_folder(target, keep=dataset is not None) as staging,
+        _naming(target, staging=staging),
+    ):
         folder = _folder(staging, own)
         _make_room(folder, own, overwrite=overwrite)
         written = _write_images(atlas, folder, own, metadata)
@@ -95,9 +106,9 @@ def write(
 def _existing(target: Path) -> Mapping[str, Any] | None:
     """Return the description of a dataset of this package, None where there is nothing."""
     if Path.cwd().is_relative_to(target):
-        raise AtlasFileError(f"{target}: is the folder of this process; name another for BIDS.")
+        raise AtlasFileError(target, "is the folder of this process", "name another for BIDS")
     if target.is_file():
-        raise AtlasFileError(f"{target}: is a file; a BIDS dataset is a folder.")
+        raise AtlasFileError(target, "is a file", "a BIDS dataset is a folder")
     if not target.exists() or not any(target.iterdir()):
         return None
     try:
@@ -107,8 +118,9 @@ def _existing(target: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise AtlasFileError(
-        f"{target}: holds files, but is no dataset that atlasinit wrote, and is left as it is; "
-        "choose a new or an empty folder."
+        target,
+        "holds files, but is no dataset that atlasinit wrote, and is left as it is",
+        "choose a new or an empty folder",
     )
 
 
@@ -126,8 +138,12 @@ def _make_room(folder: Path, own: Mapping[str, str], *, overwrite: bool) -> None
         if same_atlas(entities_of(file), own):
             if not overwrite:
                 raise AtlasFileError(
-                    f"{file}: exists already; pass overwrite=True to replace the atlas, "
-                    'or tell the two apart by entities={"desc": ...}.'
+                    file,
+                    "exists already",
+                    "pass "
+                    + Passing(overwrite=True)
+                    + " to replace the atlas, or tell the two apart by "
+                    + Passing(entities={"desc": ...}),
                 )
             file.unlink()
 
@@ -168,12 +184,17 @@ def _write_images(
 
 def _describe(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> None:
     """Write the description of an atlas, which several images of the dataset may share."""
-    if path.exists() and not overwrite:
-        found = json.loads(path.read_text(encoding="utf-8"))
+    if os.path.lexists(path) and not overwrite:
+        with parsing(path, "a description of an atlas"):
+            found = json.loads(path.read_text(encoding="utf-8"))
         if found != content:
             raise AtlasFileError(
-                f"{path}: describes the atlas in other words; pass overwrite=True to "
-                'replace them, or give this one another label: entities={"atlas": ...}.'
+                path,
+                "describes the atlas in other words",
+                "pass "
+                + Passing(overwrite=True)
+                + " to replace them, or give this one another label: "
+                + Passing(entities={"atlas": ...}),
             )
     _write_json(path, content)
 
@@ -216,19 +237,21 @@ def _write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _shown(staging: Path, target: Path) -> Iterator[None]:
+def _naming(target: Path, *, staging: Path) -> Iterator[None]:
     """Name the place of the dataset in errors and warnings, not where it is built."""
-
-    def shown(message: object) -> str:
-        return str(message).replace(str(staging), str(target))
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
         except AtlasFileError as error:
-            raise AtlasFileError(shown(error)) from error
-        except ValueError as error:
-            raise ValueError(shown(error)) from error
+            raise _moved(error, staging, target) from error
     for warning in caught:
-        warn(shown(warning.message), warning.category)
+        told = warning.message
+        assert isinstance(told, Warning)
+        warn(_moved(told, staging, target) if isinstance(told, AtlasFileWarning) else told)
+
+
+def _moved(told: _Told, staging: Path, target: Path) -> _Told:
+    """Return what is told of a file of `staging` as of the same file of `target`."""
+    path = Path(told.path)
+    return told.of(target / path.relative_to(staging)) if path.is_relative_to(staging) else told

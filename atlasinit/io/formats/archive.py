@@ -31,6 +31,7 @@ from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import as_tuples
 from atlasinit.io.source import Source
 from atlasinit.support.arrays import owned
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -88,7 +89,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
             packed = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
             with temporary.open("wb") as stream:
                 np.savez_compressed(stream, **arrays, **packed)  # pyright: ignore[reportArgumentType]
-    return [Path(path).expanduser()]
+    return [expand(path)]
 
 
 def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
@@ -108,12 +109,13 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
 def _atlas(source: Source) -> Atlas:
     header = _header(source)
     if header is None:
-        raise AtlasFileError(f"{source}: is not an atlasinit archive.")
+        raise AtlasFileError(source, "is not an atlasinit archive")
     fields = json.loads(header)
     if fields["format"] != _FORMAT or fields["version"] > _VERSION:
         raise AtlasFileError(
-            f"{source}: is {fields['format']} version {fields['version']}; this atlasinit "
-            f"reads {_FORMAT} up to version {_VERSION}. Update atlasinit."
+            source,
+            f"is {fields['format']} version {fields['version']}",
+            f"this atlasinit reads {_FORMAT} up to version {_VERSION}. Update atlasinit",
         )
     stored = _arrays(source)
     described_maps = [described["maps"] for described in fields["compartments"]]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import ArgumentError, AtlasFileError, listing
 from atlasinit.io.files import parsing
 from atlasinit.support.typing import PathLike
 
@@ -76,16 +77,19 @@ def brain_axis(geometry: Mapping[str, Geometry], path: PathLike) -> BrainModelAx
     for name, part in geometry.items():
         if isinstance(part, SurfaceMesh):
             if not is_structure(name):
-                raise ValueError(
-                    f"`path`: {name!r} is no CIFTI structure, so it cannot be written to {path}; "
-                    'surfaces are named like "cortex_L" and "cortex_R".'
+                raise ArgumentError(
+                    "path",
+                    f": {name!r} is no CIFTI structure, so {Path(path).name} cannot hold it",
+                    'surfaces are named like "cortex_L" and "cortex_R"',
                 )
             structure = structure_of(name)
             axes.append(BrainModelAxis.from_surface(part.vertices, part.n_vertices, structure))
         else:
             axes.append(_voxel_axis(name, part, path))
     if sum(isinstance(part, VolumeGrid) for part in geometry.values()) > 1:
-        raise ValueError(f"`path`: {path} can hold one volume, got {list(geometry)}.")
+        raise ArgumentError(
+            "path", f": {Path(path).name} can hold one volume, got {list(geometry)}"
+        )
     return sum(axes[1:], start=axes[0])
 
 
@@ -95,13 +99,14 @@ def _check_models(models: Sequence[Any], n_columns: int, path: object) -> None:
         {structure for kind, structure in names if names.count((kind, structure)) > 1}
     )
     if repeated:
-        raise AtlasFileError(f"{path}: structures occur more than once: {listing(repeated)}.")
+        raise AtlasFileError(path, f"structures occur more than once: {listing(repeated)}")
     spans = sorted((model.index_offset, model.index_count) for model in models)
     ends = np.cumsum([0, *(count for _, count in spans)]).tolist()
     if [start for start, _ in spans] != ends[:-1] or ends[-1] != n_columns:
         raise AtlasFileError(
-            f"{path}: its brain models do not cover its {n_columns} columns once, got "
-            f"(offset, count) {listing(spans)}."
+            path,
+            f"its brain models do not cover its {n_columns} columns once, got (offset, count) "
+            f"{listing(spans)}",
         )
 
 
@@ -141,15 +146,18 @@ def _voxel_axis(name: str, grid: VolumeGrid, path: PathLike) -> BrainModelAxis:
     if not grid.structures or not all(structure in known for structure, _ in grid.structures):
         unknown = [structure for structure, _ in grid.structures if structure not in known]
         problem = f"unknown structures {unknown}" if unknown else "no CIFTI structures"
-        raise ValueError(
-            f"`path`: the voxels of {name!r} have {problem}, which {path} needs; save as .nii.gz, "
-            "or give its VolumeGrid `structures`, as "
-            f'(("CIFTI_STRUCTURE_OTHER", {grid.n_locations}),).'
+        raise ArgumentError(
+            "path",
+            f": the voxels of {name!r} have {problem}, which {Path(path).name} needs",
+            "save as .nii.gz, or give its VolumeGrid `structures`, as "
+            f'(("CIFTI_STRUCTURE_OTHER", {grid.n_locations}),)',
         )
     if len(dict(grid.structures)) < len(grid.structures):
-        raise ValueError(
-            f"`path`: the voxels of each structure of {name!r} should be contiguous, which {path} "
-            "needs; some structures occur twice."
+        raise ArgumentError(
+            "path",
+            f": the voxels of each structure of {name!r} should be contiguous, which "
+            f"{Path(path).name} needs",
+            "some structures occur twice",
         )
     return BrainModelAxis(
         name=np.repeat([s for s, _ in grid.structures], [n for _, n in grid.structures]),

@@ -15,7 +15,7 @@ from nibabel.fileholders import FileHolder
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import block_dense
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import ArgumentError, AtlasFileError, listing
 from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing, unlogged
@@ -45,6 +45,7 @@ from atlasinit.io.own_header import (
 )
 from atlasinit.io.source import Source
 from atlasinit.io.values import Block, DataSource, Values, floating
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -90,13 +91,13 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
         unreadable or truncated file; an unknown map or compartment.
     """
     if source.is_packed:
-        raise AtlasFileError(f"{source}: CIFTI-2 is never compressed; unpack it with gunzip.")
+        raise AtlasFileError(source, "CIFTI-2 is never compressed", "unpack it with gunzip")
     image = _load(source)
     _check_dense(image, source)
     header = _header(image, source)
     geometry, where = read_brain(image, source, names=header.compartments if header else ())
     if compartment is not None and compartment not in geometry:
-        raise AtlasFileError(f"{source}: has no {compartment!r}, only {listing(geometry)}.")
+        raise AtlasFileError(source, f"has no {compartment!r}, only {listing(geometry)}")
     axis = image.header.get_axis(0)
     with parsing(source, "a CIFTI-2 file"):
         values = np.asanyarray(image.dataobj)
@@ -132,7 +133,9 @@ def values(source: Source) -> Values:
     """
     image = _load(source)
     if not isinstance(image.header.get_axis(1), BrainModelAxis):
-        raise ValueError("`data` should have a dense axis (dtseries or dscalar); it has parcels.")
+        raise ArgumentError(
+            "data", "should have a dense axis (dtseries or dscalar)", "it has parcels"
+        )
     geometries, where = read_brain(image, source)
     columns = {c: np.arange(image.shape[1])[where[c]] for c in geometries}
     blocks = tuple(
@@ -170,7 +173,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     """
     ending = extension(path)
     if ending not in _INTENTS:
-        raise ValueError(f"`path` should end in {' or '.join(_INTENTS)}, got {path}.")
+        raise ArgumentError("path", f"should end in {' or '.join(_INTENTS)}, got {Path(path).name}")
     labelled = ending == ".dlabel.nii"
     if labelled:
         check_hard(atlas, path, ".dscalar.nii")
@@ -185,7 +188,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     image.header.matrix.metadata = Cifti2MetaData({KEY: header})
     with atomic_write(path, overwrite=overwrite) as temporary:
         image.to_filename(temporary)
-    return [Path(path).expanduser()]
+    return [expand(path)]
 
 
 def _load(source: Source) -> Cifti2Image:
@@ -194,8 +197,9 @@ def _load(source: Source) -> Cifti2Image:
     found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', source.head)
     if found and found[1] == b"1":
         raise AtlasFileError(
-            f"{source}: is CIFTI-1, which is not read; convert it with "
-            "`wb_command -file-convert -cifti-version-convert IN 2 OUT`."
+            source,
+            "is CIFTI-1, which is not read",
+            "convert it with `wb_command -file-convert -cifti-version-convert IN 2 OUT`",
         )
     with parsing(source, "a CIFTI-2 file"), unlogged():
         return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
@@ -208,9 +212,10 @@ def _check_dense(image: Cifti2Image, source: Source) -> None:
         kinds = [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]
     if kinds[1:] != ["brain_models"] or kinds[0] not in ("labels", "scalars", "series"):
         raise AtlasFileError(
-            f"{source}: should be a dense label, scalar or series file, which says where each "
-            f"value lies; its axes are {' x '.join(kinds)}, so it holds no parcel's locations. "
-            "Give the dlabel file that it was made with."
+            source,
+            "should be a dense label, scalar or series file, which says where each value lies",
+            f"its axes are {' x '.join(kinds)}, so it holds no parcel's locations. Give the "
+            "dlabel file that it was made with",
         )
 
 

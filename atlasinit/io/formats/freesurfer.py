@@ -9,7 +9,7 @@ from nibabel.freesurfer import write_annot
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import AtlasFileError, listing, warn
+from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, Passing, listing, warn
 from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
@@ -88,13 +88,14 @@ def is_morphometry(source: Source) -> bool:
 def _morphometry(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
     if extension(source.name) == ".label":
         raise AtlasFileError(
-            f"{source}: is a list of vertices of some mesh, not labels or maps of all; give it "
-            'as the mask of such a file: mask={"cortex_L": path}.'
+            source,
+            "is a list of vertices of some mesh, not labels or maps of all",
+            "give it as the mask of such a file: " + Passing(mask={"cortex_L": Path}),
         )
     if source.head.startswith(_TRIANGLES):
-        raise AtlasFileError(f"{source}: is a surface, not labels or maps.")
+        raise AtlasFileError(source, "is a surface, not labels or maps")
     if not source.head.startswith(_CURV):
-        raise AtlasFileError(f"{source}: is not a FreeSurfer morphometry file.")
+        raise AtlasFileError(source, "is not a FreeSurfer morphometry file")
     with parsing(source, "a FreeSurfer overlay"):
         stored = source.stream().read()
         # The three bytes are followed by the numbers of vertices, of faces, and of values.
@@ -128,7 +129,9 @@ def read_annotation(
     """
     compartment = compartment_of(source, compartment)
     if options.kind == "maps":
-        raise AtlasFileError(f'{source}: holds labels, not weights; read it with kind="hard".')
+        raise AtlasFileError(
+            source, "holds labels, not weights", "read it with " + Passing(kind="hard")
+        )
     return Contents((_annotation(source, compartment),), stated=Stated(labels=True))
 
 
@@ -164,9 +167,10 @@ def _check_background(atlas: Atlas, path: PathLike) -> None:
     """Refuse names by which the reader of annotations knows that there is no parcel."""
     lost = [name for name in atlas.table["name"] if means_background(name, is_surface=True)]
     if lost:
-        raise ValueError(
-            f"`path`: {listing(map(repr, lost))} would mean no label in {path}; rename them, or "
-            "save as .label.gii."
+        raise ArgumentError(
+            "path",
+            f": {listing(map(repr, lost))} would mean no label in {Path(path).name}",
+            "rename them, or save as .label.gii",
         )
 
 
@@ -244,13 +248,14 @@ def _positions(
     missing = [f"{value:#x}" for value, at in zip(values, found, strict=True) if not at]
     if missing:
         raise AtlasFileError(
-            f"{source}: {len(missing)} labels are not in its colour table: {listing(missing)}."
+            source, f"{len(missing)} labels are not in its colour table: {listing(missing)}"
         )
     shared = [rows[i].name for at in found if len(at) > 1 for i in at]
     if shared:
         raise AtlasFileError(
-            f"{source}: cannot tell {listing(shared)} apart, as they share a colour, by which an "
-            "annotation tells its labels."
+            source,
+            f"cannot tell {listing(shared)} apart, as they share a colour, by which an "
+            "annotation tells its labels",
         )
     keys = [rows[at[0]].key if at[0] >= 0 else -1 for at in found]
     return np.array(keys, np.int32)[where]
@@ -262,32 +267,40 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
     names = dict(zip(labels["name"], colors, strict=True))
     repeated = [name for name, color in names.items() if colors.count(color) > 1]
     if repeated:
-        raise ValueError(
-            f"`path`: {path} tells labels by colour, but {listing(repeated)} share theirs; "
-            "give them other colours, or save as .label.gii."
+        raise ArgumentError(
+            "path",
+            f": {Path(path).name} tells labels by colour, but {listing(repeated)} share theirs",
+            "give them other colours, or save as .label.gii",
         )
     black = [name for name, color in names.items() if color == "#000000"]
     if black:
-        raise ValueError(
-            f"`path`: black means no label in {path}, but {listing(black)} have it; "
-            "give them other colours, or save as .label.gii."
+        raise ArgumentError(
+            "path",
+            f": black means no label in {Path(path).name}, but {listing(black)} have it",
+            "give them other colours, or save as .label.gii",
         )
     foreign = [name for name in names if not name.isascii()]
     if foreign:
-        raise ValueError(
-            f"`path`: names in {path} should be ASCII, got {listing(foreign)}; save as .label.gii."
+        raise ArgumentError(
+            "path",
+            f": names in {Path(path).name} should be ASCII, got {listing(foreign)}",
+            "save as .label.gii",
         )
     long = [f"{name[:20]}... of {len(name)} letters" for name in names if len(name) > _LONGEST]
     if long:
-        raise ValueError(
-            f"`path`: names in {path} should have at most {_LONGEST} letters, got "
-            f"{listing(long)}; save as .label.gii."
+        raise ArgumentError(
+            "path",
+            f": names in {Path(path).name} should have at most {_LONGEST} letters, got "
+            f"{listing(long)}",
+            "save as .label.gii",
         )
     if list(labels["key"]) != list(range(1, len(labels) + 1)):
-        warn(
-            f"{path}: an annotation numbers its labels by position, so the keys become 1 to "
-            f"{len(labels)}; names and colours stay."
+        told = AtlasFileWarning(
+            path,
+            "an annotation numbers its labels by position, so the keys become 1 to "
+            f"{len(labels)}; names and colours stay",
         )
+        warn(told)
     rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
     return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]
 

@@ -21,7 +21,7 @@ from nibabel.nifti1 import intent_codes
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, Value
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import Contents, LabelRow, Stated
@@ -197,21 +197,25 @@ def load(source: Source) -> GiftiImage:
 def _maps(image: GiftiImage, path: object) -> tuple[np.ndarray, list[str]]:
     """Return all maps (maps, vertices) and their names."""
     if not image.darrays:
-        raise AtlasFileError(f"{path}: holds no data array.")
+        raise AtlasFileError(path, "holds no data array")
     if any(array.intent in _SURFACE for array in image.darrays):
         raise AtlasFileError(
-            f"{path}: is a surface (coordinates and triangles), not labels or maps; lay it under "
-            'labels by meshes={"cortex_L": {"sphere": path}} (or "anatomical").'
+            path,
+            "is a surface (coordinates and triangles), not labels or maps",
+            'lay it under labels by meshes={"cortex_L": '
+            + Value({"sphere": Path})
+            + '} (or "anatomical")',
         )
     if any(array.intent == _NODES for array in image.darrays):
         raise AtlasFileError(
-            f"{path}: holds values of a list of nodes (NIFTI_INTENT_NODE_INDEX); write values of "
-            "the whole mesh, for instance by AFNI's ConvertDset -pad_to_node."
+            path,
+            "holds values of a list of nodes (NIFTI_INTENT_NODE_INDEX)",
+            "write values of the whole mesh, for instance by AFNI's ConvertDset -pad_to_node",
         )
     blocks = [as_maps(array.data, path) for array in image.darrays]
     lengths = {block.shape[1] for block in blocks}
     if len(lengths) > 1:
-        raise AtlasFileError(f"{path}: its arrays differ in length: {sorted(lengths)} vertices.")
+        raise AtlasFileError(path, f"its arrays differ in length: {sorted(lengths)} vertices")
     names = []
     for array, block in zip(image.darrays, blocks, strict=True):
         name = array.meta.get("Name") or f"map-{len(names)}"

@@ -12,7 +12,7 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import Argument, AtlasFileError
 from atlasinit.io.contents import Part
 from atlasinit.io.files import extension, unlogged
 from atlasinit.io.keys import as_keys
@@ -37,13 +37,13 @@ def load_image(source: Source) -> Any:
     image = _opened(source) if source.content is None else source.content
     kind = type(image).__name__
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
-        raise AtlasFileError(f"{source}: is a {kind}, not an image of a grid.")
+        raise AtlasFileError(source, f"is a {kind}, not an image of a grid")
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
     if dtype.kind not in "biuf":
         kind = "colours" if dtype.names else f"values of type {dtype}"
-        raise AtlasFileError(f"{source}: should hold real numbers, got {kind}.")
+        raise AtlasFileError(source, f"should hold real numbers, got {kind}")
     return image
 
 
@@ -112,7 +112,7 @@ def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     x, y, z = (*shape, 1, 1, 1)[:3]
     further = [size for size in shape[3:] if size > 1]
     if len(further) > 1 or not all(shape):
-        raise AtlasFileError(f"{path}: should be 3-D or 4-D, got an image of shape {shape}.")
+        raise AtlasFileError(path, f"should be 3-D or 4-D, got an image of shape {shape}")
     return (x, y, z), further[0] if further else 1
 
 
@@ -122,7 +122,9 @@ def choose_volume(map: str | int | None, count: int, path: object) -> list[int]:
         return list(range(count))
     if isinstance(map, str) or not 0 <= map < count:
         raise AtlasFileError(
-            f"{path}: has no volume {map!r}; `map` should be a number from 0 to {count - 1}."
+            path,
+            f"has no volume {map!r}",
+            Argument("map") + f" should be a number from 0 to {count - 1}",
         )
     return [map]
 
@@ -211,9 +213,14 @@ def _factor(data: np.ndarray, scale: Scale, path: object, *, whole: bool) -> flo
         return 1.0
     if high > 255:
         raise AtlasFileError(
-            f"{path}: its maps hold whole numbers up to {high:.0f}, which are neither percent nor "
-            "parts of 255. If they are labels, choose one volume by `map`; if they are weights, "
-            "pass their `scale`, as 1."
+            path,
+            f"its maps hold whole numbers up to {high:.0f}, which are neither percent nor "
+            "parts of 255",
+            "If they are labels, choose one volume by "
+            + Argument("map")
+            + "; if they are weights, pass their "
+            + Argument("scale")
+            + ", as 1",
         )
     return 0.01 if high <= 100 else 1 / 255
 

@@ -11,7 +11,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing, Value, listing
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import (
     COMPARTMENTS,
@@ -22,6 +22,7 @@ from atlasinit.io.contents import (
 from atlasinit.io.files import extension
 from atlasinit.io.keys import as_keys, is_whole
 from atlasinit.io.source import Source
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
 
@@ -36,8 +37,10 @@ def compartment_of(source: Source, compartment: str | None, *, stated: str = "")
         side, own = hemisphere_of("", compartment), hemisphere_of("", stated)
         if own and side and side != own:
             raise AtlasFileError(
-                f"{source}: states that it is of the {_SIDE_WORDS[own]} hemisphere, "
-                f"but it was given for `compartment` {compartment!r}."
+                source,
+                f"states that it is of the {_SIDE_WORDS[own]} hemisphere, but it was given for "
+                + Argument("compartment")
+                + f" {compartment!r}",
             )
         return compartment
     if stated:
@@ -45,8 +48,9 @@ def compartment_of(source: Source, compartment: str | None, *, stated: str = "")
     side = side_of(source.name)
     if not side:
         raise AtlasFileError(
-            f"{source}: neither the file nor its name states a hemisphere; give it as "
-            '{"cortex_L": path} or {"cortex_R": path}.'
+            source,
+            "neither the file nor its name states a hemisphere",
+            "give it as " + Value({"cortex_L": Path}) + " or " + Value({"cortex_R": Path}),
         )
     return COMPARTMENTS[side]
 
@@ -63,8 +67,9 @@ def as_maps(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps vertic
     squeezed = values.reshape([size for size in values.shape if size != 1] or [1])
     if squeezed.ndim > 2:
         raise AtlasFileError(
-            f"{path}: should hold values a vertex, got an array of shape {values.shape}; "
-            "is it a volume?"
+            path,
+            f"should hold values a vertex, got an array of shape {values.shape}",
+            "is it a volume?",
         )
     return squeezed[None] if squeezed.ndim == 1 else squeezed.T
 
@@ -92,7 +97,9 @@ def chosen(
         are negative, as they may mean no parcel, or be weights.
     """
     if kind == "maps" and labelled:
-        raise AtlasFileError(f'{path}: holds labels, not weights; read it with kind="hard".')
+        raise AtlasFileError(
+            path, "holds labels, not weights", "read it with " + Passing(kind="hard")
+        )
     index = list(range(len(names))) if map is None else [_number(map, names, path)]
     hard = kind == "hard" or labelled
     if kind == "auto" and not labelled and len(index) == 1:
@@ -100,13 +107,20 @@ def chosen(
         hard = is_whole(row)
         if hard and (row < -0.5).any():
             raise AtlasFileError(
-                f"{path}: holds whole numbers, of which some are negative (down to "
-                f'{row.min():.0f}). If they are labels, pass kind="hard", and `background` '
-                'where the negative ones mean no parcel; if they are weights, kind="maps".'
+                path,
+                f"holds whole numbers, of which some are negative (down to {row.min():.0f})",
+                "If they are labels, pass "
+                + Passing(kind="hard")
+                + ", and "
+                + Argument("background")
+                + " where the negative ones mean no parcel; if they are weights, "
+                + Passing(kind="maps"),
             )
     if hard and len(index) != 1:
         numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
-        raise AtlasFileError(f"{path}: holds {len(names)} maps; choose one with `map`: {numbered}.")
+        raise AtlasFileError(
+            path, f"holds {len(names)} maps", "choose one with " + Argument("map") + f": {numbered}"
+        )
     return hard, index
 
 
@@ -120,7 +134,9 @@ def _number(map: str | int, names: Sequence[str], path: object) -> int:
     if len(found) != 1:
         problem = "no map" if not found else f"{len(found)} maps"
         numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
-        raise AtlasFileError(f"{path}: has {problem} {map!r}; `map` should be one of {numbered}.")
+        raise AtlasFileError(
+            path, f"has {problem} {map!r}", Argument("map") + f" should be one of {numbered}"
+        )
     return found[0]
 
 
@@ -177,22 +193,24 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
     ``out.annot``                        ``lh.out.annot``, ``rh.out.annot``
     ===================================  ==========================================
     """
-    path = Path(path).expanduser()
+    path = expand(path)
     volumes = [c for c, g in atlas.geometry.items() if not isinstance(g, SurfaceMesh)]
     ending = extension(path)
     if volumes:
-        raise ValueError(
-            f"`path`: a {ending} file holds one surface, but {volumes} of {atlas.name!r} are "
-            "volumes; save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or take one "
-            "of them by atlas.select(compartments=...)."
+        raise ArgumentError(
+            "path",
+            f": a {ending} file holds one surface, but {volumes} of {atlas.name!r} are volumes",
+            "save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or take one of them by "
+            + Call("atlas.select", compartments=...),
         )
     if len(atlas.compartments) == 1:
         (only,) = atlas.compartments
         own, stated = hemisphere_of("", only), side_of(path)
         if own and stated and own != stated:
-            raise ValueError(
-                f"`path`: {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
-                f"{atlas.name!r} has {only} alone."
+            raise ArgumentError(
+                "path",
+                f": {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
+                f"{atlas.name!r} has {only} alone",
             )
         unclear = ending == ".annot" and own and not stated
         return {only: path.with_name(_sided(path.name, only, ending)) if unclear else path}
@@ -216,7 +234,8 @@ def check_hard(atlas: Atlas, path: PathLike, instead: str) -> None:
     """Refuse to write soft maps as labels."""
     soft = [c for c, maps in atlas.maps.items() if not isinstance(maps, HardMaps)]
     if soft:
-        raise ValueError(
-            f"`path`: a {extension(path)} file holds labels, but {soft} of {atlas.name!r} have "
-            f"soft maps; harden them by atlas.harden(), or save as {instead}."
+        raise ArgumentError(
+            "path",
+            f": a {extension(path)} file holds labels, but {soft} of {atlas.name!r} have soft maps",
+            "harden them by " + Call("atlas.harden") + f", or save as {instead}",
         )

@@ -16,7 +16,7 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import entities_of, stem, suffix_of
 from atlasinit.io.contents import Contents, Header, Kind, LabelRow, Stated
@@ -51,6 +51,7 @@ from atlasinit.io.tables.reading import (
     write_labels,
 )
 from atlasinit.io.values import Values
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
@@ -112,8 +113,11 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
         numbers = choose_volume(options.map, count, source)
         if kind == "hard" and len(numbers) > 1:
             raise AtlasFileError(
-                f"{source}: holds {count} volumes; choose the one with labels by `map`, "
-                f"a number from 0 to {count - 1}."
+                source,
+                f"holds {count} volumes",
+                "choose the one with labels by "
+                + Argument("map")
+                + f", a number from 0 to {count - 1}",
             )
         name = compartment or (own.header.compartments[0] if own else VOLUME)
         images = volumes(image, numbers)
@@ -155,9 +159,13 @@ def read_stack(
         Images with several volumes or of different grids, and as `read`.
     """
     if options.kind == "hard" or options.map is not None:
-        raise ValueError(
-            "`files`: several images of one volume are a map each, so that `map` and "
-            'kind="hard" do not apply.'
+        raise ArgumentError(
+            "files",
+            ": several images of one volume are a map each, so that "
+            + Argument("map")
+            + " and "
+            + Passing(kind="hard")
+            + " do not apply",
         )
     grids, images, rows = [], [], []
     headers: list[Header] = []
@@ -170,13 +178,14 @@ def read_stack(
             stated.append(_stated(image, source))
             shape, count = layout(image, source)
             if count > 1:
-                raise AtlasFileError(f"{source}: should hold one map, got {count} volumes.")
+                raise AtlasFileError(source, f"should hold one map, got {count} volumes")
             grid = VolumeGrid(shape, image.affine)
             if grids and not grids[0].same_grid(grid):
                 raise AtlasFileError(
-                    f"{source}: its grid differs from that of {sources[0]}: "
-                    f"{grid.shape} and {grids[0].shape} voxels, affines "
-                    f"{grid.affine.tolist()} and {grids[0].affine.tolist()}."
+                    source,
+                    f"its grid differs from that of {sources[0]}: {grid.shape} and "
+                    f"{grids[0].shape} voxels, affines {grid.affine.tolist()} and "
+                    f"{grids[0].affine.tolist()}",
                 )
             grids.append(grid)
             images.append(next(volumes(image, [0])))
@@ -239,14 +248,16 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         hold.
     """
     if len(atlas.geometry) > 1 or not isinstance(next(iter(atlas.geometry.values())), VolumeGrid):
-        raise ValueError(
-            f"`path`: a NIfTI image holds one volume, but {atlas.name!r} has "
-            f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}; save "
-            "as .npz, .dlabel.nii or .dscalar.nii, or take one by atlas.select(compartments=...)."
+        raise ArgumentError(
+            "path",
+            f": a NIfTI image holds one volume, but {atlas.name!r} has "
+            f"{', '.join((f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items()))}",
+            "save as .npz, .dlabel.nii or .dscalar.nii, or take one by "
+            + Call("atlas.select", compartments=...),
         )
     check_names(atlas, path)
     check_finite(atlas, path)
-    target = Path(path).expanduser()
+    target = expand(path)
     (maps,) = atlas.maps.values()
     hard = isinstance(maps, HardMaps)
     keys = file_keys(atlas.table, path) if hard else list(range(1, atlas.n_parcels + 1))

@@ -9,7 +9,7 @@ from nibabel.nifti1 import Nifti1Extension
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import AtlasFileError, warn
+from atlasinit.errors import AtlasFileError, AtlasFileWarning, warn
 from atlasinit.io.assembly.exact import row_labels
 from atlasinit.io.contents import Header, Part
 from atlasinit.io.formats.grids import on_grid
@@ -86,11 +86,11 @@ def restored(part: Part, own: OwnHeader, path: object) -> Part:
     part = dataclasses.replace(part, rows=rows, map_keys=map_keys, background=(none,))
     grid = part.geometry
     if not isinstance(grid, VolumeGrid) or not grid.same_grid(own.grid):
-        warn(f"{path}: {_STALE} it lies on another grid now.")
+        warn(AtlasFileWarning(path, f"{_STALE} it lies on another grid now"))
         return part
     kept = on_grid(part, own.grid)
     if _count(kept, none) != _count(part, none):
-        warn(f"{path}: {_STALE} others are labelled now.")
+        warn(AtlasFileWarning(path, f"{_STALE} others are labelled now"))
         return part
     return kept
 
@@ -118,4 +118,4 @@ def _parsed(text: str, path: object) -> OwnHeader:
             ),
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise AtlasFileError(f"{path}: its atlasinit header is damaged: {error!r}") from error
+        raise AtlasFileError(path, f"its atlasinit header is damaged: {error!r}") from error

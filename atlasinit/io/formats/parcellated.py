@@ -9,9 +9,10 @@ from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.errors import listing
+from atlasinit.errors import ArgumentError, listing
 from atlasinit.io.files import extension
 from atlasinit.io.formats.brain_models import structure_of
+from atlasinit.support.files import expand
 from atlasinit.support.typing import AnyArray, PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -66,12 +67,13 @@ def write_parcellated(
     """
     ending = extension(path)
     if ending not in _INTENTS:
-        raise ValueError(f"`path` should end in {' or '.join(_INTENTS)}, got {path}.")
+        raise ArgumentError("path", f"should end in {' or '.join(_INTENTS)}, got {Path(path).name}")
     values = np.asarray(values)
     if values.ndim not in (1, 2) or len(values) != atlas.n_parcels:
-        raise ValueError(
-            f"`values` should be (parcels,) or (parcels, n) with {atlas.n_parcels} parcels, "
-            f"got shape {values.shape}."
+        raise ArgumentError(
+            "values",
+            f"should be (parcels,) or (parcels, n) with {atlas.n_parcels} parcels, got shape "
+            f"{values.shape}",
         )
     rows = values.reshape(atlas.n_parcels, -1).T.astype(np.float32)
     if ending == ".ptseries.nii":
@@ -83,14 +85,14 @@ def write_parcellated(
     nifti.set_intent(_INTENTS[ending])
     with atomic_write(path, overwrite=overwrite) as temporary:
         image.to_filename(temporary)
-    return Path(path).expanduser()
+    return expand(path)
 
 
 def _names(names: Sequence[str] | None, count: int, default: str) -> list[str]:
     if names is None:
         return [default] if count == 1 else [f"map-{i}" for i in range(count)]
     if len(names) != count:
-        raise ValueError(f"`names` should be {count}, one a map, got {len(names)}.")
+        raise ArgumentError("names", f"should be {count}, one a map, got {len(names)}")
     return list(names)
 
 
@@ -99,13 +101,15 @@ def _parcels(atlas: Atlas) -> ParcelsAxis:
     counts = np.concatenate([maps.counts() for maps in atlas.maps.values()])
     empty = [name for name, n in zip(atlas.table["name"], counts, strict=True) if not n]
     if empty:
-        raise ValueError(
-            f"`atlas` has parcels where no location is theirs, which the format cannot hold: "
-            f"{listing(empty)}; drop them and their values (Atlas.harden, Atlas.drop_empty)."
+        raise ArgumentError(
+            "atlas",
+            "has parcels where no location is theirs, which the format cannot hold: "
+            f"{listing(empty)}",
+            "drop them and their values (Atlas.harden, Atlas.drop_empty)",
         )
     grids = [g for g in atlas.geometry.values() if isinstance(g, VolumeGrid)]
     if len(grids) > 1:
-        raise ValueError(f"`atlas` should have one volume, got {len(grids)}.")
+        raise ArgumentError("atlas", f"should have one volume, got {len(grids)}")
     voxels: list[np.ndarray] = []
     vertices: list[dict[str, np.ndarray]] = []
     sizes: dict[str, int] = {}

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing
 from atlasinit.io.bids.names import entities_of, space_of
 from atlasinit.io.files import extension
 from atlasinit.io.formats import archive, cifti, freesurfer, gifti, nifti, vectors
@@ -55,18 +55,21 @@ def format_of(source: Source) -> Format:
     if found is not None and found.read is not None:
         return found
     if source.path is None:
-        raise TypeError(
-            f"Atlases in memory should be {_in_memory()} images, got "
-            f"{type(source.content).__name__}."
+        raise ArgumentTypeError(
+            "files",
+            f": what is in memory should be {_in_memory()} images, got "
+            f"{type(source.content).__name__}",
         )
     named = next((form for form in FORMATS if extension(source.name) in form.endings), None)
     if named is not None and named.read is not None:
         raise AtlasFileError(
-            f"{source}: is named {extension(source.name)}, but is not {named.title} file."
+            source, f"is named {extension(source.name)}, but is not {named.title} file"
         )
     raise AtlasFileError(
-        f"{source}: its format is not known. Atlases are read from "
-        f"{_listing(form.endings for form in FORMATS if form.read is not None)}."
+        source,
+        "its format is not known",
+        "Atlases are read from "
+        f"{_listing(form.endings for form in FORMATS if form.read is not None)}",
     )
 
 
@@ -85,9 +88,11 @@ def read_values(source: Source) -> Values:
         space = space_of(entities_of(source.name))
         return dataclasses.replace(values, stated=dataclasses.replace(values.stated, space=space))
     raise AtlasFileError(
-        f"{source}: is {found.title}; pass an image "
-        f"({_listing(form.endings for form in FORMATS if form.values is not None)}) or an array "
-        "(locations, time)."
+        source,
+        f"is {found.title}",
+        "pass an image "
+        f"({_listing(form.endings for form in FORMATS if form.values is not None)}) or an "
+        "array (locations, time)",
     )
 
 
@@ -103,9 +108,11 @@ def read_vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
     if found is None or found.vertices is None:
         what = "its format is not known" if found is None else f"is {found.title}"
         raise AtlasFileError(
-            f"{source}: {what}; values of vertices are read from "
+            source,
+            f"{what}",
+            "values of vertices are read from "
             f"{_listing(form.endings for form in FORMATS if form.vertices is not None)}, and "
-            "from FreeSurfer's files such as lh.area."
+            "from FreeSurfer's files such as lh.area",
         )
     return found.vertices(source)
 
@@ -121,9 +128,10 @@ def writer_of(path: PathLike) -> Format:
     ending = extension(path)
     found = next((form for form in FORMATS if ending in form.writes), None)
     if found is None:
-        raise ValueError(
-            f"`path` should end in {_listing(form.writes for form in FORMATS)}, got "
-            f'{Path(path).name!r}; a folder takes format="bids".'
+        raise ArgumentError(
+            "path",
+            f"should end in {_listing(form.writes for form in FORMATS)}, got {Path(path).name!r}",
+            "a folder takes " + Passing(format="bids"),
         )
     return found
 

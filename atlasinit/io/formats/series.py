@@ -12,6 +12,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.errors import ArgumentError
 from atlasinit.io.formats.grids import is_line
 from atlasinit.io.source import is_plain
 from atlasinit.io.values import Block, DataSource, floating, rows_source
@@ -33,7 +34,7 @@ def block_of(image: Any) -> Block:
     if is_line(shape):
         rows = np.asarray(image.dataobj).reshape(max(shape[:3]), -1)
         return Block(SurfaceMesh(len(rows)), lambda at: rows_source(rows[at]))
-    raise ValueError(f"`data` should be a 3-D or 4-D image, got shape {shape}.")
+    raise ArgumentError("data", f"should be a 3-D or 4-D image, got shape {shape}")
 
 
 def _select(image: Any, voxels: np.ndarray) -> DataSource:

@@ -107,9 +107,11 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
     n = found.values.shape[1]
     if n in _GRAYORDINATES and compartment is None:
         raise AtlasFileError(
-            f"{source}: holds {n} grayordinates (cortex without medial wall"
-            f"{', and subcortex' if n == max(_GRAYORDINATES) else ''}), but not where they lie; "
-            "save them as CIFTI (.dlabel.nii, .dscalar.nii), or as values of the whole meshes."
+            source,
+            f"holds {n} grayordinates (cortex without medial "
+            f"wall{(', and subcortex' if n == max(_GRAYORDINATES) else '')}), but not where "
+            "they lie",
+            "save them as CIFTI (.dlabel.nii, .dscalar.nii), or as values of the whole meshes",
         )
     if n in _BOTH:
         size = _BOTH[n]
@@ -169,7 +171,7 @@ def split(
     ends = np.cumsum([g.n_locations for g in geometry.values()]).tolist()
     if n not in ends:
         raise AtlasFileError(
-            f"{path}: should have {listing(ends)} values for {listing(geometry)}, got {n}."
+            path, f"should have {listing(ends)} values for {listing(geometry)}, got {n}"
         )
     hard, index = chosen(found.values, found.names, path, kind=kind, map=map, labelled=False)
     keys, rows = map_rows(found.names, index)
@@ -190,9 +192,9 @@ def read_vectors(source: Source) -> Vectors:
         in_memory = source.content is not None
         vectors = (_npy if in_memory else readers.get(extension(source.name), _text))(source)
     if vectors.values.dtype.kind not in "biuf":
-        raise AtlasFileError(f"{source}: should hold numbers, got {vectors.values.dtype}.")
+        raise AtlasFileError(source, f"should hold numbers, got {vectors.values.dtype}")
     if not vectors.values.size:
-        raise AtlasFileError(f"{source}: holds no values.")
+        raise AtlasFileError(source, "holds no values")
     return vectors
 
 
@@ -214,14 +216,14 @@ def _named_sides(source: Source) -> dict[str, np.ndarray]:
 
 def _check_chosen(compartment: str | None, known: Mapping[str, Any], path: object) -> None:
     if compartment is not None and compartment not in known:
-        raise AtlasFileError(f"{path}: holds {list(known)}, not {compartment!r}.")
+        raise AtlasFileError(path, f"holds {list(known)}, not {compartment!r}")
 
 
 def _vertices_first(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps n"]:
     sizes = [size for size in values.shape if size != 1]
     if len(sizes) == 2 and sizes[1] in _SIZES and sizes[0] not in _SIZES:
         raise AtlasFileError(
-            f"{path}: vertices should come before maps, got shape {values.shape}; transpose it."
+            path, f"vertices should come before maps, got shape {values.shape}", "transpose it"
         )
     return as_maps(values, path)
 
@@ -250,7 +252,7 @@ def _npz(source: Source) -> Vectors:
     sizes = {name: block.shape[1] for name, block in maps.items()}
     if len(set(sizes.values())) != 1:
         raise AtlasFileError(
-            f"{source}: should hold one array, or maps of one length, got the lengths {sizes}."
+            source, f"should hold one array, or maps of one length, got the lengths {sizes}"
         )
     names = [
         name if len(block) == 1 else f"{name}-{i}"
@@ -285,8 +287,9 @@ def _text(source: Source) -> Vectors:
         order = np.argsort(maps[0])
         if not np.array_equal(maps[0][order], np.arange(len(order))):
             raise AtlasFileError(
-                f"{source}: its column {names[0]!r} should hold each vertex from 0 to "
-                f"{len(order) - 1} once; without that, leave it out."
+                source,
+                f"its column {names[0]!r} should hold each vertex from 0 to {len(order) - 1} once",
+                "without that, leave it out",
             )
         return Vectors(maps[1:, order], names[1:])
     return Vectors(maps, names)

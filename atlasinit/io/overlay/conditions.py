@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from atlasinit.errors import listing, nearest
+from atlasinit.errors import ArgumentError, listing, nearest
 
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -103,7 +103,7 @@ class _Evaluation:
     def _named(self, name: str, node: ast.AST) -> _Value:
         if name not in self._values:
             hint = nearest(name, self._values)
-            raise self._error(node, f"is no image; there are {listing(self._values)}.{hint}")
+            raise self._error(node, f"is no image; there are {listing(self._values)}", hint)
         values = self._values[name]
         return values if values.dtype == bool else values.astype(np.float64, copy=False)
 
@@ -119,12 +119,12 @@ class _Evaluation:
             raise self._error(node, "is true or false where a number should be")
         return value
 
-    def _error(self, node: Any, problem: str) -> ValueError:
+    def _error(self, node: Any, problem: str, remedy: str = "") -> ArgumentError:
         text = ast.get_source_segment(self._condition, node)
-        return _error(self._condition, node.col_offset, f"{text!r} {problem}")
+        return _error(self._condition, node.col_offset, f"{text!r} {problem}", remedy)
 
 
-def _error(condition: str, at: int, problem: str) -> ValueError:
-    return ValueError(
-        f"`mask`: condition, at character {at + 1}: {problem}.\n  {condition}\n  {' ' * at}^"
+def _error(condition: str, at: int, problem: str, remedy: str = "") -> ArgumentError:
+    return ArgumentError(
+        "mask", f": condition {condition!r}, at character {at + 1}: {problem}", remedy
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, listing
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.files import extension, reading
 from atlasinit.io.tables.afni import is_niml
@@ -16,6 +16,7 @@ from atlasinit.io.tables.excel import is_zip, rows_of_workbook
 from atlasinit.io.tables.objects import NAMES_ONLY, rows_of_json, rows_of_list, rows_of_mapping
 from atlasinit.io.tables.text import decode, rows_of_text
 from atlasinit.io.tables.xml import rows_of_xml
+from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
@@ -61,7 +62,7 @@ def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> R
     with reading(path, "a label table") as found:
         rows = _rows_of(found.read_bytes(), formats or {})
     if not rows:
-        raise AtlasFileError(f"{path}: the label table has no entries.")
+        raise AtlasFileError(path, "the label table has no entries")
     return rows
 
 
@@ -116,21 +117,24 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
     if rows is not None:
         return rows
     names = isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels)
-    raise TypeError(
-        "`labels` should be a path, a pandas.DataFrame, a dict {key: name}, LabelRows, or a dict "
+    raise ArgumentTypeError(
+        "labels",
+        "should be a path, a pandas.DataFrame, a dict {key: name}, LabelRows, or a dict "
         f"{{compartment: one of these}}, got {type(labels).__name__}"
-        + (f", which {NAMES_ONLY}." if names else ".")
+        + (f", which {NAMES_ONLY}" if names else ""),
     )
 
 
 def _by_compartment(labels: Mapping[Any, Any]) -> dict[str, Rows]:
     numbers = [key for key in labels if not isinstance(key, str)]
     if numbers:
-        raise ValueError(f"`labels`: keys should be whole numbers, got {listing(numbers, 3)}.")
+        raise ArgumentError("labels", f": keys should be whole numbers, got {listing(numbers, 3)}")
     parts = {str(c): rows_from_table(part) for c, part in labels.items()}
     nested = [c for c, part in parts.items() if isinstance(part, dict)]
     if nested:
-        raise TypeError(f"`labels` should hold one table for each compartment; see {nested}.")
+        raise ArgumentTypeError(
+            "labels", "should hold one table for each compartment", f"see {nested}"
+        )
     return parts  # pyright: ignore[reportReturnType]
 
 
@@ -155,9 +159,11 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
     """
     lost = [repr(name) for name in labels["name"] if is_missing(name) or name != name.strip()]
     if lost:
-        raise ValueError(
-            "`path`: a table cannot hold names that mean a missing value or have blanks around "
-            f"them, got {listing(lost)}; rename them, or save as .npz."
+        raise ArgumentError(
+            "path",
+            ": a table cannot hold names that mean a missing value or have blanks around them, "
+            f"got {listing(lost)}",
+            "rename them, or save as .npz",
         )
     further = [c for c in labels.columns if c not in ("compartment", "key")]
     _check_columns(labels, further)
@@ -181,9 +187,11 @@ def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
     kept = {"name", "color", "hemisphere", *(read[0].extra if read else columns)}
     lost = [c for c in columns if c not in kept]
     if lost:
-        raise ValueError(
-            f"`path`: a table cannot hold the columns {listing(map(repr, lost))}, whose names mean "
-            "keys, colours or networks to those who read it; rename them, or save as .npz."
+        raise ArgumentError(
+            "path",
+            f": a table cannot hold the columns {listing(map(repr, lost))}, whose names mean "
+            "keys, colours or networks to those who read it",
+            "rename them, or save as .npz",
         )
 
 
@@ -203,7 +211,7 @@ def write_table(frame: "pd.DataFrame", path: PathLike, *, overwrite: bool = Fals
     separator = separator_of(path)
     with atomic_write(path, overwrite=overwrite) as temporary:
         frame.to_csv(temporary, sep=separator, index=False, na_rep="n/a")
-    return Path(path).expanduser()
+    return expand(path)
 
 
 def separator_of(path: PathLike) -> str:
@@ -216,7 +224,7 @@ def separator_of(path: PathLike) -> str:
     """
     separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
     if separator is None:
-        raise ValueError(f"`path` should end in .tsv or .csv, got {path}.")
+        raise ArgumentError("path", f"should end in .tsv or .csv, got {Path(path).name}")
     return separator
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int32
 
 from atlasinit.core.maps import SparseMaps
+from atlasinit.errors import ArgumentError
 from atlasinit.projection.derivatives import link
 from atlasinit.support.tiling import tiles
 from atlasinit.support.typing import AnyArray
@@ -115,7 +116,7 @@ def plan_tiles(
     breadths = [int(widths[m].max(initial=0)) for m in members]
     ends = np.cumsum([n * w * size for n, w in zip(lengths, breadths, strict=True)]).tolist()
     if ends[-1] > np.iinfo(np.int32).max:
-        raise ValueError('The maps are too large for tiles; use `kernel="dense"`.')
+        raise ArgumentError("kernel", ": the maps are too large for tiles", 'use "dense"')
 
     # Where the first entry of each tile lies among the entries of all blocks.
     first = np.zeros(len(groups), np.int32)

@@ -613,3 +613,44 @@ def test_licences_are_stated_once(tmp_path):
         ai.save_atlas(atlas, tmp_path, format="bids", entities=entities, metadata=metadata)
     found = json.loads((tmp_path / "dataset_description.json").read_text())
     assert found["License"] == "CC0; MIT; PDDL"
+
+
+@pytest.mark.parametrize("cohort", ["../../../../away", "/away", "a/b", "1_atlas-other", "é"])
+def test_a_space_makes_no_folder_outside_of_the_dataset(tmp_path, cohort):
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    atlas = named(cortex_atlas(), f"etc:cohort-{cohort}")
+    target = tmp_path / "a/b/c/d"
+    refused = rf"letters, digits and \+, got cohort-{cohort} .*; pass entities=.\"cohort\": "
+    options = {"format": "bids", "metadata": {"SpatialReference": "https://x.org", "License": "x"}}
+    with pytest.raises(ai.ArgumentError, match=refused):
+        ai.save_atlas(atlas, target, **options)
+    assert sorted(tmp_path.rglob("*")) == before
+    files = ai.save_atlas(atlas, target, entities={"cohort": "1"}, **options)
+    assert all(file.is_relative_to(target) for file in files)
+
+
+def test_a_link_to_nothing_is_no_place_for_a_dataset(tmp_path):
+    link = tmp_path / "d"
+    link.symlink_to(tmp_path / "away")
+    with pytest.raises(ai.AtlasFileError, match="d: is a link to nothing; remove it") as caught:
+        save(cortex_atlas(), link)
+    assert caught.value.path == link
+    assert list(tmp_path.iterdir()) == [link]
+
+
+def test_errors_and_warnings_name_the_place_of_the_dataset(tmp_path):
+    target, atlas = tmp_path / "d", brain_atlas().harden()
+    options = {
+        "format": "bids",
+        "entities": {**TPL, "atlas": "mixed"},
+        "metadata": {"License": "x"},
+    }
+    with pytest.warns(ai.AtlasWarning, match="one label table cannot hold") as told:
+        ai.save_atlas(atlas, target, **options)
+    (warning,) = told
+    assert warning.message.path.parent.parent.parent == target
+    with pytest.raises(ai.AtlasFileError, match="exists already") as caught:
+        ai.save_atlas(atlas, target, **options)
+    assert Path(caught.value.path).exists()
+    assert Path(caught.value.path).is_relative_to(target)

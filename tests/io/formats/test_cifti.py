@@ -444,7 +444,7 @@ def test_labels_that_are_no_whole_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("change", "extension", "message"),
     [
-        (lambda a: a, "dlabel", r"\['subcortex'\].*soft maps; harden them by atlas.harden\(\)"),
+        (lambda a: a, "dlabel", r"\['subcortex'\].*soft maps; harden them by `atlas.harden\(\)`"),
         (lambda a: a, "dtseries", "should end in .dlabel.nii or .dscalar.nii"),
         (
             lambda a: a.replace(

@@ -179,7 +179,7 @@ def test_what_an_annotation_cannot_hold(tmp_path, changes, message):
 
 def test_soft_maps_and_volumes_are_refused(tmp_path):
     soft = cortex_atlas().normalize()
-    with pytest.raises(ValueError, match="soft maps; harden them by atlas.harden"):
+    with pytest.raises(ValueError, match="soft maps; harden them by `atlas.harden"):
         freesurfer.write(soft, tmp_path / "x.annot")
     with pytest.raises(ValueError, match="are volumes"):
         freesurfer.write(brain_atlas().harden(), tmp_path / "x.annot")

@@ -330,7 +330,7 @@ def test_what_cannot_be_written(tmp_path):
     atlas = brain_atlas()
     soft = atlas.select(compartments=["cortex_L"]).normalize()
     with pytest.raises(
-        ValueError, match=r"\['cortex_L'\] .*harden them by atlas.harden\(\), or .*.func.gii"
+        ValueError, match=r"\['cortex_L'\] .*harden them by `atlas.harden\(\)`, or .*.func.gii"
     ):
         gifti.write(soft, tmp_path / "x.label.gii")
     with pytest.raises(AtlasFileError, match="folder does not exist"):

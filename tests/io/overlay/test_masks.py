@@ -109,15 +109,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("condition", REFUSED)
 def test_refused_conditions_show_the_place(condition):
-    with pytest.raises(ValueError, match=rf"(?s)`mask`: condition.*{REFUSED[condition]}.*\n.*\^"):
+    with pytest.raises(ValueError, match=rf"`mask`: condition .* at .*{REFUSED[condition]}"):
         evaluate(condition, {"a": a, "b": b, "grey": b})
 
 
-def test_the_caret_stands_below_the_place():
-    with pytest.raises(ValueError, match="character 11") as caught:
+def test_the_place_is_counted_from_one():
+    with pytest.raises(ValueError, match="'a > 1 and q > 2', at character 11: 'q' is no image"):
         evaluate("a > 1 and q > 2", {"a": a})
-    _, condition, caret = str(caught.value).splitlines()
-    assert condition[caret.index("^")] == "q"
 
 
 OTHER = np.diag([2.0, 2.0, 2.0, 1.0])
