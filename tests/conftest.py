@@ -1,11 +1,56 @@
-"""Strict JAX settings for every test, keys, and the command line."""
+"""Strict JAX settings for every test, sweeps, keys, and the command line."""
+
+import gc
+from collections import defaultdict
 
 import jax
 import jax.random as jr
 import pytest
+from helpers_sweep import select_cover, values_of
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--sweep",
+        action="store_true",
+        help="run every case of the sweeps, of programs that are compiled as for users",
+    )
+
+
+def pytest_configure(config):
+    # LLVM takes longer to optimise small programs than they run.
+    jax.config.update("jax_disable_most_optimizations", not config.getoption("--sweep"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave out what runs with ``--sweep`` alone (CONTRIBUTING.md says what that is)."""
+    if config.getoption("--sweep"):
+        return
+    left, swept = set(), defaultdict(list)
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if not item.get_closest_marker("sweep"):
+            continue
+        if case is None or any(mark.name == "sweep" for mark in case.marks):
+            left.add(item)
+        else:
+            swept[item.nodeid.partition("[")[0]].append(item)
+    for group in swept.values():
+        taken = select_cover([values_of(item) for item in group])
+        left.update(item for i, item in enumerate(group) if i not in taken)
+    if left:
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
+
+
+def pytest_collection_finish():
+    # Modules stay to the end: tests that collect garbage need not look through them.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

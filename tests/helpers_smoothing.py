@@ -68,6 +68,7 @@ def real_surface(name):
     return image.agg_data("pointset"), image.agg_data("triangle")
 
 
+@functools.cache
 def real_mesh(*, cortex=True):
     """Return the left S1200 hemisphere, with or without its medial wall left out."""
     sphere, faces = real_surface("sphere")

@@ -65,7 +65,7 @@ def mni(step, threshold):
     return nb.Nifti1Image(values.astype(np.uint8), affine), ai.VolumeGrid.from_mask(values, affine)
 
 
-@pytest.mark.parametrize("threshold", [-1, 100])
+@pytest.mark.parametrize("threshold", [pytest.param(-1, marks=pytest.mark.sweep), 100])
 def test_seitzman_2018_equals_nilearn(threshold):
     """All 300 regions, radii of 4 and 5 mm, on a whole grid and within grey matter."""
     seeds, radii = seitzman()
@@ -90,6 +90,7 @@ def test_seitzman_2018_on_the_full_mni_grid_by_brute_force():
         assert found[i] == set(np.flatnonzero(near).tolist())
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["power_2011", "dosenbach_2010"])
 @pytest.mark.parametrize("radius", [0.5, 5.0])
 def test_other_coordinate_atlases_equal_nilearn(name, radius):

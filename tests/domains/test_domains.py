@@ -111,14 +111,6 @@ CASES = {
 DOMAINS = pytest.mark.parametrize(("domain", "shape", "holds"), CASES.values(), ids=CASES)
 
 
-@pytest.fixture
-def _unoptimised():
-    """Small programs take far longer to optimise than to run."""
-    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
-
-
 def free_values(domain, shape, dtype=jnp.float32):
     if isinstance(domain, Amplitude):
         real, imaginary = jr.uniform(jr.key(3), (2, *shape), dtype, minval=0.1, maxval=1.5)
@@ -135,7 +127,6 @@ def size(y):
 
 
 @DOMAINS
-@pytest.mark.usefixtures("_unoptimised")
 def test_round_trip_and_range(domain, shape, holds):
     x = free_values(domain, shape)
     y = domain.image(x)
@@ -145,7 +136,6 @@ def test_round_trip_and_range(domain, shape, holds):
 
 
 @DOMAINS
-@pytest.mark.usefixtures("_unoptimised")
 def test_jit_and_vmap_change_nothing(domain, shape, holds):
     del holds
     xs = jnp.stack([free_values(domain, shape) * scale for scale in (0.5, 1.0)])
@@ -164,7 +154,6 @@ def test_jit_and_vmap_change_nothing(domain, shape, holds):
 
 
 @DOMAINS
-@pytest.mark.usefixtures("_unoptimised")
 def test_float64_keeps_its_precision_and_gradient(domain, shape, holds):
     del holds
 
@@ -189,7 +178,6 @@ def test_float64_keeps_its_precision_and_gradient(domain, shape, holds):
 
 
 @DOMAINS
-@pytest.mark.usefixtures("_unoptimised")
 def test_trains_within_the_domain_and_serialises(domain, shape, holds):
     model = domains.constrain({"w": domain.image(free_values(domain, shape))}, "w", domain)
 
@@ -253,9 +241,9 @@ def test_a_norm_larger_than_the_largest_number():
 
 
 # There are no complex numbers of half precision.
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", [n for n in CASES if not n.startswith("amplitude")])
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-@pytest.mark.usefixtures("_unoptimised")
 def test_half_precision(name, dtype):
     domain, shape, _ = CASES[name]
     x = free_values(domain, shape).astype(dtype)
@@ -316,7 +304,6 @@ def test_numbers_of_numpy_are_as_those_of_python(make):
 
 
 @pytest.mark.parametrize(("domain", "x"), EDGES.values(), ids=EDGES)
-@pytest.mark.usefixtures("_unoptimised")
 def test_gradient_is_finite_at_edges(domain, x):
     def loss(x):
         y = domain.image(x)
@@ -328,7 +315,6 @@ def test_gradient_is_finite_at_edges(domain, x):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.usefixtures("_unoptimised")
 def test_nan_is_never_hidden(name):
     domain, shape, _ = CASES[name]
     x = free_values(domain, shape).at[-1, 0].set(jnp.nan)
@@ -696,7 +682,8 @@ def test_gradient_of_qr_is_that_of_jax(shape, key):
 
     x, weights = jax.random.normal(key, (2, *shape))
     ours, theirs = (
-        jax.grad(lambda x, f=f: jnp.sum(weights * f(x)))(x) for f in (Orthogonal().image, plain)
+        jax.jit(jax.grad(lambda x, f=f: jnp.sum(weights * f(x))))(x)
+        for f in (Orthogonal().image, plain)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -728,7 +715,6 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("domain", "y", "match"), BAD_VALUES)
-@pytest.mark.usefixtures("_unoptimised")
 def test_values_outside_are_refused_also_under_jit(domain, y, match):
     with pytest.raises(ValueError, match=match):
         domain.preimage(y)

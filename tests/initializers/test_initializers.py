@@ -43,6 +43,7 @@ TWO = {"cortex_L": ai.SurfaceMesh(500, hemisphere="L"), "volume": GRID}
 # Variance scaling
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((30, 20), jnp.float32), ((3, 3, 4, 2), jnp.complex64)]
 )
@@ -295,6 +296,7 @@ def closed_form(p, q):
         return np.array((half * root(back * q * back) * half).tolist(), float)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("condition", [1e2, 1e6])
 @pytest.mark.parametrize(("n", "count"), [(2, 2), (12, 2), (10, 7)])
 def test_geometric_mean_of_badly_conditioned_matrices(condition, n, count):
@@ -332,6 +334,7 @@ def test_geometric_mean_of_traced_matrices():
     np.testing.assert_array_equal(constant, init.mean_spd(a))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("mean", ["euclidean", "harmonic", "log_euclidean", "geometric"])
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_means_in_half_precision(mean, dtype):
@@ -451,6 +454,7 @@ def test_hoedt_weights_are_constrained_positive(key):
 # Dirichlet
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("concentration", [0.5, 100.0, (1.0, 2.0, 5.0)])
 @pytest.mark.parametrize("axis", [-2, -1])
 def test_dirichlet_moments(concentration, axis, key):

@@ -9,7 +9,15 @@ import pytest
 from helpers_interrupted import LIMITS
 
 HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
-CASES = (".npz", ".safetensors", ".nii.gz", ".label.gii", ".annot", ".dscalar.nii", "bids")
+CASES = (
+    ".nii.gz",
+    ".annot",
+    "bids",
+    *(
+        pytest.param(case, marks=pytest.mark.sweep)
+        for case in (".npz", ".safetensors", ".label.gii", ".dscalar.nii")
+    ),
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
 

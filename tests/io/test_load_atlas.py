@@ -42,7 +42,7 @@ def load(name, variant):
 
 @pytest.mark.parametrize(
     ("name", "variant"),
-    [p for p in PACKAGED if p[0] not in SLOW],
+    [pytest.param(*p, marks=pytest.mark.sweep) if p[0] in SLOW else p for p in PACKAGED],
     ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values.values())),
 )
 def test_packaged_variant_loads_as_listed(name, variant):
@@ -295,7 +295,10 @@ def test_join_refuses_other_spaces_and_shared_compartments():
         join([volume, volume])
 
 
-PROBABILISTIC = [("harvard-oxford", "harvard_oxford", 113), ("juelich", "juelich", 121)]
+PROBABILISTIC = [
+    pytest.param("harvard-oxford", "harvard_oxford", 113, marks=pytest.mark.sweep),
+    ("juelich", "juelich", 121),
+]
 
 
 @pytest.mark.parametrize(("name", "file", "count"), PROBABILISTIC)
@@ -318,7 +321,10 @@ def test_probabilistic_volumes_are_percent(name, file, count):
 SPHERES = [
     ("power2011", "fetch_coords_power_2011", {}),
     ("dosenbach2010", "fetch_coords_dosenbach_2010", {"ordered_regions": False}),
-    ("seitzman2018", "fetch_coords_seitzman_2018", {"ordered_regions": False}),
+    pytest.param(
+        *("seitzman2018", "fetch_coords_seitzman_2018", {"ordered_regions": False}),
+        marks=pytest.mark.sweep,
+    ),
 ]
 
 

@@ -84,6 +84,7 @@ def grid_atlas(maps, shape):
     )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("kind", "kernel"), EAGER)
 @pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 0), (2, 150, 0), (2, 2, 150, 3)])
 def test_sum_is_the_dense_product(kind, kernel, shape):
@@ -371,6 +372,7 @@ def test_what_is_made_once_is_made_once_of_all_threads():
 # Missing data ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("kind", "kernel"), EAGER)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_reaches_only_the_parcels_that_weigh_it(kind, kernel, bad):
@@ -406,6 +408,7 @@ def test_in_least_squares_nan_reaches_the_parcels_that_overlap(weights):
     np.testing.assert_array_equal(np.isnan(y), expected)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("reduction", ["median", "min", "max", "std", "var", "mean"])
 @pytest.mark.parametrize("missing", ["propagate", "omit"])
 def test_the_host_reduces_as_the_device_does(reduction, missing):
@@ -442,6 +445,7 @@ def test_omitted_locations_give_their_weight_to_the_others(kind, kernel):
     np.testing.assert_array_equal(np.isnan(y), ~(share >= 0.9))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kernel", [*KERNELS["hard"], *HOST])
 @pytest.mark.parametrize("n_parcels", [1, 3])
 def test_large_parcels_far_from_zero_lose_no_digits(kernel, n_parcels):
@@ -461,6 +465,7 @@ def ulps(found, exact):
     return np.max(np.abs(np.asarray(found, np.float64) - exact) / np.spacing(np.float32(exact)))
 
 
+@pytest.mark.sweep
 @on_cpu
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize("level", [1e4, 3e4])
@@ -480,6 +485,7 @@ def test_means_of_large_parcels_on_the_host_are_those_in_double_precision(kind, 
     assert ulps(project(maps, x, missing=missing, kernel="host"), exact) <= 1
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kernel", ["tiles", "dense", *HOST])
 @pytest.mark.parametrize("weight", [0.3, 0.7])
 def test_a_large_soft_parcel_among_many_loses_no_digits(kernel, weight):
@@ -509,6 +515,7 @@ def test_the_host_adds_up_in_double_precision():
         np.testing.assert_allclose(full, project(maps, x, kernel="dense"), rtol=1e-14)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize(
     ("kind", "kernel"), [("sparse", "tiles"), ("sparse", "groups"), ("dense", "dense")]
@@ -597,10 +604,16 @@ def test_least_squares(kind, kernel):
         y[kept], np.linalg.lstsq(w.T, x, rcond=None)[0], rtol=1e-3, atol=1e-5
     )
     assert np.isnan(y[3]).all()
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_least_squares_of_traced_maps(kind):
+    maps, x = maps_of(kind), data_of(150, 5)
     traced = jax.jit(lambda m, x: project(m, x, reduction="lstsq"))(
         jax.tree.map(jnp.asarray, maps), x
     )
-    np.testing.assert_allclose(traced[np.array(kept)], y[kept], rtol=1e-3, atol=1e-5)
+    around = project(maps, x, reduction="lstsq")
+    np.testing.assert_allclose(traced, around, rtol=1e-3, atol=1e-5)
 
 
 def conditioned(n_parcels, n_locations, condition):
@@ -614,6 +627,7 @@ def conditioned(n_parcels, n_locations, condition):
 ILL = "ignore:least squares is poorly conditioned"
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings(ILL)
 @pytest.mark.parametrize("condition", [2, 50, 2000])
 @pytest.mark.parametrize("noise", [0.0, 1.0])
@@ -688,6 +702,7 @@ def test_poor_conditioning_warns():
         project(ai.DenseMaps(w[:3]), np.ones((60, 1), np.float32), reduction="lstsq")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("kind", "kernel"), EAGER)
 @pytest.mark.parametrize("shape", [(7,), (7, 4), (2, 7, 4)])
 def test_back_projection(kind, kernel, shape):
@@ -850,6 +865,7 @@ def test_an_atlas_that_is_a_constant_is_not_counted_while_a_program_is_compiled(
     assert "f32[7]{0} constant" not in program
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("reduction", ["mean", "lstsq"])
 @pytest.mark.parametrize(("kind", "kernel"), CASES)
 def test_an_atlas_may_be_met_first_inside_a_trace(kind, kernel, reduction):
@@ -991,6 +1007,7 @@ def test_bad_input_is_refused(case, jit):
         (jax.jit(call) if jit else call)(maps)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
 @pytest.mark.parametrize(
     ("kind", "kernel"), [(kind, k) for kind in KERNELS for k in ("auto", *HOST)]

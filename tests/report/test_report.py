@@ -338,6 +338,7 @@ def test_empty_compartments_and_parcels_without_values():
     assert rows[1][3] == "0.0"
 
 
+@pytest.mark.sweep
 def test_a_thousand_parcels_stay_below_five_megabytes(monkeypatch):
     monkeypatch.undo()  # pictures of full size
     n_parcels = 1000

@@ -62,6 +62,7 @@ def case(request):
     return request.param
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("sigma", [1e6, 1e20])
 @pytest.mark.parametrize("name", ["grid", "surface"])
 def test_the_widest_of_kernels_takes_the_mean(name, sigma):
@@ -80,6 +81,7 @@ def test_the_widest_of_kernels_takes_the_mean(name, sigma):
     np.testing.assert_allclose(soft, np.broadcast_to(shares[:, None], soft.shape), rtol=1e-5)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("conserve", CONSERVE)
 def test_constant_mass_and_adjoint(case, conserve):
     op = operator(case, conserve)
@@ -118,6 +120,7 @@ def test_maps_are_smoothed_as_data_are(case):
     assert (empty == 0).all()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("conserve", ["constant", "balanced"])
 def test_gradients_in_double_precision(case, conserve):
     geometry, options = CASES[case]

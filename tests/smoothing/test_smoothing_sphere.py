@@ -20,6 +20,7 @@ CONSERVE = ("constant", "mass", "balanced")
 HOLES = np.delete(np.arange(642), np.r_[0, 40:90, 300])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("conserve", CONSERVE)
 @pytest.mark.parametrize("radius", [1.0, 100.0])
 @pytest.mark.parametrize("vertices", [None, HOLES], ids=["whole", "holes"])

@@ -32,6 +32,7 @@ def columns(mesh, n=6):
     return np.concatenate([maps, wave[:, None]], axis=1).astype(np.float32)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("geometry", "most", "least"), [("anatomical", 5e-4, 1 - 1e-7), ("sphere", 0.02, 0.9995)]
