@@ -79,9 +79,9 @@ def load_atlas(
     radius
         Of the spheres of an atlas of coordinates, in mm.
     via
-        Only this source, as ``"templateflow"``.
-        By default the sources in the catalogue's order; a later one only if all
-        before it are out of reach, with an `AtlasWarning`.
+        Only this source, as ``"templateflow"`` (`list_atlases` tells which there are). By
+        default the sources in the catalogue's order; a later one only if all before it
+        are out of reach, with an `AtlasWarning`.
     download
         Whether files may be fetched that are not on this machine.
 

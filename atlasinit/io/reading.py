@@ -65,9 +65,11 @@ def read_atlas(
     name
         By default what the files state, else the name of the first.
     mask
-        Voxels to keep in place of those that belong to a parcel: an image, an array,
-        a grid or a condition on images (`read_mask`); vertices to
-        keep; or compartment to either.
+        Locations to keep; parcels outside stay as empty rows. Voxels in place of those that
+        belong to a parcel: an image, an array, a grid or a condition on images
+        (`read_mask`). Vertices: numbers (vertices,) that are not 0 there, in a file, image
+        or array. Or compartment to either; a CIFTI file or image (of data over time, the
+        locations that they have); a nilearn ``SurfaceImage``.
     kind
         ``"hard"`` for labels, ``"maps"`` for weights; ``"auto"``, the default, goes by the
         suffix of BIDS names (``dseg``, ``probseg``), the header and the values.

@@ -15,6 +15,7 @@ from atlasinit.errors import ArgumentError, Passing, Value, listing
 from atlasinit.io.contents import Part
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import read_mask
+from atlasinit.io.overlay.structures import split_mask
 from atlasinit.io.overlay.surfaces import attach, locations_in
 
 _SURFACES = ("sphere", "anatomical", "areas")
@@ -54,7 +55,7 @@ def lay_over(
     mask
         What `read_mask` takes for a volume or `locations_in` for a surface, either also as
         a `Mask`; or a mapping from compartment to such. One alone is for the volume, or
-        for the only surface.
+        for the only surface. Or what holds several: see `split_mask`.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, each optional.
 
@@ -127,6 +128,15 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
     if isinstance(mask, Mapping):
         return dict(mask)
     names = list(geometry)
+    several = split_mask(mask)
+    if several is not None:
+        # Data may have more structures than the labels.
+        shared = {c: own for c, own in several.items() if c in geometry}
+        if not shared:
+            raise ArgumentError(
+                "mask", f"is of {listing(several)}, the labels are of {listing(names)}"
+            )
+        return shared
     able = [c for c, g in geometry.items() if isinstance(g, VolumeGrid)] or names
     if len(able) > 1:
         raise ArgumentError(

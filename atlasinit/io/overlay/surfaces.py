@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
+from nibabel.filebasedimages import FileBasedImage
 from nibabel.freesurfer import read_geometry, read_label
 
 from atlasinit.core.geometry import (
@@ -20,7 +21,7 @@ from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.registry import read_vertices
 from atlasinit.io.formats.vectors import MESH_SIZES
 from atlasinit.io.keys import as_keys, is_whole
-from atlasinit.io.source import Source
+from atlasinit.io.source import InMemory, Source, is_source
 from atlasinit.support.typing import PathLike
 
 
@@ -97,8 +98,8 @@ def read_surface(path: PathLike) -> Surface:
         )
 
 
-def read_values(path: PathLike) -> np.ndarray:
-    """Return one number a vertex (vertices,) from any file that holds them.
+def read_values(path: PathLike | InMemory) -> np.ndarray:
+    """Return one number a vertex (vertices,) from any file or image that holds them.
 
     GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
     """
@@ -118,8 +119,9 @@ def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " location
         The mesh.
     mask
         Whole mesh (vertices,) or (vertices, 1): a boolean array, numbers that are not
-        zero where the mask is, a file of such numbers, or a FreeSurfer ``.label`` (a list
-        of vertices, as ``lh.cortex.label``); or a `SurfaceMesh`, whose kept vertices count.
+        zero where the mask is, a file or a GIFTI image in memory of such numbers, or a
+        FreeSurfer ``.label`` (a list of vertices, as ``lh.cortex.label``); or a
+        `SurfaceMesh`, whose kept vertices count.
 
     Raises
     ------
@@ -157,14 +159,14 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
                 f"1), got shape {mask.shape}",
             )
         return mask.reshape(-1)
-    if not isinstance(mask, str) and not hasattr(mask, "__fspath__"):
+    if not is_source(mask):
         raise ArgumentTypeError(
             "mask",
-            "of a surface should be a file or an array of one number a vertex, or a "
+            "of a surface should be a file, an image or an array of one number a vertex, or a "
             f"SurfaceMesh, got {type(mask).__name__}",
         )
     path: Any = mask
-    if Path(path).suffix == ".label":
+    if not isinstance(path, FileBasedImage) and Path(path).suffix == ".label":
         with reading(path, "a FreeSurfer label") as found:
             vertices = np.asarray(read_label(found))
         values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)

@@ -104,6 +104,7 @@ def every_mask(folder):
     yield ai.SurfaceMesh(24, np.flatnonzero(inside))
     yield text(folder / "mask.txt", inside)
     yield gifti(folder / "mask.shape.gii", inside, "NIFTI_INTENT_SHAPE")
+    yield nb.load(folder / "mask.shape.gii")
     yield {"cortex_L": inside}
 
 
@@ -200,6 +201,109 @@ def test_archives_take_masks_as_other_files_do(tmp_path, case, ending):
         back = [found.geometry[c].put(row) for row in found.maps[c].to_dense()]
         np.testing.assert_array_equal(back, np.array(whole) * inside)
     assert "labelled locations lost" in found.provenance.operations[-1]
+
+
+# Masks of several compartments
+
+
+def brain_axis(atlas, keep):
+    """Return CIFTI's axis of some locations of each compartment, and the geometry of these."""
+    axes, kept = [], {}
+    for c, geometry in atlas.geometry.items():
+        own = kept[c] = geometry.restrict(np.flatnonzero(keep(geometry.n_locations)))
+        if isinstance(own, ai.SurfaceMesh):
+            side = {"L": "left", "R": "right"}[c[-1]]
+            axis = nb.cifti2.BrainModelAxis.from_surface(
+                own.vertices, own.n_vertices, name=f"cortex_{side}"
+            )
+        else:
+            axis = nb.cifti2.BrainModelAxis(
+                name=np.repeat(*np.transpose(own.structures)[[0, 1]].tolist()),
+                voxel=own.ijk,
+                affine=own.affine,
+                volume_shape=own.shape,
+            )
+        axes.append(axis)
+    return axes, kept
+
+
+def cifti(path, axes, values):
+    """Write values (maps, locations) over brain models."""
+    models = axes[0]
+    for axis in axes[1:]:
+        models = models + axis
+    maps = nb.cifti2.ScalarAxis([f"m{i}" for i in range(len(values))])
+    image = nb.Cifti2Image(np.asarray(values, np.float32), (maps, models))
+    image.to_filename(path)
+    return path
+
+
+@pytest.fixture
+def brain(tmp_path):
+    atlas = brain_atlas(key=[1, 2, 3, 4, 5, 6, 7]).harden()
+    (path,) = save_atlas(atlas, tmp_path / "a.dlabel.nii")
+    return read_atlas(path), path
+
+
+def of_data(folder, atlas):
+    axes, kept = brain_axis(atlas, lambda n: np.arange(n) % 3 > 0)
+    size = sum(g.n_locations for g in kept.values())
+    return cifti(folder / "data.dscalar.nii", axes, np.arange(3 * size).reshape(3, -1)), kept
+
+
+def of_one_map(folder, atlas):
+    axes, whole = brain_axis(atlas, lambda n: np.ones(n, bool))
+    inside = [np.arange(g.n_locations) % 3 > 0 for g in whole.values()]
+    path = cifti(folder / "mask.dscalar.nii", axes, [np.concatenate(inside) * 2])
+    kept = {c: g.restrict(own) for (c, g), own in zip(whole.items(), inside, strict=True)}
+    return path, kept
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+@pytest.mark.parametrize("form", [of_data, of_one_map])
+def test_masks_in_cifti(brain, tmp_path, form, in_memory):
+    atlas, path = brain
+    mask, kept = form(tmp_path, atlas)
+    found = read_atlas(path, mask=nb.load(mask) if in_memory else mask)
+    assert found.table == atlas.table
+    assert found.geometry == kept
+    cortex = read_atlas(path, mask=mask).select(compartments="cortex_L")
+    (left,) = save_atlas(atlas.select(compartments="cortex_L"), tmp_path / "L.label.gii")
+    assert read_atlas(left, mask=mask).geometry == cortex.geometry
+
+
+def test_masks_in_cifti_that_do_not_fit(brain, tmp_path):
+    atlas, path = brain
+    axes, _ = brain_axis(atlas, lambda n: np.ones(n, bool))
+    size = atlas.n_locations
+    graded = cifti(tmp_path / "x.dscalar.nii", axes, [np.linspace(0, 1, size)])
+    with pytest.raises(ValueError, match=r"x.dscalar.nii should hold 0 and one other value"):
+        read_atlas(path, mask=graded)
+    volume = save_image(tmp_path / "v.nii", LABELS.astype(np.int16))
+    with pytest.raises(ValueError, match="is of cortex_L, cortex_R, subcortex, the .* of volume"):
+        read_atlas(volume, space="s", mask=graded.with_name(of_data(tmp_path, atlas)[0].name))
+
+
+def test_the_geometry_of_an_atlas_is_a_mask(brain):
+    atlas, path = brain
+    half = {c: g.restrict(np.arange(g.n_locations) % 2 == 0) for c, g in atlas.geometry.items()}
+    assert read_atlas(path, mask=half).geometry == half
+
+
+def test_a_surface_image_of_nilearn_is_a_mask(tmp_path):
+    from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
+
+    points = np.random.default_rng(0).normal(size=(24, 3))
+    mesh = InMemoryMesh(points, np.array([[0, 1, 2]]))
+    inside = INSIDE.reshape(-1)
+    image = SurfaceImage(
+        PolyMesh(left=mesh, right=mesh), {"left": inside, "right": ~inside | (FLAT == 1)}
+    )
+    paths = [text(tmp_path / f"{side}.csv", FLAT) for side in ("lh", "rh")]
+    atlas = read_atlas(paths, space="s", mask=image)
+    np.testing.assert_array_equal(atlas.geometry["cortex_L"].mask, inside)
+    np.testing.assert_array_equal(atlas.geometry["cortex_R"].mask, ~inside | (FLAT == 1))
+    assert atlas.table == read_atlas(paths, space="s").table
 
 
 def test_structures_stay_where_a_mask_only_takes():

@@ -1,0 +1,57 @@
+"""Masks that state the locations of several compartments: CIFTI, and nilearn's surface images."""
+
+from typing import Any
+
+import numpy as np
+
+from atlasinit.core.geometry import Geometry
+from atlasinit.errors import ArgumentError, listing
+from atlasinit.io.formats import cifti
+from atlasinit.io.source import Source, SurfaceImage, is_source, sides_of
+
+
+def split_mask(mask: object) -> dict[str, Any] | None:
+    """Return compartment to the mask that one object holds for it.
+
+    Parameters
+    ----------
+    mask
+        A nilearn ``SurfaceImage``; or a CIFTI-2 file or image: of one map, 0 where false and
+        one other value where true; of several, as data over time are, the locations that it
+        has.
+
+    Returns
+    -------
+    dict or None
+        What `read_mask` and `locations_in` take; None where `mask` is none of these.
+
+    Raises
+    ------
+    ValueError
+        One map of other values.
+    AtlasFileError
+        A file that is missing or damaged.
+    """
+    if isinstance(mask, SurfaceImage):
+        return {c: source.content for c, source in sides_of(mask).items()}
+    if not is_source(mask) or isinstance(mask, np.ndarray):
+        return None
+    with Source(mask) as source:  # pyright: ignore[reportArgumentType]
+        return _structures(source) if cifti.claims(source) else None
+
+
+def _structures(source: Source) -> dict[str, Geometry]:
+    blocks = cifti.values(source).blocks
+    read = {b.compartment: b.select(np.arange(b.geometry.n_locations)) for b in blocks}
+    if any(data.n_time > 1 for data in read.values()):
+        return {b.compartment: b.geometry for b in blocks}
+    values = {c: data.all()[:, 0] for c, data in read.items()}
+    found = np.unique(np.concatenate(list(values.values())))
+    if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
+        raise ArgumentError(
+            "mask",
+            f": the one map of {source} should hold 0 and one other value, got "
+            f"{listing(found.tolist(), 3)}",
+            "for the locations that a file has, pass the geometry of an atlas of it",
+        )
+    return {b.compartment: b.geometry.restrict(values[b.compartment] != 0) for b in blocks}
