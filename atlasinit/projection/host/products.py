@@ -164,11 +164,12 @@ def transposed(
 def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
     """Return where to cut locations in parts, of as many weights each.
 
-    The rows of each part's product are added up in the end, so more parts than cores only
-    cost time.
+    The rows of each part's product are added up in the end, which takes time for many parts.
     """
     n = len(columns.indptr) - 1
-    count = max(min(WORKERS, n // (8 * max(n_parcels, 1))), 1)
+    parcels = max(n_parcels, 1)
+    # Of few parcels, smaller parts have partial sums that stay in the cache.
+    count = max(min(WORKERS, n // (8 * parcels)), min(8 * WORKERS, n // (64 * parcels)), 1)
     weights = [columns.nnz * i // count for i in range(1, count)]
     return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
 

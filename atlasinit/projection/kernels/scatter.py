@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
@@ -12,8 +13,9 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
 from atlasinit.support.typing import AnyArray
 
-_BLOCK = 4096
-_FEWER = 64  # partial sums than locations, which stay in the cache
+# Members of a partial sum in single precision, on the average. Where few parcels have many
+# partial sums each, their errors cancel, and fewer of them are sooner added up.
+_MEMBERS, _MEMBERS_OF_FEW, _FEW = 16, 64, 16
 
 
 class ScatterKernel(AbstractKernel):
@@ -56,8 +58,9 @@ class ScatterKernel(AbstractKernel):
         batch, locations, time = data.shape
         if self.n_parcels == 0:
             return jnp.zeros((batch, 0, time), data.dtype)
-        # Made in parts, as one long float32 sum would lose digits, of few rows beside the data's.
-        parts = max(1, min(locations // _BLOCK, locations // (_FEWER * self.n_parcels)))
+        # Made in parts, as one long float32 sum would lose digits.
+        members = _MEMBERS_OF_FEW if self.n_parcels < _FEW else _MEMBERS
+        parts = max(1, locations // (members * self.n_parcels))
         part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
         # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
         starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * parts + part[None]
@@ -65,7 +68,7 @@ class ScatterKernel(AbstractKernel):
         rows = jnp.where(labels < 0, n_rows, labels + starts * self.n_parcels)
         out = jnp.zeros((n_rows, time), data.dtype)
         out = out.at[rows.reshape(-1)].add(data.reshape(batch * locations, time), mode="drop")
-        return out.reshape(batch, parts, self.n_parcels, time).sum(axis=1)
+        return add_exactly(out.reshape(batch, parts, self.n_parcels, time))
 
     def transposed(self, values: Values) -> Data:
         """Return W' y."""
@@ -89,3 +92,33 @@ class ScatterKernel(AbstractKernel):
         """Return W."""
         parcels = jnp.arange(self.n_parcels, dtype=jnp.int32)
         return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
+
+
+@jax.custom_jvp
+def add_exactly(parts: Float[Array, "batch parts parcels time"]) -> Values:
+    """Return the sum over parts, as exact as in twice the precision.
+
+    Pairs are added up, and with them what rounding takes from each sum (Knuth's two-sum).
+    """
+    high, low = parts, jnp.zeros((1, 1, 1, 1), parts.dtype)
+    while (n := high.shape[1]) > 1:
+        half = n // 2
+        a, b = high[:, :half], high[:, half : 2 * half]
+        total = a + b
+        other = total - a
+        error = (a - (total - other)) + (b - other)
+        if low.shape[1] == n:
+            error = error + (low[:, :half] + low[:, half : 2 * half])
+        # An odd one waits for the next round.
+        rest = high[:, 2 * half :]
+        left = low[:, 2 * half :] if low.shape[1] == n else jnp.zeros_like(rest)
+        high = jnp.concatenate([total, rest], axis=1) if n % 2 else total
+        low = jnp.concatenate([error, left], axis=1) if n % 2 else error
+    # What is not finite has an error that is NaN.
+    return jnp.where(jnp.isfinite(high), high + low, high)[:, 0]
+
+
+@add_exactly.defjvp
+def _add_exactly_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (parts,), (change,) = primals, tangents
+    return add_exactly(parts), change.sum(axis=1)
