@@ -491,7 +491,7 @@ CANNOT = {
     "soft maps as labels": (
         ".label.gii",
         ("--fwhm", 6),
-        r"soft maps; harden them by (atlas\.harden\(\)|--harden), or save as \.func\.gii",
+        r"soft maps; harden them by `?(atlas\.harden\(\)|--harden)`?, or save as \.func\.gii",
     ),
     "surfaces as a volume": (".nii.gz", (), "a NIfTI image holds one volume"),
     "no such format": (".xlsx", (), r"(`path`|--output) should end in .*\.npz.*got 'x\.xlsx'"),
