@@ -7,7 +7,7 @@ from helpers_smoothing import plane_mesh, sphere_mesh, voronoi
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.figures.adjacency import borders, touching
+from atlasinit.core.adjacency import borders, touching
 from atlasinit.measures import (
     EDGE,
     boundary_width,

@@ -5,10 +5,10 @@ import matplotlib.colors
 import numpy as np
 from jaxtyping import Float
 
+from atlasinit.core.adjacency import borders, touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError
-from atlasinit.figures.adjacency import borders, touching
 
 SAFE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 """Okabe and Ito's colours (2008) without black, told apart by any common colour vision."""

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 import atlasinit as ai
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
-from atlasinit.figures.adjacency import borders, touching
+from atlasinit.core.adjacency import borders, touching
 from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.surfaces import open_sulci, rasterise
 from atlasinit.figures.views import GREY
