@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from atlasinit import initializers as initializers
     from atlasinit import io as io
     from atlasinit import measures as measures
+    from atlasinit import refinement as refinement
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from atlasinit.projection import back_project as back_project
     from atlasinit.projection import coverage as coverage
     from atlasinit.projection import project as project
+    from atlasinit.refinement import cluster_atlas as cluster_atlas
+    from atlasinit.refinement import refine as refine
     from atlasinit.report import Report as Report
     from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
@@ -58,6 +61,7 @@ _HOMES = {
     "AtlasUnavailableError": "errors",
     "AtlasWarning": "errors",
     "back_project": "projection",
+    "cluster_atlas": "refinement",
     "coverage": "projection",
     "DenseMaps": "core.maps",
     "dirichlet_atlas": "initializers",
@@ -71,6 +75,7 @@ _HOMES = {
     "plot_atlas": "figures",
     "project": "projection",
     "Provenance": "core.provenance",
+    "refine": "refinement",
     "Report": "report",
     "resample": "resampling",
     "save_atlas": "io",
@@ -80,6 +85,15 @@ _HOMES = {
     "SurfaceMesh": "core.mesh",
     "VolumeGrid": "core.grid",
 }
-_MODULES = ("activities", "domains", "figures", "initializers", "io", "measures", "smoothing")
+_MODULES = (
+    "activities",
+    "domains",
+    "figures",
+    "initializers",
+    "io",
+    "measures",
+    "refinement",
+    "smoothing",
+)
 
 __getattr__, __dir__, __all__ = _lazy(__name__, _HOMES, _MODULES)

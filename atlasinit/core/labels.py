@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -240,3 +241,18 @@ def _int32(key: Any) -> int:
 def _repeated(items: Sequence[Any]) -> list[Any]:
     seen: set[Any] = set()
     return list(dict.fromkeys(item for item in items if item in seen or seen.add(item)))
+
+
+def numbered_labels(counts: Mapping[str, int]) -> LabelTable:
+    """Return the table of so many parcels of each compartment, which are numbered from 1."""
+    rows = [(c, k) for c, count in counts.items() for k in range(1, count + 1)]
+    names = [f"{c}_{k}" for c, k in rows]
+    return LabelTable(
+        {
+            "compartment": [c for c, _ in rows],
+            "key": [k for _, k in rows],
+            "name": names,
+            "color": [f"#{zlib.crc32(n.encode()) & 0xFFFFFF:06x}" for n in names],
+            "hemisphere": [hemisphere_of("", c) for c, _ in rows],
+        }
+    )

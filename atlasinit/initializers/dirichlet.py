@@ -1,7 +1,6 @@
 """Random distributions over parcels at each location, as an initialiser and as an atlas."""
 
 import dataclasses
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
-from atlasinit.core.labels import LabelTable, hemisphere_of
+from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import DenseMaps
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Domain, Fixed, Simplex, fixed
@@ -161,7 +160,7 @@ def dirichlet_atlas(
         space=space,
         maps=maps,
         geometry=geometry,
-        labels=_labels(counts),
+        labels=numbered_labels(counts),
         provenance=Provenance(
             source="random", operations=(f"dirichlet_atlas(concentration={levels_text})",)
         ),
@@ -194,17 +193,3 @@ def _per_compartment(value: Any, geometry: Mapping[str, Geometry], name: str) ->
             name, f"should have the compartments {list(geometry)}, got {list(value)}"
         )
     return {c: value[c] for c in geometry}
-
-
-def _labels(counts: Mapping[str, int]) -> LabelTable:
-    rows = [(c, k) for c, count in counts.items() for k in range(1, count + 1)]
-    names = [f"{c}_{k}" for c, k in rows]
-    return LabelTable(
-        {
-            "compartment": [c for c, _ in rows],
-            "key": [k for _, k in rows],
-            "name": names,
-            "color": [f"#{zlib.crc32(n.encode()) & 0xFFFFFF:06x}" for n in names],
-            "hemisphere": [hemisphere_of("", c) for c, _ in rows],
-        }
-    )

@@ -1,0 +1,28 @@
+"""Atlases whose borders fit data: a named atlas for one person, or parcels from data alone."""
+
+from typing import TYPE_CHECKING
+
+from atlasinit.support.lazy import lazy as _lazy
+
+if TYPE_CHECKING:
+    from atlasinit.refinement.clustering import cluster_atlas as cluster_atlas
+    from atlasinit.refinement.quality import Agreement as Agreement
+    from atlasinit.refinement.quality import kept_variance as kept_variance
+    from atlasinit.refinement.quality import measure_agreement as measure_agreement
+    from atlasinit.refinement.quality import parcel_pieces as parcel_pieces
+    from atlasinit.refinement.refining import Halves as Halves
+    from atlasinit.refinement.refining import assess_halves as assess_halves
+    from atlasinit.refinement.refining import refine as refine
+
+_HOMES = {
+    "Agreement": "quality",
+    "assess_halves": "refining",
+    "cluster_atlas": "clustering",
+    "Halves": "refining",
+    "kept_variance": "quality",
+    "measure_agreement": "quality",
+    "parcel_pieces": "quality",
+    "refine": "refining",
+}
+
+__getattr__, __dir__, __all__ = _lazy(__name__, _HOMES)

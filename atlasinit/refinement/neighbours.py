@@ -10,6 +10,8 @@ from atlasinit.core.adjacency import touching
 from atlasinit.core.geometry import Geometry
 from atlasinit.support.typing import AnyArray
 
+_MOST = 4096  # locations in one turn
+
 
 class Neighbours(eqx.Module):
     """The neighbours of each location, as tables that a jitted program can gather from.
@@ -127,5 +129,10 @@ def _turns(
         open_ = open_[~first]
     color = color[:n]
     order = np.argsort(color, kind="stable")
-    counts = np.bincount(color, minlength=1)
-    return _Rows(order, np.concatenate([[0], np.cumsum(counts)])).padded()
+    # Large classes in parts, which bounds what is gathered at once.
+    counts = [
+        min(_MOST, count - done)
+        for count in np.bincount(color, minlength=1).tolist()
+        for done in range(0, count, _MOST)
+    ]
+    return _Rows(order, np.concatenate([[0], np.cumsum(np.array(counts, np.int64))])).padded()

@@ -99,7 +99,7 @@ class State(NamedTuple):
     sizes: Int[Array, " parcels"]
 
 
-def begin(problem: Problem, labels: Int[Array, " locations"], n_parcels: int) -> State:
+def start_state(problem: Problem, labels: Int[Array, " locations"], n_parcels: int) -> State:
     """Return the state of labels."""
     rows = jnp.where(labels < 0, n_parcels, labels)
     add = functools.partial(jax.ops.segment_sum, segment_ids=rows, num_segments=n_parcels + 1)
@@ -113,6 +113,25 @@ class Heat(NamedTuple):
 
     temperature: Float[Array, ""]
     key: Key[Array, ""]
+
+
+class Schedule(NamedTuple):
+    """How long sweeps go on.
+
+    Parameters
+    ----------
+    first, last
+        Numbers of the first sweep, from 0, and of that after the last.
+    hot
+        Sweeps in which the temperature falls to 0.
+    least
+        Locations that a parcel keeps at least.
+    """
+
+    first: Int[Array, ""]
+    last: Int[Array, ""]
+    hot: Int[Array, ""]
+    least: Int[Array, ""]
 
 
 class _Choice(NamedTuple):
@@ -140,16 +159,14 @@ def gains(
     squares = jnp.sum(state.sums**2, axis=1)
     evidence = model.evidence(squares, state.counts)
     norm = jnp.sum(x**2, axis=1, keepdims=True)
-    joined = model.evidence(
-        squares[at] + 2 * dots + norm, state.counts[at] + seen
-    ) - evidence[at]
+    joined = model.evidence(squares[at] + 2 * dots + norm, state.counts[at] + seen) - evidence[at]
     left = evidence[at[:, :1]] - model.evidence(
         jnp.maximum(squares[at[:, :1]] - 2 * dots[:, :1] + norm, 0),
         jnp.maximum(state.counts[at[:, :1]] - seen, 0),
     )
     agreeing = jnp.sum(others[:, None, :] == targets[:, :, None], axis=2)
     begun = targets == problem.start[rows][:, None]
-    prior = model.neighbours * agreeing + model.start * begun
+    prior = model.neighbours * agreeing.astype(dots.dtype) + model.start * begun.astype(dots.dtype)
     priors = prior[:, 1:] - prior[:, :1]
     gain = joined[:, 1:] - left + priors
     may = (others >= 0) & (others != own) & problem.growing[at[:, 1:]]
@@ -158,9 +175,7 @@ def gains(
     return jnp.where(may, gain, -jnp.inf), priors, others
 
 
-def _separable(
-    problem: Problem, state: State, rows: Int[Array, " some"]
-) -> Bool[Array, " some"]:
+def _separable(problem: Problem, state: State, rows: Int[Array, " some"]) -> Bool[Array, " some"]:
     """Return which locations may leave their parcel without cutting what is around them."""
     near, bridge = problem.neighbours.near[rows], problem.neighbours.bridge[rows]
     own = state.labels[rows]
@@ -248,7 +263,9 @@ def _turn(
         alone = moving & (worth == best[own]) & (worth == best[choice.target])
         return _moved(problem, state, rows, choice, alone), alone
 
-    after, moving = jax.lax.cond((gained > 0) | (heat.temperature > 0), lambda: (together, moving), one_by_one)
+    after, moving = jax.lax.cond(
+        (gained > 0) | (heat.temperature > 0), lambda: (together, moving), one_by_one
+    )
     return after, jnp.sum(moving.astype(jnp.int32))
 
 
@@ -257,18 +274,16 @@ def sweep(
     problem: Problem,
     model: Model,
     labels: Int[Array, " locations"],
-    least: Int[Array, ""],
-    most: Int[Array, ""],
+    schedule: Schedule,
     heat: Heat,
-    warm: Int[Array, ""],
     *,
     n_parcels: int,
 ) -> tuple[Int[Array, " locations"], Int[Array, ""], Int[Array, ""]]:
     """Return the labels after sweeps that each give every location its turn.
 
-    In the first `warm` sweeps a location joins a parcel that is drawn by its gain at a
+    In the hot sweeps a location joins a parcel that is drawn by its gain at a
     temperature that falls to 0 (simulated annealing). After these every turn raises the log
-    evidence, and sweeps end with one that moves nothing, or after `most`.
+    evidence, and sweeps end with one that moves nothing, or the last of the schedule.
 
     Returns
     -------
@@ -277,27 +292,28 @@ def sweep(
     moves
         Number of moves of the last sweep.
     sweeps
-        Number of sweeps.
+        Number of sweeps, those before the first included.
     """
     turns = jnp.asarray(problem.neighbours.turns)
 
     def once(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         labels, _, done = carry
-        cooled = jnp.maximum(1 - done / jnp.maximum(warm, 1), 0).astype(jnp.float32)
-        temperature = jnp.where(done < warm, heat.temperature * cooled, 0)
+        left = (schedule.hot - done).astype(jnp.float32)
+        length = jnp.maximum(schedule.hot, 1).astype(jnp.float32)
+        temperature = heat.temperature * jnp.maximum(left / length, 0)
         keys = jax.random.split(jax.random.fold_in(heat.key, done), len(turns))
 
         def turn(state: State, given: tuple[Array, Array]) -> tuple[State, Int[Array, ""]]:
             rows, key = given
-            return _turn(problem, model, state, rows, least, Heat(temperature, key))
+            return _turn(problem, model, state, rows, schedule.least, Heat(temperature, key))
 
         # The sums anew, so that rounding does not add up over sweeps.
-        state = begin(problem, labels, n_parcels)
+        state = start_state(problem, labels, n_parcels)
         state, moves = jax.lax.scan(turn, state, (turns, keys))
         return state.labels, jnp.sum(moves), done + 1
 
     def goes_on(carry: tuple[Array, Array, Array]) -> Bool[Array, ""]:
-        return ((carry[1] > 0) | (carry[2] < warm)) & (carry[2] < most)
+        return ((carry[1] > 0) | (carry[2] < schedule.hot)) & (carry[2] < schedule.last)
 
-    first = (labels, jnp.int32(1), jnp.int32(0))
+    first = (labels, jnp.int32(1), schedule.first)
     return jax.lax.while_loop(goes_on, once, first)

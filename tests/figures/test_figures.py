@@ -10,8 +10,8 @@ from helpers_smoothing import icosphere, sphere_mesh, voronoi
 from matplotlib.colors import to_rgb
 
 import atlasinit as ai
-from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.core.adjacency import borders, touching
+from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.surfaces import open_sulci, rasterise
 from atlasinit.figures.views import GREY

@@ -1,0 +1,226 @@
+"""Connected parcels from data alone."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int32
+
+from atlasinit.core.adjacency import touching
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry
+from atlasinit.core.labels import numbered_labels
+from atlasinit.core.maps import HardMaps
+from atlasinit.core.provenance import Provenance
+from atlasinit.errors import ArgumentError
+from atlasinit.refinement.estimate import estimate
+from atlasinit.refinement.fitting import Bounds, Effort, Fitter
+from atlasinit.refinement.neighbours import find_neighbours
+from atlasinit.refinement.refining import Progress
+from atlasinit.refinement.series import Runs, compress, describe, read_runs, scale_runs
+from atlasinit.refinement.starts import merge_parcels, ward_labels
+
+_LEVELS = (4, 2, 1)
+"""Times as many parcels as are wanted: fitted and merged from the most to the fewest."""
+
+
+def cluster_atlas(
+    geometry: Mapping[str, Geometry] | Atlas,
+    data: Any,
+    n_parcels: int | Mapping[str, int],
+    *,
+    key: jax.Array | None = None,
+    neighbours: float | int = 1.0,
+    sample_mask: Any = None,
+    standardize: bool = True,
+    min_volumes: int = 30,
+    name: str = "clusters",
+    space: str = "",
+    progress: Progress | None = None,
+) -> Atlas:
+    """Return an atlas of connected parcels found in data alone.
+
+    Four times as many parcels as wanted by Ward's method on the graph of neighbours
+    (scikit-learn's ``AgglomerativeClustering``, as nilearn's ``Parcellations(method="ward")``)
+    are fitted as by `refine` without a tether, merged to half as many as Ward would, fitted,
+    and so once more.
+
+    Locations without data, as a medial wall, belong to no parcel. Parcels are numbered from 1
+    in each compartment, in the order of their first locations. There are no gradients through
+    these choices.
+
+    Parameters
+    ----------
+    geometry
+        Compartment to `VolumeGrid` or `SurfaceMesh` with faces; or an atlas, whose geometry and
+        space are taken.
+    data
+        As for `refine`.
+    n_parcels
+        Number of parcels of every compartment, or of each.
+    key, neighbours, sample_mask, standardize, min_volumes, progress
+        As of `refine`.
+    name, space
+        Of the new atlas.
+
+    Returns
+    -------
+    Atlas
+        Of labels; each parcel is in one piece.
+
+    Raises
+    ------
+    ValueError
+        Fewer locations with data than parcels, or more separate parts of the graph of
+        neighbours than parcels, and as `refine`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import atlasinit as ai
+    >>> rng = np.random.default_rng(0)
+    >>> grid = ai.VolumeGrid((8, 8, 2), np.eye(4))
+    >>> series = np.repeat(rng.normal(size=(2, 100)), 64, axis=0) + rng.normal(size=(128, 100))
+    >>> atlas = cluster_atlas({"volume": grid}, series, 2)
+    >>> print(atlas.labels["n_locations"].tolist())
+    [64, 64]
+    """
+    if isinstance(geometry, Atlas):
+        space = space or geometry.space
+        geometry = geometry.geometry
+    if not np.isfinite(neighbours) or neighbours < 0:
+        raise ArgumentError("neighbours", f"should be 0 or more, got {neighbours}")
+    counts = _counts(geometry, n_parcels)
+    whole = _atlas(
+        {c: np.zeros(g.n_locations, np.int32) for c, g in geometry.items()},
+        dict.fromkeys(geometry, 1),
+        geometry,
+        name=name,
+        space=space,
+    )
+    runs = read_runs(data, whole, sample_mask=sample_mask, min_volumes=min_volumes)
+    effort = Effort(neighbours=float(neighbours), tether=0.0)
+    labels = {
+        c: _labels(
+            c,
+            geometry[c],
+            [run[part] for run in runs],
+            counts[c],
+            effort,
+            standardize=standardize,
+            key=jax.random.key(0) if key is None else key,
+            progress=progress,
+        )
+        for c, part in whole.location_slices().items()
+    }
+    done = f"cluster_atlas({describe(runs)}, neighbours={neighbours:g})"
+    provenance = Provenance(source="data", operations=(done,))
+    return _atlas(labels, counts, geometry, name=name, space=space).replace(provenance=provenance)
+
+
+def _counts(geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int]) -> dict[str, int]:
+    given: dict[str, int] = (
+        dict.fromkeys(geometry, n_parcels) if isinstance(n_parcels, int) else dict(n_parcels)
+    )
+    if set(given) != set(geometry):
+        raise ArgumentError(
+            "n_parcels", f"should have the compartments {list(geometry)}, got {list(given)}"
+        )
+    if any(n < 1 for n in given.values()):
+        raise ArgumentError("n_parcels", f"should be whole numbers from 1, got {n_parcels}")
+    return {c: int(given[c]) for c in geometry}
+
+
+def _labels(
+    compartment: str,
+    geometry: Geometry,
+    runs: Runs,
+    n_parcels: int,
+    effort: Effort,
+    *,
+    standardize: bool,
+    key: jax.Array,
+    progress: Progress | None,
+) -> Int32[np.ndarray, " locations"]:
+    values, observed = scale_runs(runs, standardize=standardize)
+    seen = observed > 0
+    if seen.sum() < n_parcels:
+        raise ArgumentError(
+            "n_parcels",
+            f"should be at most the locations with data, {seen.sum()} in {compartment!r}, "
+            f"got {n_parcels}",
+        )
+    part = geometry.restrict(seen)
+    pairs = touching(part)
+    _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
+    series = compress(values[seen], observed[seen])
+    del values
+    fitter = Fitter(series, find_neighbours(part))
+    labels = ward_labels(series.values, pairs, min(_LEVELS[0] * n_parcels, int(seen.sum())))
+    movable = np.ones(labels.size, bool)
+    for level, factor in enumerate(_LEVELS):
+        wanted = max(factor * n_parcels, 1)
+        if labels.max() + 1 > wanted:
+            labels = merge_parcels(labels, series.values, pairs, wanted)
+        found = int(labels.max()) + 1
+        estimates = estimate(series, labels, found)
+        if not estimates.has_signal:
+            continue
+        step = effort if factor == 1 else dataclasses.replace(effort, temperature=1.0, hot=10)
+        fit = fitter.fit(
+            labels,
+            Bounds(movable, np.ones(found, bool)),
+            estimates,
+            step,
+            key=jax.random.fold_in(key, level),
+        )
+        labels = fit.labels
+        if progress is not None:
+            progress(compartment, level + 1, len(_LEVELS))
+    out = np.full(geometry.n_locations, -1, np.int32)
+    _, first = np.unique(labels, return_index=True)
+    out[seen] = np.argsort(np.argsort(first))[labels]
+    return out
+
+
+def _check_parts(
+    compartment: str, geometry: Geometry, pairs: np.ndarray, n_seen: int, n_parcels: int
+) -> None:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not pairs.size and n_seen > 1:
+        raise ArgumentError(
+            "geometry",
+            f"should say which locations touch, but {compartment!r} has {geometry!r} without any "
+            "that do",
+            "add a mesh's triangles by `mesh.replace(faces=...)`",
+        )
+    graph = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(n_seen, n_seen))
+    count, _ = connected_components(graph, directed=False)
+    if count > n_parcels:
+        raise ArgumentError(
+            "n_parcels",
+            f"should be at least the {count} separate parts of {compartment!r} with data, as "
+            f"parcels are connected, got {n_parcels}",
+            "leave small parts out by `geometry.restrict(...)`",
+        )
+
+
+def _atlas(
+    labels: Mapping[str, np.ndarray],
+    counts: Mapping[str, int],
+    geometry: Mapping[str, Geometry],
+    *,
+    name: str,
+    space: str,
+) -> Atlas:
+    return Atlas(
+        name=name,
+        space=space,
+        maps={c: HardMaps(found, counts[c]) for c, found in labels.items()},
+        geometry=geometry,
+        labels=numbered_labels(counts),
+    )

@@ -1,0 +1,182 @@
+"""The labels of one compartment fitted to series: from a start to where no move helps."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int32
+
+from atlasinit.core.maps import SparseMaps
+from atlasinit.refinement.estimate import Estimates
+from atlasinit.refinement.neighbours import Neighbours
+from atlasinit.refinement.series import Series
+from atlasinit.refinement.sweeps import Heat, Problem, Schedule, gains, start_state, sweep
+
+_WATCHED = 10  # sweeps between two reports of progress
+_ROUND = 32  # parcels; programs are compiled for multiples of so many
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """The weights of the priors, and how long and how hot a fit is.
+
+    Parameters
+    ----------
+    neighbours, tether
+        Weights of the priors, in nats.
+    temperature, hot
+        Where annealing starts, and for how many sweeps it cools.
+    most
+        Sweeps at most.
+    least
+        Locations that a parcel keeps at least.
+    """
+
+    neighbours: float = 1.0
+    tether: float = 0.3
+    temperature: float = 2.0
+    hot: int = 50
+    most: int = 200
+    least: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What may move, and where to; the fields are those of `Problem`."""
+
+    movable: Bool[np.ndarray, " locations"]
+    growing: Bool[np.ndarray, " parcels"]
+    allowed: Bool[np.ndarray, "locations parcels"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What a fit found.
+
+    Parameters
+    ----------
+    labels
+        (locations,) of the best parcellation.
+    sweeps
+        Number of sweeps.
+    settled
+        Whether the last sweep moved nothing.
+    """
+
+    labels: Int32[np.ndarray, " locations"]
+    sweeps: int
+    settled: bool
+
+
+class Fitter:
+    """A compartment's data and neighbours on the device, to fit several starts to.
+
+    Parameters
+    ----------
+    series
+        Of the compartment's locations.
+    neighbours
+        Which of them touch.
+    """
+
+    def __init__(self, series: Series, neighbours: Neighbours) -> None:
+        self._values = jnp.asarray(series.values)
+        self._observed = jnp.asarray(series.observed)
+        self._neighbours = jax.tree.map(jnp.asarray, neighbours)
+
+    def fit(
+        self,
+        labels: Int[np.ndarray, " locations"],
+        bounds: Bounds,
+        estimates: Estimates,
+        effort: Effort,
+        *,
+        key: jax.Array,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Fit:
+        """Return the labels after sweeps; `progress` gets the number of sweeps and the most."""
+        problem = self._problem(labels, bounds)
+        model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
+        heat = Heat(jnp.float32(effort.temperature), key)
+        n_parcels = problem.growing.size
+        step = effort.most if progress is None else _WATCHED
+        now, moves, done = jnp.asarray(labels, jnp.int32), jnp.int32(1), jnp.int32(0)
+        last = 0
+        while last < effort.most and (int(moves) > 0 or last < effort.hot):
+            last = min(last + step, effort.most)
+            numbers = (done, last, effort.hot, effort.least)
+            schedule = Schedule(*(jnp.asarray(number, jnp.int32) for number in numbers))
+            now, moves, done = sweep(problem, model, now, schedule, heat, n_parcels=n_parcels)
+            if progress is not None:
+                progress(int(done), effort.most)
+        return Fit(np.array(now), int(done), int(moves) == 0)
+
+    def memberships(
+        self,
+        labels: Int[np.ndarray, " locations"],
+        bounds: Bounds,
+        estimates: Estimates,
+        effort: Effort,
+    ) -> SparseMaps:
+        """Return the probability of each parcel at each location, given all other labels."""
+        problem = self._problem(labels, bounds)
+        model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
+        n_parcels = problem.growing.size
+        state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)
+        turns = self._neighbours.turns
+        found = jax.lax.map(lambda rows: gains(problem, model, state, jnp.maximum(rows, 0)), turns)
+        gain, _, parcels = (np.asarray(part).reshape(turns.size, -1) for part in found)
+        rows = np.asarray(turns).reshape(-1)
+        kept = rows >= 0
+        return _probabilities(
+            rows[kept], gain[kept], parcels[kept], labels, bounds.movable, bounds.growing.size
+        )
+
+    def _problem(self, labels: Int[np.ndarray, " locations"], bounds: Bounds) -> Problem:
+        # Rows of no location, so that few numbers of parcels need a program of their own.
+        spare = -bounds.growing.size % _ROUND
+        allowed = bounds.allowed
+        if allowed is not None:
+            allowed = jnp.asarray(np.pad(allowed, [(0, 0), (0, spare)]))
+        return Problem(
+            self._values,
+            self._observed,
+            jnp.asarray(labels, jnp.int32),
+            jnp.asarray(bounds.movable),
+            allowed,
+            jnp.asarray(np.pad(bounds.growing, (0, spare))),
+            self._neighbours,
+        )
+
+
+def _probabilities(
+    rows: Int[np.ndarray, " some"],
+    gain: Float[np.ndarray, "some slots"],
+    parcels: Int[np.ndarray, "some slots"],
+    labels: Int[np.ndarray, " locations"],
+    movable: Bool[np.ndarray, " locations"],
+    n_parcels: int,
+) -> SparseMaps:
+    from scipy.sparse import csr_array
+
+    own = labels[rows]
+    open_ = np.isfinite(gain) & movable[rows, None]
+    # A parcel that several neighbours belong to counts once.
+    for slot in range(1, gain.shape[1]):
+        open_[:, slot] &= ~(parcels[:, :slot] == parcels[:, slot, None]).any(axis=1)
+    scores = np.where(open_, gain, -np.inf)
+    peak = np.maximum(scores.max(axis=1, initial=0), 0)
+    powers = np.exp(scores.astype(np.float64) - peak[:, None])
+    stay = np.exp(-peak)
+    total = stay + powers.sum(axis=1)
+    at, slot = np.nonzero(open_)
+    has = own >= 0
+    entries = np.concatenate([(stay / total)[has], (powers / total[:, None])[at, slot]])
+    where = (
+        np.concatenate([own[has], parcels[at, slot]]),
+        np.concatenate([rows[has], rows[at]]),
+    )
+    matrix = csr_array((entries.astype(np.float32), where), shape=(n_parcels, labels.size))
+    return SparseMaps.from_scipy(matrix)

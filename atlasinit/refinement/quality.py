@@ -1,0 +1,156 @@
+"""How well parcels hold together in data, and how alike two parcellations are."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from atlasinit.core.adjacency import touching
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.maps import HardMaps
+from atlasinit.errors import ArgumentError
+from atlasinit.refinement.connectivity import count_pieces
+from atlasinit.refinement.series import Runs, read_runs, scale_runs
+
+
+def kept_variance(
+    atlas: Atlas, data: Any, *, sample_mask: Any = None, standardize: bool = True
+) -> float:
+    r"""Return the share of the variance of data that the parcels' means keep.
+
+    .. math:: \frac{\sum_k \lVert \sum_{i \in k} x_i \rVert^2 / n_k}{\sum_i \lVert x_i \rVert^2}
+
+    over the locations of parcels that were observed, each with its series :math:`x_i`, centred
+    and by default standardised. Between 0 and 1; for data that the atlas was not fitted to it is
+    an honest measure of how well its parcels hold together. It grows with the number of parcels.
+
+    Parameters
+    ----------
+    atlas
+        Of labels.
+    data, sample_mask, standardize
+        As of `atlasinit.refine`.
+
+    Raises
+    ------
+    ValueError
+        An atlas that is not of labels, and as `atlasinit.io.open_data`.
+    """
+    check_labels(atlas)
+    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=2)
+    return share_kept(atlas, runs, standardize=standardize)
+
+
+def share_kept(atlas: Atlas, runs: Runs, *, standardize: bool) -> float:
+    """Return `kept_variance` of runs in memory."""
+    kept = whole = 0.0
+    for c, part in atlas.location_slices().items():
+        values, observed = scale_runs([run[part] for run in runs], standardize=standardize)
+        maps = atlas.maps[c]
+        assert isinstance(maps, HardMaps)
+        labels = np.asarray(maps.labels)
+        squares = _between(values, observed, labels, maps.n_parcels)
+        inside = (labels >= 0) & (observed > 0)
+        kept += float(squares.sum())
+        whole += float(np.einsum("ij,ij->", values[inside], values[inside], dtype=np.float64))
+    return kept / whole if whole else float("nan")
+
+
+def _between(
+    values: Float[np.ndarray, "locations time"],
+    observed: Float[np.ndarray, " locations"],
+    labels: Int[np.ndarray, " locations"],
+    n_parcels: int,
+) -> Float64[np.ndarray, " parcels"]:
+    rows = np.flatnonzero((labels >= 0) & (observed > 0))
+    counts = np.bincount(labels[rows], weights=observed[rows], minlength=n_parcels)
+    sums = np.zeros((n_parcels, values.shape[1]))
+    order = rows[np.argsort(labels[rows], kind="stable")]
+    if order.size:
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        sums[labels[order][starts]] = np.add.reduceat(values[order], starts, dtype=np.float64)
+    return (sums**2).sum(axis=1) / np.where(counts > 0, counts, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How alike two parcellations are.
+
+    Parameters
+    ----------
+    dice
+        (parcels,) twice the shared locations of a parcel over the sum of its two sizes; NaN
+        where it has no location in either.
+    rand
+        Adjusted Rand index over the locations that belong to parcels in both (Hubert and
+        Arabie 1985): 1 where the two are the same up to names, about 0 for chance.
+    """
+
+    dice: Float64[np.ndarray, " parcels"]
+    rand: float
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean of `dice` over the parcels that have locations."""
+        return float(np.nanmean(self.dice)) if np.isfinite(self.dice).any() else float("nan")
+
+
+def measure_agreement(one: Atlas, other: Atlas) -> Agreement:
+    """Return how alike two atlases of the same parcels and locations are.
+
+    Raises
+    ------
+    ValueError
+        Soft atlases, or two of other parcels or geometries.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    for atlas in (one, other):
+        check_labels(atlas)
+    if one.geometry != other.geometry or one.table["name"] != other.table["name"]:
+        raise ArgumentError("other", "should have the parcels and locations of `one`")
+    first, second = (labels_of(atlas) for atlas in (one, other))
+    n = one.n_parcels
+    counts = [np.bincount(found[found >= 0], minlength=n) for found in (first, second)]
+    both = (first >= 0) & (second >= 0)
+    same = both & (first == second)
+    shared = np.bincount(first[same], minlength=n)
+    total = counts[0] + counts[1]
+    dice = np.where(total > 0, 2 * shared / np.where(total > 0, total, 1), np.nan)
+    return Agreement(dice, float(adjusted_rand_score(first[both], second[both])))
+
+
+def labels_of(atlas: Atlas) -> Int[np.ndarray, " locations"]:
+    """Return the row of each location of an atlas of labels, over all compartments."""
+    rows = atlas.parcel_slices()
+    found = []
+    for c, maps in atlas.maps.items():
+        assert isinstance(maps, HardMaps)
+        labels = np.asarray(maps.labels)
+        found.append(np.where(labels < 0, -1, labels + rows[c].start))
+    return np.concatenate(found)
+
+
+def parcel_pieces(atlas: Atlas) -> Int[np.ndarray, " parcels"]:
+    """Return the number of connected pieces of each parcel of an atlas of labels; 0 if empty."""
+    check_labels(atlas)
+    found = [
+        count_pieces(np.asarray(maps.labels), touching(atlas.geometry[c]), maps.n_parcels)
+        for c, maps in atlas.maps.items()
+        if isinstance(maps, HardMaps)
+    ]
+    return np.concatenate(found)
+
+
+def check_labels(atlas: Atlas) -> None:
+    """Raise for an atlas that is not of labels."""
+    if not isinstance(atlas, Atlas):
+        raise ArgumentError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    soft = [c for c, m in atlas.maps.items() if not isinstance(m, HardMaps)]
+    if soft:
+        raise ArgumentError(
+            "atlas",
+            f"should be of labels, but {', '.join(soft)} holds weights",
+            "pass `atlas.harden()`",
+        )

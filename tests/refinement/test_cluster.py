@@ -1,0 +1,107 @@
+"""`ai.cluster_atlas`: connected parcels from data alone."""
+
+import numpy as np
+import pytest
+from helpers_refinement import GEOMETRIES, blocks, series
+from sklearn.metrics import adjusted_rand_score
+
+import atlasinit as ai
+from atlasinit.core.adjacency import touching
+from atlasinit.refinement import kept_variance, parcel_pieces
+from atlasinit.refinement.starts import ward_labels
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return {c: blocks(g) for c, g in GEOMETRIES.items()}
+
+
+@pytest.fixture(scope="module")
+def data(truth):
+    return np.concatenate([series(t, noise=2.0, seed=i) for i, t in enumerate(truth.values())])
+
+
+def test_parcels_are_found_and_connected(truth, data):
+    found = ai.cluster_atlas(GEOMETRIES, data, 4)
+    for c, labels in truth.items():
+        assert adjusted_rand_score(labels, np.asarray(found.maps[c].labels)) > 0.97
+        first = [np.flatnonzero(np.asarray(found.maps[c].labels) == k)[0] for k in range(4)]
+        assert first == sorted(first)
+    assert (parcel_pieces(found) == 1).all()
+    assert found.table["name"][:2] == ("volume_1", "volume_2")
+    assert found.provenance.source == "data"
+    assert found.provenance.operations == ("cluster_atlas(1 run of 80 volumes, neighbours=1)",)
+
+
+def test_more_is_kept_of_new_data_than_by_ward(truth, data):
+    geometry = {"volume": GEOMETRIES["volume"]}
+    n = geometry["volume"].n_locations
+    noisy, new = (series(truth["volume"], noise=4.0, seed=s) for s in (5, 5))
+    rng = np.random.default_rng(1)
+    new = new + rng.normal(size=new.shape).astype(np.float32)
+    ours = ai.cluster_atlas(geometry, noisy, 4)
+    labels = ward_labels(noisy - noisy.mean(1, keepdims=True), touching(geometry["volume"]), 4)
+    ward = ours.replace(maps={"volume": ai.HardMaps(labels, 4)})
+    assert ours.n_locations == n
+    assert kept_variance(ours, new) > kept_variance(ward, new)
+
+
+def test_numbers_differ_by_compartment_and_an_atlas_lends_its_space(truth, data):
+    like = ai.cluster_atlas(GEOMETRIES, data, 2, name="mine", space="here")
+    found = ai.cluster_atlas(like, data, {"volume": 3, "cortex_L": 5})
+    assert [m.n_parcels for m in found.maps.values()] == [3, 5]
+    assert (like.name, found.space) == ("mine", "here")
+    assert not found.labels["empty"].to_numpy().any()
+
+
+def test_locations_without_data_belong_to_no_parcel(truth, data):
+    geometry = {"volume": GEOMETRIES["volume"]}
+    part = data[: geometry["volume"].n_locations].copy()
+    part[5:9], part[20, 3] = 0, np.nan
+    labels = np.asarray(ai.cluster_atlas(geometry, part, 4).maps["volume"].labels)
+    assert set(np.flatnonzero(labels < 0)) == {5, 6, 7, 8, 20}
+
+
+def test_separate_parts_have_parcels_of_their_own():
+    grid = GEOMETRIES["volume"]
+    parts = grid.restrict((grid.ijk[:, 0] < 3) | (grid.ijk[:, 0] > 6))
+    labels = (parts.ijk[:, 0] > 6).astype(int) + 2 * (parts.ijk[:, 1] > 4)
+    found = ai.cluster_atlas({"volume": parts}, series(labels), 4)
+    assert adjusted_rand_score(labels, np.asarray(found.maps["volume"].labels)) == 1
+    with pytest.raises(ValueError, match="at least the 2 separate parts"):
+        ai.cluster_atlas({"volume": parts}, series(labels), 1)
+
+
+def test_noise_has_parcels_too(key):
+    import jax
+
+    noise = np.asarray(jax.random.normal(key, (GEOMETRIES["volume"].n_locations, 60)))
+    found = ai.cluster_atlas({"volume": GEOMETRIES["volume"]}, noise, 7)
+    assert (parcel_pieces(found) == 1).all()
+
+
+def test_progress_is_told(data):
+    told = []
+    ai.cluster_atlas(GEOMETRIES, data, 4, progress=lambda *step: told.append(step))
+    assert told[-1] == ("cortex_L", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("n_parcels", "options", "message"),
+    [
+        (0, {}, "`n_parcels` should be whole numbers from 1"),
+        ({"volume": 3}, {}, "should have the compartments"),
+        (1000, {}, "at most the locations with data"),
+        (3, {"neighbours": -1.0}, "`neighbours` should be 0 or more"),
+        (3, {"min_volumes": 81}, "at least 81 volumes"),
+    ],
+)
+def test_bad_input_is_refused(data, n_parcels, options, message):
+    with pytest.raises(ValueError, match=message):
+        ai.cluster_atlas(GEOMETRIES, data, n_parcels, **options)
+
+
+def test_a_mesh_without_faces_is_refused():
+    mesh = ai.SurfaceMesh(30)
+    with pytest.raises(ValueError, match="`geometry` should say which locations touch"):
+        ai.cluster_atlas({"cortex_L": mesh}, np.random.default_rng(0).normal(size=(30, 40)), 3)

@@ -1,0 +1,371 @@
+"""`ai.refine`: what moves, what stays, and what is refused."""
+
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import pytest
+from helpers_refinement import GEOMETRIES, atlas_of, blocks, points_of, series
+from sklearn.metrics import adjusted_rand_score
+
+import atlasinit as ai
+from atlasinit.refinement import (
+    assess_halves,
+    kept_variance,
+    measure_agreement,
+    parcel_pieces,
+)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return {c: blocks(g) for c, g in GEOMETRIES.items()}
+
+
+@pytest.fixture(scope="module")
+def start():
+    return atlas_of(GEOMETRIES, {c: blocks(g, shift=1.4) for c, g in GEOMETRIES.items()})
+
+
+@pytest.fixture(scope="module")
+def data(truth):
+    return np.concatenate([series(found, seed=i) for i, found in enumerate(truth.values())])
+
+
+@pytest.fixture(scope="module")
+def fitted(start, data):
+    return ai.refine(start, data)
+
+
+def labels_of(atlas, compartment):
+    return np.asarray(atlas.maps[compartment].labels)
+
+
+def distance(atlas, truth):
+    return sum((labels_of(atlas, c) != found).sum() for c, found in truth.items())
+
+
+def one(start, data, compartment="volume"):
+    part = start.location_slices()[compartment]
+    return start.select(compartments=compartment), data[part]
+
+
+def test_borders_move_to_the_data_and_names_stay(start, fitted, truth, data):
+    assert distance(start, truth) > 50
+    assert distance(fitted, truth) == 0
+    assert fitted.table == start.table
+    assert fitted.geometry == start.geometry
+    assert (parcel_pieces(fitted) == 1).all()
+    assert kept_variance(fitted, data) > kept_variance(start, data)
+    assert fitted.provenance.source == "files"
+    moved = distance(start, truth)
+    assert fitted.provenance.operations == (
+        f"refine(1 run of 80 volumes, neighbours=1, tether=0.3, {moved} locations moved)",
+    )
+
+
+def test_the_same_key_gives_the_same_atlas(start, truth):
+    atlas, clean = one(start, np.concatenate([series(t, noise=3.0) for t in truth.values()]))
+    key = jax.random.key(3)
+    assert ai.refine(atlas, clean, key=key) == ai.refine(atlas, clean, key=key)
+
+
+def test_noise_keeps_its_borders(start, key):
+    noise = np.asarray(jax.random.normal(key, (start.n_locations, 80)))
+    with pytest.warns(ai.AtlasWarning, match="no more in common than noise would"):
+        found = ai.refine(start, noise)
+    assert found.maps == start.maps
+    assert found.provenance.operations[-1].endswith("0 locations moved)")
+
+
+def test_halves_keep_a_start_that_nothing_beats(start, truth):
+    # The start is the truth, and noise is strong.
+    atlas = atlas_of(GEOMETRIES, truth)
+    noisy = np.concatenate([series(t, noise=3.0, seed=4) for t in truth.values()])
+    atlas, noisy = one(atlas, noisy)
+    found = ai.refine(atlas, noisy, halves=True)
+    assert found.maps == atlas.maps
+    assert found.provenance.operations[-1] == "refine(1 run of 80 volumes, halves: start kept)"
+
+
+def test_halves_choose_weights(start, data, truth):
+    atlas, part = one(start, data)
+    found = ai.refine(atlas, part, halves=True)
+    assert distance(found, {"volume": truth["volume"]}) == 0
+
+
+@pytest.mark.parametrize("frozen", ["volume_2", [("volume", 2)], ["volume_2"]])
+def test_frozen_parcels_keep_their_locations(start, data, frozen):
+    atlas, part = one(start, data)
+    found = ai.refine(atlas, part, frozen=frozen)
+    before, after = labels_of(atlas, "volume"), labels_of(found, "volume")
+    assert ((before == 1) == (after == 1)).all()
+    assert (before != after).any()
+
+
+@pytest.mark.parametrize(("limit", "steps"), [({"max_hops": 1}, 1), ({"max_mm": 3.9}, 1)])
+def test_parcels_grow_no_further_than_they_may(start, data, limit, steps):
+    start = atlas_of(GEOMETRIES, {c: blocks(g, shift=3.0) for c, g in GEOMETRIES.items()})
+    atlas, part = one(start, data)
+    free = labels_of(ai.refine(atlas, part), "volume")
+    held = labels_of(ai.refine(atlas, part, **limit), "volume")
+    before, points = labels_of(atlas, "volume"), points_of(atlas.geometry["volume"])
+
+    def reach(labels):
+        far = []
+        for i in np.flatnonzero(labels != before):
+            apart = np.abs(points[before == labels[i]] - points[i]).sum(1)
+            far.append(apart.min())
+        return max(far)
+
+    assert reach(free) > steps
+    assert reach(held) == steps
+
+
+def test_limits_of_zero_move_nothing(start, data):
+    atlas, part = one(start, data)
+    for limit in ({"max_hops": 0}, {"max_mm": 0.0}):
+        assert ai.refine(atlas, part, **limit).maps == atlas.maps
+
+
+def test_locations_of_no_parcel_stay_unless_filled(start, data, truth):
+    atlas, part = one(start, data)
+    labels = labels_of(atlas, "volume").copy()
+    labels[60:70] = -1
+    part = part.copy()
+    part[60] = np.nan
+    holes = atlas.replace(maps={"volume": ai.HardMaps(labels, 4)})
+    found = ai.refine(holes, part)
+    assert (labels_of(found, "volume")[60:70] == -1).all()
+    filled = labels_of(ai.refine(holes, part, fill=True), "volume")
+    assert filled[60] == -1
+    assert (filled[61:70] == truth["volume"][61:70]).all()
+
+
+def test_locations_without_data_keep_their_parcel(start, data, truth):
+    atlas, part = one(start, data)
+    part = part.copy()
+    wrong = np.flatnonzero(labels_of(atlas, "volume") != truth["volume"])
+    part[wrong[:3]] = 7.0
+    part[wrong[3], 5] = np.nan
+    found = labels_of(ai.refine(atlas, part, strays=0), "volume")
+    assert (found[wrong[:4]] == labels_of(atlas, "volume")[wrong[:4]]).all()
+    assert (found != labels_of(atlas, "volume")).any()
+
+
+def test_a_run_that_lacks_a_location_leaves_it_to_the_others(start, data, truth):
+    atlas, part = one(start, data)
+    first, second = part[:, :40].copy(), part[:, 40:]
+    wrong = np.flatnonzero(labels_of(atlas, "volume") != truth["volume"])
+    first[wrong[:3], 0] = np.nan
+    found = ai.refine(atlas, [first, second])
+    assert distance(found, {"volume": truth["volume"]}) == 0
+    assert found.provenance.operations[-1].startswith("refine(2 runs of 80 volumes, ")
+
+
+def test_sample_mask_takes_volumes(start, data):
+    atlas, part = one(start, data)
+    spoilt = np.concatenate([part, np.full((len(part), 5), np.nan, np.float32)], axis=1)
+    clean = ai.refine(atlas, part)
+    kept = np.arange(85) < 80
+    for mask in (kept, np.flatnonzero(kept), kept.tolist()):
+        assert ai.refine(atlas, spoilt, sample_mask=mask).maps == clean.maps
+    twice = ai.refine(atlas, [spoilt, spoilt], sample_mask=[kept, np.arange(80)])
+    assert twice.provenance.operations[-1].startswith("refine(2 runs of 160 volumes")
+
+
+def test_raw_series_weigh_by_their_variance(start, data, truth):
+    atlas, part = one(start, data)
+    assert (
+        distance(ai.refine(atlas, 100 * part, standardize=False), {"volume": truth["volume"]}) == 0
+    )
+    loud = part.copy()
+    loud[labels_of(atlas, "volume") != truth["volume"]] *= 0.01
+    still = ai.refine(atlas, loud, standardize=False)
+    assert distance(still, {"volume": truth["volume"]}) > 0
+    assert distance(ai.refine(atlas, loud), {"volume": truth["volume"]}) == 0
+
+
+def test_a_group_and_then_each_of_its_persons(start, truth):
+    atlas = start.select(compartments="volume")
+    shift = blocks(atlas.geometry["volume"], shift=-1.0)
+    people = [series(truth["volume"], seed=s) for s in range(3)] + [series(shift, seed=9)]
+    group = ai.refine(atlas, people)
+    assert distance(group, {"volume": truth["volume"]}) == 0
+    odd = ai.refine(group, people[-1])
+    assert distance(odd, {"volume": shift}) < distance(group, {"volume": shift}) / 5
+    assert len(odd.provenance.operations) == 3
+
+
+def test_memberships_harden_to_the_labels(start, data, fitted):
+    soft = ai.refine(start, data, memberships=True)
+    for c, maps in soft.maps.items():
+        assert isinstance(maps, ai.SparseMaps)
+        np.testing.assert_allclose(maps.to_dense().sum(0), 1, rtol=1e-5)
+        assert (np.asarray(maps.harden().labels) == labels_of(fitted, c)).all()
+
+
+def test_small_parcels_keep_what_they_have(start, data):
+    atlas, part = one(start, data)
+    sizes = atlas.maps["volume"].counts()
+    found = ai.refine(atlas, part, min_size=int(sizes.max()))
+    assert (found.maps["volume"].counts() >= sizes).all()
+
+
+def test_empty_parcels_stay_and_are_named(data, truth):
+    atlas = atlas_of(GEOMETRIES, truth, n_parcels={"volume": 5})
+    with pytest.warns(ai.AtlasWarning, match=r"1 of 9 parcels .* stay empty: volume_5\."):
+        found = ai.refine(atlas, data)
+    assert [m.counts().min() for m in found.maps.values()] == [
+        0,
+        np.bincount(truth["cortex_L"]).min(),
+    ]
+
+
+def test_stray_pieces_join_what_they_touch(start, data, truth):
+    atlas, part = one(start, data)
+    labels = labels_of(atlas, "volume").copy()
+    labels[0] = 3
+    split = atlas.replace(maps={"volume": ai.HardMaps(labels, 4)})
+    assert parcel_pieces(split)[3] == 2
+    assert (parcel_pieces(ai.refine(split, part)) == 1).all()
+
+
+def test_progress_is_told_and_changes_nothing(start, data, fitted):
+    told = []
+    watched = ai.refine(start, data, progress=lambda *step: told.append(step))
+    assert watched.maps == fitted.maps
+    assert {c for c, *_ in told} == set(start.compartments)
+    assert told[0][1:] == (10, 200)
+
+
+def test_sweeps_that_end_too_soon_are_told(start, data):
+    atlas, part = one(start, data)
+    with pytest.warns(
+        ai.AtlasWarning, match="had not settled after 1 sweeps; pass more by `sweeps`"
+    ):
+        ai.refine(atlas, part, sweeps=1)
+
+
+def test_a_compartment_without_parcels_stays(start, data):
+    atlas = start.select(re.compile("volume"))
+    found = ai.refine(atlas, data)
+    assert found.maps["cortex_L"] == atlas.maps["cortex_L"]
+
+
+def test_files_are_read(tmp_path, start, data):
+    import nibabel as nb
+
+    atlas, part = one(start, data)
+    geometry = atlas.geometry["volume"]
+    image = nb.Nifti1Image(geometry.put(part), geometry.affine)
+    nb.save(image, tmp_path / "run.nii.gz")
+    expected = ai.refine(atlas, part)
+    assert ai.refine(atlas, tmp_path / "run.nii.gz").maps == expected.maps
+    assert ai.refine(atlas, [image]).maps == expected.maps
+
+
+BAD = {
+    "soft": (
+        lambda a, d: (ai.smooth(a, fwhm=4.0), d, {}),
+        r"should be of labels.*`atlas\.harden\(\)`",
+    ),
+    "few volumes": (
+        lambda a, d: (a, d[:, :9], {}),
+        r"`data` should have at least 30 volumes.*got 9",
+    ),
+    "constant": (lambda a, d: (a, 0 * d, {}), "`data` should change over time somewhere"),
+    "missing": (lambda a, d: (a, np.nan * d, {}), "`data` should change over time somewhere"),
+    "no runs": (lambda a, d: (a, [], {}), "`data` is an empty list"),
+    "other space": (lambda a, d: (a, d[:-1], {}), "locations"),
+    "weight": (
+        lambda a, d: (a, d, {"neighbours": -1.0}),
+        "`neighbours` should be 0 or more, got -1",
+    ),
+    "tether": (lambda a, d: (a, d, {"tether": np.inf}), "`tether` should be 0 or more, got inf"),
+    "hops": (lambda a, d: (a, d, {"max_hops": -1}), "`max_hops` should be 0 or more, got -1"),
+    "mm": (lambda a, d: (a, d, {"max_mm": -0.5}), "`max_mm` should be 0 or more"),
+    "strays": (lambda a, d: (a, d, {"strays": 1.5}), "`strays` should be a share from 0 to 1"),
+    "min_size": (lambda a, d: (a, d, {"min_size": 0}), "`min_size` should be 1 or more, got 0"),
+    "sweeps": (lambda a, d: (a, d, {"sweeps": 0}), "`sweeps` should be 1 or more, got 0"),
+    "both": (
+        lambda a, d: (a, d, {"halves": True, "tether": 1.0}),
+        "`tether` and `halves` are both given",
+    ),
+    "frozen": (lambda a, d: (a, d, {"frozen": "volume_9"}), "no parcel 'volume_9'"),
+    "mask": (
+        lambda a, d: (a, d, {"sample_mask": np.ones(5, bool)}),
+        "`sample_mask` should be the numbers of the volumes to keep, or 80 booleans",
+    ),
+    "mask range": (lambda a, d: (a, d, {"sample_mask": [0, 80]}), "numbers from 0 to 79"),
+    "masks": (lambda a, d: (a, [d], {"sample_mask": [None, None]}), "one for each run"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused(start, data, case):
+    make, message = BAD[case]
+    atlas, part, options = make(*one(start, data))
+    with pytest.raises(ValueError, match=message):
+        ai.refine(atlas, part, **options)
+
+
+def test_advice_on_few_volumes_and_weights_can_be_followed(start, data):
+    atlas, part = one(start, data)
+    ai.refine(atlas, part[:, :20], min_volumes=20)
+    ai.refine(ai.smooth(atlas, fwhm=4.0).harden(), part)
+
+
+def test_a_mesh_without_faces_is_refused_with_advice(start, data):
+    atlas, part = one(start, data, "cortex_L")
+    mesh = atlas.geometry["cortex_L"]
+    bare = dataclasses.replace(mesh, faces=None)
+    blind = atlas.replace(geometry={"cortex_L": bare})
+    with pytest.raises(ValueError, match=r"which locations touch.*mesh\.replace\(faces=\.\.\.\)"):
+        ai.refine(blind, part)
+    seeing = blind.replace(geometry={"cortex_L": bare.replace(faces=mesh.faces)})
+    assert ai.refine(seeing, part).maps == ai.refine(atlas, part).maps
+
+
+def test_distances_need_coordinates(start, data):
+    atlas, part = one(start, data, "cortex_L")
+    flat = dataclasses.replace(atlas.geometry["cortex_L"], anatomical=None)
+    with pytest.raises(ValueError, match="`max_mm` needs coordinates.*`max_hops`"):
+        ai.refine(atlas.replace(geometry={"cortex_L": flat}), part, max_mm=2.0)
+
+
+def test_kept_variance_is_that_of_means(start, data):
+    labels = labels_of(start, "volume")
+    atlas, part = one(start, data)
+    x = part - part.mean(1, keepdims=True)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    rest = x.copy()
+    for k in range(4):
+        rest[labels == k] -= x[labels == k].mean(0)
+    assert kept_variance(atlas, part) == pytest.approx(1 - (rest**2).sum() / (x**2).sum())
+
+
+def test_agreement_is_that_of_scikit_learn(start, truth):
+    other = atlas_of(GEOMETRIES, truth)
+    found = measure_agreement(start, other)
+    both = [
+        np.concatenate([labels_of(a, c) + 10 * i for i, c in enumerate(truth)])
+        for a in (start, other)
+    ]
+    assert found.rand == pytest.approx(adjusted_rand_score(*both))
+    k = (labels_of(start, "volume") == 2, truth["volume"] == 2)
+    assert found.dice[2] == pytest.approx(2 * (k[0] & k[1]).sum() / (k[0].sum() + k[1].sum()))
+    assert measure_agreement(start, start).mean_dice == 1
+    with pytest.raises(ValueError, match="`other` should have the parcels"):
+        measure_agreement(start, start.select(compartments="volume"))
+
+
+def test_halves_judge_each_other(start, data):
+    atlas, part = one(start, data)
+    found = assess_halves(atlas, part)
+    assert found.after > found.before + 0.05
+    assert found.agreement.mean_dice > 0.95
+    assert 0 < found.moved < 1
+    with pytest.raises(ValueError, match="at least 60 volumes"):
+        assess_halves(atlas, part[:, :40])
