@@ -19,7 +19,7 @@ def kept_variance(
 ) -> float:
     r"""Return the share of the variance of data that the parcels' means keep.
 
-    .. math:: \frac{\sum_k \lVert \sum_{i \in k} x_i \rVert^2 / n_k}{\sum_i \lVert x_i \rVert^2}
+    .. math:: \frac{\sum_k \| \sum_{i \in k} x_i \|^2 / n_k}{\sum_i \| x_i \|^2}
 
     over the locations of parcels that were observed, each with its series :math:`x_i`, centred
     and by default standardised. Between 0 and 1; for data that the atlas was not fitted to it is

@@ -80,7 +80,7 @@ def refine(
     evidence that is raised is
 
     .. math::
-        \sum_k \frac{\nu}{2} \left[ \frac{\lVert S_k \rVert^2}{\sigma^2 (n_k + \kappa)}
+        \sum_k \frac{\nu}{2} \left[ \frac{\| S_k \|^2}{\sigma^2 (n_k + \kappa)}
         - \log(1 + n_k / \kappa) \right]
         - \beta \sum_{i \sim j} [\ell_i \ne \ell_j] - \tau \sum_i [\ell_i \ne s_i]
 

@@ -58,7 +58,7 @@ def merge_parcels(
     r"""Return labels after merges of parcels that touch, those first that lose least variance.
 
     Merging parcels of means :math:`\mu` and numbers :math:`n` loses
-    :math:`n_k n_l / (n_k + n_l) \lVert \mu_k - \mu_l \rVert^2`.
+    :math:`n_k n_l / (n_k + n_l) \| \mu_k - \mu_l \|^2`.
     """
     first = int(labels.max()) + 1
     counts = np.bincount(labels, minlength=first).astype(float)

@@ -6,7 +6,7 @@ to come from a normal distribution, and is integrated out. With the sum of the s
 
 .. math::
     \log p(x, \ell) = \sum_k \frac{\nu}{2} \left[
-        \frac{\lVert S_k \rVert^2}{\sigma^2 (n_k + \kappa)} - \log(1 + n_k / \kappa) \right]
+        \frac{\| S_k \|^2}{\sigma^2 (n_k + \kappa)} - \log(1 + n_k / \kappa) \right]
         - \beta \sum_{i \sim j} [\ell_i \ne \ell_j] - \tau \sum_i [\ell_i \ne s_i]
 
 in nats: :math:`\nu` independent samples, noise of variance :math:`\sigma^2`, :math:`\kappa` the

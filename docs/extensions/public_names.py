@@ -25,6 +25,7 @@ MODULES = (
     "atlasinit.initializers",
     "atlasinit.io",
     "atlasinit.measures",
+    "atlasinit.refinement",
     "atlasinit.projection",
     "atlasinit.smoothing",
 )
