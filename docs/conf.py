@@ -42,7 +42,7 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!atlasinit\b).*")]
 nitpick_ignore = [
     # A protocol that stands for a class of nilearn.
-    ("py:class", "atlasinit.io.source.SurfaceImage"),
+    ("py:class", "atlasinit.io.input.SurfaceImage"),
     # What errors and layers are made of, which no user makes.
     ("py:class", "atlasinit.errors.Phrase"),
     ("py:class", "atlasinit.core.header.AtlasHeader"),

@@ -8,8 +8,8 @@ from helpers import mixed_atlas
 import atlasinit as ai
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats.registry import format_of
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.source import Source
 
 SUBCORTEX = (("CIFTI_STRUCTURE_THALAMUS_LEFT", 4), ("CIFTI_STRUCTURE_BRAIN_STEM", 3))
 
@@ -42,7 +42,7 @@ def cortex_atlas(**changes):
 
 def contents(given, compartment=None, **options):
     """Return what one file, or image in memory, holds of an atlas."""
-    with Source(given) as source:
+    with Input(given) as source:
         read = format_of(source).read
         assert read is not None
         return read(source, ReadOptions(**options).with_defaults(), compartment)

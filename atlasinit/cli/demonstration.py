@@ -11,8 +11,8 @@ from atlasinit.figures import plot_atlas
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.nifti import read_grid
+from atlasinit.io.input import Input
 from atlasinit.io.overlay.surfaces import read_surface
-from atlasinit.io.source import Source
 from atlasinit.loading import load_atlas
 from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
@@ -77,7 +77,7 @@ def _volume(out: Path, fwhm: float) -> Iterator[Path]:
     grey_matter = np.asarray(project(atlas, data)[:, 0])
     table = atlas.labels.assign(grey_matter=grey_matter)
     soft = smooth(atlas, fwhm=fwhm)
-    with Source(image) as source:
+    with Input(image) as source:
         background = np.asanyarray(load_image(source).dataobj)
     yield from save_atlas(atlas, out / "seitzman2018.npz", overwrite=True)
     yield write_table(table, out / "seitzman2018_values.tsv", overwrite=True)

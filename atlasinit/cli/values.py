@@ -67,15 +67,15 @@ def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | N
     """Return compartment to surfaces; each file tells its side by itself or by its name."""
     from atlasinit.io.contents import COMPARTMENTS
     from atlasinit.io.formats.hemispheres import compartment_of
+    from atlasinit.io.input import Input
     from atlasinit.io.overlay.surfaces import read_surface
-    from atlasinit.io.source import Source
 
     found: dict[str, dict[str, Any]] = {}
     for role, paths in files.items():
         for path in paths:
             surface = read_surface(path)
             side = compartment_of(
-                Source(path), None, stated=COMPARTMENTS.get(surface.hemisphere, "")
+                Input(path), None, stated=COMPARTMENTS.get(surface.hemisphere, "")
             )
             found.setdefault(side, {})[role] = surface
     return found or None

@@ -18,7 +18,7 @@ from atlasinit.io.files import parsing
 from atlasinit.io.formats.brain_models import is_structure
 from atlasinit.io.formats.grids import is_line
 from atlasinit.io.formats.registry import read_values
-from atlasinit.io.source import Source, SurfaceImage, sides_of
+from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.support.typing import PathLike
 
@@ -111,12 +111,12 @@ def _source_parts(
     given: PathLike | FileBasedImage, atlas: Atlas, *, side: str = ""
 ) -> dict[str, DataSource]:
     """Return the parts of a file or image, whose name states that it is of `side`, or no side."""
-    source = Source(given)
+    source = Input(given)
     parts = _matched(read_values(source), atlas, source, side=side)
     return {c: _guarded(part, source) for c, part in parts.items()}
 
 
-def _guarded(part: DataSource, source: Source) -> DataSource:
+def _guarded(part: DataSource, source: Input) -> DataSource:
     """Return data with errors of reading that name their file: they are read when asked for."""
     shown = str(source)
 
@@ -127,7 +127,7 @@ def _guarded(part: DataSource, source: Source) -> DataSource:
     return part if source.path is None else dataclasses.replace(part, read=read)
 
 
-def _matched(values: Values, atlas: Atlas, source: Source, *, side: str) -> dict[str, DataSource]:
+def _matched(values: Values, atlas: Atlas, source: Input, *, side: str) -> dict[str, DataSource]:
     if all(block.compartment for block in values.blocks):
         return _structures(values.blocks, atlas)
     (block,) = values.blocks
@@ -243,7 +243,7 @@ def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
     }
 
 
-def _surface(stated: str, side: str, atlas: Atlas, source: Source) -> str:
+def _surface(stated: str, side: str, atlas: Atlas, source: Input) -> str:
     """Return the surface of an atlas that data belong to.
 
     They state the compartment `stated` or none, and they or their name `side` or none.

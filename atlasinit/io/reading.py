@@ -15,10 +15,10 @@ from atlasinit.io.bids.folders import atlas_files
 from atlasinit.io.bids.names import entities_of, stem
 from atlasinit.io.contents import Contents
 from atlasinit.io.files import existing
+from atlasinit.io.input import IN_MEMORY, InMemory, Input, SurfaceImage, inputs_of
 from atlasinit.io.options import DEFAULTS, Background, ReadOptions
 from atlasinit.io.overlay.parts import lay_over_atlas
 from atlasinit.io.overlay.surfaces import check_hemispheres
-from atlasinit.io.source import IN_MEMORY, InMemory, Source, SurfaceImage, sources_of
 from atlasinit.io.stacking import read_sources
 from atlasinit.support.files import expand, sha256
 from atlasinit.support.typing import PathLike
@@ -130,7 +130,7 @@ def read_files(
     folder = _folder(files)
     if folder is not None:
         files = atlas_files(folder, space=options.space, kind=options.kind)
-    listed = sources_of(files)
+    listed = inputs_of(files)
     sources = [source for _, group in listed for source in group]
     contents = [
         one
@@ -181,7 +181,7 @@ def _name(file: str) -> str:
     return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", stem(file))
 
 
-def _space(contents: Sequence[Contents], first: Source) -> str:
+def _space(contents: Sequence[Contents], first: Input) -> str:
     """Return the one space that headers, or else names, state."""
     ours = [one for one in contents if one.header is not None]
     stated = {one.stated.space for one in ours or contents} - {""}
@@ -198,7 +198,7 @@ def _space(contents: Sequence[Contents], first: Source) -> str:
     return stated.pop()
 
 
-def _provenance(sources: Sequence[Source], tables: Sequence[PathLike]) -> Provenance:
+def _provenance(sources: Sequence[Input], tables: Sequence[PathLike]) -> Provenance:
     """Return where the parts come from: files by their hashes, others from memory."""
     files = {source.path: source.digest for source in sources if source.path is not None}
     files |= {path: sha256(path) for path in map(existing, tables) if path not in files}
@@ -213,7 +213,7 @@ def _provenance(sources: Sequence[Source], tables: Sequence[PathLike]) -> Proven
 
 def _archived(
     atlas: Atlas,
-    sources: Sequence[Source],
+    sources: Sequence[Input],
     options: ReadOptions,
     provenance: Provenance | None,
 ) -> Atlas:

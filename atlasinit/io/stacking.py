@@ -9,12 +9,12 @@ from atlasinit.errors import ArgumentError, listing
 from atlasinit.io.bids.names import entities_of, space_of, stem
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats.registry import format_of
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.source import Source
 
 
 def read_sources(
-    sources: Sequence[Source], compartment: str | None, options: ReadOptions, *, hashed: bool
+    sources: Sequence[Input], compartment: str | None, options: ReadOptions, *, hashed: bool
 ) -> list[Contents]:
     """Return what sources hold, each compartment once.
 
@@ -50,14 +50,14 @@ def read_sources(
     return _merged(found, sources)
 
 
-def _named(contents: Contents, source: Source) -> Contents:
+def _named(contents: Contents, source: Input) -> Contents:
     """Return contents that state the space that their header, or else their file's name, does."""
     header = contents.header
     space = header.space if header else space_of(entities_of(source.name))
     return dataclasses.replace(contents, stated=dataclasses.replace(contents.stated, space=space))
 
 
-def _merged(contents: Sequence[Contents], sources: Sequence[Source]) -> list[Contents]:
+def _merged(contents: Sequence[Contents], sources: Sequence[Input]) -> list[Contents]:
     """Return contents in which the parts of one compartment are one part, of the first of them."""
     found: dict[str, list[Part]] = {}
     for part in (part for one in contents for part in one.parts):
@@ -71,7 +71,7 @@ def _merged(contents: Sequence[Contents], sources: Sequence[Source]) -> list[Con
     return out
 
 
-def stack(parts: Sequence[Part], sources: Sequence[Source]) -> Part:
+def stack(parts: Sequence[Part], sources: Sequence[Input]) -> Part:
     """Return one part of the maps that several files hold for one compartment.
 
     Raises
@@ -98,7 +98,7 @@ def stack(parts: Sequence[Part], sources: Sequence[Source]) -> Part:
     )
 
 
-def _one_map(part: Part, source: Source) -> np.ndarray:
+def _one_map(part: Part, source: Input) -> np.ndarray:
     if part.keys is not None and not np.isin(part.keys, (0, 1)).all():
         raise ArgumentError(
             "files",

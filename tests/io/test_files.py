@@ -14,9 +14,9 @@ from atlasinit.core.labels import LabelTable
 from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.io.files import unlogged
 from atlasinit.io.formats.grids import load_image
+from atlasinit.io.input import Input
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.saving import save_atlas
-from atlasinit.io.source import Source
 from atlasinit.loading import load_atlas
 
 VALUES = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
@@ -30,7 +30,7 @@ def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, in_context
     nb.save(kind(VALUES, np.diag([2.0, 3, 4, 1])), path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        source = Source(path)
+        source = Input(path)
         image = load_image(source)
         values = np.asarray(image.dataobj)
         affine, shape = image.affine, image.shape

@@ -13,8 +13,8 @@ from atlasinit.core.geometry import (
 from atlasinit.io.contents import Part
 from atlasinit.io.files import reading
 from atlasinit.io.formats.vectors import read_vectors, split
+from atlasinit.io.input import Input
 from atlasinit.io.overlay.surfaces import grayordinates
-from atlasinit.io.source import Source
 
 
 def cortex_vertices(
@@ -54,7 +54,7 @@ def grayordinate_parts(
     compartments
         Those to keep; the table keeps the entries that are not of the others alone.
     """
-    with Source(path) as source:
+    with Input(path) as source:
         found = read_vectors(source)
     geometry: dict[str, Geometry] = {
         c: SurfaceMesh(n_vertices, vertices, hemisphere=c[-1]) for c, vertices in cortex.items()

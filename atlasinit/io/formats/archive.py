@@ -27,9 +27,9 @@ from atlasinit.io.contents import Contents
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import matrices
 from atlasinit.io.formats.base import Format
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import as_tuples
-from atlasinit.io.source import Source
 from atlasinit.support.arrays import owned
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -45,7 +45,7 @@ _MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "
 _MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
 
 
-def claims(source: Source) -> bool:
+def claims(source: Input) -> bool:
     """Whether a file is an archive that `write` wrote, of any version."""
     if source.path is None or not extension(source.name).endswith(_ENDINGS):
         return False
@@ -92,7 +92,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return [expand(path)]
 
 
-def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the atlas that `write` wrote, to which no option of reading applies.
 
     Raises
@@ -106,7 +106,7 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
         return Contents(atlas=_atlas(source))
 
 
-def _atlas(source: Source) -> Atlas:
+def _atlas(source: Input) -> Atlas:
     header = _header(source)
     if header is None:
         raise AtlasFileError(source, "is not an atlasinit archive")
@@ -139,7 +139,7 @@ def _atlas(source: Source) -> Atlas:
     )
 
 
-def _header(source: Source) -> str | None:
+def _header(source: Input) -> str | None:
     """Return the description that `write` stored as JSON, None in a file of another program."""
     if extension(source.name).endswith(".safetensors"):
         stream = source.stream()
@@ -152,7 +152,7 @@ def _header(source: Source) -> str | None:
         return archive[_HEADER].tobytes().decode() if _HEADER in archive else None
 
 
-def _arrays(source: Source) -> dict[str, np.ndarray]:
+def _arrays(source: Input) -> dict[str, np.ndarray]:
     assert source.path is not None
     if extension(source.name).endswith(".safetensors"):
         # Mapped by its own reader, so that the file is not in memory twice.

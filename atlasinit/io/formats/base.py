@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from atlasinit.io.contents import Contents
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.source import Source
 from atlasinit.io.values import Values
 
 Write: TypeAlias = Callable[..., list[Path]]
@@ -57,11 +57,11 @@ class Format:
 
     title: str
     endings: tuple[str, ...]
-    claims: Callable[[Source], bool]
-    read: Callable[[Source, ReadOptions, str | None], Contents] | None = None
-    read_stack: Callable[[Sequence[Source], ReadOptions, str | None], Contents] | None = None
-    values: Callable[[Source], Values] | None = None
-    vertices: Callable[[Source], np.ndarray] | None = None
+    claims: Callable[[Input], bool]
+    read: Callable[[Input, ReadOptions, str | None], Contents] | None = None
+    read_stack: Callable[[Sequence[Input], ReadOptions, str | None], Contents] | None = None
+    values: Callable[[Input], Values] | None = None
+    vertices: Callable[[Input], np.ndarray] | None = None
     write: Write | None = None
     writes: tuple[str, ...] = ()
     in_bids: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from atlasinit.io.formats.hemispheres import (
     map_rows,
     weights,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
@@ -43,7 +44,6 @@ from atlasinit.io.own_header import (
     restored,
     unpack_metadata,
 )
-from atlasinit.io.source import Source
 from atlasinit.io.values import Block, DataSource, Values, floating
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -58,7 +58,7 @@ _INTENTS = {
 _ENDINGS = (*_INTENTS, ".dtseries.nii", ".pscalar.nii", ".ptseries.nii")
 
 
-def claims(source: Source) -> bool:
+def claims(source: Input) -> bool:
     """Whether a source is CIFTI of any version, or is named so and compressed."""
     if source.path is None:
         return isinstance(source.content, Cifti2Image)
@@ -66,7 +66,7 @@ def claims(source: Source) -> bool:
     return is_cifti(source.head) or (source.is_packed and named)
 
 
-def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return a part for each compartment of a dlabel, dscalar or dtseries file.
 
     The left and right cortex are ``cortex_L`` and ``cortex_R``, other surface
@@ -121,7 +121,7 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
     return Contents(kept, header, _stated(image))
 
 
-def values(source: Source) -> Values:
+def values(source: Input) -> Values:
     """Return the data of a file or image, a block for each compartment.
 
     Raises
@@ -191,7 +191,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return [expand(path)]
 
 
-def _load(source: Source) -> Cifti2Image:
+def _load(source: Input) -> Cifti2Image:
     if source.content is not None:
         return source.content
     found = re.search(rb'<CIFTI\b[^>]*\bVersion="(\d+)', source.head)
@@ -205,7 +205,7 @@ def _load(source: Source) -> Cifti2Image:
         return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
 
 
-def _check_dense(image: Cifti2Image, source: Source) -> None:
+def _check_dense(image: Cifti2Image, source: Input) -> None:
     """Refuse an image whose columns are no brain models, or whose rows are no maps."""
     with parsing(source, "a CIFTI-2 file"):
         axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
@@ -219,7 +219,7 @@ def _check_dense(image: Cifti2Image, source: Source) -> None:
         )
 
 
-def _header(image: Cifti2Image, source: Source) -> Header | None:
+def _header(image: Cifti2Image, source: Input) -> Header | None:
     text = (image.header.matrix.metadata or {}).get(KEY)
     return None if text is None else unpack_metadata(text, source)
 

@@ -26,9 +26,9 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     targets,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import KEY, check_names
-from atlasinit.io.source import Source
 from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -40,7 +40,7 @@ _CURV = b"\xff\xff\xff"
 _TRIANGLES = b"\xff\xff\xfe"
 
 
-def is_overlay(source: Source) -> bool:
+def is_overlay(source: Input) -> bool:
     """Whether a source is an image whose volumes are lines: a value a vertex.
 
     One of our own volumes may be a line of voxels, which its header says.
@@ -52,7 +52,7 @@ def is_overlay(source: Source) -> bool:
     )
 
 
-def read_overlay(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read_overlay(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the one part of values of vertices, a map for each frame or file.
 
     They are in any of the shapes (N, 1, 1, T), (1, 1, N) and the like. ``kind="auto"`` takes
@@ -73,7 +73,7 @@ def read_overlay(source: Source, options: ReadOptions, compartment: str | None =
     return Contents((part,), stated=source.stated)
 
 
-def is_morphometry(source: Source) -> bool:
+def is_morphometry(source: Input) -> bool:
     """Whether a file is FreeSurfer's morphometry (``lh.thickness``), or another of its files.
 
     What is read is known by its first bytes; others have names as it gives them, and
@@ -85,7 +85,7 @@ def is_morphometry(source: Source) -> bool:
     return source.head.startswith(_CURV) or named
 
 
-def _morphometry(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     if extension(source.name) == ".label":
         raise AtlasFileError(
             source,
@@ -104,16 +104,16 @@ def _morphometry(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
         return as_maps(values, source)
 
 
-def _morphometry_data(source: Source) -> Values:
+def _morphometry_data(source: Input) -> Values:
     return vertex_values(_morphometry(source), source.stated)
 
 
-def _is_annotation(source: Source) -> bool:
+def _is_annotation(source: Input) -> bool:
     return source.path is not None and extension(source.name) == ".annot"
 
 
 def read_annotation(
-    source: Source, options: ReadOptions, compartment: str | None = None
+    source: Input, options: ReadOptions, compartment: str | None = None
 ) -> Contents:
     """Return the one part that an annotation of a hemisphere holds.
 
@@ -174,7 +174,7 @@ def _check_background(atlas: Atlas, path: PathLike) -> None:
         )
 
 
-def _annotation(source: Source, compartment: str) -> Part:
+def _annotation(source: Input, compartment: str) -> Part:
     with parsing(source, "a FreeSurfer annotation"):
         packed, rows, known = _entries(source.stream().read())
     keys = _positions(packed, known, rows, source)
@@ -240,7 +240,7 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
 
 
 def _positions(
-    packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], source: Source
+    packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], source: Input
 ) -> Int32[np.ndarray, " vertices"]:
     """Return the position in the table of each vertex's packed colour, -1 for colour 0."""
     values, where = np.unique(packed, return_inverse=True)

@@ -36,6 +36,7 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     targets,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
     KEY,
@@ -48,7 +49,6 @@ from atlasinit.io.own_header import (
     runs,
     unpack_metadata,
 )
-from atlasinit.io.source import Source
 from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -64,14 +64,14 @@ _NODES = intent_codes["NIFTI_INTENT_NODE_INDEX"]
 _SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
 
 
-def claims(source: Source) -> bool:
+def claims(source: Input) -> bool:
     """Whether a source is GIFTI, by its name."""
     if source.path is None:
         return isinstance(source.content, GiftiImage)
     return extension(source.name).endswith((".gii", ".gii.gz"))
 
 
-def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the one part that a label, func or shape file of a hemisphere holds.
 
     Every data array is a map; arrays (N, T) are T maps. The whole mesh is kept,
@@ -123,12 +123,12 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
     return Contents((part,), header, dataclasses.replace(stated, labels=labelled))
 
 
-def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     """Return all maps of a file as they are stored."""
     return _maps(load(source), source)[0]
 
 
-def values(source: Source) -> Values:
+def values(source: Input) -> Values:
     """Return the data of one hemisphere, a time point a map."""
     image = load(source)
     return vertex_values(_maps(image, source)[0], _stated(image))
@@ -186,7 +186,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return list(files.values())
 
 
-def load(source: Source) -> GiftiImage:
+def load(source: Input) -> GiftiImage:
     """Return the image of a file, or the one in memory."""
     if source.content is not None:
         return source.content

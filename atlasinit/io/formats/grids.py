@@ -15,8 +15,8 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import Argument, AtlasFileError
 from atlasinit.io.contents import Part
 from atlasinit.io.files import extension, unlogged
+from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
-from atlasinit.io.source import Source
 
 Scale: TypeAlias = Literal["auto"] | float | int
 """Factor for the weights of maps, or ``"auto"`` to judge by the values."""
@@ -26,7 +26,7 @@ MGH = (".mgh", ".mgz")
 NIFTI = (".nii", ".nii.gz")
 
 
-def load_image(source: Source) -> Any:
+def load_image(source: Input) -> Any:
     """Return the nibabel image of a grid, of which nothing but the header is read.
 
     Raises
@@ -47,7 +47,7 @@ def load_image(source: Source) -> Any:
     return image
 
 
-def _opened(source: Source) -> Any:
+def _opened(source: Input) -> Any:
     ending = extension(source.name)
     if ending in MGH:
         header = MGHHeader.from_fileobj(source.stream())
@@ -83,7 +83,7 @@ def _first_number(head: bytes) -> int:
     return next((n for n in orders if n == 348 or (n == _NIFTI2 and len(head) >= n)), 0)
 
 
-def shape_of(source: Source) -> tuple[int, ...]:
+def shape_of(source: Input) -> tuple[int, ...]:
     """Return the shape that the first bytes of an image state, () where they state none."""
     if source.content is not None:
         return tuple(int(size) for size in getattr(source.content, "shape", ()))

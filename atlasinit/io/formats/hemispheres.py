@@ -20,13 +20,13 @@ from atlasinit.io.contents import (
     Part,
 )
 from atlasinit.io.files import extension
+from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys, is_whole
-from atlasinit.io.source import Source
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
 
-def compartment_of(source: Source, compartment: str | None, *, stated: str = "") -> str:
+def compartment_of(source: Input, compartment: str | None, *, stated: str = "") -> str:
     """Return the compartment of a one-hemisphere file.
 
     That is `compartment` if given, else the one that the file states in itself
@@ -124,7 +124,7 @@ def chosen(
     return hard, index
 
 
-def labelled_by_name(source: Source, values: np.ndarray) -> bool:
+def labelled_by_name(source: Input, values: np.ndarray) -> bool:
     """Whether the name of a file says that it holds labels, which its values do not belie."""
     return extension(source.name).startswith(".label.") and is_whole(values)
 

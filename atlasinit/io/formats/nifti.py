@@ -40,10 +40,10 @@ from atlasinit.io.formats.nifti_header import (
     restored,
     unpacked,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.keys import is_whole
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_finite, check_names, file_keys
-from atlasinit.io.source import Source
 from atlasinit.io.tables import embedded
 from atlasinit.io.tables.reading import (
     Rows,
@@ -62,14 +62,14 @@ VOLUME = "volume"
 _KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
 
 
-def claims(source: Source) -> bool:
+def claims(source: Input) -> bool:
     """Whether a source is an image of a grid, by its name."""
     if source.path is None:
         return isinstance(source.content, SpatialImage)
     return extension(source.name) in (*NIFTI, *MGH)
 
 
-def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the one part that a label image, or an image with a map a volume, holds.
 
     The image's axes are kept as they are, whatever their order or direction: the
@@ -145,7 +145,7 @@ def read(source: Source, options: ReadOptions, compartment: str | None = None) -
 
 
 def read_stack(
-    sources: Sequence[Source], options: ReadOptions, compartment: str | None = None
+    sources: Sequence[Input], options: ReadOptions, compartment: str | None = None
 ) -> Contents:
     """Return the part of several images that hold a map each, keyed 1, 2, ... in their order.
 
@@ -202,7 +202,7 @@ def read_stack(
     return Contents((part,), header, stated[0])
 
 
-def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the maps of an image that holds values of vertices, as they are stored."""
     with parsing(source, "a FreeSurfer overlay"):
         return as_maps(np.asanyarray(load_image(source).dataobj), source)
@@ -210,12 +210,12 @@ def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
 
 def read_grid(path: PathLike) -> VolumeGrid:
     """Return the whole grid of an image, of which only the header is read."""
-    with Source(path) as source, parsing(source, "a volume"):
+    with Input(path) as source, parsing(source, "a volume"):
         image = load_image(source)
         return VolumeGrid(layout(image, source)[0], image.affine)
 
 
-def values(source: Source) -> Values:
+def values(source: Input) -> Values:
     """Return the data of an image, whose fourth axis is time."""
     with parsing(source, "an image"):
         image = load_image(source)
@@ -311,7 +311,7 @@ def _labelled(image: Any, values: np.ndarray) -> bool:
     return is_whole(finite) or bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
 
 
-def _stated(image: Any, source: Source) -> Stated:
+def _stated(image: Any, source: Input) -> Stated:
     header = image.header
     if not isinstance(header, nb.Nifti1Header):
         # Of other formats, MGH is in mm and says by a flag whether it states its directions.

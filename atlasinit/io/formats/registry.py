@@ -14,7 +14,7 @@ from atlasinit.io.bids.names import entities_of, space_of
 from atlasinit.io.files import extension
 from atlasinit.io.formats import archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.formats.base import Format
-from atlasinit.io.source import Source
+from atlasinit.io.input import Input
 from atlasinit.io.values import Values
 from atlasinit.support.typing import PathLike
 
@@ -41,7 +41,7 @@ def bids_endings() -> tuple[str, ...]:
     return tuple(ending for form in FORMATS for ending in form.in_bids)
 
 
-def format_of(source: Source) -> Format:
+def format_of(source: Input) -> Format:
     """Return the format that reads a source as an atlas.
 
     Raises
@@ -73,7 +73,7 @@ def format_of(source: Source) -> Format:
     )
 
 
-def read_values(source: Source) -> Values:
+def read_values(source: Input) -> Values:
     """Return the values of a data file or image, of which few are read yet.
 
     Raises
@@ -96,7 +96,7 @@ def read_values(source: Source) -> Values:
     )
 
 
-def read_vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+def read_vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     """Return the maps of a file of values of vertices, as stored.
 
     Raises
@@ -143,7 +143,7 @@ def write_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> lis
     return write(atlas, path, overwrite=overwrite)
 
 
-def _claiming(source: Source) -> Format | None:
+def _claiming(source: Input) -> Format | None:
     return next((form for form in FORMATS if form.claims(source)), None)
 
 

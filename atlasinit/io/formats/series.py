@@ -14,7 +14,7 @@ from nibabel.openers import ImageOpener
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError
 from atlasinit.io.formats.grids import is_line
-from atlasinit.io.source import is_plain
+from atlasinit.io.input import is_plain
 from atlasinit.io.values import Block, DataSource, floating, rows_source
 
 _READ_VOXELS = 2**24  # of whole volumes at once

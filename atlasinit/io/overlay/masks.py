@@ -15,8 +15,8 @@ from atlasinit.io.formats.grids import (
     load_image,
     volumes,
 )
+from atlasinit.io.input import Input
 from atlasinit.io.overlay.conditions import evaluate
-from atlasinit.io.source import Source
 
 
 def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
@@ -107,7 +107,7 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
     if isinstance(image, SpatialImage):
         return _values(image, "`mask`")
     if isinstance(image, str) or hasattr(image, "__fspath__"):
-        with Source(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
+        with Input(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
             return _values(load_image(source), str(source))
     raise ArgumentTypeError(
         "mask",

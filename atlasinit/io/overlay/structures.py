@@ -7,7 +7,7 @@ import numpy as np
 from atlasinit.core.geometry import Geometry
 from atlasinit.errors import ArgumentError, listing
 from atlasinit.io.formats import cifti
-from atlasinit.io.source import Source, SurfaceImage, is_source, sides_of
+from atlasinit.io.input import Input, SurfaceImage, is_input, sides_of
 
 
 def split_mask(mask: object) -> dict[str, Any] | None:
@@ -34,13 +34,13 @@ def split_mask(mask: object) -> dict[str, Any] | None:
     """
     if isinstance(mask, SurfaceImage):
         return {c: source.content for c, source in sides_of(mask).items()}
-    if not is_source(mask) or isinstance(mask, np.ndarray):
+    if not is_input(mask) or isinstance(mask, np.ndarray):
         return None
-    with Source(mask) as source:  # pyright: ignore[reportArgumentType]
+    with Input(mask) as source:  # pyright: ignore[reportArgumentType]
         return _structures(source) if cifti.claims(source) else None
 
 
-def _structures(source: Source) -> dict[str, Geometry]:
+def _structures(source: Input) -> dict[str, Geometry]:
     blocks = cifti.values(source).blocks
     read = {b.compartment: b.select(np.arange(b.geometry.n_locations)) for b in blocks}
     if any(data.n_time > 1 for data in read.values()):

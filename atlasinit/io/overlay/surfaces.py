@@ -20,8 +20,8 @@ from atlasinit.io.formats import gifti
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.registry import read_vertices
 from atlasinit.io.formats.vectors import MESH_SIZES
+from atlasinit.io.input import InMemory, Input, is_input
 from atlasinit.io.keys import as_keys, is_whole
-from atlasinit.io.source import InMemory, Source, is_source
 from atlasinit.support.typing import PathLike
 
 
@@ -78,7 +78,7 @@ def read_surface(path: PathLike) -> Surface:
     AtlasFileError
         A missing or damaged file, or one without coordinates and triangles.
     """
-    with Source(path) as source, parsing(source, "a surface"):
+    with Input(path) as source, parsing(source, "a surface"):
         if not gifti.claims(source):
             coordinates, faces = read_geometry(source.path)[:2]
             return Surface(np.asarray(coordinates, np.float32), np.asarray(faces, np.int32))
@@ -103,7 +103,7 @@ def read_values(path: PathLike | InMemory) -> np.ndarray:
 
     GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
     """
-    with Source(path) as source:
+    with Input(path) as source:
         values = read_vertices(source)
     if len(values) != 1:
         raise AtlasFileError(path, f"should hold one map, got {len(values)}")
@@ -159,7 +159,7 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
                 f"1), got shape {mask.shape}",
             )
         return mask.reshape(-1)
-    if not is_source(mask):
+    if not is_input(mask):
         raise ArgumentTypeError(
             "mask",
             "of a surface should be a file, an image or an array of one number a vertex, or a "
@@ -263,7 +263,7 @@ def grayordinates(
         values = mask if isinstance(mask, np.ndarray) else read_values(mask)
         whole = SurfaceMesh(len(values), hemisphere=name[-1])
         meshes[name] = whole.restrict(locations_in(whole, values))
-    with Source(volume) as source, parsing(source, "a NIfTI image"):
+    with Input(volume) as source, parsing(source, "a NIfTI image"):
         image = load_image(source)
         codes = as_keys(np.asanyarray(image.dataobj), source)
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}

@@ -13,7 +13,7 @@ from atlasinit.io import read_atlas, save_atlas
 from atlasinit.io.formats import matrices
 from atlasinit.io.formats.archive import FORMAT
 from atlasinit.io.formats.registry import format_of
-from atlasinit.io.source import Source
+from atlasinit.io.input import Input
 
 
 def meshes():
@@ -79,7 +79,7 @@ CASES = [
 def test_round_trip_is_exact(tmp_path, case, ending):
     atlas = ATLASES[case]()
     (path,) = save_atlas(atlas, tmp_path / f"a{ending}")
-    with Source(path) as source:
+    with Input(path) as source:
         assert format_of(source) is FORMAT
     again = read_atlas(path)
     assert again == atlas

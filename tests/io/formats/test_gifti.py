@@ -22,7 +22,7 @@ import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats import gifti
-from atlasinit.io.source import Source
+from atlasinit.io.input import Input
 
 
 def save(path, *arrays, structure="", intent="NIFTI_INTENT_NONE", names=()):
@@ -343,7 +343,7 @@ def test_a_list_of_nodes_is_refused(tmp_path):
     image = nb.load(path)
     image.darrays[0].intent = nb.nifti1.intent_codes["NIFTI_INTENT_NODE_INDEX"]
     image.to_filename(path)
-    for call in (lambda: read(path), lambda: gifti.vertices(Source(path))):
+    for call in (lambda: read(path), lambda: gifti.vertices(Input(path))):
         with pytest.raises(AtlasFileError, match="a list of nodes"):
             call()
 

@@ -53,7 +53,7 @@ class _File(io.BufferedReader):
         self.close()
 
 
-class Source:
+class Input:
     """A file, or an image or array in memory, that some format reads.
 
     A file is opened when its content is first asked for. It stays open until the
@@ -63,8 +63,8 @@ class Source:
     Parameters
     ----------
     given
-        A path, an image of nibabel, or values of vertices; or a `Source`'s own kind of
-        these from `sources_of`.
+        A path, an image of nibabel, or values of vertices; or an `Input`'s own kind of
+        these from `inputs_of`.
     stated
         What is known of values in memory that they do not state themselves.
 
@@ -103,7 +103,7 @@ class Source:
     def __str__(self) -> str:
         return self._told
 
-    def __enter__(self) -> "Source":
+    def __enter__(self) -> "Input":
         return self
 
     def __exit__(
@@ -168,33 +168,33 @@ class Source:
 
 
 def is_plain(stream: object) -> bool:
-    """Whether a stream of a `Source` is the file itself, which can be mapped into memory."""
+    """Whether a stream of an `Input` is the file itself, which can be mapped into memory."""
     return isinstance(stream, _File)
 
 
-def is_source(given: object) -> bool:
+def is_input(given: object) -> bool:
     """Whether something is one path, image or array, and not a collection of these."""
     return isinstance(given, str | FileBasedImage | np.ndarray) or hasattr(given, "__fspath__")
 
 
-def sides_of(image: SurfaceImage) -> dict[str, Source]:
+def sides_of(image: SurfaceImage) -> dict[str, Input]:
     """Return compartment to the vertex values of a surface image, which state their mesh."""
     sides = {"left": "cortex_L", "right": "cortex_R"}
     found = {}
     for side, values in image.data.parts.items():
         c = sides[side]
         stated = Stated(structure=c, side=c[-1], mesh=image.mesh.parts[side])
-        found[c] = Source(np.asarray(values), stated=stated)
+        found[c] = Input(np.asarray(values), stated=stated)
     return found
 
 
-def sources_of(files: object) -> list[tuple[str | None, list[Source]]]:
+def inputs_of(files: object) -> list[tuple[str | None, list[Input]]]:
     """Return the sources of each compartment, None for a compartment that they tell themselves.
 
     Parameters
     ----------
     files
-        What `is_source` takes, a sequence of these, a mapping from compartment to
+        What `is_input` takes, a sequence of these, a mapping from compartment to
         either, or a nilearn ``SurfaceImage``.
 
     Raises
@@ -204,15 +204,15 @@ def sources_of(files: object) -> list[tuple[str | None, list[Source]]]:
     AtlasFileError
         No such file.
     """
-    if is_source(files):
-        return [(None, [Source(files)])]  # pyright: ignore[reportArgumentType]
+    if is_input(files):
+        return [(None, [Input(files)])]  # pyright: ignore[reportArgumentType]
     if isinstance(files, SurfaceImage):
         return [(c, [source]) for c, source in sides_of(files).items()]
-    groups: list[tuple[str | None, list[Source]]]
+    groups: list[tuple[str | None, list[Input]]]
     if isinstance(files, Mapping):
-        groups = [(c, sources_of(group)[0][1]) for c, group in files.items()]
+        groups = [(c, inputs_of(group)[0][1]) for c, group in files.items()]
     elif isinstance(files, Sequence) and not isinstance(files, bytes):
-        groups = [(None, [Source(one) for one in files])]
+        groups = [(None, [Input(one) for one in files])]
     else:
         raise ArgumentTypeError(
             "files",
