@@ -271,12 +271,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 
-def counted(n: int, what: str) -> str:
+def format_count(n: int, what: str) -> str:
     """Return ``"1 parcel"``, ``"2 parcels"``."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def listing(items: Iterable[object], limit: int = 10) -> str:
+def format_list(items: Iterable[object], limit: int = 10) -> str:
     """Return `items` as a comma-separated text, cut after `limit` with a count of the rest."""
     texts = [str(item) for item in items]
     rest = len(texts) - limit

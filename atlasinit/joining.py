@@ -6,7 +6,7 @@ from typing import Any
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable, unique_names
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError, listing
+from atlasinit.errors import ArgumentError, format_list
 
 
 def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
@@ -26,11 +26,11 @@ def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
     """
     spaces = dict.fromkeys(atlas.space for atlas in atlases)
     if len(spaces) != 1:
-        raise ArgumentError("atlases", f"should be of one space, got {listing(spaces)}")
+        raise ArgumentError("atlases", f"should be of one space, got {format_list(spaces)}")
     compartments = [c for atlas in atlases for c in atlas.compartments]
     if len(set(compartments)) < len(compartments):
         raise ArgumentError(
-            "atlases", f"should have no compartment in common, got {listing(compartments)}"
+            "atlases", f"should have no compartment in common, got {format_list(compartments)}"
         )
     tables = [atlas.table for atlas in atlases]
     titles = dict.fromkeys(title for table in tables for title in table.columns)

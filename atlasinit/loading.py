@@ -17,7 +17,7 @@ from atlasinit.catalogue.entries import Entry, Variant, names, plain
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import Argument, ArgumentError, AtlasUnavailableError, listing, warn
+from atlasinit.errors import Argument, ArgumentError, AtlasUnavailableError, format_list, warn
 from atlasinit.io.files import extensions
 from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
@@ -161,7 +161,7 @@ def _load_named(
             problems.append(f"via {variant.source.via}: {error}")
             continue
         if problems:
-            warn(f"{entry.name}: taken via {variant.source.via}, since {listing(problems)}")
+            warn(f"{entry.name}: taken via {variant.source.via}, since {format_list(problems)}")
         return atlas
     variables = [VARIABLE, *(s.variable for s in SOURCES.values() if s.variable)]
     raise AtlasUnavailableError(
@@ -169,7 +169,7 @@ def _load_named(
         f"not on this machine and not fetched. {' '.join(problems)} On a machine with a "
         "network run "
         + Argument(_command(variants[0]))
-        + f", then copy its cache to {cache_folder()} (or set {listing(variables[:-1])} or "
+        + f", then copy its cache to {cache_folder()} (or set {format_list(variables[:-1])} or "
         f"{variables[-1]} to the copy)",
     )
 
@@ -204,7 +204,7 @@ def _load_joined(
     known = [_choices(entry_of(name)) for name in names]
     for option in choices:
         if not any(option in own for own in known):
-            raise ArgumentError(option, f": none of {listing(names)} has a choice of it")
+            raise ArgumentError(option, f": none of {format_list(names)} has a choice of it")
     atlases = []
     for name, own in zip(names, known, strict=True):
         taken = {option: value for option, value in choices.items() if option in own}

@@ -17,7 +17,7 @@ from atlasinit.core.maps import (
     Maps,
     SparseMaps,
 )
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, listing, warn
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, format_list, warn
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -97,7 +97,7 @@ def resample(
     if lost:
         warn(
             f"{len(lost)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location left "
-            f"after resampling: {listing(lost)}."
+            f"after resampling: {format_list(lost)}."
         )
     return moved
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, names, plain, variants
-from atlasinit.errors import ArgumentError, Call, Passing, listing, nearest
+from atlasinit.errors import ArgumentError, Call, Passing, format_list, nearest
 
 _FIRST = ("space", "density", "cohort", "kind")
 """Settled before the source is chosen, since sources may be preferred for one of them only."""
@@ -140,7 +140,7 @@ def _plain_value(value: object) -> str:
 def _keep_via(entry: Entry, found: list[Variant], via: str) -> list[Variant]:
     known = list(dict.fromkeys(v.source.via for v in found))
     if via not in known:
-        raise ArgumentError("via", f": {entry.name!r} comes from {listing(known)}, not {via!r}")
+        raise ArgumentError("via", f": {entry.name!r} comes from {format_list(known)}, not {via!r}")
     return [v for v in found if v.source.via == via]
 
 
@@ -155,7 +155,7 @@ def _keep_space(
             "space",
             f": {entry.name!r} has no space {space!r}",
             nearest(space, known),
-            f"Choose one of: {listing(known, 30)}",
+            f"Choose one of: {format_list(known, 30)}",
         )
     return kept
 
@@ -172,14 +172,14 @@ def _keep_choice(
     if not known:
         have = [axis for axis in AXES if _values(found, axis)]
         raise ArgumentError(
-            name, f": {entry.name!r} has no choice of it", f"it has {listing(have) or 'none'}"
+            name, f": {entry.name!r} has no choice of it", f"it has {format_list(have) or 'none'}"
         )
     with_others = " with " + Passing(**stated) if stated else ""
     raise ArgumentError(
         name,
         f": {entry.name!r} has no {name} {value!r}" + with_others,
         nearest(str(value), known),
-        f"Choose one of: {listing(known, 30)}",
+        f"Choose one of: {format_list(known, 30)}",
     )
 
 
@@ -194,7 +194,7 @@ def _settle_axis(entry: Entry, found: list[Variant], name: str) -> list[Variant]
         raise ArgumentError(
             name,
             f": {entry.name!r} has several",
-            f"choose one of: {listing(_values(found, name), 30)}",
+            f"choose one of: {format_list(_values(found, name), 30)}",
         )
     return [v for v in found if v.choices.get(name, chosen[0]) == chosen[0]]
 

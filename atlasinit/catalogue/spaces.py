@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant, data_folder, load_toml, plain
-from atlasinit.errors import ArgumentError, listing, nearest
+from atlasinit.errors import ArgumentError, format_list, nearest
 
 _MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
 
@@ -79,7 +79,7 @@ def spheres(space: str) -> Mapping[str, str]:
             "target",
             f": {space!r} is neither a file nor a space with spheres",
             nearest(space, known),
-            f"Such spaces are {listing(known, 30)}",
+            f"Such spaces are {format_list(known, 30)}",
         )
     return known[name]
 

@@ -18,7 +18,7 @@ from atlasinit.cli.options import (
 )
 from atlasinit.cli.output import print_saved, print_written, progress, say
 from atlasinit.cli.values import one_each
-from atlasinit.errors import counted
+from atlasinit.errors import format_count
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -105,8 +105,8 @@ def project(
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}
     print_written([path], as_json=as_json, **shape)
     if not as_json:
-        times, parcels = counted(len(series), "time point"), counted(atlas.n_parcels, "parcel")
-        say(f"{times} x {parcels}, {reduction}")
+        times = format_count(len(series), "time point")
+        say(f"{times} x {format_count(atlas.n_parcels, 'parcel')}, {reduction}")
 
 
 @commands.command(epilog="Example: atlasinit demo --out demo/")

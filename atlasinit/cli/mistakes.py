@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from atlasinit.cli.wording import Wording
-from atlasinit.errors import Explained, listing
+from atlasinit.errors import Explained, format_list
 
 _READERS = ("atlasinit.io", "nibabel")
 """What reads files; an exception that passes through it comes from one."""
@@ -23,7 +23,7 @@ def explain(error: Exception, arguments: Sequence[str], words: Wording) -> tuple
     what = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
     files = _files(arguments)
     if files and any(module.startswith(_READERS) for module in modules):
-        return f"{listing(files)}: could not be read ({what}).", 2
+        return f"{format_list(files)}: could not be read ({what}).", 2
     command = " ".join(["atlasinit --debug", *arguments])
     return f"This is a bug of atlasinit: {what}. See where it is by `{command}`.", 1
 

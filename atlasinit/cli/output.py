@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlasinit.errors import counted
+from atlasinit.errors import format_count
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -81,8 +81,8 @@ def print_saved(atlas: "Atlas", files: Iterable[Path], *, as_json: bool) -> None
     """Print the files that an atlas was saved in, and tell what it is and its terms."""
     print_written(files, as_json=as_json, **({"atlas": description(atlas)} if as_json else {}))
     if not as_json:
-        parcels = counted(atlas.n_parcels, "parcel")
-        locations = counted(atlas.n_locations, "location")
+        parcels = format_count(atlas.n_parcels, "parcel")
+        locations = format_count(atlas.n_locations, "location")
         say(f"{atlas.name}: {parcels}, {locations}, space {atlas.space}")
         say_terms(atlas.name, atlas.provenance.licence, atlas.provenance.citation)
 

@@ -22,7 +22,7 @@ from atlasinit.core.selection import (
     check_names,
     select_rows,
 )
-from atlasinit.errors import ArgumentError, counted, listing
+from atlasinit.errors import ArgumentError, format_count, format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -274,7 +274,7 @@ class Atlas(eqx.Module):
             raise ArgumentError(
                 "parcels", f": no parcel of {self.name!r} satisfies all the conditions"
             )
-        operation = f"select({counted(len(rows), 'parcel')})"
+        operation = f"select({format_count(len(rows), 'parcel')})"
         return self._take(sorted(rows), kept).replace(operation=operation)
 
     def drop_empty(self) -> "Atlas":
@@ -364,15 +364,15 @@ class Atlas(eqx.Module):
         return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
 
     def __repr__(self) -> str:
-        lines = [f"Atlas {self.name!r} in {self.space}: {counted(self.n_parcels, 'parcel')}"]
+        lines = [f"Atlas {self.name!r} in {self.space}: {format_count(self.n_parcels, 'parcel')}"]
         for c, maps in self.maps.items():
             kind = type(maps).__name__
             size = maps.nbytes / 2**20
-            parcels = counted(maps.n_parcels, "parcel")
+            parcels = format_count(maps.n_parcels, "parcel")
             lines.append(f"  {c}: {parcels}, {kind} {size:.2f} MiB, {self.geometry[c]!r}")
         empty = [n for n, k in zip(self.table["name"], self._counts(), strict=True) if k == 0]
         if empty:
-            lines.append(f"  without locations: {listing(empty, 5)}")
+            lines.append(f"  without locations: {format_list(empty, 5)}")
         if self.provenance.source:
             lines.append(f"  source: {self.provenance.source}")
         lines.append(f"  licence: {self.provenance.licence or 'not stated'}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from atlasinit.errors import ArgumentError, counted, listing
+from atlasinit.errors import ArgumentError, format_count, format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ class LabelTable:
         return LabelTable, (self._columns,)
 
     def __repr__(self) -> str:
-        return f"LabelTable({counted(len(self), 'parcel')}: {listing(self['name'], 3)})"
+        return f"LabelTable({format_count(len(self), 'parcel')}: {format_list(self['name'], 3)})"
 
     def rows_of(self, compartment: str) -> range:
         """Return the rows of a compartment."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import ArgumentError, ArgumentTypeError, listing, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 
 Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
 """A parcel's name, key, (compartment, key), or a pattern searched in the names."""
@@ -53,7 +53,7 @@ def check_names(wanted: str | Iterable[str], names: Iterable[str], argument: str
                 argument,
                 f": there is no {argument.removesuffix('s')} {name!r}",
                 hint,
-                f"Known: {listing(names)}",
+                f"Known: {format_list(names)}",
             )
     return found
 
@@ -88,7 +88,7 @@ def _rows_of(
     if not rows:
         raise ArgumentError("parcels", f": there is no key {parcel!r} in {atlas!r}")
     if len(rows) > 1:
-        choices = listing(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
+        choices = format_list(f"{pairs[i]} {table['name'][i]!r}" for i in rows)
         raise ArgumentError(
             "parcels", f": key {parcel!r} is ambiguous in {atlas!r}", f"choose one of {choices}"
         )

@@ -20,7 +20,7 @@ from atlasinit.domains.parameters import (
     constrained,
     slope,
 )
-from atlasinit.errors import ArgumentError, ArgumentTypeError, listing, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 from atlasinit.support.typing import AnyArray
 
 Where: TypeAlias = str | Callable[[Any], Any]
@@ -171,14 +171,18 @@ def _choose(model: Any, where: Where) -> set[str]:
         try:
             reached = where(marked)
         except (AttributeError, LookupError) as error:
-            raise ArgumentError("where", f"raises {error!r}", f"Names: {listing(every)}") from error
+            raise ArgumentError(
+                "where", f"raises {error!r}", f"Names: {format_list(every)}"
+            ) from error
         marks = jax.tree.leaves(reached, is_leaf=lambda x: isinstance(x, _Mark))
         found = {mark.name for mark in marks if isinstance(mark, _Mark)}
         # A function may reach inside maps, which are chosen as a whole.
         chosen = {n for n in every if any(f == n or f.startswith(f"{n}.") for f in found)}
         hint = ""
     if not chosen:
-        raise ArgumentError("where", f"{where!r} finds no array", hint, f"Names: {listing(every)}")
+        raise ArgumentError(
+            "where", f"{where!r} finds no array", hint, f"Names: {format_list(every)}"
+        )
     return chosen
 
 

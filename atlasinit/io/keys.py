@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int32
 
-from atlasinit.errors import AtlasFileError, Passing, listing
+from atlasinit.errors import AtlasFileError, Passing, format_list
 
 TOLERANCE = 0.05
 """Largest distance from a whole number that still counts as one.
@@ -71,7 +71,7 @@ def _check_whole(values: np.ndarray, whole: np.ndarray, path: object, tolerance:
         raise AtlasFileError(
             path,
             f"labels should be whole numbers (to {tolerance}), got "
-            f"{listing(np.unique(values[off]).tolist(), 3)} at {np.count_nonzero(off)} of "
+            f"{format_list(np.unique(values[off]).tolist(), 3)} at {np.count_nonzero(off)} of "
             f"{values.size} locations",
             "resample labels with nearest neighbours, or read the file as weights with "
             + Passing(kind="maps"),

@@ -14,7 +14,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, listing, warn
+from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, format_list, warn
 from atlasinit.io.contents import Header, LabelRow, Part
 from atlasinit.support.typing import PathLike
 
@@ -103,7 +103,7 @@ def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) 
         raise ArgumentError(
             "path",
             f": {Path(path).name} cannot hold names with line breaks, tabs or other control "
-            f"characters, or with blanks around them, got {listing(map(repr, lost))}",
+            f"characters, or with blanks around them, got {format_list(map(repr, lost))}",
             "rename them, or save as .npz",
         )
     if background in names[1:]:
@@ -121,7 +121,7 @@ def check_finite(atlas: Atlas, path: PathLike) -> None:
     if bad:
         raise ArgumentError(
             "path",
-            f": weights in {Path(path).name} should be finite, but those of {listing(bad)} of "
+            f": weights in {Path(path).name} should be finite, but those of {format_list(bad)} of "
             f"{atlas.name!r} hold NaN or infinity",
             "set them, or save as .npz",
         )

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError, Passing, listing
+from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.folders import atlas_files
@@ -186,7 +186,7 @@ def _space(contents: Sequence[Contents], first: Input) -> str:
     ours = [one for one in contents if one.header is not None]
     stated = {one.stated.space for one in ours or contents} - {""}
     if len(stated) > 1:
-        raise ArgumentError("files", f": they are of several spaces: {listing(sorted(stated))}")
+        raise ArgumentError("files", f": they are of several spaces: {format_list(sorted(stated))}")
     if not stated:
         raise ArgumentError(
             "space",
@@ -221,7 +221,7 @@ def _archived(
     if len(sources) > 1:
         raise ArgumentError(
             "files",
-            f": {listing(sources)} should be files of one atlas, but one of them holds a whole "
+            f": {format_list(sources)} should be files of one atlas, but one of them holds a whole "
             "atlas",
             "load it alone, and put several together by `atlasinit.join`",
         )

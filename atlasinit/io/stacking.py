@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atlasinit.errors import ArgumentError, listing
+from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.bids.names import entities_of, space_of, stem
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats.registry import format_of
@@ -86,7 +86,7 @@ def stack(parts: Sequence[Part], sources: Sequence[Input]) -> Part:
         raise ArgumentError(
             "files",
             f": {len(sources)} files for {first.compartment!r} should hold a map each on one "
-            f"mesh, got {listing(repr(part.geometry) for part in parts)}",
+            f"mesh, got {format_list(repr(part.geometry) for part in parts)}",
         )
     rows = [_one_map(part, source) for part, source in zip(parts, sources, strict=True)]
     return dataclasses.replace(

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
-from atlasinit.errors import ArgumentError, listing, warn
+from atlasinit.errors import ArgumentError, format_list, warn
 from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.stack import Stack
 from atlasinit.support.typing import AnyArray
@@ -149,8 +149,8 @@ def _factorize(
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 0.1 * np.abs(vectors[:, 0]).max())
         raise ArgumentError(
             "reduction",
-            f": by least squares, {listing(names[kept[i]] for i in involved)} depend linearly on "
-            "each other",
+            f": by least squares, {format_list(names[kept[i]] for i in involved)} depend linearly "
+            "on each other",
             "drop one of them, or pass a `ridge` such as 1e-3",
         )
     root[np.ix_(kept, kept)] = (vectors / np.sqrt(values)) @ vectors.T / size
@@ -166,7 +166,7 @@ def _check_finite(gram: Float[np.ndarray, "parcels parcels"], names: Sequence[st
     if bad:
         raise ArgumentError(
             "reduction",
-            f": by least squares, weights of {listing(names[i] for i in bad)} are NaN or infinite "
-            "(or too large to square)",
+            f": by least squares, weights of {format_list(names[i] for i in bad)} are NaN or "
+            "infinite (or too large to square)",
             "mend them, or leave out those parcels by `atlas.select`",
         )

@@ -14,7 +14,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.core.selection import Parcel
-from atlasinit.errors import ArgumentError, AtlasWarning, counted, listing, warn
+from atlasinit.errors import ArgumentError, AtlasWarning, format_count, format_list, warn
 from atlasinit.refinement.connectivity import grow_into, join_strays, within_hops, within_mm
 from atlasinit.refinement.estimate import Estimates, estimate
 from atlasinit.refinement.fitting import Bounds, Effort, Fitter
@@ -206,7 +206,7 @@ def refine(
     if empty:
         warn(
             f"{len(empty)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location and "
-            f"stay empty: {listing(empty)}."
+            f"stay empty: {format_list(empty)}."
         )
     if halves:
         best = _choose(atlas, runs, settings)
@@ -255,7 +255,7 @@ def _refined(atlas: Atlas, runs: Runs, settings: _Settings) -> Atlas:
         )
         moved += int((labels != np.asarray(start.labels)).sum())
     weights = f"neighbours={settings.effort.neighbours:g}, tether={settings.effort.tether:g}"
-    done = f"refine({describe(runs)}, {weights}, {counted(moved, 'location')} moved)"
+    done = f"refine({describe(runs)}, {weights}, {format_count(moved, 'location')} moved)"
     return atlas.replace(maps=maps, operation=done)
 
 

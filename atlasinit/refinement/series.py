@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import ArgumentError, counted
+from atlasinit.errors import ArgumentError, format_count
 from atlasinit.io import open_data
 
 _LOST = 1e-4
@@ -160,4 +160,4 @@ def is_seen(series: Series) -> Bool[np.ndarray, " locations"]:
 
 def describe(runs: Runs) -> str:
     """Return how much data there is, for the provenance."""
-    return f"{counted(len(runs), 'run')} of {sum(r.shape[1] for r in runs)} volumes"
+    return f"{format_count(len(runs), 'run')} of {sum(r.shape[1] for r in runs)} volumes"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from atlasinit.errors import counted, listing
+from atlasinit.errors import format_count, format_list
 
 
 def describe_confounds(confounds: Any) -> str:
@@ -22,9 +22,9 @@ def describe_confounds(confounds: Any) -> str:
     if isinstance(confounds, list):
         return "; ".join(describe_confounds(one) for one in confounds) or "none"
     shape = np.shape(confounds)
-    text = f"{counted(shape[1] if len(shape) > 1 else 1, 'confound')} regressed out"
+    text = f"{format_count(shape[1] if len(shape) > 1 else 1, 'confound')} regressed out"
     names = getattr(confounds, "columns", None)
-    return text if names is None else f"{text}: {listing(names)}"
+    return text if names is None else f"{text}: {format_list(names)}"
 
 
 def read_sample_mask(sample_mask: Any) -> tuple[Int[np.ndarray, " kept"] | None, str]:
@@ -36,4 +36,4 @@ def read_sample_mask(sample_mask: Any) -> tuple[Int[np.ndarray, " kept"] | None,
     given = np.asarray(sample_mask)
     if given.dtype == bool:
         return np.flatnonzero(given), f"{given.sum()} of {given.size} time points kept"
-    return given, f"{counted(given.size, 'time point')} kept"
+    return given, f"{format_count(given.size, 'time point')} kept"

@@ -9,7 +9,7 @@ from atlasinit.catalogue.licences import terms
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import listing
+from atlasinit.errors import format_list
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import count_of, strongest
 from atlasinit.report.parcels import Measures
@@ -90,7 +90,7 @@ def _lie_across(sides: Sequence[str], measures: Measures) -> np.ndarray:
 def _named(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
     names = [atlas.table["name"][row] for row in np.flatnonzero(which)]
     if names:
-        yield f"Parcels {what}: {listing(names, _SHOWN)}."
+        yield f"Parcels {what}: {format_list(names, _SHOWN)}."
 
 
 def _overlaps(atlas: Atlas, cosines: np.ndarray) -> Iterator[str]:

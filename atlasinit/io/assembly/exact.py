@@ -12,7 +12,7 @@ from atlasinit.core.maps import (
     Maps,
     SparseMaps,
 )
-from atlasinit.errors import ArgumentError, Passing, listing
+from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.support.arrays import owned
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _finite(
     if not counts.any():
         return values
     if nan != "zero":
-        where = listing(f"{n!r}: {c}" for n, c in zip(rows.values(), counts, strict=True) if c)
+        where = format_list(f"{n!r}: {c}" for n, c in zip(rows.values(), counts, strict=True) if c)
         raise ArgumentError(
             "files",
             f": weights should be finite, and the maps hold NaN ({where})",

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from atlasinit.errors import ArgumentError, Passing, Words, listing
+from atlasinit.errors import ArgumentError, Passing, Words, format_list
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.columns import Rows, keys_beside
@@ -113,7 +113,7 @@ def disagreement(
     """
     unknown = {c: [key for key in keys if key not in listed[c]] for c, keys in wanted.items()}
     count, total = (sum(map(len, keys.values())) for keys in (unknown, wanted))
-    where = "; ".join(f"{c}: {listing(keys)}" for c, keys in unknown.items() if keys)
+    where = "; ".join(f"{c}: {format_list(keys)}" for c, keys in unknown.items() if keys)
     hint = ""
     if all(key - 1 in listed[c] for c, keys in wanted.items() for key in keys if key):
         hint = _SHIFTED

@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Iterable, Mapping, Sequence
 
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import Argument, ArgumentError, listing, nearest, warn
+from atlasinit.errors import Argument, ArgumentError, format_list, nearest, warn
 from atlasinit.io.assembly.fitting import Present, disagreement, region_zero, zero_problem
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import COMPARTMENTS, LabelRow
@@ -180,7 +180,7 @@ def _check_zero(
     if background and region is None and kept:
         warn(
             "`background` replaces key 0, which usually means no parcel: its locations in "
-            f"{listing(p.compartment for p in kept)} are the parcel 'label-0' now. If they are "
+            f"{format_list(p.compartment for p in kept)} are the parcel 'label-0' now. If they are "
             f"none, pass background={[0, *background]}."
         )
 
@@ -191,6 +191,6 @@ def _check_negative(unknown: Mapping[str, Sequence[int]]) -> None:
         if negative:
             raise ArgumentError(
                 "files",
-                f": labels of {c!r} should not be negative, got the keys {listing(negative)}",
+                f": labels of {c!r} should not be negative, got the keys {format_list(negative)}",
                 "if they mean no parcel, pass them as " + Argument("background") + " (with 0)",
             )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import Argument, AtlasFileError, listing
+from atlasinit.errors import Argument, AtlasFileError, format_list
 from atlasinit.io.bids.names import entities_of, space_of, suffix_of
 from atlasinit.io.contents import Kind
 from atlasinit.io.files import extension
@@ -57,7 +57,7 @@ def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
             + Argument("space")
             + " or "
             + Argument("kind")
-            + f" that tells it: {listing(names)}",
+            + f" that tells it: {format_list(names)}",
         )
     return next(iter(groups.values()))
 

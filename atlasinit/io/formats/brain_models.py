@@ -15,7 +15,7 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import ArgumentError, AtlasFileError, listing
+from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.files import parsing
 from atlasinit.support.typing import PathLike
 
@@ -99,14 +99,14 @@ def _check_models(models: Sequence[Any], n_columns: int, path: object) -> None:
         {structure for kind, structure in names if names.count((kind, structure)) > 1}
     )
     if repeated:
-        raise AtlasFileError(path, f"structures occur more than once: {listing(repeated)}")
+        raise AtlasFileError(path, f"structures occur more than once: {format_list(repeated)}")
     spans = sorted((model.index_offset, model.index_count) for model in models)
     ends = np.cumsum([0, *(count for _, count in spans)]).tolist()
     if [start for start, _ in spans] != ends[:-1] or ends[-1] != n_columns:
         raise AtlasFileError(
             path,
             f"its brain models do not cover its {n_columns} columns once, got (offset, count) "
-            f"{listing(spans)}",
+            f"{format_list(spans)}",
         )
 
 

@@ -15,7 +15,7 @@ from nibabel.fileholders import FileHolder
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import block_dense
-from atlasinit.errors import ArgumentError, AtlasFileError, listing
+from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing, unlogged
@@ -97,7 +97,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     header = _header(image, source)
     geometry, where = read_brain(image, source, names=header.compartments if header else ())
     if compartment is not None and compartment not in geometry:
-        raise AtlasFileError(source, f"has no {compartment!r}, only {listing(geometry)}")
+        raise AtlasFileError(source, f"has no {compartment!r}, only {format_list(geometry)}")
     axis = image.header.get_axis(0)
     with parsing(source, "a CIFTI-2 file"):
         values = np.asanyarray(image.dataobj)

@@ -9,7 +9,14 @@ from nibabel.freesurfer import write_annot
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, Passing, listing, warn
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileError,
+    AtlasFileWarning,
+    Passing,
+    format_list,
+    warn,
+)
 from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
@@ -169,7 +176,7 @@ def _check_background(atlas: Atlas, path: PathLike) -> None:
     if lost:
         raise ArgumentError(
             "path",
-            f": {listing(map(repr, lost))} would mean no label in {Path(path).name}",
+            f": {format_list(map(repr, lost))} would mean no label in {Path(path).name}",
             "rename them, or save as .label.gii",
         )
 
@@ -248,13 +255,13 @@ def _positions(
     missing = [f"{value:#x}" for value, at in zip(values, found, strict=True) if not at]
     if missing:
         raise AtlasFileError(
-            source, f"{len(missing)} labels are not in its colour table: {listing(missing)}"
+            source, f"{len(missing)} labels are not in its colour table: {format_list(missing)}"
         )
     shared = [rows[i].name for at in found if len(at) > 1 for i in at]
     if shared:
         raise AtlasFileError(
             source,
-            f"cannot tell {listing(shared)} apart, as they share a colour, by which an "
+            f"cannot tell {format_list(shared)} apart, as they share a colour, by which an "
             "annotation tells its labels",
         )
     keys = [rows[at[0]].key if at[0] >= 0 else -1 for at in found]
@@ -269,21 +276,21 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
     if repeated:
         raise ArgumentError(
             "path",
-            f": {Path(path).name} tells labels by colour, but {listing(repeated)} share theirs",
+            f": {Path(path).name} tells labels by colour, but {format_list(repeated)} share theirs",
             "give them other colours, or save as .label.gii",
         )
     black = [name for name, color in names.items() if color == "#000000"]
     if black:
         raise ArgumentError(
             "path",
-            f": black means no label in {Path(path).name}, but {listing(black)} have it",
+            f": black means no label in {Path(path).name}, but {format_list(black)} have it",
             "give them other colours, or save as .label.gii",
         )
     foreign = [name for name in names if not name.isascii()]
     if foreign:
         raise ArgumentError(
             "path",
-            f": names in {Path(path).name} should be ASCII, got {listing(foreign)}",
+            f": names in {Path(path).name} should be ASCII, got {format_list(foreign)}",
             "save as .label.gii",
         )
     long = [f"{name[:20]}... of {len(name)} letters" for name in names if len(name) > _LONGEST]
@@ -291,7 +298,7 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
         raise ArgumentError(
             "path",
             f": names in {Path(path).name} should have at most {_LONGEST} letters, got "
-            f"{listing(long)}",
+            f"{format_list(long)}",
             "save as .label.gii",
         )
     if list(labels["key"]) != list(range(1, len(labels) + 1)):

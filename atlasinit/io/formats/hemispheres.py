@@ -11,7 +11,15 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing, Value, listing
+from atlasinit.errors import (
+    Argument,
+    ArgumentError,
+    AtlasFileError,
+    Call,
+    Passing,
+    Value,
+    format_list,
+)
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import (
     COMPARTMENTS,
@@ -117,7 +125,7 @@ def chosen(
                 + Passing(kind="maps"),
             )
     if hard and len(index) != 1:
-        numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
+        numbered = format_list(f"{i} {name!r}" for i, name in enumerate(names))
         raise AtlasFileError(
             path, f"holds {len(names)} maps", "choose one with " + Argument("map") + f": {numbered}"
         )
@@ -133,7 +141,7 @@ def _number(map: str | int, names: Sequence[str], path: object) -> int:
     found = [i for i, name in enumerate(names) if map in (i, name)]
     if len(found) != 1:
         problem = "no map" if not found else f"{len(found)} maps"
-        numbered = listing(f"{i} {name!r}" for i, name in enumerate(names))
+        numbered = format_list(f"{i} {name!r}" for i, name in enumerate(names))
         raise AtlasFileError(
             path, f"has {problem} {map!r}", Argument("map") + f" should be one of {numbered}"
         )

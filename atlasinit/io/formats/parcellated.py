@@ -9,7 +9,7 @@ from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError, listing
+from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.files import extension
 from atlasinit.io.formats.brain_models import structure_of
 from atlasinit.support.files import expand
@@ -104,7 +104,7 @@ def _parcels(atlas: Atlas) -> ParcelsAxis:
         raise ArgumentError(
             "atlas",
             "has parcels where no location is theirs, which the format cannot hold: "
-            f"{listing(empty)}",
+            f"{format_list(empty)}",
             "drop them and their values (Atlas.harden, Atlas.drop_empty)",
         )
     grids = [g for g in atlas.geometry.values() if isinstance(g, VolumeGrid)]

@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import AtlasFileError, listing
+from atlasinit.errors import AtlasFileError, format_list
 from atlasinit.io.colors import to_hex
 from atlasinit.io.contents import COMPARTMENTS, Contents, Kind, LabelRow, Part
 from atlasinit.io.files import extension, parsing
@@ -171,7 +171,7 @@ def split(
     ends = np.cumsum([g.n_locations for g in geometry.values()]).tolist()
     if n not in ends:
         raise AtlasFileError(
-            path, f"should have {listing(ends)} values for {listing(geometry)}, got {n}"
+            path, f"should have {format_list(ends)} values for {format_list(geometry)}, got {n}"
         )
     hard, index = chosen(found.values, found.names, path, kind=kind, map=map, labelled=False)
     keys, rows = map_rows(found.names, index)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from atlasinit.errors import ArgumentError, listing, nearest
+from atlasinit.errors import ArgumentError, format_list, nearest
 
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -103,7 +103,7 @@ class _Evaluation:
     def _named(self, name: str, node: ast.AST) -> _Value:
         if name not in self._values:
             hint = nearest(name, self._values)
-            raise self._error(node, f"is no image; there are {listing(self._values)}", hint)
+            raise self._error(node, f"is no image; there are {format_list(self._values)}", hint)
         values = self._values[name]
         return values if values.dtype == bool else values.astype(np.float64, copy=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.errors import listing, warn
+from atlasinit.errors import format_list, warn
 
 _LOST = "{lost}"
 
@@ -81,7 +81,7 @@ def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
             gone[warning] += [n for n, gone in zip(loss.names, loss.gone, strict=True) if gone]
     for warning, names in gone.items():
         if names:
-            warn(f"{warning}: {listing(names)}.")
+            warn(f"{warning}: {format_list(names)}.")
     return tuple(operation.replace(_LOST, str(count)) for operation, count in lost.items())
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, listing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, format_list
 from atlasinit.io.files import parsing
 from atlasinit.io.formats.grids import (
     layout,
@@ -130,7 +130,7 @@ def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
         raise ArgumentError(
             "mask",
-            f"should hold 0 and one other value, got {listing(found.tolist(), 3)}",
+            f"should hold 0 and one other value, got {format_list(found.tolist(), 3)}",
             'make it so, or state what is inside by a condition, as ({"gm": path}, "gm > 0.5")',
         )
     return values != 0

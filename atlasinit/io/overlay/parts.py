@@ -11,7 +11,7 @@ from jaxtyping import Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.errors import ArgumentError, Passing, Value, listing
+from atlasinit.errors import ArgumentError, Passing, Value, format_list
 from atlasinit.io.contents import Part
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import read_mask
@@ -66,7 +66,7 @@ def lay_over(
         several surfaces.
     """
     masks, surfaces = _masks_by_compartment(geometry, mask), meshes or {}
-    names = listing(geometry)
+    names = format_list(geometry)
     for option, stated in (("mask", masks), ("meshes", surfaces)):
         unknown = [c for c in stated if c not in geometry]
         if unknown:
@@ -134,14 +134,14 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
         shared = {c: own for c, own in several.items() if c in geometry}
         if not shared:
             raise ArgumentError(
-                "mask", f"is of {listing(several)}, the labels are of {listing(names)}"
+                "mask", f"is of {format_list(several)}, the labels are of {format_list(names)}"
             )
         return shared
     able = [c for c, g in geometry.items() if isinstance(g, VolumeGrid)] or names
     if len(able) > 1:
         raise ArgumentError(
             "mask",
-            f"should be one for each of {listing(names)}, as " + Passing(mask={names[0]: ...}),
+            f"should be one for each of {format_list(names)}, as " + Passing(mask={names[0]: ...}),
         )
     return {able[0]: mask}
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.geometry import Geometry
-from atlasinit.errors import ArgumentError, listing
+from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.formats import cifti
 from atlasinit.io.input import Input, SurfaceImage, is_input, sides_of
 
@@ -51,7 +51,7 @@ def _structures(source: Input) -> dict[str, Geometry]:
         raise ArgumentError(
             "mask",
             f": the one map of {source} should hold 0 and one other value, got "
-            f"{listing(found.tolist(), 3)}",
+            f"{format_list(found.tolist(), 3)}",
             "for the locations that a file has, pass the geometry of an atlas of it",
         )
     return {b.compartment: b.geometry.restrict(values[b.compartment] != 0) for b in blocks}

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from atlasinit.core.labels import DERIVED, hemisphere_of
-from atlasinit.errors import listing
+from atlasinit.errors import format_list
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import (
     colors_of_channels,
@@ -123,7 +123,7 @@ def _key_column(cells: Cells, titles: Mapping[str, str]) -> str:
     fit = [c for c in ranked if all(is_whole_number(cell) for cell in cells[c])]
     if fit and is_vague(ranks[fit[0]]) and len(fit) > 1 and is_vague(ranks[fit[1]]):
         raise ValueError(
-            f"several columns may hold the keys: {listing(repr(titles[c]) for c in fit)}; call "
+            f"several columns may hold the keys: {format_list(repr(titles[c]) for c in fit)}; call "
             "the right one 'index'"
         )
     if fit:

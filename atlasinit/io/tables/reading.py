@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, listing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, format_list
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.files import extension, reading
 from atlasinit.io.tables.afni import is_niml
@@ -128,7 +128,9 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
 def _by_compartment(labels: Mapping[Any, Any]) -> dict[str, Rows]:
     numbers = [key for key in labels if not isinstance(key, str)]
     if numbers:
-        raise ArgumentError("labels", f": keys should be whole numbers, got {listing(numbers, 3)}")
+        raise ArgumentError(
+            "labels", f": keys should be whole numbers, got {format_list(numbers, 3)}"
+        )
     parts = {str(c): rows_from_table(part) for c, part in labels.items()}
     nested = [c for c, part in parts.items() if isinstance(part, dict)]
     if nested:
@@ -162,7 +164,7 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
         raise ArgumentError(
             "path",
             ": a table cannot hold names that mean a missing value or have blanks around them, "
-            f"got {listing(lost)}",
+            f"got {format_list(lost)}",
             "rename them, or save as .npz",
         )
     further = [c for c in labels.columns if c not in ("compartment", "key")]
@@ -189,7 +191,7 @@ def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
     if lost:
         raise ArgumentError(
             "path",
-            f": a table cannot hold the columns {listing(map(repr, lost))}, whose names mean "
+            f": a table cannot hold the columns {format_list(map(repr, lost))}, whose names mean "
             "keys, colours or networks to those who read it",
             "rename them, or save as .npz",
         )
