@@ -25,7 +25,6 @@ from atlasinit.core.maps import (
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.errors import ArgumentError, ArgumentTypeError
-from atlasinit.initializers import dirichlet_atlas
 from atlasinit.projection.api import reduce
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.lstsq import make_solver
@@ -223,6 +222,9 @@ class AtlasLinear(eqx.Module):
         >>> layer(jax.numpy.ones((100, 2))).shape
         (3, 2)
         """
+        # Imported when it is drawn from: it costs ten modules that other layers do not need.
+        from atlasinit.initializers import dirichlet_atlas
+
         atlas = dirichlet_atlas(geometry, n_parcels=n_parcels, concentration=concentration, key=key)
         return cls.from_atlas(
             atlas,
