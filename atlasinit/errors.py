@@ -247,6 +247,60 @@ class AtlasUnavailableError(AtlasFileError):
     """
 
 
+class ContentError(ValueError):
+    """What is wrong in a content, said by a reader that does not know whose content it is.
+
+    Whoever does makes of it the error that a user meets: `of_file` or `of_argument`.
+
+    Parameters
+    ----------
+    problem, *remedy
+        As of `Explained`. With a row or a column the problem goes on from these, as
+        ``"has 3 cells for 2 columns"``.
+    row
+        Number of the entry, from 1; the titles of columns are none.
+    column
+        Its title, or its number, from 1, where it has none.
+    within
+        Part of the content, as ``"sheet 'a'"``.
+    """
+
+    def __init__(
+        self,
+        problem: Words,
+        *remedy: Words,
+        row: int | None = None,
+        column: str | int | None = None,
+        within: str = "",
+    ) -> None:
+        self.problem, self.remedy = problem, _follow(*remedy)
+        self.row, self.column, self.within = row, column, within
+        super().__init__(str(_follow(self.told, self.remedy)))
+
+    @property
+    def told(self) -> Words:
+        """The problem behind its place, as ``"row 1 of 'index' holds 'x'"``."""
+        name = f"column {self.column}" if isinstance(self.column, int) else repr(self.column)
+        parts = [] if self.row is None else [f"row {self.row}"]
+        parts += [] if self.column is None else [name]
+        place = f"{' of '.join(parts)} " if parts else ""
+        return (f"{self.within}: " if self.within else "") + place + self.problem
+
+    def of_part(self, within: str) -> "ContentError":
+        """Return the same of a named part of the content."""
+        return ContentError(
+            self.problem, self.remedy, row=self.row, column=self.column, within=within
+        )
+
+    def of_file(self, path: object, what: str) -> AtlasFileError:
+        """Return the error of a file that should be `what`, as ``"a label table"``."""
+        return AtlasFileError(path, f"could not be read as {what}: " + self.told, self.remedy)
+
+    def of_argument(self, name: str) -> ArgumentError:
+        """Return the error of an argument."""
+        return ArgumentError(name, ": " + self.told, self.remedy)
+
+
 class AtlasWarning(UserWarning):
     """Something in an atlas that a user should look at, but that loses nothing."""
 

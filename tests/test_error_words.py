@@ -18,6 +18,7 @@ from atlasinit.errors import (
     AtlasFileWarning,
     AtlasUnavailableError,
     Call,
+    ContentError,
     Passing,
     Value,
     nearest,
@@ -138,6 +139,30 @@ def _begins_with_an_argument(text):
     if isinstance(text, ast.JoinedStr):
         text = text.values[0]
     return isinstance(text, ast.Constant) and str(text.value).startswith("`")
+
+
+def test_the_error_of_a_content_takes_the_name_of_its_file_or_argument():
+    error = ContentError("holds 'x'", "Pass " + Passing(nan="zero"), row=2, column="index")
+    assert str(error) == "row 2 of 'index' holds 'x'. Pass nan=\"zero\""
+    assert str(error.of_argument("labels")) == (
+        "`labels`: row 2 of 'index' holds 'x'. Pass nan=\"zero\"."
+    )
+    inside = error.of_part("sheet 'a'").of_file("t.xlsx", "a label table")
+    words = wording(typer.main.get_command(app), "build")
+    assert words.of(inside) == (
+        "t.xlsx: could not be read as a label table: sheet 'a': row 2 of 'index' holds 'x'. "
+        "Pass --nan zero."
+    )
+    assert str(ContentError("is empty", column=3)) == "column 3 is empty"
+    found = pickle.loads(pickle.dumps(error))
+    assert (str(found), found.row, found.column) == (str(error), 2, "index")
+
+
+def test_every_error_has_fields():
+    plain = {"ValueError", "TypeError", "RuntimeError", "OSError"}
+    found = [(place.partition(":")[0], kind) for place, kind, _ in _raises() if kind in plain]
+    # A mistake in the package's own code, of which no user is told.
+    assert found == [("errors.py", "TypeError")]
 
 
 def test_errors_of_arguments_have_fields():

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from atlasinit.errors import AtlasFileError, ContentError, format_list, nearest
+
 AXES = (
     "density",
     "cohort",
@@ -202,15 +204,12 @@ def variants(entry: Entry) -> Iterator[Variant]:
 @functools.cache
 def catalogue() -> Mapping[str, Entry]:
     """Return name to entry for the whole catalogue, in alphabetical order."""
-    entries = [
-        _entry(table, path.name)
-        for path in data_files()
-        if path.name not in _OTHER_DATA
-        for table in load_toml(path).get("atlas", ())
-    ]
+    paths = [path for path in data_files() if path.name not in _OTHER_DATA]
+    entries = [entry for path in paths for entry in read_entries(path)]
     return MappingProxyType({e.name: e for e in sorted(entries, key=lambda e: e.name)})
 
 
+_ENTRIES = "entries of the catalogue"
 _OTHER_DATA = ("packages.toml", "spaces.toml")
 
 
@@ -221,7 +220,8 @@ def names() -> Mapping[str, str]:
     for entry in catalogue().values():
         for name in (entry.name, *entry.aliases):
             if out.setdefault(plain(name), entry.name) != entry.name:
-                raise ValueError(f"{name!r} names both {out[plain(name)]!r} and {entry.name!r}.")
+                problem = f"{name!r} names both {out[plain(name)]!r} and {entry.name!r}"
+                raise AtlasFileError(data_folder(), problem, "take it from one of them")
     return MappingProxyType(out)
 
 
@@ -242,48 +242,87 @@ def data_files() -> list[Path]:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file; an error names the file."""
+    """Return the content of a TOML file.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that is missing or no TOML.
+    """
+    # Not by `atlasinit.io.files`, whose imports would take most of the time of `atlasinit list`.
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise AtlasFileError(path, f"could not be read as TOML: {error}") from error
 
 
-def _entry(table: Mapping[str, Any], where: str) -> Entry:
+def read_entries(path: Path) -> list[Entry]:
+    """Return the entries of one TOML file of the catalogue.
+
+    Raises
+    ------
+    AtlasFileError
+        A file that is no TOML, or an entry with fields that are missing, unknown or of no
+        meaning.
+    """
+    entries = []
+    for i, table in enumerate(load_toml(path).get("atlas", ())):
+        part = repr(table["name"]) if "name" in table else f"atlas {i + 1}"
+        try:
+            entries.append(_read_entry(table))
+        except ContentError as error:
+            raise error.of_part(part).of_file(path, _ENTRIES) from error
+        except (AttributeError, TypeError, ValueError) as error:
+            # A value of another type than its field's, as of `source = "templateflow"`.
+            raise ContentError(str(error), within=part).of_file(path, _ENTRIES) from error
+    return entries
+
+
+def _read_entry(table: Mapping[str, Any]) -> Entry:
     table = dict(table)
-    where = f"{where}: {table.get('name', 'an atlas without a name')}"
     kind = table.pop("kind", "hard")
-    sources = tuple(_source(dict(s), kind, where) for s in table.pop("source", ()))
+    sources = tuple(_read_source(dict(s), kind) for s in table.pop("source", ()))
     table["aliases"] = tuple(table.get("aliases", ()))
-    _check_keys(table, Entry, where)
     if not sources:
-        raise ValueError(f"{where}: has no source.")
+        raise ContentError("has no source")
+    _check_keys(table, Entry, {"sources"})
     for alias, choices in table.get("meanings", {}).items():
         if alias not in table["aliases"] or not set(choices) <= set(AXES):
-            raise ValueError(f"{where}: `meanings` should be of aliases, and axes, got {alias!r}.")
+            raise ContentError(f"'meanings' should be of aliases, and axes, got {alias!r}")
     return Entry(sources=sources, **table)
 
 
-def _source(table: dict[str, Any], kind: str, where: str) -> EntrySource:
+def _read_source(table: dict[str, Any], kind: str) -> EntrySource:
     from atlasinit.catalogue.sources.registry import SOURCES
 
     axes = {axis: _tuple(table.pop(axis)) for axis in AXES if axis in table}
     spaces = _tuple(table.pop("space", ""))
     table["compartments"] = _tuple(table.get("compartments", []))
-    _check_keys(table, EntrySource, where)
-    source = EntrySource(kind=table.pop("kind", kind), spaces=spaces, axes=axes, **table)
+    kind = table.pop("kind", kind)
+    _check_keys(table, EntrySource, {"kind", "spaces", "axes"})
+    source = EntrySource(kind=kind, spaces=spaces, axes=axes, **table)
     choices = {"via": tuple(SOURCES), "kind": KINDS, "join": JOINS, "layout": LAYOUTS}
     for field, allowed in choices.items():
-        if getattr(source, field) not in allowed:
-            raise ValueError(f"{where}: {field!r} should be one of {allowed}.")
+        value = getattr(source, field)
+        if value not in allowed:
+            problem = f"should be one of {format_list(map(repr, allowed))}, got {value!r}"
+            raise ContentError(problem, nearest(str(value), allowed), column=field)
     return source
 
 
-def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
-    known = {field.name for field in dataclasses.fields(kind)}
-    unknown = set(table) - known
-    if unknown:
-        raise ValueError(f"{where}: unknown keys {sorted(unknown)}.")
+def _check_keys(table: Mapping[str, Any], kind: type, given: set[str]) -> None:
+    """Refuse keys that are no fields of `kind`, or too few of them, those `given` set aside."""
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in given}
+    strange = sorted(set(table) - set(fields))
+    if strange:
+        raise ContentError(f"unknown keys {strange}", nearest(strange[0], fields))
+    absent = [
+        name
+        for name, field in fields.items()
+        if name not in table and field.default is field.default_factory is dataclasses.MISSING
+    ]
+    if absent:
+        raise ContentError(f"keys {absent} are missing")
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

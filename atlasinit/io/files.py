@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nibabel.imageglobals import logger
 
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, ContentError
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
@@ -58,6 +58,8 @@ def parsing(source: object, what: str) -> Iterator[None]:
         yield
     except AtlasFileError:
         raise
+    except ContentError as error:
+        raise error.of_file(source, what) from error
     except (EOFError, zlib.error) as error:
         raise AtlasFileError(
             source, f"truncated or damaged ({error})", f"expected {what}. Fetch it again"

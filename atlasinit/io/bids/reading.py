@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import AtlasFileError
 from atlasinit.io.bids.names import entities_of, stem, suffix_of
+from atlasinit.io.files import reading
 from atlasinit.io.tables.reading import Rows, read_table
 
 
@@ -64,8 +64,6 @@ def _folders(image: Path) -> list[Path]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path, "JSON"):
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AtlasFileError(path, f"could not be read as JSON: {error}") from error
     return found if isinstance(found, dict) else {}

@@ -15,7 +15,7 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import ArgumentError, AtlasFileError, format_list
+from atlasinit.errors import ArgumentError, AtlasFileError, ContentError, format_list
 from atlasinit.io.files import parsing
 from atlasinit.support.typing import PathLike
 
@@ -130,7 +130,7 @@ def _mesh(model: Any, name: str) -> SurfaceMesh:
 
 def _grid(volume: Any, models: Sequence[Any]) -> VolumeGrid:
     if volume is None:
-        raise ValueError("it has voxels, but no volume that says where they lie")
+        raise ContentError("it has voxels, but no volume that says where they lie")
     transform = volume.transformation_matrix_voxel_indices_ijk_to_xyz
     affine = np.array(transform.matrix, dtype=np.float64)
     # The matrix is in units of 10**exponent metres; -3 is mm.

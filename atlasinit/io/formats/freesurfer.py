@@ -13,6 +13,7 @@ from atlasinit.errors import (
     ArgumentError,
     AtlasFileError,
     AtlasFileWarning,
+    ContentError,
     Passing,
     format_list,
     warn,
@@ -223,16 +224,18 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
     n_vertices = number()
     pairs = numbers(2 * n_vertices).reshape(n_vertices, 2)
     if not np.array_equal(np.sort(pairs[:, 0]), np.arange(n_vertices)):
-        raise ValueError("its vertex numbers are not those of a whole mesh, each once")
+        raise ContentError("its vertex numbers are not those of a whole mesh, each once")
     packed = np.empty(n_vertices, np.int32)
     packed[pairs[:, 0]] = pairs[:, 1]
     if not number():
-        raise ValueError("it holds no colour table")
+        raise ContentError("it holds no colour table")
     version = number()
     n_entries = version
     if version <= 0:
         if version != -2:
-            raise ValueError(f"its colour table is of version {-version}, where 2 is known")
+            raise ContentError(
+                f"its colour table is of version {-version}; only 1 and 2 can be read"
+            )
         number()
     text()
     if version <= 0:

@@ -3,6 +3,7 @@
 import html
 import re
 
+from atlasinit.errors import ContentError
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import is_whole_number, whole_number
 from atlasinit.io.tables.columns import Rows
@@ -23,23 +24,25 @@ def rows_of_niml(text: str) -> Rows:
 
     Raises
     ------
-    ValueError
+    ContentError
         A table that is not closed, or whose strings do not come in pairs of a key and a name.
     """
     points = [dict(_FIELD.findall(fields)) for fields in _POINT.findall(text)]
     if points:
         return tuple(
-            LabelRow(_key(point.get("VAL", "")), html.unescape(point.get("STRUCT", "")).strip())
-            for point in points
+            LabelRow(_key(point.get("VAL", ""), i), html.unescape(point.get("STRUCT", "")).strip())
+            for i, point in enumerate(points)
         )
     table = _TABLE.search(text)
     if table is None:
-        raise ValueError("its VALUE_LABEL_DTABLE is not closed")
+        raise ContentError("its VALUE_LABEL_DTABLE is not closed")
     strings = [re.sub(r"\\(.)", r"\1", found) for found in _STRING.findall(table[1])]
     if len(strings) % 2:
-        raise ValueError(f"its VALUE_LABEL_DTABLE holds {len(strings)} strings, not pairs")
+        raise ContentError(f"its VALUE_LABEL_DTABLE holds {len(strings)} strings, not pairs")
     pairs = zip(strings[::2], strings[1::2], strict=True)
-    return tuple(LabelRow(_key(key), html.unescape(name).strip()) for key, name in pairs)
+    return tuple(
+        LabelRow(_key(key, i), html.unescape(name).strip()) for i, (key, name) in enumerate(pairs)
+    )
 
 
 def rows_of_header(content: bytes) -> Rows | None:
@@ -50,7 +53,7 @@ def rows_of_header(content: bytes) -> Rows | None:
     return rows_of_niml(text) if is_niml(text) else None
 
 
-def _key(text: str) -> int:
+def _key(text: str, entry: int) -> int:
     if not is_whole_number(text):
-        raise ValueError(f"a label without a value: {text!r}")
-    return whole_number(text)
+        raise ContentError(f"is a label without a value: {text!r}", row=entry + 1)
+    return whole_number(text, row=entry + 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from atlasinit.core.labels import hemisphere_of
+from atlasinit.errors import ContentError
 from atlasinit.io.tables.cells import colors_of_channels, is_number, is_whole_number
 from atlasinit.io.tables.columns import Rows, rows_of_columns
 from atlasinit.io.tables.headless import is_code
@@ -41,7 +42,7 @@ def rows_between_blanks(lines: Sequence[str]) -> Rows | None:
 
     Raises
     ------
-    ValueError
+    ContentError
         A line without a key among lines with one, or numbers alone.
     """
     parsed = [_parse(line) for line in lines]
@@ -57,8 +58,8 @@ def rows_between_blanks(lines: Sequence[str]) -> Rows | None:
     if all(last) and not any(keyed):
         return _keys_last(parsed)
     if 2 * sum(keyed) > len(keyed):
-        line = parsed[keyed.index(False)]
-        raise ValueError(f"line {keyed.index(False) + 1} has no key in front: {line.text!r}")
+        odd = keyed.index(False)
+        raise ContentError(f"has no key in front: {parsed[odd].text!r}", row=odd + 1)
     return None
 
 
@@ -83,8 +84,8 @@ def _titled(titles: Sequence[str], lines: Sequence[_Line]) -> Rows:
     records = []
     for i, line in enumerate(lines):
         if len(line.words) < n:
-            raise ValueError(
-                f"row {i + 1} has {len(line.words)} cells for {n} columns: {line.text!r}"
+            raise ContentError(
+                f"has {len(line.words)} cells for {n} columns: {line.text!r}", row=i + 1
             )
         behind = n - 1 - name
         words = [_unquoted(word) for word in line.words]
@@ -95,7 +96,7 @@ def _titled(titles: Sequence[str], lines: Sequence[_Line]) -> Rows:
 
 def _keys_last(lines: Sequence[_Line]) -> Rows:
     if len({line.words[-1] for line in lines}) < len(lines):
-        raise ValueError("its lines have no keys in front, and the numbers behind repeat")
+        raise ContentError("its lines have no keys in front, and the numbers behind repeat")
     names = [line.middle(0, 2) for line in lines]
     if min(line.trail for line in lines) > 1 and _are_distinct(names):
         codes = [line.words[-2] for line in lines]
@@ -111,7 +112,7 @@ def _keys_first(lines: Sequence[_Line]) -> Rows:
     # Lines of numbers alone have a name that looks like one, as area 44.
     worded = [line for line in lines if line.lead < len(line.words)]
     if not worded:
-        raise ValueError("its lines hold numbers alone, and no names")
+        raise ContentError("its lines hold numbers alone, and no names")
     lead = _lead(lines, min(line.lead for line in worded))
     trail = _trail(lines, lead, min(line.trail for line in worded))
     names = [line.middle(lead, trail) for line in lines]

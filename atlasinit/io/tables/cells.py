@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from atlasinit.errors import ContentError
+
 _WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?([eE][+-]?\d+)?\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _HEX = re.compile(r"#?[0-9a-f]{6}([0-9a-f]{2})?")
@@ -39,21 +41,25 @@ def is_whole_number(cell: object) -> bool:
     return isinstance(cell, int) or (is_number(cell) and _is_integral(cell))
 
 
-def whole_number(cell: Any) -> int:
-    """Return the key that a cell holds.
+def whole_number(cell: Any, *, row: int, column: str | None = None) -> int:
+    """Return the key that a cell holds; `row` and `column` are where, for the error.
 
     Raises
     ------
-    ValueError
+    ContentError
         What is no whole number, or does not fit int32, as labels have to.
     """
     if not is_whole_number(cell):
-        raise ValueError(f"keys should be whole numbers, got {cell!r}")
+        raise ContentError(
+            f"holds {cell!r}, and keys should be whole numbers", row=row, column=column
+        )
     # Python converts no more than 4300 digits; 20 are too many already.
     exact = not isinstance(cell, str) or (len(cell) < 20 and re.fullmatch(r"\s*[+-]?\d+\s*", cell))
     number = int(cell) if exact else float(cell)
     if not -_INT32 <= number < _INT32:
-        raise ValueError(f"keys should fit int32, got {_short(cell)}")
+        raise ContentError(
+            f"holds {_short(cell)}, and keys should fit int32", row=row, column=column
+        )
     return int(number)
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from atlasinit.core.labels import DERIVED, hemisphere_of
-from atlasinit.errors import format_list
+from atlasinit.errors import ContentError, format_list
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import (
     colors_of_channels,
@@ -52,14 +52,14 @@ def rows_of_columns(
 
     Raises
     ------
-    ValueError
+    ContentError
         No column of whole-number keys or of names, or more cells than columns.
     """
     records = [record for record in records if any(cell not in ("", None) for cell in record)]
     for i, record in enumerate(records):
         # A trailing empty cell is often left out or doubled.
         if not all(is_missing(cell) for cell in record[len(header) :]):
-            raise ValueError(f"row {i + 1} has {len(record)} cells for {len(header)} columns")
+            raise ContentError(f"has {len(record)} cells for {len(header)} columns", row=i + 1)
     plain = distinct([plain_title(name) for name in header])
     cells: Cells = {
         name: [record[i] if i < len(record) else "" for record in records]
@@ -81,7 +81,7 @@ def rows_of_columns(
         for c, column in cells.items()
         if c not in used
     }
-    keys = [whole_number(cell) for cell in cells[key]]
+    keys = [whole_number(cell, row=i + 1, column=titles[key]) for i, cell in enumerate(cells[key])]
     return tuple(
         LabelRow(
             key=keys[i],
@@ -97,8 +97,8 @@ def rows_of_columns(
 def text_of(cell: Any, title: str, row: int) -> str:
     """Return the name that a cell holds, ``""`` where it is missing."""
     if isinstance(cell, Mapping | list | tuple | set):
-        raise ValueError(
-            f"row {row + 1}: {title!r} should be a name, got a {type(cell).__name__}: {cell!r}"
+        raise ContentError(
+            f"should be a name, got a {type(cell).__name__}: {cell!r}", row=row + 1, column=title
         )
     return "" if is_missing(cell) else str(cell).strip()
 
@@ -122,20 +122,20 @@ def _key_column(cells: Cells, titles: Mapping[str, str]) -> str:
     ranked = sorted(ranks, key=lambda c: ranks[c])
     fit = [c for c in ranked if all(is_whole_number(cell) for cell in cells[c])]
     if fit and is_vague(ranks[fit[0]]) and len(fit) > 1 and is_vague(ranks[fit[1]]):
-        raise ValueError(
-            f"several columns may hold the keys: {format_list(repr(titles[c]) for c in fit)}; call "
-            "the right one 'index'"
+        raise ContentError(
+            f"several columns may hold the keys: {format_list(repr(titles[c]) for c in fit)}",
+            "call the right one 'index'",
         )
     if fit:
         return fit[0]
     wanted = ", ".join(title for title in KEYS if "_" not in title)
-    problem = f"no column of whole-number keys ({wanted}) among {list(titles.values())}"
+    none = f"no column of whole-number keys ({wanted}) among {list(titles.values())}"
     for c in ranked:
         bad = [i for i, cell in enumerate(cells[c]) if not is_whole_number(cell)]
         if len(bad) < len(cells[c]) or c == "index":
-            problem += f": row {bad[0] + 1} of {titles[c]!r} holds {cells[c][bad[0]]!r}"
-            break
-    raise ValueError(problem)
+            problem = f"holds {cells[c][bad[0]]!r}, so that there is {none}"
+            raise ContentError(problem, row=bad[0] + 1, column=titles[c])
+    raise ContentError(none, "call the right one 'index'")
 
 
 def _name_column(cells: Cells, titles: Mapping[str, str], key: str) -> str:
@@ -144,7 +144,7 @@ def _name_column(cells: Cells, titles: Mapping[str, str], key: str) -> str:
     # A column of words rather than one of numbers, which are seldom names.
     worded = [c for c in ranked if not all(is_number(v) or is_missing(v) for v in cells[c])]
     if not ranked:
-        raise ValueError(f"no column of names ({', '.join(NAMES)}) among {list(titles.values())}")
+        raise ContentError(f"no column of names ({', '.join(NAMES)}) among {list(titles.values())}")
     return (worded or ranked)[0]
 
 
@@ -200,8 +200,8 @@ def _refuse_channels(cells: Cells, titles: Mapping[str, str], channels: Sequence
     for c in channels:
         for i, cell in enumerate(cells[c]):
             if not is_missing(cell) and not (is_number(cell) and 0 <= float(cell) <= 255):
-                raise ValueError(
-                    f"row {i + 1} of {titles[c]!r} should be from 0 to 255, got {cell!r}"
+                raise ContentError(
+                    f"should be from 0 to 255, got {cell!r}", row=i + 1, column=titles[c]
                 )
 
 

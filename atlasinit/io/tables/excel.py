@@ -4,6 +4,7 @@ import io
 import zipfile
 from typing import Any
 
+from atlasinit.errors import ContentError
 from atlasinit.io.tables.cells import is_number
 from atlasinit.io.tables.columns import Rows, rows_of_columns
 from atlasinit.io.tables.headless import rows_of_cells
@@ -22,7 +23,7 @@ def rows_of_workbook(data: bytes) -> Rows:
 
     Raises
     ------
-    ValueError
+    ContentError
         A zip archive that is no workbook, a workbook of which no or several sheets are label
         tables, or no package openpyxl to read it with.
     """
@@ -30,14 +31,15 @@ def rows_of_workbook(data: bytes) -> Rows:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise ValueError(f"is a damaged workbook or zip archive; {_INSTEAD}") from error
+        raise ContentError("it is a damaged workbook or zip archive", _INSTEAD) from error
     if "xl/workbook.xml" not in members:
-        raise ValueError(f"is a zip archive, no .xlsx workbook; unpack it, or {_INSTEAD}")
+        raise ContentError("it is a zip archive, no .xlsx workbook", f"unpack it, or {_INSTEAD}")
     try:
         import openpyxl  # noqa: F401  # pyright: ignore[reportMissingModuleSource]
     except ImportError as error:
-        raise ValueError(
-            f"is an Excel workbook, which needs the package openpyxl: install it, or {_INSTEAD}"
+        raise ContentError(
+            "it is an Excel workbook, which needs the package openpyxl",
+            f"install it, or {_INSTEAD}",
         ) from error
     import pandas as pd
 
@@ -49,17 +51,17 @@ def rows_of_workbook(data: bytes) -> Rows:
         cells = sheet.astype(object).where(sheet.notna(), None).to_numpy().tolist()
         try:
             rows = rows_of_records([row for row in cells if any(c is not None for c in row)])
-        except ValueError as error:
-            problems.append(f"sheet {name!r}: {error}")
+        except ContentError as error:
+            problems.append(error.of_part(f"sheet {name!r}").told)
             continue
         if rows:
             found[name] = rows
     if len(found) > 1:
-        raise ValueError(
-            f"several sheets are label tables: {', '.join(map(repr, found))}; {_INSTEAD}"
+        raise ContentError(
+            f"several sheets are label tables: {', '.join(map(repr, found))}", _INSTEAD
         )
     if not found:
-        raise ValueError("; ".join(problems) or "its sheets are empty")
+        raise ContentError("; ".join(map(str, problems)) or "its sheets are empty")
     return next(iter(found.values()))
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from atlasinit.errors import ContentError
 from atlasinit.io.tables.cells import (
     colors_of_channels,
     colors_of_texts,
@@ -30,16 +31,17 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
 
     Raises
     ------
-    ValueError
+    ContentError
         No column of whole numbers or of words, or a record of another length.
     """
     records = [record for record in records if any(cell not in ("", None) for cell in record)]
     width = max((len(record) for record in records), default=0)
     for i, record in enumerate(records):
         if len(record) < width:
-            raise ValueError(
-                f"row {i + 1} has {len(record)} cells where others have {width}, and no first row "
-                "names the columns"
+            raise ContentError(
+                f"has {len(record)} cells where others have {width}, and no first row names the "
+                "columns",
+                row=i + 1,
             )
     columns = [list(column) for column in zip(*records, strict=True)]
     titles = [f"column_{i}" for i in range(width)]
@@ -60,7 +62,7 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
         if titles[i].startswith("column_") and not all(is_number(c) for c in column)
     ]
     if not worded:
-        raise ValueError("no column of names: its cells are numbers alone")
+        raise ContentError("no column of names: its cells are numbers alone")
     sides = [i for i in worded if all(str(cell).casefold() in _SIDES for cell in columns[i])]
     if sides and len(worded) > len(sides):
         titles[sides[0]] = "hemisphere"
@@ -83,18 +85,21 @@ def is_code(column: Sequence[Any]) -> bool:
 def _first(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str) -> int:
     found = [i for i, column in enumerate(columns) if all(map(fits, column))]
     if not found:
-        raise ValueError(f"no column of {what}{_nearly(columns, fits)}")
+        raise _nearly(columns, fits, what) or ContentError(f"no column of {what}")
     unlike = [i for i in found if len({str(cell) for cell in columns[i]}) == len(columns[i])]
     return (unlike or found)[0]
 
 
-def _nearly(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool]) -> str:
-    """Return which row keeps a column from being what it mostly is."""
-    for number, column in enumerate(columns):
+def _nearly(
+    columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str
+) -> ContentError | None:
+    """Return what is wrong with the cell that keeps a column from being what it mostly is."""
+    for number, column in enumerate(columns, start=1):
         bad = [i for i, cell in enumerate(column) if not fits(cell)]
         if 2 * len(bad) < len(column):
-            return f": row {bad[0] + 1} of column {number + 1} holds {column[bad[0]]!r}"
-    return ""
+            problem = f"holds {column[bad[0]]!r}, so that there is no column of {what}"
+            return ContentError(problem, row=bad[0] + 1, column=number)
+    return None
 
 
 def _is_color(columns: Sequence[Sequence[Any]], first: int, key: int) -> bool:

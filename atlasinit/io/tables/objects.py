@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from atlasinit.errors import ContentError
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import (
@@ -19,11 +20,13 @@ from atlasinit.io.tables.titles import key_rank, plain_title
 
 # Entries of a JSON object that hold the table, beside others that describe it.
 _WRAPPERS = ("labelmap", "labels", "regions", "rois", "parcels", "structures", "msg")
-NAMES_ONLY = (
-    "holds a list of names, which has no keys; if they are those of the values 1, 2, ... in this "
-    "order, pass labels=dict(enumerate(names, start=1)), or write the values in front of them"
-)
+NAMES_ONLY = "holds a list of names, which has no keys"
 """What is wrong with a plain list of names, whose positions do not say which values they are of."""
+NUMBER_THEM = (
+    "if they are those of the values 1, 2, ... in this order, pass "
+    "labels=dict(enumerate(names, start=1)), or write the values in front of them"
+)
+"""What to do about it."""
 
 
 def rows_of_json(text: str) -> Rows:
@@ -42,13 +45,15 @@ def rows_of_json(text: str) -> Rows:
         first = names[0]
         from_zero = not first or means_background(first, is_surface=False, key=0)
         if not from_zero and names is found:
-            raise ValueError(NAMES_ONLY)
+            raise ContentError(f"it {NAMES_ONLY}", NUMBER_THEM)
         start = 0 if from_zero and names is found else 1
         return tuple(LabelRow(i, name or "") for i, name in enumerate(names, start=start))
     rows = rows_of_mapping(names) if isinstance(names, Mapping) else None
     rows = rows_of_list(names) if isinstance(names, list) else rows
     if rows is None:
-        raise ValueError("expected {key: name}, a list of objects with key and name, or a LabelMap")
+        raise ContentError(
+            "it should be {key: name}, a list of objects with key and name, or a LabelMap"
+        )
     return rows
 
 
@@ -64,9 +69,9 @@ def rows_of_mapping(found: Mapping[Any, Any]) -> Rows | None:
         return _keyed(found)
     words = all(isinstance(key, str) and not is_number(key) for key in found)
     if words and all(_is_number(value) for value in found.values()):
-        keys = [whole_number(value) for value in found.values()]
+        keys = [whole_number(value, row=i + 1) for i, value in enumerate(found.values())]
         if len(set(keys)) < len(keys):
-            raise ValueError("several names have one key")
+            raise ContentError("several names have one key")
         return tuple(LabelRow(key, name.strip()) for key, name in zip(keys, found, strict=True))
     if words and all(_is_record(value) for value in found.values()):
         return _of_records({"name": name, **value} for name, value in found.items())
@@ -89,7 +94,7 @@ def _keyed(found: Mapping[Any, Any]) -> Rows:
     if any(isinstance(value, Mapping) for value in found.values()):
         bad = next((k for k, v in found.items() if not isinstance(v, Mapping | None)), None)
         if bad is not None:
-            raise ValueError(f"key {bad} should have an object as others do, got {found[bad]!r}")
+            raise ContentError(f"key {bad} should have an object as others do, got {found[bad]!r}")
         return _of_records({"index": key, **(value or {})} for key, value in found.items())
     return _rows(found.items())
 
@@ -100,8 +105,8 @@ def _rows(entries: Iterable[tuple[Any, Any]]) -> Rows:
     split = [_name_and_color(key, value) for key, value in entries]
     colors = _colors([color for _, color in split])
     return tuple(
-        LabelRow(whole_number(key), name, color)
-        for (key, _), (name, _), color in zip(entries, split, colors, strict=True)
+        LabelRow(whole_number(key, row=i + 1), name, color)
+        for i, ((key, _), (name, _), color) in enumerate(zip(entries, split, colors, strict=True))
     )
 
 
@@ -112,7 +117,7 @@ def _name_and_color(key: Any, value: Any) -> tuple[str, Any]:
     if is_missing(name):
         return "", color
     if not isinstance(name, str):
-        raise ValueError(f"key {key} should have a name, or a name and a colour, got {value!r}")
+        raise ContentError(f"key {key} should have a name, or a name and a colour, got {value!r}")
     return name.strip(), color
 
 
@@ -126,7 +131,7 @@ def _colors(given: Sequence[Any]) -> Sequence[str]:
         triples = [[] if color is None else list(color)[:3] for color in given]
         found = colors_of_channels(triples) if all(len(t) in (0, 3) for t in triples) else None
     if found is None:
-        raise ValueError(
+        raise ContentError(
             'colours should be "#rrggbb" or (red, green, blue) from 0 to 1 or to 255, got '
             f"{next(color for color in given if color is not None)!r}"
         )
@@ -173,5 +178,5 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"has several entries for {twice!r}")
+        raise ContentError(f"it has several entries for {twice!r}")
     return found

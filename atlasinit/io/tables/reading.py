@@ -6,14 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.core.labels import LabelTable
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, format_list
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    AtlasFileError,
+    ContentError,
+    format_list,
+)
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.files import extension, reading
 from atlasinit.io.tables.afni import is_niml
 from atlasinit.io.tables.cells import is_missing
 from atlasinit.io.tables.columns import Rows, rows_of_columns
 from atlasinit.io.tables.excel import is_zip, rows_of_workbook
-from atlasinit.io.tables.objects import NAMES_ONLY, rows_of_json, rows_of_list, rows_of_mapping
+from atlasinit.io.tables.objects import (
+    NAMES_ONLY,
+    NUMBER_THEM,
+    rows_of_json,
+    rows_of_list,
+    rows_of_mapping,
+)
 from atlasinit.io.tables.text import decode, rows_of_text
 from atlasinit.io.tables.xml import rows_of_xml
 from atlasinit.support.files import expand
@@ -72,8 +84,9 @@ def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
         return rows_of_workbook(data)
     text = decode(data)
     if "\0" in text or data.startswith(b"\x1f\x8b"):
-        what = "compressed; unpack it" if data.startswith(b"\x1f\x8b") else "binary, not text"
-        raise ValueError(f"it is {what}")
+        if data.startswith(b"\x1f\x8b"):
+            raise ContentError("it is compressed", "unpack it")
+        raise ContentError("it is binary, not text")
     start = text.lstrip()
     if start.startswith("<") and not is_niml(text):
         return rows_of_xml(data)
@@ -82,7 +95,7 @@ def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
     return rows_of_text(text, formats)
 
 
-def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
+def rows_from_table(labels: object, *, argument: str = "labels") -> Rows | dict[str, Rows]:
     """Return the rows of what a user passes as ``labels``.
 
     Parameters
@@ -92,6 +105,8 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
         mapping from key to name, to ``(name, colour)`` or to an object of fields, or from name
         to key; a sequence of `LabelRow`, of objects or of ``(key, name)`` pairs; or a mapping
         from compartment to any of these.
+    argument
+        What it is called, for the errors.
 
     Returns
     -------
@@ -99,43 +114,52 @@ def rows_from_table(labels: object) -> Rows | dict[str, Rows]:
 
     Raises
     ------
-    TypeError
+    ArgumentTypeError
         Anything else.
-    ValueError
+    ArgumentError
         A table without a column of keys or of names, or keys that are not whole numbers.
     """
     if isinstance(labels, str | Path) or hasattr(labels, "__fspath__"):
         return read_table(labels)  # pyright: ignore[reportArgumentType]
-    if hasattr(labels, "columns") and hasattr(labels, "itertuples"):
-        return _frame(labels)
-    if isinstance(labels, Mapping):
-        rows = rows_of_mapping(labels)
-        return _by_compartment(labels) if rows is None else rows
-    if isinstance(labels, Sequence) and all(isinstance(row, LabelRow) for row in labels):
-        return tuple(labels)
-    rows = rows_of_list(labels) if isinstance(labels, list | tuple) else None
+    rows = None
+    try:
+        if hasattr(labels, "columns") and hasattr(labels, "itertuples"):
+            rows = _rows_of_frame(labels)
+        elif isinstance(labels, Mapping):
+            rows = rows_of_mapping(labels)
+        elif isinstance(labels, Sequence) and all(isinstance(row, LabelRow) for row in labels):
+            rows = tuple(labels)
+        elif isinstance(labels, list | tuple):
+            rows = rows_of_list(labels)
+    except ContentError as error:
+        raise error.of_argument(argument) from error
     if rows is not None:
         return rows
+    if isinstance(labels, Mapping):
+        return _rows_by_compartment(labels, argument)
     names = isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels)
     raise ArgumentTypeError(
-        "labels",
+        argument,
         "should be a path, a pandas.DataFrame, a dict {key: name}, LabelRows, or a dict "
         f"{{compartment: one of these}}, got {type(labels).__name__}"
         + (f", which {NAMES_ONLY}" if names else ""),
+        NUMBER_THEM if names else "",
     )
 
 
-def _by_compartment(labels: Mapping[Any, Any]) -> dict[str, Rows]:
+def _rows_by_compartment(labels: Mapping[Any, Any], argument: str) -> dict[str, Rows]:
     numbers = [key for key in labels if not isinstance(key, str)]
     if numbers:
         raise ArgumentError(
-            "labels", f": keys should be whole numbers, got {format_list(numbers, 3)}"
+            argument, f": keys should be whole numbers, got {format_list(numbers, 3)}"
         )
-    parts = {str(c): rows_from_table(part) for c, part in labels.items()}
+    parts = {
+        str(c): rows_from_table(part, argument=f"{argument}[{c!r}]") for c, part in labels.items()
+    }
     nested = [c for c, part in parts.items() if isinstance(part, dict)]
     if nested:
         raise ArgumentTypeError(
-            "labels", "should hold one table for each compartment", f"see {nested}"
+            argument, "should hold one table for each compartment", f"see {nested}"
         )
     return parts  # pyright: ignore[reportReturnType]
 
@@ -185,7 +209,10 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
 def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
     """Refuse columns whose names `read_table` takes for something else."""
     records = [[1, *cells] for cells in zip(*(labels[c] for c in columns), strict=True)]
-    read = rows_of_columns(["index", *columns], records)
+    try:
+        read = rows_of_columns(["index", *columns], records)
+    except ContentError as error:
+        raise error.of_argument("path") from error
     kept = {"name", "color", "hemisphere", *(read[0].extra if read else columns)}
     lost = [c for c in columns if c not in kept]
     if lost:
@@ -230,7 +257,7 @@ def separator_of(path: PathLike) -> str:
     return separator
 
 
-def _frame(frame: Any) -> Rows:
+def _rows_of_frame(frame: Any) -> Rows:
     columns = [str(name) for name in frame.columns]
     if frame.index.name is not None and str(frame.index.name) not in columns:
         frame = frame.reset_index()

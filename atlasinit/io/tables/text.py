@@ -5,12 +5,13 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 
+from atlasinit.errors import ContentError
 from atlasinit.io.tables.afni import is_niml, rows_of_niml
 from atlasinit.io.tables.blanks import rows_between_blanks
 from atlasinit.io.tables.cells import is_number, is_whole_number
 from atlasinit.io.tables.columns import Rows, rows_of_columns
 from atlasinit.io.tables.headless import rows_of_cells
-from atlasinit.io.tables.objects import NAMES_ONLY
+from atlasinit.io.tables.objects import NAMES_ONLY, NUMBER_THEM
 from atlasinit.io.tables.titles import names_columns
 
 # A comment begins with a number sign, as does a colour, which is none.
@@ -57,7 +58,10 @@ def rows_of_text(text: str, formats: Mapping[str, str]) -> Rows:
         if rows is not None:
             return rows
     if records is None:
-        raise ValueError(_formless(lines))
+        problem = "its first line has neither columns nor a key and a name"
+        if len(lines) > 1:
+            raise ContentError(f"{problem}; it {NAMES_ONLY}", NUMBER_THEM)
+        raise ContentError(problem)
     return rows_of_records(records, formats)
 
 
@@ -73,11 +77,6 @@ def rows_of_records(records: list[list[str]], formats: Mapping[str, str]) -> Row
 
 def _stripped(record: Sequence[str]) -> list[str]:
     return [cell.strip() for cell in record]
-
-
-def _formless(lines: Sequence[str]) -> str:
-    problem = "its first line has neither columns nor a key and a name"
-    return f"{problem}; it {NAMES_ONLY}" if len(lines) > 1 else problem
 
 
 def _lines(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
+from atlasinit.errors import ContentError
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import is_whole_number, whole_number
 from atlasinit.io.tables.columns import Rows, rows_of_columns
@@ -24,27 +25,29 @@ def rows_of_xml(data: bytes) -> Rows:
     try:
         root = fromstring(data)
     except ParseError as error:
-        raise ValueError(f"its XML is damaged: {error}") from error
+        raise ContentError(f"its XML is damaged: {error}") from error
     entries = list(_entries(root))
     if all("index" in element.attrib for element in entries):
         return tuple(_rows_of_fsl(root, entries))
     records = [_fields(element) for element in entries]
     titles = list(dict.fromkeys(title for record in records for title in record))
-    for record in records:
+    for i, record in enumerate(records):
         if not any(key_rank(plain_title(title)) is not None for title in record):
-            raise ValueError(f"a label without an index: {record.get('name', '')!r}")
+            name = record.get("name", "")
+            raise ContentError(f"is a label without an index: {name!r}", row=i + 1)
     return rows_of_columns(titles, [[record.get(title) for title in titles] for record in records])
 
 
 def _rows_of_fsl(root: Element, entries: list[Element]) -> Iterator[LabelRow]:
     first = 0 if root.findtext("header/type", "").strip().casefold() == "label" else 1
-    for label in entries:
+    for i, label in enumerate(entries):
         name = "".join(label.itertext()).strip()
         if not is_whole_number(label.get("index")):
-            raise ValueError(f"a label without an index: {name!r}")
+            raise ContentError(f"is a label without an index: {name!r}", row=i + 1)
         xyz = [label.attrib[axis] for axis in "xyz" if axis in label.attrib]
         extra = {"xyz": ", ".join(xyz)} if len(xyz) == 3 else {}
-        yield LabelRow(whole_number(label.get("index")) + first, name, extra=extra)
+        key = whole_number(label.get("index"), row=i + 1, column="index") + first
+        yield LabelRow(key, name, extra=extra)
 
 
 def _fields(element: Element) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from helpers_io import label_image
 
 import atlasinit as ai
+from atlasinit.errors import ArgumentError, ContentError
 from atlasinit.io.tables.reading import read_table, rows_from_table
 
 KEYS = [1, 2, 7]
@@ -171,7 +172,7 @@ def test_workbooks(tmp_path, monkeypatch):
     with pytest.raises(ai.AtlasFileError, match="several sheets are label tables: 'a', 'b'; save"):
         read_table(tmp_path / "two.xlsx")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(ai.AtlasFileError, match="needs the package openpyxl: install it, or save"):
+    with pytest.raises(ai.AtlasFileError, match="needs the package openpyxl; install it, or save"):
         read_table(tmp_path / "t.xlsx")
 
 
@@ -286,18 +287,24 @@ REFUSED = {
     "a total": ("index,name\n1,A\n2,B\n,total\n", "row 3 of 'index' holds ''"),
     "names only": ("A b\nC d\nE\n", "a list of names, which has no keys.*dict\\(enumerate"),
     "numbers only": ("1 5\n2 6\n", "numbers alone"),
-    "a line without a key": ("1 A\n2 B\nC\n4 D\n", "line 3 has no key in front: 'C'"),
+    "a line without a key": ("1 A\n2 B\nC\n4 D\n", "row 3 has no key in front: 'C'"),
     "too many columns of keys": ("a_id,b_id,name\n1,2,A\n", "'a_id', 'b_id'; call the right one"),
     "a key in letters": ("index\tname\n1\tA\n1_0\tB\n", "row 2 of 'index' holds '1_0'"),
-    "a key too large": ("index\tname\n1\tA\n1e300\tB\n", "keys should fit int32, got 1e300"),
-    "a list of it": ("1 A\n99999999999 B\n", "keys should fit int32, got 99999999999"),
+    "a key too large": (
+        "index\tname\n1\tA\n1e300\tB\n",
+        "row 2 of 'index' holds 1e300, and keys should fit int32",
+    ),
+    "a list of it": (
+        "1 A\n99999999999 B\n",
+        "row 2 of 'index' holds 99999999999, and keys should fit int32",
+    ),
     "a channel too large": ("index,name,red,green,blue\n1,A,256,0,0\n", "row 1 of 'red'.* '256'"),
     "two entries in json": ('{"1": "A", "1": "B"}', "several entries for '1'"),
     "a number for a name": ('{"1": 5}', "key 1 should have a name.*got 5"),
-    "an object for a name": ('[{"id": 1, "name": {"a": 1}}]', "row 1: 'name' .*got a dict"),
+    "an object for a name": ('[{"id": 1, "name": {"a": 1}}]', "row 1 of 'name' .*got a dict"),
     "objects and names": ('{"1": {"name": "A"}, "2": "B"}', "key 2 should have an object"),
     "names in json": ('["A", "B"]', "a list of names, which has no keys"),
-    "a sidecar": ('{"Resolution": "1 mm"}', "expected {key: name}"),
+    "a sidecar": ('{"Resolution": "1 mm"}', "should be {key: name}"),
     "an odd table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A" "2"</VALUE_LABEL_DTABLE>', "3 strings"),
     "an open table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A"', "not closed"),
     "binary": ("a\0b", "binary, not text"),
@@ -311,6 +318,52 @@ def test_what_is_refused_by_row_and_column(tmp_path, case):
     (tmp_path / "t.txt").write_text(text)
     with pytest.raises(ai.AtlasFileError, match=rf"t\.txt: .*{message}"):
         read_table(tmp_path / "t.txt")
+
+
+# What is read, and the row, the column and the remedy that its error has.
+PLACED = {
+    "a cell": ("index,name\n1,A\n,total\n", 2, "index", ""),
+    "a cell without titles": ("1,A\n2,B\nx,C\n", 3, 1, ""),
+    "a line": ("1 A\n2 B\nC\n4 D\n", 3, None, ""),
+    "a channel": ("index,name,red,green,blue\n1,A,256,0,0\n", 1, "red", ""),
+    "two columns": ("a_id,b_id,name\n1,2,A\n", None, None, "call the right one 'index'"),
+    "a label of AFNI": (
+        '<ATLAS_POINT VAL="1" STRUCT="A" /><ATLAS_POINT STRUCT="B" />',
+        2,
+        None,
+        "",
+    ),
+    "a label of FSL": ("<a><label index='1'>A</label><label index='x'>B</label></a>", 2, None, ""),
+}
+
+
+@pytest.mark.parametrize("case", PLACED)
+def test_row_column_and_remedy_are_fields(tmp_path, case):
+    text, *fields = PLACED[case]
+    (tmp_path / "t.txt").write_text(text)
+    with pytest.raises(ai.AtlasFileError) as told:
+        read_table(tmp_path / "t.txt")
+    cause = told.value.__cause__
+    assert isinstance(cause, ContentError)
+    assert [cause.row, cause.column, str(cause.remedy)] == fields
+    assert (told.value.path, told.value.remedy) == (tmp_path / "t.txt", cause.remedy)
+
+
+@pytest.mark.parametrize(
+    ("labels", "argument", "message"),
+    [
+        (pd.DataFrame({"name": ["A"]}), "labels", "no column of whole-number keys"),
+        (pd.DataFrame({"index": [1, 1e9 * 4], "name": "A"}), "labels", "row 2 of 'index' holds 4"),
+        ({1: "A", 2: 5}, "labels", "key 2 should have a name"),
+        ([(1, "A", "x")], "labels", "colours should be"),
+        ({"cortex_L": {1: "A"}, "cortex_R": {1: 5}}, "labels['cortex_R']", "key 1 should have"),
+    ],
+)
+def test_tables_in_memory_are_refused_as_arguments(labels, argument, message):
+    with pytest.raises(ArgumentError, match=message) as told:
+        rows_from_table(labels)
+    assert told.value.argument == argument
+    assert str(told.value).startswith(f"`{argument}`: ")
 
 
 def test_the_advice_for_names_only_works(tmp_path):
