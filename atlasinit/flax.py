@@ -5,11 +5,16 @@ is a ``kernel_init`` for Flax's own dense layers, whose kernels are (in, out): h
 (locations, parcels), so they take data (..., time, locations).
 """
 
+import functools
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -32,13 +37,38 @@ def __dir__() -> list[str]:
 
 
 class _Held:
-    """A layer that Flax takes for an opaque, hashable constant."""
+    """A layer, whole or without its trained values, that Flax takes for a constant.
+
+    Two of equal content are equal, so that what is compiled for the one serves the other.
+    """
 
     def __init__(self, layer: AtlasLinear) -> None:
         self.layer = layer
 
     def __repr__(self) -> str:
         return f"<{self.layer.name}: {self.layer.n_parcels} parcels>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"layer": self.layer}
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, _Held) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @functools.cached_property
+    def _content(self) -> tuple[Any, str]:
+        # jit asks for it at each call, and a layer may hold hundreds of MiB.
+        leaves, structure = jax.tree.flatten(self.layer)
+        digest = hashlib.sha256()
+        for leaf in jax.device_get(leaves):
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{array.dtype} {array.shape} ".encode())
+            digest.update(array.view(np.uint8).data)
+        return structure, digest.hexdigest()
 
 
 class LinenAtlas(nn.Module):
@@ -51,7 +81,7 @@ class LinenAtlas(nn.Module):
         """Return parcel values of data (..., locations, time)."""
         layer = self.held.layer
         values = {
-            c: self.param(c, lambda _, value=value: jnp.asarray(value))
+            c: self.param(c, lambda _, value=value: jnp.array(value))  # the module keeps its own
             for c, value in trained_values(layer).items()
         }
         return with_values(layer, values)(data)
@@ -60,7 +90,7 @@ class LinenAtlas(nn.Module):
 class NnxAtlas(nnx.Module):
     """An nnx module that computes what a layer computes.
 
-    Its parameters are an ``nnx.Param`` for each compartment that is trained.
+    Its parameters are an ``nnx.Param`` for each compartment that is trained, in `weights`.
 
     Parameters
     ----------
@@ -74,14 +104,15 @@ class NnxAtlas(nnx.Module):
     >>> key = jax.random.key(0)
     >>> atlas = ai.dirichlet_atlas({"volume": grid}, n_parcels=2, key=key)
     >>> module = NnxAtlas(AtlasLinear.from_atlas(atlas))
-    >>> module(jnp.ones((3, 5))).shape, nnx.state(module)["volume"].shape
+    >>> module(jnp.ones((3, 5))).shape, module.weights["volume"].shape
     ((2, 5), (2, 3))
     """
 
     def __init__(self, layer: AtlasLinear) -> None:
-        self.held = _Held(layer)
-        for compartment, value in trained_values(layer).items():
-            setattr(self, compartment, nnx.Param(jnp.asarray(value)))
+        start = trained_values(layer)
+        self.held = _Held(with_values(layer, dict.fromkeys(start)))
+        # A dictionary, since a compartment may have the name of an attribute or method.
+        self.weights = nnx.Dict({c: nnx.Param(jnp.array(v)) for c, v in start.items()})
 
     def __call__(self, data: Any) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
         """Return parcel values of data (..., locations, time)."""
@@ -89,8 +120,7 @@ class NnxAtlas(nnx.Module):
 
     def layer(self) -> AtlasLinear:
         """Return the layer with the parameters of this module."""
-        start = self.held.layer
-        return with_values(start, {c: getattr(self, c)[...] for c in trained_values(start)})
+        return with_values(self.held.layer, {c: value[...] for c, value in self.weights.items()})
 
 
 def linen_module(layer: AtlasLinear) -> LinenAtlas:
@@ -120,7 +150,7 @@ def trained_values(layer: AtlasLinear) -> dict[str, AnyArray]:
     return {c: maps.values for c, maps in free if maps is not None}
 
 
-def with_values(layer: AtlasLinear, values: dict[str, Any]) -> AtlasLinear:
+def with_values(layer: AtlasLinear, values: Mapping[str, Any]) -> AtlasLinear:
     """Return the layer with other free values, as `trained_values` names them."""
 
     def where(layer: AtlasLinear) -> list[Any]:
@@ -128,7 +158,8 @@ def with_values(layer: AtlasLinear, values: dict[str, Any]) -> AtlasLinear:
         free = [_free(nodes[c]) for c in values]
         return [maps.values for maps in free if maps is not None]
 
-    return eqx.tree_at(where, layer, list(values.values()))
+    # What an `NnxAtlas` holds has None in their place.
+    return eqx.tree_at(where, layer, list(values.values()), is_leaf=lambda node: node is None)
 
 
 def _free(node: Any) -> DenseMaps | SparseMaps | None:

@@ -1,5 +1,6 @@
 """Atlases as layers of Equinox models."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import paramax
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.core.atlas import Atlas
@@ -155,21 +157,23 @@ class AtlasLinear(eqx.Module):
                 f"{wanted.name!r} is a function of NumPy, which a layer cannot jit",
                 "register a `Reduction` with an `xla`, or call `atlasinit.project`",
             )
-        maps = _weights_of(atlas, dense=dense, hard=domain is None)
+        with _computing_now(atlas):
+            maps = _weights_of(atlas, dense=dense, hard=domain is None)
         check_options(
             maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
         )
-        maps, plans = _plan(atlas, maps, kernel=wanted.kernel or kernel)
+        with _computing_now(atlas):
+            maps, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
         inverse = None
         if wanted.solve and not trained:
-            start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
-            inverse = paramax.NonTrainable(
-                jax.tree.map(jnp.asarray, make_solver(start, atlas.table["name"], ridge=ridge))
-            )
-        nodes = {
-            c: m if domain is None else constrained(m, domain)
-            for c, m in zip(atlas.compartments, maps, strict=True)
-        }
+            with _computing_now(maps):
+                start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
+                solver = make_solver(start, atlas.table["name"], ridge=ridge)
+            inverse = paramax.NonTrainable(_own(solver))
+        nodes = dict(zip(atlas.compartments, maps, strict=True))
+        if domain is not None:
+            with _computing_now(maps):
+                nodes = {c: constrained(m, domain) for c, m in nodes.items()}
         if noise and key is not None:
             keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
             nodes |= {c: _add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
@@ -347,6 +351,24 @@ def _plan(
         return planned_maps(atlas, kernel=kernel)
     maps = jax.tree.map(jnp.asarray, maps)
     return maps, plan_kernels(maps, tuple(atlas.geometry.values()), kernel=kernel)
+
+
+def _own(arrays: Any) -> Any:
+    """Return copies: a training step that donates its layer takes them from nobody else."""
+    with _computing_now(arrays):
+        # Maps and plans are kept with the atlas, for all its layers and projections.
+        return jax.tree.map(jnp.array, arrays)
+
+
+def _computing_now(arrays: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which concrete arrays stay concrete, whatever function is traced.
+
+    A layer that is made within ``nnx.jit`` or ``nnx.eval_shape`` then holds no tracer, which
+    would outlive its trace in what Flax takes for constants.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+        return contextlib.nullcontext()
+    return jax.ensure_compile_time_eval()
 
 
 def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:

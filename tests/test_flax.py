@@ -1,5 +1,8 @@
 """The layer as modules of Flax, and the atlas as a `kernel_init` of Flax's own layers."""
 
+import functools
+import pickle
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -50,13 +53,13 @@ def test_modules_compute_and_train_what_the_layer_does(name, data, key):
     others = nnx.grad(loss_of(lambda m: m(data)))(module)
     for c, g in expected.items():
         np.testing.assert_allclose(grads[c], g, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(others[c][...], g, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(others.weights[c][...], g, rtol=1e-4, atol=1e-5)
 
 
 def test_a_trained_module_becomes_a_layer_again(data):
     layer = ai.AtlasLinear.from_atlas(mixed_atlas(), reduction="sum")
     module = NnxAtlas(layer)
-    module.subcortex[...] = 2 * module.subcortex[...]
+    module.weights["subcortex"][...] *= 2
     doubled = module.layer().to_atlas().to_dense()["subcortex"]
     np.testing.assert_allclose(doubled, 2 * mixed_atlas().to_dense()["subcortex"])
 
@@ -79,3 +82,72 @@ def test_an_atlas_as_a_kernel_of_dense_layers(data, key):
         rngs=nnx.Rngs(0),
     )
     np.testing.assert_allclose(layer(data.T), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_modules_start_anew_after_their_parameters_were_donated(name, data, key):
+    layer = ai.AtlasLinear.from_atlas(mixed_atlas(), **OPTIONS[name])
+    expected = np.asarray(layer(data))
+    spend = jax.jit(lambda values: jax.tree.map(jnp.negative, values), donate_argnums=0)
+
+    module = linen_module(layer)
+    spend(module.init(key, data))
+    np.testing.assert_allclose(module.init_with_output(key, data)[0], expected, rtol=1e-5)
+    spend(nnx.state(NnxAtlas(layer)))
+    np.testing.assert_allclose(NnxAtlas(layer)(data), expected, rtol=1e-5)
+
+
+def test_equal_modules_compile_once(data, key):
+    layers = [ai.AtlasLinear.from_atlas(mixed_atlas(), **OPTIONS["in a domain"]) for _ in range(2)]
+    other = ai.AtlasLinear.from_atlas(mixed_atlas(), domain=ai.domains.Affine(3.0), reduction="sum")
+    traces = []
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def linen(module, variables):
+        traces.append("linen")
+        return module.apply(variables, data)
+
+    @nnx.jit
+    def stateful(module):
+        traces.append("nnx")
+        return module(data)
+
+    modules = [linen_module(layer) for layer in (*layers, layers[0])]
+    modules.append(pickle.loads(pickle.dumps(modules[0])))
+    for module in modules:
+        linen(module, module.init(key, data))
+    for layer in layers:
+        stateful(NnxAtlas(layer))
+    assert traces == ["linen", "nnx"]
+    assert linen_module(other) != modules[0]
+    assert modules[0] != "another kind"
+    # What is trained is no constant of an nnx module, whose parameters may differ.
+    moved = NnxAtlas(layers[0])
+    moved.weights["subcortex"][...] *= 2
+    stateful(moved)
+    assert traces == ["linen", "nnx"]
+
+
+@pytest.mark.parametrize("options", [{}, OPTIONS["dense, one frozen"], OPTIONS["in a domain"]])
+def test_nnx_modules_are_made_under_transformations(options, data):
+    def make():
+        return NnxAtlas(ai.AtlasLinear.from_atlas(mixed_atlas(), **options))
+
+    expected = make()(data)
+    np.testing.assert_allclose(nnx.jit(make)()(data), expected, rtol=1e-5)
+    graph, shapes = nnx.split(nnx.eval_shape(make))
+    full = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    assert nnx.merge(graph, full)(data).shape == expected.shape
+
+
+@pytest.mark.parametrize("name", ["layer", "held", "weights", "name", "parent", "maps"])
+def test_compartments_may_have_any_name(name, key):
+    grid = ai.VolumeGrid((3, 1, 1), np.eye(4))
+    atlas = ai.dirichlet_atlas({name: grid}, n_parcels=2, key=key)
+    layer = ai.AtlasLinear.from_atlas(atlas)
+    data = jnp.ones((3, 5))
+    np.testing.assert_allclose(NnxAtlas(layer)(data), layer(data), rtol=1e-6)
+    assert list(NnxAtlas(layer).layer().weights()) == [name]
+    out, variables = linen_module(layer).init_with_output(key, data)
+    np.testing.assert_allclose(out, layer(data), rtol=1e-6)
+    assert list(variables["params"]) == [name]

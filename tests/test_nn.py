@@ -378,3 +378,30 @@ def test_one_compilation_for_all_layers_of_a_shape(key):
     for k in jr.split(key, 3):
         run(AtlasLinear.from_atlas(atlas, dense=True, noise=0.1, key=k), data_of(atlas))
     assert count == 1
+
+
+@pytest.mark.parametrize("own", [np.asarray, jnp.asarray], ids=["numpy", "jax"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dense": True},
+        {"domain": domains.Affine(2.0)},
+        {"trainable": False},
+        {"trainable": False, "reduction": "lstsq"},
+    ],
+    ids=str,
+)
+def test_a_layer_that_is_donated_takes_nothing_with_it(options, own):
+    atlas = mixed_atlas().select(["R_a", "R_b", "Left-Thalamus", "Right-Thalamus"])
+    # The maps may themselves be arrays of JAX, which the layer copies too.
+    atlas = atlas.replace(maps={c: jax.tree.map(own, m) for c, m in atlas.maps.items()})
+    data = jnp.asarray(data_of(atlas))
+    layer = AtlasLinear.from_atlas(atlas, **options)
+    expected, projected = np.asarray(layer(data)), np.asarray(project(atlas, data))
+
+    eqx.filter_jit(lambda spent: jax.tree.map(lambda a: a * 1, spent), donate="all")(layer)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(atlas.maps) if own is jnp.asarray)
+    np.testing.assert_array_equal(AtlasLinear.from_atlas(atlas, **options)(data), expected)
+    np.testing.assert_array_equal(project(atlas, data), projected)
+    jax.jit(lambda x: project(atlas, x))(data)
