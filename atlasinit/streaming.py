@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
@@ -57,8 +57,10 @@ def stream(
         data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
         if smoothers is not None:
             pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
-            omit = missing == "omit"
-            data = jnp.concatenate([_smoothed(s, data[part], omit=omit) for s, part in pairs])
+            omit, outside = missing == "omit", source.is_outside
+            data = jnp.concatenate(
+                [_smoothed(s, data[part], outside[part], omit=omit) for s, part in pairs]
+            )
         out = project(atlas, data, reduction=wanted, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
         del data  # before the next chunk is read
@@ -66,14 +68,23 @@ def stream(
 
 
 def _smoothed(
-    smoother: Any, data: Float[np.ndarray, "locations time"], *, omit: bool
+    smoother: Any,
+    data: Float[np.ndarray, "locations time"],
+    outside: Bool[np.ndarray, " locations"],
+    *,
+    omit: bool,
 ) -> Float[jax.Array, "locations time"]:
-    """Return smoothed data; NaN is left out of the averages, or reaches as far as the kernel."""
+    """Return smoothed data; NaN is left out of the averages, or reaches as far as the kernel.
+
+    What lies outside of the data is left out in any case.
+    """
     lost = np.isnan(data)
-    if not lost.any():
+    if not lost.any() and not outside.any():
         return smoother(data)
-    out = smoother(np.where(lost, 0, data))
-    if not omit:
-        return jnp.where(smoother(lost.astype(data.dtype)) > 0, jnp.nan, out)
-    seen = smoother((~lost).astype(data.dtype))
-    return jnp.where(lost, jnp.nan, out / jnp.where(lost, 1, seen))
+    away = outside[:, None] | lost if omit else outside[:, None]
+    out = smoother(np.where(away | lost, 0, data))
+    seen = smoother((~away).astype(data.dtype))
+    out = out / jnp.where(away, 1, seen)
+    if omit:
+        return jnp.where(lost, jnp.nan, out)
+    return jnp.where(smoother(lost.astype(data.dtype)) > 0, jnp.nan, out) if lost.any() else out

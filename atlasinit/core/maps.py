@@ -370,6 +370,16 @@ def location_totals(maps: Maps) -> Float64[np.ndarray, " locations"]:
     return maps.to_scipy().T @ np.ones(maps.n_parcels)
 
 
+def has_weight(maps: Maps) -> Bool[np.ndarray, " locations"]:
+    """Return where any parcel has a weight that is not 0."""
+    if isinstance(maps, HardMaps):
+        return np.asarray(maps.labels) >= 0
+    matrix = maps.to_scipy()
+    used = np.zeros(maps.n_locations, bool)
+    used[matrix.indices[matrix.data != 0]] = True
+    return used
+
+
 def covered_totals(
     maps: Maps, mask: Bool[np.ndarray, " locations"]
 ) -> Float64[np.ndarray, " parcels"]:

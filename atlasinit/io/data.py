@@ -10,17 +10,16 @@ import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError, Call, Value
+from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.maps import has_weight
+from atlasinit.errors import ArgumentError, Value
+from atlasinit.io.agreement import check_surface, find_locations, find_surface, mesh_problem
 from atlasinit.io.bids.names import side_of
-from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import parsing
-from atlasinit.io.formats.brain_models import is_structure
 from atlasinit.io.formats.grids import is_line
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
-from atlasinit.support.typing import PathLike
 
 
 def open_data(data: Any, atlas: Atlas) -> DataSource:
@@ -63,10 +62,12 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     sources = [parts[c] for c in atlas.compartments]
     if len(sources) == 1:
         return sources[0]
+    outside = [s.outside for s in sources if s.outside is not None]
     return DataSource(
         atlas.n_locations,
         sources[0].n_time,
         lambda span: np.concatenate([source.read(span) for source in sources]),
+        np.concatenate([s.is_outside for s in sources]) if outside else None,
     )
 
 
@@ -78,10 +79,13 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
                 "data", f": compartments are {list(atlas.compartments)}, got {unknown}"
             )
         return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
-    if isinstance(data, str | os.PathLike):
-        return _source_parts(data, atlas, side=side_of(data))
+    if isinstance(data, str | os.PathLike | FileBasedImage):
+        source = Input(data)
+        return _read_parts(source, atlas, side=side_of(source.name))
     if isinstance(data, SurfaceImage):
-        return {c: _array(source.content, atlas, c) for c, source in sides_of(data).items()}
+        # Data may have more sides than the atlas.
+        sides = {c: source for c, source in sides_of(data).items() if c in atlas.geometry}
+        return {c: _array(source.content, atlas, c) for c, source in sides.items()}
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
         for item in data:
@@ -95,24 +99,26 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
                 )
             parts.update(own)
         return parts
-    if isinstance(data, FileBasedImage):
-        return _source_parts(data, atlas)
     return _split(np.asarray(data), atlas)
 
 
 def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
     """Return what a mapping holds for the only compartment of `atlas`."""
-    if isinstance(value, str | os.PathLike | FileBasedImage):
-        return _source_parts(value, atlas)[compartment]
-    return _array(np.asarray(value), atlas, compartment)
+    if not isinstance(value, str | os.PathLike | FileBasedImage):
+        return _array(np.asarray(value), atlas, compartment)
+    source = Input(value)
+    # Whose name may state anything: the mapping says which side it is of.
+    parts = _read_parts(source, atlas, side="", given=compartment)
+    if compartment not in parts:
+        raise ArgumentError("data", f": {source} holds nothing for {compartment!r}")
+    return parts[compartment]
 
 
-def _source_parts(
-    given: PathLike | FileBasedImage, atlas: Atlas, *, side: str = ""
+def _read_parts(
+    source: Input, atlas: Atlas, *, side: str, given: str = ""
 ) -> dict[str, DataSource]:
-    """Return the parts of a file or image, whose name states that it is of `side`, or no side."""
-    source = Input(given)
-    parts = _matched(read_values(source), atlas, source, side=side)
+    """Return the parts of a file or image, whose name states `side`, that is `given` for one."""
+    parts = _match(read_values(source), atlas, source, side=side, given=given)
     return {c: _guarded(part, source) for c, part in parts.items()}
 
 
@@ -127,16 +133,25 @@ def _guarded(part: DataSource, source: Input) -> DataSource:
     return part if source.path is None else dataclasses.replace(part, read=read)
 
 
-def _matched(values: Values, atlas: Atlas, source: Input, *, side: str) -> dict[str, DataSource]:
+def _match(
+    values: Values, atlas: Atlas, source: Input, *, side: str, given: str
+) -> dict[str, DataSource]:
     if all(block.compartment for block in values.blocks):
-        return _structures(values.blocks, atlas)
+        # Data may have more structures than the atlas.
+        asked = [block for block in values.blocks if block.compartment in atlas.geometry]
+        return {b.compartment: _located(b, atlas, b.compartment) for b in asked}
     (block,) = values.blocks
-    geometry = block.geometry
+    geometry, stated = block.geometry, values.stated
     grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
     on_mesh = isinstance(geometry, SurfaceMesh)
     # A surface overlay in a volume's format: the vertices lie along one axis.
     if on_mesh or (not grids and is_line(geometry.shape)):
-        c = _surface(values.stated.structure, values.stated.side or side, atlas, source)
+        if given:
+            check_surface(stated, given, source)
+            c = given
+        else:
+            stated = dataclasses.replace(stated, side=stated.side or side)
+            c = find_surface(stated, atlas, source)
         return {c: _rows(block.select, geometry.n_locations, atlas, c)}
     if not grids:
         raise ArgumentError(
@@ -150,55 +165,30 @@ def _matched(values: Values, atlas: Atlas, source: Input, *, side: str) -> dict[
             f"is a volume, but {atlas.name!r} has several: {grids}",
             "say which it is of, as " + Value({grids[0]: Path}),
         )
-    wanted = atlas.geometry[grids[0]]
-    assert isinstance(wanted, VolumeGrid)
-    if not wanted.same_grid(geometry):
-        raise ArgumentError(
-            "data",
-            _grid_problem(geometry, wanted, atlas),
-            "Move the atlas by "
-            + Call("ai.resample", "atlas", "image")
-            + " or the data by `nilearn.image.resample_img`",
-        )
-    return {grids[0]: block.select(wanted.voxels)}
+    return {grids[0]: _located(block, atlas, grids[0])}
 
 
-def _structures(blocks: Sequence[Block], atlas: Atlas) -> dict[str, DataSource]:
-    """Return the parts of a file that says to which compartment its values belong."""
-    parts = {}
-    for block in blocks:
-        c = block.compartment
-        if c not in atlas.geometry:
-            continue
-        order = _order(block.geometry, atlas.geometry[c], atlas, c)
-        if (order < 0).any():
-            raise ArgumentError(
-                "data",
-                f"lacks {(order < 0).sum()} of the {order.size} locations of {c!r}",
-                "load the atlas with the data's mask",
-            )
-        parts[c] = block.select(order)
-    return parts
+def _located(block: Block, atlas: Atlas, compartment: str) -> DataSource:
+    """Return the data of a block at the locations of a compartment.
 
+    Those that the data do not have are NaN where a parcel has weight, so that they are missing
+    data as others are, and lie outside where none has.
+    """
+    order = find_locations(block.geometry, atlas, compartment)
+    there = order >= 0
+    if there.all():
+        return block.select(order)
+    part = block.select(order[there])
+    weighted = has_weight(atlas.maps[compartment])
 
-def _order(have: Geometry, wanted: Geometry, atlas: Atlas, compartment: str) -> np.ndarray:
-    """Return where each wanted location lies among those that the data have, -1 for nowhere."""
-    if isinstance(have, SurfaceMesh) and isinstance(wanted, SurfaceMesh):
-        if have.n_vertices != wanted.n_vertices:
-            raise _mesh_error(compartment, atlas, wanted.n_vertices, have.n_vertices)
-        return wanted.take(have.locations)
-    if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
-        if not have.same_grid(wanted):
-            raise ArgumentError(
-                "data",
-                _grid_problem(have, wanted, atlas),
-                "Move the atlas by "
-                + Call("ai.resample", "atlas", "other")
-                + " onto one loaded for the data's space, or the data by "
-                "`wb_command -cifti-resample`",
-            )
-        return wanted.take(have.locations)
-    raise ArgumentError("data", f"has {have!r} for {compartment!r}, where the atlas has {wanted!r}")
+    def read(span: slice) -> np.ndarray:
+        values = part.read(span)
+        out = np.zeros((order.size, values.shape[1]), values.dtype)
+        out[weighted] = np.nan
+        out[there] = values
+        return out
+
+    return DataSource(order.size, part.n_time, read, ~(there | weighted))
 
 
 def _rows(select: Select, n_rows: int, atlas: Atlas, compartment: str) -> DataSource:
@@ -210,8 +200,7 @@ def _rows(select: Select, n_rows: int, atlas: Atlas, compartment: str) -> DataSo
         )
     whole = geometry.n_vertices if isinstance(geometry, SurfaceMesh) else geometry.n_locations
     if n_rows not in (whole, geometry.n_locations):
-        shape = (n_rows, select(np.arange(0)).n_time)
-        raise _mesh_error(compartment, atlas, whole, shape)
+        raise mesh_problem((n_rows, select(np.arange(0)).n_time), atlas, compartment)
     if isinstance(geometry, SurfaceMesh) and n_rows == whole:
         return select(geometry.vertices)
     return select(np.arange(n_rows))
@@ -241,44 +230,3 @@ def _split(values: np.ndarray, atlas: Atlas) -> dict[str, DataSource]:
         )
         for c, part in atlas.location_slices().items()
     }
-
-
-def _surface(stated: str, side: str, atlas: Atlas, source: Input) -> str:
-    """Return the surface of an atlas that data belong to.
-
-    They state the compartment `stated` or none, and they or their name `side` or none.
-    """
-    surfaces = {c: g.hemisphere for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
-    wanted = stated or COMPARTMENTS.get(side)
-    if wanted in surfaces:
-        return wanted
-    able = [c for c, own in surfaces.items() if not side or own in ("", side)]
-    able = [c for c in able if not (stated and is_structure(c))]
-    if len(able) == 1:
-        return able[0]
-    own = f"is of {wanted!r}" if wanted else "does not state its hemisphere"
-    raise ArgumentError(
-        "data",
-        f": {source} {own}, where {atlas.name!r} has the surfaces {list(surfaces)}",
-        "say which it is of, as " + Value({"cortex_L": Path}),
-    )
-
-
-def _grid_problem(got: VolumeGrid, expected: VolumeGrid, atlas: Atlas) -> str:
-    return (
-        f"is on another grid than {atlas.name!r}: shape {got.shape} and affine "
-        f"{np.round(got.affine, 4).tolist()}, where the atlas has {expected.shape} and "
-        f"{np.round(expected.affine, 4).tolist()}"
-    )
-
-
-def _mesh_error(compartment: str, atlas: Atlas, expected: object, got: object) -> ArgumentError:
-    return ArgumentError(
-        "data",
-        f"of {compartment!r} is on another mesh than {atlas.name!r} in {atlas.space}: "
-        f"expected {expected} rows (or the {atlas.geometry[compartment].n_locations} kept ones), "
-        f"got {got}",
-        "Load the atlas in the data's space, or move it by "
-        + Call("ai.resample", "atlas", "other")
-        + " to the meshes of an atlas there, or the data by `wb_command -metric-resample`",
-    )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.errors import ArgumentError
@@ -22,11 +22,20 @@ class DataSource:
         Its shape; `n_time` is 1 for a single map.
     read
         Takes a slice of time, returns a floating array (locations, time).
+    outside
+        (locations,) where the data have no value and no parcel has weight, so that none is
+        missed: 0 is read there, which no average may take for a value. None for nowhere.
     """
 
     n_locations: int
     n_time: int
     read: Callable[[slice], np.ndarray]
+    outside: Bool[np.ndarray, " locations"] | None = None
+
+    @property
+    def is_outside(self) -> Bool[np.ndarray, " locations"]:
+        """`outside`, of any source."""
+        return np.zeros(self.n_locations, bool) if self.outside is None else self.outside
 
     def all(self) -> np.ndarray:
         """Return everything (locations, time)."""

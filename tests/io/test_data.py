@@ -172,7 +172,7 @@ def test_data_of_the_other_hemisphere_is_refused(tmp_path, right):
 
 def test_a_mapping_does_not_override_what_a_file_states():
     left, right = (gifti(v, side) for v, side in zip(meshes(), "LR", strict=True))
-    with pytest.raises(ValueError, match=r"is of 'cortex_R'.*\['cortex_L'\]"):
+    with pytest.raises(ValueError, match=r"is of 'cortex_R', but is given for 'cortex_L'"):
         open_data({"cortex_L": right, "cortex_R": left}, surface_atlas())
 
 

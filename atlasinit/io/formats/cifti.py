@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
-from nibabel.cifti2.cifti2 import Cifti2MetaData
+from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
+from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES, Cifti2MetaData
 from nibabel.fileholders import FileHolder
 
 from atlasinit.core.atlas import Atlas
@@ -25,7 +25,7 @@ from atlasinit.io.formats.brain_models import (
     brain_axis,
     read_brain,
 )
-from atlasinit.io.formats.grids import is_cifti
+from atlasinit.io.formats.grids import is_cifti, number_at
 from atlasinit.io.formats.hemispheres import (
     check_hard,
     chosen,
@@ -55,6 +55,8 @@ _INTENTS = {
     ".dlabel.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS",
     ".dscalar.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS",
 }
+_DENSE = "brain_models"
+_HEADER = 540  # bytes
 _ENDINGS = (*_INTENTS, ".dtseries.nii", ".pscalar.nii", ".ptseries.nii")
 
 
@@ -87,11 +89,9 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     Raises
     ------
     AtlasFileError
-        CIFTI-1; a file without brain models (pscalar, ptseries, pconn, ...); an
+        CIFTI-1 or a compressed file; one without brain models (pscalar, ptseries, pconn, ...); an
         unreadable or truncated file; an unknown map or compartment.
     """
-    if source.is_packed:
-        raise AtlasFileError(source, "CIFTI-2 is never compressed", "unpack it with gunzip")
     image = _load(source)
     _check_dense(image, source)
     header = _header(image, source)
@@ -132,9 +132,15 @@ def values(source: Input) -> Values:
         An unreadable or truncated file, or CIFTI-1.
     """
     image = _load(source)
-    if not isinstance(image.header.get_axis(1), BrainModelAxis):
+    kinds = _kinds(image, source)
+    if kinds[0] == _DENSE != kinds[-1]:
+        raise AtlasFileError(source, *_transposed(kinds))
+    if kinds[-1] != _DENSE:
         raise ArgumentError(
-            "data", "should have a dense axis (dtseries or dscalar)", "it has parcels"
+            "data",
+            "should have a dense axis (dtseries or dscalar)",
+            f"it has parcels: the axes of {source} are {' x '.join(kinds)}. Pass the file of "
+            "locations that it was made from",
         )
     geometries, where = read_brain(image, source)
     columns = {c: np.arange(image.shape[1])[where[c]] for c in geometries}
@@ -201,16 +207,59 @@ def _load(source: Input) -> Cifti2Image:
             "is CIFTI-1, which is not read",
             "convert it with `wb_command -file-convert -cifti-version-convert IN 2 OUT`",
         )
-    with parsing(source, "a CIFTI-2 file"), unlogged():
-        return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
+    if source.is_packed:
+        raise AtlasFileError(source, "CIFTI-2 is never compressed", "unpack it with gunzip")
+    try:
+        with parsing(source, "a CIFTI-2 file"), unlogged():
+            return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
+    except AtlasFileError as error:
+        others = _other_structures(source)
+        if not others:
+            raise
+        raise AtlasFileError(
+            source,
+            f"holds structures that nibabel does not know: {format_list(others)}",
+            "take the others out of it, as by `wb_command -cifti-separate FILE COLUMN -metric "
+            "CORTEX_LEFT OUT`",
+        ) from error
+
+
+def _other_structures(source: Input) -> list[str]:
+    """Return the structures in a file's axes that are none of nibabel's."""
+    stream = source.stream()
+    header = stream.read(_HEADER)
+    axes = (
+        stream.read(max(number_at(header, 168, "i8") - _HEADER, 0))
+        if len(header) == _HEADER
+        else b""
+    )
+    found = dict.fromkeys(re.findall(rb'BrainStructure="(\w+)"', axes))
+    known = CIFTI_BRAIN_STRUCTURES.value_set("ciftiname")
+    return [name for name in (each.decode() for each in found) if name not in known]
+
+
+def _kinds(image: Cifti2Image, source: Input) -> list[str]:
+    """Return what the axes of an image are, as ``["series", "brain_models"]``."""
+    with parsing(source, "a CIFTI-2 file"):
+        axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
+    return [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]
+
+
+def _transposed(kinds: Sequence[str]) -> tuple[str, str]:
+    """Return what is wrong with an image whose locations are rows, and the remedy."""
+    return (
+        f"is transposed: its axes are {' x '.join(kinds)}, so its rows are locations",
+        "turn it by `wb_command -cifti-transpose IN OUT`",
+    )
 
 
 def _check_dense(image: Cifti2Image, source: Input) -> None:
     """Refuse an image whose columns are no brain models, or whose rows are no maps."""
-    with parsing(source, "a CIFTI-2 file"):
-        axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
-        kinds = [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]
-    if kinds[1:] != ["brain_models"] or kinds[0] not in ("labels", "scalars", "series"):
+    kinds = _kinds(image, source)
+    maps = ("labels", "scalars", "series")
+    if len(kinds) == 2 and kinds[0] == _DENSE and kinds[1] in maps:
+        raise AtlasFileError(source, *_transposed(kinds))
+    if kinds[1:] != [_DENSE] or kinds[0] not in maps:
         raise AtlasFileError(
             source,
             "should be a dense label, scalar or series file, which says where each value lies",

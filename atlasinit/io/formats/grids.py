@@ -62,11 +62,18 @@ def _opened(source: Input) -> Any:
 
 
 _NIFTI2 = 540  # the length of its header, with which a file begins
+_CIFTI = 32  # the code of the extension with its XML
 
 
 def is_cifti(head: bytes) -> bool:
-    """Whether a file that begins so is CIFTI of any version: by the NIfTI-2 intent code."""
-    return _first_number(head) == _NIFTI2 and 3000 <= number_at(head, 504, "i4") < 3100
+    """Whether a file that begins so is CIFTI of any version.
+
+    By the NIfTI-2 intent code, or where a program left that out by the extension with the axes.
+    """
+    if _first_number(head) != _NIFTI2:
+        return False
+    extended = len(head) >= 552 and head[540] == 1 and number_at(head, 548, "i4") == _CIFTI
+    return extended or 3000 <= number_at(head, 504, "i4") < 3100
 
 
 def number_at(head: bytes, at: int, kind: str) -> int:

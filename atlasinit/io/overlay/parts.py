@@ -126,7 +126,7 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
     if mask is None:
         return {}
     if isinstance(mask, Mapping):
-        return dict(mask)
+        return {c: _part_of(own, c) for c, own in mask.items()}
     names = list(geometry)
     several = split_mask(mask)
     if several is not None:
@@ -144,6 +144,16 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
             f"should be one for each of {format_list(names)}, as " + Passing(mask={names[0]: ...}),
         )
     return {able[0]: mask}
+
+
+def _part_of(mask: Any, compartment: str) -> Any:
+    """Return what a mask for a compartment, which may hold several, holds for it."""
+    several = None if isinstance(mask, Mask | tuple) else split_mask(mask)
+    if several is None:
+        return mask
+    if compartment not in several:
+        raise ArgumentError("mask", f"of {compartment!r} is of {format_list(several)}")
+    return several[compartment]
 
 
 def _lay(compartment: str, geometry: Geometry, mask: object, mesh: Mapping[str, Any]) -> Laid:
