@@ -6,7 +6,7 @@ and ``atlasinit list`` does not wait for JAX.
 
 from typing import TYPE_CHECKING
 
-from atlasinit.support.lazy import lazy as _lazy
+from atlasinit.support.lazy import export_lazily as _export_lazily
 from atlasinit.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ _MODULES = (
     "smoothing",
 )
 
-__getattr__, __dir__, __all__ = _lazy(__name__, _HOMES, _MODULES)
+__getattr__, __dir__, __all__ = _export_lazily(__name__, _HOMES, _MODULES)

@@ -436,8 +436,8 @@ def _series(
     """
     del written, fwhm
     return stream(
-        _open(img, atlas),
         atlas,
+        _open(img, atlas),
         reduction=reduction,
         missing=missing,
         min_coverage=min_coverage,

@@ -19,8 +19,8 @@ _CHUNK_BYTES = 2**28
 
 
 def stream(
-    source: DataSource,
     atlas: Atlas,
+    source: DataSource,
     *,
     reduction: Any = "mean",
     missing: str = "propagate",
@@ -33,8 +33,8 @@ def stream(
     if wanted.over_time is not None:
         # These are of whole series, each of which is by now one location.
         means = stream(
-            source,
             atlas,
+            source,
             reduction=dataclasses.replace(wanted, over_time=None),
             missing=missing,
             min_coverage=min_coverage,

@@ -331,7 +331,7 @@ def test_chunks_of_time_change_nothing(per_chunk):
     watched = ai.io.DataSource(
         source.n_locations, source.n_time, lambda s: (spans.append(s), source.read(s))[1]
     )
-    series = stream(watched, own, chunk_bytes=4 * source.n_locations * per_chunk)
+    series = stream(own, watched, chunk_bytes=4 * source.n_locations * per_chunk)
     np.testing.assert_allclose(series, AtlasMasker(own).fit_transform(bold()), rtol=1e-6)
     assert max(s.stop - s.start for s in spans) <= per_chunk
     assert len({s.start for s in spans}) == len(spans)
@@ -340,7 +340,7 @@ def test_chunks_of_time_change_nothing(per_chunk):
 @pytest.mark.parametrize("reduction", ["zscore", "psc"])
 def test_scores_are_of_all_chunks_of_time(reduction):
     own, source = atlas(), open_data(bold(), atlas())
-    series = stream(source, own, reduction=reduction, chunk_bytes=4 * source.n_locations * 7)
+    series = stream(own, source, reduction=reduction, chunk_bytes=4 * source.n_locations * 7)
     expected = ai.project(own, source.all(), reduction=reduction).T
     np.testing.assert_allclose(series, expected, rtol=1e-3, atol=1e-3)
 
@@ -348,7 +348,7 @@ def test_scores_are_of_all_chunks_of_time(reduction):
 def test_one_compilation_for_all_chunks():
     own, source = atlas(), open_data(bold(), atlas())
     xla.reduce_data.clear_cache()
-    stream(source, own, chunk_bytes=4 * source.n_locations * 7)
+    stream(own, source, chunk_bytes=4 * source.n_locations * 7)
     assert xla.reduce_data._cache_size() == 1
 
 

@@ -7,7 +7,7 @@ from helpers_smoothing import plane_mesh, sphere_mesh, voronoi
 from scipy.sparse import csr_array
 
 import atlasinit as ai
-from atlasinit.core.adjacency import borders, touching
+from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.measures import (
     EDGE,
     boundary_width,
@@ -192,14 +192,14 @@ def test_overlap_is_the_cosine():
 
 def test_what_touches():
     grid = ai.VolumeGrid((2, 2, 1), np.eye(4), [0, 1, 3])
-    assert sorted(map(tuple, touching(grid).T.tolist())) == [(0, 1), (1, 2)]
+    assert sorted(map(tuple, find_touching(grid).T.tolist())) == [(0, 1), (1, 2)]
     mesh = ai.SurfaceMesh(4, [3, 0, 1], faces=[[0, 1, 2], [2, 1, 3], [0, 1, 3]])
-    pairs = touching(mesh)
+    pairs = find_touching(mesh)
     assert sorted(map(tuple, pairs.T.tolist())) == [(0, 1), (0, 2), (1, 2)]
     maps = ai.HardMaps(np.array([1, 1, 0], np.int32), 3)
-    assert borders(maps, pairs).toarray().tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
-    assert touching(ai.SurfaceMesh(4)).shape == (2, 0)
+    assert count_borders(maps, pairs).toarray().tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
+    assert find_touching(ai.SurfaceMesh(4)).shape == (2, 0)
     points = np.random.default_rng(0).random((8, 3)) < 0.7
     cube = ai.VolumeGrid((5, 6, 7), np.eye(4), np.flatnonzero(points.reshape(-1)))
     near = np.abs(cube.ijk[:, None] - cube.ijk).sum(axis=-1) == 1
-    assert touching(cube).shape[1] == near.sum() / 2
+    assert find_touching(cube).shape[1] == near.sum() / 2

@@ -99,7 +99,7 @@ def project(
     separator_of(output)
     check_target(output, overwrite=overwrite)
     source = open_data(one_each(data, "data", sided=True), atlas)
-    series = stream(source, atlas, reduction=reduction, missing=missing)
+    series = stream(atlas, source, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}

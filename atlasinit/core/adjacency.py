@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
-def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
+def find_touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
     """Return each pair of locations that touch, once.
 
     Two vertices touch where an edge of the mesh joins them, two voxels where they share a
@@ -36,7 +36,7 @@ def touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
     return np.stack(pairs).astype(np.int32)
 
 
-def borders(maps: HardMaps, pairs: Int[np.ndarray, "2 pairs"]) -> "csr_array":
+def count_borders(maps: HardMaps, pairs: Int[np.ndarray, "2 pairs"]) -> "csr_array":
     """Return how many pairs of touching locations lie in two different parcels.
 
     A symmetric ``scipy.sparse.csr_array`` (parcels, parcels) of integers, zero on the

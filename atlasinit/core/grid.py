@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from atlasinit.core.locations import (
     ByContent,
     Hemisphere,
+    check_kept,
     check_locations,
-    kept_of,
     set_fields,
 )
 from atlasinit.errors import ArgumentError
-from atlasinit.support.arrays import frozen
+from atlasinit.support.arrays import as_read_only
 
 _SHARE = 0.01
 """Of a voxel, by which grids may differ and be one: affines rounded to float32, or to the third
@@ -68,12 +68,12 @@ class VolumeGrid(ByContent):
         sizes = tuple(int(size) for size in shape)
         if len(sizes) != 3 or min(sizes) < 1 or sizes != tuple(shape):
             raise ArgumentError("shape", f"should be three positive whole sizes, got {shape}")
-        matrix = frozen(affine, np.float64)
+        matrix = as_read_only(affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise ArgumentError("affine", f"should be a finite (4, 4) matrix, got {affine!r}")
         if not _is_invertible(matrix[:3, :3]):
             raise ArgumentError("affine", f"should be invertible, got {matrix.tolist()}")
-        kept = kept_of(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
+        kept = check_kept(voxels, math.prod(sizes), "voxels", f"a grid of shape {sizes}")
         runs = tuple((str(name), int(count)) for name, count in structures)
         if runs and sum(count for _, count in runs) != kept.size:
             raise ArgumentError("structures", f"should add up to {kept.size} locations, got {runs}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from atlasinit.errors import ArgumentError
-from atlasinit.support.arrays import frozen
+from atlasinit.support.arrays import as_read_only
 
 Hemisphere: TypeAlias = Literal["L", "R", ""]
 
@@ -48,7 +48,7 @@ def set_fields(instance: object, **fields: Any) -> None:
         object.__setattr__(instance, name, value)
 
 
-def kept_of(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
+def check_kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.ndarray:
     """Return the kept voxels or vertices as int32, checked to be in range and distinct."""
     if size > 2**31:
         raise ArgumentError(name, f"cannot be numbered on {where}, of more than 2**31", "crop it")
@@ -56,18 +56,18 @@ def kept_of(index: ArrayLike | None, size: int, name: str, where: str) -> np.nda
         every = np.arange(size, dtype=np.int32)
         every.flags.writeable = False
         return every
-    kept = whole(index, name).reshape(-1)
+    kept = check_whole(index, name).reshape(-1)
     if kept.size and (kept.min() < 0 or kept.max() >= size):
         raise ArgumentError(
             name, f"should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}"
         )
-    kept = frozen(kept, np.int32)
+    kept = as_read_only(kept, np.int32)
     if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
         raise ArgumentError(name, "should hold each location once", "some are repeated")
     return kept
 
 
-def whole(numbers: ArrayLike, name: str) -> np.ndarray:
+def check_whole(numbers: ArrayLike, name: str) -> np.ndarray:
     """Return an array of whole numbers as it is; none becomes int32."""
     given = np.asarray(numbers)
     if given.size and given.dtype.kind not in "iu":

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
 from atlasinit.errors import ArgumentError
-from atlasinit.support.arrays import frozen, owned
+from atlasinit.support.arrays import as_read_only, make_read_only
 from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ class SparseMaps(eqx.Module):
             )
         values = csr.data if csr.data.dtype.kind == "f" else csr.data.astype(np.float32)
         indices, indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
-        return cls(owned(values), owned(indices), owned(indptr), matrix.shape[1])
+        parts = (make_read_only(part) for part in (values, indices, indptr))
+        return cls(*parts, n_locations=matrix.shape[1])
 
     @property
     def n_parcels(self) -> int:
@@ -287,11 +288,11 @@ class DenseMaps(eqx.Module):
 
     def take_parcels(self, rows: Int[np.ndarray, " rows"]) -> "DenseMaps":
         """Return the maps with the chosen rows, in the order of `rows`."""
-        return DenseMaps(owned(np.asarray(self.values)[rows]))
+        return DenseMaps(make_read_only(np.asarray(self.values)[rows]))
 
     def take_locations(self, columns: Int[np.ndarray, " columns"]) -> "DenseMaps":
         """Return the maps with the chosen columns, in the order of `columns`."""
-        return DenseMaps(owned(np.asarray(self.values)[:, columns]))
+        return DenseMaps(make_read_only(np.asarray(self.values)[:, columns]))
 
     def harden(self) -> HardMaps:
         """Return the parcel with the largest positive weight at each location."""
@@ -310,7 +311,7 @@ Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 
 def densify(maps: Maps) -> DenseMaps:
     """Return maps with every weight stored; dense ones as they are."""
-    return maps if isinstance(maps, DenseMaps) else DenseMaps(owned(maps.to_dense()))
+    return maps if isinstance(maps, DenseMaps) else DenseMaps(make_read_only(maps.to_dense()))
 
 
 def _held(array: Any) -> Any:
@@ -318,7 +319,9 @@ def _held(array: Any) -> Any:
 
     JAX refuses another byte order, or misreads it.
     """
-    return frozen(array, array.dtype.newbyteorder("=")) if isinstance(array, np.ndarray) else array
+    if not isinstance(array, np.ndarray):
+        return array
+    return as_read_only(array, array.dtype.newbyteorder("="))
 
 
 def _int32(labels: ArrayLike) -> AnyArray:
@@ -332,7 +335,7 @@ def _int32(labels: ArrayLike) -> AnyArray:
         return labels if labels.dtype.itemsize >= 4 else labels.astype(jnp.int32)
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size
-    out = frozen(labels, np.int32) if whole else given
+    out = as_read_only(labels, np.int32) if whole else given
     if not whole or (out != given).any():
         raise ArgumentError("labels", f"should be whole numbers that fit int32, got {given.dtype}")
     return out
@@ -352,13 +355,13 @@ def scale(
     columns = np.ones(maps.n_locations) if locations is None else locations
     if isinstance(maps, DenseMaps):
         values = np.asarray(maps.values)
-        return DenseMaps(owned((values * rows[:, None] * columns).astype(values.dtype)))
+        return DenseMaps(make_read_only((values * rows[:, None] * columns).astype(values.dtype)))
     sparse = SparseMaps.from_scipy(maps.to_scipy())
     values = sparse.values * rows[sparse.rows()] * columns[sparse.indices]
     return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))
 
 
-def block_dense(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"]:
+def to_block_diagonal(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"]:
     """Return one dense matrix of several compartments, each a block on its diagonal."""
     from scipy.linalg import block_diag
 

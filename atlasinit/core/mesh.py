@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from atlasinit.core.locations import (
     ByContent,
     Hemisphere,
+    check_kept,
     check_locations,
-    kept_of,
+    check_whole,
     set_fields,
-    whole,
 )
 from atlasinit.errors import ArgumentError
-from atlasinit.support.arrays import frozen
+from atlasinit.support.arrays import as_read_only
 
 
 @jax.tree_util.register_static
@@ -73,21 +73,21 @@ class SurfaceMesh(ByContent):
             raise ArgumentError("n_vertices", f"should be positive, got {n_vertices}")
         if hemisphere not in ("L", "R", ""):
             raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {hemisphere!r}')
-        triangles = None if faces is None else whole(faces, "faces")
+        triangles = None if faces is None else check_whole(faces, "faces")
         if triangles is not None:
             if triangles.ndim != 2 or triangles.shape[1] != 3:
                 raise ArgumentError("faces", f"should be (faces, 3), got shape {triangles.shape}")
             if triangles.size and (triangles.min() < 0 or triangles.max() >= n):
                 low, high = triangles.min(), triangles.max()
                 raise ArgumentError("faces", f"should lie in [0, {n}), got {low} to {high}")
-            triangles = frozen(triangles, np.int32)
+            triangles = as_read_only(triangles, np.int32)
         weights = _per_vertex(areas, (n,), "areas")
         if weights is not None and (weights < 0).any():
             raise ArgumentError("areas", f"should not be negative, got {weights.min()}")
         set_fields(
             self,
             n_vertices=n,
-            vertices=kept_of(vertices, n, "vertices", f"a mesh of {n} vertices"),
+            vertices=check_kept(vertices, n, "vertices", f"a mesh of {n} vertices"),
             hemisphere=hemisphere,
             faces=triangles,
             sphere=_per_vertex(sphere, (n, 3), "sphere"),
@@ -198,7 +198,7 @@ def triangle_normals(
 def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> np.ndarray | None:
     if values is None:
         return None
-    array = frozen(values, np.float32)
+    array = as_read_only(values, np.float32)
     if array.shape != shape:
         raise ArgumentError(name, f"should have shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():

@@ -111,12 +111,12 @@ def fixed(value: Any) -> Fixed:
     return _tuples(nested)
 
 
-def spread(value: Fixed, like: Inexact[jax.Array, "..."]) -> Inexact[jax.Array, "..."]:
+def broadcast_like(value: Fixed, like: Inexact[jax.Array, "..."]) -> Inexact[jax.Array, "..."]:
     """Return a fixed value as an array of the shape and dtype of `like`."""
     return jnp.broadcast_to(jnp.asarray(np.asarray(value), like.dtype), like.shape)
 
 
-def floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
+def check_floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
     """Return `x` as a JAX array, which has to be real floating point."""
     array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -143,14 +143,14 @@ def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], error: ArgumentError) -> j
     return x
 
 
-def one_of(value: object, choices: tuple[str, ...], name: str) -> None:
+def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     """Raise if an option is not one of its choices."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ArgumentError(name, f"should be one of {listed}, got {value!r}")
 
 
-def positive(value: object, name: str) -> None:
+def check_positive(value: object, name: str) -> None:
     """Raise if any entry of `value` is not a finite number above 0."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu" or not (np.isfinite(array) & (array > 0)).all():

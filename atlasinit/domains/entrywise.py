@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from atlasinit.domains.base import (
     EntrywiseDomain,
     Fixed,
+    broadcast_like,
+    check_choice,
+    check_floating,
+    check_positive,
     fixed,
-    floating,
-    one_of,
-    positive,
     refuse,
-    spread,
 )
 from atlasinit.errors import ArgumentError
 from atlasinit.support.typing import AnyArray
@@ -52,17 +52,17 @@ class Affine(EntrywiseDomain):
     def __post_init__(self) -> None:
         object.__setattr__(self, "loc", fixed(self.loc))
         object.__setattr__(self, "scale", fixed(self.scale))
-        positive(jnp.abs(jnp.asarray(self.scale)), "abs(scale)")
+        check_positive(jnp.abs(jnp.asarray(self.scale)), "abs(scale)")
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``loc + scale * x``."""
-        free = floating(x, "x")
-        return spread(self.loc, free) + spread(self.scale, free) * free
+        free = check_floating(x, "x")
+        return broadcast_like(self.loc, free) + broadcast_like(self.scale, free) * free
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``(y - loc) / scale``."""
-        given = floating(y, "y")
-        return (given - spread(self.loc, given)) / spread(self.scale, given)
+        given = check_floating(y, "y")
+        return (given - broadcast_like(self.loc, given)) / broadcast_like(self.scale, given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +89,19 @@ class Tanh(EntrywiseDomain):
     bounds: tuple[Any, Any] = (-3.0, 3.0)
 
     def __post_init__(self) -> None:
-        positive(self.scale, "scale")
+        check_positive(self.scale, "scale")
         object.__setattr__(self, "scale", fixed(self.scale))
         _check(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``scale * tanh(x)``."""
-        free = floating(x, "x")
-        return spread(self.scale, free) * jnp.tanh(free)
+        free = check_floating(x, "x")
+        return broadcast_like(self.scale, free) * jnp.tanh(free)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``arctanh(y / scale)``."""
-        given = _inside(self, floating(y, "y"))
-        return _clip_to_bounds(self, jnp.arctanh(given / spread(self.scale, given)))
+        given = _inside(self, check_floating(y, "y"))
+        return _clip_to_bounds(self, jnp.arctanh(given / broadcast_like(self.scale, given)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,20 +125,21 @@ class Logistic(EntrywiseDomain):
     bounds: tuple[Any, Any] = (-4.5, 4.5)
 
     def __post_init__(self) -> None:
-        positive(self.scale, "scale")
+        check_positive(self.scale, "scale")
         object.__setattr__(self, "loc", fixed(self.loc))
         object.__setattr__(self, "scale", fixed(self.scale))
         _check(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``loc + scale * (sigmoid(x) - 1/2)``."""
-        free = floating(x, "x")
-        return spread(self.loc, free) + spread(self.scale, free) * (jax.nn.sigmoid(free) - 0.5)
+        free = check_floating(x, "x")
+        centred = jax.nn.sigmoid(free) - 0.5
+        return broadcast_like(self.loc, free) + broadcast_like(self.scale, free) * centred
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``logit((y - loc) / scale + 1/2)``."""
-        given = _inside(self, floating(y, "y"))
-        share = (given - spread(self.loc, given)) / spread(self.scale, given) + 0.5
+        given = _inside(self, check_floating(y, "y"))
+        share = (given - broadcast_like(self.loc, given)) / broadcast_like(self.scale, given) + 0.5
         return _clip_to_bounds(self, jax.scipy.special.logit(share))
 
 
@@ -159,17 +160,17 @@ class Positive(EntrywiseDomain):
     bounds: tuple[Any, Any] = (-20.0, math.inf)
 
     def __post_init__(self) -> None:
-        one_of(self.map, ("softplus", "exp"), "map")
+        check_choice(self.map, ("softplus", "exp"), "map")
         _check(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``softplus(x)`` or ``exp(x)``."""
-        free = floating(x, "x")
+        free = check_floating(x, "x")
         return jnp.exp(free) if self.map == "exp" else jax.nn.softplus(free)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``log(exp(y) - 1)`` or ``log(y)``."""
-        given = _inside(self, floating(y, "y"))
+        given = _inside(self, check_floating(y, "y"))
         if self.map == "exp":
             return _clip_to_bounds(self, jnp.log(given))
         # log(exp(y) - 1) without overflow for large y or cancellation for small y.
@@ -177,7 +178,7 @@ class Positive(EntrywiseDomain):
 
 
 def _check(outside: str, bounds: tuple[Any, Any]) -> None:
-    one_of(outside, _OUTSIDE, "outside")
+    check_choice(outside, _OUTSIDE, "outside")
     if len(bounds) != 2 or not bounds[0] < bounds[1]:
         raise ArgumentError("bounds", f"should be (lower, upper) with lower < upper, got {bounds}")
     if outside == "renormalize" and not all(math.isfinite(bound) for bound in bounds):

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 
 from atlasinit.domains.base import (
     Domain,
+    check_choice,
+    check_floating,
+    check_positive,
     fixed,
-    floating,
-    one_of,
-    positive,
     refuse,
     tolerance,
 )
 from atlasinit.errors import ArgumentError
-from atlasinit.support.precision import wide
-from atlasinit.support.spectral import product, spectral
+from atlasinit.support.precision import widen
+from atlasinit.support.spectral import map_eigenvalues, product
 from atlasinit.support.typing import AnyArray
 
 
@@ -44,24 +44,24 @@ class Orthogonal(Domain):
     outside: str = "error"
 
     def __post_init__(self) -> None:
-        one_of(self.method, ("qr", "polar"), "method")
-        one_of(self.outside, ("error", "renormalize"), "outside")
+        check_choice(self.method, ("qr", "polar"), "method")
+        check_choice(self.outside, ("error", "renormalize"), "outside")
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the orthonormal factor of `x`."""
-        free = floating(x, "x")
+        free = check_floating(x, "x")
         _check_matrix(free, "x")
-        wide = free.shape[-2] < free.shape[-1]
-        tall = jnp.swapaxes(free, -1, -2) if wide else free
+        is_wide = free.shape[-2] < free.shape[-1]
+        tall = jnp.swapaxes(free, -1, -2) if is_wide else free
         factor = _over_batch(_qr if self.method == "qr" else _polar, tall)
-        return jnp.swapaxes(factor, -1, -2) if wide else factor
+        return jnp.swapaxes(factor, -1, -2) if is_wide else factor
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return `y`, or its image where it is renormalised."""
         image = self.image(y)
         if self.outside == "renormalize":
             return image
-        given = floating(y, "y")
+        given = check_floating(y, "y")
         return refuse(
             given,
             ~(jnp.abs(image - given) <= tolerance(given)),
@@ -98,13 +98,13 @@ class SPD(Domain):
     minimum: Any = 1e-6
 
     def __post_init__(self) -> None:
-        one_of(self.outside, ("error", "clip"), "outside")
-        positive(self.minimum, "minimum")
+        check_choice(self.outside, ("error", "clip"), "outside")
+        check_positive(self.minimum, "minimum")
         object.__setattr__(self, "minimum", fixed(self.minimum))
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the product of the triangular factor and its transpose."""
-        free = floating(x, "x")
+        free = check_floating(x, "x")
         _check_square(free, "x")
         return _over_batch(_gram, free)
 
@@ -112,9 +112,11 @@ class SPD(Domain):
         """Return the Cholesky factor with the logarithm of its diagonal."""
         given = _symmetric(y)
         if self.outside == "clip":
-            given = _over_batch(
-                lambda a: spectral(lambda values: jnp.maximum(values, self.minimum), a), given
-            )
+
+            def raise_low(values: jax.Array) -> jax.Array:
+                return jnp.maximum(values, self.minimum)
+
+            given = _over_batch(lambda a: map_eigenvalues(raise_low, a), given)
         else:
             given = _definite(given, self.minimum)
         return _over_batch(_log_cholesky, given)
@@ -156,26 +158,26 @@ class Isochoric(Domain):
     outside: str = "error"
 
     def __post_init__(self) -> None:
-        positive(self.volume, "volume")
-        one_of(self.outside, ("error", "renormalize"), "outside")
+        check_positive(self.volume, "volume")
+        check_choice(self.outside, ("error", "renormalize"), "outside")
         if self.max_condition is not None and not self.max_condition >= 1:
             raise ArgumentError(
                 "max_condition", f"should be at least 1, got {self.max_condition!r}"
             )
         if self.softmax_temperature is not None:
-            positive(self.softmax_temperature, "softmax_temperature")
+            check_positive(self.softmax_temperature, "softmax_temperature")
         for name in ("volume", "max_condition", "softmax_temperature"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, fixed(getattr(self, name)))
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the matrix of the domain that the free values stand for."""
-        return _over_batch(lambda a: spectral(self._spectrum, a), SPD().image(x))
+        return _over_batch(lambda a: map_eigenvalues(self._spectrum, a), SPD().image(x))
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return free values whose image is `y`, or `y` scaled and flattened into the domain."""
         given = _definite(_symmetric(y), 1e-30)
-        inside = _over_batch(lambda a: spectral(self._flatten, a), given)
+        inside = _over_batch(lambda a: map_eigenvalues(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
             scale = jnp.broadcast_to(scale, given.shape)
@@ -190,7 +192,7 @@ class Isochoric(Domain):
                 ),
             )
         return SPD(minimum=1e-30).preimage(
-            _over_batch(lambda a: spectral(self._before_softmax, a), inside)
+            _over_batch(lambda a: map_eigenvalues(self._before_softmax, a), inside)
         )
 
     def _spectrum(self, values: jax.Array) -> jax.Array:
@@ -288,7 +290,7 @@ def _log_cholesky(matrix: jax.Array) -> jax.Array:
 
 def _over_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """Return `function` of each matrix on the last two axes; LAPACK has no half precision."""
-    matrices = wide(x)
+    matrices = widen(x)
     if x.ndim == 2:
         return function(matrices).astype(x.dtype)
     flat = jax.vmap(function)(matrices.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]))
@@ -296,7 +298,7 @@ def _over_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax
 
 
 def _symmetric(y: AnyArray) -> jax.Array:
-    given = floating(y, "y")
+    given = check_floating(y, "y")
     _check_square(given, "y")
     flipped = jnp.swapaxes(given, -1, -2)
     scale = jnp.max(jnp.abs(given), (-2, -1), keepdims=True, initial=0)
@@ -310,7 +312,7 @@ def _symmetric(y: AnyArray) -> jax.Array:
 
 def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
-    values = jnp.linalg.eigvalsh(wide(y))
+    values = jnp.linalg.eigvalsh(widen(y))
     largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
     slack = largest * float(jnp.finfo(y.dtype).eps) * 8
     return refuse(

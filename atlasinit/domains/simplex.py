@@ -12,15 +12,15 @@ from jaxtyping import Float, Int
 from atlasinit.core.maps import SparseMaps
 from atlasinit.domains.base import (
     Domain,
+    check_choice,
+    check_floating,
+    check_positive,
     fixed,
-    floating,
-    one_of,
-    positive,
     refuse,
     tolerance,
 )
 from atlasinit.errors import ArgumentError
-from atlasinit.support.precision import wide
+from atlasinit.support.precision import widen
 from atlasinit.support.typing import AnyArray
 
 
@@ -88,21 +88,21 @@ class Simplex(Domain):
 
     def __post_init__(self) -> None:
         if self.temperature != "auto":
-            positive(self.temperature, "temperature")
+            check_positive(self.temperature, "temperature")
         if not 0 < self.purity < 1:
             raise ArgumentError("purity", f"should lie between 0 and 1, got {self.purity!r}")
         object.__setattr__(self, "purity", fixed(self.purity))
-        one_of(self.outside, ("renormalize", "clip", "error"), "outside")
+        check_choice(self.outside, ("renormalize", "clip", "error"), "outside")
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the softmax of `x` along the axis."""
-        free = floating(x, "x")
+        free = check_floating(x, "x")
         groups = _Slices(self._axis_of(free))
         return _softmax(free / self._temperature(free, groups), groups)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return the logarithm of `y`, zeros filled so that one-hot slices keep the purity."""
-        given = floating(y, "y")
+        given = check_floating(y, "y")
         axis = self._axis_of(given)
         labels = given.shape[axis]
         if labels > 1 and self.purity * labels <= 1:
@@ -114,12 +114,12 @@ class Simplex(Domain):
 
     def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the softmax of the entries of each location (or parcel)."""
-        free, groups = floating(maps.values, "x"), self._segments(maps)
+        free, groups = check_floating(maps.values, "x"), self._segments(maps)
         return _softmax(free / self._temperature(free, groups), groups)
 
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the free values of the entries of each location (or parcel)."""
-        values, groups = floating(maps.values, "y"), self._segments(maps)
+        values, groups = check_floating(maps.values, "y"), self._segments(maps)
         if self.purity <= 0.5:
             sizes = groups.size(values)
             bad = (sizes > 1) & (self.purity * sizes <= 1)
@@ -145,7 +145,7 @@ class Simplex(Domain):
     @eqx.filter_jit  # not some thirty programs
     def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         dtype = y.dtype
-        y = wide(y)
+        y = widen(y)
         total = groups.total(y)
         present = total > 0
         mass = y / jnp.where(present, total, 1)
@@ -171,7 +171,7 @@ class Simplex(Domain):
             ),
         )
         if self.outside == "error":
-            total = groups.total(wide(y))
+            total = groups.total(widen(y))
             y = refuse(
                 y,
                 (jnp.abs(total - 1) > tolerance(y)) & (total != 0),
@@ -183,7 +183,7 @@ class Simplex(Domain):
 
     def _temperature(self, x: jax.Array, groups: "_Groups") -> jax.Array:
         if self.temperature == "auto":
-            return jnp.sqrt(groups.size(wide(x))).astype(x.dtype)
+            return jnp.sqrt(groups.size(widen(x))).astype(x.dtype)
         return jnp.asarray(self.temperature, x.dtype)
 
     def _axis_of(self, x: jax.Array) -> int:
@@ -263,7 +263,7 @@ def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
     # Free values of single precision mean the same when they are made double.
     largest = min(float(jnp.finfo(dtype).max) for dtype in (x.dtype, jnp.float32))
     absent = top <= -math.sqrt(largest)
-    weights = wide(jnp.exp(x - jnp.where(absent, 0, top)))
+    weights = widen(jnp.exp(x - jnp.where(absent, 0, top)))
     # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
     return (weights / jnp.where(absent, 1, groups.total_of_weights(weights))).astype(x.dtype)
 

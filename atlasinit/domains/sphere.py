@@ -11,16 +11,16 @@ import numpy as np
 from atlasinit.domains.base import (
     Domain,
     Fixed,
+    broadcast_like,
+    check_choice,
+    check_floating,
+    check_positive,
     fixed,
-    floating,
-    one_of,
-    positive,
     refuse,
-    spread,
     tolerance,
 )
 from atlasinit.errors import ArgumentError
-from atlasinit.support.precision import wide
+from atlasinit.support.precision import widen
 from atlasinit.support.typing import AnyArray
 
 
@@ -61,11 +61,11 @@ class NormSphere(Domain):
     outside: str = "error"
 
     def __post_init__(self) -> None:
-        positive(self.scale, "scale")
+        check_positive(self.scale, "scale")
         if np.ndim(self.scale):
             raise ArgumentError("scale", f"should be a number, got shape {np.shape(self.scale)}")
         object.__setattr__(self, "scale", fixed(self.scale))
-        one_of(self.outside, ("error", "renormalize"), "outside")
+        check_choice(self.outside, ("error", "renormalize"), "outside")
         object.__setattr__(self, "loc", fixed(self.loc))
         if not self.order >= 1:
             raise ArgumentError("order", f"should be at least 1, got {self.order!r}")
@@ -81,15 +81,15 @@ class NormSphere(Domain):
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return `x` with each slice divided by its norm, scaled and shifted."""
-        free = floating(x, "x")
+        free = check_floating(x, "x")
         largest, scaled, norm = self._parts(free)
         unit = jnp.where(largest > 0, scaled / norm, largest).astype(free.dtype)
-        return spread(self.loc, free) + self.scale * unit
+        return broadcast_like(self.loc, free) + self.scale * unit
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``(y - loc) / scale``."""
-        given = floating(y, "y")
-        free = (given - spread(self.loc, given)) / self.scale
+        given = check_floating(y, "y")
+        free = (given - broadcast_like(self.loc, given)) / self.scale
         if self.outside == "error":
             largest, _, norm = self._parts(free)
             free = refuse(
@@ -109,7 +109,7 @@ class NormSphere(Domain):
             raise ArgumentError(
                 "axis", f"{self.axis} does not exist in an array of shape {x.shape}"
             )
-        x = wide(x)
+        x = widen(x)
         size = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
         largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
         # Divided first, so that neither powers nor derivatives overflow or vanish.

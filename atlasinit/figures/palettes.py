@@ -5,7 +5,7 @@ import matplotlib.colors
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.core.adjacency import borders, touching
+from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError
@@ -93,7 +93,7 @@ def _apart(atlas: Atlas, compartment: str) -> list[int]:
     # Taking the parcel with the fewest neighbours left away, again and again, and colouring in
     # the reverse order: when a parcel's turn comes, few of its neighbours have a colour.
     hard = atlas.maps[compartment].harden()
-    shared = borders(hard, touching(atlas.geometry[compartment])).toarray()
+    shared = count_borders(hard, find_touching(atlas.geometry[compartment])).toarray()
     near = shared > 0
     degrees = near.sum(axis=1).astype(float)
     order = []

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.maps import block_dense
+from atlasinit.core.maps import to_block_diagonal
 from atlasinit.domains import Domain
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
-from atlasinit.initializers.protocol import place, real
+from atlasinit.initializers.protocol import check_real, place
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # an atlas has no hash
@@ -100,7 +100,7 @@ class AtlasWeights:
         self, key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None
     ) -> jax.Array:
         """Return the weights; `shape`, if given, has to be the atlas's."""
-        wanted = real(dtype)
+        wanted = check_real(dtype)
         if shape is not None and tuple(shape) != self.shape:
             raise ArgumentError(
                 "shape",
@@ -126,11 +126,11 @@ class AtlasWeights:
             return self._add_noise(atlas, key)
         if self.normalize is not None:
             atlas = atlas.normalize(per=self.normalize)
-        return jnp.asarray(block_dense(atlas.maps.values()))
+        return jnp.asarray(to_block_diagonal(atlas.maps.values()))
 
     def _add_noise(self, atlas: Atlas, key: Any) -> Float32[jax.Array, "parcels locations"]:
         """Return the weights with noise, normalised, by JAX: the key may be traced."""
-        weights = jnp.asarray(block_dense(atlas.maps.values()))
+        weights = jnp.asarray(to_block_diagonal(atlas.maps.values()))
         rows, columns = atlas.parcel_slices(), atlas.location_slices()
         for c, maps in atlas.maps.items():
             shape = (maps.n_parcels, maps.n_locations)

@@ -16,7 +16,7 @@ from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Domain, Fixed, Simplex, fixed
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
-from atlasinit.initializers.protocol import place, real
+from atlasinit.initializers.protocol import check_real, place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Dirichlet:
         self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None
     ) -> jax.Array:
         """Return an array of the given shape."""
-        wanted = real(dtype)
+        wanted = check_real(dtype)
         if not -len(shape) <= self.axis < len(shape):
             raise ArgumentError("shape", f"should have the axis {self.axis}, got {tuple(shape)}")
         axis = self.axis % len(shape)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex128
 
 from atlasinit.domains import Domain
 from atlasinit.errors import ArgumentError
-from atlasinit.initializers.protocol import inexact, place
+from atlasinit.initializers.protocol import check_inexact, place
 
 _KINDS = ("ideal", "butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel", "random")
 _BANDS = ("lowpass", "highpass", "bandpass", "bandstop")
@@ -111,7 +111,7 @@ class FrequencyFilter:
         self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None
     ) -> jax.Array:
         """Return the response, ``(..., bins)``."""
-        wanted = inexact(dtype, complex)
+        wanted = check_inexact(dtype, complex)
         if not shape or shape[-1] < 2:
             raise ArgumentError("shape", f"should end with two or more bins, got {tuple(shape)}")
         narrow = jnp.complex128 if jnp.finfo(wanted).bits == 64 else jnp.complex64

@@ -12,7 +12,7 @@ import numpy as np
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.initializers.protocol import (
     Initializer,
-    inexact,
+    check_inexact,
     place,
 )
 
@@ -31,7 +31,7 @@ def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializ
         if len(shape) < 2 or shape[-1] != shape[-2]:
             raise ArgumentError("shape", f"should end with two equal sizes, got {tuple(shape)}")
         matrix = scale * np.eye(shape[-1]) + shift
-        return place(_full(matrix, shape, inexact(dtype)), out_sharding)
+        return place(_full(matrix, shape, check_inexact(dtype)), out_sharding)
 
     return init
 
@@ -48,7 +48,7 @@ def broadcast(base: Any) -> Initializer:
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
-        return place(_full(value, shape, inexact(dtype), name="base"), out_sharding)
+        return place(_full(value, shape, check_inexact(dtype), name="base"), out_sharding)
 
     return init
 
@@ -78,7 +78,7 @@ def from_distribution(distribution: Any) -> Initializer:
         )
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
-        wanted, shape = inexact(dtype), tuple(shape)
+        wanted, shape = check_inexact(dtype), tuple(shape)
         if sample is None:
             return place(jnp.asarray(distribution(key, shape, wanted)), out_sharding)
         own = (
@@ -128,7 +128,7 @@ def delta_plus(
             )
         impulse = np.zeros(shape)
         impulse[(..., *where)] = scale
-        return place(_noisy(impulse, noise, key, inexact(dtype)), out_sharding)
+        return place(_noisy(impulse, noise, key, check_inexact(dtype)), out_sharding)
 
     return init
 
@@ -187,7 +187,7 @@ def laplace(
         if normalize == "sum":
             values = values / values.sum()
         return place(
-            _noisy(np.broadcast_to(values, shape), noise, key, inexact(dtype)), out_sharding
+            _noisy(np.broadcast_to(values, shape), noise, key, check_inexact(dtype)), out_sharding
         )
 
     return init
@@ -228,7 +228,7 @@ def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initia
         below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
         above = np.where(-offset < along.size, along[np.clip(-offset, 0, along.size - 1)], fill)
         matrix = np.where(offset >= 0, below, above)
-        return place(_full(matrix, shape, inexact(dtype)), out_sharding)
+        return place(_full(matrix, shape, check_inexact(dtype)), out_sharding)
 
     return init
 

@@ -34,8 +34,8 @@ from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import (
     FanInInitializer,
     Paired,
+    check_real,
     place,
-    real,
 )
 
 _PRODUCT = (math.sqrt(3) / 2 + math.pi / 3) / (2 * math.pi)
@@ -61,7 +61,7 @@ def hoedt_normal(in_axis: int = -2, dtype: Any = None) -> Paired:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
-        wanted = real(default if dtype is None else dtype)
+        wanted = check_real(default if dtype is None else dtype)
         if len(shape) < 2 or not -len(shape) <= in_axis < len(shape):
             raise ArgumentError(
                 "shape", f"should have at least two axes and the axis {in_axis}, got {tuple(shape)}"
@@ -85,7 +85,7 @@ def hoedt_bias() -> FanInInitializer:
 
     def init(key: Any, shape: Any, fan_in: int, dtype: Any = None) -> jax.Array:
         del key
-        wanted = real(dtype)
+        wanted = check_real(dtype)
         if fan_in < 1:
             raise ArgumentError("fan_in", f"should be positive, got {fan_in}")
         return jnp.full(shape, -fan_in * _mean(fan_in) * math.sqrt(_SQUARED_MEAN), wanted)

@@ -81,23 +81,23 @@ def needs_fan_in(initializer: Callable[..., jax.Array]) -> bool:
     return "fan_in" in inspect.signature(initializer).parameters
 
 
-def inexact(dtype: Any, default: Any = float) -> Any:
+def check_inexact(dtype: Any, default: Any = float) -> Any:
     """Return a floating-point or complex dtype, refusing one that JAX would narrow silently."""
     wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(default) if dtype is None else dtype)
     if not jnp.issubdtype(wanted, jnp.inexact):
         raise ArgumentTypeError("dtype", f"should be floating point or complex, got {wanted}")
-    return widths(wanted)
+    return check_width(wanted)
 
 
-def real(dtype: Any) -> Any:
+def check_real(dtype: Any) -> Any:
     """Return a real floating-point dtype, refusing one that JAX would narrow silently."""
-    wanted = inexact(dtype)
+    wanted = check_inexact(dtype)
     if not jnp.issubdtype(wanted, jnp.floating):
         raise ArgumentTypeError("dtype", f"should be real floating point, got {wanted}")
     return wanted
 
 
-def widths(dtype: Any) -> Any:
+def check_width(dtype: Any) -> Any:
     """Return `dtype`, or raise where 64 bits are asked for and JAX's x64 mode is off."""
     wanted = jnp.dtype(dtype)
     if jax.dtypes.canonicalize_dtype(wanted) != wanted:

@@ -13,11 +13,11 @@ from atlasinit.domains import SPD
 from atlasinit.errors import ArgumentError, warn
 from atlasinit.initializers.protocol import (
     Paired,
+    check_real,
     place,
-    real,
 )
-from atlasinit.support.precision import wide
-from atlasinit.support.spectral import product, spectral
+from atlasinit.support.precision import widen
+from atlasinit.support.spectral import map_eigenvalues, product
 from atlasinit.support.typing import AnyArray
 
 Mean: TypeAlias = Literal["euclidean", "harmonic", "log_euclidean", "geometric"]
@@ -73,7 +73,7 @@ def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
     if isinstance(given, Tracer):
-        return _mean(wide(given), mean, max_iterations)[0].astype(given.dtype)
+        return _mean(widen(given), mean, max_iterations)[0].astype(given.dtype)
     # Inverse roots of matrices of condition 1e6 leave single precision no digit.
     with jax.enable_x64(True):  # noqa: FBT003
         found, rest = _mean_jitted(given.astype(jnp.float64), mean, max_iterations)
@@ -118,7 +118,7 @@ def tangency(
     def init(key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         if shape is not None and tuple(shape) != points.shape:
             raise ArgumentError("shape", f"should be {points.shape}, got {tuple(shape)}")
-        wanted = real(dtype)
+        wanted = check_real(dtype)
         if not noise:
             return place(points.astype(wanted), out_sharding)
         draws = float(noise) * jax.random.normal(key, points.shape, points.dtype)
@@ -136,7 +136,7 @@ def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Arra
         return _inverse(jax.vmap(_inverse)(matrices).mean(0)), exact
     log = jax.vmap(_log)(matrices).mean(0)
     if mean == "log_euclidean":
-        return spectral(jnp.exp, log), exact
+        return map_eigenvalues(jnp.exp, log), exact
     return _geometric(matrices, log, max_iterations)
 
 
@@ -182,8 +182,8 @@ def _geometric(
         return (state.norm > 0) & (state.idle < _PATIENCE) & (state.taken < max_iterations)
 
     def advance(state: _State) -> _State:
-        root = product(state.root, spectral(jnp.exp, state.step * state.descent / 2))
-        inverse = product(spectral(jnp.exp, -state.step * state.descent / 2), state.inverse)
+        root = product(state.root, map_eigenvalues(jnp.exp, state.step * state.descent / 2))
+        inverse = product(map_eigenvalues(jnp.exp, -state.step * state.descent / 2), state.inverse)
         descent, largest = seen_from(inverse)
         moved, change = state.step * state.descent, state.descent - descent
         along = jnp.vdot(moved, change)
@@ -201,7 +201,7 @@ def _geometric(
             taken=state.taken + 1,
         )
 
-    root, inverse = spectral(jnp.exp, log / 2), spectral(jnp.exp, -log / 2)
+    root, inverse = map_eigenvalues(jnp.exp, log / 2), map_eigenvalues(jnp.exp, -log / 2)
     descent, largest = seen_from(inverse)
     norm, zero = jnp.linalg.norm(descent), jnp.zeros((), jnp.int32)
     first = _State(root, inverse, descent, 2 / (1 + largest), norm, root, zero, zero)
@@ -210,16 +210,16 @@ def _geometric(
 
 
 def _perturb(point: jax.Array, noise: jax.Array) -> jax.Array:
-    root = spectral(jnp.sqrt, point)
+    root = map_eigenvalues(jnp.sqrt, point)
     # Scaled so that every entry of the symmetric matrix keeps the standard deviation.
     symmetric = jnp.tril(noise) + jnp.tril(noise, -1).T
-    out = product(root, product(spectral(jnp.exp, symmetric), root))
+    out = product(root, product(map_eigenvalues(jnp.exp, symmetric), root))
     return (out + out.T) / 2
 
 
 def _log(matrix: jax.Array) -> jax.Array:
-    return spectral(jnp.log, (matrix + matrix.T) / 2)
+    return map_eigenvalues(jnp.log, (matrix + matrix.T) / 2)
 
 
 def _inverse(matrix: jax.Array) -> jax.Array:
-    return spectral(jnp.reciprocal, (matrix + matrix.T) / 2)
+    return map_eigenvalues(jnp.reciprocal, (matrix + matrix.T) / 2)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import (
     Initializer,
+    check_width,
     place,
-    widths,
 )
 
 _MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
@@ -122,4 +122,4 @@ def uniform(low: float | int = 0.0, high: float | int = 1.0) -> Initializer:
 
 
 def _dtype(dtype: Any) -> Any:
-    return jax.dtypes.canonicalize_dtype(float) if dtype is None else widths(dtype)
+    return jax.dtypes.canonicalize_dtype(float) if dtype is None else check_width(dtype)

@@ -47,7 +47,7 @@ from atlasinit.projection.xla import (
     share,
     solve_sums,
 )
-from atlasinit.support.precision import accumulated
+from atlasinit.support.precision import accumulator_dtype
 from atlasinit.support.typing import AnyArray
 
 
@@ -399,7 +399,7 @@ def _check_missing(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[A
 
 def _sum_dtype(data: AnyArray) -> np.dtype:
     """Return the dtype of sums of data."""
-    return np.dtype(accumulated(jax.dtypes.canonicalize_dtype(data.dtype)))
+    return np.dtype(accumulator_dtype(jax.dtypes.canonicalize_dtype(data.dtype)))
 
 
 def _scalar(value: Any) -> Scalar:

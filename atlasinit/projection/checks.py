@@ -10,7 +10,7 @@ import numpy as np
 from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing
 from atlasinit.projection.reductions import Reduction
-from atlasinit.support.threads import native
+from atlasinit.support.threads import to_native_order
 from atlasinit.support.typing import AnyArray
 
 
@@ -102,7 +102,7 @@ def check_size(data: Any, size: int, name: str, axis: str) -> AnyArray:
             "should be a plain array, got a masked one",
             "mark what is missing by NaN, with `data.filled(np.nan)`",
         )
-    data = native(data)
+    data = to_native_order(data)
     if not jnp.issubdtype(data.dtype, jnp.floating) or data.dtype.itemsize > 8:
         raise ArgumentTypeError(
             name,

@@ -21,7 +21,7 @@ from atlasinit.projection.labelled import count_seen
 from atlasinit.projection.lstsq import Solver, make_traced_solver
 from atlasinit.projection.reductions import Reduction
 from atlasinit.projection.stack import Stack
-from atlasinit.support.precision import accumulated
+from atlasinit.support.precision import accumulator_dtype
 from atlasinit.support.typing import AnyArray
 
 Scalar: TypeAlias = Float[Array, ""]
@@ -74,7 +74,7 @@ def reduce_data(
 ) -> Float[Array, "..."]:
     """Return a reduction of data."""
     stack, given = _hide_weights(stack), data.dtype
-    data, restore = add_batch(jnp.asarray(data, accumulated(given)))
+    data, restore = add_batch(jnp.asarray(data, accumulator_dtype(given)))
     seen = None
     if missing == "error":
         data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), str(nan_error())))
@@ -100,14 +100,14 @@ def reduce_data(
 @jax.jit
 def measure_coverage(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
-    seen, restore = add_batch((~jnp.isnan(data)).astype(accumulated(data.dtype)))
+    seen, restore = add_batch((~jnp.isnan(data)).astype(accumulator_dtype(data.dtype)))
     return restore(_share_seen(_hide_weights(stack), seen).astype(seen.dtype))
 
 
 @jax.jit
 def solve_sums(solver: Solver, values: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return least squares of sums of data, in the dtype of the sums that are made of them."""
-    out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = add_batch(jnp.asarray(values, accumulator_dtype(values.dtype)))
     return restore(solver.solve(out))
 
 
@@ -121,7 +121,7 @@ def paint(
     method: str,
 ) -> Float[Array, "..."]:
     """Return one value a location of parcel values."""
-    out, restore = add_batch(jnp.asarray(values, accumulated(values.dtype)))
+    out, restore = add_batch(jnp.asarray(values, accumulator_dtype(values.dtype)))
     if method == "pseudoinverse":
         if solver is None:
             solver = make_traced_solver(stack, ridge=ridge.astype(out.dtype))

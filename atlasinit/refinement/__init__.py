@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from atlasinit.support.lazy import lazy as _lazy
+from atlasinit.support.lazy import export_lazily as _export_lazily
 
 if TYPE_CHECKING:
     from atlasinit.refinement.clustering import cluster_atlas as cluster_atlas
@@ -25,4 +25,4 @@ _HOMES = {
     "refine": "refining",
 }
 
-__getattr__, __dir__, __all__ = _lazy(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _export_lazily(__name__, _HOMES)

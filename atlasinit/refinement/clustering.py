@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int32
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import numbered_labels
@@ -153,7 +153,7 @@ def _labels(
             f"got {n_parcels}",
         )
     part = geometry.restrict(seen)
-    pairs = touching(part)
+    pairs = find_touching(part)
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = compress(values[seen], observed[seen])
     del values

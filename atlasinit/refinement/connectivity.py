@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentError
 
@@ -128,7 +128,7 @@ def within_mm(
     """Return which parcels lie within a distance, along edges between neighbours, in mm."""
     from scipy.sparse.csgraph import dijkstra
 
-    pairs = touching(geometry)
+    pairs = find_touching(geometry)
     points = _points(geometry)
     lengths = np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1)
     graph = _graph(pairs, labels.size, lengths)

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Int, Int32
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.core.geometry import Geometry
 from atlasinit.support.typing import AnyArray
 
@@ -60,9 +60,9 @@ class _Rows:
 
 
 def find_neighbours(geometry: Geometry) -> Neighbours:
-    """Return the neighbours of the locations of a geometry, as `touching` pairs them."""
+    """Return the neighbours of the locations of a geometry, as `find_touching` pairs them."""
     n = geometry.n_locations
-    near = _by_row(touching(geometry), n).padded()
+    near = _by_row(find_touching(geometry), n).padded()
     bridge = _bridges(near)
     return Neighbours(near, bridge, _turns(near, bridge))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import ArgumentError
@@ -136,7 +136,7 @@ def parcel_pieces(atlas: Atlas) -> Int[np.ndarray, " parcels"]:
     """Return the number of connected pieces of each parcel of an atlas of labels; 0 if empty."""
     check_labels(atlas)
     found = [
-        count_pieces(np.asarray(maps.labels), touching(atlas.geometry[c]), maps.n_parcels)
+        count_pieces(np.asarray(maps.labels), find_touching(atlas.geometry[c]), maps.n_parcels)
         for c, maps in atlas.maps.items()
         if isinstance(maps, HardMaps)
     ]

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import HardMaps, Maps
@@ -270,7 +270,7 @@ def _compartment(
     labels = np.asarray(start.labels)
     if not start.n_parcels or not (labels >= 0).any():
         return start, labels
-    pairs = touching(geometry)
+    pairs = find_touching(geometry)
     if not pairs.size and labels.size > 1:
         raise ArgumentError(
             "atlas",

@@ -47,7 +47,7 @@ def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
         return values
 
     watched = dataclasses.replace(source, read=read)
-    series = finite_or_nan(stream(watched, atlas, reduction=reduction))
+    series = finite_or_nan(stream(atlas, watched, reduction=reduction))
     flat = atlas.coverage(finite & (low == high)).to_numpy() if source.n_time > 1 else None
     return ParcelData(series, atlas.coverage(finite).to_numpy(), flat)
 

@@ -17,7 +17,7 @@ from atlasinit.smoothing.checks import (
     check_positive,
 )
 from atlasinit.smoothing.sparse import spread_maps
-from atlasinit.support.arrays import owned
+from atlasinit.support.arrays import make_read_only
 
 
 def smooth(
@@ -142,7 +142,7 @@ def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
 
 def _noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
     noise = jax.random.normal(key, (maps.n_parcels, maps.n_locations), np.float32)
-    return DenseMaps(owned(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
+    return DenseMaps(make_read_only(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
 
 
 def _describe(widths: Mapping[str, float], options: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import warn_alone
 from atlasinit.smoothing.types import Stored, Width
-from atlasinit.support.threads import in_threads
+from atlasinit.support.threads import run_in_threads
 from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class GridKernel(eqx.Module):
             place = where[:, matrix.indices[start:stop]]
             return _spread_one(matrix.data[start:stop], place, axes, (number, self.taps))
 
-        found = in_threads(one, zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+        found = run_in_threads(one, zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
         values, locations = ([np.zeros(0, t)] for t in (matrix.dtype, np.int32))
         for value, location in found:
             values.append(value)

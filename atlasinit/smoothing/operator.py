@@ -27,7 +27,7 @@ from atlasinit.smoothing.sparse import (
 )
 from atlasinit.smoothing.tiled import TiledKernel
 from atlasinit.smoothing.types import Stored
-from atlasinit.support.threads import is_host, native
+from atlasinit.support.threads import is_host, to_native_order
 from atlasinit.support.typing import AnyArray
 
 _PARCELS = 128  # maps smoothed at once where their values are traced
@@ -187,7 +187,7 @@ def _csr(matrix: Stored) -> Any:
 # Functions, as each use of a module's method costs as much as the product of a column.
 def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpose: bool) -> Array:
     """Choose how to multiply: SciPy's product where it can be had, else the kernel's own."""
-    data = native(data)
+    data = to_native_order(data)
     _check_data(data, operator.n_locations)
     width, matrix = _width(sigma), operator.matrix
     if (

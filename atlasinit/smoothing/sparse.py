@@ -15,11 +15,11 @@ from atlasinit.core.maps import (
 )
 from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import check_threshold
-from atlasinit.support.arrays import owned
+from atlasinit.support.arrays import make_read_only
 from atlasinit.support.threads import (
     WORKERS,
     empty_for_jax,
-    in_threads,
+    run_in_threads,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
         )
     parts = (out.data, out.indices, out.indptr)
     values, indices, indptr = (
-        owned(np.asarray(part, dtype))
+        make_read_only(np.asarray(part, dtype))
         for part, dtype in zip(parts, (np.float32, np.int32, np.int32), strict=True)
     )
     sparse = SparseMaps(values, indices, indptr, maps.n_locations)
@@ -142,5 +142,5 @@ def multiply(
     # Parts of as many weights each, as rows may have very different numbers of them. All are
     # made first: threads that wait for each other's Python wake up slowly.
     cuts = np.searchsorted(ends, [values.size * i // n_parts for i in range(1, n_parts)])
-    in_threads(product, [rows(*pair) for pair in itertools.pairwise([0, *cuts.tolist(), n])])
+    run_in_threads(product, [rows(*pair) for pair in itertools.pairwise([0, *cuts.tolist(), n])])
     return jax.device_put(out)

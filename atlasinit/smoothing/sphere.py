@@ -17,7 +17,7 @@ from atlasinit.smoothing.checks import (
 from atlasinit.smoothing.profile import Sphere, arc_squared, chord_of, profile_of
 from atlasinit.smoothing.sparse import csr_of
 from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
-from atlasinit.support.threads import in_threads
+from atlasinit.support.threads import run_in_threads
 from atlasinit.support.tiling import spheres, tiles
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
         return np.split(near[inside], np.cumsum(counts)[:-1])
 
     ends = [*range(0, len(groups), 64), len(groups)]
-    near = itertools.chain.from_iterable(in_threads(columns, itertools.pairwise(ends)))
+    near = itertools.chain.from_iterable(run_in_threads(columns, itertools.pairwise(ends)))
     return [(rows[rows >= 0], own) for rows, own in zip(groups, near, strict=True)]
 
 

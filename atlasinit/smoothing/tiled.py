@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from atlasinit.smoothing.profile import Sphere, arc_squared, profile_of, sphere_weights
 from atlasinit.smoothing.sparse import csr_of
 from atlasinit.smoothing.types import Stored, Width
-from atlasinit.support.threads import in_threads
+from atlasinit.support.threads import run_in_threads
 from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class TiledKernel(eqx.Module):
         def evaluate(i: int, part: slice) -> None:
             out[i][part] = _host_weights(kernel, i, part, sigma)
 
-        in_threads(evaluate, self._parts())
+        run_in_threads(evaluate, self._parts())
         return out
 
     def apply(
@@ -118,7 +118,7 @@ class TiledKernel(eqx.Module):
             weights = stored[i][part] if stored else _host_weights(host, i, part, sigma)
             return _spread_block(weights, block.rows[part], block.columns[part], by_location)
 
-        entries = in_threads(block_entries, self._parts())
+        entries = run_in_threads(block_entries, self._parts())
         values, parcels, locations = (np.concatenate(part) for part in zip(*entries, strict=True))
         return csr_array((values, (parcels, locations)), shape=(n_parcels, self.n_locations))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 
-def frozen(array: Any, dtype: Any) -> np.ndarray:
+def as_read_only(array: Any, dtype: Any) -> np.ndarray:
     """Return a read-only C-ordered array, copied only if the caller could still write to it."""
     out = np.ascontiguousarray(array, dtype=dtype)
     if any(one.flags.writeable for one in _bases(out)):
@@ -15,7 +15,7 @@ def frozen(array: Any, dtype: Any) -> np.ndarray:
     return out
 
 
-def owned(array: np.ndarray) -> np.ndarray:
+def make_read_only(array: np.ndarray) -> np.ndarray:
     """Return an array that only this package has, read-only, so that maps need not copy it."""
     for one in _bases(array):
         one.flags.writeable = False

@@ -24,7 +24,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def beside(target: Path, *, suffix: str = "") -> Path:
+def name_beside(target: Path, *, suffix: str = "") -> Path:
     """Return a new name beside `target`.
 
     What is made there has the usual permissions, which `tempfile` would not give.

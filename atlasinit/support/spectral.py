@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def spectral(
+def map_eigenvalues(
     function: Callable[[jax.Array], jax.Array], matrix: Float[jax.Array, "n n"]
 ) -> Float[jax.Array, "n n"]:
     r"""Return :math:`Q\, \mathrm{diag}(g(\lambda))\, Q^\top` for a matrix with eigenvalues \lambda.
@@ -30,7 +30,7 @@ def spectral(
     return _rebuild(vectors, jnp.diag(function(values)))
 
 
-@spectral.defjvp
+@map_eigenvalues.defjvp
 def _spectral_jvp(
     function: Callable[[jax.Array], jax.Array],
     primals: tuple[jax.Array],

@@ -37,7 +37,7 @@ def is_host(array: Any) -> bool:
     return jax.default_backend() == "cpu"
 
 
-def native(array: Any) -> Any:
+def to_native_order(array: Any) -> Any:
     """Return NumPy's arrays in the machine's byte order: JAX refuses others, or misreads them."""
     if isinstance(array, np.ndarray) and not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
@@ -52,7 +52,7 @@ def empty_for_jax(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
+def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
     """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel.
 
     The calling thread works too, and whoever is free takes the next: a small piece of work

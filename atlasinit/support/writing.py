@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from atlasinit.errors import AtlasFileError, Passing
-from atlasinit.support.files import beside, expand
+from atlasinit.support.files import expand, name_beside
 from atlasinit.support.typing import PathLike
 
 
@@ -67,7 +67,7 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise AtlasFileError(target, "its folder does not exist", "make it first")
     before = _state(target)
-    staging = beside(target)
+    staging = name_beside(target)
     try:
         staging.mkdir()
     except OSError as error:
@@ -165,7 +165,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 def _temporary(target: Path) -> Path:
     """Return a new empty file beside `target`, of the same extension."""
     # Writers go by the extension, whose last two parts are enough for any.
-    path = beside(target, suffix="".join(target.suffixes[-2:]))
+    path = name_beside(target, suffix="".join(target.suffixes[-2:]))
     try:
         path.touch(exist_ok=False)
     except OSError as error:

@@ -10,7 +10,7 @@ from helpers_smoothing import icosphere, sphere_mesh, voronoi
 from matplotlib.colors import to_rgb
 
 import atlasinit as ai
-from atlasinit.core.adjacency import borders, touching
+from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.surfaces import open_sulci, rasterise
@@ -69,7 +69,7 @@ def test_parcels_that_touch_have_different_safe_colors(make):
     colors = parcel_colors(atlas, palette="safe")
     assert len(np.unique(colors, axis=0)) <= len(SAFE)
     for c, rows in atlas.parcel_slices().items():
-        pairs = borders(atlas.maps[c], touching(atlas.geometry[c])).tocoo()
+        pairs = count_borders(atlas.maps[c], find_touching(atlas.geometry[c])).tocoo()
         assert pairs.nnz > 100
         assert (colors[rows][pairs.row] != colors[rows][pairs.col]).any(axis=1).all()
 

@@ -6,7 +6,7 @@ from helpers_refinement import GEOMETRIES, blocks, series
 from sklearn.metrics import adjusted_rand_score
 
 import atlasinit as ai
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.refinement import kept_variance, parcel_pieces
 from atlasinit.refinement.starts import ward_labels
 
@@ -40,7 +40,7 @@ def test_more_is_kept_of_new_data_than_by_ward(truth, data):
     rng = np.random.default_rng(1)
     new = new + rng.normal(size=new.shape).astype(np.float32)
     ours = ai.cluster_atlas(geometry, noisy, 4)
-    labels = ward_labels(noisy - noisy.mean(1, keepdims=True), touching(geometry["volume"]), 4)
+    labels = ward_labels(noisy - noisy.mean(1, keepdims=True), find_touching(geometry["volume"]), 4)
     ward = ours.replace(maps={"volume": ai.HardMaps(labels, 4)})
     assert ours.n_locations == n
     assert kept_variance(ours, new) > kept_variance(ward, new)

@@ -9,7 +9,7 @@ import pytest
 from helpers_refinement import GEOMETRIES, blocks, points_of, series
 from scipy.ndimage import label as components
 
-from atlasinit.core.adjacency import touching
+from atlasinit.core.adjacency import find_touching
 from atlasinit.refinement.connectivity import (
     count_pieces,
     find_pieces,
@@ -71,7 +71,7 @@ def problem_of(geometry, labels, data=None):
 
 def test_neighbours_are_the_pairs_that_touch_and_turns_are_in_nobody_s_way(geometry):
     found = find_neighbours(geometry)
-    pairs = {frozenset(pair) for pair in touching(geometry).T.tolist()}
+    pairs = {frozenset(pair) for pair in find_touching(geometry).T.tolist()}
     own = {frozenset((i, int(j))) for i, row in enumerate(found.near) for j in row[row >= 0]}
     assert own == pairs
     counts = [(row >= 0).sum() for row in found.near]
@@ -118,7 +118,7 @@ def test_gains_are_the_changes_of_the_evidence(geometry):
     state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)
     rows = np.flatnonzero(labels >= 0)[::5]
     gain, _, targets = map(np.asarray, gains(problem, model, state, jnp.asarray(rows)))
-    x, pairs = np.asarray(problem.series), touching(geometry)
+    x, pairs = np.asarray(problem.series), find_touching(geometry)
     before = evidence(x, labels, labels, pairs, n_parcels, NUMBERS)
     tried = 0
     for row, ours, others in zip(rows, gain, targets, strict=True):
@@ -141,7 +141,7 @@ def test_every_sweep_raises_the_evidence_and_breaks_no_parcel(geometry, seed):
     # Data that have nothing to do with the start, so that borders go far.
     data = series(rng.permutation(labels), seed=seed)
     problem, model, n_parcels = problem_of(geometry, labels, data)
-    pairs, x = touching(geometry), np.asarray(problem.series)
+    pairs, x = find_touching(geometry), np.asarray(problem.series)
     still = Heat(jnp.float32(0), jax.random.key(seed))
     now, score = labels, evidence(x, labels, labels, pairs, n_parcels, NUMBERS)
     for _ in range(20):
@@ -171,7 +171,7 @@ def test_hot_sweeps_break_no_parcel_either(geometry, temperature):
             0
         ]
     )
-    assert (count_pieces(out, touching(geometry), n_parcels) == 1).all()
+    assert (count_pieces(out, find_touching(geometry), n_parcels) == 1).all()
     assert np.bincount(out).min() >= 5
 
 
@@ -198,8 +198,8 @@ def test_the_core_compiles_for_gpus(geometry):
 def test_pieces_are_those_of_ndimage():
     geometry = GEOMETRIES["volume"]
     labels = np.random.default_rng(0).integers(-1, 3, geometry.n_locations)
-    pieces = find_pieces(labels, touching(geometry))
-    counts = count_pieces(labels, touching(geometry), 3)
+    pieces = find_pieces(labels, find_touching(geometry))
+    counts = count_pieces(labels, find_touching(geometry), 3)
     for parcel in range(3):
         found, n = components(labels.reshape(geometry.shape) == parcel)  # pyright: ignore[reportGeneralTypeIssues]
         assert n == counts[parcel]
@@ -217,14 +217,14 @@ def test_small_pieces_join_what_they_touch_and_large_ones_stay(geometry):
     stray = np.flatnonzero((points[:, 0] == 4) & (points[:, 1] == 4))[:1]
     labels[stray] = 1
     none = np.zeros(labels.size, bool)
-    fixed = join_strays(labels, touching(geometry), share=0.05, kept=none)
+    fixed = join_strays(labels, find_touching(geometry), share=0.05, kept=none)
     assert fixed[stray] == 0
     assert (np.delete(fixed, stray) == np.delete(labels, stray)).all()
     kept = none.copy()
     kept[stray] = True
-    assert (join_strays(labels, touching(geometry), share=0.05, kept=kept) == labels).all()
+    assert (join_strays(labels, find_touching(geometry), share=0.05, kept=kept) == labels).all()
     nowhere = np.full(labels.size, -1, np.int32)
-    assert (join_strays(nowhere, touching(geometry), share=0.05, kept=none) == -1).all()
+    assert (join_strays(nowhere, find_touching(geometry), share=0.05, kept=none) == -1).all()
 
 
 def test_reach_in_hops_and_mm_is_that_of_shortest_paths(geometry):
@@ -232,7 +232,7 @@ def test_reach_in_hops_and_mm_is_that_of_shortest_paths(geometry):
     from scipy.sparse.csgraph import shortest_path
 
     labels = blocks(geometry)
-    pairs = touching(geometry)
+    pairs = find_touching(geometry)
     graph = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(labels.size,) * 2).tocsr()
     hops = shortest_path(graph, directed=False, unweighted=True)
     near = np.stack([hops[labels == k].min(0) for k in range(4)], 1)
@@ -272,7 +272,7 @@ def test_the_rotation_keeps_inner_products():
 
 def test_merges_lose_least_variance_first():
     geometry = GEOMETRIES["cortex_L"]
-    labels, pairs = blocks(geometry), touching(geometry)
+    labels, pairs = blocks(geometry), find_touching(geometry)
     x = series(labels, noise=0.1)
     x[labels == 3] += 5 * x[labels == 1].mean(0) - x[labels == 3].mean(0)
     x[labels == 1] *= 5
@@ -296,7 +296,7 @@ def test_memberships_are_probabilities_of_the_parcels_that_touch(geometry):
     maps = fitter.memberships(labels, bounds, estimates, effort)
     dense = maps.to_dense()
     np.testing.assert_allclose(dense.sum(0), 1, rtol=1e-5)
-    pairs = touching(geometry)
+    pairs = find_touching(geometry)
     numbers = (
         estimates.samples,
         estimates.noise,

@@ -205,7 +205,7 @@ def test_series_are_projected_and_their_gaps_told():
     assert sd[5] == pytest.approx(expected, rel=1e-5)
 
 
-def test_extraction_is_what_project_gives_in_stretches(monkeypatch):
+def test_extraction_is_what_project_gives_in_chunks(monkeypatch):
     atlas = blocks_atlas()
     data = bold(atlas, 23)
     short = functools.partial(stream, chunk_bytes=4 * atlas.n_locations * 5)

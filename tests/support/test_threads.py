@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from atlasinit.support import threads
-from atlasinit.support.threads import in_threads, is_host
+from atlasinit.support.threads import is_host, run_in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("n", [0, 1, 3, 200])
 def test_results_keep_the_order_of_the_arguments(monkeypatch, workers, n):
     monkeypatch.setattr(threads, "WORKERS", workers)
-    assert in_threads(lambda a, b: a * b, zip(range(n), range(n), strict=True)) == [
+    assert run_in_threads(lambda a, b: a * b, zip(range(n), range(n), strict=True)) == [
         i * i for i in range(n)
     ]
 
@@ -32,7 +32,7 @@ def test_an_error_is_raised_after_the_others_have_stopped(monkeypatch, failing):
         done.append(i)
 
     with pytest.raises(KeyError, match=str(failing)):
-        in_threads(work, [(i,) for i in range(100)])
+        run_in_threads(work, [(i,) for i in range(100)])
     count = len(done)
     time.sleep(0.02)
     assert len(done) == count
@@ -40,8 +40,8 @@ def test_an_error_is_raised_after_the_others_have_stopped(monkeypatch, failing):
 
 def test_threads_may_start_threads(monkeypatch):
     monkeypatch.setattr(threads, "WORKERS", 3)
-    inner = in_threads(
-        lambda i: sum(in_threads(lambda j: i * j, [(j,) for j in range(50)])),
+    inner = run_in_threads(
+        lambda i: sum(run_in_threads(lambda j: i * j, [(j,) for j in range(50)])),
         [(i,) for i in range(50)],
     )
     assert inner == [i * 1225 for i in range(50)]

@@ -199,7 +199,7 @@ def _check(part: Path, name: str, sha256: str | None) -> None:
 
 def _place(part: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    moved = _files.beside(target)
+    moved = _files.name_beside(target)
     try:
         shutil.move(part, moved)
         moved.replace(target)

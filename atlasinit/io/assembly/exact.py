@@ -13,7 +13,7 @@ from atlasinit.core.maps import (
     SparseMaps,
 )
 from atlasinit.errors import ArgumentError, Passing, format_list
-from atlasinit.support.arrays import owned
+from atlasinit.support.arrays import make_read_only
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -75,7 +75,7 @@ def weight_maps(
         dense = np.zeros(shape, np.float32)
         dense[has_map] = maps[source]
         if 8 * np.count_nonzero(dense) > 4 * dense.size and not _is_zero_one(dense):
-            return DenseMaps(owned(_finite(dense, np.isnan(dense).sum(axis=1), rows, nan)))
+            return DenseMaps(make_read_only(_finite(dense, np.isnan(dense).sum(axis=1), rows, nan)))
         sparse = csr_array(dense)
     else:
         taken = csr_array(maps, dtype=np.float32)[source]
@@ -102,7 +102,7 @@ def _cheapest(sparse: "csr_array", n_rows: int, n_locations: int) -> Maps:
     if (sparse.data == 1).all() and (np.bincount(sparse.indices, minlength=1) <= 1).all():
         return hard_maps(sparse)
     if 8 * sparse.nnz > 4 * n_rows * n_locations:
-        return DenseMaps(owned(sparse.toarray()))
+        return DenseMaps(make_read_only(sparse.toarray()))
     return SparseMaps.from_scipy(sparse)
 
 

@@ -30,7 +30,7 @@ from atlasinit.io.formats.base import Format
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import as_tuples
-from atlasinit.support.arrays import owned
+from atlasinit.support.arrays import make_read_only
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
@@ -175,7 +175,7 @@ def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _unpack_maps(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Maps:
     kind = described["kind"]
-    own = {name: owned(arrays[f"maps.{name}"]) for name in _MAP_ARRAYS[kind]}
+    own = {name: make_read_only(arrays[f"maps.{name}"]) for name in _MAP_ARRAYS[kind]}
     if kind == "hard":
         return HardMaps(own["labels"], described["parcels"])
     # jax.numpy, unlike NumPy, knows bfloat16 by name.

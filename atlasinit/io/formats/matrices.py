@@ -11,10 +11,10 @@ from atlasinit.core.maps import (
     DenseMaps,
     Maps,
     SparseMaps,
-    block_dense,
+    to_block_diagonal,
 )
 from atlasinit.io.assembly.exact import hard_maps
-from atlasinit.support.arrays import owned
+from atlasinit.support.arrays import make_read_only
 
 EXTENSIONS = (".scipy.npz", ".weight.safetensors")
 
@@ -28,7 +28,7 @@ def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
     ``torch.nn.Linear(locations, parcels)``.
     """
     if ending == ".weight.safetensors":
-        return {"weight": block_dense(atlas.maps.values())}
+        return {"weight": to_block_diagonal(atlas.maps.values())}
     from scipy.sparse import block_diag, save_npz
 
     stream = io.BytesIO()
@@ -59,5 +59,5 @@ def unpack(arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, An
 _MAPS: dict[str, Any] = {
     "hard": hard_maps,
     "sparse": SparseMaps.from_scipy,
-    "dense": lambda block: DenseMaps(owned(block.toarray())),
+    "dense": lambda block: DenseMaps(make_read_only(block.toarray())),
 }

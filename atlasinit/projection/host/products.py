@@ -22,8 +22,8 @@ from atlasinit.projection.lstsq import Solver
 from atlasinit.support.threads import (
     WORKERS,
     empty_for_jax,
-    in_threads,
     is_host,
+    run_in_threads,
 )
 from atlasinit.support.typing import AnyArray
 
@@ -228,7 +228,7 @@ def _add(
         for (start, stop), pairs in products.items()
         for a in range(0, stop - start, step)
     ]
-    in_threads(fill, tasks)
+    run_in_threads(fill, tasks)
 
 
 def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[Part, Any]]:
@@ -236,7 +236,7 @@ def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[
     dense = [part for part in parts if isinstance(part.weights, np.ndarray)]
     sparse = [part for part in parts if not isinstance(part.weights, np.ndarray)]
     # NumPy's product is in threads by itself.
-    found = in_threads(function, [(part,) for part in sparse]) + [function(p) for p in dense]
+    found = run_in_threads(function, [(part,) for part in sparse]) + [function(p) for p in dense]
     return list(zip([*sparse, *dense], found, strict=True))
 
 

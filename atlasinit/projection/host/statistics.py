@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from atlasinit.core.maps import Maps
-from atlasinit.support.threads import in_threads
+from atlasinit.support.threads import run_in_threads
 
 _AT_ONCE = 2**18  # values that stay in the cache
 
@@ -83,7 +83,7 @@ def reduce_parcels(
         if size
         for start in range(0, time, max(1, _AT_ONCE // size))
     ]
-    in_threads(one, tasks)
+    run_in_threads(one, tasks)
     return values, observed
 
 
