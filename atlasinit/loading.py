@@ -13,7 +13,7 @@ from atlasinit.catalogue import (
     obtain_url,
     resolve_name,
 )
-from atlasinit.catalogue.entries import Entry, Variant, names, plain
+from atlasinit.catalogue.entries import Entry, Variant, names, normalise_name
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
@@ -178,7 +178,7 @@ def _is_name(source: object) -> bool:
     """Whether `source` is meant as a name of the catalogue, and not as a file."""
     if not isinstance(source, str) or is_url(source) or os.path.exists(expand(source)):
         return isinstance(source, str) and source in names().values()
-    if plain(source) in names():
+    if normalise_name(source) in names():
         return True
     return not re.search(r"[/\\]", source) and not source.lower().endswith(extensions())
 

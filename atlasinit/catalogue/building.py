@@ -13,7 +13,7 @@ from atlasinit.catalogue.layouts.grayordinates import cortex_vertices, grayordin
 from atlasinit.catalogue.layouts.spheres import sphere_parts
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.base import Obtained
-from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.catalogue.transfer.integrity import find_damage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import ArgumentError, AtlasFileError
@@ -64,6 +64,7 @@ def build(
         try:
             atlas = _read(variant, own, radius, found)
         except AtlasFileError:
+            # A whole file that is not understood would be no other when fetched again.
             if not (download and _discard_damaged(found.located)):
                 raise
             atlas = _read(variant, own, radius, references.obtain_variant(variant, scratch))
@@ -90,7 +91,7 @@ def _check(variant: Variant, options: ReadOptions, radius: object) -> None:
 
 def _discard_damaged(located: Mapping[str, Path]) -> bool:
     """Delete the fetched files that are not whole; whether there were any."""
-    bad = [p for r, p in located.items() if references.may_discard(r) and damage(p)]
+    bad = [p for r, p in located.items() if references.may_discard(r) and find_damage(p)]
     for path in bad:
         path.unlink(missing_ok=True)
     return bool(bad)
@@ -108,6 +109,7 @@ def _read(variant: Variant, options: ReadOptions, radius: Any, found: Obtained) 
     if options.labels is None:
         table = found.labels if found.labels is not None else _table(variant, found.located)
         options = options.replace(labels=table)
+    # A list of files is one map per file, for which readers take no kind="hard".
     kind = "auto" if isinstance(found.files, list) else source.kind
     return read_files(found.files, options.replace(kind=kind), provenance=provenance)
 
@@ -136,6 +138,7 @@ def _lay_spheres(
         spaces.grid(variant),
         mask=options.mask,
         radius=radius,
+        # "region" is no compartment here, but the table that tells where the centres lie.
         regions=None if regions is None else found.located[regions],
     )
     done = ["spheres(radius as stated)" if radius is None else f"spheres(radius={radius:g})"]
@@ -153,21 +156,26 @@ _LAYOUTS = {"grayordinates": _lay_grayordinates, "spheres": _lay_spheres}
 def _table(variant: Variant, located: Mapping[str, Path]) -> object:
     """Return the label table, with keys and order as the entry states."""
     names = variant.source.labels
+    # Names that the entry spells out are in the order of the keys, which begin with 1.
     if isinstance(names, list):
         return dict(enumerate(names, start=1))
     tables = {
         c: _rekey_rows(variant, read_table(located[reference]))
         for c, reference in variant.tables.items()
     }
+    # "" stands for one table of all compartments; None where the files hold their own.
     return tables.get("") if len(tables) <= 1 else tables
 
 
 def _rekey_rows(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow, ...]:
     source = variant.source
     if source.join == "order":
+        # Rows of the background have no key of their own: counting them would shift all others.
         named = [row for row in rows if not row.name.startswith("Background")]
         return tuple(dataclasses.replace(row, key=i) for i, row in enumerate(named, start=1))
     if source.join == "sides":
+        # Entry k of a table without sides is map 2 k - 1 on the left and 2 k on the right, as in
+        # FSL's lateralised Harvard-Oxford atlas: side, and what is taken from 2 k.
         sides = (("Left", "L", 1), ("Right", "R", 0))
         return tuple(
             dataclasses.replace(

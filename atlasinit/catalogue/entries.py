@@ -156,6 +156,7 @@ class Variant:
 
     def fill(self, pattern: str) -> str:
         """Return `pattern` with the values in place of their names; ``{mm}`` is as ``2mm``."""
+        # TemplateFlow writes resolution 2 as "02", nilearn's fetchers as "2mm".
         resolution = str(self.values.get("resolution", "")).lstrip("0")
         return pattern.format(space=self.space, mm=f"{resolution}mm", **self.values)
 
@@ -195,6 +196,7 @@ class Variant:
 
 def variants(entry: Entry) -> Iterator[Variant]:
     """Yield every variant of an entry, source by source."""
+    # The order is one of preference: of sources as listed, and within them of spaces and values.
     for source in entry.sources:
         for space in source.spaces:
             for values in itertools.product(*source.axes.values()):
@@ -219,19 +221,20 @@ def names() -> Mapping[str, str]:
     out: dict[str, str] = {}
     for entry in catalogue().values():
         for name in (entry.name, *entry.aliases):
-            if out.setdefault(plain(name), entry.name) != entry.name:
-                problem = f"{name!r} names both {out[plain(name)]!r} and {entry.name!r}"
+            if out.setdefault(normalise_name(name), entry.name) != entry.name:
+                problem = f"{name!r} names both {out[normalise_name(name)]!r} and {entry.name!r}"
                 raise AtlasFileError(data_folder(), problem, "take it from one of them")
     return MappingProxyType(out)
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a name without case and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def data_folder() -> Path:
     """Return the folder of the catalogue's data, of the installed package or of the checkout."""
+    # A wheel has the folder inside of the package; a checkout, installed to be edited, beside it.
     packaged = Path(str(resources.files("atlasinit"))) / "data"
     return packaged if packaged.is_dir() else packaged.parent.parent / "data"
 
@@ -295,9 +298,10 @@ def _read_entry(table: Mapping[str, Any]) -> Entry:
 def _read_source(table: dict[str, Any], kind: str) -> EntrySource:
     from atlasinit.catalogue.sources.registry import SOURCES
 
-    axes = {axis: _tuple(table.pop(axis)) for axis in AXES if axis in table}
-    spaces = _tuple(table.pop("space", ""))
-    table["compartments"] = _tuple(table.get("compartments", []))
+    # In TOML one value may stand for a list of one, and `space` for `spaces`.
+    axes = {axis: _as_tuple(table.pop(axis)) for axis in AXES if axis in table}
+    spaces = _as_tuple(table.pop("space", ""))
+    table["compartments"] = _as_tuple(table.get("compartments", []))
     kind = table.pop("kind", kind)
     _check_keys(table, EntrySource, {"kind", "spaces", "axes"})
     source = EntrySource(kind=kind, spaces=spaces, axes=axes, **table)
@@ -325,13 +329,14 @@ def _check_keys(table: Mapping[str, Any], kind: type, given: set[str]) -> None:
         raise ContentError(f"keys {absent} are missing")
 
 
-def _tuple(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _items(patterns: Patterns) -> list[tuple[str, str]]:
     if isinstance(patterns, str):
         return [("", patterns)] if patterns else []
+    # A list is a map per file, by their numbers, which no compartment has as its name.
     if isinstance(patterns, list):
         return [(str(i), p) for i, p in enumerate(patterns)]
     return list(patterns.items())

@@ -10,7 +10,7 @@ from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.resolving import resolve_name
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES, source_of
-from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.catalogue.transfer.integrity import find_damage
 from atlasinit.errors import AtlasFileError
 
 
@@ -72,8 +72,9 @@ def _fetch_variant(variant: Variant) -> Iterator[Path]:
         found = references.obtain_variant(variant, Path(scratch))
         for reference, path in found.located.items():
             # What was downloaded here was checked; not so what another package did.
-            if source_of(reference).obtain is None and (problem := damage(path)):
+            if source_of(reference).obtain is None and (problem := find_damage(path)):
                 raise AtlasFileError(path, f"damaged ({problem})", "delete it and fetch again")
+            # Images that nilearn made in memory go with `scratch`, and are no files of the cache.
             if path.parent != Path(scratch):
                 yield path
     for roles in spaces.meshes(variant).values():

@@ -29,12 +29,14 @@ def fill_options(variant: Variant, options: ReadOptions, *, allow_download: bool
         option: variant.fill(value) if isinstance(value, str) else value
         for option, value in source.options.items()
     }
+    # A pattern of an entry, as "{networks}", is text once it is filled; a map's number is none.
     if "map" in own:
         own["map"] = int(own["map"])
     if source.masked and options.mask is None:
         own["mask"] = _medial_wall(variant, allow_download=allow_download)
     if options.meshes is None:
         own["meshes"] = _surfaces(variant, allow_download=allow_download)
+    # What the user states goes before the entry, but the space of an entry's files is a fact.
     options = options.over({"name": variant.entry.name, **own})
     return options.replace(space=spaces.label(variant))
 
@@ -47,7 +49,9 @@ def add_networks(atlas: Atlas, variant: Variant) -> Atlas:
 
 
 def _networks(table: LabelTable, pattern: str) -> LabelTable:
-    """Return the table with the network, and the side where unknown, that names state."""
+    """Return the table with the network, and the side where it lacks, that names state."""
+    # As `^7Networks_(?P<hemisphere>LH|RH)_(?P<network>[^_]+)` of 7Networks_LH_Vis_1. A name that
+    # does not fit, as of a structure below the cortex, has no network.
     found = [re.search(pattern, name) for name in table["name"]]
     groups = [{} if match is None else match.groupdict() for match in found]
     columns = {name: list(table[name]) for name in table.columns}
@@ -81,10 +85,12 @@ def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, 
     out: dict[str, dict[str, Any]] = {}
     kept = variant.source.compartments
     for c, roles in spaces.meshes(variant).items():
+        # Those of compartments that the entry leaves out are not fetched.
         for role, surfaces in roles.items() if not kept or c in kept else ():
             try:
                 paths = [references.obtain(r, allow_download=allow_download) for r in surfaces]
             except AtlasUnavailableError as error:
+                # An atlas is whole without; only what needs the surface will ask for it.
                 warn(f"{variant.entry.name}: {c} has no {role} surface: {error}")
                 continue
             out.setdefault(c, {})[role] = _mean(paths)
@@ -95,6 +101,7 @@ def _mean(paths: list[Path]) -> Path | Surface:
     """Return the one surface, or the mean of several."""
     if len(paths) == 1:
         return paths[0]
+    # The mean of the white and the pial surface, vertex by vertex, is the mid-thickness.
     surfaces = [read_surface(path) for path in paths]
     coordinates = np.stack([s.coordinates for s in surfaces]).mean(axis=0)
     return Surface(coordinates, surfaces[0].faces, surfaces[0].hemisphere)

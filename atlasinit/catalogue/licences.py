@@ -2,7 +2,9 @@
 
 import re
 
+# \bnc\b is the NC of "CC BY-NC-SA"; "academic" alone limits the use, as "non-profit" does.
 _NON_COMMERCIAL = re.compile(r"non-?commercial|\bnc\b|non-profit|academic", re.IGNORECASE)
+# "See https://..." is what the catalogue says where it has only an address to read them at.
 _UNKNOWN = re.compile(r"^see |not stated|\bunknown\b", re.IGNORECASE)
 
 
@@ -17,6 +19,7 @@ def terms(licence: str) -> str:
     >>> terms("CC BY-NC-SA 3.0"), terms("Not stated by the source"), terms("CC BY 4.0")
     ('non-commercial', 'unknown', '')
     """
+    # First, so that terms of which a part is unclear still warn of what is clear.
     if _NON_COMMERCIAL.search(licence):
         return "non-commercial"
     return "unknown" if not licence or _UNKNOWN.search(licence) else ""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.catalogue import spaces
-from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, plain, variants
+from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, normalise_name, variants
 from atlasinit.catalogue.licences import terms
-from atlasinit.catalogue.resolving import same
+from atlasinit.catalogue.resolving import agree
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.errors import ArgumentError, nearest
@@ -32,7 +32,7 @@ COLUMNS = (
 def list_atlases(
     query: str = "", *, space: str | None = None, source: str | None = None
 ) -> "pd.DataFrame":
-    """Return the atlases of the catalogue, one row an atlas, space, source and kind.
+    """Return the atlases of the catalogue, one row per atlas, space, source and kind.
 
     Nothing is downloaded and no other package is imported.
 
@@ -84,7 +84,7 @@ def list_rows(
         {column: row[column] for column in COLUMNS}
         for entry in catalogue().values()
         for row in _rows(entry, source)
-        if _matches(query, entry, row) and (space is None or _in_space(row, space))
+        if _matches(query, entry, row) and (space is None or _is_in_space(row, space))
     ]
 
 
@@ -104,7 +104,8 @@ def describe(entry: Entry) -> dict[str, Any]:
 
 
 def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
-    """Yield a row a space (with density), source and kind."""
+    """Yield one row per space (with density), source and kind."""
+    # The variants of a row differ in the other axes: its cells list their values.
     groups: dict[tuple[str, ...], list[Variant]] = {}
     for variant in variants(entry):
         if via is None or variant.source.via == via:
@@ -143,22 +144,25 @@ def _choices(found: list[Variant]) -> str:
 
 
 def _span(values: list[Any]) -> str:
+    # A lone 0 is a number of parcels that the entry does not state; among others it is a value,
+    # as threshold=0.
     distinct = [str(v) for v in dict.fromkeys(values) if v not in (0, "") or len(set(values)) > 1]
     return ", ".join(distinct)
 
 
 def _matches(query: str, entry: Entry, row: dict[str, Any]) -> bool:
     texts = [entry.name, *entry.aliases, entry.title, row["space"], entry.species]
-    everything = plain(" ".join(texts))
+    everything = normalise_name(" ".join(texts))
+    # Numbers are compared whole, else "100" would find 1000 parcels.
     counts = row["parcels"].split(", ")
     words = re.split(r"\s+", query.strip())
-    return all(plain(word) in everything or word in counts for word in words)
+    return all(normalise_name(word) in everything or word in counts for word in words)
 
 
-def _in_space(row: dict[str, Any], space: str) -> bool:
+def _is_in_space(row: dict[str, Any], space: str) -> bool:
     template, stated = spaces.parse(space)
     variant = row["variant"]
     density = stated.get("density")
-    return same(variant.space, template) and (
-        density is None or same(variant.values.get("density"), density)
+    return agree(variant.space, template) and (
+        density is None or agree(variant.values.get("density"), density)
     )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from atlasinit.catalogue.entries import Variant, data_folder, load_toml, plain
+from atlasinit.catalogue.entries import Variant, data_folder, load_toml, normalise_name
 from atlasinit.errors import ArgumentError, format_list, nearest
 
 _MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
@@ -20,9 +20,10 @@ def parse(space: str) -> tuple[str, dict[str, str]]:
     """
     head, *modifiers = space.split(":")
     stated: dict[str, str] = {}
-    alias = _aliases().get(plain(head))
+    alias = _aliases().get(normalise_name(head))
     if alias is not None:
         head, *own = alias.split(":")
+        # What is written behind the alias comes later, and so goes before what the alias means.
         modifiers = [*own, *modifiers]
     for modifier in modifiers:
         found = re.fullmatch(r"(den|cohort|res)-(\w+)", modifier)
@@ -41,6 +42,7 @@ def label(variant: Variant) -> str:
     name = variant.space
     if "density" in variant.values:
         name = f"{name}:den-{variant.values['density']}"
+        # "fsaverage:den-10k" is better known as "fsaverage5"; a mesh without an alias stays.
         name = _labels().get(name, name)
     if "cohort" in variant.values:
         name = f"{name}:cohort-{variant.values['cohort']}"
@@ -52,7 +54,7 @@ def meshes(variant: Variant) -> Mapping[str, dict[str, list[str]]]:
 
     Several references for one surface stand for their mean.
     """
-    found = _of(variant).get("mesh", {})
+    found = _surface_table(variant).get("mesh", {})
     out: dict[str, dict[str, list[str]]] = {}
     for compartment, surfaces in found.items():
         out[compartment] = {
@@ -73,42 +75,43 @@ def spheres(space: str) -> Mapping[str, str]:
     template, stated = parse(space)
     name = f"{template}:den-{stated.get('density')}"
     name = _labels().get(name, name)
-    known = with_spheres()
-    if name not in known:
+    found = spheres_by_space()
+    if name not in found:
         raise ArgumentError(
             "target",
             f": {space!r} is neither a file nor a space with spheres",
-            nearest(space, known),
-            f"Such spaces are {format_list(known, 30)}",
+            nearest(space, found),
+            f"Such spaces are {format_list(found, 30)}",
         )
-    return known[name]
+    return found[name]
 
 
 @functools.cache
-def with_spheres() -> Mapping[str, Mapping[str, str]]:
+def spheres_by_space() -> Mapping[str, Mapping[str, str]]:
     """Return the name of each space of surfaces to what `spheres` returns for it."""
     out = {}
     for table in _data()["surface"]:
         name = f"{table['space']}:den-{table['density']}"
         references = {c: surfaces["sphere"] for c, surfaces in table["mesh"].items()}
-        if not any("{" in reference for reference in references.values()):  # of a cohort
+        # A reference with "{cohort}" is a sphere only once a variant states the cohort.
+        if not any("{" in reference for reference in references.values()):
             out[_labels().get(name, name)] = references
     return out
 
 
 def masks(variant: Variant) -> Mapping[str, tuple[str, str]]:
     """Return compartment to the vertices that are not medial wall: a reference and an array."""
-    return {c: (ref, array) for c, (ref, array) in _of(variant).get("mask", {}).items()}
+    return {c: (ref, array) for c, (ref, array) in _surface_table(variant).get("mask", {}).items()}
 
 
 def subcortex(variant: Variant) -> str:
     """Return the reference of the volume of the grayordinates' subcortical structures."""
-    return _of(variant).get("subcortex", "")
+    return _surface_table(variant).get("subcortex", "")
 
 
 def n_vertices(variant: Variant) -> int:
     """Return the number of vertices of a hemisphere's mesh."""
-    return _of(variant)["vertices"]
+    return _surface_table(variant)["vertices"]
 
 
 def grid(variant: Variant) -> Mapping[str, Any]:
@@ -116,7 +119,8 @@ def grid(variant: Variant) -> Mapping[str, Any]:
     return _data()["grid"][variant.space]
 
 
-def _of(variant: Variant) -> Mapping[str, Any]:
+def _surface_table(variant: Variant) -> Mapping[str, Any]:
+    """Return what is stated of a variant's mesh, as its ``vertices``; nothing of other spaces."""
     density = variant.values.get("density")
     return _tables().get((variant.space, density), {})
 
@@ -130,7 +134,7 @@ def _tables() -> dict[tuple[str, Any], Mapping[str, Any]]:
 def _aliases() -> dict[str, str]:
     out: dict[str, str] = {}
     for name, aliases in _data()["alias"].items():
-        out |= {plain(alias): name for alias in aliases}
+        out |= {normalise_name(alias): name for alias in aliases}
     return out
 
 

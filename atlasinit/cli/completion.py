@@ -38,9 +38,9 @@ def sources(incomplete: str) -> list[str]:
 
 def meshes(incomplete: str) -> list[str]:
     """Return the spaces of surfaces; files where none fits."""
-    from atlasinit.catalogue.spaces import with_spheres
+    from atlasinit.catalogue.spaces import spheres_by_space
 
-    return _offered(iter(with_spheres()), incomplete)
+    return _offered(iter(spheres_by_space()), incomplete)
 
 
 def reductions(incomplete: str) -> list[str]:
@@ -62,10 +62,10 @@ def values_of(axis: str) -> Callable[[Any, str], list[str]]:
 def _variants(ctx: Any) -> Iterator["Variant"]:
     """Yield the variants of the atlases named so far that are in the space stated so far."""
     from atlasinit.catalogue import spaces as known
-    from atlasinit.catalogue.entries import catalogue, names, plain, variants
+    from atlasinit.catalogue.entries import catalogue, names, normalise_name, variants
 
     stated, space = ctx.params.get("names") or [], ctx.params.get("space")
-    own = [names()[plain(name)] for name in stated if plain(name) in names()]
+    own = [names()[normalise_name(name)] for name in stated if normalise_name(name) in names()]
     template = known.parse(space)[0] if space else None
     for entry in own or catalogue():
         for variant in variants(catalogue()[entry]):

@@ -165,7 +165,7 @@ def _atlases() -> Section:
     from atlasinit.catalogue.sources.registry import SOURCES
 
     here = dict.fromkeys(row["name"] for row in list_rows() if row["offline"])
-    lacking = [name for source in SOURCES.values() for name in source.lacking()]
+    lacking = [name for source in SOURCES.values() for name in source.list_missing()]
     facts = {"known": len(catalogue()), "here": list(here), "packages_to_fetch": lacking}
     advice = (
         (f"`atlasinit fetch --all-offline` brings the atlases of {', '.join(lacking)}.",)

@@ -18,7 +18,14 @@ from atlasinit.catalogue import (
     resolve,
     spaces,
 )
-from atlasinit.catalogue.entries import Entry, catalogue, names, plain, read_entries, variants
+from atlasinit.catalogue.entries import (
+    Entry,
+    catalogue,
+    names,
+    normalise_name,
+    read_entries,
+    variants,
+)
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.package import packages
 
@@ -79,7 +86,7 @@ def test_no_pattern_names_a_file_that_templateflow_lacks():
 def test_packaged_files_exist_where_the_package_is_installed():
     checked = 0
     for _, variant in ALL:
-        for reference in references.needed(variant):
+        for reference in references.list_references(variant):
             scheme, place = reference.split(":", 1)
             if scheme != "package":
                 continue
@@ -96,7 +103,7 @@ def test_packaged_files_exist_where_the_package_is_installed():
 @pytest.mark.parametrize("name", list(catalogue()))
 def test_entry_is_complete(name):
     entry = catalogue()[name]
-    assert plain(entry.name) == plain(name)
+    assert normalise_name(entry.name) == normalise_name(name)
     assert re.fullmatch(r"[a-z0-9-]+", name)
     assert entry.title
     assert entry.licence

@@ -14,7 +14,7 @@ import pytest
 
 from atlasinit.catalogue import cache_folder, download, obtain_url
 from atlasinit.catalogue.sources.references import find
-from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.catalogue.transfer.integrity import find_damage
 from atlasinit.errors import AtlasUnavailableError
 
 BODY = gzip.compress(np.random.default_rng(0).bytes(300_000), mtime=0)
@@ -329,25 +329,25 @@ def test_whole_files_have_no_damage(tmp_path):
     (tmp_path / "e.tsv").write_text("index\tname\n")
     paths += [tmp_path / "d.npz", tmp_path / "e.tsv"]
     for path in paths:
-        assert damage(path) == "", path
+        assert find_damage(path) == "", path
         content = path.read_bytes()
         path.write_bytes(b"")
-        assert damage(path) == "it is empty"
+        assert find_damage(path) == "it is empty"
         if path.suffix != ".tsv":
             for cut in (len(content) // 3, len(content) - 3):
                 path.write_bytes(content[:cut])
-                assert damage(path), (path, cut)
+                assert find_damage(path), (path, cut)
 
 
 def test_damage_that_leaves_the_length(tmp_path):
     (tmp_path / "a.nii").write_bytes(b"<html>" + b"x" * 500)
-    assert damage(tmp_path / "a.nii") == "it is no NIfTI file"
+    assert find_damage(tmp_path / "a.nii") == "it is no NIfTI file"
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"<html>" + b"x" * 500))
-    assert damage(tmp_path / "a.nii.gz") == "it is no NIfTI file"
+    assert find_damage(tmp_path / "a.nii.gz") == "it is no NIfTI file"
     (tmp_path / "a.label.gii").write_bytes(b"<html>Not found")
-    assert damage(tmp_path / "a.label.gii")
+    assert find_damage(tmp_path / "a.label.gii")
     np.savez(tmp_path / "a.npz", a=np.zeros(1000))
     content = bytearray((tmp_path / "a.npz").read_bytes())
     content[2000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
-    assert "damaged" in damage(tmp_path / "a.npz")
+    assert "damaged" in find_damage(tmp_path / "a.npz")

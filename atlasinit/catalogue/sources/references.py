@@ -28,6 +28,7 @@ def obtain(reference: str, *, allow_download: bool = True) -> Path:
         It is not on this machine and was not downloaded.
     """
     source = source_of(reference)
+    # "nilearn:" is the scheme of files that came with a whole atlas, which nobody asks for alone.
     assert source.obtain is not None, source.via
     return source.obtain(_place(reference), allow_download=allow_download)
 
@@ -39,10 +40,11 @@ def has(reference: str) -> bool:
     return source.has(place) if source.has else find(reference) is not None
 
 
-def needed(variant: Variant) -> list[str]:
+def list_references(variant: Variant) -> list[str]:
     """Return the references of all files that a variant cannot be built without."""
     out = [*variant.files.values(), *variant.tables.values()]
     source = variant.source
+    # Surfaces are not among them: an atlas without is whole, and `finishing` warns.
     if source.masked or source.layout == "grayordinates":
         out += [reference for reference, _ in spaces.masks(variant).values()]
     if source.layout == "grayordinates" and "subcortex" in (source.compartments or ("subcortex",)):
@@ -55,7 +57,7 @@ def has_variant(variant: Variant) -> bool:
     source = SOURCES[variant.source.via]
     if source.has_atlas is not None:
         return source.has_atlas(variant)
-    return all(has(reference) for reference in needed(variant))
+    return all(has(reference) for reference in list_references(variant))
 
 
 def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = True) -> Obtained:
@@ -69,14 +71,15 @@ def obtain_variant(variant: Variant, scratch: Path, *, allow_download: bool = Tr
     source = SOURCES[variant.source.via]
     if source.obtain_atlas is not None:
         return source.obtain_atlas(variant, scratch, allow_download=allow_download)
-    located = {r: obtain(r, allow_download=allow_download) for r in needed(variant)}
+    located = {r: obtain(r, allow_download=allow_download) for r in list_references(variant)}
+    # Keys are numbers of maps, or compartments, or the one "" of a file that says what it holds.
     files: Any = {key: located[reference] for key, reference in variant.files.items()}
     if all(key.isdigit() for key in files):
         files = list(files.values())
     elif set(files) == {""}:
         files = files[""]
     # Where the entry alone tells how to read a file, all of them have a say.
-    used = needed(variant)
+    used = list_references(variant)
     if not variant.source.layout:
         used = [*variant.files.values(), *variant.tables.values()]
     return Obtained(files, located, used=tuple(dict.fromkeys(located[r] for r in used)))
@@ -98,5 +101,6 @@ def may_discard(reference: str) -> bool:
 
 def _place(reference: str) -> str:
     """Return what stands behind the scheme; of an address the whole."""
+    # "//" stands behind the scheme of an address alone, which is of no use without its scheme.
     place = reference.split(":", 1)[1]
     return reference if place.startswith("//") else place

@@ -13,14 +13,16 @@ from pathlib import Path
 from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.sources import package
 from atlasinit.catalogue.sources.base import Source
-from atlasinit.catalogue.transfer.cache import cache_folder, filling
-from atlasinit.catalogue.transfer.downloading import download, present
+from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
+from atlasinit.catalogue.transfer.downloading import download, is_present
 from atlasinit.errors import AtlasUnavailableError
 from atlasinit.support.files import expand
 
 ARCHIVE = "https://templateflow.s3.amazonaws.com"
 """Where the client, too, takes files from."""
 
+# The client unpacks it into TemplateFlow's folder when it is first imported; it holds the tables
+# and sidecars whole, and an empty file for each image.
 _SKELETON = "templateflow/conf/templateflow-skel.zip"
 _TEXT = (".tsv", ".json")
 
@@ -37,9 +39,10 @@ def find(place: str) -> Path | None:
     An empty file is a place-holder of the client and does not count.
     """
     path = home() / place
-    if present(path):
+    if is_present(path):
         return path
-    kept = _kept(place)
+    # Tables that `_from_skeleton` has taken out before.
+    kept = _cache_path(place)
     return kept if kept.is_file() else None
 
 
@@ -55,6 +58,8 @@ def refer(variant: Variant, name: str) -> str:
     """
     if name.startswith("tpl-"):
         return f"templateflow:{name}"
+    # As tpl-UNCInfant/cohort-1/tpl-UNCInfant_cohort-1_atlas-AAL_dseg.nii.gz, but for its table
+    # tpl-UNCInfant/tpl-UNCInfant_atlas-AAL_dseg.tsv, which is of all cohorts.
     stem, folder = f"tpl-{variant.space}", f"tpl-{variant.space}"
     cohort = variant.values.get("cohort")
     if cohort is not None and not name.endswith(".tsv"):
@@ -69,7 +74,10 @@ def _skeleton_tables() -> frozenset[str]:
         return frozenset()
     with zipfile.ZipFile(skeleton) as archive:
         return frozenset(
-            i.filename for i in archive.infolist() if i.file_size and i.filename.endswith(_TEXT)
+            # Empty ones are place-holders.
+            i.filename
+            for i in archive.infolist()
+            if i.file_size and i.filename.endswith(_TEXT)
         )
 
 
@@ -91,7 +99,7 @@ def obtain(place: str, *, allow_download: bool = True) -> Path:
     return download(f"{ARCHIVE}/{place}", home() / place)
 
 
-def _kept(place: str) -> Path:
+def _cache_path(place: str) -> Path:
     return cache_folder() / "templateflow" / place
 
 
@@ -104,11 +112,10 @@ def _from_skeleton(place: str) -> Path | None:
         return None
     with zipfile.ZipFile(skeleton) as archive:
         content = archive.read(place)
-    kept = _kept(place)
-    with filling(kept.parent):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(kept) as temporary:
-            temporary.write_bytes(content)
+    # Not into TemplateFlow's folder, whose client unpacks the skeleton there itself.
+    kept = _cache_path(place)
+    with writing_into(kept.parent), atomic_write(kept) as temporary:
+        temporary.write_bytes(content)
     return kept
 
 

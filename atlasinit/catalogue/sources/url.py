@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder
-from atlasinit.catalogue.transfer.downloading import download, present
+from atlasinit.catalogue.transfer.downloading import download, is_present
 from atlasinit.errors import AtlasUnavailableError
 
 
@@ -18,6 +18,7 @@ def is_url(source: object) -> bool:
 def url_target(reference: str) -> Path:
     """Return where the cache keeps the file of an address."""
     address = reference.split("#", 1)[0]
+    # Two addresses may end in one name. The name stays, as its ending tells the format.
     digest = hashlib.sha256(address.encode()).hexdigest()[:16]
     return cache_folder() / "url" / digest / Path(urlsplit(address).path).name
 
@@ -25,7 +26,7 @@ def url_target(reference: str) -> Path:
 def find_url(reference: str) -> Path | None:
     """Return the file of an address if it is in the cache, with the hash that is stated."""
     kept = url_target(reference)
-    return kept if present(kept, _sha256(reference)) else None
+    return kept if is_present(kept, _sha256(reference)) else None
 
 
 def obtain_url(place: str, *, allow_download: bool = True) -> Path:
@@ -35,7 +36,7 @@ def obtain_url(place: str, *, allow_download: bool = True) -> Path:
     """
     address = place.split("#", 1)[0]
     target, sha256 = url_target(place), _sha256(place)
-    if present(target, sha256):
+    if is_present(target, sha256):
         return target
     if not allow_download:
         wanted = f" with the sha256 {sha256}" if sha256 else ""

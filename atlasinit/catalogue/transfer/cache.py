@@ -23,9 +23,11 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def filling(folder: Path) -> Iterator[None]:
-    """Turn errors of a folder that cannot be written into `AtlasUnavailableError`."""
+def writing_into(folder: Path) -> Iterator[None]:
+    """Make a folder; errors of one that cannot be written become `AtlasUnavailableError`."""
+    # AtlasUnavailableError is an OSError too, and has more to say than that a folder failed.
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         yield
     except AtlasUnavailableError:
         raise

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from atlasinit.catalogue.transfer.cache import cache_folder, filling
-from atlasinit.catalogue.transfer.integrity import damage
+from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
+from atlasinit.catalogue.transfer.integrity import find_damage
 from atlasinit.errors import AtlasUnavailableError
 from atlasinit.support import files as _files
 
+# Timeout, too early, too many requests, and what servers answer while they or a proxy are down.
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
-"""Statuses that may pass."""
+"""Statuses after which another try may succeed."""
 
 _CHUNK = 1 << 16
 
 
-class _Passing(Exception):
+class _RetryError(Exception):
     """A failure after which another try may succeed."""
 
 
@@ -67,13 +68,14 @@ def download(
     """
     from filelock import FileLock
 
+    # Not beside the target: what a broken transfer leaves would lie in TemplateFlow's folder.
     work = cache_folder() / "downloads"
-    with filling(work):
-        work.mkdir(parents=True, exist_ok=True)
+    # One lock and one part per target, whatever address it is fetched from.
     stem = hashlib.sha256(os.fspath(target.absolute()).encode()).hexdigest()[:24]
     part = work / f"{stem}.part"
-    with filling(work), FileLock(work / f"{stem}.lock"):
-        if present(target, sha256):
+    with writing_into(work), FileLock(work / f"{stem}.lock"):
+        # Another process may have fetched it while this one waited for the lock.
+        if is_present(target, sha256):
             return target
         if sha256 is None:
             # Without a hash nothing tells whether an old part is of the same file.
@@ -83,11 +85,11 @@ def download(
                 _transfer(url, part, timeout=timeout)
                 _check(part, target.name, sha256)
                 break
-            except _Passing as error:
+            except _RetryError as error:
                 if attempt == tries:
                     raise AtlasUnavailableError(url, f"{error} (after {tries} tries)") from error
             time.sleep(pause * 2 ** (attempt - 1))
-        with filling(target.parent):
+        with writing_into(target.parent):
             _place(part, target)
     return target
 
@@ -104,6 +106,8 @@ def without_network() -> Iterator[None]:
     from unittest import mock
 
     import requests
+
+    # All threads see the patched method; it refuses only where the calling thread's depth says so.
 
     with _PATCHING:
         send = requests.Session.send
@@ -125,7 +129,7 @@ _PATCHING = threading.RLock()
 """Held while ``requests`` is not itself, so that contexts of several threads nest."""
 
 
-def present(path: Path, sha256: str | None = None) -> bool:
+def is_present(path: Path, sha256: str | None = None) -> bool:
     """Whether `path` is a file that is not empty, with the hash where one is given."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
@@ -136,29 +140,34 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
     """Append to `part` what is missing of the file at `url`."""
     import requests
 
+    # Uncompressed, as the length and the offset are compared with the bytes that are written.
     done = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+            # The part is at least as long as the file, and so may be of another.
             if reply.status_code == 416:
                 part.unlink()
-                raise _Passing("the server's file is shorter than what was fetched before")
+                raise _RetryError("the server's file is shorter than what was fetched before")
             if reply.status_code in _RETRIED:
-                raise _Passing(f"the server answered {reply.status_code} {reply.reason}")
+                raise _RetryError(f"the server answered {reply.status_code} {reply.reason}")
             if not reply.ok:
                 raise AtlasUnavailableError(
                     url, f"the server answered {reply.status_code} {reply.reason}"
                 )
+            # 206 is the rest that was asked for; a server that cannot resume sends all with 200.
             resumed = reply.status_code == 206
             _store(reply, part, append=resumed, done=done if resumed else 0)
     except requests.RequestException as error:
-        raise _Passing(f"{type(error).__name__}: {reason(error)}") from error
+        raise _RetryError(f"{type(error).__name__}: {find_reason(error)}") from error
 
 
-def reason(error: Exception) -> str:
+def find_reason(error: Exception) -> str:
     """Return what went wrong below requests, without the address and the objects it was in."""
+    # requests wraps urllib3's MaxRetryError, whose reason reads "HTTPSConnection(host='x.org',
+    # port=443): Failed to resolve 'x.org' ...".
     inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
     return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
 
@@ -172,7 +181,7 @@ def _store(reply: Any, part: Path, *, append: bool, done: int) -> None:
             bar.update(len(chunk))
     size = part.stat().st_size
     if total is not None and size < total:
-        raise _Passing(f"the transfer ended after {size} of {total} bytes")
+        raise _RetryError(f"the transfer ended after {size} of {total} bytes")
 
 
 @contextlib.contextmanager
@@ -191,14 +200,14 @@ def _check(part: Path, name: str, sha256: str | None) -> None:
         found = _files.sha256(part)
         problem = "" if found == sha256.lower() else f"its sha256 is {found}, not {sha256}"
     else:
-        problem = damage(part, name=name)
+        problem = find_damage(part, name=name)
     if problem:
         part.unlink()
-        raise _Passing(f"what came is not the file: {problem}")
+        raise _RetryError(f"what came is not the file: {problem}")
 
 
 def _place(part: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # A move to another file system is a copy, which takes time; the rename at the end does not.
     moved = _files.name_beside(target)
     try:
         shutil.move(part, moved)

@@ -11,7 +11,7 @@ from xml.parsers import expat
 _CHUNK = 1 << 20
 
 
-def damage(path: Path, *, name: str = "") -> str:
+def find_damage(path: Path, *, name: str = "") -> str:
     """Return what is wrong with a file, ``""`` if nothing is.
 
     The ending of `name`, by default of the path, tells what the file should be.
@@ -47,6 +47,7 @@ def _content(stream: io.BufferedIOBase, name: str) -> str:
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
     if name.endswith(".nii"):
+        # A longer file has something behind its data, which no reader takes for data.
         expected = _nifti_size(head)
         if expected is None:
             return "it is no NIfTI file"
@@ -57,20 +58,26 @@ def _content(stream: io.BufferedIOBase, name: str) -> str:
 
 def _nifti_size(head: bytes) -> int | None:
     """Return the bytes that a single-file NIfTI-1 or -2 should have, by its header."""
+    # Both begin with their header's own size, which tells the version and the byte order.
+    # https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
+    # https://nifti.nimh.nih.gov/pub/dist/doc/nifti2.h
     if len(head) < 348:
         return None
     for order in "<>":
         version = struct.unpack_from(f"{order}i", head)[0]
         if version == 348:
+            # dim[8] int16, bitpix int16, vox_offset float32.
             dim = struct.unpack_from(f"{order}8h", head, 40)
             bits = struct.unpack_from(f"{order}h", head, 72)[0]
             offset = struct.unpack_from(f"{order}f", head, 108)[0]
         elif version == 540 and len(head) >= 540:
+            # bitpix int16, dim[8] int64, vox_offset int64.
             bits = struct.unpack_from(f"{order}h", head, 14)[0]
             dim = struct.unpack_from(f"{order}8q", head, 16)
             offset = struct.unpack_from(f"{order}q", head, 168)[0]
         else:
             continue
+        # dim[0] is the number of dimensions; in bits, of which a voxel of DT_BINARY is one.
         count = 1
         for size in dim[1 : 1 + dim[0]]:
             count *= size
