@@ -28,6 +28,7 @@ _THEMES = {
     "Make": (making, moving),
     "Look": (reporting, doctor),
 }
+# The groups of `atlasinit --help`; their commands are added without a name before theirs.
 for title, themes in _THEMES.items():
     for theme in themes:
         for command in theme.commands.registered_commands:
@@ -45,6 +46,8 @@ def main() -> None:
     arguments = sys.argv[1:] or ["--help"]
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (closed, as by >&-)
     group = typer.main.get_command(app)
+    # The first word that is no option is the command. Typer has not parsed the line yet, and an
+    # error in it has to be told in the words of that command too.
     words = wording(group, next((a for a in arguments if not a.startswith("-")), ""))
 
     def show(message: object, category: type[Warning], *_: object) -> None:
@@ -52,6 +55,7 @@ def main() -> None:
         say(f"{kind}{words.of(message)}")
 
     with warnings.catch_warnings():
+        # Each file that is read may lack something of its own, all told from one line of code.
         warnings.simplefilter("always", AtlasWarning)
         warnings.showwarning = show
         sys.exit(_status(group, arguments, words))
@@ -59,14 +63,16 @@ def main() -> None:
 
 def _status(group: Any, arguments: list[str], words: Wording) -> int:
     try:
+        # In its own mode click would print errors itself, with a usage, and end the process.
         status = group(arguments, prog_name="atlasinit", standalone_mode=False)
+        # Here, as what is still buffered may meet a pipe that was closed.
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads on, which is no mistake; Python flushes once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        return 130
+        return 130  # 128 + SIGINT, as shells report it
     except _CLICK_ERRORS as error:
         # "Value error" is of pydantic, which newer versions of typer check choices with.
         message = error.format_message().replace("Value error, ", "")

@@ -26,53 +26,57 @@ def spaces(ctx: Any, incomplete: str) -> list[str]:
     """Return the spaces of the atlases named so far, or of all."""
     from atlasinit.catalogue.spaces import label
 
-    return _offered((label(variant) for variant in _variants(ctx)), incomplete)
+    return _keep_matching((label(variant) for variant in _variants(ctx)), incomplete)
 
 
 def sources(incomplete: str) -> list[str]:
     """Return the sources of atlases."""
     from atlasinit.catalogue.sources.registry import SOURCES
 
-    return _offered(iter(SOURCES), incomplete)
+    return _keep_matching(iter(SOURCES), incomplete)
 
 
 def meshes(incomplete: str) -> list[str]:
     """Return the spaces of surfaces; files where none fits."""
     from atlasinit.catalogue.spaces import spheres_by_space
 
-    return _offered(iter(spheres_by_space()), incomplete)
+    return _keep_matching(iter(spheres_by_space()), incomplete)
 
 
 def reductions(incomplete: str) -> list[str]:
     """Return the names of reductions."""
     from atlasinit.projection import REDUCTIONS
 
-    return _offered(iter(REDUCTIONS), incomplete)
+    return _keep_matching(iter(REDUCTIONS), incomplete)
 
 
 def values_of(axis: str) -> Callable[[Any, str], list[str]]:
     """Return what completes an axis such as ``"parcels"`` for the atlases named so far."""
 
     def complete(ctx: Any, incomplete: str) -> list[str]:
-        return _offered((v.values[axis] for v in _variants(ctx) if axis in v.values), incomplete)
+        values = (v.values[axis] for v in _variants(ctx) if axis in v.values)
+        return _keep_matching(values, incomplete)
 
     return complete
 
 
 def _variants(ctx: Any) -> Iterator["Variant"]:
     """Yield the variants of the atlases named so far that are in the space stated so far."""
-    from atlasinit.catalogue import spaces as known
     from atlasinit.catalogue.entries import catalogue, names, normalise_name, variants
+    from atlasinit.catalogue.spaces import parse as parse_space
 
+    # The line is not whole yet: names may be files, or of no atlas, and are passed over then.
     stated, space = ctx.params.get("names") or [], ctx.params.get("space")
     own = [names()[normalise_name(name)] for name in stated if normalise_name(name) in names()]
-    template = known.parse(space)[0] if space else None
+    # A density in the name is not compared, since its own option is completed from these too.
+    template = parse_space(space)[0] if space else None
     for entry in own or catalogue():
         for variant in variants(catalogue()[entry]):
             if template is None or variant.space == template:
                 yield variant
 
 
-def _offered(values: Iterator[object], incomplete: str) -> list[str]:
+def _keep_matching(values: Iterator[object], incomplete: str) -> list[str]:
+    # In the catalogue's order, which is one of preference.
     distinct = dict.fromkeys(str(value) for value in values)
     return [value for value in distinct if value.lower().startswith(incomplete.lower())]

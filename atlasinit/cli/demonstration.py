@@ -51,6 +51,8 @@ def _surface(out: Path, fwhm: float) -> Iterator[Path]:
         }
         for compartment, side in SIDES.items()
     }
+    # The same maps twice: means of the labels, and what the layer of the smoothed atlas makes of
+    # them, which starts as that atlas.
     values, smoothed = {}, {}
     for measure in MEASURES:
         data = open_data({c: files[c][measure] for c in SIDES}, atlas).all()
@@ -77,6 +79,7 @@ def _volume(out: Path, fwhm: float) -> Iterator[Path]:
     grey_matter = np.asarray(project(atlas, data)[:, 0])
     table = atlas.labels.assign(grey_matter=grey_matter)
     soft = smooth(atlas, fwhm=fwhm)
+    # The grid of the spheres is the image's own, so that its voxels lie behind them as they are.
     with Input(image) as source:
         background = np.asanyarray(load_image(source).dataobj)
     yield from save_atlas(atlas, out / "seitzman2018.npz", overwrite=True)

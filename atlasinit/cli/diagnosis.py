@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+_PATIENCE = 3.0
+"""Seconds after which a host counts as out of reach; all are asked at once."""
+
 _PARTS = ("loading", "nn", "masker", "figures")
 """Modules that between them import every dependency."""
 
@@ -37,18 +40,16 @@ class Section:
     advice: tuple[str, ...] = ()
 
 
-def diagnose(*, offline: bool = False, timeout: float = 3.0) -> list[Section]:
-    """Return what is known of this installation and machine.
+def diagnose(*, offline: bool = False) -> list[Section]:
+    """Return what can be found out of this installation and machine.
 
     Parameters
     ----------
     offline
         Do not ask whether the network is there.
-    timeout
-        Seconds after which a host counts as out of reach.
     """
     sections = [_versions(), _devices(), _storage(), _atlases()]
-    return sections if offline else [*sections, _network(timeout)]
+    return sections if offline else [*sections, _network()]
 
 
 def _versions() -> Section:
@@ -69,21 +70,25 @@ def _versions() -> Section:
         advice.append("atlasinit is not installed but found beside: run `pip install atlasinit`.")
     for requirement in stated:
         found = _version(requirement.name)
+        # Those of extras have a marker, as `extra == "test"`.
         needed = requirement.marker is None
         if found is None and needed:
             broken.append(f"{requirement} is missing: run `pip install '{requirement}'`.")
+        # Whoever installed a release candidate, or JAX of last night, meant it.
         elif found is not None and not requirement.specifier.contains(found, prereleases=True):
             told = (
                 f"{requirement} is asked for, {found} is here: run `pip install '{requirement}'`."
             )
             (broken if needed else advice).append(told)
+        # Of the optional ones Flax alone is part of the interface, and so belongs into a report.
         if found is not None and (needed or requirement.name == "flax"):
             facts[requirement.name] = found
     for part in _PARTS:
         try:
             importlib.import_module(f"atlasinit.{part}")
+        # Not ImportError alone: a compiled package may fail at its import in any way.
         except Exception as error:
-            broken.append(f"atlasinit.{part} cannot be imported ({_told(error)}).")
+            broken.append(f"atlasinit.{part} cannot be imported ({_describe_error(error)}).")
     facts["wb_command"] = shutil.which("wb_command") or "not found (optional)"
     return Section("versions", facts, tuple(dict.fromkeys(broken)), tuple(dict.fromkeys(advice)))
 
@@ -108,7 +113,8 @@ def _devices() -> Section:
         facts["devices"] = [f"{d.device_kind} ({d.platform}:{d.id})" for d in devices]
         facts["x64"] = bool(jax.config.read("jax_enable_x64"))
     except Exception as error:
-        return Section("devices", facts, (f"JAX computes nothing here ({_told(error)}).",))
+        broken = (f"JAX computes nothing here ({_describe_error(error)}).",)
+        return Section("devices", facts, broken)
     broken = () if total == 8 else (f"JAX sums eight ones to {total}.",)
     advice = ()
     if facts["nvidia_gpu"] and facts["backend"] == "cpu":
@@ -120,6 +126,7 @@ def _devices() -> Section:
 
 def has_nvidia_gpu() -> bool:
     """Whether the machine has an NVIDIA GPU with its driver, asked without CUDA."""
+    # The driver's own device file; under Windows' subsystem for Linux there is the program alone.
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
@@ -129,6 +136,7 @@ def _storage() -> Section:
     from atlasinit.catalogue.transfer.cache import VARIABLE
 
     cache = cache_folder()
+    # Environment variable to folders, of which the first is the one that files are fetched into.
     named = {VARIABLE: [cache]}
     named |= {s.variable: found for s in SOURCES.values() if (found := s.folders())}
     files = [path for path in cache.rglob("*") if path.is_file()]
@@ -136,7 +144,7 @@ def _storage() -> Section:
         "cache": str(cache),
         "cache_bytes": sum(path.stat().st_size for path in files),
         "cache_writable": is_writable(cache),
-        "free_bytes": shutil.disk_usage(_existing(cache)).free,
+        "free_bytes": shutil.disk_usage(_find_existing(cache)).free,
         **{s.via: [str(f) for f in found] for s in SOURCES.values() if (found := s.folders())},
     }
     advice = [
@@ -150,11 +158,12 @@ def _storage() -> Section:
 
 def is_writable(folder: Path) -> bool:
     """Whether a folder can be written, or made if it does not exist."""
-    existing = _existing(folder)
+    # To make files in a folder takes the right to enter it, too.
+    existing = _find_existing(folder)
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-def _existing(path: Path) -> Path:
+def _find_existing(path: Path) -> Path:
     """Return a path or the nearest folder above it that exists."""
     return next(place for place in (path, *path.absolute().parents) if place.exists())
 
@@ -165,22 +174,23 @@ def _atlases() -> Section:
     from atlasinit.catalogue.sources.registry import SOURCES
 
     here = dict.fromkeys(row["name"] for row in list_rows() if row["offline"])
-    lacking = [name for source in SOURCES.values() for name in source.list_missing()]
-    facts = {"known": len(catalogue()), "here": list(here), "packages_to_fetch": lacking}
+    absent = [name for source in SOURCES.values() for name in source.list_missing()]
+    facts = {"listed": len(catalogue()), "here": list(here), "packages_to_fetch": absent}
     advice = (
-        (f"`atlasinit fetch --all-offline` brings the atlases of {', '.join(lacking)}.",)
-        if lacking
+        (f"`atlasinit fetch --all-offline` brings the atlases of {', '.join(absent)}.",)
+        if absent
         else ()
     )
     return Section("atlases", facts, advice=advice)
 
 
-def _network(timeout: float) -> Section:
+def _network() -> Section:
     def reaches(address: str) -> bool:
         import requests
 
         try:
-            requests.head(address, timeout=timeout)
+            # Any answer shows that the host is there, one of 404 too.
+            requests.head(address, timeout=_PATIENCE)
         except requests.RequestException:
             return False
         return True
@@ -188,7 +198,7 @@ def _network(timeout: float) -> Section:
     from atlasinit.catalogue.sources.registry import SOURCES
 
     hosts = {name: at for source in SOURCES.values() for name, at in source.hosts.items()}
-    facts = _at_once(reaches, hosts)
+    facts = _map_at_once(reaches, hosts)
     away = [name for name, reached in facts.items() if not reached]
     advice = (
         f"{', '.join(away)}: out of reach. What is on this machine works; the rest can be "
@@ -197,12 +207,12 @@ def _network(timeout: float) -> Section:
     return Section("network", facts, advice=advice if away else ())
 
 
-def _at_once(function: Callable[[str], bool], named: Mapping[str, str]) -> dict[str, bool]:
+def _map_at_once(function: Callable[[str], bool], named: Mapping[str, str]) -> dict[str, bool]:
     with ThreadPoolExecutor(len(named)) as pool:
         results: Iterable[bool] = pool.map(function, named.values())
         return dict(zip(named, results, strict=True))
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

@@ -38,6 +38,7 @@ def doctor(
         _print_sentences("what would help", advice)
         if not broken:
             print("\nAll that is needed is here.")
+    # Advice alone is no failure: scripts ask whether the package can be used.
     if broken:
         raise typer.Exit(1)
 
@@ -48,6 +49,7 @@ def _print(sections: Sequence["Section"]) -> None:
         print_heading(section.title, first=number == 0)
         for name, value in section.facts.items():
             shown = _text(name, value)
+            # "cache_bytes" is in bytes for programs, but "cache space" in MiB for people.
             print(f"  {name.replace('_bytes', '_space').replace('_', ' '):{width}}  {shown}")
 
 

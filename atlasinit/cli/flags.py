@@ -14,7 +14,7 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, for parsing and for the help."""
-        return _bare(super().get_params(ctx))
+        return _strip_types(super().get_params(ctx))
 
 
 class Group(TyperGroup):
@@ -22,11 +22,12 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, for parsing and for the help."""
-        return _bare(super().get_params(ctx))
+        return _strip_types(super().get_params(ctx))
 
 
-def _bare(parameters: list[Any]) -> list[Any]:
+def _strip_types(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
+        # An empty text, as None would be replaced by the name of the type.
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
         elif parameter.param_type_name == "argument":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlasinit.cli import completion
-from atlasinit.cli.options import AsJson, Space, Variant, Via, load, takes
+from atlasinit.cli.options import AsJson, Choices, Space, Via, load, takes
 from atlasinit.cli.output import description, print_json, print_table, print_written, say, say_terms
 from atlasinit.errors import ArgumentError, nearest
 
@@ -39,6 +39,7 @@ def list_(
     from atlasinit.catalogue.listing import list_rows
 
     found = list_rows(" ".join(query or ()), space=space, source=via)
+    # Nothing found is an answer, an empty list for programs, and no mistake.
     if as_json:
         print_json(found)
     elif found:
@@ -66,6 +67,7 @@ def show(
     from atlasinit.catalogue.licences import terms
 
     table = atlas.labels
+    # Through pandas' JSON, which has null for each kind of missing value and plain numbers.
     rows = json.loads(table.to_json(orient="records") or "[]")
     if as_json:
         print_json({**description(atlas), "labels": rows})
@@ -79,9 +81,9 @@ def show(
 
 
 @commands.command(epilog="Example: atlasinit fetch schaefer2018 glasser --space fsLR")
-@takes(Variant)
+@takes(Choices)
 def fetch(
-    variant: Variant,
+    choices: Choices,
     names: Annotated[
         list[str] | None,
         typer.Argument(help="Catalogue names.", metavar="ATLAS", autocompletion=completion.atlases),
@@ -98,7 +100,7 @@ def fetch(
 
     if not names and not all_offline:
         raise ArgumentError("names", "should be given, or --all-offline")
-    wanted = {"space": variant.space, "via": variant.via, "axes": variant.axes}
+    wanted = {"space": choices.space, "via": choices.via, "axes": choices.axes}
     chosen = [resolve_name(name, **wanted)[0] for name in names or []]
     about = [
         {
@@ -108,6 +110,7 @@ def fetch(
         }
         for one in chosen
     ]
+    # Files are fetched as they are asked for, so that each is told once it is here.
     files = fetch_each(chosen, all_offline=all_offline)
     if as_json:
         print_written(list(files), as_json=True, atlases=about)
@@ -128,6 +131,7 @@ def _hint(words: Sequence[str], space: str | None) -> str:
 
     rows = list_rows()
     spaces, names = ({row[column] for row in rows} for column in ("space", "name"))
+    # A space that does not exist hides all that the words would find.
     if space is not None and space not in spaces:
         return nearest(space, spaces)
     return next((nearest(word, names) for word in words if not list_rows(word)), "")

@@ -17,7 +17,7 @@ from atlasinit.cli.options import (
     takes,
 )
 from atlasinit.cli.output import print_saved, print_written, progress, say
-from atlasinit.cli.values import one_each
+from atlasinit.cli.values import parse_one_each
 from atlasinit.errors import format_count
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def build(
     from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.smoothing import smooth
 
+    # Before the work, which may take minutes.
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if fwhm is not None or sigma is not None:
         with progress(len(atlas.compartments)) as step:
@@ -96,9 +97,10 @@ def project(
     from atlasinit.streaming import stream
     from atlasinit.support.writing import check_target
 
+    # Before the work, too; the separator says whether the table's extension is one.
     separator_of(output)
     check_target(output, overwrite=overwrite)
-    source = open_data(one_each(data, "data", sided=True), atlas)
+    source = open_data(parse_one_each(data, "data", sided=True), atlas)
     series = stream(atlas, source, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)

@@ -17,9 +17,12 @@ def explain(error: Exception, arguments: Sequence[str], words: Wording) -> tuple
     The status is 2 for a mistake and for what a file led to, 1 for a bug.
     """
     modules = _modules(error.__traceback__)
+    # An exception of Python's kind that the package raises itself is meant for the user; one that
+    # comes out of JAX or NumPy is not, whatever its kind.
     raised_here = modules[-1:] and modules[-1].partition(".")[0] == "atlasinit"
     if isinstance(error, Explained | OSError) or (isinstance(error, ValueError) and raised_here):
         return words.of(error), 2
+    # Else a file may have led a reader astray, of which no parser says so itself.
     what = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
     files = _files(arguments)
     if files and any(module.startswith(_READERS) for module in modules):

@@ -9,7 +9,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
-from atlasinit.cli.values import meshes
+from atlasinit.cli.values import read_meshes
 from atlasinit.errors import ArgumentError
 from atlasinit.support.files import expand
 
@@ -49,12 +49,14 @@ def resample(
     from atlasinit.resampling import resample as resample_
 
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
+    # A file goes before a space of its name; two targets are files in any case, one a side.
     if len(to) == 1 and not expand(to[0]).exists():
         if to_space is not None:
             raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")
         geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]
     else:
         geometry = _geometry([Path(name) for name in to])
+    # An image has one grid, which all parts of the atlas are moved to.
     if "volume" in geometry:
         geometry = dict.fromkeys(atlas.compartments, geometry["volume"])
     moved = resample_(atlas, geometry, space=to_space)
@@ -95,5 +97,5 @@ def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
             faces=roles["sphere"].faces,
             hemisphere=side[-1],
         )
-        for side, roles in (meshes({"sphere": paths}) or {}).items()
+        for side, roles in (read_meshes({"sphere": paths}) or {}).items()
     }

@@ -16,7 +16,14 @@ import typer
 
 from atlasinit.cli import completion
 from atlasinit.cli.interrupts import ending_at_once
-from atlasinit.cli.values import given, key, meshes, one_each, pairs, read
+from atlasinit.cli.values import (
+    parse_key,
+    parse_names,
+    parse_one_each,
+    parse_pairs,
+    parse_value,
+    read_meshes,
+)
 from atlasinit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ _VIA_HELP = "Only from this source, as templateflow; `atlasinit list` shows them
 DATA_HELP = "An image; twice for two hemispheres, as cortex_L=FILE where a file names no side."
 
 
-def _reduction(text: str) -> str:
+def _parse_reduction(text: str) -> str:
     from atlasinit.projection import REDUCTIONS
 
     if text not in REDUCTIONS:
@@ -39,7 +46,7 @@ Reduction = Annotated[
     str,
     typer.Option(
         metavar="HOW",
-        parser=_reduction,
+        parser=_parse_reduction,
         help="As ai.project's reduction: mean, lstsq, median, ...; a wrong one lists all.",
         autocompletion=completion.reductions,
     ),
@@ -64,6 +71,8 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
     """Give a function the options of `groups`; it receives what they return first."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        # The first parameters of the function receive what the groups make, one each; the names
+        # that a user sees instead are the parameters of these groups.
         taken = [inspect.signature(group).parameters for group in groups]
         own = list(inspect.signature(function).parameters.values())[len(groups) :]
 
@@ -75,11 +84,14 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
             ]
             return function(*made, **{p.name: options[p.name] for p in own})
 
+        # A group may be a function that `takes` made itself: its signature is of options alone.
+        # An option that groups have in common, as --offline, is stated once.
         distinct = {p.name: p for p in [*own, *(p for names in taken for p in names.values())]}
         parameters = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for parameter in distinct.values()
         ]
+        # Typer reads both; and functools.wraps has set the attributes of the function itself.
         signature = inspect.Signature(parameters)
         setattr(run, "__signature__", signature)  # noqa: B010 (functions declare no such attribute)
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -113,7 +125,7 @@ Offline = Annotated[bool, _FILES("", "Download nothing.", "--offline")]
 
 
 @dataclasses.dataclass(frozen=True)
-class Variant:
+class Choices:
     """Which of an atlas's variants, named as in `load_atlas`."""
 
     space: Annotated[str | None, _VARIANT("SPACE", _SPACE_HELP, complete=completion.spaces)] = None
@@ -180,11 +192,13 @@ class Reading:
         """What `load_atlas` takes for them."""
         return {
             "labels": self.labels,
-            "mask": one_each(self.mask, "mask", sided=False),
-            "meshes": meshes({"sphere": self.sphere or [], "anatomical": self.anatomical or []}),
+            "mask": parse_one_each(self.mask, "mask", sided=False),
+            "meshes": read_meshes(
+                {"sphere": self.sphere or [], "anatomical": self.anatomical or []}
+            ),
             "kind": self.kind,
-            "map": None if self.map is None else key(self.map),
-            "background": [key(text) for text in self.background] if self.background else None,
+            "map": None if self.map is None else parse_key(self.map),
+            "background": [parse_key(text) for text in self.background or ()] or None,
             "unlisted": self.unlisted,
             "nan": self.nan,
             "scale": self.scale,
@@ -212,11 +226,12 @@ class Selection:
     def of(self, atlas: "Atlas") -> "Atlas":
         """Return `atlas` with the parcels that are kept."""
         conditions = {
-            "parcels": [key(text) for text in self.select or ()] or None,
+            "parcels": [parse_key(text) for text in self.select or ()] or None,
             "compartments": self.compartment or None,
             "hemisphere": self.hemisphere,
             "network": self.network or None,
         }
+        # Without a condition `select` would keep all, but note in the provenance that it ran.
         if all(condition is None for condition in conditions.values()):
             return atlas
         try:
@@ -243,18 +258,17 @@ class Saving:
     @property
     def arguments(self) -> dict[str, Any]:
         """What `save_atlas` takes for them."""
+        fields = parse_pairs(self.metadata, "metadata")
         return {
             "format": self.format,
-            "entities": pairs(self.entity, "entity"),
-            "metadata": {
-                name: read(value) for name, value in pairs(self.metadata, "metadata").items()
-            },
+            "entities": parse_pairs(self.entity, "entity"),
+            "metadata": {name: parse_value(value) for name, value in fields.items()},
         }
 
 
-@takes(Variant, Reading, Selection)
+@takes(Choices, Reading, Selection)
 def load(
-    variant: Variant,
+    choices: Choices,
     reading: Reading,
     selection: Selection,
     names: Annotated[
@@ -270,7 +284,8 @@ def load(
     with ending_at_once():
         from atlasinit.loading import load_atlas
 
-    atlas = load_atlas(given(names, "names"), **dataclasses.asdict(variant), **reading.arguments)
+    source = parse_names(names, "names")
+    atlas = load_atlas(source, **dataclasses.asdict(choices), **reading.arguments)
     return selection.of(atlas)
 
 

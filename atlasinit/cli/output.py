@@ -1,7 +1,7 @@
 """What the command line prints.
 
 Standard output holds what was asked for: a table for people, JSON for programs, or the
-files written, one a line. All that is said about it goes to standard error.
+files written, one per line. All that is said about it goes to standard error.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ _LEAST = 16
 
 def say(message: object) -> None:
     """Print one line for people, on standard error."""
+    # On one line whatever the message, so that a program can tell one from the next.
     print(f"atlasinit: {' '.join(str(message).split())}", file=sys.stderr)
 
 
@@ -103,6 +104,7 @@ def print_table(
         if most is not None and most < len(rows):
             cells = {column: texts[: most + 1] for column, texts in cells.items()}
             left_out.append(f"{len(rows) - most} rows (see --all)")
+    # Numbers stand under each other's last digit, text under each other's first letter.
     widths = [max(map(len, texts)) for texts in cells.values()]
     right = [all(isinstance(row[c], int) for row in rows) for c in cells]
     for number, line in enumerate(zip(*cells.values(), strict=True)):
@@ -120,8 +122,10 @@ def _fit(cells: dict[str, list[str]], width: int) -> list[str]:
     """Cut or leave out the last columns until all fit `width`; return those left out."""
     left_out: list[str] = []
     while cells:
+        # The last column has what the others leave, each with two blanks behind it.
         *others, last = cells
         room = width - sum(max(map(len, cells[column])) + 2 for column in others)
+        # The first column is shown in any case, cut to the width.
         if room >= min(_LEAST, max(map(len, cells[last]))) or not others:
             cells[last] = [t if len(t) <= room else f"{t[: room - 1]}…" for t in cells[last]]
             break
@@ -151,7 +155,7 @@ def progress(total: int) -> Iterator[Callable[[str, int, int], None]]:
     from tqdm import tqdm
 
     with tqdm(total=total, unit="compartment", leave=False, disable=None) as bar:
-
+        # `smooth` tells which compartment begins, from 0: as many are done.
         def step(compartment: str, number: int, _: int) -> None:
             bar.set_description(f"smoothing {compartment}")
             bar.update(number - bar.n)

@@ -15,7 +15,7 @@ from atlasinit.cli.options import (
     takes,
 )
 from atlasinit.cli.output import print_written, progress, say
-from atlasinit.cli.values import one_each
+from atlasinit.cli.values import parse_one_each
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -67,7 +67,7 @@ def report(
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
     made = generate_report(
         atlas,
-        data=one_each(data, "data", sided=True),
+        data=parse_one_each(data, "data", sided=True),
         before=before,
         title=title,
         t_r=t_r,

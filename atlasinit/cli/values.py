@@ -9,7 +9,7 @@ from typing import Any
 from atlasinit.errors import ArgumentError
 
 
-def given(names: Sequence[str] | None, argument: str) -> Any:
+def parse_names(names: Sequence[str] | None, argument: str) -> Any:
     """Return one name or file, several, or compartment to file; None where there are none."""
     if not names:
         return None
@@ -17,7 +17,10 @@ def given(names: Sequence[str] | None, argument: str) -> Any:
         raise ArgumentError(
             argument, "holds an empty name or file", "is a variable of the shell not set?"
         )
+    # Of cortex_L=lh.annot. Words before the first = hold no slash or dot: a path such as
+    # ./level=2/atlas.nii is one.
     stated = [re.fullmatch(r"(\w+)=(.+)", name) for name in names]
+    # In a mixture cortex_L=lh.annot is taken for a path, which is then refused as no file.
     if not all(stated):
         return names[0] if len(names) == 1 else list(names)
     files: dict[str, list[str]] = {}
@@ -26,14 +29,14 @@ def given(names: Sequence[str] | None, argument: str) -> Any:
     return {c: own[0] if len(own) == 1 else own for c, own in files.items()}
 
 
-def one_each(names: Sequence[str] | None, argument: str, *, sided: bool) -> Any:
-    """Return what `given` does, of an argument that takes one file for a compartment.
+def parse_one_each(names: Sequence[str] | None, argument: str, *, sided: bool) -> Any:
+    """Return what `parse_names` does, of an argument that takes one file for a compartment.
 
     Where they are `sided`, several files without one tell theirs by themselves.
     """
-    found = given(names, argument)
+    found = parse_names(names, argument)
     if isinstance(found, list) and not sided:
-        raise ArgumentError(argument, "takes one file, or one a compartment, as cortex_L=FILE")
+        raise ArgumentError(argument, "takes one file, or one per compartment, as cortex_L=FILE")
     if isinstance(found, dict):
         for compartment, file in found.items():
             if isinstance(file, list):
@@ -41,8 +44,9 @@ def one_each(names: Sequence[str] | None, argument: str, *, sided: bool) -> Any:
     return found
 
 
-def pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
+def parse_pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
     """Return key to value of texts KEY=VALUE, which `argument` was given."""
+    # The first = parts them, as a value may hold more: License=CC BY = 4.0.
     parts = {text: text.partition("=") for text in texts or ()}
     for text, (name, mark, value) in parts.items():
         if not (name and mark and value):
@@ -50,7 +54,7 @@ def pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
     return {name: value for name, _, value in parts.values()}
 
 
-def read(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Return a number, truth or list that is written as in JSON, else the text itself."""
     try:
         return json.loads(text)
@@ -58,12 +62,12 @@ def read(text: str) -> Any:
         return text
 
 
-def key(text: str) -> str | int:
+def parse_key(text: str) -> str | int:
     """Return a whole number, or the text itself."""
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
+def read_meshes(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, Any]] | None:
     """Return compartment to surfaces; each file tells its side by itself or by its name."""
     from atlasinit.io.contents import COMPARTMENTS
     from atlasinit.io.formats.hemispheres import compartment_of

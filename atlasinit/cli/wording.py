@@ -55,6 +55,7 @@ class Wording(Voice):
 
     def argument(self, name: str) -> str:
         """Return the option that sets an argument."""
+        # Of `data['volume']`, which no option tells apart, --data.
         return self.flags.get(name.partition("[")[0], super().argument(name))
 
     def value(self, value: Any) -> str:
@@ -80,11 +81,13 @@ class Wording(Voice):
             return " ".join(
                 self._option(*item) for surfaces in value.values() for item in surfaces.items()
             )
+        # An option that takes several is repeated for each.
         each = value if isinstance(value, list) else [value]
         return " ".join(f"{flag} {self.value(one)}" for one in each)
 
     def call(self, name: str, arguments: Sequence[str], values: Mapping[str, Any]) -> str:
         """Return the options, or the command, that do what a function does."""
+        # `ai.fetch_atlases` is the command fetch, `atlas.harden` the option --harden of build.
         own = name.rpartition(".")[2]
         command = own.removesuffix("_atlases")
         options = [self._option(*item) for item in values.items() if item[0] in self.flags]
@@ -101,9 +104,11 @@ def wording(group: Any, name: str) -> Wording:
     Where another command alone has an option for an argument, that command is named too.
     """
     flags: dict[str, str] = {}
+    # The command's own come last, and so replace what others call the same argument.
     for command in sorted(group.commands.values(), key=lambda command: command.name == name):
         own = command.name == name
         for parameter in command.params:
+            # Of -o and --output the longer; of a positional argument what the help calls it.
             is_option = parameter.param_type_name == "option"
             typed = (
                 max(parameter.opts, key=len) if is_option else parameter.metavar or parameter.name
