@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps, Maps, location_totals
+from atlasinit.core.named_values import align_values
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io import DataSource, open_data
 from atlasinit.io.files import existing
@@ -213,7 +214,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         signals
-            (time, parcels), or (parcels,).
+            (time, parcels), or (parcels,); a table of pandas or a mapping by the names of the
+            parcels, in any order, an array by row.
         surface_image
             Return a ``nilearn.surface.SurfaceImage``, for atlases of cortical meshes.
 
@@ -225,17 +227,13 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            `signals` of another shape; `surface_image` where a compartment is no mesh with faces
-            and coordinates, or two are of one hemisphere.
+            `signals` of another shape, or names that are not the atlas's; `surface_image` where a
+            compartment is no mesh with faces and coordinates, or two are of one hemisphere.
         """
         check_is_fitted(self, "labels_")
-        values = np.asarray(signals)
-        if values.shape[-1:] != (self.n_elements_,) or values.ndim > 2:
-            raise ArgumentError(
-                "signals", f"should be (time, {self.n_elements_} parcels), got {values.shape}"
-            )
-        values = values.astype(np.float32) if values.dtype.kind != "f" else values
-        whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values.T)))
+        table = self._atlas.table
+        values = align_values(signals, table, argument="signals", parcels_last=True).array
+        whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values)))
         painted = {c: whole[s] for c, s in self._atlas.location_slices().items()}
         if not find_reduction(self._reduction).solve:
             painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}

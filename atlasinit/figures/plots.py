@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors, value_range
 from atlasinit.figures.surfaces import Surface
@@ -37,8 +38,9 @@ def plot_atlas(
     atlas
         Soft maps are shown hardened.
     values
-        (parcels,) values in the order of ``atlas.labels``, or a mapping from titles to such;
-        NaN is shown in grey. The colours reach from the 2nd to the 98th percentile.
+        (parcels,) values: an array in the order of ``atlas.labels``; a Series, or a mapping
+        from names to numbers, by name; or several of these, as a DataFrame or a mapping from
+        titles. NaN is shown in grey. The colours reach from the 2nd to the 98th percentile.
     palette
         ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
         that any common colour vision tells apart, by which parcels that touch differ.
@@ -51,8 +53,8 @@ def plot_atlas(
     Raises
     ------
     ValueError
-        A mesh without a surface to draw on, values or a background of another shape,
-        another `palette`.
+        A mesh without a surface to draw on, values or a background of another shape, names
+        that are not the atlas's, another `palette`.
     TypeError
         An `atlas` of another type.
 
@@ -70,9 +72,7 @@ def plot_atlas(
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
     pyplot.install_repl_displayhook()
-    columns = (
-        {} if values is None else values if isinstance(values, Mapping) else {"values": values}
-    )
+    columns = {} if values is None else align_columns(values, atlas.table)
     views = atlas_views(atlas, surfaces=surfaces, background=background, slices=1)
     for compartment, found in views.items():
         if not found:
@@ -85,7 +85,7 @@ def plot_atlas(
         (atlas.name, None, parcel_colors(atlas, palette=palette))
     ]
     for title, column in columns.items():
-        rows.append((title, *_scaled(np.asarray(column, dtype=np.float64), atlas, title)))
+        rows.append((title, *_scaled(column.astype(np.float64))))
     strips = _strips(atlas, views)
     figure = Figure(figsize=(12, 2.5 * len(rows) * len(strips)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
@@ -95,13 +95,7 @@ def plot_atlas(
     return figure
 
 
-def _scaled(
-    column: np.ndarray, atlas: Atlas, title: str
-) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
-    if column.shape != (atlas.n_parcels,):
-        raise ArgumentError(
-            "values", f"of {title!r} should be ({atlas.n_parcels} parcels,), got {column.shape}"
-        )
+def _scaled(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
     low, high = value_range(column)
     scale = ScalarMappable(matplotlib.colors.Normalize(low, high), "viridis")
     known = np.where(np.isfinite(column), column, np.nan)

@@ -11,7 +11,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.core.named_values import align_values, carries_names
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.projection.checks import (
     check_data,
@@ -288,7 +290,8 @@ def back_project(
     atlas
         An `Atlas`, or the maps of one compartment.
     values
-        (..., parcels, time), or (parcels,).
+        (..., parcels, time), or (parcels,). A table of pandas or a mapping goes by the names of
+        an `Atlas`'s parcels, whichever axis has them; an array by row.
     method
         ``"adjoint"``: :math:`W' y`, for hard maps each parcel's value at its locations
         (``inverse_transform`` of nilearn's maskers). ``"pseudoinverse"``:
@@ -320,6 +323,8 @@ def back_project(
     check_ridge(ridge, needs=None if method == "pseudoinverse" else Passing(method="pseudoinverse"))
     maps = maps_of(atlas)
     n_parcels = sum(m.n_parcels for m in maps)
+    if isinstance(atlas, Atlas) and carries_names(values):
+        values = align_values(values, atlas.table).array
     values = check_size(values, n_parcels, "values", "parcels")
     solver = device_solver_for(atlas, ridge=ridge) if method == "pseudoinverse" else None
     if choose_place(maps, values, kernel=kernel)[0] == "host":

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Int, Real
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors, value_range
@@ -29,7 +30,7 @@ def generate_report(
     *,
     data: Any = None,
     series: ArrayLike | None = None,
-    values: Mapping[str, ArrayLike] | None = None,
+    values: Any = None,
     before: Atlas | None = None,
     title: str | None = None,
     t_r: float | None = None,
@@ -54,9 +55,11 @@ def generate_report(
     data
         What `atlasinit.io.open_data` takes; it is projected.
     series
-        (time, parcels), in place of `data`, where they are extracted already.
+        (time, parcels), in place of `data`, where they are extracted already; a table by the
+        names of its columns.
     values
-        Title to (parcels,) values, each drawn and a column of the table; NaN is grey.
+        (parcels,) values, each drawn and a column of the table, as for `atlasinit.plot_atlas`:
+        by name where they carry names; NaN is grey.
     before
         The atlas before it was smoothed, to compare with.
     title
@@ -83,7 +86,7 @@ def generate_report(
     ------
     ValueError
         Both `data` and `series`, or either of another shape; `numbers` that do not ascend,
-        or not one per time point; `values` of another length;
+        or not one per time point; `values` of another length or other names;
         a `before` of other parcels or locations; a `t_r` that is not positive; and as
         `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
@@ -95,7 +98,8 @@ def generate_report(
         _check_same(atlas, before)
     held = _series(atlas, series) if data is None else extract(atlas, data, reduction=reduction)
     counted = None if held is None else _numbers(numbers, len(held.series))
-    columns = {t: _values(atlas, t, column) for t, column in (values or {}).items()}
+    given = {} if values is None else align_columns(values, atlas.table)
+    columns = {t: finite_or_nan(column.astype(np.float64)) for t, column in given.items()}
     if held is not None and len(held.series) == 1:
         columns.setdefault("data", np.asarray(held.series[0], dtype=np.float64))
     measures = measure(atlas)
@@ -140,12 +144,13 @@ def _check_same(atlas: Atlas, before: Atlas) -> None:
 def _series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
     if series is None:
         return None
-    found = np.asarray(series, dtype=np.float64)
-    if found.ndim != 2 or found.shape[1] != atlas.n_parcels or not len(found):
+    found = align_values(series, atlas.table, argument="series", parcels_last=True).array
+    if found.ndim != 2 or not found.size:
         raise ArgumentError(
-            "series", f"should be (time, {atlas.n_parcels} parcels), got shape {found.shape}"
+            "series",
+            f"should be (time, {atlas.n_parcels} parcels), got shape {np.shape(series)}",
         )
-    return ParcelData(finite_or_nan(found))
+    return ParcelData(finite_or_nan(found.T.astype(np.float64)))
 
 
 def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]:
@@ -161,15 +166,6 @@ def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]
             f"{found.dtype} of shape {found.shape}",
         )
     return found
-
-
-def _values(atlas: Atlas, title: str, column: ArrayLike) -> Float[np.ndarray, " parcels"]:
-    found = np.asarray(column, dtype=np.float64)
-    if found.shape != (atlas.n_parcels,):
-        raise ArgumentError(
-            "values", f"of {title!r} should be ({atlas.n_parcels} parcels,), got {found.shape}"
-        )
-    return finite_or_nan(found)
 
 
 def _compartments(atlas: Atlas) -> list[dict[str, Any]]:

@@ -259,7 +259,7 @@ def test_plot_has_a_row_a_measure(tmp_path):
         "a",
         "values",
     ]
-    with pytest.raises(ValueError, match=r"`values` of 'values' .* \(4 parcels,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"`values` should be \(4 parcels,\).*got shape \(3,\)"):
         ai.plot_atlas(atlas, np.ones(3))
 
 

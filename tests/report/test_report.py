@@ -314,7 +314,7 @@ MISTAKES = {
     "both": ({"data": np.ones((512, 2)), "series": np.ones((2, 8))}, "both given"),
     "series": ({"series": np.ones((5, 3))}, r"\(time, 8 parcels\), got shape \(5, 3\)"),
     "no time": ({"series": np.ones((0, 8))}, r"\(time, 8 parcels\), got shape \(0, 8\)"),
-    "values": ({"values": {"x": np.ones(3)}}, r"`values` of 'x' should be \(8 parcels,\), got \(3,\)"),
+    "values": ({"values": {"x": np.ones(3)}}, r"`values\['x'\]` should be \(8 parcels,\).*got shape \(3,\)"),
     "t_r": ({"t_r": 0.0}, "positive number of seconds, got 0.0"),
     "data": ({"data": np.ones((5, 3), np.float32)}, r"512 locations, got shape \(5, 3\)"),
     "palette": ({"palette": "tab20"}, '`palette` should be "own" or "safe"'),

@@ -9,11 +9,12 @@ from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.named_values import align_values
 from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.files import extension
 from atlasinit.io.formats.brain_models import structure_of
 from atlasinit.support.files import expand
-from atlasinit.support.typing import AnyArray, PathLike
+from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
 _INTENTS = {
@@ -23,7 +24,7 @@ _INTENTS = {
 
 
 def write_parcellated(
-    values: AnyArray,
+    values: Any,
     atlas: Atlas,
     path: PathLike,
     *,
@@ -40,7 +41,8 @@ def write_parcellated(
     Parameters
     ----------
     values
-        (parcels,) or (parcels, n) in the order of ``atlas.labels``.
+        (parcels,) or (parcels, n): an array by row, in the order of ``atlas.labels``; a table
+        of pandas or a mapping by name, a table whose columns are parcels as (time, parcels).
     atlas
         Where the parcels lie. Its voxels, if any, are in one compartment.
     path
@@ -68,14 +70,9 @@ def write_parcellated(
     ending = extension(path)
     if ending not in _INTENTS:
         raise ArgumentError("path", f"should end in {' or '.join(_INTENTS)}, got {Path(path).name}")
-    values = np.asarray(values)
-    if values.ndim not in (1, 2) or len(values) != atlas.n_parcels:
-        raise ArgumentError(
-            "values",
-            f"should be (parcels,) or (parcels, n) with {atlas.n_parcels} parcels, got shape "
-            f"{values.shape}",
-        )
-    rows = values.reshape(atlas.n_parcels, -1).T.astype(np.float32)
+    aligned = align_values(values, atlas.table)
+    rows = aligned.array.reshape(atlas.n_parcels, -1).T.astype(np.float32)
+    names = aligned.titles if names is None else names
     if ending == ".ptseries.nii":
         axis = SeriesAxis(0, step, len(rows), "SECOND")
     else:

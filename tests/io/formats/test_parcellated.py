@@ -90,7 +90,7 @@ def test_workbench_writes_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "name", "names", "message"),
     [
-        ((4,), "x.pscalar.nii", None, r"with 5 parcels, got shape \(4,\)"),
+        ((4,), "x.pscalar.nii", None, r"\(5 parcels, n\), got shape \(4,\)"),
         ((6, 2, 2), "x.pscalar.nii", None, r"got shape \(6, 2, 2\)"),
         ((5, 2), "x.pscalar.nii", ["a"], "`names` should be 2, one a map, got 1"),
         ((6,), "x.dscalar.nii", None, "should end in .pscalar.nii or .ptseries.nii"),
