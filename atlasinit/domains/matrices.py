@@ -19,7 +19,7 @@ from atlasinit.domains.base import (
 )
 from atlasinit.errors import ArgumentError
 from atlasinit.support.precision import widen
-from atlasinit.support.spectral import map_eigenvalues, product
+from atlasinit.support.spectral import map_eigenvalues, product, solve_lyapunov
 from atlasinit.support.typing import AnyArray
 
 
@@ -197,20 +197,25 @@ class Isochoric(Domain):
 
     def _spectrum(self, values: jax.Array) -> jax.Array:
         if self.softmax_temperature is not None:
-            # A softmax up to its sum, which the determinant fixes; its logarithm would underflow.
+            # A softmax up to its sum, which the determinant fixes. About their mean the powers
+            # keep what is small; about their largest they do not overflow, and with a limit
+            # nothing is small.
             powers = values / self.softmax_temperature
-            values = jnp.exp(powers - powers.mean())
+            centre = powers.mean() if self.max_condition is None else powers.max()
+            values = jnp.exp(powers - jax.lax.stop_gradient(centre))
         return self._flatten(values)
 
     def _flatten(self, values: jax.Array) -> jax.Array:
-        unit = _unit_determinant(values)
         if self.max_condition is not None:
-            excess = jnp.maximum(unit.max() - self.max_condition * unit.min(), 0)
+            # (1 - t) v + t for v of determinant 1 is, up to a factor, the following for v of any
+            # scale. 1 - t itself rounds to 0 where the largest v is far beyond the limit.
+            values = values / jax.lax.stop_gradient(values.max())
+            excess = jnp.maximum(values.max() - self.max_condition * values.min(), 0)
             room = excess + (self.max_condition - 1)
             # Without excess nothing is mixed in, even where the largest condition is 1.
-            share = excess / jnp.where(room > 0, room, 1)
-            unit = _unit_determinant((1 - share) * unit + share)
-        return unit * self.volume ** (1 / max(values.shape[0], 1))
+            mixed = ((self.max_condition - 1) * values + excess) / jnp.where(room > 0, room, 1)
+            values = jnp.where(room > 0, mixed, values)
+        return _unit_determinant(values) * self.volume ** (1 / max(values.shape[0], 1))
 
     def _before_softmax(self, values: jax.Array) -> jax.Array:
         if self.softmax_temperature is None:
@@ -264,18 +269,18 @@ def _polar(tall: jax.Array) -> jax.Array:
 def _polar_jvp(
     primals: tuple[jax.Array], tangents: tuple[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    # With Q the factor and P = V S V^T, the part of dQ within the columns is Q W, where W is skew
-    # and P W + W P = Q^T dA - dA^T Q; the part outside is (1 - Q Q^T) dA P^-1. Sums of singular
-    # values stand in the denominators, never their differences.
-    u, s, vt = jnp.linalg.svd(primals[0], full_matrices=False)
-    q, change = product(u, vt), tangents[0]
+    # With Q the factor and P = Q^T A, the part of dQ within the columns is Q W, where W is skew
+    # and P W + W P = Q^T dA - dA^T Q; the part outside is (1 - Q Q^T) dA P^-1, where P^-1 is
+    # half of the solution of P X + X P = 1 times 2. No difference of singular values is divided by.
+    q, change = _polar(primals[0]), tangents[0]
+    stretch = product(q.T, primals[0])
+    stretch = (stretch + stretch.T) / 2
     inner = product(q.T, change)
-    turned = product(vt, product(inner - inner.T, vt.T))
-    sums = s[:, None] + s[None, :]
-    skew = product(vt.T, product(turned / jnp.where(sums > 0, sums, 1), vt))
-    inverse = product(vt.T / jnp.where(s > 0, s, 1)[None, :], vt)
-    beyond = product(change - product(q, inner), inverse)
-    return q, product(q, skew) + beyond
+    within = product(q, solve_lyapunov(stretch, inner - inner.T))
+    if q.shape[0] == q.shape[1]:
+        return q, within
+    inverse = solve_lyapunov(stretch, 2 * jnp.eye(q.shape[1], dtype=q.dtype))
+    return q, within + product(change - product(q, inner), inverse)
 
 
 def _gram(free: jax.Array) -> jax.Array:

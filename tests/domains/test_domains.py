@@ -339,6 +339,29 @@ def test_derivative_where_eigenvalues_are_equal():
             assert float(slope(0.0)[1]) == pytest.approx(numeric, rel=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [None, 0.5, 1.0])
+@pytest.mark.parametrize("size", [1.0, 5.0, 40.0, 180.0])
+def test_the_limit_of_isochoric_holds_far_beyond_it(temperature, size):
+    """Against the formula of the docstring in double precision."""
+    domain = Isochoric(max_condition=5.0, softmax_temperature=temperature)
+    free = jnp.array([[np.log(size) / 2, 0, 0], [0.2, -0.5, 0], [0.1, 0.3, -0.9]], jnp.float32)
+    image, gradient = jax.jit(jax.value_and_grad(lambda x: jnp.sum(jnp.sin(domain.image(x)))))(free)
+    factor = np.tril(np.asarray(free, float), -1) + np.diag(np.exp(np.diag(free).astype(float)))
+    values = np.linalg.eigvalsh(factor @ factor.T)
+    logs = np.log(values) if temperature is None else values / temperature
+    unit = np.exp(logs - logs.mean())
+    excess = max(unit.max() - 5 * unit.min(), 0)
+    share = excess / (excess + 4)
+    expected = (4 / (excess + 4)) * unit + share
+    expected /= np.prod(expected) ** (1 / 3)
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(domain.image(free).astype(float)), expected, rtol=2e-4
+    )
+    assert np.isfinite(image)
+    assert np.isfinite(gradient).all()
+    assert jnp.abs(gradient).max() > 1e-3
+
+
 # Simplex
 
 
