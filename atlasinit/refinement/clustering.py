@@ -18,8 +18,9 @@ from atlasinit.errors import ArgumentError
 from atlasinit.refinement.estimate import estimate
 from atlasinit.refinement.fitting import Bounds, Effort, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
-from atlasinit.refinement.refining import Progress
-from atlasinit.refinement.series import Runs, compress, describe, read_runs, scale_runs
+from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
+from atlasinit.refinement.series import prepare
+from atlasinit.refinement.settings import Progress
 from atlasinit.refinement.starts import merge_parcels, ward_labels
 
 _LEVELS = (4, 2, 1)
@@ -35,6 +36,7 @@ def cluster_atlas(
     neighbours: float | int = 1.0,
     sample_mask: Any = None,
     standardize: bool = True,
+    denoise: bool = True,
     min_volumes: int = 30,
     name: str = "clusters",
     space: str = "",
@@ -60,7 +62,7 @@ def cluster_atlas(
         As for `refine`.
     n_parcels
         Number of parcels of every compartment, or of each.
-    key, neighbours, sample_mask, standardize, min_volumes, progress
+    key, neighbours, sample_mask, standardize, denoise, min_volumes, progress
         As of `refine`.
     name, space
         Of the new atlas.
@@ -110,6 +112,7 @@ def cluster_atlas(
             counts[c],
             effort,
             standardize=standardize,
+            denoise=denoise,
             key=jax.random.key(0) if key is None else key,
             progress=progress,
         )
@@ -141,6 +144,7 @@ def _labels(
     effort: Effort,
     *,
     standardize: bool,
+    denoise: bool,
     key: jax.Array,
     progress: Progress | None,
 ) -> Int32[np.ndarray, " locations"]:
@@ -155,17 +159,17 @@ def _labels(
     part = geometry.restrict(seen)
     pairs = find_touching(part)
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
-    series = compress(values[seen], observed[seen])
+    series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
     del values
     fitter = Fitter(series, find_neighbours(part))
-    labels = ward_labels(series.values, pairs, min(_LEVELS[0] * n_parcels, int(seen.sum())))
+    labels = ward_labels(series.shared.values, pairs, min(_LEVELS[0] * n_parcels, int(seen.sum())))
     movable = np.ones(labels.size, bool)
     for level, factor in enumerate(_LEVELS):
         wanted = max(factor * n_parcels, 1)
         if labels.max() + 1 > wanted:
-            labels = merge_parcels(labels, series.values, pairs, wanted)
+            labels = merge_parcels(labels, series.shared.values, pairs, wanted)
         found = int(labels.max()) + 1
-        estimates = estimate(series, labels, found)
+        estimates = estimate(series.own, labels, found)
         if not estimates.has_signal:
             continue
         step = effort if factor == 1 else dataclasses.replace(effort, temperature=1.0, hot=10)

@@ -11,8 +11,16 @@ from jaxtyping import Bool, Float, Int, Int32
 from atlasinit.core.maps import SparseMaps
 from atlasinit.refinement.estimate import Estimates
 from atlasinit.refinement.neighbours import Neighbours
-from atlasinit.refinement.series import Series
-from atlasinit.refinement.sweeps import Heat, Problem, Schedule, gains, start_state, sweep
+from atlasinit.refinement.series import Prepared
+from atlasinit.refinement.sweeps import (
+    Heat,
+    Model,
+    Problem,
+    Schedule,
+    gains,
+    start_state,
+    sweep,
+)
 
 _WATCHED = 10  # sweeps between two reports of progress
 _ROUND = 32  # parcels; programs are compiled for multiples of so many
@@ -29,7 +37,7 @@ class Effort:
     temperature, hot
         Where annealing starts, and for how many sweeps it cools.
     most
-        Sweeps at most.
+        Sweeps at most, of the annealing and of the settling.
     least
         Locations that a parcel keeps at least.
     """
@@ -59,14 +67,11 @@ class Fit:
     ----------
     labels
         (locations,) of the best parcellation.
-    sweeps
-        Number of sweeps.
     settled
         Whether the last sweep moved nothing.
     """
 
     labels: Int32[np.ndarray, " locations"]
-    sweeps: int
     settled: bool
 
 
@@ -81,9 +86,10 @@ class Fitter:
         Which of them touch.
     """
 
-    def __init__(self, series: Series, neighbours: Neighbours) -> None:
-        self._values = jnp.asarray(series.values)
-        self._observed = jnp.asarray(series.observed)
+    def __init__(self, series: Prepared, neighbours: Neighbours) -> None:
+        self._own = jnp.asarray(series.own.values)
+        self._shared = None if series.shared is series.own else jnp.asarray(series.shared.values)
+        self._observed = jnp.asarray(series.own.observed)
         self._neighbours = jax.tree.map(jnp.asarray, neighbours)
 
     def fit(
@@ -96,22 +102,22 @@ class Fitter:
         key: jax.Array,
         progress: Callable[[int, int], None] | None = None,
     ) -> Fit:
-        """Return the labels after sweeps; `progress` gets the number of sweeps and the most."""
+        """Return the labels after sweeps; `progress` gets the number of sweeps and the most.
+
+        Annealing sees the series shared with neighbours, and what it found then settles on each
+        location's own, so that borders are as sharp as the data.
+        """
         problem = self._problem(labels, bounds)
         model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
-        heat = Heat(jnp.float32(effort.temperature), key)
-        n_parcels = problem.growing.size
-        step = effort.most if progress is None else _WATCHED
-        now, moves, done = jnp.asarray(labels, jnp.int32), jnp.int32(1), jnp.int32(0)
-        last = 0
-        while last < effort.most and (int(moves) > 0 or last < effort.hot):
-            last = min(last + step, effort.most)
-            numbers = (done, last, effort.hot, effort.least)
-            schedule = Schedule(*(jnp.asarray(number, jnp.int32) for number in numbers))
-            now, moves, done = sweep(problem, model, now, schedule, heat, n_parcels=n_parcels)
-            if progress is not None:
-                progress(int(done), effort.most)
-        return Fit(np.array(now), int(done), int(moves) == 0)
+        stages = [(problem, effort)]
+        if self._shared is not None:
+            annealed = dataclasses.replace(problem, series=self._shared)
+            stages = [(annealed, effort), (problem, dataclasses.replace(effort, hot=0))]
+        now, moves = jnp.asarray(labels, jnp.int32), 0
+        for number, (stage, own) in enumerate(stages):
+            watch = None if progress is None else _count_on(progress, number, len(stages), own.most)
+            now, moves = _sweep(stage, model, now, own, key, progress=watch)
+        return Fit(np.array(now), moves == 0)
 
     def memberships(
         self,
@@ -141,7 +147,7 @@ class Fitter:
         if allowed is not None:
             allowed = jnp.asarray(np.pad(allowed, [(0, 0), (0, spare)]))
         return Problem(
-            self._values,
+            self._own,
             self._observed,
             jnp.asarray(labels, jnp.int32),
             jnp.asarray(bounds.movable),
@@ -149,6 +155,37 @@ class Fitter:
             jnp.asarray(np.pad(bounds.growing, (0, spare))),
             self._neighbours,
         )
+
+
+def _count_on(
+    progress: Callable[[int, int], None], stage: int, stages: int, most: int
+) -> Callable[[int], None]:
+    return lambda done: progress(stage * most + done, stages * most)
+
+
+def _sweep(
+    problem: Problem,
+    model: Model,
+    labels: Int[jax.Array, " locations"],
+    effort: Effort,
+    key: jax.Array,
+    *,
+    progress: Callable[[int], None] | None,
+) -> tuple[Int[jax.Array, " locations"], int]:
+    """Return labels, and the moves of the last sweep."""
+    heat = Heat(jnp.float32(effort.temperature), key)
+    step = effort.most if progress is None else _WATCHED
+    moves, done, last = jnp.int32(1), jnp.int32(0), 0
+    while last < effort.most and (int(moves) > 0 or last < effort.hot):
+        last = min(last + step, effort.most)
+        numbers = (done, last, effort.hot, effort.least)
+        schedule = Schedule(*(jnp.asarray(number, jnp.int32) for number in numbers))
+        labels, moves, done = sweep(
+            problem, model, labels, schedule, heat, n_parcels=problem.growing.size
+        )
+        if progress is not None:
+            progress(int(done))
+    return labels, int(moves)
 
 
 def _probabilities(

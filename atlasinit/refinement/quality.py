@@ -11,7 +11,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import ArgumentError
 from atlasinit.refinement.connectivity import count_pieces
-from atlasinit.refinement.series import Runs, read_runs, scale_runs
+from atlasinit.refinement.runs import Runs, read_runs, scale_runs
 
 
 def kept_variance(

@@ -1,53 +1,19 @@
 """An atlas whose borders fit the data of a person."""
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Bool, Int32
 
-from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import Geometry
-from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.core.selection import Parcel
-from atlasinit.errors import ArgumentError, AtlasWarning, format_count, format_list, warn
-from atlasinit.refinement.connectivity import grow_into, join_strays, within_hops, within_mm
-from atlasinit.refinement.estimate import Estimates, estimate
-from atlasinit.refinement.fitting import Bounds, Effort, Fitter
-from atlasinit.refinement.neighbours import find_neighbours
-from atlasinit.refinement.quality import (
-    Agreement,
-    check_labels,
-    labels_of,
-    measure_agreement,
-    share_kept,
-)
-from atlasinit.refinement.series import Runs, compress, describe, halve, read_runs, scale_runs
-
-Progress = Callable[[str, int, int], None]
-
-_CHOICES = tuple(itertools.product((0.5, 1.0, 2.0), (0.0, 0.3, 2.0)))
-"""Weights of the priors that halves of the data choose among."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Settings:
-    """What a fit of any compartment is made with, checked."""
-
-    effort: Effort
-    standardize: bool
-    frozen: Bool[np.ndarray, " parcels"]
-    max_hops: int | None
-    max_mm: float | int | None
-    fill: bool
-    strays: float | int
-    memberships: bool
-    key: jax.Array
-    progress: Progress | None
+from atlasinit.errors import ArgumentError, format_list, warn
+from atlasinit.refinement.compartments import refine_compartments
+from atlasinit.refinement.halves import choose_effort
+from atlasinit.refinement.quality import check_labels
+from atlasinit.refinement.runs import describe, read_runs
+from atlasinit.refinement.settings import Progress, make_settings
 
 
 def refine(
@@ -60,6 +26,7 @@ def refine(
     halves: bool = False,
     sample_mask: Any = None,
     standardize: bool = True,
+    denoise: bool = True,
     frozen: Parcel | Iterable[Parcel] | None = None,
     max_hops: int | None = None,
     max_mm: float | int | None = None,
@@ -88,6 +55,10 @@ def refine(
     and the independent samples :math:`\nu` are estimated from the data at the start, so that
     the weights :math:`\beta` (`neighbours`) and :math:`\tau` (`tether`) are in nats and mean the
     same for every scan. After simulated annealing every move raises the evidence.
+
+    Defaults were chosen by fits to one half of the volumes of one scan (fsaverage5, left
+    hemisphere, Desikan-Killiany's parcels and 34, 100 and 200 of Ward's) that other volumes of the
+    same half judged. ``benchmarks/bench_refine.py`` shows what they do elsewhere.
 
     No parcel breaks into more pieces than it had, and none vanishes. Locations of no parcel stay
     without, unless `fill`; those without data keep their parcel. Where parcels of the start have
@@ -120,6 +91,11 @@ def refine(
         Volumes to use: numbers or booleans, as nilearn's; with a list of runs a list.
     standardize
         Whether each location's series is scaled to the same variance in each run.
+    denoise
+        Whether series are prepared so that their borders are found again in other data: the
+        components over time that hold most of a compartment's variance count less (a share
+        :math:`p` is divided by :math:`\sqrt{p + 0.001}`), and annealing sees each location
+        averaged with its neighbours; the last sweeps see each by itself.
     frozen
         Parcels that keep their locations, as for `Atlas.select`.
     max_hops, max_mm
@@ -179,29 +155,25 @@ def refine(
     1.0
     """
     check_labels(atlas)
-    effort = _effort(neighbours, tether, min_size=min_size, sweeps=sweeps, halves=halves)
-    if not 0 <= strays <= 1:
-        raise ArgumentError("strays", f"should be a share from 0 to 1, got {strays}")
-    for name, limit in (("max_hops", max_hops), ("max_mm", max_mm)):
-        if limit is not None and not limit >= 0:
-            raise ArgumentError(name, f"should be 0 or more, got {limit}")
-    still = np.zeros(atlas.n_parcels, bool)
-    if frozen is not None:
-        chosen = set(atlas.select(frozen).table["name"])
-        still = np.array([name in chosen for name in atlas.table["name"]])
-    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=min_volumes)
-    settings = _Settings(
-        effort=effort,
+    for name, weight in (("neighbours", neighbours), ("tether", tether)):
+        if weight is not None and halves:
+            raise ArgumentError(name, "and `halves` are both given", "pass one of them")
+    settings = make_settings(
+        atlas,
+        key=key,
+        neighbours=neighbours,
+        tether=tether,
         standardize=standardize,
-        frozen=still,
+        denoise=denoise,
+        frozen=frozen,
         max_hops=max_hops,
         max_mm=max_mm,
         fill=fill,
         strays=strays,
-        memberships=memberships,
-        key=jax.random.key(0) if key is None else key,
-        progress=progress,
+        min_size=min_size,
+        sweeps=sweeps,
     )
+    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=min_volumes)
     empty = [n for n, none in zip(atlas.table["name"], atlas.labels["empty"], strict=True) if none]
     if empty:
         warn(
@@ -209,229 +181,9 @@ def refine(
             f"stay empty: {format_list(empty)}."
         )
     if halves:
-        best = _choose(atlas, runs, settings)
+        best = choose_effort(atlas, runs, settings)
         if best is None:
             return atlas.replace(operation=f"refine({describe(runs)}, halves: start kept)")
         settings = dataclasses.replace(settings, effort=best)
-    return _refined(atlas, runs, settings)
-
-
-def _effort(
-    neighbours: float | int | None,
-    tether: float | int | None,
-    *,
-    min_size: int,
-    sweeps: int,
-    halves: bool,
-) -> Effort:
-    for name, weight in (("neighbours", neighbours), ("tether", tether)):
-        if weight is not None and halves:
-            raise ArgumentError(name, "and `halves` are both given", "pass one of them")
-        if weight is not None and not (np.isfinite(weight) and weight >= 0):
-            raise ArgumentError(name, f"should be 0 or more, got {weight}")
-    for name, number in (("min_size", min_size), ("sweeps", sweeps)):
-        if number < 1:
-            raise ArgumentError(name, f"should be 1 or more, got {number}")
-    plain = Effort()
-    return Effort(
-        plain.neighbours if neighbours is None else float(neighbours),
-        plain.tether if tether is None else float(tether),
-        hot=min(plain.hot, sweeps // 2),
-        most=sweeps,
-        least=min_size,
-    )
-
-
-def _refined(atlas: Atlas, runs: Runs, settings: _Settings) -> Atlas:
-    maps: dict[str, Maps] = {}
-    rows = atlas.parcel_slices()
-    moved = 0
-    for c, part in atlas.location_slices().items():
-        start = atlas.maps[c]
-        assert isinstance(start, HardMaps)
-        one = dataclasses.replace(settings, frozen=settings.frozen[rows[c]])
-        maps[c], labels = _compartment(
-            c, start, atlas.geometry[c], [run[part] for run in runs], one
-        )
-        moved += int((labels != np.asarray(start.labels)).sum())
-    weights = f"neighbours={settings.effort.neighbours:g}, tether={settings.effort.tether:g}"
-    done = f"refine({describe(runs)}, {weights}, {format_count(moved, 'location')} moved)"
-    return atlas.replace(maps=maps, operation=done)
-
-
-def _compartment(
-    compartment: str,
-    start: HardMaps,
-    geometry: Geometry,
-    runs: Runs,
-    settings: _Settings,
-) -> tuple[Maps, Int32[np.ndarray, " locations"]]:
-    """Return the maps of a compartment, and its labels."""
-    labels = np.asarray(start.labels)
-    if not start.n_parcels or not (labels >= 0).any():
-        return start, labels
-    pairs = find_touching(geometry)
-    if not pairs.size and labels.size > 1:
-        raise ArgumentError(
-            "atlas",
-            f"should say which locations touch, but {compartment!r} has {geometry!r} "
-            "without any that do",
-            "for a mesh add its triangles by `mesh.replace(faces=...)`, or load the atlas with "
-            "`meshes`",
-        )
-    values, observed = scale_runs(runs, standardize=settings.standardize)
-    if not observed.any():
-        raise ArgumentError(
-            "data", f"should change over time somewhere, but do nowhere in {compartment!r}"
-        )
-    still = settings.frozen
-    seen = observed > 0
-    start_labels = labels
-    if settings.strays:
-        kept = ~seen | np.append(still, False)[labels]
-        start_labels = join_strays(labels, pairs, share=settings.strays, kept=kept)
-    if settings.fill:
-        start_labels = grow_into(start_labels, pairs, seen & (start_labels < 0))
-    series = compress(values, observed)
-    del values
-    estimates = estimate(series, start_labels, start.n_parcels)
-    bounds = _bounds(start_labels, pairs, geometry, seen, settings)
-    fitter = Fitter(series, find_neighbours(geometry))
-    if estimates.has_signal:
-        watch = settings.progress
-        fit = fitter.fit(
-            start_labels,
-            bounds,
-            estimates,
-            settings.effort,
-            key=settings.key,
-            progress=None if watch is None else lambda done, most: watch(compartment, done, most),
-        )
-        if not fit.settled:
-            warn(
-                f"{compartment!r} had not settled after {fit.sweeps} sweeps; pass more by `sweeps`."
-            )
-        labels = fit.labels
-    else:
-        _tell_noise(compartment, estimates)
-    if settings.memberships and estimates.has_signal:
-        return fitter.memberships(labels, bounds, estimates, settings.effort), labels
-    return HardMaps(labels, start.n_parcels), labels
-
-
-def _tell_noise(compartment: str, estimates: Estimates) -> None:
-    if estimates.noise > 0:
-        warn(
-            f"The series of the parcels of {compartment!r} have no more in common than noise "
-            f"would ({estimates.surplus:.1f} standard deviations); their borders are kept."
-        )
-
-
-def _bounds(
-    labels: Int32[np.ndarray, " locations"],
-    pairs: np.ndarray,
-    geometry: Geometry,
-    seen: Bool[np.ndarray, " locations"],
-    settings: _Settings,
-) -> Bounds:
-    still = settings.frozen
-    movable = seen & (labels >= 0) & ~np.append(still, True)[labels]
-    allowed = None
-    if settings.max_hops is not None:
-        allowed = within_hops(labels, pairs, still.size, settings.max_hops)
-    if settings.max_mm is not None:
-        near = within_mm(labels, geometry, still.size, settings.max_mm)
-        allowed = near if allowed is None else allowed & near
-    return Bounds(movable, ~still, allowed)
-
-
-@dataclasses.dataclass(frozen=True)
-class Halves:
-    """What fits to one half of the data say of the other half, in both directions.
-
-    Parameters
-    ----------
-    before, after
-        Share of the variance of the half not fitted to that parcels' means keep, of the start
-        and of the fit; means of the two directions.
-    agreement
-        Of the two fits.
-    moved
-        Share of the locations that the fits moved, on average.
-    """
-
-    before: float
-    after: float
-    agreement: Agreement
-    moved: float
-
-
-def assess_halves(atlas: Atlas, data: Any, **options: Any) -> Halves:
-    """Return how well fits to halves of the data do in the other halves, and how alike they are.
-
-    Parameters
-    ----------
-    atlas, data
-        As of `atlasinit.refine`, of which each run is cut in two.
-    **options
-        As of `atlasinit.refine`, `memberships` and `halves` excepted.
-
-    Raises
-    ------
-    ValueError
-        As `atlasinit.refine`.
-    """
-    check_labels(atlas)
-    standardize = options.get("standardize", True)
-    least = options.pop("min_volumes", Ellipsis)
-    runs = read_runs(
-        data,
-        atlas,
-        sample_mask=options.pop("sample_mask", None),
-        min_volumes=60 if least is Ellipsis else least,
-    )
-    parts = halve(runs)
-    fits = [refine(atlas, part, min_volumes=1, **options) for part in parts]
-    return _judge(atlas, fits, parts, standardize=standardize)
-
-
-def _judge(
-    atlas: Atlas,
-    fits: Sequence[Atlas],
-    parts: Sequence[Sequence[np.ndarray]],
-    *,
-    standardize: bool,
-) -> Halves:
-    others = parts[::-1]
-    before = [share_kept(atlas, part, standardize=standardize) for part in others]
-    after = [
-        share_kept(fit, part, standardize=standardize)
-        for fit, part in zip(fits, others, strict=True)
-    ]
-    start = labels_of(atlas)
-    moved = [np.mean(labels_of(fit) != start) for fit in fits]
-    return Halves(
-        float(np.mean(before)),
-        float(np.mean(after)),
-        measure_agreement(*fits),
-        float(np.mean(moved)),
-    )
-
-
-def _choose(atlas: Atlas, runs: Runs, settings: _Settings) -> Effort | None:
-    """Return the effort that does best in halves not fitted to; None where the start does."""
-    import warnings
-
-    parts = halve(runs)
-    best, found = None, -np.inf
-    for neighbours, tether in _CHOICES:
-        effort = dataclasses.replace(settings.effort, neighbours=neighbours, tether=tether)
-        one = dataclasses.replace(settings, effort=effort, memberships=False)
-        with warnings.catch_warnings():
-            # The fit to all of the data says these things once more.
-            warnings.simplefilter("ignore", AtlasWarning)
-            fits = [_refined(atlas, part, one) for part in parts]
-        judged = _judge(atlas, fits, parts, standardize=settings.standardize)
-        if judged.after > max(found, judged.before):
-            best, found = effort, judged.after
-    return best
+    settings = dataclasses.replace(settings, memberships=memberships, progress=progress)
+    return refine_compartments(atlas, runs, settings)

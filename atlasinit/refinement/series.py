@@ -1,23 +1,21 @@
-"""The series of locations as the refinement sees them: of several runs, with what is missing."""
+"""The series of locations as the refinement sees them: few, of one weight, less noisy."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float32, Int
 
-from atlasinit.core.atlas import Atlas
-from atlasinit.errors import ArgumentError, format_count
-from atlasinit.io import open_data
+from atlasinit.refinement.runs import CHUNK
 
 _LOST = 1e-4
 """Share of the variance that may be lost when series are turned to their main components."""
 
-_CHUNK = 8192  # locations
+_FLAT = 0.5
+"""Power of the share of the variance that components are divided by: between 0, which leaves
+them, and 1, which makes all count the same."""
 
-Runs: TypeAlias = Sequence[Float[np.ndarray, "locations _"]]
-"""Series of each run in memory; they may differ in length."""
+_FLOOR = 1e-3
+"""Added to that share, so that components of almost no variance stay small."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,127 +35,87 @@ class Series:
     observed: Float32[np.ndarray, " locations"]
 
 
-def read_runs(
-    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: int
-) -> list[Float[np.ndarray, "locations _"]]:
-    """Return the runs of data, in memory: a list is of runs, anything else is one."""
-    given = data if isinstance(data, list) else [data]
-    if not given:
-        raise ArgumentError("data", "is an empty list", "pass at least one run")
-    masks = sample_mask if isinstance(sample_mask, list) else [sample_mask] * len(given)
-    if isinstance(sample_mask, list) and not isinstance(data, list):
-        masks = [np.asarray(sample_mask)]
-    if len(masks) != len(given):
-        raise ArgumentError(
-            "sample_mask",
-            f"should be one for each run, of which there are {len(given)}, got {len(masks)}",
-        )
-    runs = [_masked(open_data(one, atlas).all(), m) for one, m in zip(given, masks, strict=True)]
-    volumes = sum(run.shape[1] for run in runs)
-    if volumes < min_volumes:
-        raise ArgumentError(
-            "data",
-            f"should have at least {min_volumes} volumes, as fewer say more of noise than of "
-            f"borders, got {volumes}",
-            "pass more runs, or a smaller `min_volumes`",
-        )
-    return runs
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What a fit anneals on, and what it settles on.
 
-
-def _masked(run: Float[np.ndarray, "locations time"], mask: Any) -> np.ndarray:
-    if mask is None:
-        return run
-    kept = np.asarray(mask)
-    if kept.ndim != 1 or (kept.dtype == bool and kept.size != run.shape[1]):
-        raise ArgumentError(
-            "sample_mask",
-            f"should be the numbers of the volumes to keep, or {run.shape[1]} booleans, "
-            f"got shape {kept.shape}",
-        )
-    if kept.dtype.kind not in "biu" or (
-        kept.dtype != bool and kept.size and not (0 <= kept.min() <= kept.max() < run.shape[1])
-    ):
-        raise ArgumentError(
-            "sample_mask", f"should be numbers from 0 to {run.shape[1] - 1}, got {kept.tolist()}"
-        )
-    return run[:, kept]
-
-
-def halve(
-    runs: Runs,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the first and the second half of the volumes of each run."""
-    middle = [run.shape[1] // 2 for run in runs]
-    first = [run[:, :m] for run, m in zip(runs, middle, strict=True)]
-    return first, [run[:, m:] for run, m in zip(runs, middle, strict=True)]
-
-
-def scale_runs(
-    runs: Runs, *, standardize: bool
-) -> tuple[Float32[np.ndarray, "locations time"], Float32[np.ndarray, " locations"]]:
-    """Return the centred series of all runs side by side, and the share that was observed.
-
-    A location that is NaN anywhere in a run, or never changes in it, has zeros there: the run
-    says nothing about it. Standardised, each run has squared norm of its share of the volumes;
-    otherwise the mean over what was observed of the squared norm of all runs is 1.
+    Parameters
+    ----------
+    own
+        Each location's own series.
+    shared
+        Each averaged with those of its neighbours; `own` where noise is left as it is.
     """
-    total = sum(run.shape[1] for run in runs)
-    n = runs[0].shape[0]
-    out = np.zeros((n, total), np.float32)
-    observed = np.zeros(n, np.float32)
-    start = 0
-    for run in runs:
-        length = run.shape[1]
-        for low in range(0, n, _CHUNK):
-            rows = slice(low, low + _CHUNK)
-            part = run[rows].astype(np.float64)
-            finite = np.isfinite(part).all(axis=1)
-            part[~finite] = 0
-            scale = np.abs(part).max(axis=1, initial=0)
-            part -= part.mean(axis=1, keepdims=True) if length else 0
-            norm = np.linalg.norm(part, axis=1)
-            # Of constant series the mean leaves rounding.
-            seen = finite & (norm > 1e-7 * scale * np.sqrt(max(length, 1)))
-            part[~seen] = 0
-            if standardize:
-                part *= np.where(seen, np.sqrt(length / total) / np.where(seen, norm, 1), 0)[
-                    :, None
-                ]
-            out[rows, start : start + length] = part
-            observed[rows] += np.where(seen, length / total, 0).astype(np.float32)
-        start += length
-    if not standardize and observed.any():
-        power = float(np.einsum("ij,ij->", out, out, dtype=np.float64)) / float(observed.sum())
-        out /= np.float32(np.sqrt(power))
-    return out, observed
+
+    own: Series
+    shared: Series
+
+
+def prepare(
+    values: Float32[np.ndarray, "locations time"],
+    observed: Float32[np.ndarray, " locations"],
+    pairs: Int[np.ndarray, "2 pairs"],
+    *,
+    denoise: bool,
+) -> Prepared:
+    """Return what `scale_runs` made as fits need it; `pairs` of locations touch."""
+    own = compress(values, observed, flatten=denoise)
+    return Prepared(own, average_neighbours(own, pairs) if denoise else own)
 
 
 def compress(
-    values: Float32[np.ndarray, "locations time"], observed: Float32[np.ndarray, " locations"]
+    values: Float32[np.ndarray, "locations time"],
+    observed: Float32[np.ndarray, " locations"],
+    *,
+    flatten: bool = False,
 ) -> Series:
-    """Return series turned to the eigenvectors of their covariance over time.
+    r"""Return series turned to the eigenvectors of their covariance over time.
 
     A rotation, that keeps every inner product; components that hold less than 0.01 % of the
     variance altogether are left out. The matrix is of volumes x volumes, never of locations.
+
+    With `flatten` a component of share :math:`p` of the variance is divided by
+    :math:`\sqrt[4]{p + 0.001}`, and each location has its norm again. A scan holds few independent
+    samples of the strongest components; those of another scan differ, and borders that fit them
+    too closely are not found there.
     """
     if values.shape[1] == 0 or not observed.any():
         return Series(np.zeros((len(values), 1), np.float32), observed)
     covariance = np.zeros((values.shape[1],) * 2)
-    for low in range(0, len(values), _CHUNK):
-        part = values[low : low + _CHUNK].astype(np.float64)
+    for low in range(0, len(values), CHUNK):
+        part = values[low : low + CHUNK].astype(np.float64)
         covariance += part.T @ part
     powers, axes = np.linalg.eigh(covariance)
     powers, axes = powers[::-1].clip(0), axes[:, ::-1]
     kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - _LOST) * powers.sum()))
-    turn = np.ascontiguousarray(axes[:, :kept], dtype=np.float32)
-    return Series(values @ turn, observed)
+    turn = axes[:, :kept]
+    if flatten:
+        turn = turn / (powers[:kept] / powers.sum() + _FLOOR) ** (_FLAT / 2)
+    turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
+    return Series(_scale_as(turned, values) if flatten else turned, observed)
 
 
-def is_seen(series: Series) -> Bool[np.ndarray, " locations"]:
-    """Return which locations were observed in some run."""
-    return series.observed > 0
+def average_neighbours(series: Series, pairs: Int[np.ndarray, "2 pairs"]) -> Series:
+    """Return the mean of each location's series and its neighbours', at its own norm.
+
+    Locations that were not observed take no part and stay zeros.
+    """
+    from scipy.sparse import csr_array, eye_array
+
+    n = len(series.values)
+    there = series.observed > 0
+    within = pairs[:, there[pairs].all(axis=0)]
+    ones = np.ones(within.shape[1], np.float32)
+    near = csr_array((ones, tuple(within)), shape=(n, n))
+    step = (near + near.T + eye_array(n)).tocsr().astype(np.float32)
+    return Series(_scale_as(step @ series.values, series.values), series.observed)
 
 
-def describe(runs: Runs) -> str:
-    """Return how much data there is, for the provenance."""
-    return f"{format_count(len(runs), 'run')} of {sum(r.shape[1] for r in runs)} volumes"
+def _scale_as(
+    values: Float32[np.ndarray, "locations components"],
+    like: Float32[np.ndarray, "locations _"],
+) -> Float32[np.ndarray, "locations components"]:
+    norms = [np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64)) for x in (like, values)]
+    factor = norms[0] / np.where(norms[1] > 0, norms[1], 1)
+    values *= factor[:, None].astype(np.float32)
+    return values

@@ -20,7 +20,8 @@ from atlasinit.refinement.connectivity import (
 from atlasinit.refinement.estimate import estimate
 from atlasinit.refinement.fitting import Bounds, Effort, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
-from atlasinit.refinement.series import Series, compress, scale_runs
+from atlasinit.refinement.runs import scale_runs
+from atlasinit.refinement.series import Prepared, Series, average_neighbours, compress
 from atlasinit.refinement.starts import merge_parcels, ward_labels
 from atlasinit.refinement.sweeps import (
     Heat,
@@ -270,6 +271,33 @@ def test_the_rotation_keeps_inner_products():
     assert compress(*scale_runs([low], standardize=True)).values.shape[1] == 3
 
 
+def test_flattened_components_weigh_by_the_root_of_their_share():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3)) * [8.0, 2.0, 1.0] @ rng.normal(size=(3, 60))
+    values, observed = scale_runs([x], standardize=True)
+    values[:2], observed[:2] = 0, 0
+    values[2] /= 2
+    plain, flat = (compress(values, observed, flatten=f).values for f in (False, True))
+    share = (plain**2).sum(0) / (plain**2).sum()
+    wanted = plain / (share + 1e-3) ** 0.25
+    norm = np.linalg.norm(wanted, axis=1, keepdims=True)
+    wanted *= np.linalg.norm(plain, axis=1, keepdims=True) / np.where(norm > 0, norm, 1)
+    np.testing.assert_allclose(flat, wanted, atol=1e-5)
+
+
+def test_averages_are_those_of_neighbours_with_data(geometry):
+    pairs = find_touching(geometry)
+    values, observed = scale_runs([series(blocks(geometry))], standardize=True)
+    values[5], observed[5] = 0, 0
+    found = average_neighbours(Series(values, observed), pairs).values
+    for row in (4, 5, 6, 50):
+        near = np.append(pairs[:, (pairs == row).any(0)].ravel(), row)
+        near = [i for i in np.unique(near) if i != 5]
+        wanted = values[near].mean(0) if row != 5 else values[5]
+        wanted /= np.linalg.norm(wanted) or 1
+        np.testing.assert_allclose(found[row], wanted, atol=1e-5)
+
+
 def test_merges_lose_least_variance_first():
     geometry = GEOMETRIES["cortex_L"]
     labels, pairs = blocks(geometry), find_touching(geometry)
@@ -292,7 +320,7 @@ def test_memberships_are_probabilities_of_the_parcels_that_touch(geometry):
     bounds = Bounds(np.ones(labels.size, bool), np.ones(4, bool))
     estimates = estimate(found, labels, 4)
     effort = Effort(neighbours=0.5, tether=0.2)
-    fitter = Fitter(found, find_neighbours(geometry))
+    fitter = Fitter(Prepared(found, found), find_neighbours(geometry))
     maps = fitter.memberships(labels, bounds, estimates, effort)
     dense = maps.to_dense()
     np.testing.assert_allclose(dense.sum(0), 1, rtol=1e-5)

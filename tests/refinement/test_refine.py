@@ -237,7 +237,7 @@ def test_progress_is_told_and_changes_nothing(start, data, fitted):
     watched = ai.refine(start, data, progress=lambda *step: told.append(step))
     assert watched.maps == fitted.maps
     assert {c for c, *_ in told} == set(start.compartments)
-    assert told[0][1:] == (10, 200)
+    assert told[0][1:] == (10, 400)
 
 
 def test_sweeps_that_end_too_soon_are_told(start, data):
