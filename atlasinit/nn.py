@@ -28,10 +28,11 @@ from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.projection.api import reduce
+from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.lstsq import make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
-from atlasinit.projection.remembered import plan_kernels, planned_maps
+from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
 
 
@@ -56,6 +57,7 @@ class AtlasLinear(eqx.Module):
     """
 
     maps: tuple[Any, ...]
+    _blocks: tuple[Block, ...]
     _plans: tuple[Plan, ...]
     _solver: Any
     header: AtlasHeader = eqx.field(static=True)
@@ -163,12 +165,13 @@ class AtlasLinear(eqx.Module):
             maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
         )
         with _computing_now(atlas):
-            maps, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
+            maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
         inverse = None
         if wanted.solve and not trained:
             with _computing_now(maps):
                 start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
-                solver = make_solver(start, atlas.table["name"], ridge=ridge)
+                merged = merge_blocks(blocks, start)
+                solver = make_solver(merged, atlas.table["name"], ridge=ridge)
             inverse = paramax.NonTrainable(_own(solver))
         nodes = dict(zip(atlas.compartments, maps, strict=True))
         if domain is not None:
@@ -181,6 +184,7 @@ class AtlasLinear(eqx.Module):
             maps=tuple(
                 node if c in trained else paramax.NonTrainable(node) for c, node in nodes.items()
             ),
+            _blocks=blocks,
             _plans=plans,
             _solver=inverse,
             header=atlas.header,
@@ -297,7 +301,7 @@ class AtlasLinear(eqx.Module):
         del key
         sizes = [g.n_locations for g in self.header.geometries]
         out = reduce(
-            build_stack(unwrap(self.maps), self._plans),
+            build_stack(merge_blocks(self._blocks, unwrap(self.maps)), self._plans),
             data,
             reduction=self.reduction,
             missing=self.missing,
@@ -344,13 +348,15 @@ def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:
 
 def _plan(
     atlas: Atlas, maps: tuple[Maps, ...], *, kernel: str
-) -> tuple[tuple[Maps, ...], tuple[Plan, ...]]:
-    """Return maps on the device, and the plans of their kernels."""
+) -> tuple[tuple[Maps, ...], tuple[Block, ...], tuple[Plan, ...]]:
+    """Return maps, the blocks that they make, and the plans of their kernels."""
     if all(one is own for one, own in zip(maps, atlas.maps.values(), strict=True)):
         # The plans of an atlas whose maps stay as they are were perhaps made already.
-        return planned_maps(atlas, kernel=kernel)
-    maps = jax.tree.map(jnp.asarray, maps)
-    return maps, plan_kernels(maps, tuple(atlas.geometry.values()), kernel=kernel)
+        return maps, blocks_of(atlas), planned_maps(atlas, kernel=kernel)[1]
+    blocks = plan_blocks(atlas.header, maps)
+    merged = merge_blocks(blocks, maps)
+    geometries = tuple(atlas.geometry.values())
+    return maps, blocks, plan_kernels(blocks, merged, geometries, kernel=kernel)
 
 
 def _own(arrays: Any) -> Any:

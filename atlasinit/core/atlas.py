@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.header import AtlasHeader
-from atlasinit.core.labels import LabelTable, hemisphere_of
+from atlasinit.core.labels import TOGETHER, LabelTable, hemisphere_of, is_home
 from atlasinit.core.maps import (
     Maps,
     covered_totals,
@@ -21,6 +21,12 @@ from atlasinit.core.selection import (
     Parcel,
     check_names,
     select_rows,
+)
+from atlasinit.core.uniting import (
+    check_homes,
+    choose_compartments,
+    place_parcels,
+    unite_rows,
 )
 from atlasinit.errors import ArgumentError, format_count, format_list
 
@@ -47,7 +53,8 @@ class Atlas(eqx.Module):
     geometry
         Compartment to `VolumeGrid` or `SurfaceMesh`.
     labels
-        One row per parcel, grouped by compartment in the order of `maps`.
+        One row per parcel, grouped by compartment in the order of `maps`. Parcels that several
+        compartments share (see `unite`) are rows of the first.
     provenance
         Source and history.
 
@@ -80,13 +87,7 @@ class Atlas(eqx.Module):
                 f"and `geometry` should have the same compartments, got {list(maps)} and "
                 f"{list(geometry)}",
             )
-        order = [c for c in maps if c in labels["compartment"]]
-        if list(dict.fromkeys(labels["compartment"])) != order:
-            raise ArgumentError(
-                "labels",
-                f"should list the compartments of `maps` in the same order {list(maps)}, got "
-                f"{list(dict.fromkeys(labels['compartment']))}",
-            )
+        check_homes(labels, list(maps))
         for c, m in maps.items():
             expected = (len(labels.rows_of(c)), geometry[c].n_locations)
             if (m.n_parcels, m.n_locations) != expected:
@@ -277,6 +278,57 @@ class Atlas(eqx.Module):
         operation = f"select({format_count(len(rows), 'parcel')})"
         return self._take(sorted(rows), kept).replace(operation=operation)
 
+    def unite(self, *, by: str = "key", compartments: str | Iterable[str] | None = None) -> "Atlas":
+        """Return the atlas with each parcel that lies in several compartments as one row.
+
+        Parcels of different compartments are different ones unless this is asked for, since
+        the two hemispheres often number theirs alike. Then a parcel's mean is one over all
+        its locations, least squares solves one system of equations, and values painted back
+        are the same in both hemispheres: as nilearn's ``SurfaceLabelsMasker`` and
+        ``SurfaceMapsMasker`` take the two parts of an image. Geometries and data stay as they
+        are. Such rows have all compartments in the table, as ``"cortex_L+cortex_R"``.
+
+        Parameters
+        ----------
+        by
+            ``"key"``: parcels of one key are one, as for nilearn; their names have to agree.
+            ``"name"``: those of one name are, whatever their keys; where one key then has two
+            names, they are numbered 1, 2, ... anew. A side or a compartment in front of a
+            name, as in ``L_bankssts``, does not count.
+        compartments
+            Which of them share parcels, by default all.
+
+        Returns
+        -------
+        Atlas
+            Rows in the order of their keys if each compartment's are in that order, else as
+            in the first compartment. Of columns that say different things of a parcel the
+            first colour is kept, and no hemisphere nor other value.
+
+        Raises
+        ------
+        ValueError
+            A compartment that the atlas does not have, or only one; one key with two names.
+
+        Examples
+        --------
+        >>> import atlasinit as ai
+        >>> atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+        >>> both = atlas.unite(by="name")
+        >>> atlas.n_parcels, both.n_parcels, both.labels["name"][0]
+        (68, 34, 'bankssts')
+        """
+        if by not in ("key", "name"):
+            raise ArgumentError("by", f'should be "key" or "name", got {by!r}')
+        wanted = choose_compartments(compartments, self.compartments)
+        table, places = unite_rows(self.table, self.compartments, wanted, by=by)
+        maps = {
+            c: place_parcels(m, places[c], len(table.rows_of(c))) if c in places else m
+            for c, m in self.maps.items()
+        }
+        shown = "" if compartments is None else f", compartments={list(wanted)}"
+        return self.replace(maps=maps, labels=table, operation=f"unite(by={by!r}{shown})")
+
     def drop_empty(self) -> "Atlas":
         """Return the atlas without the parcels that have no location."""
         rows = np.flatnonzero(self._counts() > 0).tolist()
@@ -309,7 +361,9 @@ class Atlas(eqx.Module):
         if per not in ("parcel", "location"):
             raise ArgumentError("per", f'should be "parcel" or "location", got {per!r}')
         if per == "parcel":
-            maps = {c: scale(m, parcels=_inverse(m.totals())) for c, m in self.maps.items()}
+            factors = _inverse(self.header.add_rows(m.totals() for m in self._maps))
+            rows = self.parcel_slices()
+            maps = {c: scale(m, parcels=factors[rows[c]]) for c, m in self.maps.items()}
         else:
             maps = {
                 c: scale(m, locations=_inverse(location_totals(m))) for c, m in self.maps.items()
@@ -359,9 +413,10 @@ class Atlas(eqx.Module):
                     f"of {c!r} should be boolean with {maps.n_locations} locations, got "
                     f"{part.dtype} of shape {part.shape}",
                 )
-            total = maps.totals(absolute=True)
-            parts.append(covered_totals(maps, part) / np.where(total == 0, 1, total))
-        return pd.Series(np.concatenate(parts), index=list(self.table["name"]), name="coverage")
+            parts.append(covered_totals(maps, part))
+        total = self.header.add_rows(m.totals(absolute=True) for m in self._maps)
+        share = self.header.add_rows(parts) / np.where(total == 0, 1, total)
+        return pd.Series(share, index=list(self.table["name"]), name="coverage")
 
     def __repr__(self) -> str:
         lines = [f"Atlas {self.name!r} in {self.space}: {format_count(self.n_parcels, 'parcel')}"]
@@ -379,10 +434,15 @@ class Atlas(eqx.Module):
         return "\n".join(lines)
 
     def _counts(self) -> np.ndarray:
-        return np.concatenate([m.counts() for m in self._maps])
+        return self.header.add_rows(m.counts() for m in self._maps)
 
     def _take(self, rows: list[int], compartments: tuple[str, ...]) -> "Atlas":
-        maps = {}
+        maps, table = {}, self.table.take(rows)
+        # Of compartments that share parcels, only some may be left.
+        homes = {
+            home: TOGETHER.join(c for c in compartments if is_home(home, c))
+            for home in table["compartment"]
+        }
         for c in compartments:
             own = self.table.rows_of(c)
             maps[c] = self.maps[c].take_parcels(
@@ -393,7 +453,7 @@ class Atlas(eqx.Module):
             space=self.space,
             maps=maps,
             geometry={c: self.geometry[c] for c in compartments},
-            labels=self.table.take(rows),
+            labels=table.replace(compartment=[homes[home] for home in table["compartment"]]),
             provenance=self.provenance,
         )
 

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterable
 
+import numpy as np
+
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.provenance import Provenance
@@ -53,16 +55,30 @@ class AtlasHeader:
 
     def location_slices(self) -> dict[str, slice]:
         """Return where each compartment's locations lie on the data's axis of locations."""
-        return _slices(self.compartments, (g.n_locations for g in self.geometries))
+        found, start = {}, 0
+        for compartment, geometry in zip(self.compartments, self.geometries, strict=True):
+            found[compartment] = slice(start, start + geometry.n_locations)
+            start += geometry.n_locations
+        return found
 
     def parcel_slices(self) -> dict[str, slice]:
-        """Return where each compartment's parcels lie on the output's axis of parcels."""
-        return _slices(self.compartments, (len(self.table.rows_of(c)) for c in self.compartments))
+        """Return where each compartment's parcels lie on the output's axis of parcels.
 
+        Compartments that share parcels have the same slice.
+        """
+        rows = {c: self.table.rows_of(c) for c in self.compartments}
+        return {c: slice(own.start, own.stop) for c, own in rows.items()}
 
-def _slices(names: Iterable[str], sizes: Iterable[int]) -> dict[str, slice]:
-    found, start = {}, 0
-    for name, size in zip(names, sizes, strict=True):
-        found[name] = slice(start, start + size)
-        start += size
-    return found
+    def home_slices(self) -> dict[str, slice]:
+        """Return where the parcels of each value of the table's column ``compartment`` lie."""
+        homes = self.table["compartment"]
+        starts = {home: homes.index(home) for home in dict.fromkeys(homes)}
+        return {h: slice(start, start + homes.count(h)) for h, start in starts.items()}
+
+    def add_rows(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """Return values (parcels, ...) of those of each compartment's rows, added where shared."""
+        own = list(parts)
+        out = np.zeros((self.n_parcels, *own[0].shape[1:]), np.result_type(*own))
+        for rows, part in zip(self.parcel_slices().values(), own, strict=True):
+            out[rows] += part
+        return out

@@ -18,6 +18,9 @@ REQUIRED = ("compartment", "key", "name", "color", "hemisphere")
 DERIVED = ("n_locations", "empty")
 """Columns that atlases compute anew from their maps."""
 
+TOGETHER = "+"
+"""Between the compartments that share a row."""
+
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
 _TOKEN = re.compile(r"[^\W_]+")
 _BOTH = re.compile(r"(?<![^\W_])(l|lh|left) ?[/+&-] ?(r|rh|right)(?![^\W_])")
@@ -34,7 +37,8 @@ class LabelTable:
         Column name to values, all of one length. Required: ``compartment``,
         ``key`` (int32), ``name`` (unique), ``color`` (``"#rrggbb"`` or ``""``) and
         ``hemisphere`` (``"L"``, ``"R"`` or ``""``); any other column is kept as it
-        is, with None (also for NaN) where a row has no value.
+        is, with None (also for NaN) where a row has no value. Rows that several compartments
+        share have all of them as their compartment, as ``"cortex_L+cortex_R"``.
 
     Raises
     ------
@@ -130,21 +134,31 @@ class LabelTable:
         return f"LabelTable({format_count(len(self), 'parcel')}: {format_list(self['name'], 3)})"
 
     def rows_of(self, compartment: str) -> range:
-        """Return the rows of a compartment."""
-        count = self["compartment"].count(compartment)
-        start = self["compartment"].index(compartment) if count else 0
-        return range(start, start + count)
+        """Return the rows of a compartment, those that it shares with others included."""
+        homes = self["compartment"]
+        home = next((h for h in dict.fromkeys(homes) if is_home(h, compartment)), None)
+        start = 0 if home is None else homes.index(home)
+        return range(start, start + (0 if home is None else homes.count(home)))
 
     def take(self, rows: Iterable[int]) -> "LabelTable":
         """Return the table with the chosen rows, in the order given."""
         rows = list(rows)
         return LabelTable({name: [v[r] for r in rows] for name, v in self._columns.items()})
 
+    def replace(self, **columns: Sequence[Any]) -> "LabelTable":
+        """Return the table with other values in the columns given."""
+        return LabelTable({**self._columns, **columns})
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a new ``pandas.DataFrame``."""
         import pandas as pd
 
         return pd.DataFrame({name: list(self[name]) for name in self.columns})
+
+
+def is_home(home: str, compartment: str) -> bool:
+    """Whether rows whose compartment reads `home` are of a compartment, perhaps among others."""
+    return compartment == home or compartment in home.split(TOGETHER)
 
 
 def unique_names(

@@ -361,11 +361,31 @@ def scale(
     return eqx.tree_at(lambda m: m.values, sparse, values.astype(sparse.values.dtype))
 
 
-def to_block_diagonal(maps: Iterable[Maps]) -> Float32[np.ndarray, "parcels locations"]:
-    """Return one dense matrix of several compartments, each a block on its diagonal."""
-    from scipy.linalg import block_diag
+def to_matrix(maps: Iterable[Maps], rows: Iterable[slice]) -> "csr_array":
+    """Return one float32 matrix of several compartments, side by side, each at its rows."""
+    from scipy.sparse import csr_array
 
-    return np.asarray(block_diag(*(m.to_dense() for m in maps)))
+    own, places = list(maps), list(rows)
+    parts = [m.to_scipy().tocoo() for m in own]
+    ends = np.cumsum([0, *(m.n_locations for m in own)])
+    parcels = [part.row + at.start for part, at in zip(parts, places, strict=True)]
+    columns = [part.col + end for part, end in zip(parts, ends[:-1], strict=True)]
+    shape = (max(at.stop for at in places), int(ends[-1]))
+    values = np.concatenate([part.data for part in parts])
+    return csr_array((values, (np.concatenate(parcels), np.concatenate(columns))), shape=shape)
+
+
+def to_dense_matrix(
+    maps: Iterable[Maps], rows: Iterable[slice]
+) -> Float32[np.ndarray, "parcels locations"]:
+    """Return what `to_matrix` does, with every weight stored."""
+    parts, places = list(maps), list(rows)
+    shape = (max(own.stop for own in places), sum(m.n_locations for m in parts))
+    out, column = np.zeros(shape, np.float32), 0
+    for m, own in zip(parts, places, strict=True):
+        out[own, column : column + m.n_locations] = m.to_dense()
+        column += m.n_locations
+    return out
 
 
 def location_totals(maps: Maps) -> Float64[np.ndarray, " locations"]:

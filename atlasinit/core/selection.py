@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from atlasinit.core.labels import LabelTable
+from atlasinit.core.labels import LabelTable, is_home
 from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 
 Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
@@ -26,7 +26,7 @@ def select_rows(
 
     The conditions and errors are those of `Atlas.select`; `atlas` is its name.
     """
-    rows = {i for i, c in enumerate(table["compartment"]) if c in compartments}
+    rows = {i for c in compartments for i in table.rows_of(c)}
     if hemisphere is not None:
         if hemisphere not in ("L", "R", ""):
             raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {hemisphere!r}')
@@ -79,12 +79,15 @@ def _rows_of(
         )
     pairs = list(zip(table["compartment"], table["key"], strict=True))
     if isinstance(parcel, tuple):
-        if parcel not in pairs:
+        home, wanted = parcel if len(parcel) == 2 else ("", None)
+        rows = [i for i, (c, key) in enumerate(pairs) if key == wanted and is_home(c, home)]
+        if not rows:
             raise ArgumentError(
                 "parcels", f": there is no (compartment, key) {parcel!r} in {atlas!r}"
             )
-        return [pairs.index(parcel)]
-    rows = [i for i, (c, key) in enumerate(pairs) if key == parcel and c in compartments]
+        return rows
+    able = {i for c in compartments for i in table.rows_of(c)}
+    rows = [i for i, (_, key) in enumerate(pairs) if key == parcel and i in able]
     if not rows:
         raise ArgumentError("parcels", f": there is no key {parcel!r} in {atlas!r}")
     if len(rows) > 1:

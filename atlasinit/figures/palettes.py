@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import is_home
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError
 
@@ -37,7 +38,7 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
     stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
     if all(stated):
         return _rgb(stated)
-    safe = [SAFE[i] for c in atlas.compartments for i in _apart(atlas, c)]
+    safe = [SAFE[i] for home in atlas.header.home_slices() for i in _apart(atlas, home)]
     return _rgb([own or other for own, other in zip(stated, safe, strict=True)])
 
 
@@ -84,16 +85,24 @@ def _rgb(texts: object) -> Float[np.ndarray, "parcels 3"]:
     return np.array([matplotlib.colors.to_rgb(t) for t in texts], np.float64).reshape(-1, 3)  # pyright: ignore
 
 
-def _apart(atlas: Atlas, compartment: str) -> list[int]:
+def _apart(atlas: Atlas, home: str) -> list[int]:
     """Return a number below the number of safe colours for each parcel of a compartment.
+
+    Or of those that share their parcels.
 
     Greedy, the parcel with the fewest neighbours last: the order in which six colours
     suffice for any planar map.
     """
     # Taking the parcel with the fewest neighbours left away, again and again, and colouring in
     # the reverse order: when a parcel's turn comes, few of its neighbours have a colour.
-    hard = atlas.maps[compartment].harden()
-    shared = count_borders(hard, find_touching(atlas.geometry[compartment])).toarray()
+    shared = np.sum(
+        [
+            count_borders(maps.harden(), find_touching(atlas.geometry[c])).toarray()
+            for c, maps in atlas.maps.items()
+            if is_home(home, c)
+        ],
+        axis=0,
+    )
     near = shared > 0
     degrees = near.sum(axis=1).astype(float)
     order = []

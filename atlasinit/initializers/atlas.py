@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.maps import to_block_diagonal
+from atlasinit.core.maps import to_dense_matrix
 from atlasinit.domains import Domain
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
@@ -126,11 +126,11 @@ class AtlasWeights:
             return self._add_noise(atlas, key)
         if self.normalize is not None:
             atlas = atlas.normalize(per=self.normalize)
-        return jnp.asarray(to_block_diagonal(atlas.maps.values()))
+        return jnp.asarray(to_dense_matrix(atlas.maps.values(), atlas.parcel_slices().values()))
 
     def _add_noise(self, atlas: Atlas, key: Any) -> Float32[jax.Array, "parcels locations"]:
         """Return the weights with noise, normalised, by JAX: the key may be traced."""
-        weights = jnp.asarray(to_block_diagonal(atlas.maps.values()))
+        weights = jnp.asarray(to_dense_matrix(atlas.maps.values(), atlas.parcel_slices().values()))
         rows, columns = atlas.parcel_slices(), atlas.location_slices()
         for c, maps in atlas.maps.items():
             shape = (maps.n_parcels, maps.n_locations)

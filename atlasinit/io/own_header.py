@@ -32,7 +32,7 @@ def pack_metadata(
 ) -> str:
     """Return the header of a file that holds `compartments` (by default all) as JSON."""
     kept = atlas.compartments if compartments is None else tuple(compartments)
-    rows = [i for c in kept for i in atlas.table.rows_of(c)]
+    rows = dict.fromkeys(i for c in kept for i in atlas.table.rows_of(c))
     labels = atlas.table.take(rows)
     fields = {
         KEY: _VERSION,

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import is_home
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.folders import atlas_files
 from atlasinit.io.bids.names import entities_of, stem
-from atlasinit.io.contents import Contents
+from atlasinit.io.contents import Contents, Header
 from atlasinit.io.files import existing
 from atlasinit.io.input import IN_MEMORY, InMemory, Input, SurfaceImage, inputs_of
 from atlasinit.io.options import DEFAULTS, Background, ReadOptions
@@ -147,7 +148,7 @@ def read_files(
         # Names sort the files; the atlas may have had another order.
         parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
     tables = [options.labels] if isinstance(options.labels, str | Path) else []
-    return assemble(
+    atlas = assemble(
         parts,
         options,
         name=options.name or _first([h.name for h in headers]) or _name(sources[0].name),
@@ -156,6 +157,17 @@ def read_files(
         or (headers[0].provenance if len(headers) == len(contents) else None)
         or _provenance(sources, tables),
     )
+    return _united(atlas, headers)
+
+
+def _united(atlas: Atlas, headers: Sequence[Header]) -> Atlas:
+    """Return an atlas whose compartments share parcels as headers say that they did."""
+    homes = dict.fromkeys(home for h in headers for home in h.labels["compartment"])
+    for home in homes:
+        found = [c for c in atlas.compartments if is_home(home, c)]
+        if len(found) > 1:
+            atlas = atlas.unite(compartments=found).replace(provenance=atlas.provenance)
+    return atlas
 
 
 def _folder(files: object) -> Path | None:

@@ -28,6 +28,7 @@ from atlasinit.projection.host.statistics import reduce_parcels
 from atlasinit.projection.lstsq import Solver
 from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import (
+    blocks_of,
     device_solver_for,
     is_traced,
     maps_of,
@@ -243,9 +244,11 @@ def chosen(
     if place == "host":
         return Choice(place, dict.fromkeys(sizes, "host"), reasons)
     kernels, backend = {}, jax.default_backend()
-    for c, one in zip(sizes, maps, strict=True):
-        found, reasons[c] = choose_kernel(one, backend=backend, kernel=wanted.kernel or kernel)
-        kernels[c] = found.name
+    names = list(sizes)
+    for block, one in zip(blocks_of(atlas), maps, strict=True):
+        found, reason = choose_kernel(one, backend=backend, kernel=wanted.kernel or kernel)
+        for c in (names[i] for i in block.members):
+            kernels[c], reasons[c] = found.name, reason
     return Choice(place, kernels, reasons)
 
 

@@ -15,6 +15,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
@@ -39,8 +40,9 @@ def planned_maps(atlas: Any, *, kernel: str) -> tuple[tuple[Maps, ...], tuple[Pl
 
     def make() -> tuple[tuple[Maps, ...], tuple[Plan, ...]]:
         geometries = tuple(atlas.geometry.values()) if isinstance(atlas, Atlas) else (None,)
-        maps = maps_of(atlas)
-        return jax.tree.map(jnp.asarray, (maps, plan_kernels(maps, geometries, kernel=kernel)))
+        maps, blocks = maps_of(atlas), blocks_of(atlas)
+        plans = plan_kernels(blocks, maps, geometries, kernel=kernel)
+        return jax.tree.map(jnp.asarray, (maps, plans))
 
     if is_traced(atlas):
         return make()
@@ -48,15 +50,20 @@ def planned_maps(atlas: Any, *, kernel: str) -> tuple[tuple[Maps, ...], tuple[Pl
 
 
 def plan_kernels(
-    maps: Sequence[Maps], geometries: Sequence[Geometry | None], *, kernel: str
+    blocks: Sequence[Block],
+    maps: Sequence[Maps],
+    geometries: Sequence[Geometry | None],
+    *,
+    kernel: str,
 ) -> tuple[Plan, ...]:
-    """Return which kernel computes the maps of each compartment, and what it needs for it."""
+    """Return which kernel computes the maps of each block, and what it needs for it."""
     backend = jax.default_backend()
     total = sum(m.n_locations for m in maps)
     plans, start = [], 0
-    for one, geometry in zip(maps, geometries, strict=True):
+    for one, block in zip(maps, blocks, strict=True):
         chosen, _ = choose_kernel(one, backend=backend, kernel=kernel)
-        site = Site(start, total, backend, functools.partial(coordinates, geometry))
+        own = [geometries[i] for i in block.members]
+        site = Site(start, total, backend, functools.partial(coordinates, own))
         plans.append(Plan(chosen, chosen.plan(one, site)))
         start += one.n_locations
     return tuple(plans)
@@ -105,7 +112,29 @@ def totals_for(atlas: Any, *, absolute: bool) -> np.ndarray:
 
 
 def maps_of(atlas: Any) -> tuple[Any, ...]:
-    """Return the maps of all compartments of an atlas, or the only maps."""
+    """Return the maps of all blocks of an atlas, or the only maps."""
+    maps = _compartment_maps(atlas)
+    blocks = blocks_of(atlas)
+    if len(blocks) == len(maps):
+        return maps
+
+    def merge() -> tuple[Maps, ...]:
+        return merge_blocks(blocks, maps)
+
+    return merge() if is_traced(atlas) else _memory.recall(atlas, "maps", merge)
+
+
+def blocks_of(atlas: Any) -> tuple[Block, ...]:
+    """Return the compartments of an atlas, those that share parcels together."""
+    maps = _compartment_maps(atlas)
+    if not isinstance(atlas, Atlas):
+        return (Block((0,), (0,), (atlas.n_parcels, atlas.n_locations)),)
+    if is_traced(atlas):
+        return plan_blocks(atlas.header, maps)
+    return _memory.recall(atlas, "blocks", lambda: plan_blocks(atlas.header, maps))
+
+
+def _compartment_maps(atlas: Any) -> tuple[Any, ...]:
     maps = tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
     if not maps or not all(isinstance(m, Maps) for m in maps):
         raise ArgumentTypeError("atlas", f"should be an Atlas or maps, got {type(atlas).__name__}")
@@ -117,17 +146,30 @@ def maps_of(atlas: Any) -> tuple[Any, ...]:
 def sizes_of(atlas: Any) -> dict[str, int]:
     """Return compartment to its number of locations."""
     names = atlas.compartments if isinstance(atlas, Atlas) else ("maps",)
-    return {c: m.n_locations for c, m in zip(names, maps_of(atlas), strict=True)}
+    return {c: m.n_locations for c, m in zip(names, _compartment_maps(atlas), strict=True)}
 
 
-def coordinates(geometry: Geometry | None) -> np.ndarray | None:
-    """Return the coordinates of the locations, on the sphere for a mesh that has one."""
-    if geometry is None:
-        return None
-    if isinstance(geometry, VolumeGrid):
-        return geometry.coordinates
-    points = geometry.anatomical if geometry.sphere is None else geometry.sphere
-    return None if points is None else points[geometry.vertices].astype(np.float64)
+def coordinates(geometries: Sequence[Geometry | None]) -> np.ndarray | None:
+    """Return the coordinates of the locations, on the sphere for a mesh that has one.
+
+    Several geometries lie side by side: two hemispheres have spheres in one place.
+    """
+    found, edge = [], 0.0
+    for geometry in geometries:
+        if isinstance(geometry, VolumeGrid):
+            points = geometry.coordinates
+        elif geometry is None:
+            return None
+        else:
+            points = geometry.anatomical if geometry.sphere is None else geometry.sphere
+            if points is None:
+                return None
+            points = points[geometry.vertices].astype(np.float64)
+        if len(geometries) > 1 and len(points):
+            points = points + (edge - points[:, 0].min()) * np.eye(3)[0]
+            edge = 2 * points[:, 0].max() - points[:, 0].min()
+        found.append(points)
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def is_traced(atlas: Any) -> bool:

@@ -140,7 +140,7 @@ def parcel_pieces(atlas: Atlas) -> Int[np.ndarray, " parcels"]:
         for c, maps in atlas.maps.items()
         if isinstance(maps, HardMaps)
     ]
-    return np.concatenate(found)
+    return atlas.header.add_rows(found)
 
 
 def check_labels(atlas: Atlas) -> None:

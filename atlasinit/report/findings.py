@@ -69,7 +69,7 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
 def data_findings(atlas: Atlas, data: ParcelData) -> Iterator[str]:
     """Yield a sentence for each thing about data that is worth a look."""
     lacking = ~np.isfinite(data.series).all(axis=0)
-    has_weight = np.concatenate([m.counts() for m in atlas.maps.values()]) > 0
+    has_weight = atlas.header.add_rows(m.counts() for m in atlas.maps.values()) > 0
     yield from _named(atlas, lacking & has_weight, "with NaN in their series")
     if data.observed is not None:
         unseen = has_weight & (data.observed < _HALF)

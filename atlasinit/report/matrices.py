@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.maps import SparseMaps, to_matrix
 from atlasinit.measures import overlap
 from atlasinit.report.extraction import connectivity
 from atlasinit.report.pictures import Picture, Scale, diverging, matrix, sequential
@@ -47,10 +48,8 @@ class Matrix:
 
 def overlaps(atlas: Atlas) -> Float[np.ndarray, "parcels parcels"]:
     """Return the cosine of each pair of maps; 0 of two compartments, which share nothing."""
-    out = np.zeros((atlas.n_parcels, atlas.n_parcels))
-    for compartment, rows in atlas.parcel_slices().items():
-        out[rows, rows] = overlap(atlas.maps[compartment]).toarray()
-    return out
+    whole = to_matrix(atlas.maps.values(), atlas.parcel_slices().values())
+    return overlap(SparseMaps.from_scipy(whole)).toarray()
 
 
 def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) -> Matrix:
@@ -85,8 +84,8 @@ def connectivity_matrix(atlas: Atlas, series: Float[np.ndarray, "time parcels"])
 
 
 def axis_of(atlas: Atlas) -> tuple[tuple[str, int], ...]:
-    """Return each compartment with parcels and how many it has."""
-    return tuple((c, m.n_parcels) for c, m in atlas.maps.items() if m.n_parcels)
+    """Return each compartment with parcels, or those that share theirs, and how many it has."""
+    return tuple((home, s.stop - s.start) for home, s in atlas.header.home_slices().items())
 
 
 def count_of(values: Float[np.ndarray, "parcels parcels"]) -> int:

@@ -1,7 +1,7 @@
 """The table with a row per parcel: what its columns are, and how their cells read."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.colors
@@ -83,14 +83,14 @@ def measure(atlas: Atlas) -> Measures:
     """Return what is measured of each parcel of an atlas."""
     soft = is_soft(atlas)
     return Measures(
-        locations=np.concatenate([m.counts() for m in atlas.maps.values()]),
-        sizes=_each(atlas, _sizes),
-        is_surface=_each(
-            atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh))
-        ).astype(bool),
-        centres=_each(atlas, centres),
-        entropy=_each(atlas, lambda m, _: parcel_entropy(m)) if soft else None,
-        width=_each(atlas, boundary_width) if soft else None,
+        locations=atlas.header.add_rows(m.counts() for m in atlas.maps.values()),
+        sizes=atlas.header.add_rows(_each(atlas, _sizes)),
+        is_surface=atlas.header.add_rows(
+            _each(atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh)))
+        ),
+        centres=_average(atlas, _each(atlas, centres)),
+        entropy=_average(atlas, _each(atlas, lambda m, _: parcel_entropy(m))) if soft else None,
+        width=_average(atlas, _each(atlas, boundary_width)) if soft else None,
         cosines=overlaps(atlas) if soft else None,
     )
 
@@ -154,8 +154,21 @@ def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
     return parcel_sizes(maps, geometry)
 
 
-def _each(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> np.ndarray:
-    return np.concatenate([of(m, atlas.geometry[c]) for c, m in atlas.maps.items()])
+def _each(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> list[np.ndarray]:
+    """Return what is measured of the parcels of each compartment."""
+    return [of(m, atlas.geometry[c]) for c, m in atlas.maps.items()]
+
+
+def _average(atlas: Atlas, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return values of parcels, of those in several compartments the mean by their weight."""
+    if sum(map(len, parts)) == atlas.n_parcels:
+        return np.concatenate(parts)
+    weights = [m.totals(absolute=True) for m in atlas.maps.values()]
+    total = atlas.header.add_rows(weights)
+    there = [w.reshape(-1, *[1] * (p.ndim - 1)) for w, p in zip(weights, parts, strict=True)]
+    weighted = [np.where(w > 0, w * p, 0) for w, p in zip(there, parts, strict=True)]
+    with np.errstate(invalid="ignore"):
+        return atlas.header.add_rows(weighted) / total.reshape(-1, *[1] * (parts[0].ndim - 1))
 
 
 def _texts(title: str, values: tuple[Any, ...]) -> Column:

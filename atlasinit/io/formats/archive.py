@@ -118,8 +118,10 @@ def _atlas(source: Input) -> Atlas:
             f"this atlasinit reads {_FORMAT} up to version {_VERSION}. Update atlasinit",
         )
     stored = _arrays(source)
+    labels = LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()})
     described_maps = [described["maps"] for described in fields["compartments"]]
-    joined = matrices.unpack(stored, described_maps) if fields.get("joined") else None
+    rows = [labels.rows_of(described["name"]) for described in fields["compartments"]]
+    joined = matrices.unpack(stored, described_maps, rows) if fields.get("joined") else None
     maps, geometry = {}, {}
     for i, described in enumerate(fields["compartments"]):
         arrays = {
@@ -134,7 +136,7 @@ def _atlas(source: Input) -> Atlas:
         space=fields["space"],
         maps=maps,
         geometry=geometry,
-        labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
+        labels=labels,
         provenance=Provenance.from_dict(fields["provenance"]),
     )
 

@@ -14,7 +14,7 @@ from nibabel.fileholders import FileHolder
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
-from atlasinit.core.maps import to_block_diagonal
+from atlasinit.core.maps import to_dense_matrix
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.colors import colors_of, from_hex, to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
@@ -325,7 +325,7 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
 
 def _scalars(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, ScalarAxis, list[int]]:
     del path
-    values = to_block_diagonal(atlas.maps.values())
+    values = to_dense_matrix(atlas.maps.values(), atlas.parcel_slices().values())
     return values, ScalarAxis(list(atlas.table["name"])), list(range(1, atlas.n_parcels + 1))
 
 

@@ -11,7 +11,8 @@ from atlasinit.core.maps import (
     DenseMaps,
     Maps,
     SparseMaps,
-    to_block_diagonal,
+    to_dense_matrix,
+    to_matrix,
 )
 from atlasinit.io.assembly.exact import hard_maps
 from atlasinit.support.arrays import make_read_only
@@ -28,17 +29,21 @@ def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
     ``torch.nn.Linear(locations, parcels)``.
     """
     if ending == ".weight.safetensors":
-        return {"weight": to_block_diagonal(atlas.maps.values())}
-    from scipy.sparse import block_diag, save_npz
+        rows = atlas.parcel_slices().values()
+        return {"weight": to_dense_matrix(atlas.maps.values(), rows)}
+    from scipy.sparse import save_npz
 
     stream = io.BytesIO()
-    save_npz(stream, block_diag(list(atlas.to_scipy().values()), format="csr"), compressed=False)
+    matrix = to_matrix(atlas.maps.values(), atlas.parcel_slices().values())
+    save_npz(stream, matrix, compressed=False)
     stream.seek(0)
     with np.load(stream, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def unpack(arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, Any]]) -> list[Maps]:
+def unpack(
+    arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, Any]], rows: Sequence[range]
+) -> list[Maps]:
     """Return the maps that `pack` stored; `described` states the kind and size of each."""
     from scipy.sparse import csr_array
 
@@ -48,11 +53,11 @@ def unpack(arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, An
         shape = tuple(arrays["shape"].tolist())
         matrix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
     found: list[Maps] = []
-    row = column = 0
-    for maps in described:
-        block = matrix[row : row + maps["parcels"], column : column + maps["locations"]]
+    column = 0
+    for maps, own in zip(described, rows, strict=True):
+        block = matrix[own.start : own.stop, column : column + maps["locations"]]
         found.append(_MAPS[maps["kind"]](block))
-        row, column = row + maps["parcels"], column + maps["locations"]
+        column += maps["locations"]
     return found
 
 

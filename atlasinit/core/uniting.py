@@ -1,0 +1,152 @@
+"""Parcels that lie in several compartments, as one row each."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from atlasinit.core.labels import TOGETHER, LabelTable, hemisphere_of, is_home, unique_names
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.errors import ArgumentError, Passing, format_list
+from atlasinit.support.arrays import make_read_only
+
+
+def check_homes(labels: LabelTable, compartments: Sequence[str]) -> None:
+    """Refuse a table whose rows are not of `compartments`, or not in their order."""
+    homes = list(dict.fromkeys(labels["compartment"]))
+    of = {c: [home for home in homes if is_home(home, c)] for c in compartments}
+    named = [c for home in homes for c in ([home] if home in of else home.split(TOGETHER))]
+    order = dict.fromkeys(home for own in of.values() for home in own)
+    if list(order) != homes or not set(named) <= set(of) or max(map(len, of.values())) > 1:
+        raise ArgumentError(
+            "labels",
+            f"should list the compartments of `maps` in the same order {list(compartments)}, got "
+            f"{homes}",
+        )
+
+
+def unite_rows(
+    table: LabelTable, compartments: Sequence[str], wanted: Sequence[str], *, by: str
+) -> tuple[LabelTable, dict[str, Int[np.ndarray, " rows"]]]:
+    """Return the table in which `wanted` compartments share rows, and where each one's rows go.
+
+    Parameters
+    ----------
+    table, compartments
+        Of an atlas.
+    wanted
+        Two or more of its compartments.
+    by
+        ``"key"`` or ``"name"``, as for `Atlas.unite`.
+
+    Raises
+    ------
+    ValueError
+        Parcels of one key with different names.
+    """
+    homes = [h for h in dict.fromkeys(table["compartment"]) if any(is_home(h, c) for c in wanted)]
+    members = [c for c in compartments if c in wanted or any(is_home(h, c) for h in homes)]
+    rows = [i for i, home in enumerate(table["compartment"]) if home in homes]
+    groups: dict[Any, list[int]] = {}
+    for i in rows:
+        identity = table["key"][i] if by == "key" else _plain_name(table, i)
+        groups.setdefault(identity, []).append(i)
+    if by == "key":
+        _check_names(table, groups.values())
+    ordered = list(groups.values())
+    # What is numbered in each compartment is so in all; else rows keep the first's order.
+    keys = [[table["key"][i] for i in rows if table["compartment"][i] == home] for home in homes]
+    if by == "key" and all(own == sorted(own) for own in keys):
+        ordered.sort(key=lambda group: table["key"][group[0]])
+    merged = [_merge(table, group) for group in ordered]
+    if len({row["key"] for row in merged}) < len(merged):
+        merged = [{**row, "key": number} for number, row in enumerate(merged, start=1)]
+    home = TOGETHER.join(members)
+    listed: list[dict[str, Any]] = []
+    for own, group in itertools.groupby(range(len(table)), key=lambda i: table["compartment"][i]):
+        if own not in homes:
+            listed += [{title: table[title][i] for title in table.columns} for i in group]
+        elif own == homes[0]:
+            listed += [{**row, "compartment": home} for row in merged]
+    columns = {title: [row[title] for row in listed] for title in table.columns}
+    columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
+    new = {i: number for number, group in enumerate(ordered) for i in group}
+    places = {c: np.array([new[i] for i in table.rows_of(c)], np.int64) for c in members}
+    return LabelTable(columns), places
+
+
+def place_parcels(maps: Maps, rows: Int[np.ndarray, " parcels"], n_parcels: int) -> Maps:
+    """Return maps of `n_parcels` rows, those given at `rows` and the others empty."""
+    if isinstance(maps, HardMaps):
+        new = np.append(rows, -1).astype(np.int32)
+        return HardMaps(new[np.asarray(maps.labels)], n_parcels)
+    if isinstance(maps, DenseMaps):
+        values = np.asarray(maps.values)
+        out = np.zeros((n_parcels, maps.n_locations), values.dtype)
+        out[rows] = values
+        return DenseMaps(make_read_only(out))
+    ordered = maps.take_parcels(np.argsort(rows))
+    counts = np.zeros(n_parcels, np.int64)
+    counts[np.sort(rows)] = np.diff(np.asarray(ordered.indptr))
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return SparseMaps(ordered.values, ordered.indices, indptr, maps.n_locations)
+
+
+def choose_compartments(
+    given: str | Iterable[str] | None, compartments: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the compartments whose parcels are united: by default all, two at least."""
+    wanted = (
+        list(compartments) if given is None else [given] if isinstance(given, str) else [*given]
+    )
+    unknown = [c for c in wanted if c not in compartments]
+    if unknown:
+        raise ArgumentError(
+            "compartments", f": compartments are {list(compartments)}, got {unknown}"
+        )
+    if len(set(wanted)) < 2:
+        raise ArgumentError(
+            "compartments", f"should be two or more that may share parcels, got {wanted}"
+        )
+    return tuple(c for c in compartments if c in wanted)
+
+
+def _plain_name(table: LabelTable, row: int) -> str:
+    """Return a name without the compartment or its side in front, as `unique_names` puts them."""
+    name, home = table["name"][row], table["compartment"][row]
+    side = hemisphere_of("", home)
+    for prefix in filter(None, (home, side)):
+        if name.startswith(f"{prefix}_"):
+            return name[len(prefix) + 1 :]
+    return name
+
+
+def _check_names(table: LabelTable, groups: Iterable[Sequence[int]]) -> None:
+    for group in groups:
+        names = dict.fromkeys(_plain_name(table, i) for i in group)
+        if len(names) > 1:
+            places = format_list(
+                f"{table['name'][i]!r} in {table['compartment'][i]}" for i in group
+            )
+            raise ArgumentError(
+                "by",
+                f": parcels of one key should be one parcel, but key {table['key'][group[0]]} is "
+                f"{places}",
+                "compare names by " + Passing(by="name"),
+            )
+
+
+def _merge(table: LabelTable, group: Sequence[int]) -> dict[str, Any]:
+    """Return the row of a parcel that has been several: what these agree on."""
+    row = {}
+    for title in table.columns:
+        values = dict.fromkeys(table[title][i] for i in group)
+        row[title] = next(iter(values)) if len(values) == 1 else None
+    if len(group) > 1:
+        row["name"] = _plain_name(table, group[0])
+        row["key"] = table["key"][group[0]]
+        row["hemisphere"] = row["hemisphere"] or ""
+        row["color"] = next((table["color"][i] for i in group if table["color"][i]), "")
+    return row
