@@ -2,19 +2,38 @@
 
 import colorsys
 import itertools
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 from atlasinit.core.labels import LabelTable
 
 
-def to_hex(rgb: Iterable[float | None]) -> str:
-    """Return the first three of 0-1 colour components as ``"#rrggbb"``.
+def to_hex(rgb: Iterable[float | None], *, highest: float = 1.0) -> str:
+    """Return the first three of colour components from 0 to `highest` as ``"#rrggbb"``.
 
-    ``""`` where a component is unknown or no number.
+    ``""`` where a component is unknown or not finite.
     """
-    parts = [part for part in itertools.islice(rgb, 3) if part is not None and part == part]
-    scaled = (round(255 * min(max(float(part), 0.0), 1.0)) for part in parts)
+    parts = [part for part in itertools.islice(rgb, 3) if part is not None and math.isfinite(part)]
+    scaled = (round(255 * min(max(float(part) / highest, 0.0), 1.0)) for part in parts)
     return "#" + "".join(f"{part:02x}" for part in scaled) if len(parts) == 3 else ""
+
+
+def table_to_hex(rgba: Sequence[Sequence[float | None]]) -> list[str]:
+    """Return the colours of a table, whose components are from 0 to 1, or all from 0 to 255.
+
+    Formats that state 0 to 1 hold 0 to 255 where scripts wrote bytes into them. The table
+    as a whole tells: some component of it is above 1, or no colour is a fraction and some
+    opacity is above 1.
+    """
+    known = [[p for p in color if p is not None and math.isfinite(p)] for color in rgba]
+    parts = [part for color in known for part in color[:3]]
+    opacities = [color[3] for color in known if len(color) > 3]
+    above = max(parts, default=0) > _ABOVE_1
+    opaque = max(opacities, default=0) > _ABOVE_1 and all(part in (0, 1) for part in parts)
+    return [to_hex(color, highest=255.0 if above or opaque else 1.0) for color in rgba]
+
+
+_ABOVE_1 = 1.001
 
 
 def from_hex(color: str) -> tuple[float, float, float]:

@@ -176,6 +176,22 @@ class Header:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class CarriedMesh:
+    """The mesh that a file holds beside the values of its vertices.
+
+    Parameters
+    ----------
+    coordinates
+        (vertices, 3) of some surface of it.
+    faces
+        (faces, 3) vertex numbers.
+    """
+
+    coordinates: np.ndarray
+    faces: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Stated:
     """What a file, its name included, states of its values besides the values.
 

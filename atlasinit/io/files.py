@@ -10,6 +10,7 @@ from pathlib import Path
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError, ContentError
+from atlasinit.io.signatures import GET_ANNEXED, LENGTH, check_signature
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
@@ -34,10 +35,18 @@ def existing(path: PathLike) -> Path:
     """Return `path`, which must be a file."""
     found = expand(path)
     # Unlike a path's own methods these also answer for a name that no file can have.
-    if not os.path.isfile(found):
-        what = "is a folder, not a file" if os.path.isdir(found) else "no such file"
-        raise AtlasFileError(found, what)
-    return found
+    if os.path.isfile(found):
+        return found
+    if os.path.isdir(found):
+        raise AtlasFileError(found, "is a folder, not a file")
+    if not os.path.islink(found):
+        raise AtlasFileError(found, "no such file")
+    target = os.readlink(found)
+    if "annex/objects/" in target:
+        raise AtlasFileError(
+            found, "is a link of git-annex, whose file is not here", GET_ANNEXED.format(found.name)
+        )
+    raise AtlasFileError(found, f"is a link to {target}, which is no file")
 
 
 @contextlib.contextmanager
@@ -48,6 +57,8 @@ def reading(path: PathLike, what: str) -> Iterator[Path]:
     """
     found = existing(path)
     with parsing(found, what):
+        with found.open("rb") as file:
+            check_signature(file.read(LENGTH), found)
         yield found
 
 

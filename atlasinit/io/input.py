@@ -1,9 +1,9 @@
 """What a format reads: a file, which is opened once, or an image or array in memory."""
 
 import functools
-import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,9 @@ from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io.contents import Stated
-from atlasinit.io.files import existing
+from atlasinit.io.files import existing, parsing
+from atlasinit.io.signatures import LENGTH, check_signature
+from atlasinit.io.unpacking import Unpacked, check_holds
 from atlasinit.support.typing import PathLike
 
 InMemory: TypeAlias = FileBasedImage | np.ndarray
@@ -25,7 +27,7 @@ IN_MEMORY = "in memory"
 """What provenance and messages call what comes from no file."""
 
 _HEAD = 8192  # bytes; holds the header of any image, and the beginning of CIFTI's XML
-_PACKED = (".gz", ".mgz")
+_GZIP = b"\x1f\x8b"
 
 
 @runtime_checkable
@@ -74,6 +76,8 @@ class Input:
         The file; None in memory.
     content
         The image or array in memory; None of a file.
+    companions
+        Further files that were read with it: the other of a pair, or those that it names.
     name
         The file's name, which may state a side, a space or that its numbers are labels;
         of an image in memory the name of the file that it was read from, if it was.
@@ -89,7 +93,9 @@ class Input:
 
     def __init__(self, given: PathLike | InMemory, *, stated: Stated | None = None) -> None:
         self.stated = stated or Stated()
+        self.companions: list[Path] = []
         self._open: _File | None = None
+        self._unpacked: Unpacked | None = None
         if isinstance(given, FileBasedImage | np.ndarray):
             self.content = given
             file = given.get_filename() if isinstance(given, FileBasedImage) else None
@@ -118,12 +124,40 @@ class Input:
         """Close the file; it is opened again if more is asked for."""
         if self._open is not None:
             self._open.close()
-            self._open = None
+            self._open = self._unpacked = None
 
-    @property
+    @functools.cached_property
     def is_packed(self) -> bool:
-        """Whether the file is compressed, which its name says."""
-        return self.path is not None and self.name.lower().endswith(_PACKED)
+        """Whether the file is compressed by gzip, whatever its name says."""
+        return self.path is not None and self._rewound().read(len(_GZIP)) == _GZIP
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Bytes of the file as it lies on the disk, 0 in memory."""
+        return os.fstat(self._opened().fileno()).st_size if self.path is not None else 0
+
+    def check_holds(self, claimed: int) -> None:
+        """Refuse a file that cannot have as many bytes, unpacked, as its header says.
+
+        Raises
+        ------
+        AtlasFileError
+            A file that is shorter, or that unpacks to more than is allowed.
+        """
+        if self.path is not None:
+            check_holds(self, self.size, claimed, packed=self.is_packed)
+
+    def check_rest(self) -> None:
+        """Read a compressed file on from where it was read to its end, where its checksum lies.
+
+        Raises
+        ------
+        AtlasFileError
+            Another checksum than that of what was read.
+        """
+        if self._unpacked is not None and not self._unpacked.closed:
+            with parsing(self, "a compressed file"):
+                self._unpacked.drain()
 
     @functools.cached_property
     def head(self) -> bytes:
@@ -134,9 +168,11 @@ class Input:
         if not self.is_packed:
             return found
         try:
-            return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(found, _HEAD)
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(found, _HEAD)
         except zlib.error:
-            return b""  # no gzip file after all, of which its reader tells
+            return b""  # damaged, of which its reader tells
+        check_signature(head, self)
+        return head
 
     @functools.cached_property
     def digest(self) -> str:
@@ -152,8 +188,11 @@ class Input:
 
     def stream(self) -> io.BufferedIOBase:
         """Return the file from its beginning, unpacked if it is compressed."""
-        file = self._rewound()
-        return gzip.GzipFile(fileobj=file, mode="rb") if self.is_packed else file
+        packed, file = self.is_packed, self._rewound()
+        if not packed:
+            return file
+        self._unpacked = Unpacked(file, name=str(self), size=self.size)
+        return self._unpacked
 
     def _rewound(self) -> _File:
         file = self._opened()
@@ -164,6 +203,7 @@ class Input:
         if self._open is None:
             assert self.path is not None, "what is in memory has no file"
             self._open = _File(self.path)
+            check_signature(self._open.read(LENGTH), self)
         return self._open
 
 

@@ -1,9 +1,10 @@
 """What several formats share: a JSON header, and runs of kept locations."""
 
+import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def pack_metadata(
 
 def unpack_metadata(text: str, path: object) -> Header:
     """Return the header that `pack_metadata` wrote into the file `path`."""
-    try:
+    with parsing_header(path):
         fields = json.loads(text)
         version = fields[KEY]
         if version > _VERSION:
@@ -58,17 +59,46 @@ def unpack_metadata(text: str, path: object) -> Header:
                 f"written by a newer atlasinit (header {version}, this one reads up to {_VERSION})",
                 "update atlasinit",
             )
-        return Header(
-            name=fields["name"],
-            space=fields["space"],
+        header = Header(
+            name=_typed(fields["name"], str),
+            space=_typed(fields["space"], str),
             provenance=Provenance.from_dict(fields["provenance"]),
             labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
-            compartments=tuple(fields["compartments"]),
-            order=tuple(fields.get("order", fields["compartments"])),
-            file_keys=tuple(fields["file_keys"]),
+            compartments=_all_typed(fields["compartments"], str),
+            order=_all_typed(fields.get("order", fields["compartments"]), str),
+            file_keys=_all_typed(fields["file_keys"], int),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        rows = [len(header.labels.rows_of(c)) for c in header.compartments]
+        if not rows or not len(header.labels) == len(header.file_keys) == sum(rows):
+            raise ValueError(
+                f"it has {len(header.file_keys)} keys for {len(header.labels)} rows of "
+                f"{header.compartments}"
+            )
+        return header
+
+
+@contextlib.contextmanager
+def parsing_header(path: object) -> Iterator[None]:
+    """Turn whatever a header that is not as it should be leads to into an error of the file."""
+    try:
+        yield
+    except AtlasFileError:
+        raise
+    # JSON may lie as deep as one likes.
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise AtlasFileError(path, f"its atlasinit header is damaged: {error!r}") from error
+    except RecursionError as error:
+        raise AtlasFileError(path, "its atlasinit header is damaged: it is too deep") from error
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} should be {kind.__name__}")
+    return value
+
+
+def _all_typed(values: Any, kind: type) -> tuple[Any, ...]:
+    return tuple(_typed(value, kind) for value in _typed(values, list))
 
 
 def as_tuples(values: Any) -> Any:
@@ -84,14 +114,23 @@ def runs(indices: Int[np.ndarray, " n"]) -> str:
     return " ".join(f"{indices[start]}:{stop - start}" for start, stop in spans if stop > start)
 
 
-def from_runs(text: str, path: object) -> Int32[np.ndarray, " n"]:
-    """Return the indices that `runs` described in the file `path`."""
+def from_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"]:
+    """Return the indices that `runs` described in the file `path`, of which each is `below`.
+
+    Raises
+    ------
+    AtlasFileError
+        Text of another form, other indices, or more of them than there are.
+    """
     try:
         spans = [[int(number) for number in run.split(":")] for run in text.split()]
+        outside = [span for span in spans if span[0] < 0 or sum(span) > below or min(span) < 0]
+        if outside or sum(count for _, count in spans) > below:
+            raise ValueError(f"there are {below} of them, where it names {format_list(outside, 3)}")
         indices = [np.arange(start, start + count, dtype=np.int32) for start, count in spans]
         return np.concatenate([np.empty(0, np.int32), *indices])
     except ValueError as error:
-        raise AtlasFileError(path, f"its list of kept vertices is damaged: {error}") from error
+        raise AtlasFileError(path, f"its list of kept locations is damaged: {error}") from error
 
 
 def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:

@@ -213,6 +213,8 @@ def _space(contents: Sequence[Contents], first: Input) -> str:
 def _provenance(sources: Sequence[Input], tables: Sequence[PathLike]) -> Provenance:
     """Return where the parts come from: files by their hashes, others from memory."""
     files = {source.path: source.digest for source in sources if source.path is not None}
+    beside = [path for source in sources for path in source.companions if path not in files]
+    files |= {path: sha256(path) for path in beside}
     files |= {path: sha256(path) for path in map(existing, tables) if path not in files}
     kinds = ("files" if files else "", IN_MEMORY if None in [s.path for s in sources] else "")
     first = sources[0].path

@@ -42,6 +42,7 @@ def read_sources(
         assert form.read is not None, "a format that reads atlases was asked for"
         with source:
             contents = _named(form.read(source, options, compartment), source)
+            source.check_rest()
             if hashed and contents.header is None and contents.atlas is None and source.path:
                 source.digest  # noqa: B018 (kept for the provenance, as the file is open)
         if options.scale != "auto" and not form.is_grid and contents.atlas is None:

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import ArgumentError
 from atlasinit.io.contents import Stated
+from atlasinit.io.meshes import halves_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +84,24 @@ class Values:
 
 
 def vertex_values(values: Shaped[np.ndarray, "maps vertices"], stated: Stated) -> Values:
-    """Return values of the vertices of one mesh, whose maps are time points."""
-    mesh = SurfaceMesh(values.shape[1], hemisphere=stated.side)
-    return Values((Block(mesh, lambda locations: rows_source(values.T[locations])),), stated)
+    """Return values of the vertices of a mesh, or of both hemispheres; maps are time points."""
+    n = values.shape[1]
+    return mesh_values(n, lambda locations: rows_source(values.T[locations]), stated)
+
+
+def mesh_values(n_vertices: int, select: Select, stated: Stated) -> Values:
+    """Return the values that `select` reads, of a mesh or of both hemispheres."""
+    halves = halves_of(n_vertices, stated.structure)
+    blocks = [
+        Block(
+            SurfaceMesh(half.stop - half.start, hemisphere=hemisphere_of("", c)),
+            lambda at, start=half.start: select(at + start),
+            c,
+        )
+        for c, half in halves.items()
+    ]
+    whole = Block(SurfaceMesh(n_vertices, hemisphere=stated.side), select)
+    return Values(tuple(blocks) or (whole,), stated)
 
 
 def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:

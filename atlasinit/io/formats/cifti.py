@@ -16,7 +16,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import to_dense_matrix
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
-from atlasinit.io.colors import colors_of, from_hex, to_hex
+from atlasinit.io.colors import colors_of, from_hex, table_to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing, unlogged
 from atlasinit.io.formats.base import Format
@@ -25,7 +25,7 @@ from atlasinit.io.formats.brain_models import (
     brain_axis,
     read_brain,
 )
-from atlasinit.io.formats.grids import is_cifti, number_at
+from atlasinit.io.formats.grids import end_of, is_cifti, number_at
 from atlasinit.io.formats.hemispheres import (
     check_hard,
     chosen,
@@ -94,6 +94,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     """
     image = _load(source)
     _check_dense(image, source)
+    _check_counts(image, source)
     header = _header(image, source)
     geometry, where = read_brain(image, source, names=header.compartments if header else ())
     if compartment is not None and compartment not in geometry:
@@ -142,6 +143,7 @@ def values(source: Input) -> Values:
             f"it has parcels: the axes of {source} are {' x '.join(kinds)}. Pass the file of "
             "locations that it was made from",
         )
+    _check_counts(image, source)
     geometries, where = read_brain(image, source)
     columns = {c: np.arange(image.shape[1])[where[c]] for c in geometries}
     blocks = tuple(
@@ -208,10 +210,14 @@ def _load(source: Input) -> Cifti2Image:
             "convert it with `wb_command -file-convert -cifti-version-convert IN 2 OUT`",
         )
     if source.is_packed:
-        raise AtlasFileError(source, "CIFTI-2 is never compressed", "unpack it with gunzip")
+        raise AtlasFileError(
+            source, "CIFTI-2 is never compressed", "unpack it, as by `gunzip -c IN > OUT`"
+        )
     try:
         with parsing(source, "a CIFTI-2 file"), unlogged():
-            return Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
+            image = Cifti2Image.from_file_map({"image": FileHolder(fileobj=source.stream())})
+            source.check_holds(end_of(image.dataobj))
+            return image
     except AtlasFileError as error:
         others = _other_structures(source)
         if not others:
@@ -268,6 +274,22 @@ def _check_dense(image: Cifti2Image, source: Input) -> None:
         )
 
 
+def _check_counts(image: Cifti2Image, source: Input) -> None:
+    """Refuse rows that are not as many as the file's maps or time points."""
+    axis: Any = image.header.get_index_map(0)
+    series = axis.number_of_series_points
+    stated = len(list(axis.named_maps)) if series is None else series
+    if stated != image.shape[0]:
+        raise AtlasFileError(
+            source, f"states {stated} maps or time points, but has {image.shape[0]} rows"
+        )
+    # nibabel works out the power as a whole number.
+    if abs(axis.series_exponent or 0) > _LARGEST_EXPONENT:
+        raise AtlasFileError(
+            source, f"states time points in units of 10**{axis.series_exponent}"
+        )
+
+
 def _header(image: Cifti2Image, source: Input) -> Header | None:
     text = (image.header.matrix.metadata or {}).get(KEY)
     return None if text is None else unpack_metadata(text, source)
@@ -287,8 +309,12 @@ def _map_names(axis: LabelAxis | ScalarAxis | SeriesAxis) -> list[str]:
 def _label_rows(axis: object, number: int) -> tuple[LabelRow, ...] | None:
     if not isinstance(axis, LabelAxis):
         return None
-    entries = axis.label[number].items()
-    return tuple(LabelRow(int(k), name, to_hex(rgba)) for k, (name, rgba) in entries)
+    entries = axis.label[number]
+    colors = table_to_hex([rgba for _, rgba in entries.values()])
+    return tuple(
+        LabelRow(int(key), name, color)
+        for (key, (name, _)), color in zip(entries.items(), colors, strict=True)
+    )
 
 
 def _map_parts(

@@ -1,70 +1,45 @@
-"""FreeSurfer annotations (.annot), overlays (.mgh, .mgz) and morphometry (lh.thickness)."""
+"""FreeSurfer overlays (.mgh, .mgz), morphometry (lh.thickness) and lists of vertices (.label)."""
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, Shaped
-from nibabel.freesurfer import write_annot
+from jaxtyping import Int64, Shaped
 
-from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import SurfaceMesh
-from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import (
-    ArgumentError,
-    AtlasFileError,
-    AtlasFileWarning,
-    ContentError,
-    Passing,
-    format_list,
-    warn,
-)
-from atlasinit.io.assembly.fitting import Present
-from atlasinit.io.assembly.rows import background_keys
-from atlasinit.io.background import means_background
-from atlasinit.io.colors import colors_of, from_hex
-from atlasinit.io.contents import Contents, LabelRow, Part, Stated
+from atlasinit.errors import AtlasFileError, AtlasFileWarning, ContentError, Passing, warn
+from atlasinit.io.contents import Contents
 from atlasinit.io.files import extension, parsing
-from atlasinit.io.formats import nifti
+from atlasinit.io.formats import nifti, series
 from atlasinit.io.formats.base import Format
-from atlasinit.io.formats.grids import is_line, shape_of
-from atlasinit.io.formats.hemispheres import (
-    as_maps,
-    check_hard,
-    compartment_of,
-    mesh_part,
-    targets,
-)
+from atlasinit.io.formats.grids import is_line, load_image, shape_of
+from atlasinit.io.formats.hemispheres import mesh_parts
 from atlasinit.io.input import Input
+from atlasinit.io.meshes import as_maps, is_columns, is_sliced
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.own_header import KEY, check_names
+from atlasinit.io.own_header import KEY
 from atlasinit.io.values import Values, vertex_values
-from atlasinit.support.typing import PathLike
-from atlasinit.support.writing import atomic_writes
 
-_NONE = "unknown"
-# FreeSurfer reads names into 1024 bytes, the last of which is 0.
-_LONGEST = 1023
 _CURV = b"\xff\xff\xff"
 _TRIANGLES = b"\xff\xff\xfe"
 
 
 def is_overlay(source: Input) -> bool:
-    """Whether a source is an image whose volumes are lines: a value a vertex.
+    """Whether a source is an image whose volumes are lines, or slices of a mesh: a value a vertex.
 
     One of our own volumes may be a line of voxels, which its header says.
     """
-    return (
-        nifti.claims(source)
-        and is_line(shape_of(source))
-        and f'{{"{KEY}"'.encode() not in source.head
-    )
+    if not nifti.claims(source):
+        return False
+    shape = shape_of(source)
+    vertices = is_line(shape) or is_sliced(shape) or is_columns(shape)
+    return vertices and f'{{"{KEY}"'.encode() not in source.head
 
 
 def read_overlay(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
-    """Return the one part of values of vertices, a map for each frame or file.
+    """Return the part of values of vertices, or those of both hemispheres, a map for each frame.
 
-    They are in any of the shapes (N, 1, 1, T), (1, 1, N) and the like. ``kind="auto"`` takes
-    one frame of whole numbers for labels; `map` is the 0-based number of the frame to take.
+    They are in any of the shapes (N, 1, 1, T), (1, 1, N), (N, T), (N / k, 1, k, T) and the like.
+    ``kind="auto"`` takes one frame of whole numbers for labels; `map` is the 0-based number
+    of the frame to take.
 
     Raises
     ------
@@ -72,13 +47,58 @@ def read_overlay(source: Input, options: ReadOptions, compartment: str | None = 
         An unreadable or truncated file, a surface instead of values, an unknown
         hemisphere.
     """
-    compartment = compartment_of(source, compartment, stated=source.stated.structure)
     values = (_morphometry if is_morphometry(source) else nifti.vertices)(source)
     names = [f"map-{i}" for i in range(len(values))]
-    part = mesh_part(
-        values, names, source, compartment=compartment, kind=options.kind, map=options.map
+    stated = source.stated
+    parts = mesh_parts(
+        values, names, source, compartment=compartment, options=options, stated=stated
     )
-    return Contents((part,), stated=source.stated)
+    return Contents(parts, stated=stated)
+
+
+def read_overlay_values(source: Input) -> Values:
+    """Return the values of vertices as data, read by chunks of time.
+
+    Those of a line, which a grid may have as well, are left to who knows the atlas.
+    """
+    with parsing(source, "a FreeSurfer overlay"):
+        image = load_image(source)
+        stated = nifti.stated_of(source, image)
+        if is_columns(tuple(map(int, image.shape))):
+            return vertex_values(as_maps(np.asanyarray(image.dataobj), source), stated)
+    return series.values_of(image, stated)
+
+
+def is_vertex_list(source: Input) -> bool:
+    """Whether a file lists vertices, as ``lh.cortex.label`` does, by its name."""
+    return source.path is not None and extension(source.name) == ".label"
+
+
+def read_vertex_list(source: Input) -> Int64[np.ndarray, " listed"]:
+    """Return the vertices that a FreeSurfer label lists.
+
+    After a line of comment and one with their number it has a line for each point: its
+    vertex, its coordinates in mm, and a value. Points of no vertex, which FreeSurfer numbers
+    -1, are left out, with a warning.
+
+    Raises
+    ------
+    AtlasFileError
+        Another number of points than stated, other negative vertices, or no such file.
+    """
+    with parsing(source, "a FreeSurfer label"):
+        lines = source.stream().read().decode().splitlines()
+        stated, points = int(lines[1]), [line.split() for line in lines[2:] if line.strip()]
+        if len(points) != stated:
+            raise ContentError(f"it states {stated} points, but lists {len(points)}")
+        vertices = np.array([point[0] for point in points], np.int64)
+        if vertices.min(initial=0) < -1:
+            raise ContentError(f"it lists vertex {vertices.min()}")
+    free = np.count_nonzero(vertices < 0)
+    if free:
+        problem = f"{free} of its {stated} points belong to no vertex (-1) and are left out"
+        warn(AtlasFileWarning(source, problem))
+    return vertices[vertices >= 0]
 
 
 def is_morphometry(source: Input) -> bool:
@@ -89,12 +109,12 @@ def is_morphometry(source: Input) -> bool:
     """
     if source.path is None or nifti.claims(source):
         return False
-    named = source.name.startswith(("lh.", "rh.")) or extension(source.name) == ".label"
+    named = source.name.startswith(("lh.", "rh.")) or is_vertex_list(source)
     return source.head.startswith(_CURV) or named
 
 
 def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
-    if extension(source.name) == ".label":
+    if is_vertex_list(source):
         raise AtlasFileError(
             source,
             "is a list of vertices of some mesh, not labels or maps of all",
@@ -107,8 +127,12 @@ def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     with parsing(source, "a FreeSurfer overlay"):
         stored = source.stream().read()
         # The three bytes are followed by the numbers of vertices, of faces, and of values.
-        n_vertices = int(np.frombuffer(stored, ">i4", 1, len(_CURV))[0])
-        values = np.frombuffer(stored, ">f4", n_vertices, len(_CURV) + 12)
+        n_vertices, _, n_values = np.frombuffer(stored, ">i4", 3, len(_CURV)).tolist()
+        values = np.frombuffer(stored, ">f4", -1, len(_CURV) + 12)
+        if n_vertices * n_values != values.size or n_values != 1:
+            raise ContentError(
+                f"it states {n_vertices} vertices of {n_values} values each, but has {values.size}"
+            )
         return as_maps(values, source)
 
 
@@ -116,221 +140,13 @@ def _morphometry_data(source: Input) -> Values:
     return vertex_values(_morphometry(source), source.stated)
 
 
-def _is_annotation(source: Input) -> bool:
-    return source.path is not None and extension(source.name) == ".annot"
-
-
-def read_annotation(
-    source: Input, options: ReadOptions, compartment: str | None = None
-) -> Contents:
-    """Return the one part that an annotation of a hemisphere holds.
-
-    Its keys are the positions in its colour table; vertices without a label belong to
-    none. The compartment is by default the cortex of the side that the name states
-    (``lh.``, ``rh.``).
-
-    Raises
-    ------
-    AtlasFileError
-        An unreadable or truncated file, an unknown hemisphere, a colour table that does
-        not tell its labels; weights asked for.
-    """
-    compartment = compartment_of(source, compartment)
-    if options.kind == "maps":
-        raise AtlasFileError(
-            source, "holds labels, not weights", "read it with " + Passing(kind="hard")
-        )
-    return Contents((_annotation(source, compartment),), stated=Stated(labels=True))
-
-
-def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
-    """Write a hard surface atlas as ``.annot``, a file a hemisphere, and return the files.
-
-    An annotation tells labels by colour and numbers them by position: parcels are
-    entries 1, 2, ... in the order of the table, entry 0 is ``unknown``. It has no
-    place for the kept vertices, the space, the provenance or further columns.
-    Names of the files: `atlasinit.io.formats.hemispheres.targets`.
-
-    Raises
-    ------
-    ValueError
-        Soft maps, an atlas with volumes, colours that are black or shared by
-        parcels of one hemisphere, or names that are not ASCII, have more than 1023
-        letters, or are that of no parcel, ``unknown``.
-    """
-    files = targets(atlas, path)
-    check_hard(atlas, path, ".func.gii")
-    check_names(atlas, path)
-    _check_background(atlas, path)
-    content = {c: _table(atlas.table.take(atlas.table.rows_of(c)), files[c]) for c in files}
-    with atomic_writes(files, overwrite=overwrite) as temporary:
-        for c, (colors, names) in content.items():
-            labels = np.asarray(atlas.maps[c].harden().labels)
-            entries = atlas.geometry[c].put(labels + 1)
-            write_annot(temporary[c], entries, colors, names)
-    return list(files.values())
-
-
-def _check_background(atlas: Atlas, path: PathLike) -> None:
-    """Refuse names by which the reader of annotations knows that there is no parcel."""
-    lost = [name for name in atlas.table["name"] if means_background(name, is_surface=True)]
-    if lost:
-        raise ArgumentError(
-            "path",
-            f": {format_list(map(repr, lost))} would mean no label in {Path(path).name}",
-            "rename them, or save as .label.gii",
-        )
-
-
-def _annotation(source: Input, compartment: str) -> Part:
-    with parsing(source, "a FreeSurfer annotation"):
-        packed, rows, known = _entries(source.stream().read())
-    keys = _positions(packed, known, rows, source)
-    mesh = SurfaceMesh(keys.size, hemisphere=hemisphere_of("", compartment))
-    # Entry 0 is the background only where it is named so.
-    everything = Present(compartment, (), is_surface=True, is_maps=True)
-    background = sorted(background_keys(everything, rows, None)) or [-1]
-    keys[keys < 0] = background[0]
-    return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
-
-
-def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarray]:
-    """Return the packed colour of each vertex, and the table's entries with theirs.
-
-    A file holds, as big-endian 32-bit numbers: the number of vertices; the number and
-    colour of each; 1 where a table follows; minus its version, which is 2, the number of
-    positions, the name of the original table, the number of entries, and for each its
-    position, name and RGBT. Tables of the first version have the number of entries in
-    place of the version, and no positions.
-    """
-    at = 0
-
-    def numbers(count: int) -> np.ndarray:
-        nonlocal at
-        at += 4 * count
-        return np.frombuffer(stored, ">i4", count, at - 4 * count).astype(np.int32)
-
-    def number() -> int:
-        return int(numbers(1)[0])
-
-    def text() -> str:
-        nonlocal at
-        length = number()
-        at += length
-        if at > len(stored):
-            raise EOFError("its colour table ends early")
-        return stored[at - length : at].rstrip(b"\0").decode(errors="replace")
-
-    n_vertices = number()
-    pairs = numbers(2 * n_vertices).reshape(n_vertices, 2)
-    if not np.array_equal(np.sort(pairs[:, 0]), np.arange(n_vertices)):
-        raise ContentError("its vertex numbers are not those of a whole mesh, each once")
-    packed = np.empty(n_vertices, np.int32)
-    packed[pairs[:, 0]] = pairs[:, 1]
-    if not number():
-        raise ContentError("it holds no colour table")
-    version = number()
-    n_entries = version
-    if version <= 0:
-        if version != -2:
-            raise ContentError(
-                f"its colour table is of version {-version}; only 1 and 2 can be read"
-            )
-        number()
-    text()
-    if version <= 0:
-        n_entries = number()
-    rows, colors = [], []
-    for i in range(n_entries):
-        position = i if version > 0 else number()
-        name, rgb = text(), numbers(4)[:3]
-        rows.append(LabelRow(position, name, "#" + "".join(f"{int(c):02x}" for c in rgb)))
-        colors.append(int(rgb @ np.array([1, 1 << 8, 1 << 16], np.int32)))
-    return packed, tuple(rows), np.array(colors, np.int32)
-
-
-def _positions(
-    packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], source: Input
-) -> Int32[np.ndarray, " vertices"]:
-    """Return the position in the table of each vertex's packed colour, -1 for colour 0."""
-    values, where = np.unique(packed, return_inverse=True)
-    found = [np.flatnonzero(known == value).tolist() if value else [-1] for value in values]
-    missing = [f"{value:#x}" for value, at in zip(values, found, strict=True) if not at]
-    if missing:
-        raise AtlasFileError(
-            source, f"{len(missing)} labels are not in its colour table: {format_list(missing)}"
-        )
-    shared = [rows[i].name for at in found if len(at) > 1 for i in at]
-    if shared:
-        raise AtlasFileError(
-            source,
-            f"cannot tell {format_list(shared)} apart, as they share a colour, by which an "
-            "annotation tells its labels",
-        )
-    keys = [rows[at[0]].key if at[0] >= 0 else -1 for at in found]
-    return np.array(keys, np.int32)[where]
-
-
-def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Return the colour table (RGB and transparency) and the names."""
-    colors = colors_of(labels)
-    names = dict(zip(labels["name"], colors, strict=True))
-    repeated = [name for name, color in names.items() if colors.count(color) > 1]
-    if repeated:
-        raise ArgumentError(
-            "path",
-            f": {Path(path).name} tells labels by colour, but {format_list(repeated)} share theirs",
-            "give them other colours, or save as .label.gii",
-        )
-    black = [name for name, color in names.items() if color == "#000000"]
-    if black:
-        raise ArgumentError(
-            "path",
-            f": black means no label in {Path(path).name}, but {format_list(black)} have it",
-            "give them other colours, or save as .label.gii",
-        )
-    foreign = [name for name in names if not name.isascii()]
-    if foreign:
-        raise ArgumentError(
-            "path",
-            f": names in {Path(path).name} should be ASCII, got {format_list(foreign)}",
-            "save as .label.gii",
-        )
-    long = [f"{name[:20]}... of {len(name)} letters" for name in names if len(name) > _LONGEST]
-    if long:
-        raise ArgumentError(
-            "path",
-            f": names in {Path(path).name} should have at most {_LONGEST} letters, got "
-            f"{format_list(long)}",
-            "save as .label.gii",
-        )
-    if list(labels["key"]) != list(range(1, len(labels) + 1)):
-        told = AtlasFileWarning(
-            path,
-            "an annotation numbers its labels by position, so the keys become 1 to "
-            f"{len(labels)}; names and colours stay",
-        )
-        warn(told)
-    rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
-    return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]
-
-
 OVERLAY = Format(
     title="a FreeSurfer overlay",
     endings=(),
     claims=is_overlay,
     read=read_overlay,
-    values=nifti.values,
+    values=read_overlay_values,
     vertices=nifti.vertices,
-)
-ANNOTATION = Format(
-    title="a FreeSurfer annotation",
-    endings=(".annot",),
-    claims=_is_annotation,
-    read=read_annotation,
-    write=write,
-    writes=(".annot",),
-    one_each=True,
 )
 MORPHOMETRY = Format(
     title="FreeSurfer morphometry",

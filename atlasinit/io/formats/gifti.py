@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
-from nibabel.fileholders import FileHolder
 from nibabel.gifti import (
     GiftiDataArray,
     GiftiImage,
@@ -23,20 +22,20 @@ from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
 from atlasinit.errors import AtlasFileError, Value
 from atlasinit.io.bids import reading as bids
-from atlasinit.io.colors import colors_of, from_hex, to_hex
-from atlasinit.io.contents import Contents, LabelRow, Stated
+from atlasinit.io.colors import colors_of, from_hex, table_to_hex
+from atlasinit.io.contents import CarriedMesh, Contents, LabelRow, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import brain_models
 from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.gifti_parser import parse
 from atlasinit.io.formats.hemispheres import (
-    as_maps,
     check_hard,
-    compartment_of,
     labelled_by_name,
-    mesh_part,
+    mesh_parts,
     targets,
 )
 from atlasinit.io.input import Input
+from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
     KEY,
@@ -61,7 +60,8 @@ _VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("
 _NONE = "???"
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
 _NODES = intent_codes["NIFTI_INTENT_NODE_INDEX"]
-_SURFACE = {intent_codes[f"NIFTI_INTENT_{name}"] for name in ("POINTSET", "TRIANGLE")}
+_POINTS = intent_codes["NIFTI_INTENT_POINTSET"]
+_TRIANGLE = intent_codes["NIFTI_INTENT_TRIANGLE"]
 
 
 def claims(source: Input) -> bool:
@@ -72,10 +72,13 @@ def claims(source: Input) -> bool:
 
 
 def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
-    """Return the one part that a label, func or shape file of a hemisphere holds.
+    """Return the part that a label, func or shape file of a hemisphere holds, or both parts.
 
-    Every data array is a map; arrays (N, T) are T maps. The whole mesh is kept,
-    unless the file was written by `write`, which notes the kept vertices.
+    Every data array is a map; arrays (N, T) are T maps. Coordinates and triangles beside them
+    are those of the mesh they lie on, and series may be of coordinate intent (N,). The whole
+    mesh is kept, unless the file was written by `write`, which notes the kept vertices. A file
+    that states no structure, with twice the vertices of a standard mesh, holds the left
+    hemisphere and then the right one.
 
     Parameters
     ----------
@@ -99,28 +102,30 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     text = image.meta.get(KEY)
     header = None if text is None else unpack_metadata(text, source)
     stated = _stated(image)
-    compartment = compartment_of(
-        source, compartment, stated=header.compartments[0] if header else stated.structure
-    )
     values, names = _maps(image, source)
     labelled = stated.labels or labelled_by_name(source, values)
     kept = image.meta.get(_KEPT)
-    part = mesh_part(
+    own = dataclasses.replace(
+        stated,
+        labels=labelled,
+        structure=header.compartments[0] if header else stated.structure,
+    )
+    parts = mesh_parts(
         values,
         names,
         source,
         compartment=compartment,
-        kind=options.kind,
-        map=options.map,
-        labelled=labelled,
+        options=options,
+        stated=own,
         rows=_rows(image),
-        vertices=None if kept is None else from_runs(kept, source),
+        vertices=None if kept is None else from_runs(kept, source, below=values.shape[1]),
     )
     if header is not None:
-        part = restored(part, header)
-    if part.rows is None and options.takes_own_tables and source.path is not None:
-        part = dataclasses.replace(part, rows=bids.rows_for(source.path))
-    return Contents((part,), header, dataclasses.replace(stated, labels=labelled))
+        parts = tuple(restored(part, header) for part in parts)
+    if options.takes_own_tables and source.path is not None and parts[0].rows is None:
+        rows = bids.rows_for(source.path)
+        parts = tuple(dataclasses.replace(part, rows=rows) for part in parts)
+    return Contents(parts, header, dataclasses.replace(stated, labels=labelled))
 
 
 def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
@@ -129,18 +134,31 @@ def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
 
 
 def values(source: Input) -> Values:
-    """Return the data of one hemisphere, a time point a map."""
+    """Return the data of one hemisphere or of both, a time point a map."""
     image = load(source)
     return vertex_values(_maps(image, source)[0], _stated(image))
 
 
 def _stated(image: GiftiImage) -> Stated:
     structure = structure_of(image)
+    maps = [array for array in image.darrays if not _is_surface(array)]
+    points = [array.data for array in image.darrays if _is_points(array)]
+    triangles = [array.data for array in image.darrays if array.intent == _TRIANGLE]
     return Stated(
-        labels=all(array.intent == _LABEL for array in image.darrays),
+        labels=bool(maps) and all(array.intent == _LABEL for array in maps),
         structure=structure,
         side=hemisphere_of("", structure),
+        mesh=CarriedMesh(points[0], triangles[0]) if points and triangles else None,
     )
+
+
+def _is_points(array: Any) -> bool:
+    """Whether an array are coordinates; others of this intent are values, as MNE writes them."""
+    return array.intent == _POINTS and array.data.ndim == 2 and array.data.shape[1] == 3
+
+
+def _is_surface(array: Any) -> bool:
+    return array.intent == _TRIANGLE or _is_points(array)
 
 
 def structure_of(image: GiftiImage) -> str:
@@ -191,14 +209,15 @@ def load(source: Input) -> GiftiImage:
     if source.content is not None:
         return source.content
     with parsing(source, "a GIFTI file"):
-        return GiftiImage.from_file_map({"image": FileHolder(fileobj=source.stream())})
+        return parse(source)
 
 
 def _maps(image: GiftiImage, path: object) -> tuple[np.ndarray, list[str]]:
     """Return all maps (maps, vertices) and their names."""
     if not image.darrays:
         raise AtlasFileError(path, "holds no data array")
-    if any(array.intent in _SURFACE for array in image.darrays):
+    maps = [array for array in image.darrays if not _is_surface(array)]
+    if not maps:
         raise AtlasFileError(
             path,
             "is a surface (coordinates and triangles), not labels or maps",
@@ -212,22 +231,24 @@ def _maps(image: GiftiImage, path: object) -> tuple[np.ndarray, list[str]]:
             "holds values of a list of nodes (NIFTI_INTENT_NODE_INDEX)",
             "write values of the whole mesh, for instance by AFNI's ConvertDset -pad_to_node",
         )
-    blocks = [as_maps(array.data, path) for array in image.darrays]
+    blocks = [as_maps(array.data, path) for array in maps]
     lengths = {block.shape[1] for block in blocks}
+    lengths.update(len(array.data) for array in image.darrays if _is_points(array))
     if len(lengths) > 1:
         raise AtlasFileError(path, f"its arrays differ in length: {sorted(lengths)} vertices")
     names = []
-    for array, block in zip(image.darrays, blocks, strict=True):
+    for array, block in zip(maps, blocks, strict=True):
         name = array.meta.get("Name") or f"map-{len(names)}"
         names += [name] if len(block) == 1 else [f"{name}-{i}" for i in range(len(block))]
     return np.concatenate(blocks), names
 
 
 def _rows(image: GiftiImage) -> tuple[LabelRow, ...] | None:
+    labels = image.labeltable.labels
     rows = tuple(
         # nibabel leaves out the text of an element that has none.
-        LabelRow(int(label.key), getattr(label, "label", None) or "", to_hex(label.rgba))
-        for label in image.labeltable.labels
+        LabelRow(int(label.key), getattr(label, "label", None) or "", color)
+        for label, color in zip(labels, table_to_hex([v.rgba for v in labels]), strict=True)
     )
     # Workbench gives every file of values a table that names key 0 alone.
     return rows if any(row.key for row in rows) else None

@@ -1,6 +1,8 @@
 """Grid images read volume by volume."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import nibabel as nb
@@ -14,7 +16,7 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import Argument, AtlasFileError
 from atlasinit.io.contents import Part
-from atlasinit.io.files import extension, unlogged
+from atlasinit.io.files import extension, parsing, unlogged
 from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
 
@@ -24,6 +26,8 @@ Scale: TypeAlias = Literal["auto"] | float | int
 
 MGH = (".mgh", ".mgz")
 NIFTI = (".nii", ".nii.gz")
+PAIRS = (".img", ".hdr", ".img.gz", ".hdr.gz")
+"""Of images whose header is a file of its own, NIfTI or ANALYZE; either names both."""
 
 
 def load_image(source: Input) -> Any:
@@ -49,16 +53,59 @@ def load_image(source: Input) -> Any:
 
 def _opened(source: Input) -> Any:
     ending = extension(source.name)
+    image: Any
     if ending in MGH:
         header = MGHHeader.from_fileobj(source.stream())
         data = ArrayProxy(source.stream(), header)
-        return nb.MGHImage(data, header.get_affine(), header)
-    if ending not in NIFTI or is_cifti(source.head):
-        # Other formats, of which some are pairs of files.
+        image = nb.MGHImage(data, header.get_affine(), header)
+    elif ending in PAIRS:
+        return _pair(source)
+    elif ending in NIFTI and not is_cifti(source.head):
+        kind: Any = nb.Nifti2Image if _first_number(source.head) == _NIFTI2 else nb.Nifti1Image
+        image = kind.from_file_map({"image": FileHolder(fileobj=source.stream())})
+        if image.dataobj.offset < _first_number(source.head):
+            raise AtlasFileError(
+                source,
+                f"its header states that its numbers begin at byte {image.dataobj.offset}, which "
+                "lies in the header itself",
+                "It is damaged, or written by a faulty program: make it anew",
+            )
+    else:
         with unlogged():
             return nb.load(source.path)  # pyright: ignore[reportArgumentType]
-    kind = nb.Nifti2Image if _first_number(source.head) == _NIFTI2 else nb.Nifti1Image
-    return kind.from_file_map({"image": FileHolder(fileobj=source.stream())})
+    source.check_holds(end_of(image.dataobj))
+    return image
+
+
+def _pair(source: Input) -> Any:
+    """Return the image of a header and of numbers that are files of their own."""
+    assert source.path is not None
+    ending = extension(source.name)
+    other = ending.replace("hdr", "img") if "hdr" in ending else ending.replace("img", "hdr")
+    stem = source.name[: -len(ending)]
+    names = (stem + other, stem + other.upper(), f"{stem}{other}.gz", stem + other[:4])
+    beside = next(filter(Path.is_file, map(source.path.with_name, names)), None)
+    if beside is None:
+        raise AtlasFileError(
+            source, f"is one of two files, of which the other, {names[0]}, is not beside it"
+        )
+    source.companions.append(beside)
+    pair = {other[1:4]: Input(beside), ending[1:4]: source}
+    first = _first_number(pair["hdr"].head)
+    if pair["hdr"].head[344:347] == b"ni1" or first == _NIFTI2:
+        kind: Any = nb.Nifti2Pair if first == _NIFTI2 else nb.Nifti1Pair
+        files = {"header": pair["hdr"], "image": pair["img"]}
+        image = kind.from_file_map({k: FileHolder(fileobj=f.stream()) for k, f in files.items()})
+        pair["img"].check_holds(end_of(image.dataobj))
+        return image
+    # ANALYZE, whose directions SPM keeps in a third file.
+    with unlogged():
+        return nb.load(source.path)
+
+
+def end_of(data: Any) -> int:
+    """Return the byte of the unpacked file after the last of an image's numbers."""
+    return int(data.offset) + math.prod(map(int, data.shape)) * data.dtype.itemsize
 
 
 _NIFTI2 = 540  # the length of its header, with which a file begins
@@ -94,6 +141,9 @@ def shape_of(source: Input) -> tuple[int, ...]:
     """Return the shape that the first bytes of an image state, () where they state none."""
     if source.content is not None:
         return tuple(int(size) for size in getattr(source.content, "shape", ()))
+    if extension(source.name) in PAIRS:
+        with parsing(source, "an image"):
+            return tuple(int(size) for size in load_image(source).shape)
     if extension(source.name) in MGH:
         return tuple(np.frombuffer(source.head, ">i4", 4, 4).tolist()) if source.head[20:] else ()
     length = _first_number(source.head)

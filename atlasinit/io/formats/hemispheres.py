@@ -26,12 +26,17 @@ from atlasinit.io.contents import (
     Kind,
     LabelRow,
     Part,
+    Stated,
 )
 from atlasinit.io.files import extension
 from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.meshes import halves_of
+from atlasinit.io.options import ReadOptions
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
+
+_NOTHING = Stated()
 
 
 def compartment_of(source: Input, compartment: str | None, *, stated: str = "") -> str:
@@ -64,22 +69,6 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
 
 
 _SIDE_WORDS = {"L": "left", "R": "right"}
-
-
-def as_maps(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps vertices"]:
-    """Return an array of any of the shapes in which vertices are stored as (maps, vertices).
-
-    These are (N,), (N, T), (1, 1, N), (N, 1), (N, 1, 1, T) and the like, with N
-    vertices before T maps.
-    """
-    squeezed = values.reshape([size for size in values.shape if size != 1] or [1])
-    if squeezed.ndim > 2:
-        raise AtlasFileError(
-            path,
-            f"should hold values a vertex, got an array of shape {values.shape}",
-            "is it a volume?",
-        )
-    return squeezed[None] if squeezed.ndim == 1 else squeezed.T
 
 
 def chosen(
@@ -148,27 +137,62 @@ def _number(map: str | int, names: Sequence[str], path: object) -> int:
     return found[0]
 
 
-def mesh_part(
+def mesh_parts(
     values: Shaped[np.ndarray, "maps vertices"],
     names: Sequence[str],
-    path: object,
+    source: Input,
     *,
-    compartment: str,
-    kind: Kind,
-    map: str | int | None,
-    labelled: bool = False,
+    compartment: str | None,
+    options: ReadOptions,
+    stated: Stated = _NOTHING,
     rows: tuple[LabelRow, ...] | None = None,
     vertices: Int32[np.ndarray, " locations"] | None = None,
-) -> Part:
-    """Return the part that the values of a whole mesh make, at the kept `vertices`."""
-    hard, index = chosen(values, names, path, kind=kind, map=map, labelled=labelled)
-    side = hemisphere_of("", compartment)
-    mesh = SurfaceMesh(values.shape[1], vertices, hemisphere=side)
-    taken = values if vertices is None else values[:, mesh.vertices]
-    if hard:
-        return Part(compartment, mesh, keys=as_keys(taken[index[0]], path), rows=rows)
-    keys, maps_rows = map_rows(names, index)
-    return Part(compartment, mesh, maps=weights(taken[index]), map_keys=keys, rows=maps_rows)
+) -> tuple[Part, ...]:
+    """Return the parts that the values of a whole mesh, or of both hemispheres, make.
+
+    Parameters
+    ----------
+    values, names
+        The maps of the file.
+    compartment
+        The one that the file is given for, or the one to take of both; None where the file
+        tells.
+    stated
+        What the file states: its structure, and that it holds labels.
+    rows
+        Its label table.
+    vertices
+        The kept ones, all by default.
+
+    Raises
+    ------
+    AtlasFileError
+        An unknown hemisphere; several maps of labels and no choice.
+    """
+    n = values.shape[1]
+    halves = halves_of(n, stated.structure)
+    if not halves:
+        own = compartment_of(source, compartment, stated=stated.structure)
+        wanted = {own: slice(0, n)}
+    elif compartment in (None, *halves):
+        wanted = {c: half for c, half in halves.items() if compartment in (None, c)}
+    else:
+        raise AtlasFileError(source, f"holds {list(halves)}, not {compartment!r}")
+    hard, index = chosen(
+        values, names, source, kind=options.kind, map=options.map, labelled=stated.labels
+    )
+    numbers, maps_rows = map_rows(names, index)
+    parts = []
+    for c, span in wanted.items():
+        mesh = SurfaceMesh(span.stop - span.start, vertices, hemisphere=hemisphere_of("", c))
+        taken = values[index, span]
+        taken = taken if vertices is None else taken[:, mesh.vertices]
+        if hard:
+            parts.append(Part(c, mesh, keys=as_keys(taken[0], source), rows=rows))
+        else:
+            maps = weights(taken)
+            parts.append(Part(c, mesh, maps=maps, map_keys=numbers, rows=maps_rows))
+    return tuple(parts)
 
 
 def map_rows(

@@ -26,6 +26,7 @@ from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.grids import (
     MGH,
     NIFTI,
+    PAIRS,
     choose_volume,
     labels_part,
     layout,
@@ -33,7 +34,6 @@ from atlasinit.io.formats.grids import (
     sparse_part,
     volumes,
 )
-from atlasinit.io.formats.hemispheres import as_maps
 from atlasinit.io.formats.nifti_header import (
     OwnHeader,
     packed,
@@ -42,6 +42,7 @@ from atlasinit.io.formats.nifti_header import (
 )
 from atlasinit.io.input import Input
 from atlasinit.io.keys import is_whole
+from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_finite, check_names, file_keys
 from atlasinit.io.tables import embedded
@@ -66,7 +67,7 @@ def claims(source: Input) -> bool:
     """Whether a source is an image of a grid, by its name."""
     if source.path is None:
         return isinstance(source.content, SpatialImage)
-    return extension(source.name) in (*NIFTI, *MGH)
+    return extension(source.name) in (*NIFTI, *PAIRS, *MGH)
 
 
 def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
@@ -79,8 +80,8 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     Parameters
     ----------
     source
-        ``.nii``, ``.nii.gz``, ``.mgz`` or an image in memory, 3-D or 4-D; singleton axes do
-        not count beyond the third.
+        ``.nii``, ``.nii.gz``, ``.img`` with its ``.hdr``, ``.mgz`` or an image in memory, 3-D
+        or 4-D; singleton axes do not count beyond the third.
     options
         ``kind="auto"`` goes by the suffix of a BIDS name; else it takes a 3-D image for
         labels unless its values are fractions between 0 and 1, and a 4-D one for maps.
@@ -141,7 +142,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
                 rows = embedded.label_rows(image, numbers[0])
             part = dataclasses.replace(part, rows=rows)
     part = part if own is None else restored(part, own, source)
-    return Contents((part,), own.header if own else None, _stated(image, source))
+    return Contents((part,), own.header if own else None, stated_of(source, image))
 
 
 def read_stack(
@@ -175,7 +176,7 @@ def read_stack(
             image = load_image(source)
             own = unpacked(image, source)
             headers += [own.header] if own else []
-            stated.append(_stated(image, source))
+            stated.append(stated_of(source, image))
             shape, count = layout(image, source)
             if count > 1:
                 raise AtlasFileError(source, f"should hold one map, got {count} volumes")
@@ -219,7 +220,7 @@ def values(source: Input) -> Values:
     """Return the data of an image, whose fourth axis is time."""
     with parsing(source, "an image"):
         image = load_image(source)
-    return Values((series.block_of(image),), _stated(image, source))
+    return series.values_of(image, stated_of(source, image))
 
 
 def grid_of(source: object) -> VolumeGrid | None:
@@ -304,18 +305,20 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
 
 def _labelled(image: Any, values: np.ndarray) -> bool:
     """Whether a single volume is taken for labels: all but fractions between 0 and 1."""
-    stated = isinstance(image, nb.Nifti1Image) and image.header.get_intent()[0] == "label"
+    stated = isinstance(image, nb.Nifti1Pair) and image.header.get_intent()[0] == "label"
     if stated or is_whole(values):
         return True
     finite = values[np.isfinite(values)]
     return is_whole(finite) or bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
 
 
-def _stated(image: Any, source: Input) -> Stated:
+def stated_of(source: Input, image: Any) -> Stated:
+    """Return what an image, or its name, states of its values."""
     header = image.header
     if not isinstance(header, nb.Nifti1Header):
-        # Of other formats, MGH is in mm and says by a flag whether it states its directions.
-        return Stated(unit="mm", oriented=bool(header.get("goodRASFlag", 1)))
+        # Of other formats, MGH says by a flag whether it states its directions; ANALYZE never does.
+        told = not isinstance(header, nb.AnalyzeHeader) and header.get("goodRASFlag", 1)
+        return Stated(unit="mm", oriented=bool(told))
     unit = header.get_xyzt_units()[0]
     return Stated(
         labels=header.get_intent()[0] == "label" or _KINDS.get(suffix_of(source.name)) == "hard",
@@ -350,7 +353,7 @@ def _formats(header: Header) -> dict[str, str]:
 
 FORMAT = Format(
     title="an image of a grid",
-    endings=(*NIFTI, *MGH),
+    endings=(*NIFTI, *PAIRS, *MGH),
     claims=claims,
     read=read,
     read_stack=read_stack,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,18 @@ from nibabel.nifti1 import Nifti1Extension
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import AtlasFileError, AtlasFileWarning, warn
+from atlasinit.errors import AtlasFileWarning, warn
 from atlasinit.io.assembly.exact import row_labels
 from atlasinit.io.contents import Header, Part
 from atlasinit.io.formats.grids import on_grid
-from atlasinit.io.own_header import KEY, from_runs, pack_metadata, runs, unpack_metadata
+from atlasinit.io.own_header import (
+    KEY,
+    from_runs,
+    pack_metadata,
+    parsing_header,
+    runs,
+    unpack_metadata,
+)
 
 _COMMENT = 6
 
@@ -57,7 +65,7 @@ def unpacked(image: Any, path: object) -> OwnHeader | None:
         text = content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
         text = text.rstrip("\0 ")
         if text.startswith(f'{{"{KEY}"'):
-            return _parsed(text, path)
+            return _parsed(text, tuple(image.shape[:3]), path)
     return None
 
 
@@ -104,18 +112,19 @@ def _count(part: Part, none: int) -> int:
     return part.maps.nnz  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
 
 
-def _parsed(text: str, path: object) -> OwnHeader:
+def _parsed(text: str, shape: tuple[int, ...], path: object) -> OwnHeader:
     header = unpack_metadata(text, path)
-    try:
+    with parsing_header(path):
         grid = json.loads(text)["grid"]
+        own = tuple(grid["shape"])
+        # Of another grid than the image's they are not used, however many they are.
+        kept = grid["voxels"] if own == shape else ""
         return OwnHeader(
             header,
             VolumeGrid(
-                grid["shape"],
+                own,
                 grid["affine"],
-                from_runs(grid["voxels"], path),
-                [(name, count) for name, count in grid["structures"]],
+                from_runs(kept, path, below=math.prod(own)),
+                [(name, count) for name, count in grid["structures"]] if kept else (),
             ),
         )
-    except (ValueError, TypeError, KeyError) as error:
-        raise AtlasFileError(path, f"its atlasinit header is damaged: {error!r}") from error

@@ -12,7 +12,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing
 from atlasinit.io.bids.names import entities_of, space_of
 from atlasinit.io.files import extension
-from atlasinit.io.formats import archive, cifti, freesurfer, gifti, nifti, vectors
+from atlasinit.io.formats import annotations, archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.formats.base import Format
 from atlasinit.io.input import Input
 from atlasinit.io.values import Values
@@ -25,7 +25,7 @@ FORMATS: tuple[Format, ...] = (
     freesurfer.OVERLAY,
     nifti.FORMAT,
     vectors.FORMAT,
-    freesurfer.ANNOTATION,
+    annotations.FORMAT,
     freesurfer.MORPHOMETRY,
 )
 """Every format, in the order in which they are asked whether a source is theirs."""

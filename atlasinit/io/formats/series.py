@@ -11,45 +11,67 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
-from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
+from atlasinit.io.contents import Stated
 from atlasinit.io.formats.grids import is_line
 from atlasinit.io.input import is_plain
-from atlasinit.io.values import Block, DataSource, floating, rows_source
+from atlasinit.io.meshes import halves_of, is_sliced
+from atlasinit.io.unpacking import Unpacked
+from atlasinit.io.values import Block, DataSource, Values, floating, mesh_values
 
 _READ_VOXELS = 2**24  # of whole volumes at once
 
 
-def block_of(image: Any) -> Block:
+def values_of(image: Any, stated: Stated) -> Values:
     """Return the data of an image, of which nothing is read yet.
+
+    Its fourth axis is time, or its fifth where its fourth has one element, as NIfTI stores
+    vectors. Vertices in slices, or of both hemispheres, are values of meshes; those in a line
+    may be voxels as well.
 
     Raises
     ------
     ValueError
-        An image of another number of axes than 3 or 4, unless it holds values of vertices.
+        More than four axes with more than one element.
     """
     shape = tuple(int(size) for size in image.shape)
-    if len(shape) in (3, 4):
-        return Block(VolumeGrid(shape[:3], image.affine), lambda at: _select(image, at))
-    if is_line(shape):
-        rows = np.asarray(image.dataobj).reshape(max(shape[:3]), -1)
-        return Block(SurfaceMesh(len(rows)), lambda at: rows_source(rows[at]))
-    raise ArgumentError("data", f"should be a 3-D or 4-D image, got shape {shape}")
+    further = [size for size in shape[3:] if size > 1]
+    if len(shape) < 3 or len(further) > 1:
+        problem = f"should be a 3-D or 4-D image, got shape {shape}"
+        remedy = "choose one of its further axes, as by `image.slicer[:, :, :, :, 0]`"
+        raise ArgumentError("data", problem, remedy if further else "")
+    n = int(np.prod(shape[:3]))
+    if is_sliced(shape) or (is_line(shape) and halves_of(n, stated.structure)):
+        # Slices hold the first axis fastest; locations are in C order.
+        at = np.arange(n).reshape(shape[:3]).reshape(-1, order="F")
+        return mesh_values(n, lambda vertices: _select(image, at[vertices]), stated)
+    grid = VolumeGrid(shape[:3], image.affine)
+    return Values((Block(grid, lambda voxels: _select(image, voxels)),), stated)
 
 
 def _select(image: Any, voxels: np.ndarray) -> DataSource:
     shape = tuple(int(size) for size in image.shape)
     grid = VolumeGrid(shape[:3], image.affine, voxels)
     stored, slope, inter = _unscaled(image.dataobj)
-    n_time = shape[3] if len(shape) == 4 else 1
+    time = next((axis for axis, size in enumerate(shape) if axis > 2 and size > 1), 3)
+    n_time = (*shape, 1)[time] if len(shape) > 3 else 1
+
+    def volumes(span: slice) -> np.ndarray:
+        if len(shape) == 3:
+            values = np.asanyarray(stored)
+        else:
+            index = [slice(None)] * 3 + [0] * (len(shape) - 3)
+            index[time] = span
+            values = _volumes(stored, tuple(index))
+        return floating(grid.take(values).reshape(grid.n_locations, -1))
 
     def read(span: slice) -> np.ndarray:
-        if len(shape) == 3:
-            values = floating(grid.take(np.asanyarray(stored)).reshape(grid.n_locations, 1))
-        else:
-            spans = _spans(stored, span)
-            parts = (floating(grid.take(_volumes(stored, s))) for s in spans)
-            values = next(parts) if len(spans) == 1 else _joined(parts, spans)
+        spans = _spans(stored, span, n_time)
+        parts = (volumes(s) for s in spans)
+        values = next(parts) if len(spans) == 1 else _joined(parts, spans)
+        if spans[-1].stop == n_time and isinstance(stored, ArrayProxy):
+            _check_rest(stored.file_like)
         if (slope, inter) != (1, 0):
             values *= slope
             values += inter
@@ -58,12 +80,12 @@ def _select(image: Any, voxels: np.ndarray) -> DataSource:
     return DataSource(grid.n_locations, n_time, read)
 
 
-def _volumes(stored: Any, span: slice) -> np.ndarray:
+def _volumes(stored: Any, index: tuple[Any, ...]) -> np.ndarray:
     """Return the volumes of a span, mapped where they lie uncompressed in a file."""
     if type(stored) is ArrayProxy and _is_plain(stored.file_like):
         # Mapped anew each time, so that what was read of it can be let go.
-        return np.asanyarray(stored)[..., span]
-    return np.asanyarray(stored[..., span])
+        return np.asanyarray(stored)[index]
+    return np.asanyarray(stored[index])
 
 
 def _is_plain(file: Any) -> bool:
@@ -74,14 +96,20 @@ def _is_plain(file: Any) -> bool:
     return is_plain(file)
 
 
-def _spans(stored: Any, span: slice) -> list[slice]:
+def _check_rest(file: Any) -> None:
+    """Read what follows the last volume of a compressed file, where its checksum lies."""
+    if isinstance(file, Unpacked):
+        file.drain()
+
+
+def _spans(stored: Any, span: slice, n_time: int) -> list[slice]:
     """Return `span` in parts: of a file, whole volumes are read for the voxels of an atlas."""
+    start, stop, _ = span.indices(n_time)
     if not nb.is_proxy(stored):
-        return [span]
-    start, stop, _ = span.indices(stored.shape[3])
+        return [slice(start, stop)]
     step = max(1, _READ_VOXELS // int(np.prod(stored.shape[:3])))
     edges = [*range(start, stop, step), stop]
-    return [slice(*pair) for pair in itertools.pairwise(edges)] or [span]
+    return [slice(*pair) for pair in itertools.pairwise(edges)] or [slice(start, stop)]
 
 
 def _joined(parts: Iterator[np.ndarray], spans: Sequence[slice]) -> np.ndarray:

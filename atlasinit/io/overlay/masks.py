@@ -108,7 +108,9 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
         return _values(image, "`mask`")
     if isinstance(image, str) or hasattr(image, "__fspath__"):
         with Input(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
-            return _values(load_image(source), str(source))
+            found = _values(load_image(source), str(source))
+            source.check_rest()
+            return found
     raise ArgumentTypeError(
         "mask",
         "should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair ({name: "

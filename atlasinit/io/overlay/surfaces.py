@@ -1,13 +1,11 @@
 """Surfaces, medial-wall masks and vertex areas, and attaching them to a mesh."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
-from nibabel.filebasedimages import FileBasedImage
-from nibabel.freesurfer import read_geometry, read_label
+from nibabel.freesurfer import read_geometry
 
 from atlasinit.core.geometry import (
     Geometry,
@@ -15,13 +13,13 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
-from atlasinit.io.files import parsing, reading
-from atlasinit.io.formats import gifti
+from atlasinit.io.files import parsing
+from atlasinit.io.formats import freesurfer, gifti
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.registry import read_vertices
-from atlasinit.io.formats.vectors import MESH_SIZES
 from atlasinit.io.input import InMemory, Input, is_input
 from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.meshes import MESH_SIZES
 from atlasinit.support.typing import PathLike
 
 
@@ -98,15 +96,16 @@ def read_surface(path: PathLike) -> Surface:
         )
 
 
-def read_values(path: PathLike | InMemory) -> np.ndarray:
+def read_values(given: PathLike | InMemory | Input) -> np.ndarray:
     """Return one number a vertex (vertices,) from any file or image that holds them.
 
     GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
     """
-    with Input(path) as source:
+    with given if isinstance(given, Input) else Input(given) as source:
         values = read_vertices(source)
+        source.check_rest()
     if len(values) != 1:
-        raise AtlasFileError(path, f"should hold one map, got {len(values)}")
+        raise AtlasFileError(source, f"should hold one map, got {len(values)}")
     return values[0]
 
 
@@ -166,13 +165,21 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
             f"SurfaceMesh, got {type(mask).__name__}",
         )
     path: Any = mask
-    if not isinstance(path, FileBasedImage) and Path(path).suffix == ".label":
-        with reading(path, "a FreeSurfer label") as found:
-            vertices = np.asarray(read_label(found))
-        values = np.zeros(max(mesh.n_vertices, int(vertices.max(initial=-1)) + 1), bool)
-        values[vertices] = True
-        return values
-    return read_values(path)
+    with Input(path) as source:
+        if not freesurfer.is_vertex_list(source):
+            return read_values(source)
+        vertices = freesurfer.read_vertex_list(source)
+    if not vertices.size:
+        raise AtlasFileError(path, "lists no vertex")
+    if vertices.max() >= mesh.n_vertices:
+        raise ArgumentError(
+            "mask",
+            f"is of another mesh: it lists vertex {vertices.max()}, the labels have "
+            f"{mesh.n_vertices} vertices from 0",
+        )
+    values = np.zeros(mesh.n_vertices, bool)
+    values[vertices] = True
+    return values
 
 
 def attach(
@@ -266,6 +273,7 @@ def grayordinates(
     with Input(volume) as source, parsing(source, "a NIfTI image"):
         image = load_image(source)
         codes = as_keys(np.asanyarray(image.dataobj), source)
+        source.check_rest()
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
     if unknown:
         raise AtlasFileError(volume, f"holds codes of no CIFTI structure: {sorted(unknown)}")

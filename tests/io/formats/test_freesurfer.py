@@ -12,7 +12,7 @@ from nibabel.freesurfer import read_annot, write_annot, write_geometry, write_mo
 import atlasinit as ai
 from atlasinit.errors import AtlasFileError, AtlasWarning
 from atlasinit.io.assembly.assemble import assemble
-from atlasinit.io.formats import freesurfer
+from atlasinit.io.formats import annotations
 from atlasinit.io.formats.registry import read_vertices
 from atlasinit.io.input import Input
 
@@ -138,7 +138,7 @@ def test_morphometry(tmp_path):
 
 def test_what_is_written_is_read(tmp_path):
     atlas = cortex_atlas(key=[1, 2, 3, 1, 2, 10, 49])
-    paths = freesurfer.write(atlas, tmp_path / "x.annot")
+    paths = annotations.write(atlas, tmp_path / "x.annot")
     assert paths == [tmp_path / "lh.x.annot", tmp_path / "rh.x.annot"]
     parts = [part for path in paths for part in read(path).values()]
     back = assemble(parts, name=atlas.name, space=atlas.space)
@@ -156,7 +156,7 @@ def test_a_real_atlas_is_written_whole(tmp_path):
     part = read(package_file(*APARC), compartment="cortex_L")["cortex_L"]
     atlas = assemble([part], name="aparc", space="fsaverage5")
     with pytest.warns(AtlasWarning, match="the keys become 1 to 34; names and colours stay"):
-        (path,) = freesurfer.write(atlas, tmp_path / "lh.aparc.annot")
+        (path,) = annotations.write(atlas, tmp_path / "lh.aparc.annot")
     back = assemble(read(path).values(), name="aparc", space="fsaverage5")
     assert back.table["name"] == atlas.table["name"]
     assert back.table["color"] == atlas.table["color"]
@@ -173,16 +173,16 @@ def test_a_real_atlas_is_written_whole(tmp_path):
 )
 def test_what_an_annotation_cannot_hold(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        freesurfer.write(cortex_atlas(**changes), tmp_path / "x.annot")
+        annotations.write(cortex_atlas(**changes), tmp_path / "x.annot")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_soft_maps_and_volumes_are_refused(tmp_path):
     soft = cortex_atlas().normalize()
     with pytest.raises(ValueError, match="soft maps; harden them by `atlas.harden"):
-        freesurfer.write(soft, tmp_path / "x.annot")
+        annotations.write(soft, tmp_path / "x.annot")
     with pytest.raises(ValueError, match="are volumes"):
-        freesurfer.write(brain_atlas().harden(), tmp_path / "x.annot")
+        annotations.write(brain_atlas().harden(), tmp_path / "x.annot")
 
 
 # Bad input

@@ -305,7 +305,7 @@ def test_a_damaged_header(tmp_path):
     path = gifti.write(cortex_atlas(), tmp_path / "x.label.gii")[0]
     image = nb.load(path)
     for key, value, message in (
-        ("atlasinit_kept_vertices", "0:2 x", "kept vertices is damaged"),
+        ("atlasinit_kept_vertices", "0:2 x", "kept locations is damaged"),
         ("atlasinit", "{", "header is damaged"),
         ("atlasinit", '{"atlasinit": 99}', "written by a newer atlasinit"),
     ):
