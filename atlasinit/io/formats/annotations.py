@@ -9,7 +9,15 @@ from nibabel.freesurfer import write_annot
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import LabelTable, hemisphere_of
-from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, ContentError, Passing, format_list, warn
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileError,
+    AtlasFileWarning,
+    ContentError,
+    Passing,
+    format_list,
+    warn,
+)
 from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
@@ -145,7 +153,9 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
     n_entries = version
     if version <= 0:
         if version != -2:
-            raise ContentError(f"its colour table is of version {-version}; only 1 and 2 can be read")
+            raise ContentError(
+                f"its colour table is of version {-version}; only 1 and 2 can be read"
+            )
         number()
     text()
     if version <= 0:

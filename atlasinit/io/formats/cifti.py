@@ -57,6 +57,7 @@ _INTENTS = {
 }
 _DENSE = "brain_models"
 _HEADER = 540  # bytes
+_LARGEST_EXPONENT = 30
 _ENDINGS = (*_INTENTS, ".dtseries.nii", ".pscalar.nii", ".ptseries.nii")
 
 
@@ -285,9 +286,7 @@ def _check_counts(image: Cifti2Image, source: Input) -> None:
         )
     # nibabel works out the power as a whole number.
     if abs(axis.series_exponent or 0) > _LARGEST_EXPONENT:
-        raise AtlasFileError(
-            source, f"states time points in units of 10**{axis.series_exponent}"
-        )
+        raise AtlasFileError(source, f"states time points in units of 10**{axis.series_exponent}")
 
 
 def _header(image: Cifti2Image, source: Input) -> Header | None:
