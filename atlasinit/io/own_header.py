@@ -15,7 +15,14 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, format_list, warn
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileError,
+    AtlasFileWarning,
+    ContentError,
+    format_list,
+    warn,
+)
 from atlasinit.io.contents import Header, LabelRow, Part
 from atlasinit.support.typing import PathLike
 
@@ -70,7 +77,7 @@ def unpack_metadata(text: str, path: object) -> Header:
         )
         rows = [len(header.labels.rows_of(c)) for c in header.compartments]
         if not rows or not len(header.labels) == len(header.file_keys) == sum(rows):
-            raise ValueError(
+            raise ContentError(
                 f"it has {len(header.file_keys)} keys for {len(header.labels)} rows of "
                 f"{header.compartments}"
             )
@@ -93,7 +100,7 @@ def parsing_header(path: object) -> Iterator[None]:
 
 def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise TypeError(f"{value!r} should be {kind.__name__}")
+        raise ContentError(f"{value!r} should be {kind.__name__}")
     return value
 
 
@@ -126,7 +133,9 @@ def from_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"]
         spans = [[int(number) for number in run.split(":")] for run in text.split()]
         outside = [span for span in spans if span[0] < 0 or sum(span) > below or min(span) < 0]
         if outside or sum(count for _, count in spans) > below:
-            raise ValueError(f"there are {below} of them, where it names {format_list(outside, 3)}")
+            raise ContentError(
+                f"there are {below} of them, where it names {format_list(outside, 3)}"
+            )
         indices = [np.arange(start, start + count, dtype=np.int32) for start, count in spans]
         return np.concatenate([np.empty(0, np.int32), *indices])
     except ValueError as error:
