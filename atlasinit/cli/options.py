@@ -100,13 +100,14 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def _panel(
+def panel(
     title: str,
     metavar: str,
     help: str,  # noqa: A002
     *names: str,
     complete: Any = None,
 ) -> Any:
+    """Return an option that is listed under a title."""
     return typer.Option(
         *names, metavar=metavar, help=help, rich_help_panel=title, autocompletion=complete
     )
@@ -116,10 +117,10 @@ def _axis(axis: str, metavar: str, help: str) -> Any:  # noqa: A002
     return _VARIANT(metavar, help, complete=completion.values_of(axis))
 
 
-_VARIANT = functools.partial(_panel, "Which variant")
-_FILES = functools.partial(_panel, "How files are read")
-_KEPT = functools.partial(_panel, "Which parcels to keep")
-_SAVED = functools.partial(_panel, "How the atlas is saved")
+_VARIANT = functools.partial(panel, "Which variant")
+_FILES = functools.partial(panel, "How files are read")
+_KEPT = functools.partial(panel, "Which parcels to keep")
+_SAVED = functools.partial(panel, "How the atlas is saved")
 
 Offline = Annotated[bool, _FILES("", "Download nothing.", "--offline")]
 

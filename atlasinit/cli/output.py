@@ -161,3 +161,18 @@ def progress(total: int) -> Iterator[Callable[[str, int, int], None]]:
             bar.update(number - bar.n)
 
         yield step
+
+
+@contextlib.contextmanager
+def count_sweeps() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that moves a bar on to a number of sweeps; no bar where nobody watches."""
+    from tqdm import tqdm
+
+    with tqdm(unit="sweep", leave=False, disable=None) as bar:
+        # Compartments follow each other, and fits to halves the fit to all: each from 0.
+        def step(compartment: str, number: int, most: int) -> None:
+            bar.set_description(f"refining {compartment}")
+            bar.total, bar.n = most, number
+            bar.refresh()
+
+        yield step

@@ -44,6 +44,43 @@ def parse_one_each(names: Sequence[str] | None, argument: str, *, sided: bool) -
     return found
 
 
+def parse_runs(names: Sequence[str], argument: str) -> list[Any]:
+    """Return the files of each run: one, two hemispheres, or compartment to file.
+
+    A file of a compartment, or by its name of a side, that the run has already begins the next
+    one; so does each that states none.
+    """
+    from atlasinit.io.bids.names import side_of
+
+    found = parse_names(names, argument)
+    if isinstance(found, dict):
+        files = {c: own if isinstance(own, list) else [own] for c, own in found.items()}
+        counts = {c: len(own) for c, own in files.items()}
+        if len(set(counts.values())) > 1:
+            raise ArgumentError(
+                argument, f"should have a file of every compartment for each run, got {counts}"
+            )
+        return [dict(zip(files, own, strict=True)) for own in zip(*files.values(), strict=True)]
+    runs: list[dict[str, str]] = []
+    for name in [found] if isinstance(found, str) else found or ():
+        side = side_of(name)
+        if not runs or not side or not all(runs[-1]) or side in runs[-1]:
+            runs.append({})
+        runs[-1][side] = name
+    return [tuple(run.values()) for run in runs]
+
+
+def read_numbers(path: Path, argument: str) -> list[int]:
+    """Return the whole numbers that a text file holds, apart by blanks, commas or lines."""
+    from atlasinit.io.files import reading
+
+    with reading(path, "a text") as existing:
+        words = existing.read_text(encoding="utf-8").replace(",", " ").split()
+    if not words or not all(re.fullmatch(r"\d+", word) for word in words):
+        raise ArgumentError(argument, f"should be a text of whole numbers from 0, got {path}")
+    return [int(word) for word in words]
+
+
 def parse_pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
     """Return key to value of texts KEY=VALUE, which `argument` was given."""
     # The first = parts them, as a value may hold more: License=CC BY = 4.0.

@@ -9,7 +9,7 @@ from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import HardMaps, Maps
-from atlasinit.errors import ArgumentError, format_count, warn
+from atlasinit.errors import Argument, ArgumentError, format_count, warn
 from atlasinit.refinement.connectivity import grow_into, join_strays, within_hops, within_mm
 from atlasinit.refinement.estimate import Estimates, estimate
 from atlasinit.refinement.fitting import Bounds, Fitter
@@ -53,7 +53,7 @@ def _refine_one(
             f"should say which locations touch, but {compartment!r} has {geometry!r} "
             "without any that do",
             "for a mesh add its triangles by `mesh.replace(faces=...)`, or load the atlas with "
-            "`meshes`",
+            + Argument("meshes"),
         )
     values, observed = scale_runs(runs, standardize=settings.standardize)
     seen = observed > 0
@@ -85,7 +85,8 @@ def _refine_one(
         )
         if not fit.settled:
             most = settings.effort.most
-            warn(f"{compartment!r} had not settled after {most} sweeps; pass more by `sweeps`.")
+            told = f"{compartment!r} had not settled after {most} sweeps; pass more by "
+            warn(told + Argument("sweeps") + ".")
         labels = fit.labels
     else:
         _tell_noise(compartment, estimates)

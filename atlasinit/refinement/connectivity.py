@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int, Int32
 
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.geometry import Geometry, VolumeGrid
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import Argument, ArgumentError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -148,7 +148,7 @@ def _points(geometry: Geometry) -> Float[np.ndarray, "locations 3"]:
         raise ArgumentError(
             "max_mm",
             f"needs coordinates, which {geometry!r} lacks",
-            "pass `max_hops`, or load the atlas with `meshes`",
+            "pass " + Argument("max_hops") + ", or load the atlas with " + Argument("meshes"),
         )
     return surface[geometry.vertices].astype(np.float64)
 

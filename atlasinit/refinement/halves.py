@@ -21,7 +21,7 @@ from atlasinit.refinement.quality import (
     measure_agreement,
     share_kept,
 )
-from atlasinit.refinement.runs import Runs, halve, read_runs
+from atlasinit.refinement.runs import Runs, describe, halve, read_runs
 from atlasinit.refinement.settings import Progress, Settings, make_settings
 
 _CHOICES = tuple(itertools.product((0.5, 1.0, 2.0), (0.0, 0.3, 2.0)))
@@ -56,6 +56,7 @@ def assess_halves(
     key: jax.Array | None = None,
     neighbours: float | int | None = None,
     tether: float | int | None = None,
+    halves: bool = False,
     sample_mask: Any = None,
     standardize: bool = True,
     denoise: bool = True,
@@ -75,7 +76,7 @@ def assess_halves(
     ----------
     atlas, data
         As of `atlasinit.refine`, of which each run is cut in two.
-    key, neighbours, tether, sample_mask, standardize, denoise
+    key, neighbours, tether, halves, sample_mask, standardize, denoise
         As of `atlasinit.refine`.
     frozen, max_hops, max_mm, fill, strays, min_size, min_volumes, sweeps, progress
         As of `atlasinit.refine`; `min_volumes` is of both halves together.
@@ -91,6 +92,7 @@ def assess_halves(
         key=key,
         neighbours=neighbours,
         tether=tether,
+        halves=halves,
         standardize=standardize,
         denoise=denoise,
         frozen=frozen,
@@ -104,7 +106,7 @@ def assess_halves(
     runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=min_volumes)
     parts = halve(runs)
     settings = dataclasses.replace(settings, progress=progress)
-    fits = [refine_compartments(atlas, part, settings) for part in parts]
+    fits = [fit_runs(atlas, part, settings) for part in parts]
     return _judge(atlas, fits, parts, standardize=standardize)
 
 
@@ -131,13 +133,23 @@ def _judge(
     )
 
 
-def choose_effort(atlas: Atlas, runs: Runs, settings: Settings) -> Effort | None:
+def fit_runs(atlas: Atlas, runs: Runs, settings: Settings) -> Atlas:
+    """Return the atlas fitted to runs, whose halves choose the weights where that is asked for."""
+    if settings.halves:
+        best = _choose(atlas, runs, settings)
+        if best is None:
+            return atlas.replace(operation=f"refine({describe(runs)}, halves: start kept)")
+        settings = dataclasses.replace(settings, effort=best)
+    return refine_compartments(atlas, runs, settings)
+
+
+def _choose(atlas: Atlas, runs: Runs, settings: Settings) -> Effort | None:
     """Return the effort that does best in halves not fitted to; None where the start does."""
     parts = halve(runs)
     best, found = None, -np.inf
     for neighbours, tether in _CHOICES:
         effort = dataclasses.replace(settings.effort, neighbours=neighbours, tether=tether)
-        one = dataclasses.replace(settings, effort=effort)
+        one = dataclasses.replace(settings, effort=effort, memberships=False, progress=None)
         with warnings.catch_warnings():
             # The fit to all of the data says these things once more.
             warnings.simplefilter("ignore", AtlasWarning)

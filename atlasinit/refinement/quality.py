@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64, Int
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, Call
 from atlasinit.refinement.connectivity import count_pieces
 from atlasinit.refinement.runs import Runs, read_runs, scale_runs
 
@@ -152,5 +152,5 @@ def check_labels(atlas: Atlas) -> None:
         raise ArgumentError(
             "atlas",
             f"should be of labels, but {', '.join(soft)} holds weights",
-            "pass `atlas.harden()`",
+            "pass " + Call("atlas.harden"),
         )

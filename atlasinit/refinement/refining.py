@@ -8,11 +8,10 @@ import jax
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
-from atlasinit.errors import ArgumentError, format_list, warn
-from atlasinit.refinement.compartments import refine_compartments
-from atlasinit.refinement.halves import choose_effort
+from atlasinit.errors import format_list, warn
+from atlasinit.refinement.halves import fit_runs
 from atlasinit.refinement.quality import check_labels
-from atlasinit.refinement.runs import describe, read_runs
+from atlasinit.refinement.runs import read_runs
 from atlasinit.refinement.settings import Progress, make_settings
 
 
@@ -155,14 +154,12 @@ def refine(
     1.0
     """
     check_labels(atlas)
-    for name, weight in (("neighbours", neighbours), ("tether", tether)):
-        if weight is not None and halves:
-            raise ArgumentError(name, "and `halves` are both given", "pass one of them")
     settings = make_settings(
         atlas,
         key=key,
         neighbours=neighbours,
         tether=tether,
+        halves=halves,
         standardize=standardize,
         denoise=denoise,
         frozen=frozen,
@@ -180,10 +177,5 @@ def refine(
             f"{len(empty)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location and "
             f"stay empty: {format_list(empty)}."
         )
-    if halves:
-        best = choose_effort(atlas, runs, settings)
-        if best is None:
-            return atlas.replace(operation=f"refine({describe(runs)}, halves: start kept)")
-        settings = dataclasses.replace(settings, effort=best)
     settings = dataclasses.replace(settings, memberships=memberships, progress=progress)
-    return refine_compartments(atlas, runs, settings)
+    return fit_runs(atlas, runs, settings)

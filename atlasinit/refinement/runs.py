@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import ArgumentError, format_count
+from atlasinit.errors import Argument, ArgumentError, format_count
 from atlasinit.io import open_data
 
 CHUNK = 8192
@@ -39,7 +39,7 @@ def read_runs(
             "data",
             f"should have at least {min_volumes} volumes, as fewer say more of noise than of "
             f"borders, got {volumes}",
-            "pass more runs, or a smaller `min_volumes`",
+            "pass more runs, or a smaller " + Argument("min_volumes"),
         )
     return runs
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import Argument, ArgumentError
 from atlasinit.refinement.fitting import Effort
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -32,6 +32,7 @@ class Settings:
     effort: Effort
     frozen: Bool[np.ndarray, " parcels"]
     key: jax.Array
+    halves: bool
     standardize: bool
     denoise: bool
     max_hops: int | None
@@ -48,6 +49,7 @@ def make_settings(
     key: jax.Array | None,
     neighbours: float | int | None,
     tether: float | int | None,
+    halves: bool,
     standardize: bool,
     denoise: bool,
     frozen: Parcel | Iterable[Parcel] | None,
@@ -65,6 +67,10 @@ def make_settings(
     ValueError
         Weights, limits or numbers out of their range, or parcels that the atlas does not have.
     """
+    for name, weight in (("neighbours", neighbours), ("tether", tether)):
+        if weight is not None and halves:
+            both = "and " + Argument("halves") + " are both given"
+            raise ArgumentError(name, both, "pass one of them")
     if not 0 <= strays <= 1:
         raise ArgumentError("strays", f"should be a share from 0 to 1, got {strays}")
     for name, limit in (("max_hops", max_hops), ("max_mm", max_mm)):
@@ -78,6 +84,7 @@ def make_settings(
         effort=_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
         frozen=still,
         key=jax.random.key(0) if key is None else key,
+        halves=halves,
         standardize=standardize,
         denoise=denoise,
         max_hops=max_hops,

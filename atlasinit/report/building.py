@@ -13,6 +13,8 @@ from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.palettes import label_colors, value_range
 from atlasinit.figures.surfaces import Surface
+from atlasinit.refinement import Halves
+from atlasinit.report.borders import border_findings, compare_borders
 from atlasinit.report.charts import Bars, histogram
 from atlasinit.report.extraction import ParcelData, extract, finite_or_nan
 from atlasinit.report.findings import atlas_findings, data_findings
@@ -32,6 +34,7 @@ def generate_report(
     series: ArrayLike | None = None,
     values: Any = None,
     before: Atlas | None = None,
+    halves: Halves | None = None,
     title: str | None = None,
     t_r: float | None = None,
     numbers: ArrayLike | None = None,
@@ -61,7 +64,10 @@ def generate_report(
         (parcels,) values, each drawn and a column of the table, as for `atlasinit.plot_atlas`:
         by name where they carry names; NaN is grey.
     before
-        The atlas before it was smoothed, to compare with.
+        The atlas before it was smoothed, or before its borders were fitted to data, to compare
+        with.
+    halves
+        What `atlasinit.refinement.assess_halves` returned for `before`, to show beside.
     title
         By default the atlas's name.
     t_r
@@ -87,8 +93,8 @@ def generate_report(
     ValueError
         Both `data` and `series`, or either of another shape; `numbers` that do not ascend,
         or not one per time point; `values` of another length or other names;
-        a `before` of other parcels or locations; a `t_r` that is not positive; and as
-        `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
+        a `before` of other parcels or locations; `halves` without `before`; a `t_r` that is not
+        positive; and as `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
     if data is not None and series is not None:
         raise ArgumentError("data", "and `series` are both given", "pass one of them")
@@ -96,6 +102,8 @@ def generate_report(
         raise ArgumentError("t_r", f"should be a positive number of seconds, got {t_r}")
     if before is not None:
         _check_same(atlas, before)
+    elif halves is not None:
+        raise ArgumentError("halves", "says how an atlas was refined", "pass it as `before`")
     held = _series(atlas, series) if data is None else extract(atlas, data, reduction=reduction)
     counted = None if held is None else _numbers(numbers, len(held.series))
     given = {} if values is None else align_columns(values, atlas.table)
@@ -107,6 +115,8 @@ def generate_report(
     findings += [] if held is None else data_findings(atlas, held)
     colors = parcel_colors(atlas, palette=palette)
     found = scenes(atlas, surfaces=surfaces, background=background)
+    borders = compare_borders(atlas, before, halves, found, colors)
+    findings += border_findings(borders)
     heading = title or atlas.name
     html = render(
         version=__version__,
@@ -118,13 +128,16 @@ def generate_report(
         parcels=parcels_strip(atlas, found, colors, title="Parcels"),
         values=[_value_strip(atlas, found, t, column) for t, column in columns.items()],
         sizes=_histograms(measures),
-        softness=softness(atlas, before, measures, found, colors),
+        borders=borders,
+        softness=None if borders else softness(atlas, before, measures, found, colors),
         overlap=None if measures.cosines is None else overlap_matrix(atlas, measures.cosines),
         series=None if held is None else shown_series(atlas, held.series, t_r=t_r, numbers=counted),
         details=dict(details or {}),
         least=LEAST,
         colors=swatches(colors),
-        columns=parcel_columns(atlas, measures, data=held, values=columns),
+        columns=parcel_columns(
+            atlas, measures, data=held, values=columns, dice=borders and borders.agreement.dice
+        ),
     )
     return Report(heading, html, tuple(findings))
 

@@ -106,6 +106,7 @@ def parcel_columns(
     *,
     data: ParcelData | None,
     values: Mapping[str, Float[np.ndarray, " parcels"]],
+    dice: Float[np.ndarray, " parcels"] | None = None,
 ) -> list[Column]:
     """Return the columns that follow the name; those without any content are left out."""
     table = atlas.table
@@ -126,6 +127,9 @@ def parcel_columns(
             _numbers("entropy", measures.entropy, unit="bits", form=".3f"),
             _numbers("boundary", measures.width, unit="mm", note="10 to 90 % of the peak"),
         ]
+    if dice is not None:
+        note = "twice what it shares with itself before, over both sizes"
+        columns.append(_numbers("Dice with before", dice, note=note, form=".3f"))
     columns += [_numbers(title, column) for title, column in values.items()]
     if data is not None:
         columns += _of_data(data)

