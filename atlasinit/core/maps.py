@@ -133,12 +133,24 @@ class SparseMaps(eqx.Module):
         (parcels + 1,) where each parcel's weights begin and end.
     n_locations
         Number of columns.
+
+    Raises
+    ------
+    ValueError
+        NumPy arrays that are no such matrix: of other shapes or kinds, ends that go down or
+        beyond the weights, locations outside of 0 to `n_locations` - 1. (What is traced or lies
+        on a device is not looked at.)
     """
 
     values: Float[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
     indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
     indptr: Int32[AnyArray, " ends"] = eqx.field(converter=lambda x: _held(x))
     n_locations: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        parts = (self.values, self.indices, self.indptr)
+        if all(isinstance(part, np.ndarray) for part in parts):
+            _check_sparse(*parts, self.n_locations)
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> "SparseMaps":
@@ -238,6 +250,33 @@ class SparseMaps(eqx.Module):
         values = np.asarray(self.values, dtype=np.float32)
         parts = (values, np.asarray(self.indices), np.asarray(self.indptr))
         return csr_array(parts, shape=(self.n_parcels, self.n_locations))
+
+
+def _check_sparse(
+    values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_locations: int
+) -> None:
+    """Refuse what is no CSR matrix, which compiled code would read and write outside of arrays."""
+    shapes = (values.shape, indices.shape, indptr.shape)
+    if any(len(shape) != 1 for shape in shapes) or shapes[0] != shapes[1] or not indptr.size:
+        raise ArgumentError(
+            "indices",
+            f"should be (nonzeros,) as `values`, and `indptr` (parcels + 1,), got shapes {shapes}",
+        )
+    if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        kinds = f"{indices.dtype} and {indptr.dtype}"
+        raise ArgumentError("indices", f"and `indptr` should be whole numbers, got {kinds}")
+    if indptr[0] != 0 or indptr[-1] != indices.size or (indptr[1:] < indptr[:-1]).any():
+        raise ArgumentError(
+            "indptr",
+            f"should go up from 0 to {indices.size}, the number of weights, got values from "
+            f"{indptr.min()} to {indptr.max()}",
+        )
+    low, high = (indices.min(), indices.max()) if indices.size else (0, -1)
+    if low < 0 or high >= n_locations:
+        raise ArgumentError(
+            "indices",
+            f"should be locations from 0 to {n_locations - 1}, got values from {low} to {high}",
+        )
 
 
 class DenseMaps(eqx.Module):

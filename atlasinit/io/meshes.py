@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Shaped
 
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, ContentError
 from atlasinit.io.contents import COMPARTMENTS
 
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
@@ -19,6 +19,13 @@ _SIZES = MESH_SIZES | BOTH_SIZES
 _MOST_SLICES = 10
 # No mesh has so few vertices that it has as many times more maps.
 _MORE_MAPS = 100
+_MOST_VERTICES = 2**26
+
+
+def check_vertices(count: int) -> None:
+    """Refuse a number of vertices beyond those of any mesh, for which memory would be taken."""
+    if not 0 < count <= _MOST_VERTICES:
+        raise ContentError(f"it states a mesh of {count} vertices")
 
 
 def halves_of(n: int, structure: str = "") -> dict[str, slice]:

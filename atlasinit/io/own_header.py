@@ -145,8 +145,12 @@ def from_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"]
 def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
     """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
     names = [atlas.name, *atlas.table["name"]]
-    # U+FFFE and U+FFFF are no characters of XML.
-    lost = [n for n in names if re.search(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]", n) or n != n.strip()]
+    # U+FFFE, U+FFFF and halves of surrogates are no characters of XML.
+    lost = [
+        n
+        for n in names
+        if re.search(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]", n) or n != n.strip()
+    ]
     if lost:
         raise ArgumentError(
             "path",

@@ -1,12 +1,13 @@
 """A whole atlas, exactly, in one ``.npz`` without pickle or one ``.safetensors``."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import (
@@ -22,12 +23,14 @@ from atlasinit.core.maps import (
     SparseMaps,
 )
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import AtlasFileError
+from atlasinit.errors import AtlasFileError, Call
 from atlasinit.io.contents import Contents
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import matrices
 from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.npz import open_npz
 from atlasinit.io.input import Input
+from atlasinit.io.meshes import check_vertices
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import as_tuples
 from atlasinit.support.arrays import make_read_only
@@ -39,6 +42,7 @@ _ENDINGS = (".npz", ".safetensors")
 _FORMAT = "atlasinit.Atlas"
 _VERSION = 1
 _HEADER = "atlasinit"
+_HASH = "atlasinit_sha256"
 
 _MAPS = {"hard": HardMaps, "sparse": SparseMaps, "dense": DenseMaps}
 _MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "dense": ("values",)}
@@ -50,7 +54,7 @@ def claims(source: Input) -> bool:
     if source.path is None or not extension(source.name).endswith(_ENDINGS):
         return False
     with parsing(source, "an archive"):
-        return _header(source) is not None
+        return _HEADER in _texts(source)
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -81,15 +85,27 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         "joined": joined,
         "compartments": compartments,
     }
-    header = json.dumps(fields, ensure_ascii=False)
+    # In ASCII, which can hold any text.
+    texts = {_HEADER: json.dumps(fields)}
+    texts[_HASH] = digest(texts[_HEADER], arrays)
     with atomic_write(path, overwrite=overwrite) as temporary:
         if ending.endswith(".safetensors"):
-            save_file(arrays, temporary, metadata={_HEADER: header})
+            # Its own writer to files has other permissions and errors than all others.
+            temporary.write_bytes(save(arrays, metadata=texts))
         else:
-            packed = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
+            packed = {name: np.frombuffer(t.encode(), np.uint8) for name, t in texts.items()}
             with temporary.open("wb") as stream:
                 np.savez_compressed(stream, **arrays, **packed)  # pyright: ignore[reportArgumentType]
     return [expand(path)]
+
+
+def digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the sha256 of what an archive holds, whatever the order and compression."""
+    found = hashlib.sha256(header.encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]
+    return found.hexdigest()
 
 
 def read(source: Input, options: ReadOptions, compartment: str | None = None) -> Contents:
@@ -98,8 +114,8 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     Raises
     ------
     AtlasFileError
-        A file that is truncated, no such archive, or written by a newer version of the
-        format.
+        A file that is truncated or damaged, no such archive, or written by a newer version
+        of the format.
     """
     del options, compartment
     with parsing(source, "an atlasinit archive"):
@@ -107,10 +123,10 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
 
 
 def _atlas(source: Input) -> Atlas:
-    header = _header(source)
-    if header is None:
+    texts = _texts(source)
+    if _HEADER not in texts:
         raise AtlasFileError(source, "is not an atlasinit archive")
-    fields = json.loads(header)
+    fields = json.loads(texts[_HEADER])
     if fields["format"] != _FORMAT or fields["version"] > _VERSION:
         raise AtlasFileError(
             source,
@@ -118,6 +134,12 @@ def _atlas(source: Input) -> Atlas:
             f"this atlasinit reads {_FORMAT} up to version {_VERSION}. Update atlasinit",
         )
     stored = _arrays(source)
+    if texts.get(_HASH) != digest(texts[_HEADER], stored):
+        raise AtlasFileError(
+            source,
+            "is damaged or was changed: its content has another hash than it was written with",
+            "Fetch it again, or write it anew by " + Call("ai.save_atlas", "atlas", "path"),
+        )
     labels = LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()})
     described_maps = [described["maps"] for described in fields["compartments"]]
     rows = [labels.rows_of(described["name"]) for described in fields["compartments"]]
@@ -141,17 +163,16 @@ def _atlas(source: Input) -> Atlas:
     )
 
 
-def _header(source: Input) -> str | None:
-    """Return the description that `write` stored as JSON, None in a file of another program."""
+def _texts(source: Input) -> dict[str, str]:
+    """Return the description that `write` stored as JSON and the hash, {} of other programs'."""
     if extension(source.name).endswith(".safetensors"):
         stream = source.stream()
         length = int.from_bytes(stream.read(8), "little")
-        size = source.path.stat().st_size if source.path else 0
-        if length > size:
-            raise EOFError(f"its header should have {length} bytes")
-        return json.loads(stream.read(length)).get("__metadata__", {}).get(_HEADER)
-    with np.load(source.stream(), allow_pickle=False) as archive:
-        return archive[_HEADER].tobytes().decode() if _HEADER in archive else None
+        source.check_holds(8 + length)
+        return json.loads(stream.read(length)).get("__metadata__", {})
+    with open_npz(source) as archive:
+        own = [name for name in (_HEADER, _HASH) if name in archive]
+        return {name: archive[name].tobytes().decode() for name in own}
 
 
 def _arrays(source: Input) -> dict[str, np.ndarray]:
@@ -159,8 +180,8 @@ def _arrays(source: Input) -> dict[str, np.ndarray]:
     if extension(source.name).endswith(".safetensors"):
         # Mapped by its own reader, so that the file is not in memory twice.
         return load_file(source.path)
-    with np.load(source.stream(), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files if name != _HEADER}
+    with open_npz(source) as archive:
+        return {name: archive[name] for name in archive.files if name not in (_HEADER, _HASH)}
 
 
 def _pack_maps(maps: Maps) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -206,6 +227,7 @@ def _unpack_geometry(described: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     if described["kind"] == "grid":
         structures = [(name, count) for name, count in described["structures"]]
         return VolumeGrid(described["shape"], arrays["affine"], arrays["voxels"], structures)
+    check_vertices(described["n_vertices"])
     return SurfaceMesh(
         described["n_vertices"],
         arrays["vertices"],

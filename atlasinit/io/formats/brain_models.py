@@ -17,6 +17,7 @@ from atlasinit.core.geometry import (
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import ArgumentError, AtlasFileError, ContentError, format_list
 from atlasinit.io.files import parsing
+from atlasinit.io.meshes import check_vertices
 from atlasinit.support.typing import PathLike
 
 VOXELS = "subcortex"
@@ -123,6 +124,7 @@ def _columns(models: Sequence[Any]) -> Columns:
 
 
 def _mesh(model: Any, name: str) -> SurfaceMesh:
+    check_vertices(model.surface_number_of_vertices)
     vertices = np.asarray(model.vertex_indices[:], np.int32)
     side = hemisphere_of("", name)
     return SurfaceMesh(model.surface_number_of_vertices, vertices, hemisphere=side)

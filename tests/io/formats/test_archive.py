@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import mixed_atlas, table
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import atlasinit as ai
 from atlasinit.io import read_atlas, save_atlas
-from atlasinit.io.formats import matrices
+from atlasinit.io.formats import archive, matrices
 from atlasinit.io.formats.archive import FORMAT
 from atlasinit.io.formats.registry import format_of
 from atlasinit.io.input import Input
@@ -169,3 +170,133 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save_atlas(meshes(), path, overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+# Damaged content
+
+DAMAGE = {
+    "a location beyond the last": ("indices", lambda a: np.where(np.arange(a.size) == 0, 10**6, a)),
+    "a negative location": ("indices", lambda a: a - 9),
+    "ends that go down": ("indptr", lambda a: a[::-1]),
+    "ends beyond the weights": ("indptr", lambda a: a * 10**8),
+    "ends that begin late": ("indptr", lambda a: np.maximum(a, 1)),
+    "locations that are no whole numbers": ("indices", lambda a: a + 0.5),
+    "fewer weights": ("values", lambda a: a[:-1]),
+    "no ends": ("indptr", lambda a: a[:0]),
+}
+
+
+def changed(path, change):
+    """Rewrite the arrays of an archive, and its hash as whoever made it so would."""
+    plain = path.name.endswith(".safetensors")
+    if plain:
+        with safe_open(path, "np") as file:
+            texts = file.metadata()
+        arrays = load_file(path)
+    else:
+        with np.load(path) as file:
+            arrays = dict(file)
+        names = ("atlasinit", "atlasinit_sha256")
+        texts = {name: arrays.pop(name).tobytes().decode() for name in names}
+    change(arrays)
+    texts["atlasinit_sha256"] = archive.digest(texts["atlasinit"], arrays)
+    if plain:
+        save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, path, metadata=texts)
+        return
+    np.savez(path, **arrays, **{n: np.frombuffer(t.encode(), np.uint8) for n, t in texts.items()})
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("ending", [".npz", ".safetensors", ".scipy.npz"])
+def test_what_is_no_matrix_is_refused(tmp_path, damage, ending):
+    (path,) = save_atlas(mixed_atlas().normalize(), tmp_path / f"a{ending}")
+    title, change = DAMAGE[damage]
+    name = {"values": "data"}.get(title, title) if ending == ".scipy.npz" else f"0.maps.{title}"
+
+    def damaged(arrays):
+        arrays[name] = change(arrays[name])
+
+    changed(path, lambda arrays: None)
+    assert read_atlas(path) == mixed_atlas().normalize()
+    changed(path, damaged)
+    with pytest.raises(ai.AtlasFileError, match=r"could not be read as an atlasinit archive: `ind"):
+        read_atlas(path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_sparse_maps_are_no_other_arrays(damage):
+    own = mixed_atlas().normalize().maps["cortex_L"]
+    arrays = {name: np.asarray(getattr(own, name)) for name in ("values", "indices", "indptr")}
+    title, change = DAMAGE[damage]
+    arrays[title] = change(arrays[title])
+    with pytest.raises((ValueError, TypeError)):
+        ai.SparseMaps(**arrays, n_locations=own.n_locations)
+
+
+def test_matrices_of_other_sizes_than_described(tmp_path):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "a.weight.safetensors")
+
+    def shorter(arrays):
+        arrays["weight"] = arrays["weight"][:-1]
+
+    changed(path, shorter)
+    with pytest.raises(ai.AtlasFileError, match="its matrix is of shape"):
+        read_atlas(path)
+    (path,) = save_atlas(mixed_atlas(), tmp_path / "b.weight.safetensors")
+
+    def astray(arrays):
+        arrays["weight"] = arrays["weight"].copy()
+        arrays["weight"][0, -1] = 1
+
+    changed(path, astray)
+    with pytest.raises(ai.AtlasFileError, match="1 weights lie outside of their compartment"):
+        read_atlas(path)
+
+
+@pytest.mark.parametrize("ending", FORMAT.endings)
+def test_every_flipped_bit_is_found(tmp_path, ending):
+    (path,) = save_atlas(mixed_atlas(), tmp_path / f"a{ending}")
+    right, stored = read_atlas(path), path.read_bytes()
+    for at in np.random.default_rng(0).choice(8 * len(stored), 60, replace=False).tolist():
+        flipped = bytearray(stored)
+        flipped[at // 8] ^= 1 << at % 8
+        path.write_bytes(flipped)
+        # Of a zip archive not every byte means something: dates, for instance, do not.
+        assert outcome(path) in (f"{path}: ", right)
+
+
+def outcome(path):
+    """Return the atlas of a file, or the beginning of what it is refused with."""
+    try:
+        return read_atlas(path, space="test")
+    except ai.AtlasFileError as error:
+        return str(error)[: len(f"{path}: ")]
+
+
+def test_any_text_comes_back(tmp_path):
+    name = "a \uffff \U0001fffe é"
+    labels = {1: name, 2: "b"}
+    atlas = ai.load_atlas({"cortex_L": np.array([1, 2, 0, 1])}, space="x", labels=labels)
+    for ending in (".npz", ".safetensors", ".scipy.npz"):
+        (path,) = save_atlas(atlas, tmp_path / f"a{ending}")
+        assert read_atlas(path).table["name"] == (name, "b")
+    for ending in (".label.gii", ".dlabel.nii", ".annot"):
+        with pytest.raises(ValueError, match="cannot hold names with"):
+            save_atlas(atlas, tmp_path / f"lh.a{ending}")
+        assert not (tmp_path / f"lh.a{ending}").exists()
+
+
+def test_a_safetensors_has_the_usual_permissions(tmp_path):
+    modes = set()
+    for ending in FORMAT.endings:
+        (path,) = save_atlas(mixed_atlas(), tmp_path / f"a{ending}")
+        modes.add(path.stat().st_mode)
+    assert len(modes) == 1
+
+
+def test_an_archive_that_unpacks_to_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATLASINIT_UNPACK_GIB", "0.001")
+    path = tmp_path / "lh.x.npz"
+    np.savez_compressed(path, x=np.zeros(10**6))
+    with pytest.raises(ai.AtlasFileError, match="as files that are made to fill the memory do"):
+        read_atlas(path, space="x")
