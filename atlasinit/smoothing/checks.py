@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FWHM = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian of sigma 1."""
 
+_LARGEST = 1e30
+"""Widths are squared, which goes beyond the largest number otherwise."""
+
 
 def check_one(sigma: object, fwhm: object) -> None:
     """Check that exactly one of `sigma` and `fwhm` is given."""
@@ -45,6 +48,8 @@ def check_positive(value: Any, name: str) -> float:
     number = float(value)
     if not (math.isfinite(number) and number > 0):
         raise ArgumentError(name, f"should be positive and finite, got {number}")
+    if not 1 / _LARGEST <= number <= _LARGEST:
+        raise ArgumentError(name, f"should be from {1 / _LARGEST:g} to {_LARGEST:g}, got {number}")
     return number
 
 

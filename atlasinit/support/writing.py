@@ -1,6 +1,7 @@
 """Files and folders that appear under their names once they are whole."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -10,6 +11,9 @@ from pathlib import Path
 from atlasinit.errors import AtlasFileError, Passing
 from atlasinit.support.files import expand, name_beside
 from atlasinit.support.typing import PathLike
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS}
+"""What a disk that takes no more answers, which names no file."""
 
 
 @contextlib.contextmanager
@@ -31,7 +35,7 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
     ------
     AtlasFileError
         A file that exists without `overwrite`, a folder in its place, or a folder that
-        is missing or cannot be written; before anything is written.
+        is missing or cannot be written; before anything is written. A disk that is full.
     """
     targets = {name: expand(path) for name, path in files.items()}
     for target in targets.values():
@@ -41,7 +45,15 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
         for name, target in targets.items():
             temporary[name] = _temporary(target)
             stack.callback(temporary[name].unlink, missing_ok=True)
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if isinstance(error, AtlasFileError) or error.errno not in _FULL:
+                raise
+            (first, *_) = targets.values()
+            raise AtlasFileError(
+                first, f"could not be written ({error.strerror}), and nothing of it was left"
+            ) from error
         if len(targets) > 1:
             # Whoever stops the process here finds no new file beside an old one.
             for target in targets.values():

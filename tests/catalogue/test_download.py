@@ -55,6 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if asked and self.server.ranges:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
             self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         else:
             self.send_response(200)
         body = BODY[start:]
@@ -351,3 +352,61 @@ def test_damage_that_leaves_the_length(tmp_path):
     content[2000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
     assert "damaged" in find_damage(tmp_path / "a.npz")
+
+
+def answer(handler, status, body=b"", **headers):
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+PARTIAL = {"Content_Length": len(BODY)}
+REPLIES = {
+    "a part from the beginning": lambda h: answer(
+        h, 206, BODY, **PARTIAL, Content_Range=f"bytes 0-{len(BODY) - 1}/{len(BODY)}"
+    ),
+    "a part without a range": lambda h: answer(h, 206, BODY[5:], Content_Length=len(BODY) - 5),
+    "a length that is no number": lambda h: answer(h, 200, BODY, Content_Length="abc"),
+    "a negative length": lambda h: answer(h, 200, BODY, Content_Length="-5"),
+    "an address that is none": lambda h: answer(h, 302, Location="http://[::1", Content_Length=0),
+    "an address of no host": lambda h: answer(h, 302, Location="http://.x/", Content_Length=0),
+    "416": lambda h: answer(h, 416, Content_Length=0),
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("after_half", [False, True])
+def test_odd_replies(monkeypatch, server, tmp_path, reply, after_half):
+    target = tmp_path / "atlas.txt.gz"
+    usual = Handler.do_GET
+
+    def odd(handler):
+        if handler.server.plan:
+            usual(handler)
+        else:
+            handler.server.requests.append(None)
+            REPLIES[reply](handler)
+
+    if after_half:
+        server.plan = ["truncated"]
+    monkeypatch.setattr(Handler, "do_GET", odd)
+    options = {"tries": 3, "pause": 0.01, "timeout": 5.0}
+    with pytest.raises(AtlasUnavailableError) as told:
+        download(server.address, target, sha256=SHA if after_half else None, **options)
+    assert str(told.value).startswith(server.address)
+    assert not target.exists()
+    monkeypatch.setattr(Handler, "do_GET", usual)
+    assert download(server.address, target, **options).read_bytes() == BODY
+
+
+def test_a_download_has_an_upper_size(monkeypatch, server, tmp_path):
+    monkeypatch.setenv("ATLASINIT_DOWNLOAD_GIB", "0.0001")
+    with pytest.raises(AtlasUnavailableError, match=r"bytes or more, where 107374 are allowed"):
+        download(server.address, tmp_path / "x.txt.gz")
+    assert list(tmp_path.glob("*.txt.gz")) == []
+    assert list((cache_folder() / "downloads").glob("*.part")) == []
+    monkeypatch.setenv("ATLASINIT_DOWNLOAD_GIB", "little")
+    with pytest.raises(ValueError, match="should be a number of GiB, got 'little'"):
+        download(server.address, tmp_path / "x.txt.gz")

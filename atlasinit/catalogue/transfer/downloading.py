@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import threading
 import time
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
 from atlasinit.catalogue.transfer.integrity import find_damage
-from atlasinit.errors import AtlasUnavailableError
+from atlasinit.errors import ArgumentError, AtlasUnavailableError
 from atlasinit.support import files as _files
 
 # Timeout, too early, too many requests, and what servers answer while they or a proxy are down.
@@ -21,6 +22,11 @@ _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 """Statuses after which another try may succeed."""
 
 _CHUNK = 1 << 16
+
+LIMIT = "ATLASINIT_DOWNLOAD_GIB"
+"""The environment variable that raises the bound of a download."""
+
+_USUAL = 16.0  # GiB
 
 
 class _RetryError(Exception):
@@ -143,13 +149,14 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
     # Uncompressed, as the length and the offset are compared with the bytes that are written.
     done = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}
+    bound = _largest()
     if done:
         headers["Range"] = f"bytes={done}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
             # The part is at least as long as the file, and so may be of another.
             if reply.status_code == 416:
-                part.unlink()
+                part.unlink(missing_ok=True)
                 raise _RetryError("the server's file is shorter than what was fetched before")
             if reply.status_code in _RETRIED:
                 raise _RetryError(f"the server answered {reply.status_code} {reply.reason}")
@@ -159,9 +166,20 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
                 )
             # 206 is the rest that was asked for; a server that cannot resume sends all with 200.
             resumed = reply.status_code == 206
-            _store(reply, part, append=resumed, done=done if resumed else 0)
-    except requests.RequestException as error:
+            if resumed:
+                _check_range(reply.headers.get("Content-Range", ""), done, part)
+            _store(reply, part, done=done if resumed else 0, bound=bound)
+    # What is wrong with an address that a server names is not always requests' own error.
+    except (requests.RequestException, ValueError) as error:
         raise _RetryError(f"{type(error).__name__}: {find_reason(error)}") from error
+
+
+def _check_range(stated: str, done: int, part: Path) -> None:
+    """Refuse a part that does not begin where the last one ended, or was not asked for."""
+    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", stated.strip())
+    if not done or found is None or int(found[1]) != done:
+        part.unlink(missing_ok=True)
+        raise _RetryError(f"the server sent {stated[:60] or 'a part'!r} instead of what was asked")
 
 
 def find_reason(error: Exception) -> str:
@@ -172,16 +190,37 @@ def find_reason(error: Exception) -> str:
     return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
 
 
-def _store(reply: Any, part: Path, *, append: bool, done: int) -> None:
+def _store(reply: Any, part: Path, *, done: int, bound: int) -> None:
     length = reply.headers.get("Content-Length")
+    if length is not None and not re.fullmatch(r"\d{1,18}", length.strip()):
+        raise _RetryError(f"the server states {length[:40]!r} as the length")
     total = None if length is None else done + int(length)
-    with part.open("ab" if append else "wb") as stream, _progress(reply.url, total, done) as bar:
+    size = done
+    with part.open("ab" if done else "wb") as stream, _progress(reply.url, total, done) as bar:
         for chunk in reply.iter_content(_CHUNK):
+            size += len(chunk)
+            if max(size, total or 0) > bound:
+                break
             stream.write(chunk)
             bar.update(len(chunk))
-    size = part.stat().st_size
+    if max(size, total or 0) > bound:
+        part.unlink()
+        raise AtlasUnavailableError(
+            reply.url,
+            f"has {max(size, total or 0)} bytes or more, where {bound} are allowed",
+            f"If it should be that large, set the environment variable {LIMIT}, in GiB",
+        )
     if total is not None and size < total:
         raise _RetryError(f"the transfer ended after {size} of {total} bytes")
+
+
+def _largest() -> int:
+    """Return how many bytes a download may have."""
+    text = os.environ.get(LIMIT, "")
+    try:
+        return int((float(text) if text else _USUAL) * 2**30)
+    except (ValueError, OverflowError) as error:
+        raise ArgumentError(LIMIT, f"should be a number of GiB, got {text!r}") from error
 
 
 @contextlib.contextmanager
