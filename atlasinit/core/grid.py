@@ -228,5 +228,10 @@ class VolumeGrid(ByContent):
 
 def _is_invertible(axes: Float64[np.ndarray, "3 3"]) -> bool:
     """Whether three axes span a volume, whatever the unit of their lengths."""
-    lengths = np.linalg.norm(axes, axis=0)
-    return bool((lengths > 0).all() and abs(np.linalg.det(axes / lengths)) > _FLAT)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(axes, axis=0)
+    return bool(
+        np.isfinite(lengths).all()
+        and (lengths > 0).all()
+        and abs(np.linalg.det(axes / lengths)) > _FLAT
+    )

@@ -235,11 +235,8 @@ def _other_structures(source: Input) -> list[str]:
     """Return the structures in a file's axes that are none of nibabel's."""
     stream = source.stream()
     header = stream.read(_HEADER)
-    axes = (
-        stream.read(max(number_at(header, 168, "i8") - _HEADER, 0))
-        if len(header) == _HEADER
-        else b""
-    )
+    end = number_at(header, 168, "i8") if len(header) == _HEADER else 0
+    axes = stream.read(max(min(end, source.size) - _HEADER, 0))
     found = dict.fromkeys(re.findall(rb'BrainStructure="(\w+)"', axes))
     known = CIFTI_BRAIN_STRUCTURES.value_set("ciftiname")
     return [name for name in (each.decode() for each in found) if name not in known]

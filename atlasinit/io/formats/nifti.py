@@ -109,7 +109,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     kind = options.kind if options.kind != "auto" else _KINDS.get(suffix_of(source.name), "auto")
     with parsing(source, "a volume"):
         image = load_image(source)
-        own = unpacked(image, source)
+        own, stated = unpacked(image, source), stated_of(source, image)
         shape, count = layout(image, source)
         numbers = choose_volume(options.map, count, source)
         if kind == "hard" and len(numbers) > 1:
@@ -142,7 +142,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
                 rows = embedded.label_rows(image, numbers[0])
             part = dataclasses.replace(part, rows=rows)
     part = part if own is None else restored(part, own, source)
-    return Contents((part,), own.header if own else None, stated_of(source, image))
+    return Contents((part,), own.header if own else None, stated)
 
 
 def read_stack(
@@ -220,7 +220,8 @@ def values(source: Input) -> Values:
     """Return the data of an image, whose fourth axis is time."""
     with parsing(source, "an image"):
         image = load_image(source)
-    return series.values_of(image, stated_of(source, image))
+        stated = stated_of(source, image)
+    return series.values_of(image, stated)
 
 
 def grid_of(source: object) -> VolumeGrid | None:
