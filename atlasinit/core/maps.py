@@ -148,9 +148,13 @@ class SparseMaps(eqx.Module):
     n_locations: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
-        parts = (self.values, self.indices, self.indptr)
-        if all(isinstance(part, np.ndarray) for part in parts):
-            _check_sparse(*parts, self.n_locations)
+        values, indices, indptr = self.values, self.indices, self.indptr
+        if (
+            isinstance(values, np.ndarray)
+            and isinstance(indices, np.ndarray)
+            and isinstance(indptr, np.ndarray)
+        ):
+            _check_sparse(values, indices, indptr, self.n_locations)
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> "SparseMaps":

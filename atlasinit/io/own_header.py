@@ -75,8 +75,10 @@ def unpack_metadata(text: str, path: object) -> Header:
             order=_all_typed(fields.get("order", fields["compartments"]), str),
             file_keys=_all_typed(fields["file_keys"], int),
         )
-        rows = [len(header.labels.rows_of(c)) for c in header.compartments]
-        if not rows or not len(header.labels) == len(header.file_keys) == sum(rows):
+        # Compartments may share rows.
+        rows = {row for c in header.compartments for row in header.labels.rows_of(c)}
+        counts = {len(header.labels), len(header.file_keys), len(rows)}
+        if not header.compartments or len(counts) > 1:
             raise ContentError(
                 f"it has {len(header.file_keys)} keys for {len(header.labels)} rows of "
                 f"{header.compartments}"
