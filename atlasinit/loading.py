@@ -38,6 +38,7 @@ def load_atlas(
     background: Background | None = None,
     scale: Any = None,
     nan: str | None = None,
+    conflicts: str | None = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     parcels: int | str | None = None,
     networks: int | str | None = None,
@@ -65,7 +66,7 @@ def load_atlas(
         For names, one of the spaces that the atlas comes in, with modifiers if need
         be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,
         ``"UNCInfant:cohort-1"``. For files, the space that they are in.
-    labels, mask, map, unlisted, background, scale, nan, meshes
+    labels, mask, map, unlisted, background, scale, nan, conflicts, meshes
         As for `atlasinit.io.read_atlas`; for names in place of what the catalogue
         states. For an atlas of coordinates `mask` is the grid, and the voxels of it
         that spheres may hold; nilearn's 2 mm MNI152 grid by default.
@@ -118,6 +119,7 @@ def load_atlas(
         background=background,
         scale=scale,
         nan=nan,
+        conflicts=conflicts,
         meshes=meshes,
     )
     axes = {

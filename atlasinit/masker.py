@@ -121,7 +121,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         )
         if imgs is not None:
             for img in _listed(imgs) or [imgs]:
-                _open(img, self.atlas)
+                _open(img, self.atlas, wanted)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
         self._atlas, self._fwhm, self._reduction = self.atlas, self.smoothing_fwhm, self.reduction
         self.labels_ = list(self.atlas.table["name"])
@@ -154,8 +154,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         imgs
-            What `atlasinit.io.open_data` takes: a path, a nibabel image, a pair of
-            hemispheres as a tuple, a mapping from compartment to image or array, or an
+            What `atlasinit.io.open_data` takes for the reduction: a path, a nibabel image, a
+            pair of hemispheres as a tuple, a mapping from compartment to image or array, or an
             array (locations, time). A list (or an array or a pandas ``Series`` of paths)
             is several such images.
         confounds, sample_mask
@@ -182,7 +182,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
-        if all(_open(img, self._atlas).n_time == 1 for img in images):
+        if all(_open(img, self._atlas, self._reduction).n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._raw)(img) for img in images)
             return self._cleaned(np.concatenate(rows), confounds, sample_mask)
         if self._output() != "default":
@@ -386,9 +386,9 @@ def _listed(imgs: Any) -> list | None:
     return list(imgs)
 
 
-def _open(img: Any, atlas: Atlas) -> DataSource:
+def _open(img: Any, atlas: Atlas, reduction: Any) -> DataSource:
     """Return an image as a source of data, of which there has to be some."""
-    source = open_data(img, atlas)
+    source = open_data(img, atlas, reduction=reduction)
     if source.n_time == 0:
         raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source
@@ -432,10 +432,17 @@ def _series(
     `written` tells its files from others of their names, and `fwhm` is what the smoothers
     were made with.
     """
-    del written, fwhm
+    del written
+    source = _open(img, atlas, reduction)
+    if source.labelled and fwhm is not None:
+        raise ArgumentError(
+            "smoothing_fwhm",
+            f": {source.labelled} holds labels, between which there is nothing",
+            "leave them unsmoothed",
+        )
     return stream(
         atlas,
-        _open(img, atlas),
+        source,
         reduction=reduction,
         missing=missing,
         min_coverage=min_coverage,

@@ -7,9 +7,9 @@ from helpers import mixed_atlas
 
 import atlasinit as ai
 from atlasinit.io.assembly.assemble import assemble
-from atlasinit.io.formats.registry import format_of
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
+from atlasinit.io.stacking import read_sources
 
 SUBCORTEX = (("CIFTI_STRUCTURE_THALAMUS_LEFT", 4), ("CIFTI_STRUCTURE_BRAIN_STEM", 3))
 
@@ -42,10 +42,9 @@ def cortex_atlas(**changes):
 
 def contents(given, compartment=None, **options):
     """Return what one file, or image in memory, holds of an atlas."""
-    with Input(given) as source:
-        read = format_of(source).read
-        assert read is not None
-        return read(source, ReadOptions(**options).with_defaults(), compartment)
+    stated = ReadOptions(**options).with_defaults()
+    (found,) = read_sources([Input(given)], compartment, stated, hashed=False)
+    return found
 
 
 def read_back(paths, **options):

@@ -100,7 +100,7 @@ def project(
     # Before the work, too; the separator says whether the table's extension is one.
     separator_of(output)
     check_target(output, overwrite=overwrite)
-    source = open_data(parse_one_each(data, "data", sided=True), atlas)
+    source = open_data(parse_one_each(data, "data", sided=True), atlas, reduction=reduction)
     series = stream(atlas, source, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)

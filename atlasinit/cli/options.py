@@ -177,7 +177,11 @@ class Reading:
         _FILES("HOW", "Keys without a label: error, or name (label-KEY)."),
     ] = None
     nan: Annotated[
-        Literal["error", "zero"] | None, _FILES("HOW", "NaN among weights: error or zero.")
+        Literal["error", "zero"] | None, _FILES("HOW", "NaN: error, or zero for none.")
+    ] = None
+    conflicts: Annotated[
+        Literal["error", "first", "last"] | None,
+        _FILES("HOW", "What two files of labels claim: error, or that of the first or last."),
     ] = None
     scale: Annotated[
         float | None,
@@ -202,6 +206,7 @@ class Reading:
             "background": [parse_key(text) for text in self.background or ()] or None,
             "unlisted": self.unlisted,
             "nan": self.nan,
+            "conflicts": self.conflicts,
             "scale": self.scale,
             "radius": self.radius,
             "download": not self.offline,

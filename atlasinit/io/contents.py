@@ -48,6 +48,25 @@ class LabelRow:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a key of a part comes from that several files of labels make.
+
+    Parameters
+    ----------
+    file
+        The name of the file.
+    key
+        The value that the file uses.
+    side
+        ``"L"`` or ``"R"`` where the file's name states it, else ``""``.
+    """
+
+    file: str
+    key: int
+    side: str
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
     """One compartment of one file: either `keys` or `maps`.
@@ -70,6 +89,11 @@ class Part:
     background
         The keys that mean no parcel where the file states them, as files of our own
         do; None where they follow from the usual rules.
+    unlabelled
+        The key of locations that have no label at all, as where a file holds NaN or where none
+        of several files says anything; None where there are none. It is no parcel's.
+    origins
+        Key to where it comes from, of a part that several files make.
     whole
         Whether `geometry` are voxels of an image without a mask, of which an atlas
         keeps only those that belong to a parcel.
@@ -86,6 +110,8 @@ class Part:
     map_keys: tuple[int, ...] = ()
     rows: tuple[LabelRow, ...] | None = None
     background: tuple[int, ...] | None = None
+    unlabelled: int | None = None
+    origins: Mapping[int, Origin] = dataclasses.field(default_factory=dict)
     whole: bool = False
     operations: tuple[str, ...] = ()
     masked: Masked | None = None
@@ -107,8 +133,10 @@ class Part:
         """
         new: dict[str, Any] = {"geometry": geometry, "whole": False}
         if self.keys is not None:
-            none = np.int32(self.background[0] if self.background else 0)
-            new["keys"] = np.append(self.keys, none)[taken]  # the last at -1
+            none = self.unlabelled
+            if none is None:
+                none = self.background[0] if self.background else 0
+            new["keys"] = np.append(self.keys, np.int32(none))[taken]  # the last at -1
         else:
             new["maps"] = _take_weights(self.maps, taken)
         return dataclasses.replace(self, **new)

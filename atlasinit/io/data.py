@@ -12,7 +12,7 @@ from nibabel.filebasedimages import FileBasedImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import has_weight
-from atlasinit.errors import ArgumentError, Value
+from atlasinit.errors import ArgumentError, AtlasFileError, Passing, Value
 from atlasinit.io.agreement import check_surface, find_locations, find_surface, mesh_problem
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.files import parsing
@@ -20,9 +20,10 @@ from atlasinit.io.formats.grids import is_line
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
+from atlasinit.projection.reductions import find_reduction
 
 
-def open_data(data: Any, atlas: Atlas) -> DataSource:
+def open_data(data: Any, atlas: Atlas, *, reduction: Any = "mean") -> DataSource:
     """Return `data` as rows for the locations of `atlas`, after checking that they fit.
 
     Parameters
@@ -37,10 +38,15 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
         does (``hemi-L``, ``lh.``, ``.L.``) unless it is in a mapping.
     atlas
         The atlas whose locations are wanted, in its order.
+    reduction
+        What will be computed of the data, as for `atlasinit.project`. Files of labels (by their
+        intent, their table or their name) are opened for ``"mode"`` and functions of your own
+        alone: the mean of labels is none.
 
     Raises
     ------
     ValueError
+        Labels, for a reduction to which numbers are amounts.
         Another grid (both affines or shapes are named) or mesh (both vertex
         counts), another hemisphere, or a compartment without data or with it twice.
     AtlasFileError
@@ -60,6 +66,14 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
     if len(set(lengths.values())) > 1:
         raise ArgumentError("data", f"should have one number of time points, got {lengths}")
     sources = [parts[c] for c in atlas.compartments]
+    labelled = next(filter(None, (source.labelled for source in sources)), "")
+    if labelled and not find_reduction(reduction).of_labels:
+        raise ArgumentError(
+            "data",
+            f": {labelled} holds labels, numbers that name something, so that their "
+            f"{find_reduction(reduction).name} means nothing",
+            "pass " + Passing(reduction="mode") + " for the label of most locations of a parcel",
+        )
     if len(sources) == 1:
         return sources[0]
     outside = [s.outside for s in sources if s.outside is not None]
@@ -68,6 +82,7 @@ def open_data(data: Any, atlas: Atlas) -> DataSource:
         sources[0].n_time,
         lambda span: np.concatenate([source.read(span) for source in sources]),
         np.concatenate([s.is_outside for s in sources]) if outside else None,
+        labelled,
     )
 
 
@@ -118,8 +133,29 @@ def _read_parts(
     source: Input, atlas: Atlas, *, side: str, given: str = ""
 ) -> dict[str, DataSource]:
     """Return the parts of a file or image, whose name states `side`, that is `given` for one."""
-    parts = _match(read_values(source), atlas, source, side=side, given=given)
+    values = read_values(source)
+    parts = _match(values, atlas, source, side=side, given=given)
+    if values.stated.labels:
+        parts = {c: _labelled(part, source) for c, part in parts.items()}
     return {c: _guarded(part, source) for c, part in parts.items()}
+
+
+def _labelled(part: DataSource, source: Input) -> DataSource:
+    """Return data that are labels, which their type has to tell apart."""
+    shown = str(source)
+
+    def read(span: slice) -> np.ndarray:
+        values = part.read(span)
+        highest = np.abs(values).max(initial=0)
+        if highest > 2 ** (np.finfo(values.dtype).nmant + 1):
+            raise AtlasFileError(
+                shown,
+                f"holds labels up to {highest:.0f}, which {values.dtype} cannot tell apart",
+                "renumber them",
+            )
+        return values
+
+    return dataclasses.replace(part, read=read, labelled=shown)
 
 
 def _guarded(part: DataSource, source: Input) -> DataSource:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -13,12 +13,16 @@ from atlasinit.io.contents import Kind
 Background: TypeAlias = Iterable[int | str] | int | str
 """Keys and names that mean no parcel."""
 
+Scale: TypeAlias = Literal["auto"] | float | int
+"""Factor for numbers, or ``"auto"`` to judge by the values."""
+
 DEFAULTS: Mapping[str, Any] = {
     "kind": "auto",
     "scale": "auto",
     "unlisted": "error",
     "nan": "error",
     "unused": "keep",
+    "conflicts": "error",
 }
 """What an option is that neither the user nor an entry of the catalogue states."""
 
@@ -27,6 +31,7 @@ _CHOICES = {
     "unlisted": ("error", "name"),
     "nan": ("error", "zero"),
     "unused": ("keep", "drop"),
+    "conflicts": ("error", "first", "last"),
 }
 
 
@@ -54,9 +59,12 @@ class ReadOptions:
     background
         Keys and names that mean no parcel; kept as a tuple.
     scale
-        Factor for weights of volumes, or ``"auto"``.
+        Factor for weights, or for labels that are numbered by fractions, or ``"auto"``.
     nan
-        ``"error"``, or ``"zero"`` to take NaN weights for 0.
+        ``"error"``, or ``"zero"`` to take NaN for no weight and no label.
+    conflicts
+        Of several files of labels those that have a location that two claim: ``"error"``, or
+        the ``"first"`` or ``"last"`` of them.
     unused
         ``"keep"``, or ``"drop"`` to leave out entries of the table without a location in
         the files.
@@ -79,6 +87,7 @@ class ReadOptions:
     scale: Any = None
     nan: Any = None
     unused: Any = None
+    conflicts: Any = None
     meshes: Any = None
 
     def __post_init__(self) -> None:
@@ -106,7 +115,7 @@ class ReadOptions:
         """What of these choices changes an atlas, for its provenance."""
         told = [
             f"{option}({getattr(self, option)!r})"
-            for option in ("map", "unlisted", "unused", "nan")
+            for option in ("map", "unlisted", "unused", "nan", "conflicts")
             if getattr(self, option) not in (None, DEFAULTS.get(option))
         ]
         if self.background is not None:

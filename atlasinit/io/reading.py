@@ -21,6 +21,7 @@ from atlasinit.io.options import DEFAULTS, Background, ReadOptions
 from atlasinit.io.overlay.parts import lay_over_atlas
 from atlasinit.io.overlay.surfaces import check_hemispheres
 from atlasinit.io.stacking import read_sources
+from atlasinit.io.weights import scale_parts
 from atlasinit.support.files import expand, sha256
 from atlasinit.support.typing import PathLike
 
@@ -42,6 +43,7 @@ def read_atlas(
     background: Background | None = None,
     scale: float | int | str | None = None,
     nan: str | None = None,
+    conflicts: str | None = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
     provenance: Provenance | None = None,
 ) -> Atlas:
@@ -52,7 +54,8 @@ def read_atlas(
     files
         A path; compartment to path, as ``{"cortex_L": "lh.annot", ...}``; a BIDS dataset,
         or a folder in the manner of TemplateFlow, of one atlas; or several paths: images
-        with a map each, or files of one hemisphere each. Formats: NIfTI and MGH volumes,
+        with a map each, images of labels, whose parcels together are the atlas, or files of
+        one hemisphere each. Formats: NIfTI and MGH volumes,
         GIFTI, CIFTI-2, FreeSurfer annotations and overlays, vertex values in text or npz,
         and the archives of this package. In the place of each path may be what is in
         memory: a nibabel image, or values (vertices,) or (vertices, maps) of a hemisphere;
@@ -83,11 +86,15 @@ def read_atlas(
         Keys and names that mean no parcel. By default key 0 of labels and entries named
         like the background or the medial wall; ``()`` for none.
     nan
-        What to do with NaN weights: ``"error"``, the default, or ``"zero"`` to take them
-        for 0.
+        What to do with NaN: ``"error"``, the default, or ``"zero"`` to take it for no weight,
+        and among labels for the background.
     scale
-        Factor for weights of volumes; ``"auto"``, the default, recognises percent and 0 to 255, and
-        refuses larger whole numbers.
+        Factor for weights. ``"auto"``, the default, recognises percent, 0 to 255 and masks by
+        the values, of whatever type, and refuses larger whole numbers (`scale_of`). For
+        labels that are numbered by fractions, as 1, 1.5, 2, a factor that makes them whole.
+    conflicts
+        What to do with locations that two files of labels in a list claim: ``"error"``, the
+        default, or to give them to the ``"first"`` or the ``"last"`` of these.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
         the mesh that the labels lie on, each optional.
@@ -118,6 +125,7 @@ def read_atlas(
         background=background,
         scale=scale,
         nan=nan,
+        conflicts=conflicts,
         meshes=meshes,
     )
     return read_files(files, options, provenance=provenance)
@@ -141,7 +149,10 @@ def read_files(
     whole = [one.atlas for one in contents if one.atlas is not None]
     if whole:
         return _archived(whole[0], sources, options, provenance)
-    parts = [part for one in contents for part in one.parts]
+    # What we wrote has the scale that it should have.
+    foreign = [part for one in contents if one.header is None for part in one.parts]
+    scaled = iter(scale_parts(foreign, options.scale, format_list(sources)))
+    parts = [part if one.header else next(scaled) for one in contents for part in one.parts]
     check_hemispheres({part.compartment: part.geometry for part in parts})
     headers = [one.header for one in contents if one.header is not None]
     if folder is not None and headers:

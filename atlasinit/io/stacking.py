@@ -1,15 +1,19 @@
 """The contents of one file, or of several that together hold one compartment, or one each."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from atlasinit.errors import ArgumentError, format_list
-from atlasinit.io.bids.names import entities_of, space_of, stem
+from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.errors import ArgumentError, AtlasFileError, format_list
+from atlasinit.io.bids.names import entities_of, kind_of, stem
 from atlasinit.io.contents import Contents, LabelRow, Part
-from atlasinit.io.formats.registry import format_of
+from atlasinit.io.formats.registry import format_of, state_by_name
 from atlasinit.io.input import Input
+from atlasinit.io.merging import Labelled, are_weights, merge_labels
 from atlasinit.io.options import ReadOptions
 
 
@@ -21,7 +25,8 @@ def read_sources(
     Parameters
     ----------
     sources
-        One, images of a volume with a map each, or files of a mesh.
+        One, or several of one compartment or of one each: files with a map each, or with
+        labels.
     compartment
         Their only one; None where they tell.
     options
@@ -29,85 +34,207 @@ def read_sources(
     hashed
         Keep the hash of files of other programs, while they are open.
     """
-    formats = []
-    for source in sources:
-        formats.append(format_of(source))
-        if len(sources) > 1:
-            source.close()  # there may be more of them than files that can be open
-    first = formats[0]
-    if len(sources) > 1 and first.read_stack is not None and all(f is first for f in formats):
-        return [_named(first.read_stack(sources, options, compartment), sources[0])]
     found = []
-    for source, form in zip(sources, formats, strict=True):
-        assert form.read is not None, "a format that reads atlases was asked for"
+    for source in sources:
         with source:
-            contents = _named(form.read(source, options, compartment), source)
+            form = format_of(source)
+            assert form.read is not None, "a format that reads atlases was asked for"
+            contents = _named(form.read(source, _by_name(options, source), compartment), source)
             source.check_rest()
             if hashed and contents.header is None and contents.atlas is None and source.path:
                 source.digest  # noqa: B018 (kept for the provenance, as the file is open)
-        if options.scale != "auto" and not form.is_grid and contents.atlas is None:
-            raise ArgumentError("scale", f"applies to volumes, but {source} is none")
         found.append(contents)
-    return _merged(found, sources)
+    return found if len(found) == 1 else _merged(found, sources, options)
+
+
+def _by_name(options: ReadOptions, source: Input) -> ReadOptions:
+    """Return options whose `kind` is that which the name of a file states, if it is open."""
+    stated = kind_of(source.name) if options.kind == "auto" else "auto"
+    return options if stated == "auto" else options.replace(kind=stated)
 
 
 def _named(contents: Contents, source: Input) -> Contents:
     """Return contents that state the space that their header, or else their file's name, does."""
-    header = contents.header
-    space = header.space if header else space_of(entities_of(source.name))
-    return dataclasses.replace(contents, stated=dataclasses.replace(contents.stated, space=space))
+    stated = state_by_name(contents.stated, source)
+    if contents.header:
+        stated = dataclasses.replace(stated, space=contents.header.space)
+    return dataclasses.replace(contents, stated=stated)
 
 
-def _merged(contents: Sequence[Contents], sources: Sequence[Input]) -> list[Contents]:
+def _merged(
+    contents: Sequence[Contents], sources: Sequence[Input], options: ReadOptions
+) -> list[Contents]:
     """Return contents in which the parts of one compartment are one part, of the first of them."""
-    found: dict[str, list[Part]] = {}
-    for part in (part for one in contents for part in one.parts):
-        found.setdefault(part.compartment, []).append(part)
-    whole = {c: stack(same, sources) for c, same in found.items()}
+    held: dict[str, list[Labelled]] = {}
+    for one, (name, told) in zip(contents, _tell_apart(sources), strict=True):
+        for part in _with_own_rows(one.parts):
+            own = Labelled(part, name, told, one.stated.labels)
+            held.setdefault(part.compartment, []).append(own)
+    whole = {c: stack(same, options) for c, same in held.items()}
+    made = {c for c, part in whole.items() if part.origins}
     out = []
     for one in contents:
         own = dict.fromkeys(part.compartment for part in one.parts)
         parts = tuple(whole.pop(c) for c in own if c in whole)
-        out.append(dataclasses.replace(one, parts=parts))
+        # No one of the files states what several make together.
+        header = None if made.intersection(own) else one.header
+        out.append(dataclasses.replace(one, parts=parts, header=header))
     return out
 
 
-def stack(parts: Sequence[Part], sources: Sequence[Input]) -> Part:
-    """Return one part of the maps that several files hold for one compartment.
+def _with_own_rows(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts of a file, which share a table, each with the entries of its own labels.
+
+    Entries of none are the first part's.
+    """
+    if len(parts) == 1 or any(part.keys is None or part.rows is None for part in parts):
+        return list(parts)
+    located = [set(part.counts()) for part in parts]
+    nowhere = {row.key for part in parts for row in part.rows or ()}.difference(*located)
+    return [
+        dataclasses.replace(
+            part,
+            rows=tuple(
+                row for row in part.rows or () if row.key in own or (not i and row.key in nowhere)
+            ),
+        )
+        for i, (part, own) in enumerate(zip(parts, located, strict=True))
+    ]
+
+
+def _tell_apart(sources: Sequence[Input]) -> list[tuple[str, str]]:
+    """Return the name of each source, and what messages call it.
+
+    Images without a name are counted; of files of one name the folder is part of it.
+    """
+    repeated = Counter(source.name for source in sources)
+    told = []
+    for i, source in enumerate(sources, start=1):
+        if repeated[source.name] == 1:
+            told.append((source.name, str(source)))
+        elif source.path is not None:
+            told.append((f"{source.path.parent.name}/{source.name}", str(source)))
+        else:
+            told.append((f"{source.name}-{i}", f"{source}, number {i} of the list"))
+    return told
+
+
+def stack(files: Sequence[Labelled], options: ReadOptions) -> Part:
+    """Return one part of what several files hold for one compartment.
+
+    Files of labels are one atlas with the parcels of all (`merge_labels`). Anything else are
+    maps, one a file: weights, and masks of 0 and one other value. Where neither user nor files
+    state which, a file of whole numbers with several values is one of labels, unless the files
+    overlap and look like weights.
 
     Raises
     ------
     ValueError
-        Other meshes, labels, or several maps in a file.
+        Labels beside weights; other grids or meshes; several maps in a file; locations that
+        two files of labels claim.
     """
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    if len(parts) != len(sources) or any(part.geometry != first.geometry for part in parts):
+    if len(files) == 1:
+        return files[0].part
+    files = _on_one_geometry(files)
+    labelled = [file for file in files if file.holds_labels or options.kind == "hard"]
+    if labelled and options.kind == "auto" and are_weights(files):
+        labelled = []
+    if not labelled:
+        return _maps(files)
+    weights = [file.told for file in files if file.part.keys is None]
+    if weights:
         raise ArgumentError(
             "files",
-            f": {len(sources)} files for {first.compartment!r} should hold a map each on one "
-            f"mesh, got {format_list(repr(part.geometry) for part in parts)}",
+            f": {format_list(file.told for file in labelled)} hold labels, "
+            f"{format_list(weights)} weights",
+            "load them apart, and put them together by `atlasinit.join`",
         )
-    rows = [_one_map(part, source) for part, source in zip(parts, sources, strict=True)]
+    return merge_labels(files, options)
+
+
+def _on_one_geometry(files: Sequence[Labelled]) -> list[Labelled]:
+    """Return the files with the locations that any of them holds, in one order."""
+    first = files[0]
+    here = first.part.geometry
+    moved: list[tuple[Labelled, Any]] = []
+    for file in files:
+        own = file.part.geometry
+        if isinstance(here, VolumeGrid) and isinstance(own, VolumeGrid):
+            # The same voxels may be stored in another direction.
+            voxels = own.voxels_in(VolumeGrid(here.shape, here.affine))
+            if voxels is None:
+                raise AtlasFileError(
+                    file.told,
+                    f"its grid differs from that of {first.told}: {own.shape} and {here.shape} "
+                    f"voxels, affines {own.affine.tolist()} and {here.affine.tolist()}",
+                )
+            own = VolumeGrid(here.shape, here.affine, voxels, own.structures)
+        elif (
+            not isinstance(here, SurfaceMesh)
+            or not isinstance(own, SurfaceMesh)
+            or own.n_vertices != here.n_vertices
+        ):
+            raise ArgumentError(
+                "files",
+                f": {len(files)} files for {file.part.compartment!r} should hold a map each on "
+                f"one mesh, got {format_list(repr(one.part.geometry) for one in files)}",
+            )
+        moved.append((file, own))
+    together = _union([own for _, own in moved])
+    return [
+        file.at(together, together.take(own.locations))
+        if own != together
+        else file.at(together, np.arange(own.n_locations))
+        for file, own in moved
+    ]
+
+
+def _union(geometries: Sequence[Any]) -> Any:
+    """Return the geometry of all locations of several of one grid or mesh."""
+    first = geometries[0]
+    if all(own == first for own in geometries):
+        return first
+    if isinstance(first, SurfaceMesh):
+        kept = np.unique(np.concatenate([own.vertices for own in geometries]))
+        return SurfaceMesh(first.n_vertices, kept, hemisphere=first.hemisphere)
+    kept = np.unique(np.concatenate([own.voxels for own in geometries]))
+    return VolumeGrid(first.shape, first.affine, kept)
+
+
+def _maps(files: Sequence[Labelled]) -> Part:
+    """Return the part of files with a map each, keyed 1, 2, ... and named by their files."""
+    from scipy.sparse import csr_array, vstack
+
+    first = files[0].part
+    rows = [_one_map(file) for file in files]
+    maps: Any = np.concatenate(rows) if all(isinstance(row, np.ndarray) for row in rows) else None
+    if maps is None or isinstance(first.geometry, VolumeGrid):
+        maps = csr_array(vstack([csr_array(row) for row in rows], format="csr"))
     return dataclasses.replace(
         first,
         keys=None,
-        maps=np.stack(rows),
+        unlabelled=None,
+        whole=False,
+        background=None,
+        maps=maps,
         map_keys=tuple(range(1, len(rows) + 1)),
-        rows=tuple(LabelRow(i, stem(source.name)) for i, source in enumerate(sources, start=1)),
+        rows=tuple(LabelRow(i, name_of_map(file.name)) for i, file in enumerate(files, start=1)),
+        operations=tuple(dict.fromkeys(o for file in files for o in file.part.operations)),
     )
 
 
-def _one_map(part: Part, source: Input) -> np.ndarray:
-    if part.keys is not None and not np.isin(part.keys, (0, 1)).all():
-        raise ArgumentError(
-            "files",
-            f": {source} holds labels beside other files for {part.compartment!r}",
-            "several files for one compartment should be maps, or 0 and 1",
-        )
-    row = part.keys if part.keys is not None else part.maps
-    assert isinstance(row, np.ndarray)
-    if row.ndim == 2 and len(row) > 1:
-        raise ArgumentError("files", f": {source} should hold one map, got {len(row)}")
-    return row.reshape(-1).astype(np.float32)
+def _one_map(file: Labelled) -> Any:
+    """Return the map (1, locations) of a file."""
+    part = file.part
+    if part.keys is not None:
+        none = part.keys == (0 if part.unlabelled is None else part.unlabelled)
+        return np.where(none, 0, part.keys)[None].astype(np.float32)
+    maps: Any = part.maps
+    if maps.shape[0] != 1:
+        raise AtlasFileError(file.told, f"should hold one map, got {maps.shape[0]} volumes")
+    return maps
+
+
+def name_of_map(file: str) -> str:
+    """Return the ``label-`` entity of a file's name, else the name without its extension."""
+    return entities_of(file).get("label", stem(file))

@@ -27,12 +27,15 @@ class DataSource:
     outside
         (locations,) where the data have no value and no parcel has weight, so that none is
         missed: 0 is read there, which no average may take for a value. None for nowhere.
+    labelled
+        The file or image that states that its numbers are labels, ``""`` where none does.
     """
 
     n_locations: int
     n_time: int
     read: Callable[[slice], np.ndarray]
     outside: Bool[np.ndarray, " locations"] | None = None
+    labelled: str = ""
 
     @property
     def is_outside(self) -> Bool[np.ndarray, " locations"]:

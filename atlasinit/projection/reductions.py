@@ -4,7 +4,7 @@ A new reduction is an entry of `REDUCTIONS`, here or by `register_reduction`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -44,6 +44,8 @@ class Reduction:
         What ``nilearn.signal.clean`` calls it, of those over time.
     needs_labels
         Whether it is of hard maps alone.
+    of_labels
+        Whether the data may be labels, numbers that name something.
     host
         Function ``(values, weights, seen)`` in NumPy that returns (time,) of one parcel:
         values (members, time), weights (members,), and which values are not missing
@@ -59,6 +61,7 @@ class Reduction:
     over_time: OverTime | None = None
     standardize: str | None = None
     needs_labels: bool = False
+    of_labels: bool = False
     host: statistics.Statistic | None = None
     xla: Callable[..., Values] | None = None
 
@@ -135,7 +138,7 @@ _BUILT_IN = (
     _by_label("max", statistics.largest, labelled.largest),
     _by_label("std", statistics.deviation, labelled.deviation),
     _by_label("var", statistics.variance, labelled.variance),
-    _by_label("mode", statistics.mode, labelled.mode),
+    replace(_by_label("mode", statistics.mode, labelled.mode), of_labels=True),
 )
 REDUCTIONS: dict[str, Reduction] = {one.name: one for one in _BUILT_IN}
 """All reductions by name."""
@@ -201,7 +204,8 @@ def find_reduction(reduction: Any) -> Reduction:
     if isinstance(reduction, str) and reduction in REDUCTIONS:
         return REDUCTIONS[reduction]
     if callable(reduction):
-        return Reduction(getattr(reduction, "__name__", "function"), host=PerParcel(reduction))
+        name = getattr(reduction, "__name__", "function")
+        return Reduction(name, of_labels=True, host=PerParcel(reduction))
     raise ArgumentError(
         "reduction",
         f"should be one of {', '.join(REDUCTIONS)}, or a function of the values and weights of "

@@ -34,7 +34,7 @@ class ParcelData:
 
 def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
     """Return the series of what `open_data` takes, read once in chunks of time."""
-    source = open_data(data, atlas)
+    source = open_data(data, atlas, reduction=reduction)
     low = np.full(source.n_locations, np.inf)
     high = -low
     finite = np.ones(source.n_locations, dtype=bool)

@@ -103,8 +103,10 @@ def test_no_file_is_dropped_where_one_is_too_many(run, labels):
     data = ("-d", f"volume={image}") * 2
     errors = run("project", image, "--space", "x", *data, "-o", folder / "x.tsv")[2]
     assert "--data takes one file of volume, got 2" in errors
-    both = run("show", f"volume={image}", f"volume={image}", "--space", "x", "--json")[1]
-    assert json.loads(both)["parcels"] == 2  # several images of one volume are a map each
+    twice = ("show", f"volume={image}", f"volume={image}", "--space", "x", "--json")
+    assert "both have labels at" in run(*twice)[2]
+    both = run(*twice, "--kind", "maps")[1]
+    assert json.loads(both)["parcels"] == 2  # several images of weights are a map each
 
 
 def test_a_table_without_values_says_so_once(run, tmp_path):

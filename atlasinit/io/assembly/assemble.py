@@ -27,6 +27,7 @@ from atlasinit.io.assembly.exact import (
     weight_maps,
 )
 from atlasinit.io.assembly.fitting import Present, fit_keys
+from atlasinit.io.assembly.origins import follow_origins, trace_rows
 from atlasinit.io.assembly.rows import (
     assign_rows,
     check_background,
@@ -110,6 +111,7 @@ def assemble(
         rows |= assign_rows(table, data, background=background, unlisted=options.unlisted)
         if options.unused == "drop":
             rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
+        rows |= {c: trace_rows(rows[c], found[c].origins) for c in compartments}
     if not any(rows.values()):
         raise ArgumentError(
             "files",
@@ -138,8 +140,13 @@ def _groups(
 ) -> list[tuple[Rows | None, list[str]]]:
     """Return each table with the compartments that it serves."""
     if isinstance(given, tuple):
-        return [(given, list(found))]
-    own = given or {}
+        whole = [c for c, part in found.items() if not part.origins]
+        apart = [(follow_origins(given, found[c].origins), [c]) for c in found if c not in whole]
+        return [*([(given, whole)] if whole else []), *apart]
+    own = {
+        c: follow_origins(table, found[c].origins) if c in found else table
+        for c, table in (given or {}).items()
+    }
     unknown = [c for c in own if c not in found]
     if unknown:
         raise ArgumentError("labels", f": compartments are {list(found)}, got tables for {unknown}")
@@ -171,6 +178,7 @@ def _present(part: Part) -> Present:
     else:
         # A mask takes locations, never a parcel.
         keys = present_keys(part.keys) if part.masked is None else tuple(part.masked.counts)
+        keys = tuple(key for key in keys if key != part.unlabelled)
     return Present(
         compartment=part.compartment,
         keys=keys,

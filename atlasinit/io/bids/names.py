@@ -8,6 +8,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import ArgumentError, Passing, nearest
+from atlasinit.io.contents import Kind
 from atlasinit.io.files import extension, extensions
 from atlasinit.support.typing import PathLike
 
@@ -20,6 +21,9 @@ _OTHER = re.compile(
     "(sub|ses|sample|task|tracksys|acq|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|proc|"
     "space|split|recording|chunk|atlas|seg|scale|res|den|label|desc|tpl|cohort)-[0-9A-Za-z+]*"
 )
+# Suffixes of BIDS, and FreeSurfer's names, that say what the numbers are.
+_KINDS: Mapping[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
+_SEGMENTATION = re.compile(r"([\w.]+\+)?aseg|wmparc|ribbon")
 _LONGEST = 255
 _FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
 _MODIFIERS = ("cohort", "den", "res")
@@ -39,6 +43,22 @@ def entities_of(path: PathLike) -> dict[str, str]:
 def suffix_of(path: PathLike) -> str:
     """Return the suffix of a name, as ``dseg``."""
     return stem(path).rsplit("_", 1)[-1]
+
+
+def kind_of(path: PathLike) -> Kind:
+    """Return what a name says of the numbers in its file: ``"auto"`` where it says nothing.
+
+    ``dseg`` and ``mask`` of BIDS and FreeSurfer's names of segmentations are of whole numbers,
+    ``probseg`` is of weights.
+    """
+    if _SEGMENTATION.fullmatch(stem(path)):
+        return "hard"
+    return _KINDS.get(suffix_of(path), "auto")
+
+
+def names_labels(path: PathLike) -> bool:
+    """Whether a name says that the numbers in its file are labels: those of a mask are amounts."""
+    return kind_of(path) == "hard" and suffix_of(path) != "mask"
 
 
 def side_of(path: PathLike) -> str:

@@ -21,14 +21,16 @@ from atlasinit.errors import (
 from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
+from atlasinit.io.bids.names import side_of
 from atlasinit.io.colors import colors_of, from_hex
-from atlasinit.io.contents import Contents, LabelRow, Part, Stated
+from atlasinit.io.contents import COMPARTMENTS, Contents, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.hemispheres import check_hard, compartment_of, targets
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_names
+from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
@@ -61,6 +63,14 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
             source, "holds labels, not weights", "read it with " + Passing(kind="hard")
         )
     return Contents((_annotation(source, compartment),), stated=Stated(labels=True))
+
+
+def values(source: Input) -> Values:
+    """Return the keys of an annotation's vertices, positions in its table, as data."""
+    side = side_of(source.name)
+    keys = _annotation(source, COMPARTMENTS.get(side, "")).keys
+    assert keys is not None, "annotations hold labels"
+    return vertex_values(keys[None], Stated(labels=True, side=side))
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -278,6 +288,7 @@ FORMAT = Format(
     endings=(".annot",),
     claims=claims,
     read=read,
+    values=values,
     write=write,
     writes=(".annot",),
     one_each=True,

@@ -1,7 +1,7 @@
 """What a file format is: adding one is a module with a `Format`, and its line in `FORMATS`."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,9 +33,6 @@ class Format:
         Returns what a source holds of an atlas: takes the source, the options, and the
         compartment that it is given for, None where it tells itself. None for a format
         of data alone.
-    read_stack
-        The same of several sources of this format that hold a map each, where that has a
-        meaning.
     values
         Returns the values of a source as data. None for a format that holds none.
     vertices
@@ -49,8 +46,6 @@ class Format:
         The endings that an atlas in a BIDS dataset may have.
     one_each
         Whether each hemisphere is written to a file of its own.
-    is_grid
-        Whether its files hold images of grids, to whose weights `scale` applies.
     in_memory
         The kinds of images that it takes in memory, in messages.
     """
@@ -59,12 +54,10 @@ class Format:
     endings: tuple[str, ...]
     claims: Callable[[Input], bool]
     read: Callable[[Input, ReadOptions, str | None], Contents] | None = None
-    read_stack: Callable[[Sequence[Input], ReadOptions, str | None], Contents] | None = None
     values: Callable[[Input], Values] | None = None
     vertices: Callable[[Input], np.ndarray] | None = None
     write: Write | None = None
     writes: tuple[str, ...] = ()
     in_bids: tuple[str, ...] = ()
     one_each: bool = False
-    is_grid: bool = False
     in_memory: tuple[str, ...] = ()

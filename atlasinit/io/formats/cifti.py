@@ -28,12 +28,13 @@ from atlasinit.io.formats.brain_models import (
 from atlasinit.io.formats.grids import end_of, is_cifti, number_at
 from atlasinit.io.formats.hemispheres import (
     check_hard,
-    chosen,
+    choose_maps,
+    label_part,
     map_rows,
     weights,
 )
 from atlasinit.io.input import Input
-from atlasinit.io.keys import as_keys
+from atlasinit.io.keys import read_keys
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
     KEY,
@@ -105,12 +106,14 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         values = np.asanyarray(image.dataobj)
     names = _map_names(axis)
     labelled = isinstance(axis, LabelAxis)
-    hard, index = chosen(
-        values, names, source, kind=options.kind, map=options.map, labelled=labelled
-    )
+    known = labelled if labelled or header is not None else None
+    hard, index = choose_maps(values, names, source, options=options, labelled=known)
     if hard:
-        keys = as_keys(values[index[0]], source)
-        parts = {c: Part(c, g, keys=keys[where[c]]) for c, g in geometry.items()}
+        found = read_keys(values[index[0]], source, nan=options.nan, scale=options.scale)
+        parts = {
+            c: label_part(c, g, dataclasses.replace(found, keys=found.keys[where[c]]), None)
+            for c, g in geometry.items()
+        }
         rows = _label_rows(axis, index[0])
     else:
         parts, rows = _map_parts(values, names, index, geometry, where)

@@ -30,11 +30,12 @@ from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.gifti_parser import parse
 from atlasinit.io.formats.hemispheres import (
     check_hard,
-    labelled_by_name,
+    is_named_label,
     mesh_parts,
     targets,
 )
 from atlasinit.io.input import Input
+from atlasinit.io.keys import is_whole
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import (
@@ -101,31 +102,27 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     image = load(source)
     text = image.meta.get(KEY)
     header = None if text is None else unpack_metadata(text, source)
-    stated = _stated(image)
     values, names = _maps(image, source)
-    labelled = stated.labels or labelled_by_name(source, values)
+    stated = _stated(image, source, values)
     kept = image.meta.get(_KEPT)
-    own = dataclasses.replace(
-        stated,
-        labels=labelled,
-        structure=header.compartments[0] if header else stated.structure,
-    )
+    structure = header.compartments[0] if header else stated.structure
     parts = mesh_parts(
         values,
         names,
         source,
         compartment=compartment,
         options=options,
-        stated=own,
+        stated=dataclasses.replace(stated, structure=structure),
         rows=_rows(image),
         vertices=None if kept is None else from_runs(kept, source, below=values.shape[1]),
+        is_ours=header is not None,
     )
     if header is not None:
         parts = tuple(restored(part, header) for part in parts)
     if options.takes_own_tables and source.path is not None and parts[0].rows is None:
         rows = bids.rows_for(source.path)
         parts = tuple(dataclasses.replace(part, rows=rows) for part in parts)
-    return Contents(parts, header, dataclasses.replace(stated, labels=labelled))
+    return Contents(parts, header, stated)
 
 
 def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
@@ -136,16 +133,21 @@ def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
 def values(source: Input) -> Values:
     """Return the data of one hemisphere or of both, a time point a map."""
     image = load(source)
-    return vertex_values(_maps(image, source)[0], _stated(image))
+    found = _maps(image, source)[0]
+    return vertex_values(found, _stated(image, source, found))
 
 
-def _stated(image: GiftiImage) -> Stated:
+def _stated(image: GiftiImage, source: Input, values: np.ndarray) -> Stated:
     structure = structure_of(image)
     maps = [array for array in image.darrays if not _is_surface(array)]
     points = [array.data for array in image.darrays if _is_points(array)]
     triangles = [array.data for array in image.darrays if array.intent == _TRIANGLE]
     return Stated(
-        labels=bool(maps) and all(array.intent == _LABEL for array in maps),
+        labels=all(array.intent == _LABEL for array in maps)
+        or (
+            (is_named_label(source) or _rows(image) is not None)
+            and is_whole(values[np.isfinite(values)])
+        ),
         structure=structure,
         side=hemisphere_of("", structure),
         mesh=CarriedMesh(points[0], triangles[0]) if points and triangles else None,

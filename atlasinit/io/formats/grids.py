@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import nibabel as nb
 import numpy as np
@@ -14,15 +14,13 @@ from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import Argument, AtlasFileError
+from atlasinit.errors import Argument, AtlasFileError, format_list
 from atlasinit.io.contents import Part
 from atlasinit.io.files import extension, parsing, unlogged
 from atlasinit.io.input import Input
-from atlasinit.io.keys import as_keys
-
-Scale: TypeAlias = Literal["auto"] | float | int
-"""Factor for the weights of maps, or ``"auto"`` to judge by the values."""
-
+from atlasinit.io.keys import read_keys
+from atlasinit.io.options import ReadOptions
+from atlasinit.io.tables import embedded
 
 MGH = (".mgh", ".mgz")
 NIFTI = (".nii", ".nii.gz")
@@ -173,17 +171,28 @@ def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     return (x, y, z), further[0] if further else 1
 
 
-def choose_volume(map: str | int | None, count: int, path: object) -> list[int]:
-    """Return the numbers of the volumes to read: all of them, or the one chosen by `map`."""
+def choose_volumes(map: str | int | None, names: Sequence[str], path: object) -> list[int]:
+    """Return the numbers of the volumes to read: all of them, or the one chosen by `map`.
+
+    `names` are those of the volumes, ``""`` for one without a name.
+    """
     if map is None:
-        return list(range(count))
-    if isinstance(map, str) or not 0 <= map < count:
+        return list(range(len(names)))
+    found = [i for i, name in enumerate(names) if map in (i, name)]
+    if len(found) != 1 or map == "":
+        count = f"{len(found)} volumes" if found else "no volume"
         raise AtlasFileError(
-            path,
-            f"has no volume {map!r}",
-            Argument("map") + f" should be a number from 0 to {count - 1}",
+            path, f"has {count} {map!r}", Argument("map") + " should be " + say_volumes(names)
         )
-    return [map]
+    return found
+
+
+def say_volumes(names: Sequence[str]) -> str:
+    """Return which numbers, and names where there are some, volumes can be chosen by."""
+    told = f"a number from 0 to {len(names) - 1}"
+    if any(names):
+        told += ", or a name: " + format_list(f"{i} {name!r}" for i, name in enumerate(names))
+    return told
 
 
 def volumes(image: Any, numbers: Sequence[int]) -> Iterator[Shaped[np.ndarray, "x y z"]]:
@@ -202,40 +211,65 @@ def volumes(image: Any, numbers: Sequence[int]) -> Iterator[Shaped[np.ndarray, "
 def labels_part(
     values: Shaped[np.ndarray, "x y z"],
     affine: Float[np.ndarray, "4 4"],
+    options: ReadOptions,
     *,
     path: object,
     compartment: str,
-    zeros: bool = False,
+    step: float | None = None,
 ) -> Part:
-    """Return the part of a volume of labels, at its voxels that are not 0, or at all of them.
+    """Return the part of a volume of labels, at its voxels that are not 0.
 
-    `path` is what the messages about values that are no labels begin with.
+    Where a background is stated, voxels of 0 may belong to a parcel, and all are kept.
+
+    Parameters
+    ----------
+    values, affine
+        Of the image.
+    options
+        How labels are read.
+    path
+        What the messages about values that are no labels begin with.
+    compartment
+        Of the part.
+    step
+        In which the image stores its numbers, where its header states one.
     """
     # Files hold the first axis fastest; locations are in C order.
     flat = np.ascontiguousarray(values).reshape(-1)
-    voxels = None if zeros else np.flatnonzero(flat != 0)
-    keys = as_keys(flat if voxels is None else flat[voxels], path)
-    grid = VolumeGrid(values.shape, affine, voxels)
-    return Part(compartment, grid, keys=keys, whole=True)
+    voxels = None if options.keeps_background else np.flatnonzero(flat != 0)
+    taken = flat if voxels is None else flat[voxels]
+    found = read_keys(taken, path, nan=options.nan, scale=options.scale, step=step)
+    return Part(
+        compartment,
+        VolumeGrid(values.shape, affine, voxels),
+        keys=found.keys,
+        unlabelled=found.unlabelled,
+        whole=True,
+        operations=found.operations,
+    )
+
+
+def states_labels(image: Any) -> bool:
+    """Whether the header of an image says that its numbers are labels: its intent or a table."""
+    intent = image.header.get_intent()[0] if isinstance(image, nb.Nifti1Pair) else ""
+    return intent == "label" or embedded.label_rows(image, 0) is not None
+
+
+def step_of(image: Any) -> float | None:
+    """Return the step in which an image stores whole numbers, None where it scales none."""
+    stored = image.dataobj
+    slope = getattr(stored, "slope", 1.0)
+    return abs(float(slope)) if slope != 1 and stored.dtype.kind in "iu" else None
 
 
 def sparse_part(
-    images: Iterable[Shaped[np.ndarray, "x y z"]],
-    grid: VolumeGrid,
-    *,
-    path: object,
-    compartment: str,
-    scale: Scale,
+    images: Iterable[Shaped[np.ndarray, "x y z"]], grid: VolumeGrid, *, compartment: str
 ) -> Part:
-    """Return the part whose maps are `images`, at the voxels where any of them is not 0.
-
-    `path` is what the messages about values that may be no weights begin with.
-    """
+    """Return the part whose maps are `images`, at the voxels where any of them is not 0."""
     from scipy.sparse import csr_array
 
     used = np.zeros(int(np.prod(grid.shape)), dtype=bool)
     values, positions = [], []
-    whole = True
     for volume in images:
         flat = volume.reshape(-1, order="F")
         # Of booleans, numpy finds the true ones several times faster.
@@ -243,43 +277,14 @@ def sparse_part(
         used[at] = True
         positions.append(at)
         values.append(flat[at].astype(np.float32))
-        whole &= volume.dtype.kind in "iu"
     # Files hold the first axis fastest; locations are in C order.
     kept = VolumeGrid.from_mask(used.reshape(grid.shape, order="F"), grid.affine)
     column = kept.locations.reshape(-1, order="F")[np.concatenate(positions)]
     ends = np.cumsum([0, *map(len, positions)])
-    data = np.concatenate(values)
-    factor = _factor(data, scale, path, whole=whole)
     shape = (len(values), kept.n_locations)
-    maps = csr_array((data * np.float32(factor), column, ends), shape=shape)
+    maps = csr_array((np.concatenate(values), column, ends), shape=shape)
     maps.sort_indices()
-    return Part(
-        compartment,
-        kept,
-        maps=maps,
-        map_keys=tuple(range(1, len(values) + 1)),
-        operations=() if factor == 1 else (f"scale({factor:.6g})",),
-    )
-
-
-def _factor(data: np.ndarray, scale: Scale, path: object, *, whole: bool) -> float:
-    if scale != "auto":
-        return float(scale)
-    low, high = data.min(initial=0), data.max(initial=0)
-    if not whole or low < 0 or high <= 1:
-        return 1.0
-    if high > 255:
-        raise AtlasFileError(
-            path,
-            f"its maps hold whole numbers up to {high:.0f}, which are neither percent nor "
-            "parts of 255",
-            "If they are labels, choose one volume by "
-            + Argument("map")
-            + "; if they are weights, pass their "
-            + Argument("scale")
-            + ", as 1",
-        )
-    return 0.01 if high <= 100 else 1 / 255
+    return Part(compartment, kept, maps=maps, map_keys=tuple(range(1, len(values) + 1)))
 
 
 def on_grid(part: Part, grid: VolumeGrid) -> Part:

@@ -1,14 +1,14 @@
 """What the formats of one hemisphere share: sides, shapes, which map, and file names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, Shaped
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import (
@@ -23,20 +23,23 @@ from atlasinit.errors import (
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import (
     COMPARTMENTS,
-    Kind,
     LabelRow,
     Part,
     Stated,
 )
 from atlasinit.io.files import extension
 from atlasinit.io.input import Input
-from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.keys import Keys, are_moved_labels, read_keys, say_renumbering
 from atlasinit.io.meshes import halves_of
+from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
 from atlasinit.io.options import ReadOptions
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 
 _NOTHING = Stated()
+
+_MEMBERS = 10
+"""Locations of each distinct number, on average, from which numbers may be those of networks."""
 
 
 def compartment_of(source: Input, compartment: str | None, *, stated: str = "") -> str:
@@ -71,14 +74,13 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
 _SIDE_WORDS = {"L": "left", "R": "right"}
 
 
-def chosen(
+def choose_maps(
     values: Shaped[np.ndarray, "maps locations"],
     names: Sequence[str],
     path: object,
     *,
-    kind: Kind,
-    map: str | int | None,
-    labelled: bool,
+    options: ReadOptions,
+    labelled: bool | None,
 ) -> tuple[bool, list[int]]:
     """Return whether to take labels, and which maps of a file.
 
@@ -86,55 +88,105 @@ def chosen(
     ----------
     values, names
         The maps of the file `path`.
-    kind, map
-        As asked for by the user.
+    options
+        Of which `kind` and `map` count.
     labelled
-        Whether the file says that it holds labels. Where it does not and `kind` is
-        ``"auto"``, one map of whole numbers is taken for labels, and refused if some
-        are negative, as they may mean no parcel, or be weights.
+        Whether the file says that it holds labels, None where it leaves that to its content
+        (see `atlasinit.io.numbers`). One map of whole numbers is refused then if some are
+        negative, as they may mean no parcel, or be weights, and so is one of few values of
+        which some are fractions, as they may be numbers of networks.
     """
+    kind, map = options.kind, options.map
     if kind == "maps" and labelled:
         raise AtlasFileError(
             path, "holds labels, not weights", "read it with " + Passing(kind="hard")
         )
     index = list(range(len(names))) if map is None else [_number(map, names, path)]
-    hard = kind == "hard" or labelled
-    if kind == "auto" and not labelled and len(index) == 1:
-        row = np.asarray(values[index[0]])
-        hard = is_whole(row)
-        if hard and (row < -0.5).any():
+    hard = kind == "hard" or bool(labelled)
+    if kind == "auto" and labelled is None:
+        if len(index) == 1:
+            hard = _is_labels(np.asarray(values[index[0]]), path)
+        elif (seen := _whole_maps(values[i] for i in index)) and are_levels(seen):
             raise AtlasFileError(
                 path,
-                f"holds whole numbers, of which some are negative (down to {row.min():.0f})",
-                "If they are labels, pass "
-                + Passing(kind="hard")
-                + ", and "
-                + Argument("background")
-                + " where the negative ones mean no parcel; if they are weights, "
+                f"holds {len(names)} maps of whole numbers, which look like labels at several "
+                "levels",
+                "If they are, choose one with "
+                + Argument("map")
+                + f": {_numbered(names)}; if they are weights, pass "
                 + Passing(kind="maps"),
             )
     if hard and len(index) != 1:
-        numbered = format_list(f"{i} {name!r}" for i, name in enumerate(names))
         raise AtlasFileError(
-            path, f"holds {len(names)} maps", "choose one with " + Argument("map") + f": {numbered}"
+            path,
+            f"holds {len(names)} maps",
+            "choose one with " + Argument("map") + f": {_numbered(names)}",
         )
     return hard, index
 
 
-def labelled_by_name(source: Input, values: np.ndarray) -> bool:
-    """Whether the name of a file says that it holds labels, which its values do not belie."""
-    return extension(source.name).startswith(".label.") and is_whole(values)
+def _is_labels(row: np.ndarray, path: object) -> bool:
+    found = describe_numbers(row)
+    if found.whole and found.low < 0:
+        raise AtlasFileError(
+            path,
+            f"holds whole numbers, of which some are negative (down to {found.low:.0f})",
+            "If they are labels, pass "
+            + Passing(kind="hard")
+            + ", and "
+            + Argument("background")
+            + " where the negative ones mean no parcel; if they are weights, "
+            + Passing(kind="maps"),
+        )
+    if found.whole or found.is_zero:
+        return True
+    if found.low < 0 or found.high <= 1 or found.is_mask:
+        return False
+    finite = row[np.isfinite(row)]
+    if are_moved_labels(finite):
+        return True
+    distinct = np.unique(finite[finite != 0])
+    if _MEMBERS * distinct.size <= finite.size:
+        odd = distinct[distinct != np.rint(distinct)]
+        raise AtlasFileError(
+            path,
+            f"holds {distinct.size} distinct numbers, of which some are not whole "
+            f"({format_list(odd.tolist(), 3)})",
+            "If they are weights, pass " + Passing(kind="maps"),
+            say_renumbering(distinct),
+        )
+    return False
+
+
+def _whole_maps(rows: Iterable[np.ndarray]) -> list[Numbers]:
+    """Return what the numbers of maps are like, nothing unless all are whole."""
+    seen = []
+    for row in rows:
+        seen.append(describe_numbers(np.asarray(row)))
+        if not (seen[-1].whole or seen[-1].is_zero):
+            return []
+    return seen
+
+
+def is_named_label(source: Input) -> bool:
+    """Whether the ending of a file's name says that it holds labels."""
+    return extension(source.name).startswith(".label.")
 
 
 def _number(map: str | int, names: Sequence[str], path: object) -> int:
     found = [i for i, name in enumerate(names) if map in (i, name)]
     if len(found) != 1:
         problem = "no map" if not found else f"{len(found)} maps"
-        numbered = format_list(f"{i} {name!r}" for i, name in enumerate(names))
         raise AtlasFileError(
-            path, f"has {problem} {map!r}", Argument("map") + f" should be one of {numbered}"
+            path,
+            f"has {problem} {map!r}",
+            Argument("map") + f" should be one of {_numbered(names)}",
         )
     return found[0]
+
+
+def _numbered(names: Sequence[str]) -> str:
+    return format_list(f"{i} {name!r}" for i, name in enumerate(names))
 
 
 def mesh_parts(
@@ -147,6 +199,7 @@ def mesh_parts(
     stated: Stated = _NOTHING,
     rows: tuple[LabelRow, ...] | None = None,
     vertices: Int32[np.ndarray, " locations"] | None = None,
+    is_ours: bool = False,
 ) -> tuple[Part, ...]:
     """Return the parts that the values of a whole mesh, or of both hemispheres, make.
 
@@ -163,6 +216,8 @@ def mesh_parts(
         Its label table.
     vertices
         The kept ones, all by default.
+    is_ours
+        Whether we wrote the file, which then states labels where it holds them.
 
     Raises
     ------
@@ -178,9 +233,8 @@ def mesh_parts(
         wanted = {c: half for c, half in halves.items() if compartment in (None, c)}
     else:
         raise AtlasFileError(source, f"holds {list(halves)}, not {compartment!r}")
-    hard, index = chosen(
-        values, names, source, kind=options.kind, map=options.map, labelled=stated.labels
-    )
+    labelled = stated.labels or (False if is_ours else None)
+    hard, index = choose_maps(values, names, source, options=options, labelled=labelled)
     numbers, maps_rows = map_rows(names, index)
     parts = []
     for c, span in wanted.items():
@@ -188,11 +242,26 @@ def mesh_parts(
         taken = values[index, span]
         taken = taken if vertices is None else taken[:, mesh.vertices]
         if hard:
-            parts.append(Part(c, mesh, keys=as_keys(taken[0], source), rows=rows))
+            found = read_keys(taken[0], source, nan=options.nan, scale=options.scale)
+            parts.append(label_part(c, mesh, found, rows))
         else:
             maps = weights(taken)
             parts.append(Part(c, mesh, maps=maps, map_keys=numbers, rows=maps_rows))
     return tuple(parts)
+
+
+def label_part(
+    compartment: str, geometry: Geometry, found: Keys, rows: tuple[LabelRow, ...] | None
+) -> Part:
+    """Return the part of labels that were read."""
+    return Part(
+        compartment,
+        geometry,
+        keys=found.keys,
+        rows=rows,
+        unlabelled=found.unlabelled,
+        operations=found.operations,
+    )
 
 
 def map_rows(

@@ -18,8 +18,8 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing
 from atlasinit.io.bids import reading as bids
-from atlasinit.io.bids.names import entities_of, stem, suffix_of
-from atlasinit.io.contents import Contents, Header, Kind, LabelRow, Stated
+from atlasinit.io.bids.names import kind_of, stem
+from atlasinit.io.contents import Contents, Header, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import series
 from atlasinit.io.formats.base import Format
@@ -27,11 +27,14 @@ from atlasinit.io.formats.grids import (
     MGH,
     NIFTI,
     PAIRS,
-    choose_volume,
+    choose_volumes,
     labels_part,
     layout,
     load_image,
+    say_volumes,
     sparse_part,
+    states_labels,
+    step_of,
     volumes,
 )
 from atlasinit.io.formats.nifti_header import (
@@ -41,14 +44,15 @@ from atlasinit.io.formats.nifti_header import (
     unpacked,
 )
 from atlasinit.io.input import Input
-from atlasinit.io.keys import is_whole
 from atlasinit.io.meshes import as_maps
+from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_finite, check_names, file_keys
 from atlasinit.io.tables import embedded
 from atlasinit.io.tables.reading import (
     Rows,
     read_table,
+    rows_from_table,
     write_labels,
 )
 from atlasinit.io.values import Values
@@ -58,9 +62,6 @@ from atlasinit.support.writing import atomic_writes
 
 VOLUME = "volume"
 """Compartment of an image that names no other."""
-
-# Suffixes of BIDS names that say what the values are.
-_KINDS: dict[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
 
 
 def claims(source: Input) -> bool:
@@ -85,9 +86,8 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     options
         ``kind="auto"`` goes by the suffix of a BIDS name; else it takes a 3-D image for
         labels unless its values are fractions between 0 and 1, and a 4-D one for maps.
-        `map` is the 0-based number of the one volume to take; needed for labels in 4-D.
-        ``scale="auto"``: whole numbers up to 100 are percent, above that and up to 255 parts
-        of 255, larger ones are refused, as they may be labels, and fractions are kept.
+        `map` is the 0-based number of the one volume to take, or its name in the header, or of
+        weights in the table; needed for labels in 4-D.
     compartment
         By default ``"volume"``.
 
@@ -106,35 +106,53 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         complex numbers; labels that are not whole numbers; several label volumes and no
         choice.
     """
-    kind = options.kind if options.kind != "auto" else _KINDS.get(suffix_of(source.name), "auto")
+    kind = options.kind if options.kind != "auto" else kind_of(source.name)
     with parsing(source, "a volume"):
         image = load_image(source)
         own, stated = unpacked(image, source), stated_of(source, image)
+        if kind == "auto" and (own or stated.labels):
+            kind = "hard" if stated.labels else "maps"
         shape, count = layout(image, source)
-        numbers = choose_volume(options.map, count, source)
+        name = compartment or (own.header.compartments[0] if own else VOLUME)
+        names = embedded.map_names(image, count)
+        listed = _listed_names(source, options, own, name) if not any(names) else {}
+        if by_table := isinstance(options.map, str) and len(listed) == count:
+            names = [listed[key] for key in sorted(listed)]
+        numbers = choose_volumes(options.map, names, source)
         if kind == "hard" and len(numbers) > 1:
             raise AtlasFileError(
                 source,
                 f"holds {count} volumes",
-                "choose the one with labels by "
-                + Argument("map")
-                + f", a number from 0 to {count - 1}",
+                "choose the one with labels by " + Argument("map") + ", " + say_volumes(names),
             )
-        name = compartment or (own.header.compartments[0] if own else VOLUME)
         images = volumes(image, numbers)
         single = next(images) if len(numbers) == 1 else None
-        if single is not None and (kind == "hard" or (kind == "auto" and _labelled(image, single))):
+        if kind == "auto" and single is not None:
+            kind = "hard" if _labelled(single) else "maps"
+        if kind == "hard" and by_table:
+            raise AtlasFileError(
+                source,
+                f"its volume {numbers[0]} holds labels, so that the table names these and not the "
+                "volumes",
+                "choose it by its number, " + Passing(map=numbers[0]),
+            )
+        if kind == "hard" and single is not None:
             part = labels_part(
                 single,
                 image.affine,
+                options,
                 path=source,
                 compartment=name,
-                zeros=options.keeps_background,
+                step=step_of(image),
             )
         else:
-            images = images if single is None else [single]
-            grid = VolumeGrid(shape, image.affine)
-            part = sparse_part(images, grid, path=source, compartment=name, scale=options.scale)
+            seen: list[Numbers] = []
+            images = images if single is None else iter([single])
+            if kind == "auto":
+                images = _watched(images, seen)
+            part = sparse_part(images, VolumeGrid(shape, image.affine), compartment=name)
+            if len(seen) == count and are_levels(seen):
+                raise _levels_error(source, seen, say_volumes(names))
             part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
         if options.takes_own_tables:
             rows = None if source.path is None else _sidecar(source.path, own)
@@ -145,62 +163,42 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     return Contents((part,), own.header if own else None, stated)
 
 
-def read_stack(
-    sources: Sequence[Input], options: ReadOptions, compartment: str | None = None
-) -> Contents:
-    """Return the part of several images that hold a map each, keyed 1, 2, ... in their order.
+def _listed_names(
+    source: Input, options: ReadOptions, own: OwnHeader | None, compartment: str
+) -> dict[int, str]:
+    """Return the entries of the table of an image, if they number its volumes from 1."""
+    given = None if options.labels is None else rows_from_table(options.labels)
+    rows = given if isinstance(given, tuple) else (given or {}).get(compartment)
+    if rows is None and options.takes_own_tables and source.path is not None:
+        rows = _sidecar(source.path, own)
+    found = {row.key: row.name for row in rows or ()}
+    return found if sorted(found) == list(range(1, len(found) + 1)) else {}
 
-    A map is named by the ``label-`` entity of its file's name, else by the whole name.
 
-    Raises
-    ------
-    ValueError
-        ``kind="hard"`` or a choice of one `map`.
-    AtlasFileError
-        Images with several volumes or of different grids, and as `read`.
-    """
-    if options.kind == "hard" or options.map is not None:
-        raise ArgumentError(
-            "files",
-            ": several images of one volume are a map each, so that "
-            + Argument("map")
-            + " and "
-            + Passing(kind="hard")
-            + " do not apply",
-        )
-    grids, images, rows = [], [], []
-    headers: list[Header] = []
-    stated: list[Stated] = []
-    for source in sources:
-        with source, parsing(source, "a volume"):
-            image = load_image(source)
-            own = unpacked(image, source)
-            headers += [own.header] if own else []
-            stated.append(stated_of(source, image))
-            shape, count = layout(image, source)
-            if count > 1:
-                raise AtlasFileError(source, f"should hold one map, got {count} volumes")
-            grid = VolumeGrid(shape, image.affine)
-            if grids and not grids[0].same_grid(grid):
-                raise AtlasFileError(
-                    source,
-                    f"its grid differs from that of {sources[0]}: {grid.shape} and "
-                    f"{grids[0].shape} voxels, affines {grid.affine.tolist()} and "
-                    f"{grids[0].affine.tolist()}",
-                )
-            grids.append(grid)
-            images.append(next(volumes(image, [0])))
-            rows.append(LabelRow(len(images), _map_name(Path(source.name))))
-    part = sparse_part(
-        images,
-        grids[0],
-        path=sources[0],
-        compartment=compartment or VOLUME,
-        scale=options.scale,
+def _watched(
+    images: Iterable[Shaped[np.ndarray, "x y z"]], seen: list[Numbers]
+) -> Iterator[Shaped[np.ndarray, "x y z"]]:
+    """Yield volumes, and keep what their numbers are like as long as all are whole."""
+    for image in images:
+        if all(one.whole or one.is_zero for one in seen):
+            seen.append(describe_numbers(image.reshape(-1, order="F")))
+        yield image
+
+
+def _levels_error(source: Input, seen: Sequence[Numbers], choice: str) -> AtlasFileError:
+    high = max(one.high for one in seen)
+    low = min(one.low for one in seen)
+    weights = Passing(kind="maps") + (" and their " + Argument("scale") if high > 255 else "")
+    return AtlasFileError(
+        source,
+        f"holds {len(seen)} volumes of whole numbers "
+        + (f"from {low:.0f} " if low < 0 else "")
+        + f"up to {high:.0f}, which look like labels at several levels",
+        "If they are, choose one by "
+        + Argument("map")
+        + f", {choice}; if they are weights, pass "
+        + weights,
     )
-    part = dataclasses.replace(part, rows=tuple(rows))
-    header = headers[0] if len(headers) == len(sources) else None
-    return Contents((part,), header, stated[0])
 
 
 def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
@@ -304,13 +302,14 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
         stream.write(image.tobytes(order="F"))
 
 
-def _labelled(image: Any, values: np.ndarray) -> bool:
-    """Whether a single volume is taken for labels: all but fractions between 0 and 1."""
-    stated = isinstance(image, nb.Nifti1Pair) and image.header.get_intent()[0] == "label"
-    if stated or is_whole(values):
+def _labelled(values: np.ndarray) -> bool:
+    """Whether a single volume is taken for labels: all but fractions of 1, and masks of others."""
+    if values.dtype.kind in "biu":
         return True
-    finite = values[np.isfinite(values)]
-    return is_whole(finite) or bool(finite.min(initial=0) < 0 or finite.max(initial=0) > 1)
+    found = describe_numbers(values.reshape(-1, order="A"))
+    if found.whole or found.is_zero:
+        return True
+    return not found.is_mask and (found.low < 0 or found.high > 1)
 
 
 def stated_of(source: Input, image: Any) -> Stated:
@@ -322,14 +321,10 @@ def stated_of(source: Input, image: Any) -> Stated:
         return Stated(unit="mm", oriented=bool(told))
     unit = header.get_xyzt_units()[0]
     return Stated(
-        labels=header.get_intent()[0] == "label" or _KINDS.get(suffix_of(source.name)) == "hard",
+        labels=states_labels(image),
         unit="" if unit == "unknown" else str(unit),
         oriented=bool(header["sform_code"] or header["qform_code"]),
     )
-
-
-def _map_name(path: Path) -> str:
-    return entities_of(path).get("label", stem(path))
 
 
 def _table_path(path: Path) -> Path:
@@ -357,12 +352,10 @@ FORMAT = Format(
     endings=(*NIFTI, *PAIRS, *MGH),
     claims=claims,
     read=read,
-    read_stack=read_stack,
     values=values,
     vertices=vertices,
     write=write,
     writes=NIFTI,
     in_bids=NIFTI,
-    is_grid=True,
     in_memory=("NIfTI", "MGH"),
 )

@@ -10,7 +10,8 @@ from jaxtyping import Shaped
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing
-from atlasinit.io.bids.names import entities_of, space_of
+from atlasinit.io.bids.names import entities_of, names_labels, space_of
+from atlasinit.io.contents import Stated
 from atlasinit.io.files import extension
 from atlasinit.io.formats import annotations, archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.formats.base import Format
@@ -85,14 +86,22 @@ def read_values(source: Input) -> Values:
     found = _claiming(source) or nifti.FORMAT
     if found.values is not None:
         values = found.values(source)
-        space = space_of(entities_of(source.name))
-        return dataclasses.replace(values, stated=dataclasses.replace(values.stated, space=space))
+        return dataclasses.replace(values, stated=state_by_name(values.stated, source))
     raise AtlasFileError(
         source,
         f"is {found.title}",
         "pass an image "
         f"({_listing(form.endings for form in FORMATS if form.values is not None)}) or an "
         "array (locations, time)",
+    )
+
+
+def state_by_name(stated: Stated, source: Input) -> Stated:
+    """Return what a file states, with what its name does of space and labels."""
+    return dataclasses.replace(
+        stated,
+        space=space_of(entities_of(source.name)),
+        labels=stated.labels or names_labels(source.name),
     )
 
 

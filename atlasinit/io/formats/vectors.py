@@ -17,7 +17,7 @@ from atlasinit.io.contents import COMPARTMENTS, Contents, Kind, LabelRow, Part
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.hemispheres import (
-    chosen,
+    choose_maps,
     map_rows,
     mesh_parts,
     weights,
@@ -155,7 +155,8 @@ def split(
         raise AtlasFileError(
             path, f"should have {format_list(ends)} values for {format_list(geometry)}, got {n}"
         )
-    hard, index = chosen(found.values, found.names, path, kind=kind, map=map, labelled=False)
+    options = ReadOptions(kind=kind, map=map).with_defaults()
+    hard, index = choose_maps(found.values, found.names, path, options=options, labelled=None)
     keys, rows = map_rows(found.names, index)
     parts = []
     for (c, g), end in list(zip(geometry.items(), ends, strict=True))[: ends.index(n) + 1]:

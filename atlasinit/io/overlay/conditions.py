@@ -1,8 +1,9 @@
 """Conditions on images as text, as ``"gm > 0.5 and wm < 0.2"``."""
 
 import ast
+import itertools
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,7 +30,11 @@ _Value: TypeAlias = np.ndarray | np.generic
 
 
 def evaluate(
-    condition: str, values: Mapping[str, Shaped[np.ndarray, "..."]]
+    condition: str,
+    values: Mapping[str, Shaped[np.ndarray, "..."]],
+    *,
+    factors: Mapping[str, float] | None = None,
+    unclear: Collection[str] = (),
 ) -> Bool[np.ndarray, "..."]:
     """Return where a condition holds.
 
@@ -41,11 +46,16 @@ def evaluate(
         in float64, so that small integers do not wrap; NaN compares false.
     values
         Arrays of one shape.
+    factors
+        By which some of them become what the condition sees.
+    unclear
+        Those that may be labels or percent.
 
     Raises
     ------
     ValueError
-        Anything else in the condition, with its place; or one that is a number.
+        Anything else in the condition, with its place; or one that is a number; an image
+        compared with a number that is beyond its scale, or that none of its whole numbers is.
 
     Examples
     --------
@@ -60,7 +70,7 @@ def evaluate(
         at = (getattr(error, "offset", None) or 1) - 1
         raise _error(condition.strip(), at, "cannot be read") from error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        result = _Evaluation(condition.strip(), values).of(tree)
+        result = _Evaluation(condition.strip(), values, factors or {}, unclear).of(tree)
     if result.dtype != bool:
         raise _error(condition.strip(), 0, "is a number, not a comparison")
     return np.broadcast_to(result, next(iter(values.values())).shape)
@@ -69,9 +79,17 @@ def evaluate(
 class _Evaluation:
     """Values of the nodes of one condition."""
 
-    def __init__(self, condition: str, values: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        condition: str,
+        values: Mapping[str, np.ndarray],
+        factors: Mapping[str, float],
+        unclear: Collection[str],
+    ) -> None:
         self._condition = condition
         self._values = values
+        self._factors = factors
+        self._unclear = unclear
 
     def of(self, node: ast.AST) -> _Value:
         match node:
@@ -93,19 +111,50 @@ class _Evaluation:
         raise self._error(node, "is not allowed: only comparisons, and, or, not, + - * / are")
 
     def _comparison(self, node: ast.Compare) -> _Value:
-        sides = [self._number(side) for side in (node.left, *node.comparators)]
+        nodes = (node.left, *node.comparators)
+        sides = [self._number(side) for side in nodes]
+        for pair in itertools.pairwise(nodes):
+            self._check_scale(*pair)
+            self._check_scale(*reversed(pair))
         results = [
             _COMPARISONS[type(op)](left, right)
             for op, left, right in zip(node.ops, sides[:-1], sides[1:], strict=True)
         ]
         return np.logical_and.reduce(np.broadcast_arrays(*results))
 
+    def _check_scale(self, image: ast.expr, number: ast.expr) -> None:
+        """Refuse to compare an image with a number that is meant for another scale."""
+        if not (isinstance(image, ast.Name) and isinstance(number, ast.Constant)):
+            return
+        name, limit = image.id, float(number.value)  # pyright: ignore[reportArgumentType]
+        factor = self._factors.get(name, 1.0)
+        if factor != 1 and limit > 1:
+            raise self._error(
+                number,
+                f"is beyond the scale of 0 to 1 that {name!r} has here ({factor:.4g} times what "
+                "is stored)",
+                f"Write {factor * limit:.4g}",
+            )
+        if name in self._unclear and 0 < limit < 1:
+            raise self._error(
+                number,
+                f"is compared with {name!r}, whose whole numbers up to "
+                f"{self._values[name].max():g} may be labels or percent",
+                f"Compare it with these, as {name} > {100 * limit:.4g}, or give weights a name "
+                "that ends in _probseg",
+            )
+
     def _named(self, name: str, node: ast.AST) -> _Value:
         if name not in self._values:
             hint = nearest(name, self._values)
             raise self._error(node, f"is no image; there are {format_list(self._values)}", hint)
         values = self._values[name]
-        return values if values.dtype == bool else values.astype(np.float64, copy=False)
+        if values.dtype == bool:
+            return values
+        amounts = values.astype(np.float64, copy=False)
+        factor = self._factors.get(name, 1.0)
+        # Divided, 29 percent are the number that is written 0.29.
+        return amounts if factor == 1 else amounts / round(1 / factor)
 
     def _truth(self, node: ast.AST) -> _Value:
         value = self.of(node)

@@ -9,13 +9,17 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, format_list
+from atlasinit.io.bids.names import kind_of
+from atlasinit.io.contents import Kind
 from atlasinit.io.files import parsing
 from atlasinit.io.formats.grids import (
     layout,
     load_image,
+    states_labels,
     volumes,
 )
 from atlasinit.io.input import Input
+from atlasinit.io.overlay.amounts import amounts_of
 from atlasinit.io.overlay.conditions import evaluate
 
 
@@ -34,7 +38,9 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
           array (on `grid`), and a condition on their values, as
           ``({"gm": "gm.nii.gz", "wm": "wm.nii.gz"}, "gm > 0.5 and wm < 0.2")``.
           Conditions are made of numbers, names, comparisons, ``and``, ``or``,
-          ``not``, ``+ - * /`` and brackets. NaN compares false.
+          ``not``, ``+ - * /`` and brackets. NaN compares false. Images of weights have the
+          scale of 0 to 1 that `load_atlas` gives them, whether they are stored as fractions,
+          percent or parts of 255; labels are as they are.
     grid
         Grid of arrays; also the one whose voxels any other mask has to have, if given, in
         whatever direction it stores them.
@@ -59,7 +65,7 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
     elif isinstance(mask, tuple) and len(mask) == 2 and isinstance(mask[0], Mapping):
         found = _conditional(*mask, grid=grid)
     else:
-        values, own = _image(mask, grid)
+        values, own, _ = _image(mask, grid)
         found = VolumeGrid.from_mask(_binary(values), own.affine)
     if grid is not None:
         # The same voxels may be stored in another direction.
@@ -85,30 +91,37 @@ def _conditional(
     if not images:
         raise ArgumentError("mask", ": a condition needs at least one image")
     loaded = {str(name): _image(image, grid) for name, image in images.items()}
-    first, (_, own) = next(iter(loaded.items()))
-    for name, (_, other) in loaded.items():
+    first, (_, own, _) = next(iter(loaded.items()))
+    for name, (_, other, _) in loaded.items():
         if not own.same_grid(other):
             raise ArgumentError(
                 "mask",
                 ": its images should lie on one grid",
                 f"{first!r} is {_describe(own)}, {name!r} is {_describe(other)}",
             )
-    values = {name: image for name, (image, _) in loaded.items()}
-    return VolumeGrid.from_mask(evaluate(condition, values), own.affine)
+    amounts = {
+        name: amounts_of(values, kind=kind, path=f"`mask`, image {name!r}")
+        for name, (values, _, kind) in loaded.items()
+    }
+    kept = evaluate(
+        condition,
+        {name: one.values for name, one in amounts.items()},
+        factors={name: one.factor for name, one in amounts.items()},
+        unclear=[name for name, one in amounts.items() if one.is_unclear],
+    )
+    return VolumeGrid.from_mask(kept, own.affine)
 
 
-def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid]:
-    """Return the values and the whole grid of a mask image."""
+def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid, Kind]:
+    """Return the values and the whole grid of a mask image, and what it says that it holds."""
     if isinstance(image, np.ndarray):
         if grid is None or image.shape not in (grid.shape, (*grid.shape, 1)):
             expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
             raise ArgumentError("mask", f": an array should be {expected}, got shape {image.shape}")
-        return image.reshape(grid.shape), VolumeGrid(grid.shape, grid.affine)
-    if isinstance(image, SpatialImage):
-        return _values(image, "`mask`")
-    if isinstance(image, str) or hasattr(image, "__fspath__"):
+        return image.reshape(grid.shape), VolumeGrid(grid.shape, grid.affine), "auto"
+    if isinstance(image, SpatialImage | str) or hasattr(image, "__fspath__"):
         with Input(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
-            found = _values(load_image(source), str(source))
+            found = _values(load_image(source), source)
             source.check_rest()
             return found
     raise ArgumentTypeError(
@@ -118,11 +131,12 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
     )
 
 
-def _values(image: Any, path: str) -> tuple[np.ndarray, VolumeGrid]:
-    shape, count = layout(image, path)
+def _values(image: Any, source: Input) -> tuple[np.ndarray, VolumeGrid, Kind]:
+    shape, count = layout(image, source)
     if count > 1:
-        raise AtlasFileError(path, f"a mask should be 3-D, got {count} volumes")
-    return next(volumes(image, [0])), VolumeGrid(shape, image.affine)
+        raise AtlasFileError(source, f"a mask should be 3-D, got {count} volumes")
+    kind = "hard" if states_labels(image) else kind_of(source.name)
+    return next(volumes(image, [0])), VolumeGrid(shape, image.affine), kind
 
 
 def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:

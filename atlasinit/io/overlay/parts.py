@@ -126,7 +126,8 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
     if mask is None:
         return {}
     if isinstance(mask, Mapping):
-        return {c: _part_of(own, c) for c, own in mask.items()}
+        # What is for no compartment is told before it is read.
+        return {c: _part_of(own, c) if c in geometry else own for c, own in mask.items()}
     names = list(geometry)
     several = split_mask(mask)
     if several is not None:

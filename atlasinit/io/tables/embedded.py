@@ -28,3 +28,11 @@ def label_rows(image: Any, number: int) -> Rows | None:
         if rows is not None:
             return rows
     return None
+
+
+def map_names(image: Any, count: int) -> list[str]:
+    """Return the names of the volumes of a NIfTI image, ``""`` where none is stated."""
+    for extension in getattr(image.header, "extensions", ()):
+        if extension.get_code() == _WORKBENCH:
+            return workbench.names_of_header(bytes(extension.content).strip(b"\0 "), count)
+    return [""] * count

@@ -1,4 +1,4 @@
-"""The label table that Connectome Workbench keeps in the header of a volume."""
+"""The label tables and names that Connectome Workbench keeps in the header of a volume."""
 
 from xml.etree import ElementTree
 
@@ -20,3 +20,13 @@ def rows_of_header(xml: bytes, number: int) -> tuple[LabelRow, ...] | None:
     )
     # A volume of values has a table that names key 0 alone.
     return rows if any(row.key for row in rows) else None
+
+
+def names_of_header(xml: bytes, count: int) -> list[str]:
+    """Return the names of volumes in Workbench's XML, ``""`` of those that it does not name."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return [""] * count
+    found = (root.find(f"VolumeInformation[@Index='{i}']/GuiLabel") for i in range(count))
+    return ["" if name is None else (name.text or "").strip() for name in found]

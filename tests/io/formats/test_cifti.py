@@ -509,5 +509,5 @@ def test_the_header_survives_workbench(tmp_path):
 
 def test_nothing_is_logged(mmp, capfd):
     read(mmp)
-    open_data(mmp, ai.load_atlas(mmp, space="fsLR"))
+    open_data(mmp, ai.load_atlas(mmp, space="fsLR"), reduction="mode")
     assert capfd.readouterr() == ("", "")
