@@ -1,6 +1,7 @@
 """Several files of labels on one grid or mesh, together one atlas."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,9 +50,15 @@ class Labelled:
     @property
     def is_mask(self) -> bool:
         """Whether its numbers are 0 and at most one other."""
+        return len(self.labels) <= 1
+
+    @functools.cached_property
+    def labels(self) -> tuple[int, ...]:
+        """Its labels other than 0, none of weights."""
+        if self.part.keys is None:
+            return ()
         none = (0, self.part.unlabelled)
-        assert self.part.keys is not None
-        return len([key for key in present_keys(self.part.keys) if key not in none]) <= 1
+        return tuple(key for key in present_keys(self.part.keys) if key not in none)
 
     @property
     def is_claimed(self) -> Bool[np.ndarray, " locations"]:

@@ -15,6 +15,7 @@ from atlasinit.io.formats.registry import format_of, state_by_name
 from atlasinit.io.input import Input
 from atlasinit.io.merging import Labelled, are_weights, merge_labels
 from atlasinit.io.options import ReadOptions
+from atlasinit.io.tables.reading import rows_from_table
 
 
 def read_sources(
@@ -140,7 +141,7 @@ def stack(files: Sequence[Labelled], options: ReadOptions) -> Part:
     if labelled and options.kind == "auto" and are_weights(files):
         labelled = []
     if not labelled:
-        return _maps(files)
+        return _maps(files, options)
     weights = [file.told for file in files if file.part.keys is None]
     if weights:
         raise ArgumentError(
@@ -201,12 +202,16 @@ def _union(geometries: Sequence[Any]) -> Any:
     return VolumeGrid(first.shape, first.affine, kept)
 
 
-def _maps(files: Sequence[Labelled]) -> Part:
-    """Return the part of files with a map each, keyed 1, 2, ... and named by their files."""
+def _maps(files: Sequence[Labelled], options: ReadOptions) -> Part:
+    """Return the part of files with a map each, keyed 1, 2, ... and named by their files.
+
+    Masks whose values differ have these as keys if the user's table names them.
+    """
     from scipy.sparse import csr_array, vstack
 
     first = files[0].part
     rows = [_one_map(file) for file in files]
+    keys = _keys_of_masks(files, options) or tuple(range(1, len(files) + 1))
     maps: Any = np.concatenate(rows) if all(isinstance(row, np.ndarray) for row in rows) else None
     if maps is None or isinstance(first.geometry, VolumeGrid):
         maps = csr_array(vstack([csr_array(row) for row in rows], format="csr"))
@@ -217,10 +222,22 @@ def _maps(files: Sequence[Labelled]) -> Part:
         whole=False,
         background=None,
         maps=maps,
-        map_keys=tuple(range(1, len(rows) + 1)),
-        rows=tuple(LabelRow(i, name_of_map(file.name)) for i, file in enumerate(files, start=1)),
+        map_keys=keys,
+        rows=tuple(
+            LabelRow(k, name_of_map(file.name)) for k, file in zip(keys, files, strict=True)
+        ),
         operations=tuple(dict.fromkeys(o for file in files for o in file.part.operations)),
     )
+
+
+def _keys_of_masks(files: Sequence[Labelled], options: ReadOptions) -> tuple[int, ...]:
+    """Return the values of masks, () unless all differ and the user's table has each."""
+    given = None if options.labels is None else rows_from_table(options.labels)
+    table = given.get(files[0].part.compartment, ()) if isinstance(given, dict) else given
+    listed = {row.key for row in table or ()}
+    values = [file.labels for file in files]
+    keys = tuple(own[0] for own in values if len(own) == 1)
+    return keys if len(set(keys)) == len(files) and listed.issuperset(keys) else ()
 
 
 def _one_map(file: Labelled) -> Any:

@@ -216,6 +216,32 @@ def test_masks_are_maps_whatever_their_one(tmp_path, dtype, values):
     assert isinstance(load(files[:2]).maps["volume"], ai.HardMaps)
 
 
+def test_a_table_may_name_masks_by_their_values(tmp_path):
+    files = [
+        save(tmp_path, f"{k}.nii", (k * (part > 0)).astype(np.int16))
+        for k, part in ((23, RIGHT), (17, LEFT))
+    ]
+    atlas = load(files, labels={17: "left", 23: "right", 40: "stem"})
+    assert atlas.labels.set_index("name")["n_locations"].to_dict() == {
+        "left": 128,
+        "right": 128,
+        "stem": 0,
+    }
+    check_means(atlas.select(parcels=["left", "right"]), means(LEFT > 0, RIGHT > 0))
+    by_order = load(files, labels={1: "first", 2: "second"})
+    check_means(by_order, means(RIGHT > 0, LEFT > 0))
+
+
+def test_what_nilearn_computes(tmp_path):
+    from nilearn.maskers import NiftiLabelsMasker
+
+    files = [save(tmp_path, "left.nii", LEFT), save(tmp_path, "right.nii", RIGHT)]
+    together = nifti(np.where(RIGHT > 0, RIGHT + 2, LEFT).astype(np.int16))
+    expected = NiftiLabelsMasker(together, standardize=None).fit_transform(nifti(BOLD))
+    found = ai.AtlasMasker(load(files)).fit_transform(nifti(BOLD))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_labels_beside_weights_are_refused(tmp_path):
     soft = np.random.default_rng(1).random(SHAPE, dtype=np.float32)
     files = [save(tmp_path, "a.nii", LEFT), save(tmp_path, "b.nii", soft)]

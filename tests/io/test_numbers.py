@@ -128,6 +128,18 @@ def test_percent_and_parts_of_255_of_every_type_are_one_atlas(tmp_path, form, dt
     assert asked.provenance.operations == ("scale(0.5)",)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_what_nilearn_computes_of_fractions(tmp_path, dtype):
+    from nilearn.maskers import NiftiMapsMasker
+
+    bold = nb.Nifti1Image(RNG.normal(100, 5, (*SHAPE, 6)).astype(np.float32), AFFINE)
+    fractions = as_nifti_in_memory(blobs().astype(np.float32), tmp_path)
+    expected = NiftiMapsMasker(fractions, standardize=None).fit_transform(bold)
+    percent = load(as_nifti_in_memory((100 * blobs()).round().astype(dtype), tmp_path))
+    found = ai.AtlasMasker(percent, reduction="lstsq").fit_transform(bold)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @forms
 def test_fractions_of_percent_are_percent(tmp_path, form):
     stored = 100 * blobs().astype(np.float32) ** 1.1
