@@ -19,7 +19,7 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
-from atlasinit.io.contents import Contents, Header, Stated
+from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import series
 from atlasinit.io.formats.base import Format
@@ -112,61 +112,68 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         own, stated = unpacked(image, source), stated_of(source, image)
         if kind == "auto" and (own or stated.labels):
             kind = "hard" if stated.labels else "maps"
-        shape, count = layout(image, source)
         name = compartment or (own.header.compartments[0] if own else VOLUME)
-        names = embedded.map_names(image, count)
-        listed = _listed_names(source, options, own, name) if not any(names) else {}
-        if by_table := isinstance(options.map, str) and len(listed) == count:
-            names = [listed[key] for key in sorted(listed)]
-        numbers = choose_volumes(options.map, names, source)
-        if kind == "hard" and len(numbers) > 1:
-            raise AtlasFileError(
-                source,
-                f"holds {count} volumes",
-                "choose the one with labels by " + Argument("map") + ", " + say_volumes(names),
-            )
-        images = volumes(image, numbers)
-        single = next(images) if len(numbers) == 1 else None
-        if kind == "auto" and single is not None:
-            kind = "hard" if _labelled(single) else "maps"
-        if kind == "hard" and by_table:
-            raise AtlasFileError(
-                source,
-                f"its volume {numbers[0]} holds labels, so that the table names these and not the "
-                "volumes",
-                "choose it by its number, " + Passing(map=numbers[0]),
-            )
-        if kind == "hard" and single is not None:
-            part = labels_part(
-                single,
-                image.affine,
-                options,
-                path=source,
-                compartment=name,
-                step=step_of(image),
-            )
-        else:
-            seen: list[Numbers] = []
-            images = images if single is None else iter([single])
-            if kind == "auto":
-                images = _watched(images, seen)
-            part = sparse_part(images, VolumeGrid(shape, image.affine), compartment=name)
-            if len(seen) == count and are_levels(seen):
-                raise _levels_error(source, seen, say_volumes(names))
-            part = dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers))
+        part, number = _part_of(image, options, source, name, kind=kind, own=own)
         if options.takes_own_tables:
             rows = None if source.path is None else _sidecar(source.path, own)
             if rows is None and part.keys is not None:
-                rows = embedded.label_rows(image, numbers[0])
+                rows = embedded.label_rows(image, number)
             part = dataclasses.replace(part, rows=rows)
     part = part if own is None else restored(part, own, source)
     return Contents((part,), own.header if own else None, stated)
 
 
+def _part_of(
+    image: Any,
+    options: ReadOptions,
+    source: Input,
+    compartment: str,
+    *,
+    kind: Kind,
+    own: OwnHeader | None,
+) -> tuple[Part, int]:
+    """Return the part of an image without its table, and the number of its first volume."""
+    shape, count = layout(image, source)
+    names = embedded.map_names(image, count)
+    listed = {} if any(names) else _listed_names(source, options, own, compartment)
+    if len(listed) == count:
+        names = [listed[key] for key in sorted(listed)]
+    numbers = choose_volumes(options.map, names, source)
+    images = volumes(image, numbers)
+    if len(numbers) == 1:
+        single = next(images)
+        if kind == "hard" or (kind == "auto" and _labelled(single)):
+            if listed:
+                raise AtlasFileError(
+                    source,
+                    f"its volume {numbers[0]} holds labels, so that the table names these and not "
+                    "the volumes",
+                    "choose it by its number, " + Passing(map=numbers[0]),
+                )
+            how = {"path": source, "compartment": compartment, "step": step_of(image)}
+            return labels_part(single, image.affine, options, **how), numbers[0]
+        images = iter([single])
+    elif kind == "hard":
+        raise AtlasFileError(
+            source,
+            f"holds {count} volumes",
+            "choose the one with labels by " + Argument("map") + ", " + say_volumes(names),
+        )
+    seen: list[Numbers] = []
+    if kind == "auto" and len(numbers) > 1:
+        images = _watched(images, seen)
+    part = sparse_part(images, VolumeGrid(shape, image.affine), compartment=compartment)
+    if len(seen) == count and are_levels(seen):
+        raise _levels_error(source, seen, say_volumes(names))
+    return dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers)), numbers[0]
+
+
 def _listed_names(
     source: Input, options: ReadOptions, own: OwnHeader | None, compartment: str
 ) -> dict[int, str]:
-    """Return the entries of the table of an image, if they number its volumes from 1."""
+    """Return the entries of the table of an image, if they number volumes that are named."""
+    if not isinstance(options.map, str):
+        return {}
     given = None if options.labels is None else rows_from_table(options.labels)
     rows = given if isinstance(given, tuple) else (given or {}).get(compartment)
     if rows is None and options.takes_own_tables and source.path is not None:
