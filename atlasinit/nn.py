@@ -1,6 +1,7 @@
 """Atlases as layers of Equinox models."""
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -383,4 +384,4 @@ def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:
         values = jnp.asarray(free.values)
         values = values + noise * jr.normal(key, values.shape, values.dtype)
         free = eqx.tree_at(lambda m: m.values, free, values)
-    return Constrained(free, node.domain) if isinstance(node, Constrained) else free
+    return dataclasses.replace(node, free=free) if isinstance(node, Constrained) else free

@@ -1,10 +1,12 @@
 """Complex arrays of which only the amplitude is constrained."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
+from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.domains.base import Domain
 from atlasinit.errors import ArgumentTypeError
 from atlasinit.support.typing import AnyArray
@@ -50,6 +52,25 @@ class Amplitude(Domain):
         """Return the preimage of the amplitude, and the phase as imaginary part."""
         given = _complex(y, "y")
         return jax.lax.complex(self.domain.preimage(jnp.abs(given)), jnp.angle(given))
+
+    def hold(self, y: AnyArray | DenseMaps | SparseMaps) -> jax.Array | None:
+        """Return what the domain of the amplitudes holds of them."""
+        array = y.values if isinstance(y, DenseMaps) else y
+        return (
+            None
+            if isinstance(array, SparseMaps)
+            else self.domain.hold(jnp.abs(_complex(array, "y")))
+        )
+
+    def restore(self, y: jax.Array, held: jax.Array, maps: SparseMaps | None) -> jax.Array:
+        """Return `y` with the amplitudes restored."""
+        part = partial(self.domain.restore, held=held, maps=maps)
+        # Restoring is linear in the values.
+        return jax.lax.complex(part(y.real), part(y.imag))
+
+    def for_axes(self, count: int) -> "Amplitude":
+        """Return the domain with the axis of that of its amplitudes counted from the end."""
+        return Amplitude(self.domain.for_axes(count))
 
 
 def _complex(x: AnyArray, name: str) -> jax.Array:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Inexact
 
-from atlasinit.core.maps import SparseMaps
+from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.support.typing import AnyArray
 
@@ -30,7 +30,8 @@ class Domain(abc.ABC):
 
     A domain of your own is a frozen dataclass with `image` and `preimage`. To act on
     `SparseMaps` it is an `EntrywiseDomain`, or defines `image_of_sparse` and
-    `preimage_of_sparse` too. `slope` and `slope_of_sparse` let `saturation` see it.
+    `preimage_of_sparse` too. `slope` and `slope_of_sparse` let `saturation` see it; `hold` and
+    `restore` keep what is not trained, and one with an axis defines `for_axes`.
 
     Examples
     --------
@@ -62,6 +63,27 @@ class Domain(abc.ABC):
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return free values at the positions of sparse maps that lie in the domain."""
         raise self._needs_every_weight()
+
+    def hold(self, y: AnyArray | DenseMaps | SparseMaps) -> jax.Array | None:
+        """Return what of `y` training should not change, beside the free values; None for nothing.
+
+        No gradient reaches it. Its entries may be scaled together, as weight decay does, without
+        a change of what they mean.
+        """
+        del y
+
+    def restore(self, y: jax.Array, held: jax.Array, maps: SparseMaps | None) -> jax.Array:
+        """Return the image `y` with what `hold` returned; `maps` hold it if they are sparse."""
+        del held, maps
+        return y
+
+    def for_axes(self, count: int) -> "Domain":
+        """Return the domain with its axis counted from the end of arrays of `count` axes.
+
+        So a node that is made for one member stands for the same within an ensemble.
+        """
+        del count
+        return self
 
     def slope(self, x: AnyArray) -> jax.Array | None:
         """Return the derivative of each entry of the image by its own free value.
@@ -103,6 +125,11 @@ class EntrywiseDomain(Domain):
     def slope_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return `slope` of the values, whatever their positions."""
         return self.slope(maps.values)
+
+
+def axis_from_end(axis: int, count: int) -> int:
+    """Return an axis of arrays of `count` axes as a negative number; one that is none as it is."""
+    return axis - count if 0 <= axis < count else axis
 
 
 def fixed(value: Any) -> Fixed:

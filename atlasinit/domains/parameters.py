@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import paramax
 
 from atlasinit.core.maps import (
@@ -19,9 +20,10 @@ from atlasinit.support.typing import AnyArray
 class Constrained(paramax.AbstractUnwrappable):
     """Free values in the place of an array or of maps that lie in a domain.
 
-    Made by `constrained` or `constrain`; resolved by `unwrap`. The free values are
-    its only leaves, so optimisers, `equinox.tree_serialise_leaves` and `jax.vmap`
-    treat it as they treat the array in whose place it stands.
+    Made by `constrained` or `constrain`; resolved by `unwrap`. Its leaves are the free
+    values and what the domain holds beside them, so optimisers,
+    `equinox.tree_serialise_leaves` and `jax.vmap` treat it as they treat the array in
+    whose place it stands.
 
     Parameters
     ----------
@@ -29,14 +31,38 @@ class Constrained(paramax.AbstractUnwrappable):
         An array, or `DenseMaps` or `SparseMaps` whose values are free.
     domain
         The domain.
+    held
+        What the domain keeps as it was (`Domain.hold`), such as the totals of a `Simplex`;
+        no gradient reaches it. None for nothing.
     """
 
     free: AnyArray | DenseMaps | SparseMaps
     domain: Domain = eqx.field(static=True)
+    held: AnyArray | None = None
 
     def unwrap(self) -> Any:
         """Return the array or the maps in the domain."""
-        return image(self.domain, self.free)
+        return self._restore(image(self.domain, self.free))
+
+    def slope(self) -> jax.Array | None:
+        """Return the derivative of each entry by its own free value; None if it has none."""
+        free = self.free
+        if isinstance(free, SparseMaps):
+            found = self.domain.slope_of_sparse(free)
+            return None if found is None else self._restore(_with_values(free, found)).values
+        found = self.domain.slope(free.values if isinstance(free, DenseMaps) else free)
+        return None if found is None else self._restore(found)
+
+    def _restore(self, found: Any) -> Any:
+        if self.held is None:
+            return found
+        held = jax.lax.stop_gradient(jnp.asarray(self.held))
+        if isinstance(found, SparseMaps):
+            values = self.domain.restore(jnp.asarray(found.values), held, found)
+            return _with_values(found, values)
+        if isinstance(found, DenseMaps):
+            return DenseMaps(self.domain.restore(jnp.asarray(found.values), held, None))
+        return self.domain.restore(found, held, None)
 
 
 def constrained(values: Any, domain: Domain) -> Constrained:
@@ -45,7 +71,12 @@ def constrained(values: Any, domain: Domain) -> Constrained:
     `HardMaps` become dense, since every weight is then free. Values outside the
     domain are treated as the domain says.
     """
-    return Constrained(preimage(domain, values), domain)
+    if isinstance(values, HardMaps):
+        values = densify(values)
+    array = values.values if isinstance(values, DenseMaps) else values
+    # Sparse maps have the axes of the matrix that they store.
+    domain = domain.for_axes(2 if isinstance(array, SparseMaps) else jnp.ndim(array))
+    return Constrained(preimage(domain, values), domain, domain.hold(values))
 
 
 def unwrap(model: Any) -> Any:
@@ -73,13 +104,6 @@ def preimage(domain: Domain, values: Any) -> Any:
     if isinstance(values, HardMaps | DenseMaps):
         return DenseMaps(domain.preimage(densify(values).values))
     return domain.preimage(values)
-
-
-def slope(domain: Domain, free: Any) -> jax.Array | None:
-    """Return the derivative of each entry of the image by its free value; None if undefined."""
-    if isinstance(free, SparseMaps):
-        return domain.slope_of_sparse(free)
-    return domain.slope(free.values if isinstance(free, DenseMaps) else free)
 
 
 def _with_values(maps: SparseMaps, values: jax.Array) -> SparseMaps:

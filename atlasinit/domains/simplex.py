@@ -1,17 +1,18 @@
 """Distributions along an axis: each location's memberships of the parcels."""
 
 import dataclasses
-import math
 from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Float, Int
 
-from atlasinit.core.maps import SparseMaps
+from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.domains.base import (
     Domain,
+    axis_from_end,
     check_choice,
     check_floating,
     check_positive,
@@ -26,7 +27,7 @@ from atlasinit.support.typing import AnyArray
 
 @dataclasses.dataclass(frozen=True)
 class Simplex(Domain):
-    r"""Non-negative values that sum to 1 along `axis`.
+    r"""Non-negative values with fixed sums along `axis`: distributions, of each location's total.
 
     The image is a softmax with temperature, the preimage its inverse,
 
@@ -42,9 +43,14 @@ class Simplex(Domain):
     own label, whatever the number of labels :math:`L`; a slice with some zeros keeps
     at least that.
 
-    A slice of zeros only (a location outside every parcel) has no distribution. Its
-    image is again all zeros, with zero gradient. NaN in the free values makes the slice NaN;
-    `preimage` refuses it. hypercoil's counterpart is ``ProbabilitySimplexParameter``.
+    A node (`constrained`, a layer) starts as the array that it is made of: a slice's total
+    :math:`t`, from 0 to 1, is kept beside the free values, :math:`y = t\, \mathrm{softmax}(x
+    / T)`. A location outside every parcel stays all zeros, with zero gradient, and one that
+    belongs to no parcel in part keeps that part. With `slack` that part is trained instead,
+    as the membership of one more label whose free value is 0; with `full` every slice sums
+    to 1, and one of zeros only is uniform. The image of an array alone has slices of sum 1.
+    NaN in the free values makes the slice NaN; `preimage` refuses it. hypercoil's
+    counterpart is ``ProbabilitySimplexParameter``, which is `full`.
 
     On `SparseMaps` the softmax is over the stored entries of one location (for
     ``axis=-2``) or of one parcel (``axis=-1``), and :math:`L` is their number.
@@ -60,15 +66,21 @@ class Simplex(Domain):
     purity
         Mass that a one-hot slice keeps for its label, above ``1 / L`` and below 1.
     outside
-        For slices that do not sum to 1. ``"renormalize"`` divides them by their sum;
-        ``"clip"`` sets negative values to 0 first; ``"error"`` raises.
+        For slices whose sum is above 1, or, if `full`, another than 1. ``"renormalize"``
+        divides them by it; ``"clip"`` sets negative values to 0 first; ``"error"`` raises.
+    slack
+        Train what of each location belongs to no parcel. All memberships then sum to less
+        than 1; `purity` is also what a location outside every parcel keeps outside.
+    full
+        Make every location a full member of the parcels, whatever its total.
 
     Raises
     ------
     ValueError
         A temperature or purity that is impossible; and from `preimage`, a purity that
         is impossible for its number of labels, values that are negative or not finite
-        (unless clipped), slices that do not sum to 1 to 1e-3 (with ``"error"``).
+        (unless clipped), slices that are outside by more than 1e-3 (with ``"error"``);
+        both `slack` and `full`.
     TypeError
         Values that are not real floating point.
 
@@ -85,8 +97,12 @@ class Simplex(Domain):
     temperature: Any = 1.0
     purity: Any = 0.99
     outside: str = "renormalize"
+    slack: bool = False
+    full: bool = False
 
     def __post_init__(self) -> None:
+        if self.slack and self.full:
+            raise ArgumentError("slack", "trains what `full` leaves no room for", "choose one")
         if self.temperature != "auto":
             check_positive(self.temperature, "temperature")
         if not 0 < self.purity < 1:
@@ -98,7 +114,7 @@ class Simplex(Domain):
         """Return the softmax of `x` along the axis."""
         free = check_floating(x, "x")
         groups = _Slices(self._axis_of(free))
-        return _softmax(free / self._temperature(free, groups), groups)
+        return _softmax(free / self._temperature(free, groups), groups, self.slack)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return the logarithm of `y`, zeros filled so that one-hot slices keep the purity."""
@@ -115,7 +131,7 @@ class Simplex(Domain):
     def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the softmax of the entries of each location (or parcel)."""
         free, groups = check_floating(maps.values, "x"), self._segments(maps)
-        return _softmax(free / self._temperature(free, groups), groups)
+        return _softmax(free / self._temperature(free, groups), groups, self.slack)
 
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the free values of the entries of each location (or parcel)."""
@@ -142,21 +158,53 @@ class Simplex(Domain):
         y, groups = self.image_of_sparse(maps), self._segments(maps)
         return y * (1 - y) / self._temperature(y, groups)
 
+    def hold(self, y: AnyArray | DenseMaps | SparseMaps) -> jax.Array | None:
+        """Return (..., 2): each slice's total, at most 1, and what it lacks of 1.
+
+        Their ratio counts, which outlives weight decay and casts. None for a concrete array
+        of distributions; of maps always the totals, so that layers of one shape can be stacked.
+        """
+        if self.slack or self.full:
+            return None
+        array = check_floating(y.values if isinstance(y, DenseMaps | SparseMaps) else y, "y")
+        groups = self._segments(y) if isinstance(y, SparseMaps) else _Slices(self._axis_of(array))
+        total = groups.sums(widen(self._inside(array, groups)))
+        if not isinstance(y, DenseMaps | SparseMaps | Tracer) and (jnp.abs(total - 1) < 1e-5).all():
+            return None
+        total = jnp.minimum(total, 1)
+        return jnp.stack([total, 1 - total], -1)
+
+    def restore(self, y: jax.Array, held: jax.Array, maps: SparseMaps | None) -> jax.Array:
+        """Return memberships scaled to the totals that their slices started with."""
+        groups = _Slices(self._axis_of(y)) if maps is None else self._segments(maps)
+        whole = held.sum(-1)
+        total = jnp.where(whole > 0, held[..., 0] / jnp.where(whole > 0, whole, 1), 0)
+        return y * groups.spread(total).astype(y.dtype)
+
+    def for_axes(self, count: int) -> "Simplex":
+        """Return the domain with its axis counted from the end."""
+        return dataclasses.replace(self, axis=axis_from_end(self.axis, count))
+
     @eqx.filter_jit  # not some thirty programs
     def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         dtype = y.dtype
         y = widen(y)
-        total = groups.total(y)
-        present = total > 0
-        mass = y / jnp.where(present, total, 1)
-        others = jnp.maximum(groups.size(y) - 1, 1)
+        total, size = groups.total(y), groups.size(y)
+        # With slack what belongs to no parcel is one more label.
+        whole = jnp.maximum(total, 1) if self.slack else total
+        others = size if self.slack else jnp.maximum(size - 1, 1)
+        mass = y / jnp.where(whole > 0, whole, 1)
+        rest = 1 - total / jnp.where(whole > 0, whole, 1) if self.slack else jnp.zeros_like(total)
         floor = (1 - self.purity) / self.purity / others
         smallest = groups.smallest(jnp.where(mass > 0, mass, 1))
-        filled = jnp.where(mass > 0, mass, jnp.minimum(floor, smallest))
-        # Halfway to the largest number: far beyond any logit, yet finite under weight decay.
-        nothing = -0.5 * float(jnp.finfo(dtype).max)
-        logs = (self._temperature(y, groups) * jnp.log(filled)).astype(dtype)
-        return jnp.where(present, logs, nothing)
+        floor = jnp.minimum(floor, jnp.minimum(smallest, jnp.where(rest > 0, rest, 1)))
+        logs = jnp.log(jnp.where(mass > 0, mass, floor))
+        if self.slack:
+            logs -= jnp.log(jnp.where(rest > 0, rest, floor))
+        else:
+            # What has no mass has no distribution; its total of 0 is held beside it.
+            logs = jnp.where(total > 0, logs, 0)
+        return (self._temperature(y, groups) * logs).astype(dtype)
 
     def _inside(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         bad = ~jnp.isfinite(y) if self.outside == "clip" else ~(jnp.isfinite(y) & (y >= 0))
@@ -171,12 +219,16 @@ class Simplex(Domain):
             ),
         )
         if self.outside == "error":
-            total = groups.total(widen(y))
+            beyond = groups.total(widen(y)) - 1
+            if self.full:
+                beyond = jnp.where(beyond > -1, jnp.abs(beyond), 0)
             y = refuse(
                 y,
-                (jnp.abs(total - 1) > tolerance(y)) & (total != 0),
+                beyond > tolerance(y),
                 ArgumentError(
-                    "y", "should sum to 1 along the axis", 'use outside="renormalize" to scale it'
+                    "y",
+                    f"should sum to {'1' if self.full else 'at most 1'} along the axis",
+                    'use outside="renormalize" to scale it',
                 ),
             )
         return jnp.maximum(y, 0)
@@ -210,8 +262,16 @@ class _Slices(NamedTuple):
 
     axis: int
 
-    def total(self, x: jax.Array) -> jax.Array:
+    def sums(self, x: jax.Array) -> jax.Array:
+        """Return one value a slice."""
         return x.sum(self.axis, keepdims=True)
+
+    def spread(self, sums: jax.Array) -> jax.Array:
+        """Return what `sums` returns, for the entries."""
+        return sums
+
+    def total(self, x: jax.Array) -> jax.Array:
+        return self.sums(x)
 
     def total_of_weights(self, x: jax.Array) -> jax.Array:
         """Return `total` in twice the precision, in one pass."""
@@ -235,8 +295,16 @@ class _Segments(NamedTuple):
     group: Int[jax.Array, " nonzeros"]
     n_groups: int
 
+    def sums(self, x: jax.Array) -> jax.Array:
+        """Return one value a group."""
+        return jax.ops.segment_sum(x, self.group, self.n_groups)
+
+    def spread(self, sums: jax.Array) -> jax.Array:
+        """Return what `sums` returns, for the entries."""
+        return sums[self.group]
+
     def total(self, x: jax.Array) -> jax.Array:
-        return jax.ops.segment_sum(x, self.group, self.n_groups)[self.group]
+        return self.spread(self.sums(x))
 
     def total_of_weights(self, x: jax.Array) -> jax.Array:
         """Return `total` with the ones summed apart, beside which small weights are lost."""
@@ -257,19 +325,25 @@ _Groups: TypeAlias = _Slices | _Segments
 
 
 @eqx.filter_custom_jvp
-def _softmax(x: jax.Array, groups: _Groups) -> jax.Array:
-    """Return the softmax of each group; zeros where all its values are far below any logit."""
+def _softmax(x: jax.Array, groups: _Groups, slack: bool) -> jax.Array:  # noqa: FBT001
+    """Return the softmax of each group, with `slack` beside one more entry of 0."""
     top = groups.largest(x)
-    # Free values of single precision mean the same when they are made double.
-    largest = min(float(jnp.finfo(dtype).max) for dtype in (x.dtype, jnp.float32))
-    absent = top <= -math.sqrt(largest)
-    weights = widen(jnp.exp(x - jnp.where(absent, 0, top)))
+    if slack:
+        top = jnp.maximum(top, 0)
+    # A group of minus infinities alone has no weight.
+    absent = top == -jnp.inf
+    top = jnp.where(absent, 0, top)
+    weights = widen(jnp.exp(x - top))
     # Thousands of entries of 1e-8 would each be rounded away in a plain sum with a leading 1.
-    return (weights / jnp.where(absent, 1, groups.total_of_weights(weights))).astype(x.dtype)
+    total = groups.total_of_weights(weights)
+    if slack:
+        total += widen(jnp.exp(-top))
+    return (weights / jnp.where(absent, 1, total)).astype(x.dtype)
 
 
 @_softmax.def_jvp
 def _softmax_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # dy = y (dx - sum of y dx over the group); the entry of slack does not move.
     y = _softmax(*primals)
     change = y * tangents[0]
     return y, change - y * primals[1].total(change)

@@ -11,6 +11,7 @@ import numpy as np
 from atlasinit.domains.base import (
     Domain,
     Fixed,
+    axis_from_end,
     broadcast_like,
     check_choice,
     check_floating,
@@ -102,6 +103,10 @@ class NormSphere(Domain):
                 ),
             )
         return free
+
+    def for_axes(self, count: int) -> "NormSphere":
+        """Return the domain with its axis counted from the end."""
+        return dataclasses.replace(self, axis=axis_from_end(self.axis, count))
 
     def _parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Return each slice's largest entry, the slice divided by it, and the norm of that."""

@@ -18,7 +18,6 @@ from atlasinit.domains.base import Domain
 from atlasinit.domains.parameters import (
     Constrained,
     constrained,
-    slope,
 )
 from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 from atlasinit.support.typing import AnyArray
@@ -128,7 +127,7 @@ def saturation(model: Any, *, tolerance: float | int = 1e-6) -> dict[str, float]
     """
     found = {}
     for path, node in jax.tree_util.tree_leaves_with_path(model, is_leaf=_is_node):
-        if isinstance(node, Constrained) and (rate := slope(node.domain, node.free)) is not None:
+        if isinstance(node, Constrained) and (rate := node.slope()) is not None:
             found[_name(path)] = float(jnp.mean(jnp.abs(rate) < tolerance)) if rate.size else 0.0
     return found
 

@@ -1,5 +1,6 @@
 """Every domain: round trip, range, gradients, dtypes, transformations, serialisation, bad input."""
 
+import functools
 import io
 import itertools
 import math
@@ -465,13 +466,135 @@ def test_gradient_of_the_sparse_softmax_is_that_of_the_dense():
         )
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_a_location_of_no_parcel_stays_one_in_another_precision(dtype):
-    free = Simplex().preimage(jnp.array([[1.0, 0.0], [0.0, 0.0]]))
-    with x64():
-        mass = Simplex().image(free.astype(dtype))
-        np.testing.assert_array_equal(mass[:, 1], [0, 0])
-        np.testing.assert_allclose(mass[:, 0].astype("float32"), [0.99, 0.01], atol=5e-3)
+TOTALS = np.array([[1.0, 0.0, 0.25, 0.3], [0.0, 0.0, 0.5, 0.6]], np.float32)
+"""A location of one parcel, one of none, one that belongs to no parcel in part, and an overlap."""
+
+
+@pytest.mark.parametrize("form", ["array", "dense maps", "sparse maps", "traced", "ensemble"])
+def test_a_simplex_keeps_what_a_location_belongs_to(form):
+    sparse = ai.SparseMaps.from_scipy(TOTALS)
+    start = {"dense maps": ai.DenseMaps(TOTALS), "sparse maps": sparse}.get(form, jnp.array(TOTALS))
+    make = functools.partial(domains.constrained, domain=Simplex(axis=0))
+    if form == "traced":
+        node = jax.jit(make)(start)
+    elif form == "ensemble":
+        node = jax.tree.map(lambda leaf: leaf[1], eqx.filter_vmap(make)(jnp.stack([start] * 2)))
+    else:
+        node = make(start)
+
+    def dense(node):
+        found = domains.unwrap(node)
+        if not isinstance(found, ai.SparseMaps):
+            return found.values if isinstance(found, ai.DenseMaps) else found
+        rows = np.repeat(np.arange(found.n_parcels), np.diff(found.indptr))
+        return jnp.zeros(TOTALS.shape, found.values.dtype).at[rows, found.indices].set(found.values)
+
+    totals = [1, 0, 0.75, 0.9]
+    np.testing.assert_allclose(dense(node).sum(0), totals, rtol=1e-6)
+    np.testing.assert_allclose(dense(node)[:, 2], TOTALS[:, 2], rtol=1e-6)
+    own = 1.0 if form == "sparse maps" else 0.99
+    np.testing.assert_allclose(dense(node)[0, 0], own, rtol=1e-6)
+    # Casts, decay and steps of the free values leave the totals.
+    slopes = eqx.filter_grad(lambda n: size(dense(n)))(node)
+    params, rest = eqx.partition(node, eqx.is_inexact_array)
+    moved = eqx.combine(jax.tree.map(lambda p, g: 0.5 * p - 0.1 * g, params, slopes), rest)
+    np.testing.assert_allclose(dense(moved).sum(0), totals, rtol=1e-6)
+    for dtype in ("float16", "bfloat16"):
+        leaves, rest = eqx.partition(moved, eqx.is_inexact_array)
+        small = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), leaves)
+        back = jax.tree.map(lambda leaf: leaf.astype("float32"), small)
+        for cast in (small, back):
+            found = dense(eqx.combine(cast, rest)).astype("float32")
+            np.testing.assert_allclose(found.sum(0), totals, rtol=2e-2)
+            np.testing.assert_array_equal(found[:, 1], 0)
+
+
+def test_a_simplex_in_an_ensemble_sums_over_each_members_axis(key):
+    def make(key, axis):
+        return domains.constrained(jr.dirichlet(key, jnp.ones(3), (5,)).T, Simplex(axis=axis))
+
+    for axis in (0, -2):
+        nodes = eqx.filter_vmap(functools.partial(make, axis=axis))(jr.split(key, 4))
+        outside = domains.unwrap(nodes)
+        np.testing.assert_allclose(outside.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(eqx.filter_vmap(domains.unwrap)(nodes), outside, rtol=1e-6)
+    sphere = domains.constrained(jnp.eye(3)[None], NormSphere(axis=1)).domain
+    assert sphere.axis == -2
+    assert (
+        domains.constrained(
+            jnp.eye(2, dtype=jnp.complex64), Amplitude(Simplex(axis=0))
+        ).domain.domain.axis
+        == -2
+    )
+
+
+def test_slack_trains_what_belongs_to_no_parcel():
+    domain = Simplex(slack=True, purity=0.9)
+    node = domains.constrained(jnp.array(TOTALS), domain)
+    assert node.held is None
+    start = domains.unwrap(node)
+    np.testing.assert_allclose(start[:, 2:], TOTALS[:, 2:], rtol=1e-6)  # no zeros to fill
+    np.testing.assert_allclose(start[:, 0], [0.9, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(start[:, 1], [0.05, 0.05], rtol=1e-6)
+    slopes = jax.grad(lambda x: domain.image(x)[0, 1])(node.free)
+    assert slopes[0, 1] > 0.01
+    again = domain.preimage(domain.image(node.free))
+    np.testing.assert_allclose(again, node.free, atol=1e-5)
+    sparse = domains.constrained(ai.SparseMaps.from_scipy(TOTALS), domain)
+    np.testing.assert_allclose(domains.unwrap(sparse).to_dense()[:, 2:], TOTALS[:, 2:], rtol=1e-6)
+    with pytest.raises(ValueError, match="`slack` trains what `full` leaves no room for"):
+        Simplex(slack=True, full=True)
+
+
+def test_full_members_sum_to_one():
+    found = domains.unwrap(domains.constrained(jnp.array(TOTALS), Simplex(full=True)))
+    np.testing.assert_allclose(found.sum(0), 1, rtol=1e-6)
+    np.testing.assert_allclose(found[:, 2], [1 / 3, 2 / 3], rtol=1e-6)
+    with pytest.raises(ValueError, match="sum to 1 along"):
+        Simplex(full=True, outside="error").preimage(jnp.array([[0.5], [0.2]]))
+    Simplex(outside="error").preimage(jnp.array([[0.5], [0.2]]))
+    with pytest.raises(ValueError, match="sum to at most 1 along"):
+        Simplex(outside="error").preimage(jnp.array([[0.9], [0.2]]))
+
+
+OPTIMISERS = {
+    "adam": optax.adam(0.1),
+    "adamw": optax.adamw(0.1, weight_decay=0.1),
+    "lamb": optax.lamb(0.1),
+    "lars": optax.lars(0.1),
+    "adafactor": optax.adafactor(0.1),
+    "fromage": optax.fromage(0.1),
+    "sgd of a clipped norm": optax.chain(
+        optax.add_decayed_weights(1e-4), optax.clip_by_global_norm(1.0), optax.sgd(0.1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_that_use_norms_train_beside_a_location_of_no_parcel(name):
+    hard = jnp.eye(4)[:, jnp.array([0, 0, 1, 2, 3, 3, 0, 1])]
+    target = jnp.roll(hard, 1, 0)
+
+    @jax.jit
+    def train(model):
+        state = OPTIMISERS[name].init(model)
+        for _ in range(3):
+            slopes = jax.grad(lambda m: ((domains.unwrap(m) - target) ** 2).sum())(model)
+            updates, state = OPTIMISERS[name].update(slopes, state, model)
+            model = optax.apply_updates(model, updates)
+        return domains.unwrap(model)
+
+    moved = {}
+    for outside in (False, True):
+        start = hard.at[:, 2].set(0.0) if outside else hard
+        model = domains.constrained(start, Simplex(purity=0.99))
+        with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
+            found = train(model)
+        assert np.isfinite(found).all()
+        moved[outside] = float(jnp.abs(found - domains.unwrap(model)).max())
+        if outside:
+            np.testing.assert_array_equal(found[:, 2], 0)
+    assert moved[True] > 0.2 * moved[False] > 0
 
 
 def test_saturation_reports_what_cannot_learn():
