@@ -33,6 +33,7 @@ def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
             "atlases", f"should have no compartment in common, got {format_list(compartments)}"
         )
     tables = [atlas.table for atlas in atlases]
+    # Columns in the order in which they first come; where a table has none of that title, None.
     titles = dict.fromkeys(title for table in tables for title in table.columns)
     columns: dict[str, list[Any]] = {
         title: [
@@ -42,6 +43,7 @@ def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
         ]
         for title in titles
     }
+    # Each was unique within its own atlas, and need not be within both.
     columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
     return Atlas(
         name=name or "+".join(atlas.name for atlas in atlases),
@@ -49,11 +51,12 @@ def join(atlases: Sequence[Atlas], *, name: str | None = None) -> Atlas:
         maps={c: m for atlas in atlases for c, m in atlas.maps.items()},
         geometry={c: g for atlas in atlases for c, g in atlas.geometry.items()},
         labels=LabelTable(columns),
-        provenance=_together([atlas.provenance for atlas in atlases]),
+        provenance=_join_provenance([atlas.provenance for atlas in atlases]),
     )
 
 
-def _together(provenances: Sequence[Provenance]) -> Provenance:
+def _join_provenance(provenances: Sequence[Provenance]) -> Provenance:
+    # What both state alike, as one licence, is stated once.
     def texts(field: str) -> str:
         found = (getattr(p, field) for p in provenances)
         return "; ".join(dict.fromkeys(text for text in found if text))

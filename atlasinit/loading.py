@@ -93,7 +93,7 @@ def load_atlas(
     Raises
     ------
     ValueError
-        An unknown name, space or choice (with the nearest), or a choice that is
+        A name, space or choice that there is not (with the nearest), or a choice that is
         open (with the values); an option that does not apply to the atlas; and as
         `atlasinit.io.read_atlas`.
     AtlasUnavailableError
@@ -134,6 +134,7 @@ def load_atlas(
     }
     choices = {axis: value for axis, value in axes.items() if value is not None}
     further = {} if radius is None else {"radius": radius}
+    # With a file among them it is a list of files.
     if isinstance(source, list | tuple) and source and all(_is_name(item) for item in source):
         return _load_joined(source, options, {**choices, **further}, via=via, download=download)
     if _is_name(source):
@@ -156,6 +157,8 @@ def _load_named(
     variants = resolve_name(name, space=options.space, kind=kind, via=via, axes=axes)
     radius = choices.get("radius")
     problems: list[str] = []
+    # One variant per source. Only a file that is not to be had leads on to the next source: any
+    # other error would be hidden by an atlas from elsewhere.
     for variant in variants:
         try:
             atlas = build(variant, options, radius=radius, download=download)
@@ -170,7 +173,7 @@ def _load_named(
         entry.name,
         f"not on this machine and not fetched. {' '.join(problems)} On a machine with a "
         "network run "
-        + Argument(_command(variants[0]))
+        + Argument(_format_command(variants[0]))
         + f", then copy its cache to {cache_folder()} (or set {format_list(variables[:-1])} or "
         f"{variables[-1]} to the copy)",
     )
@@ -178,14 +181,17 @@ def _load_named(
 
 def _is_name(source: object) -> bool:
     """Whether `source` is meant as a name of the catalogue, and not as a file."""
+    # What exists is a file, even if it is called like an alias; but a folder "schaefer2018" that
+    # lies about must not hide the atlas of exactly that name.
     if not isinstance(source, str) or is_url(source) or os.path.exists(expand(source)):
         return isinstance(source, str) and source in names().values()
     if normalise_name(source) in names():
         return True
+    # Unless it looks like a path it is a name that is misspelt, whose error has the nearest names.
     return not re.search(r"[/\\]", source) and not source.lower().endswith(extensions())
 
 
-def _command(variant: Variant) -> str:
+def _format_command(variant: Variant) -> str:
     """Return the command line that fetches a variant."""
     choices = {axis: v for axis, v in variant.values.items()}
     options = " ".join(f"--{axis} {value}" for axis, value in choices.items())
@@ -203,12 +209,12 @@ def _load_joined(
     download: bool,
 ) -> Atlas:
     """Return several atlases as one; each takes the choices that it has."""
-    known = [_choices(entry_of(name)) for name in names]
+    offered = [_choices(entry_of(name)) for name in names]
     for option in choices:
-        if not any(option in own for own in known):
+        if not any(option in own for own in offered):
             raise ArgumentError(option, f": none of {format_list(names)} has a choice of it")
     atlases = []
-    for name, own in zip(names, known, strict=True):
+    for name, own in zip(names, offered, strict=True):
         taken = {option: value for option, value in choices.items() if option in own}
         atlases.append(_load_named(name, options, taken, via=via, download=download))
     return join(atlases, name=options.name)

@@ -120,7 +120,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             min_coverage=self.min_coverage,
         )
         if imgs is not None:
-            for img in _listed(imgs) or [imgs]:
+            for img in _list_images(imgs) or [imgs]:
                 _open(img, self.atlas, wanted)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
         self._atlas, self._fwhm, self._reduction = self.atlas, self.smoothing_fwhm, self.reduction
@@ -176,16 +176,17 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             makes of one result only.
         """
         check_is_fitted(self, "labels_")
-        images = _listed(imgs)
+        images = _list_images(imgs)
         if images is None:
-            return self._one(imgs, confounds, sample_mask)
+            return self._extract_one(imgs, confounds, sample_mask)
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
+        # Maps of many subjects are one sample each, and are cleaned together; runs, each alone.
         if all(_open(img, self._atlas, self._reduction).n_time == 1 for img in images):
-            rows: Any = parallel(delayed(self._raw)(img) for img in images)
-            return self._cleaned(np.concatenate(rows), confounds, sample_mask)
-        if self._output() != "default":
+            rows: Any = parallel(delayed(self._extract_raw)(img) for img in images)
+            return self._clean(np.concatenate(rows), confounds, sample_mask)
+        if self._find_container() != "default":
             raise ArgumentError(
                 "imgs",
                 "is a list, where `set_output` makes a table of one image",
@@ -201,7 +202,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"and {len(sample_mask)}",
             )
         tasks = zip(images, confounds, sample_mask, strict=True)
-        return parallel(delayed(self._one)(*task) for task in tasks)
+        return parallel(delayed(self._extract_one)(*task) for task in tasks)
 
     def inverse_transform(self, signals: Any, *, surface_image: bool = False) -> Any:
         """Return parcel series painted on the locations of the parcels.
@@ -235,6 +236,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         values = align_values(signals, table, argument="signals", parcels_last=True).array
         whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values)))
         painted = {c: whole[s] for c, s in self._atlas.location_slices().items()}
+        # Back-projection sums over the parcels of a location. What least squares solved for is
+        # painted by that very sum; means are not.
         if not find_reduction(self._reduction).solve:
             painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}
         if surface_image:
@@ -321,35 +324,39 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the input is images, not a table of features."""
         tags = super().__sklearn_tags__()
+        # By these scikit-learn expects no table of features where images and paths come in.
         tags.input_tags.two_d_array = False
         tags.input_tags.allow_nan = True
         tags.no_validation = True
         return tags
 
-    def _output(self) -> str:
+    def _find_container(self) -> str:
         """Return the container that `set_output`, or scikit-learn's configuration, asks for."""
+        # Where `set_output` keeps its choice; scikit-learn has no public way to ask for it.
         own = getattr(self, "_sklearn_output_config", {})
         return own.get("transform", get_config()["transform_output"])
 
-    def _one(self, img: Any, confounds: Any, sample_mask: Any) -> np.ndarray:
-        return self._cleaned(self._raw(img), confounds, sample_mask)
+    def _extract_one(self, img: Any, confounds: Any, sample_mask: Any) -> np.ndarray:
+        return self._clean(self._extract_raw(img), confounds, sample_mask)
 
-    def _raw(self, img: Any) -> np.ndarray:
+    def _extract_raw(self, img: Any) -> np.ndarray:
         from sklearn.utils.validation import check_memory
 
         memory = self.memory
         if isinstance(memory, os.PathLike):  # scikit-learn takes text alone
             memory = os.fspath(memory)
-        extract: Any = check_memory(memory).cache(_series, ignore=["smoothers"])
+        # The smoothers follow from the atlas and `fwhm`, by whose hashes a result is found.
+        extract: Any = check_memory(memory).cache(_read_series, ignore=["smoothers"])
         options = (self._reduction, self.missing, self.min_coverage, self._fwhm)
-        return extract(img, _written(img), self._atlas, *options, self._smoothers)
+        return extract(img, _stamp_files(img), self._atlas, *options, self._smoothers)
 
-    def _cleaned(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
+    def _clean(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
         from nilearn.signal import clean
 
         cleaning = (self.detrend, self.standardize, self.low_pass, self.high_pass)
         if not any(cleaning) and confounds is None and sample_mask is None:
             return series
+        # Numbers that stay, or truths; of several runs a list of these.
         masks = sample_mask if isinstance(sample_mask, list | tuple) else [sample_mask]
         if not any(np.any(m) if np.asarray(m).dtype == bool else np.size(m) for m in masks):
             raise ArgumentError("sample_mask", f"keeps none of the {len(series)} time points")
@@ -365,6 +372,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 t_r=self.t_r,
             )
         except ValueError as error:
+            # nilearn's own words, the only sign of what it refused.
             if confounds is None or "NaN" not in str(error):
                 raise
             raise ArgumentError(
@@ -375,9 +383,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             ) from error
 
 
-def _listed(imgs: Any) -> list | None:
+def _list_images(imgs: Any) -> list | None:
     """Return the images of a list, None for one image."""
     # scikit-learn cuts a table's column of paths, or an array of them, into the same again.
+    # Of kind "O" or "U": an array of numbers is data, (locations, time).
     of_objects = getattr(getattr(imgs, "dtype", None), "kind", "") in ("O", "U")
     if not isinstance(imgs, list) and not (of_objects and np.ndim(imgs) == 1):
         return None
@@ -407,17 +416,18 @@ def _mean_of_masks(
     return painted / counts.reshape(-1, *[1] * (painted.ndim - 1))
 
 
-def _written(img: Any) -> Any:
+def _stamp_files(img: Any) -> Any:
     """Return when the files of an image were written and their sizes: their names may stay."""
     if isinstance(img, str | os.PathLike):
         found = existing(img).stat()
         return found.st_mtime_ns, found.st_size
+    # None of what is in memory, whose values joblib hashes itself.
     if isinstance(img, Mapping):
         img = list(img.values())
-    return [_written(part) for part in img] if isinstance(img, list | tuple) else None
+    return [_stamp_files(part) for part in img] if isinstance(img, list | tuple) else None
 
 
-def _series(
+def _read_series(
     img: Any,
     written: Any,
     atlas: Atlas,

@@ -80,7 +80,7 @@ def resample(
     """
     if not isinstance(atlas, Atlas):
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
-    geometries = _targets(atlas, target, space)
+    geometries = _check_target(atlas, target, space)
     maps = {c: _move(m, atlas.geometry[c], geometries[c], c) for c, m in atlas.maps.items()}
     moved = Atlas(
         name=atlas.name,
@@ -93,6 +93,7 @@ def resample(
     counts = zip(
         atlas.table["name"], atlas.labels["n_locations"], moved.labels["n_locations"], strict=True
     )
+    # Parcels that were empty before are not lost by this.
     lost = [name for name, before, after in counts if before and not after]
     if lost:
         warn(
@@ -102,7 +103,7 @@ def resample(
     return moved
 
 
-def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry]:
+def _check_target(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry]:
     if isinstance(target, Atlas):
         if target.space not in (atlas.space, space):
             raise ArgumentError(
@@ -153,29 +154,35 @@ def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> M
         # The extra last label answers for -1, no source location.
         labels = np.append(np.asarray(maps.labels), np.int32(-1))
         return HardMaps(labels[hard(source, target)], maps.n_parcels)  # pyright: ignore[reportArgumentType]
+    # (parcels, sources) @ (sources, targets): rows of `weights` are targets, as they interpolate.
     weights = soft(source, target)  # pyright: ignore[reportArgumentType]
     return SparseMaps.from_scipy((maps.to_scipy() @ weights.T).astype(np.float32))
 
 
 def _voxel_positions(source: VolumeGrid, target: VolumeGrid) -> Float[np.ndarray, "targets 3"]:
     """Return voxel coordinates; those at or halfway between centres, but for rounding, exactly."""
+    # World to voxel: positions are rows, hence the transposed matrix from the right.
     inverse = np.linalg.inv(source.affine)
     positions = target.coordinates @ inverse[:3, :3].T + inverse[:3, 3]
     halves = np.rint(2 * positions) / 2
+    # At a half which of two voxels is the nearest must not hang on the last bit of an affine.
     return np.where(np.abs(positions - halves) < _ROUNDING, halves, positions)
 
 
-def _location_of(
+def _find_locations(
     source: VolumeGrid, ijk: Int[np.ndarray, "targets 3"]
 ) -> Int[np.ndarray, " targets"]:
     """Return the source location of each voxel, -1 outside the grid or where not kept."""
     inside = np.all((ijk >= 0) & (ijk < np.array(source.shape)), axis=1)
+    # Voxel 0 in place of those outside, only so that they can be looked up; they are -1 after.
     x, y, z = np.where(inside[:, None], ijk, 0).T
     return np.where(inside, source.locations[x, y, z], -1)
 
 
 def _nearest_voxels(source: VolumeGrid, target: VolumeGrid) -> Int[np.ndarray, " targets"]:
-    return _location_of(source, np.floor(_voxel_positions(source, target) + 0.5).astype(np.int64))
+    # Not rint, which at a half goes to the even voxel: here always to the upper one.
+    voxels = np.floor(_voxel_positions(source, target) + 0.5)
+    return _find_locations(source, voxels.astype(np.int64))
 
 
 def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
@@ -185,9 +192,9 @@ def _trilinear(source: VolumeGrid, target: VolumeGrid) -> "csr_array":
     part = positions - low
     columns, weights = [], []
     for corner in np.ndindex(2, 2, 2):
-        columns.append(_location_of(source, low + corner))
+        columns.append(_find_locations(source, low + corner))
         weights.append(np.where(corner, part, 1 - part).prod(axis=1))
-    return _operator(np.stack(columns, 1), np.stack(weights, 1), source.n_locations)
+    return _build_operator(np.stack(columns, 1), np.stack(weights, 1), source.n_locations)
 
 
 def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"]:
@@ -204,6 +211,8 @@ def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"
 def _nearest_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:
     from scipy.spatial import KDTree
 
+    # Of directions the nearest in a straight line is the nearest in angle, too. All vertices of the
+    # source take part: one that it does not keep, as of the medial wall, gives -1.
     wanted = _directions(target, "target")[target.vertices]
     return source.locations[KDTree(_directions(source, "source")).query(wanted)[1]]
 
@@ -214,6 +223,7 @@ def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
     points = _directions(target, "target")[target.vertices]
     faces, corners = _triangles(source)
     centres = corners.mean(axis=1)
+    # (targets, candidates), or (targets,) where there is one triangle alone.
     _, tried = KDTree(centres).query(points, k=min(_CANDIDATES, len(faces)))
     tried = tried.reshape(len(points), -1)
     best = np.full(len(points), -np.inf)
@@ -230,7 +240,7 @@ def _barycentric(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
     # A point in a gap of rounding between triangles goes to the nearest border.
     weights = weights.clip(0)
     weights /= weights.sum(axis=1, keepdims=True)
-    return _operator(source.locations[faces[chosen]], weights, source.n_locations)
+    return _build_operator(source.locations[faces[chosen]], weights, source.n_locations)
 
 
 def _triangles(
@@ -242,6 +252,8 @@ def _triangles(
             "atlas", f": resampling soft maps needs the `faces` of the source mesh {source!r}"
         )
     corners = _directions(source, "source")[source.faces]
+    # Six times the volume between the centre of the sphere and the triangle: 0 where its corners
+    # lie on one great circle, so that no direction can be told by them.
     volumes = np.abs(np.linalg.det(corners))
     solid = volumes > 1e-12 * volumes.max(initial=0)
     if not solid.any():
@@ -251,13 +263,15 @@ def _triangles(
     return source.faces[solid], corners[solid]
 
 
-def _operator(
+def _build_operator(
     columns: Int[np.ndarray, "targets corners"],
     weights: Float[np.ndarray, "targets corners"],
     n_sources: int,
 ) -> "csr_array":
     from scipy.sparse import csr_array
 
+    # Corners that are not kept have no entry, and the others are not scaled up for them: a soft
+    # map fades towards the edge of what its atlas keeps.
     rows = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
     used = (columns >= 0) & (weights > 0)
     entries = (weights[used], (rows[used], columns[used]))

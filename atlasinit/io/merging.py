@@ -10,8 +10,8 @@ from jaxtyping import Bool, Int, Int32
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, Passing, format_count
-from atlasinit.io.assembly.exact import present_keys
-from atlasinit.io.assembly.fitting import Present, region_zero
+from atlasinit.io.assembly.exact import find_keys
+from atlasinit.io.assembly.fitting import Present, find_zero
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.bids.names import entities_of, side_of, stem
 from atlasinit.io.contents import LabelRow, Origin, Part
@@ -58,7 +58,7 @@ class Labelled:
         if self.part.keys is None:
             return ()
         none = (0, self.part.unlabelled)
-        return tuple(key for key in present_keys(self.part.keys) if key not in none)
+        return tuple(key for key in find_keys(self.part.keys) if key not in none)
 
     @property
     def is_claimed(self) -> Bool[np.ndarray, " locations"]:
@@ -164,7 +164,7 @@ def _labels(file: Labelled, given: Any, options: ReadOptions) -> Int32[np.ndarra
     is_surface = isinstance(part.geometry, SurfaceMesh)
     present = Present(part.compartment, (), is_surface=is_surface, background=part.background)
     none = background_keys(present, rows, options.background)
-    if not is_surface or region_zero(rows) is None:
+    if not is_surface or find_zero(rows) is None:
         none |= {0}
     return np.where(np.isin(part.keys, [*none, UNLABELLED]), np.int32(UNLABELLED), part.keys)
 
@@ -180,7 +180,7 @@ def _number(
 
     `background` are keys that mean no parcel, `listed` those of the user's table.
     """
-    located = [set(present_keys(own)) - {UNLABELLED} for own in labels]
+    located = [set(find_keys(own)) - {UNLABELLED} for own in labels]
     tables = [{row.key: row.name for row in file.part.rows or ()} for file in files]
     step = 10 ** len(str(max([*listed, *(key for own in located for key in own)], default=0)))
     taken: dict[int, str | None] = {}  # key to its name, None for one without an entry

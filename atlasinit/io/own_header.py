@@ -30,6 +30,7 @@ KEY = "atlasinit"
 """Name of the metadata entry that holds the header, in every format that has such entries."""
 
 _VERSION = 1
+"""Raised when a header can no longer be read by a package that knows only those before."""
 
 
 def pack_metadata(
@@ -50,6 +51,7 @@ def pack_metadata(
         "compartments": list(kept),
         "order": list(atlas.compartments),
         "labels": {name: list(labels[name]) for name in labels.columns},
+        # One per row of `labels`, where the file's table cannot hold the keys themselves.
         "file_keys": list(labels["key"] if file_keys is None else file_keys),
     }
     return json.dumps(fields, ensure_ascii=False)
@@ -67,13 +69,14 @@ def unpack_metadata(text: str, path: object) -> Header:
                 "update atlasinit",
             )
         header = Header(
-            name=_typed(fields["name"], str),
-            space=_typed(fields["space"], str),
+            name=_check_type(fields["name"], str),
+            space=_check_type(fields["space"], str),
             provenance=Provenance.from_dict(fields["provenance"]),
             labels=LabelTable({c: as_tuples(v) for c, v in fields["labels"].items()}),
-            compartments=_all_typed(fields["compartments"], str),
-            order=_all_typed(fields.get("order", fields["compartments"]), str),
-            file_keys=_all_typed(fields["file_keys"], int),
+            compartments=_check_types(fields["compartments"], str),
+            # Without it the header tells of no compartment in another file.
+            order=_check_types(fields.get("order", fields["compartments"]), str),
+            file_keys=_check_types(fields["file_keys"], int),
         )
         # Compartments may share rows.
         rows = {row for c in header.compartments for row in header.labels.rows_of(c)}
@@ -100,14 +103,14 @@ def parsing_header(path: object) -> Iterator[None]:
         raise AtlasFileError(path, "its atlasinit header is damaged: it is too deep") from error
 
 
-def _typed(value: Any, kind: type) -> Any:
+def _check_type(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise ContentError(f"{value!r} should be {kind.__name__}")
     return value
 
 
-def _all_typed(values: Any, kind: type) -> tuple[Any, ...]:
-    return tuple(_typed(value, kind) for value in _typed(values, list))
+def _check_types(values: Any, kind: type) -> tuple[Any, ...]:
+    return tuple(_check_type(value, kind) for value in _check_type(values, list))
 
 
 def as_tuples(values: Any) -> Any:
@@ -115,16 +118,18 @@ def as_tuples(values: Any) -> Any:
     return tuple(map(as_tuples, values)) if isinstance(values, list) else values
 
 
-def runs(indices: Int[np.ndarray, " n"]) -> str:
+def format_runs(indices: Int[np.ndarray, " n"]) -> str:
     """Return indices as runs ``start:count``: ``[0, 1, 5, 6, 2]`` is ``"0:2 5:2 2:1"``."""
+    # A run ends where the next index is not one more; `edges` has where each begins, and the end.
     breaks = (np.flatnonzero(np.diff(indices) != 1) + 1).tolist()
     edges = [0, *breaks, len(indices)]
     spans = zip(edges[:-1], edges[1:], strict=True)
+    # Of no indices there is one run from 0 to 0, which is left out.
     return " ".join(f"{indices[start]}:{stop - start}" for start, stop in spans if stop > start)
 
 
-def from_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"]:
-    """Return the indices that `runs` described in the file `path`, of which each is `below`.
+def parse_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"]:
+    """Return the indices that `format_runs` described in the file `path`, of which each is `below`.
 
     Raises
     ------
@@ -202,7 +207,7 @@ def file_keys(labels: LabelTable, path: PathLike | None = None) -> list[int]:
     return list(range(1, len(keys) + 1))
 
 
-def restored(part: Part, header: Header) -> Part:
+def restore(part: Part, header: Header) -> Part:
     """Return what a file says of a compartment with the keys, order and columns of its header.
 
     Names and colours that another program changed in the file's own table, and
@@ -211,23 +216,27 @@ def restored(part: Part, header: Header) -> Part:
     """
     if part.compartment not in header.compartments:
         return part
-    known = header.rows_of(part.compartment)
+    stated = header.rows_of(part.compartment)
     entries = {row.key: row for row in part.rows or ()}
-    rows = [_edited(row, entries[key]) for key, row in known.items() if key in entries]
+    rows = [_apply_edits(row, entries[key]) for key, row in stated.items() if key in entries]
     values, where = np.unique(
         part.map_keys if part.keys is None else part.keys, return_inverse=True
     )
+    # Keys of the data with an entry that no compartment of the header has: another program drew a
+    # parcel of its own.
     added = [k for k in values.tolist() if k in entries and k != 0 and k not in header.file_keys]
     rows += [entries[key] for key in added]
-    none = -1 if 0 in {row.key for row in known.values()} else 0
-    moved = {0: none} | {key: row.key for key, row in known.items()}
+    # The file's 0 is no parcel. Where the atlas has a parcel of key 0, no parcel becomes -1.
+    none = -1 if 0 in {row.key for row in stated.values()} else 0
+    moved = {0: none} | {key: row.key for key, row in stated.items()}
     keys = np.array([moved.get(key, key) for key in values.tolist()], np.int32)[where]
     if part.keys is not None:
         return dataclasses.replace(part, keys=keys, rows=tuple(rows), background=(none,))
     return dataclasses.replace(part, map_keys=tuple(keys.tolist()), rows=tuple(rows), background=())
 
 
-def _edited(row: LabelRow, entry: LabelRow) -> LabelRow:
+def _apply_edits(row: LabelRow, entry: LabelRow) -> LabelRow:
+    # A parcel without a colour has one in the file all the same, if the format asks for it.
     same = not row.color or entry.color in ("", row.color.lower())
     color = row.color if same else entry.color
     return dataclasses.replace(row, name=entry.name, color=color)

@@ -1,4 +1,4 @@
-"""An atlas to a file of any known format."""
+"""An atlas to a file of any format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,17 +25,18 @@ def save_atlas(
 ) -> list[Path]:
     """Write an atlas in the format that the extension of `path` names, and return the files.
 
-    ==========================  =====================================================
-    ``.npz``, ``.safetensors``  everything, exactly
-    ``.scipy.npz``              the same, the maps as one matrix of `scipy.sparse`
-    ``.weight.safetensors``     the same, the maps as one dense matrix, for PyTorch
-    ``.nii``, ``.nii.gz``       one volume, labels or maps, with a ``.tsv`` beside it
-    ``.label.gii``              hard surfaces, one file per hemisphere
-    ``.func.gii``               surfaces, one file per hemisphere, one map per parcel
-    ``.dlabel.nii``             hard surfaces and voxels of the CIFTI structures
-    ``.dscalar.nii``            the same, one map per parcel
-    ``.annot``                  hard surfaces, one file per hemisphere
-    ==========================  =====================================================
+    =================================  =====================================================
+    ``.npz``, ``.safetensors``         everything, exactly
+    ``.scipy.npz``                     the same, the maps as one matrix of `scipy.sparse`
+    ``.weight.safetensors``            the same, the maps as one dense matrix, for PyTorch
+    ``.nii``, ``.nii.gz``              one volume, labels or maps, with a ``.tsv`` beside it
+    ``.label.gii``, ``.label.gii.gz``  hard surfaces, one file per hemisphere
+    ``.func.gii``, ``.func.gii.gz``    surfaces, one file per hemisphere, one map per parcel
+    ``.shape.gii``, ``.shape.gii.gz``  the same
+    ``.dlabel.nii``                    hard surfaces and voxels of the CIFTI structures
+    ``.dscalar.nii``                   the same, one map per parcel
+    ``.annot``                         hard surfaces, one file per hemisphere
+    =================================  =====================================================
 
     A file appears under its name once it is whole; whatever stops the process before
     leaves the old file, or none.
@@ -68,7 +69,7 @@ def save_atlas(
     Raises
     ------
     ValueError
-        An extension of no known format, or an atlas that the format cannot hold,
+        An extension of no format, or an atlas that the format cannot hold,
         with one that can.
     AtlasFileError
         An existing file without `overwrite`; a folder that does not exist or cannot be
@@ -91,6 +92,7 @@ def check_saving(
 
     `atlas` has the compartments of what is to be saved. A BIDS dataset is not looked at.
     """
+    # A dataset is built beside its place, and refuses what it cannot take before that.
     if format is not None:
         return
     one_each = writer_of(path).one_each

@@ -16,13 +16,13 @@ from atlasinit.figures.surfaces import Surface
 from atlasinit.refinement import Halves
 from atlasinit.report.borders import border_findings, compare_borders
 from atlasinit.report.charts import Bars, histogram
-from atlasinit.report.extraction import ParcelData, extract, finite_or_nan
+from atlasinit.report.extraction import ParcelData, extract, mask_infinite
 from atlasinit.report.findings import atlas_findings, data_findings
 from atlasinit.report.matrices import overlap_matrix
 from atlasinit.report.page import Report, render
 from atlasinit.report.parcels import Measures, measure, parcel_columns, swatches
 from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, strip, value_scale
-from atlasinit.report.series import LEAST, shown_series
+from atlasinit.report.series import LEAST, build_series
 from atlasinit.report.softness import softness
 from atlasinit.support.version import __version__
 
@@ -101,14 +101,18 @@ def generate_report(
     if t_r is not None and not (np.isfinite(t_r) and t_r > 0):
         raise ArgumentError("t_r", f"should be a positive number of seconds, got {t_r}")
     if before is not None:
-        _check_same(atlas, before)
+        _check_before(atlas, before)
     elif halves is not None:
         raise ArgumentError("halves", "says how an atlas was refined", "pass it as `before`")
-    held = _series(atlas, series) if data is None else extract(atlas, data, reduction=reduction)
-    counted = None if held is None else _numbers(numbers, len(held.series))
+    # What the data hold; None where there are none.
+    held = _check_series(atlas, series)
+    if data is not None:
+        held = extract(atlas, data, reduction=reduction)
+    counted = None if held is None else _check_numbers(numbers, len(held.series))
     given = {} if values is None else align_columns(values, atlas.table)
-    columns = {t: finite_or_nan(column.astype(np.float64)) for t, column in given.items()}
+    columns = {t: mask_infinite(column.astype(np.float64)) for t, column in given.items()}
     if held is not None and len(held.series) == 1:
+        # One time point is a value per parcel: it is drawn like the user's own, with no series.
         columns.setdefault("data", np.asarray(held.series[0], dtype=np.float64))
     measures = measure(atlas)
     findings = [*atlas_findings(atlas, measures)]
@@ -131,7 +135,7 @@ def generate_report(
         borders=borders,
         softness=None if borders else softness(atlas, before, measures, found, colors),
         overlap=None if measures.cosines is None else overlap_matrix(atlas, measures.cosines),
-        series=None if held is None else shown_series(atlas, held.series, t_r=t_r, numbers=counted),
+        series=None if held is None else build_series(atlas, held.series, t_r=t_r, numbers=counted),
         details=dict(details or {}),
         least=LEAST,
         colors=swatches(colors),
@@ -142,7 +146,7 @@ def generate_report(
     return Report(heading, html, tuple(findings))
 
 
-def _check_same(atlas: Atlas, before: Atlas) -> None:
+def _check_before(atlas: Atlas, before: Atlas) -> None:
     same = before.geometry == atlas.geometry and before.table["name"] == atlas.table["name"]
     if not same:
         raise ArgumentError(
@@ -154,7 +158,7 @@ def _check_same(atlas: Atlas, before: Atlas) -> None:
         )
 
 
-def _series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
+def _check_series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
     if series is None:
         return None
     found = align_values(series, atlas.table, argument="series", parcels_last=True).array
@@ -163,15 +167,16 @@ def _series(atlas: Atlas, series: ArrayLike | None) -> ParcelData | None:
             "series",
             f"should be (time, {atlas.n_parcels} parcels), got shape {np.shape(series)}",
         )
-    return ParcelData(finite_or_nan(found.T.astype(np.float64)))
+    return ParcelData(mask_infinite(found.T.astype(np.float64)))
 
 
-def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]:
+def _check_numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]:
     """Return the number of each time point within its run."""
     if numbers is None:
         return np.arange(n_time)
     found = np.asarray(numbers)
     whole = found.shape == (n_time,) and found.dtype.kind in "iu"
+    # Ascending, as times that are left out are gaps of the time axis.
     if not whole or (np.diff(found) <= 0).any():
         raise ArgumentError(
             "numbers",
@@ -184,6 +189,7 @@ def _numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " time"]
 def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
     out = []
     for c, maps in atlas.maps.items():
+        # Of the matrix (parcels, locations), the columns in which any parcel has a weight.
         covered = np.diff(maps.to_scipy().tocsc().indptr) > 0
         out.append(
             {
@@ -201,6 +207,7 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
     scale, colors = value_scale(*value_range(column))
+    # Values are of all parcels, labels of one compartment: its slice takes its own values.
     rows = atlas.parcel_slices()
     painted = {
         c: label_colors(np.asarray(m.harden().labels), colors(column[rows[c]]))
@@ -210,6 +217,7 @@ def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.nd
 
 
 def _histograms(measures: Measures) -> list[Bars]:
+    # Areas and volumes have no scale in common, and a chart each; an empty one is left out.
     found = []
     for title, unit, which in (
         ("Area in mm², logarithmic", "mm²", measures.is_surface),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.report.numbers import shown
+from atlasinit.report.numbers import format_number
 
 WIDTH, HEIGHT = 600, 150
 """Of the area that is drawn in."""
@@ -55,18 +55,21 @@ def histogram(values: Float[np.ndarray, " n"], *, title: str, unit: str) -> Bars
         return None
     logs = np.log10(values)
     low, high = logs.min(), logs.max()
+    # At least a tenth of a decade, so that parcels of one size are a bar and not a line.
     low, high = (low, high) if high - low > 0.1 else (low - 0.05, high + 0.05)
+    # About four parcels per bin; more than 24 bars are too thin, fewer than 6 show no shape.
     counts, edges = np.histogram(logs, bins=min(24, max(6, values.size // 4)), range=(low, high))
     x = (edges - low) / (high - low) * WIDTH
     most = int(counts.max())
     heights = counts / most * HEIGHT
+    # (x, y, width, height); y is of the upper edge, as it grows downwards in SVG.
     corners = np.column_stack([x[:-1], HEIGHT - heights, np.diff(x), heights]).round(1)
     bars = tuple((a, b, c, d) for a, b, c, d in corners.tolist() if d)
-    ticks = _ticks(low, high, lambda position: shown(10**position))
+    ticks = _ticks(low, high, lambda position: format_number(10**position))
     smallest, middle, largest = np.percentile(values, [0, 50, 100])
     alt = (
-        f"Histogram of {values.size} parcels: smallest {shown(smallest)}, median "
-        f"{shown(middle)}, largest {shown(largest)} {unit}."
+        f"Histogram of {values.size} parcels: smallest {format_number(smallest)}, median "
+        f"{format_number(middle)}, largest {format_number(largest)} {unit}."
     )
     return Bars(title, alt, bars, ticks, most)
 
@@ -75,27 +78,30 @@ def band(
     series: Float[np.ndarray, "time parcels"], times: Float[np.ndarray, " time"], *, unit: str
 ) -> Band | None:
     """Return the mean over parcels at each time, with 80 % of the parcels around it."""
-    known = series[:, np.isfinite(series).all(axis=0)]
-    if not known.shape[1]:
+    # A parcel that comes and goes would move the mean by itself.
+    whole = series[:, np.isfinite(series).all(axis=0)]
+    if not whole.shape[1]:
         return None
-    below, above = np.percentile(known, [10, 90], axis=1)
-    middle = known.mean(axis=1)
+    below, above = np.percentile(whole, [10, 90], axis=1)
+    middle = whole.mean(axis=1)
     low, high = float(min(below.min(), middle.min())), float(max(above.max(), middle.max()))
-    span = (high - low) or 1.0
+    span = (high - low) or 1.0  # of series that are constant
     x = (times - times[0]) / (times[-1] - times[0]) * WIDTH
 
     def points(values: np.ndarray) -> list[str]:
         y = HEIGHT - (values - low) / span * HEIGHT
         return [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
 
+    lowest, highest = format_number(low), format_number(high)
     return Band(
         title="Mean over parcels, and the range of 80 % of them",
-        alt=f"Mean over {known.shape[1]} parcels against time, from {shown(low)} to {shown(high)}.",
+        alt=f"Mean over {whole.shape[1]} parcels against time, from {lowest} to {highest}.",
         line=" ".join(points(middle)),
+        # A closed outline: along the upper edge, and back along the lower.
         band=" ".join([*points(above), *points(below)[::-1]]),
-        low=shown(low),
-        high=shown(high),
-        ticks=_ticks(times[0], times[-1], lambda time: f"{shown(time)} {unit}".strip()),
+        low=lowest,
+        high=highest,
+        ticks=_ticks(times[0], times[-1], lambda time: f"{format_number(time)} {unit}".strip()),
     )
 
 

@@ -35,6 +35,7 @@ class ParcelData:
 def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
     """Return the series of what `open_data` takes, read once in chunks of time."""
     source = open_data(data, atlas, reduction=reduction)
+    # Per location, gathered while `stream` reads, as the data may be read only once.
     low = np.full(source.n_locations, np.inf)
     high = -low
     finite = np.ones(source.n_locations, dtype=bool)
@@ -42,17 +43,18 @@ def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
     def read(span: slice) -> np.ndarray:
         values = source.read(span)
         finite[:] &= np.isfinite(values).all(axis=1)
+        # fmin and fmax pass over NaN, which `finite` has noted.
         np.fmin(low, values.min(axis=1), out=low)
         np.fmax(high, values.max(axis=1), out=high)
         return values
 
     watched = dataclasses.replace(source, read=read)
-    series = finite_or_nan(stream(atlas, watched, reduction=reduction))
+    series = mask_infinite(stream(atlas, watched, reduction=reduction))
     flat = atlas.coverage(finite & (low == high)).to_numpy() if source.n_time > 1 else None
     return ParcelData(series, atlas.coverage(finite).to_numpy(), flat)
 
 
-def finite_or_nan(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def mask_infinite(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Return values with NaN for infinite ones."""
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -60,6 +62,7 @@ def finite_or_nan(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def connectivity(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "parcels parcels"]:
     """Return Pearson's correlation of each pair; NaN where a series is constant or holds NaN."""
     values = standardise(series)
+    # Rounding takes the correlation of a series with itself beyond 1.
     return (values.T @ values / max(len(series) - 1, 1)).clip(-1, 1)
 
 

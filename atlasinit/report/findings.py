@@ -9,9 +9,9 @@ from atlasinit.catalogue.licences import terms
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import format_list
+from atlasinit.errors import format_count, format_list
 from atlasinit.report.extraction import ParcelData
-from atlasinit.report.matrices import count_of, strongest
+from atlasinit.report.matrices import count_pairs, find_strongest
 from atlasinit.report.parcels import Measures
 
 _FEW = 5
@@ -25,6 +25,7 @@ _ASIDE = 2.0
 
 _HALF = 0.5
 _SHOWN = 8
+# What `atlasinit.catalogue.finishing` has written into the provenance.
 _MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)$")
 
 
@@ -32,29 +33,32 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     """Yield a sentence for each thing about an atlas that is worth a look."""
     counts = measures.locations
     lost = [int(m[1]) for o in atlas.provenance.operations if (m := _MEDIAL_WALL.match(o))]
+    # Which of the empty parcels lay on the wall is not told apart: all on surfaces may have.
     empty, walled = counts == 0, measures.is_surface & bool(lost)
     if sum(lost):
         yield (
             f"Labelled vertices on the medial wall: {sum(lost)} were left out, where data of "
             f"{atlas.space} have no values."
         )
-    yield from _named(
+    yield from _tell(
         atlas,
         empty & walled,
         "without any location: on the medial wall altogether, or never labelled",
     )
-    yield from _named(atlas, empty & ~walled, "without any location; projections are NaN there")
+    yield from _tell(atlas, empty & ~walled, "without any location; projections are NaN there")
     few = (counts > 0) & (counts < _FEW)
-    yield from _named(atlas, few, f"of fewer than {_FEW} locations; their means are noisy")
+    yield from _tell(atlas, few, f"of fewer than {_FEW} locations; their means are noisy")
     if measures.cosines is not None:
         yield from _overlaps(atlas, measures.cosines)
     yield from _weights(atlas)
     crossed = _lie_across(atlas.table["hemisphere"], measures)
-    yield from _named(atlas, crossed, "whose centre lies in the other hemisphere than they state")
+    yield from _tell(atlas, crossed, "whose centre lies in the other hemisphere than they state")
+    # The side of the table often comes from the name, and one of the two sentences is enough.
     misnamed = _lie_across([hemisphere_of(name) for name in atlas.table["name"]], measures)
-    yield from _named(
+    yield from _tell(
         atlas, misnamed & ~crossed, "whose centre lies in the other hemisphere than their name says"
     )
+    # To draw takes triangles, and coordinates of any surface.
     bare = [
         c
         for c, g in atlas.geometry.items()
@@ -68,49 +72,49 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
 
 def data_findings(atlas: Atlas, data: ParcelData) -> Iterator[str]:
     """Yield a sentence for each thing about data that is worth a look."""
-    lacking = ~np.isfinite(data.series).all(axis=0)
+    # A parcel without any weight has NaN in any data: `atlas_findings` tells of it.
+    gaps = ~np.isfinite(data.series).all(axis=0)
     has_weight = atlas.header.add_rows(m.counts() for m in atlas.maps.values()) > 0
-    yield from _named(atlas, lacking & has_weight, "with NaN in their series")
+    yield from _tell(atlas, gaps & has_weight, "with NaN in their series")
     if data.observed is not None:
         unseen = has_weight & (data.observed < _HALF)
-        yield from _named(atlas, unseen, "observed at less than half of their weight")
+        yield from _tell(atlas, unseen, "observed at less than half of their weight")
     if data.flat is not None:
         still = data.flat > _HALF
-        yield from _named(
+        yield from _tell(
             atlas, still, "where most of the data never change, as outside of the field of view"
         )
 
 
 def _lie_across(sides: Sequence[str], measures: Measures) -> np.ndarray:
     """Return which parcels have their centre on the side opposite to those given, L, R or ""."""
+    # x grows to the right, in mm from the plane between the hemispheres.
     given, x = np.array(sides, dtype=object), measures.centres[:, 0]
     return ((given == "L") & (x > _ASIDE)) | ((given == "R") & (x < -_ASIDE))
 
 
-def _named(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
+def _tell(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
+    """Yield a sentence that names the parcels `which`, if there are any."""
     names = [atlas.table["name"][row] for row in np.flatnonzero(which)]
     if names:
         yield f"Parcels {what}: {format_list(names, _SHOWN)}."
 
 
 def _overlaps(atlas: Atlas, cosines: np.ndarray) -> Iterator[str]:
-    pairs = strongest(atlas, cosines)
+    pairs = find_strongest(atlas, cosines)
     # Smoothing makes neighbours overlap; that is its purpose.
     if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):
         yield (
-            f"Parcels that overlap: {_pairs(count_of(cosines))}, most of all {pairs[0].one} and "
-            f"{pairs[0].other} (cosine {pairs[0].value:.2f})."
+            f"Parcels that overlap: {format_count(count_pairs(cosines), 'pair')}, most of all "
+            f"{pairs[0].one} and {pairs[0].other} (cosine {pairs[0].value:.2f})."
         )
-    alike = count_of(np.where(np.abs(cosines) > _ALIKE, cosines, 0))
+    # The strongest pair overall is also the most alike of these.
+    alike = count_pairs(np.where(np.abs(cosines) > _ALIKE, cosines, 0))
     if alike:
         yield (
-            f"Maps that least squares cannot tell apart: {_pairs(alike)}, as {pairs[0].one} and "
-            f"{pairs[0].other}."
+            f"Maps that least squares cannot tell apart: {format_count(alike, 'pair')}, as "
+            f"{pairs[0].one} and {pairs[0].other}."
         )
-
-
-def _pairs(count: int) -> str:
-    return f"{count} pair{'' if count == 1 else 's'}"
 
 
 def _weights(atlas: Atlas) -> Iterator[str]:

@@ -9,7 +9,13 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import SparseMaps, to_matrix
 from atlasinit.measures import overlap
 from atlasinit.report.extraction import connectivity
-from atlasinit.report.pictures import Picture, Scale, diverging, matrix, sequential
+from atlasinit.report.pictures import (
+    Picture,
+    Scale,
+    diverging_colormap,
+    matrix,
+    sequential_colormap,
+)
 
 _MOST = 10
 
@@ -54,16 +60,17 @@ def overlaps(atlas: Atlas) -> Float[np.ndarray, "parcels parcels"]:
 
 def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) -> Matrix:
     """Return the overlap of an atlas's maps; pairs that share nothing are left blank."""
-    shared = np.where(_apart(cosines), cosines, np.nan)
-    known = shared[np.isfinite(shared)]
-    high = float(np.abs(known).max(initial=0)) or 1.0
-    signed = bool((known < 0).any())
-    return _shown(
+    shared = np.where(_find_pairs(cosines), cosines, np.nan)
+    finite = shared[np.isfinite(shared)]
+    high = float(np.abs(finite).max(initial=0)) or 1.0
+    # Weights of 0 and more have cosines of 0 and more, for which half of the colours would be lost.
+    signed = bool((finite < 0).any())
+    return _draw(
         atlas,
         shared,
         low=-high if signed else 0.0,
         high=high,
-        colormap=diverging() if signed else sequential(),
+        colormap=diverging_colormap() if signed else sequential_colormap(),
         what="the overlap",
         unit="cosine",
     )
@@ -72,30 +79,32 @@ def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) 
 def connectivity_matrix(atlas: Atlas, series: Float[np.ndarray, "time parcels"]) -> Matrix:
     """Return the correlation of each pair of parcels; those without any are left blank."""
     correlations = connectivity(series)
-    return _shown(
+    return _draw(
         atlas,
         correlations,
         low=-1.0,
         high=1.0,
-        colormap=diverging(),
+        colormap=diverging_colormap(),
         what="the correlations",
         unit="Pearson's r",
     )
 
 
-def axis_of(atlas: Atlas) -> tuple[tuple[str, int], ...]:
+def count_rows(atlas: Atlas) -> tuple[tuple[str, int], ...]:
     """Return each compartment with parcels, or those that share theirs, and how many it has."""
     return tuple((home, s.stop - s.start) for home, s in atlas.header.home_slices().items())
 
 
-def count_of(values: Float[np.ndarray, "parcels parcels"]) -> int:
+def count_pairs(values: Float[np.ndarray, "parcels parcels"]) -> int:
     """Return the number of pairs whose value is neither 0 nor NaN."""
-    return int(np.count_nonzero(_apart(values))) // 2
+    # The matrix is symmetric, and has each pair twice.
+    return int(np.count_nonzero(_find_pairs(values))) // 2
 
 
-def strongest(atlas: Atlas, values: Float[np.ndarray, "parcels parcels"]) -> list[Pair]:
+def find_strongest(atlas: Atlas, values: Float[np.ndarray, "parcels parcels"]) -> list[Pair]:
     """Return the pairs with the values of largest size, at most 10 and none of 0 or NaN."""
-    one, other = np.nonzero(np.triu(_apart(values), 1))
+    one, other = np.nonzero(np.triu(_find_pairs(values), 1))
+    # Stable: pairs of one value stay in the order of the table.
     order = np.argsort(-np.abs(values[one, other]), kind="stable")[:_MOST]
     names = atlas.table["name"]
     return [
@@ -104,13 +113,13 @@ def strongest(atlas: Atlas, values: Float[np.ndarray, "parcels parcels"]) -> lis
     ]
 
 
-def _apart(values: np.ndarray) -> np.ndarray:
+def _find_pairs(values: np.ndarray) -> np.ndarray:
     """Return where two different parcels have a value that is neither 0 nor NaN."""
     return np.isfinite(values) & (values != 0) & ~np.eye(len(values), dtype=bool)
 
 
-def _shown(atlas: Atlas, values: np.ndarray, *, what: str, **look: object) -> Matrix:
+def _draw(atlas: Atlas, values: np.ndarray, *, what: str, **look: object) -> Matrix:
     alt = f"Matrix of {what} of {atlas.n_parcels} parcels, in the order of the table."
     picture, scale = matrix(values, alt=alt, **look)  # pyright: ignore[reportArgumentType]
-    pairs = tuple(strongest(atlas, values))
-    return Matrix(picture, scale, axis_of(atlas), count_of(values), pairs)
+    pairs = tuple(find_strongest(atlas, values))
+    return Matrix(picture, scale, count_rows(atlas), count_pairs(values), pairs)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.errors import ArgumentError
-from atlasinit.report.numbers import shown
+from atlasinit.report.numbers import format_number
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write, check_target
@@ -90,6 +90,8 @@ def target_of(path: PathLike, *, overwrite: bool) -> Path:
 def render(**content: Any) -> str:
     """Return the page of the template, with every text of `content` escaped."""
     script, style = _part("page.js"), _part("page.css")
+    # The page forbids every script but the one of this hash (its Content-Security-Policy), so that
+    # names out of files that look like one would not run even if they were not escaped.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _environment().get_template("page.html")
     return page.render(script=script, script_digest=digest, style=style, **content)
@@ -102,11 +104,12 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("atlasinit.report"),
         autoescape=True,
+        # A name that the template misspells is an error, not an empty text.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["shown"] = shown
+    environment.globals["format_number"] = format_number
     return environment
 
 

@@ -15,7 +15,7 @@ from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_sizes
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
-from atlasinit.report.numbers import shown
+from atlasinit.report.numbers import format_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +84,15 @@ def measure(atlas: Atlas) -> Measures:
     soft = is_soft(atlas)
     return Measures(
         locations=atlas.header.add_rows(m.counts() for m in atlas.maps.values()),
-        sizes=atlas.header.add_rows(_each(atlas, _sizes)),
+        sizes=atlas.header.add_rows(_per_compartment(atlas, _sizes)),
         is_surface=atlas.header.add_rows(
-            _each(atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh)))
+            _per_compartment(atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh)))
         ),
-        centres=_average(atlas, _each(atlas, centres)),
-        entropy=_average(atlas, _each(atlas, lambda m, _: parcel_entropy(m))) if soft else None,
-        width=_average(atlas, _each(atlas, boundary_width)) if soft else None,
+        centres=_average(atlas, _per_compartment(atlas, centres)),
+        entropy=_average(atlas, _per_compartment(atlas, lambda m, _: parcel_entropy(m)))
+        if soft
+        else None,
+        width=_average(atlas, _per_compartment(atlas, boundary_width)) if soft else None,
         cosines=overlaps(atlas) if soft else None,
     )
 
@@ -110,29 +112,31 @@ def parcel_columns(
 ) -> list[Column]:
     """Return the columns that follow the name; those without any content are left out."""
     table = atlas.table
-    columns = [_texts(title, table[title]) for title in ("key", "compartment", "hemisphere")]
-    columns += [_texts(title, table[title]) for title in table.columns if title not in REQUIRED]
+    columns = [_of_texts(title, table[title]) for title in ("key", "compartment", "hemisphere")]
+    # Then what the label table has besides, as networks.
+    columns += [_of_texts(title, table[title]) for title in table.columns if title not in REQUIRED]
     columns.append(
-        _numbers("locations", measures.locations, note="with a weight that is not 0", form="d")
+        _of_numbers("locations", measures.locations, note="with a weight that is not 0", form="d")
     )
+    # In separate columns, as mm² and mm³ do not sort together.
     for title, unit, which in (
         ("area", "mm²", measures.is_surface),
         ("volume", "mm³", ~measures.is_surface),
     ):
-        columns.append(_numbers(title, np.where(which, measures.sizes, np.nan), unit=unit))
+        columns.append(_of_numbers(title, np.where(which, measures.sizes, np.nan), unit=unit))
     for axis, column in zip("xyz", measures.centres.T, strict=True):
-        columns.append(_numbers(axis, column, unit="mm", note="centre of mass", form=".1f"))
+        columns.append(_of_numbers(axis, column, unit="mm", note="centre of mass", form=".1f"))
     if measures.entropy is not None and measures.width is not None:
         columns += [
-            _numbers("entropy", measures.entropy, unit="bits", form=".3f"),
-            _numbers("boundary", measures.width, unit="mm", note="10 to 90 % of the peak"),
+            _of_numbers("entropy", measures.entropy, unit="bits", form=".3f"),
+            _of_numbers("boundary", measures.width, unit="mm", note="10 to 90 % of the peak"),
         ]
     if dice is not None:
         note = "twice what it shares with itself before, over both sizes"
-        columns.append(_numbers("Dice with before", dice, note=note, form=".3f"))
-    columns += [_numbers(title, column) for title, column in values.items()]
+        columns.append(_of_numbers("Dice with before", dice, note=note, form=".3f"))
+    columns += [_of_numbers(title, column) for title, column in values.items()]
     if data is not None:
-        columns += _of_data(data)
+        columns += _data_columns(data)
     return [column for column in columns if any(cell.text for cell in column.cells)]
 
 
@@ -141,24 +145,26 @@ def swatches(colors: Float[np.ndarray, "parcels 3"]) -> list[str]:
     return [matplotlib.colors.to_hex(color) for color in colors]
 
 
-def _of_data(data: ParcelData) -> list[Column]:
+def _data_columns(data: ParcelData) -> list[Column]:
     out = []
     if data.observed is not None:
-        out.append(_numbers("observed", 100 * data.observed, unit="%", note="weight with data"))
+        out.append(_of_numbers("observed", 100 * data.observed, unit="%", note="weight with data"))
     if len(data.series) > 1:
-        out.append(_numbers("mean", data.series.mean(axis=0), note="over time"))
-        out.append(_numbers("sd", data.series.std(axis=0, ddof=1), note="over time"))
+        out.append(_of_numbers("mean", data.series.mean(axis=0), note="over time"))
+        out.append(_of_numbers("sd", data.series.std(axis=0, ddof=1), note="over time"))
     return out
 
 
 def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
+    # Without areas of its own a mesh has them from the triangles of its anatomical surface, not
+    # from those of the sphere, which are blown up differently from place to place.
     if isinstance(geometry, SurfaceMesh) and geometry.areas is None:
         if geometry.anatomical is None or geometry.faces is None:
             return np.full(maps.n_parcels, np.nan)
     return parcel_sizes(maps, geometry)
 
 
-def _each(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> list[np.ndarray]:
+def _per_compartment(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> list[np.ndarray]:
     """Return what is measured of the parcels of each compartment."""
     return [of(m, atlas.geometry[c]) for c, m in atlas.maps.items()]
 
@@ -171,11 +177,14 @@ def _average(atlas: Atlas, parts: Sequence[np.ndarray]) -> np.ndarray:
     total = atlas.header.add_rows(weights)
     there = [w.reshape(-1, *[1] * (p.ndim - 1)) for w, p in zip(weights, parts, strict=True)]
     weighted = [np.where(w > 0, w * p, 0) for w, p in zip(there, parts, strict=True)]
+    # 0 / 0 of a parcel without weight is NaN, which means that there is no such value.
     with np.errstate(invalid="ignore"):
         return atlas.header.add_rows(weighted) / total.reshape(-1, *[1] * (parts[0].ndim - 1))
 
 
-def _texts(title: str, values: tuple[Any, ...]) -> Column:
+def _of_texts(title: str, values: tuple[Any, ...]) -> Column:
+    # Keys and further columns of numbers sort by value, not by text: 9 before 10. A truth is no
+    # number, though Python counts it as one.
     number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values if v != "")
     cells = tuple(
         Cell("" if v is None else str(v), str(v) if number and v is not None else "")
@@ -184,10 +193,12 @@ def _texts(title: str, values: tuple[Any, ...]) -> Column:
     return Column(title, "", "", cells, is_number=number, is_label=True)
 
 
-def _numbers(
+def _of_numbers(
     title: str, values: np.ndarray, *, unit: str = "", note: str = "", form: str = ".3g"
 ) -> Column:
+    # Shown rounded, but sorted by the full value.
     cells = tuple(
-        Cell(shown(v, form), repr(v)) if np.isfinite(v) else Cell("") for v in values.tolist()
+        Cell(format_number(v, form), repr(v)) if np.isfinite(v) else Cell("")
+        for v in values.tolist()
     )
     return Column(title, unit, note, cells, is_number=True)

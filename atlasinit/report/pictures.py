@@ -14,12 +14,15 @@ from jaxtyping import Float, Int, Real
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
+from atlasinit.errors import format_count
 from atlasinit.figures import View, atlas_views, mixed_colors, paint
 from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.surfaces import Surface
-from atlasinit.report.numbers import shown
+from atlasinit.report.numbers import format_number
 
 _QUALITY = 82
+"""Of WebP, from 0 to 100."""
+
 _FROM = 0.15
 """Where the colours of values begin: the darkest would be lost on a dark page."""
 
@@ -116,9 +119,10 @@ def scenes(
         first = atlas.parcel_slices()[compartment].start
         is_slice = isinstance(atlas.geometry[compartment], VolumeGrid)
         for view in found:
+            # Within the compartment from 0, in the page's table from `first`; 0 stands for none.
             seen = _halve(view, labels)
-            rows = _numbers(np.where(seen < 0, 0, seen + first + 1))
-            about = _describe(atlas, view, labels, first)
+            rows = _encode_rows(np.where(seen < 0, 0, seen + first + 1))
+            about = _describe_view(atlas, view, labels, first)
             place = f"slice at {view.title}" if is_slice else view.title
             out.append(Scene(view, labels, f"{place}; {about}", rows, is_slice))
     return out
@@ -148,6 +152,7 @@ def strip(
             compartment=scene.view.compartment if scene.is_slice else "",
         )
         pictures.append(picture)
+    # `groupby` joins neighbours alone, and the scenes of a compartment follow each other.
     groups = itertools.groupby(pictures, lambda picture: picture.compartment)
     return Strip(title, text, tuple(tuple(group) for _, group in groups), scale)
 
@@ -169,17 +174,17 @@ def parcels_strip(
 
 def value_scale(low: float, high: float, *, unit: str = "") -> tuple[Scale, "Painter"]:
     """Return the colour bar of values from `low` to `high`, and what colours them."""
-    painter = Painter(low, high, sequential())
-    return _scale(low, high, unit, painter.colormap), painter
+    painter = Painter(low, high, sequential_colormap())
+    return _make_scale(low, high, unit, painter.colormap), painter
 
 
-def sequential() -> matplotlib.colors.Colormap:
+def sequential_colormap() -> matplotlib.colors.Colormap:
     """Return the colours of values: viridis without its darkest."""
     colormap = matplotlib.colormaps["viridis"]
     return matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
 
 
-def diverging() -> matplotlib.colors.Colormap:
+def diverging_colormap() -> matplotlib.colors.Colormap:
     """Return the colours of values around 0: blue below, red above."""
     return matplotlib.colormaps["RdBu_r"]
 
@@ -218,12 +223,13 @@ def matrix(
     # A matrix of few cells is exact and small; in one of many, noise would be stored exactly.
     src = _webp(image, exact=image.shape[0] * image.shape[1] < 200 * 200)
     picture = Picture(src, alt, image.shape[1], image.shape[0])
-    return picture, _scale(low, high, unit, colors.colormap)
+    return picture, _make_scale(low, high, unit, colors.colormap)
 
 
-def _scale(low: float, high: float, unit: str, colormap: matplotlib.colors.Colormap) -> Scale:
+def _make_scale(low: float, high: float, unit: str, colormap: matplotlib.colors.Colormap) -> Scale:
+    # Between the nine stops CSS mixes linearly.
     stops = [matplotlib.colors.to_hex(colormap(x)) for x in np.linspace(0, 1, 9)]
-    return Scale(shown(low), shown(high), unit, ", ".join(stops))
+    return Scale(format_number(low), format_number(high), unit, ", ".join(stops))
 
 
 def _reduce(values: np.ndarray, largest: int) -> np.ndarray:
@@ -231,24 +237,27 @@ def _reduce(values: np.ndarray, largest: int) -> np.ndarray:
     for axis in (0, 1):
         size = values.shape[axis]
         if size > largest:
+            # Blocks from start to start, as even as whole numbers are: sizes differ by 1 at most.
             starts = np.unique(np.arange(largest) * size // largest)
-            known = np.add.reduceat(np.isfinite(values).astype(float), starts, axis=axis)
+            counts = np.add.reduceat(np.isfinite(values).astype(float), starts, axis=axis)
             sums = np.add.reduceat(np.nan_to_num(values), starts, axis=axis)
-            values = np.where(known == 0, np.nan, sums) / np.where(known == 0, 1, known)
+            values = np.where(counts == 0, np.nan, sums) / np.where(counts == 0, 1, counts)
     return values
 
 
-def _describe(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
+def _describe_view(atlas: Atlas, view: View, labels: np.ndarray, first: int) -> str:
     counts = view.shown(labels, atlas.maps[view.compartment].n_parcels)
     largest = [int(i) for i in np.argsort(-counts, kind="stable")[:_NAMED] if counts[i]]
     names = ", ".join(atlas.table["name"][first + i] for i in largest)
-    seen = np.count_nonzero(counts)
+    seen = int(np.count_nonzero(counts))
     most = f", most of all {names}" if names else ""
-    return f"{seen} parcel{'' if seen == 1 else 's'}{most}."
+    return f"{format_count(seen, 'parcel')}{most}."
 
 
 def _halve(view: View, labels: Int[np.ndarray, " locations"]) -> Int[np.ndarray, "rows columns"]:
     """Return the parcel of each painted pixel, -1 for none."""
+    # Every second pixel of either side is enough to point at; an odd one at the end is cut off.
+    # Pixels without a location are -1, which is the place of the -1 that is appended.
     rows, columns = (size // 2 * 2 for size in view.locations.shape)
     return np.append(labels, -1)[view.locations[:rows:2, :columns:2]]
 
@@ -260,9 +269,10 @@ def _webp(rgba: Float[np.ndarray, "rows columns 4"], *, exact: bool = False) -> 
     return _address(image, lossless=exact, quality=_QUALITY, method=4)
 
 
-def _numbers(values: Int[np.ndarray, "rows columns"]) -> str:
+def _encode_rows(values: Int[np.ndarray, "rows columns"]) -> str:
     from PIL import Image
 
+    # Without loss, as a number that is off by 1 is another parcel. 65,535 parcels fit.
     channels = np.stack([values % 256, values // 256, np.zeros_like(values)], axis=-1)
     return _address(Image.fromarray(channels.astype(np.uint8)), lossless=True, quality=100)
 

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.report.charts import Band, band
 from atlasinit.report.extraction import standardise
-from atlasinit.report.matrices import Matrix, axis_of, connectivity_matrix
-from atlasinit.report.pictures import Picture, Scale, diverging, matrix
+from atlasinit.report.matrices import Matrix, connectivity_matrix, count_rows
+from atlasinit.report.pictures import Picture, Scale, diverging_colormap, matrix
 
 LEAST = 3
 """Time points of which a correlation says something."""
@@ -20,7 +20,7 @@ _LIMIT = 2.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Series:
+class SeriesSection:
     """What the page shows of time series.
 
     Parameters
@@ -46,13 +46,13 @@ class Series:
     connectivity: Matrix | None
 
 
-def shown_series(
+def build_series(
     atlas: Atlas,
     series: Float[np.ndarray, "time parcels"],
     *,
     t_r: float | None,
     numbers: Int[np.ndarray, " time"] | None = None,
-) -> Series | None:
+) -> SeriesSection | None:
     """Return what is shown of the series of an atlas's parcels; None of a single time point.
 
     `numbers` are those of the time points within their run, by default all from 0.
@@ -60,22 +60,24 @@ def shown_series(
     n_time = len(series)
     if n_time < 2:
         return None
+    # Without a repetition time the axis counts time points.
     unit, step = ("", 1.0) if t_r is None else ("s", t_r)
+    # Parcels along the rows, time along the columns, as carpet plots have them.
     carpet, scale = matrix(
         standardise(series).T,
         low=-_LIMIT,
         high=_LIMIT,
-        colormap=diverging(),
+        colormap=diverging_colormap(),
         alt=f"Carpet plot of {atlas.n_parcels} parcels and {n_time} time points.",
         unit="standard deviations",
         largest=_PIXELS,
     )
-    return Series(
+    return SeriesSection(
         n_time,
         t_r,
         band=band(series, (np.arange(n_time) if numbers is None else numbers) * step, unit=unit),
         carpet=carpet,
         scale=scale,
-        axis=axis_of(atlas),
+        axis=count_rows(atlas),
         connectivity=connectivity_matrix(atlas, series) if n_time >= LEAST else None,
     )

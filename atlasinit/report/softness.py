@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.measures import location_entropy
-from atlasinit.report.matrices import count_of
+from atlasinit.report.matrices import count_pairs
 from atlasinit.report.parcels import Measures, is_soft, measure
 from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip, value_scale
 
@@ -49,7 +49,7 @@ class Softness:
     strips: tuple[Strip, ...]
 
     @property
-    def compared(self) -> bool:
+    def is_compared(self) -> bool:
         """Whether there is an atlas from before."""
         return len(self.stages) > 1
 
@@ -87,17 +87,18 @@ def _entropy_strip(atlas: Atlas, scenes: Sequence[Scene]) -> Strip:
 
 def _stage(name: str, atlas: Atlas, measures: Measures) -> Stage:
     entropy = np.concatenate([location_entropy(m) for m in atlas.maps.values()])
+    # Labels have sharp boundaries; `measure` does not measure them.
     width = np.zeros(atlas.n_parcels) if measures.width is None else measures.width
     return Stage(
         name,
-        entropy=_of_known(np.mean, entropy),
-        width=_of_known(np.median, width),
-        overlaps=0 if measures.cosines is None else count_of(measures.cosines),
+        entropy=_summarise(np.mean, entropy),
+        width=_summarise(np.median, width),
+        overlaps=0 if measures.cosines is None else count_pairs(measures.cosines),
         weights=int(measures.locations.sum()),
         mib=sum(m.nbytes for m in atlas.maps.values()) / 2**20,
     )
 
 
-def _of_known(summary: Callable[[np.ndarray], np.floating], values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(summary(known)) if known.size else float("nan")
+def _summarise(summary: Callable[[np.ndarray], np.floating], values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(summary(finite)) if finite.size else float("nan")

@@ -9,7 +9,7 @@ from helpers_surfaces import cortex_atlas, read
 
 from atlasinit.errors import AtlasFileError
 from atlasinit.io.formats import gifti
-from atlasinit.io.own_header import from_runs, pack_metadata, runs, unpack_metadata
+from atlasinit.io.own_header import format_runs, pack_metadata, parse_runs, unpack_metadata
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ from atlasinit.io.own_header import from_runs, pack_metadata, runs, unpack_metad
     [([0, 1, 5, 6, 2], "0:2 5:2 2:1"), ([], ""), ([3], "3:1"), ([2, 1, 0], "2:1 1:1 0:1")],
 )
 def test_runs(indices, text):
-    assert runs(np.array(indices, np.int32)) == text
-    back = from_runs(text, "x", below=2**31 - 1)
+    assert format_runs(np.array(indices, np.int32)) == text
+    back = parse_runs(text, "x", below=2**31 - 1)
     assert back.dtype == np.int32
     assert back.tolist() == indices
 
@@ -27,13 +27,15 @@ def test_runs_of_any_mask():
     rng = np.random.default_rng(0)
     for share in (0.01, 0.5, 0.99):
         indices = np.flatnonzero(rng.random(500) < share)
-        np.testing.assert_array_equal(from_runs(runs(indices), "x", below=2**31 - 1), indices)
+        np.testing.assert_array_equal(
+            parse_runs(format_runs(indices), "x", below=2**31 - 1), indices
+        )
 
 
 @pytest.mark.parametrize("text", ["1", "1:2:3", "a:b", "1:2,3"])
 def test_damaged_runs(text):
     with pytest.raises(AtlasFileError, match=r"x\.gii: its list of kept locations is damaged"):
-        from_runs(text, "x.gii", below=10)
+        parse_runs(text, "x.gii", below=10)
 
 
 def test_the_header_holds_everything():

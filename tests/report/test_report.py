@@ -15,7 +15,7 @@ from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_at
 import atlasinit as ai
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.extraction import connectivity, extract, standardise
-from atlasinit.report.numbers import shown
+from atlasinit.report.numbers import format_number
 from atlasinit.streaming import stream
 
 
@@ -483,7 +483,7 @@ def test_cifti_series_of_cortex_and_subcortex(tmp_path):
     ],
 )
 def test_numbers_read_well(value, form, text):
-    assert shown(value, form) == text
+    assert format_number(value, form) == text
 
 
 def test_weights_of_nan_are_told_and_leave_the_rest():

@@ -195,16 +195,16 @@ def test_a_chosen_parcel_is_seen_alone(visit):
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(page, 10).until(lambda p: p.execute_script(waiting) == pictures)
-    # What is left clear in the overlay is the parcel that the picture's own pixels show.
+    # What is left clear in the highlight is the parcel that the picture's own pixels show.
     clear, own = page.execute_async_script("""
         const done = arguments[0];
-        const [overlay, scene] = [document.querySelector(".canvas canvas"), document.querySelector("#scenes img")];
+        const [highlight, scene] = [document.querySelector(".canvas canvas"), document.querySelector("#scenes img")];
         const image = new Image();
         image.onload = () => {
           const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
           canvas.getContext("2d").drawImage(image, 0, 0);
           const rows = canvas.getContext("2d").getImageData(0, 0, image.width, image.height).data;
-          const shade = overlay.getContext("2d").getImageData(0, 0, image.width, image.height).data;
+          const shade = highlight.getContext("2d").getImageData(0, 0, image.width, image.height).data;
           let [clear, own] = [0, 0];
           for (let i = 0; i < rows.length; i += 4) {
             own += rows[i] === 1;

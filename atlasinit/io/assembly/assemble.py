@@ -22,7 +22,7 @@ from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import ArgumentError
 from atlasinit.io.assembly.exact import (
-    present_keys,
+    find_keys,
     row_labels,
     weight_maps,
 )
@@ -55,7 +55,7 @@ def assemble(
     Parameters
     ----------
     parts
-        One a compartment, in the order of the output.
+        One per compartment, in the order of the output.
     options
         Of which these count:
 
@@ -95,34 +95,37 @@ def assemble(
     found = {part.compartment: part for part in given}
     if not found or len(found) < len(given):
         raise ArgumentError(
-            "parts", f"should be one a compartment, got {[part.compartment for part in given]}"
+            "parts", f"should be one per compartment, got {[part.compartment for part in given]}"
         )
     labels, background = options.labels, options.background
     groups = _groups(found, None if labels is None else rows_from_table(labels))
     if background is not None:
         check_background(background, [row for table, _ in groups for row in table or ()])
     rows: dict[str, Rows] = {}
+    # Which column has the keys is decided by all compartments of a table together, as one of them
+    # alone may happen to fit another.
     for table, compartments in groups:
-        found |= {c: _counted(found[c], table) for c in compartments}
-        data = [_present(found[c]) for c in compartments]
+        found |= {c: _count_from_zero(found[c], table) for c in compartments}
+        data = [_describe_part(found[c]) for c in compartments]
         table, column = fit_keys(table, data, background=background)
         if column:
             provenance = provenance.then(f"labels(key={column!r})")
         rows |= assign_rows(table, data, background=background, unlisted=options.unlisted)
         if options.unused == "drop":
-            rows |= {p.compartment: _used(rows[p.compartment], p) for p in data}
+            rows |= {p.compartment: _keep_used(rows[p.compartment], p) for p in data}
         rows |= {c: trace_rows(rows[c], found[c].origins) for c in compartments}
     if not any(rows.values()):
         raise ArgumentError(
             "files",
             f": {name!r} has no parcel: every label is the background, and no table names others",
         )
+    # Both hemispheres were read alike; what was done to each is told once.
     done = [operation for part in given for operation in part.operations]
     for operation in dict.fromkeys([*options.operations, *done]):
         provenance = provenance.then(operation)
     built = {c: _build(part, rows[c], nan=options.nan) for c, part in found.items()}
-    table = _table({c: rows[c] for c in found})
-    losses = [_loss(part, table, built[c][0]) for c, part in found.items() if part.masked]
+    table = _join_tables({c: rows[c] for c in found})
+    losses = [_count_losses(part, table, built[c][0]) for c, part in found.items() if part.masked]
     for operation in tell_losses(losses):
         provenance = provenance.then(operation)
     return Atlas(
@@ -147,9 +150,9 @@ def _groups(
         c: follow_origins(table, found[c].origins) if c in found else table
         for c, table in (given or {}).items()
     }
-    unknown = [c for c in own if c not in found]
-    if unknown:
-        raise ArgumentError("labels", f": compartments are {list(found)}, got tables for {unknown}")
+    strange = [c for c in own if c not in found]
+    if strange:
+        raise ArgumentError("labels", f": compartments are {list(found)}, got tables for {strange}")
     groups: list[tuple[Rows | None, list[str]]] = [(table, [c]) for c, table in own.items()]
     # Parts of one file hold the same tuple of rows; equal tables of two files stay two.
     shared: dict[int, list[str]] = {}
@@ -159,25 +162,26 @@ def _groups(
     return groups + [(found[cs[0]].rows, cs) for cs in shared.values()]
 
 
-def _counted(part: Part, table: Rows | None) -> Part:
+def _count_from_zero(part: Part, table: Rows | None) -> Part:
     """Return maps numbered from 1 with the keys of a table that numbers them from 0."""
     n = len(part.map_keys)
     if table is None or part.map_keys != tuple(range(1, n + 1)):
         return part
+    # Maps 1, 2, ... n and entries 0, 1, ... n - 1, with none for n: the table counts from 0.
     keys = {row.key for row in table}
     if not keys.issuperset(range(n)) or n in keys:
         return part
     return dataclasses.replace(part, map_keys=tuple(range(n)))
 
 
-def _present(part: Part) -> Present:
+def _describe_part(part: Part) -> Present:
     if len(set(part.map_keys)) < len(part.map_keys):
         raise ArgumentError("map_keys", f"of {part.compartment!r} should be distinct")
     if part.keys is None:
         keys = tuple(sorted(part.map_keys))
     else:
         # A mask takes locations, never a parcel.
-        keys = present_keys(part.keys) if part.masked is None else tuple(part.masked.counts)
+        keys = find_keys(part.keys) if part.masked is None else tuple(part.masked.counts)
         keys = tuple(key for key in keys if key != part.unlabelled)
     return Present(
         compartment=part.compartment,
@@ -188,11 +192,11 @@ def _present(part: Part) -> Present:
     )
 
 
-def _used(rows: Rows, present: Present) -> Rows:
+def _keep_used(rows: Rows, present: Present) -> Rows:
     return tuple(row for row in rows if row.key in present.keys)
 
 
-def _loss(part: Part, table: LabelTable, maps: Maps) -> Loss:
+def _count_losses(part: Part, table: LabelTable, maps: Maps) -> Loss:
     assert part.masked is not None
     own = table.take(table.rows_of(part.compartment))
     before = np.array([part.masked.counts.get(key, 0) for key in own["key"]], np.int64)
@@ -208,6 +212,7 @@ def _build(part: Part, rows: Rows, *, nan: str) -> tuple[Maps, Geometry]:
     assert part.keys is not None
     labels = row_labels(part.keys, list(names))
     geometry = part.geometry
+    # Of an image without a mask only the voxels of parcels stay.
     if part.whole and isinstance(geometry, VolumeGrid):
         kept = labels >= 0
         if not kept.all():
@@ -215,7 +220,7 @@ def _build(part: Part, rows: Rows, *, nan: str) -> tuple[Maps, Geometry]:
     return HardMaps(labels, len(rows)), geometry
 
 
-def _table(rows: Mapping[str, Rows]) -> LabelTable:
+def _join_tables(rows: Mapping[str, Rows]) -> LabelTable:
     pairs = [(c, row) for c, entries in rows.items() for row in entries]
     sides = [row.hemisphere or hemisphere_of(row.name, c) for c, row in pairs]
     # In a volume the two sides may share names; the side then goes in front, as for surfaces.
@@ -232,6 +237,7 @@ def _table(rows: Mapping[str, Rows]) -> LabelTable:
         "color": [row.color for _, row in pairs],
         "hemisphere": sides,
     }
+    # What a row states of its compartment has done its work in `assign_rows`.
     for title in extras:
         if title != "compartment":
             column = f"file_{title}" if title in _RESERVED else title

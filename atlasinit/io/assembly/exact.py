@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _BLOCK = 2**16
+"""Locations that are looked up at once: 512 KiB of 64-bit indices."""
 
 
-def present_keys(keys: Int32[np.ndarray, " locations"]) -> tuple[int, ...]:
+def find_keys(keys: Int32[np.ndarray, " locations"]) -> tuple[int, ...]:
     """Return the keys that occur, ascending."""
     if _is_dense_range(keys):
         seen = np.zeros(int(keys.max(initial=0)) + 1, dtype=bool)
@@ -39,14 +40,18 @@ def row_labels(
     if _is_dense_range(keys):
         size = int(keys.max(initial=0)) + 1
         lookup = np.full(size, -1, np.int32)
-        inside = (0 <= (known := np.asarray(rows, np.int64))) & (known < size)
-        lookup[known[inside]] = index[inside]
+        # Entries beyond the largest key of the data are of parcels without a location.
+        listed = np.asarray(rows, np.int64)
+        inside = (listed >= 0) & (listed < size)
+        lookup[listed[inside]] = index[inside]
         labels = np.empty(keys.shape, np.int32)
         for block in _blocks(keys.size):
             labels[block] = lookup[keys[block]]
         return labels
     if not len(rows):
         return np.full(keys.shape, -1, np.int32)
+    # The place of a key among the ascending ones is where it stands, if it is there at all; a key
+    # beyond the last would be placed behind the end.
     order = np.argsort(rows)
     ascending = np.asarray(rows)[order]
     at = np.minimum(np.searchsorted(ascending, keys), len(rows) - 1)
@@ -74,31 +79,39 @@ def weight_maps(
     if isinstance(maps, np.ndarray):
         dense = np.zeros(shape, np.float32)
         dense[has_map] = maps[source]
+        # A weight takes 8 bytes in a sparse matrix (value and column), 4 in a dense one. Maps of
+        # ones may still be labels, which are smaller than either.
         if 8 * np.count_nonzero(dense) > 4 * dense.size and not _is_zero_one(dense):
-            return DenseMaps(make_read_only(_finite(dense, np.isnan(dense).sum(axis=1), rows, nan)))
+            n_nan = np.isnan(dense).sum(axis=1)
+            return DenseMaps(make_read_only(_zero_nan(dense, n_nan, rows, nan)))
         sparse = csr_array(dense)
     else:
         taken = csr_array(maps, dtype=np.float32)[source]
+        # The rows of `taken` with empty ones between them: of the three arrays of a CSR matrix only
+        # the ends of the rows change.
         counts = np.zeros(len(rows), np.int64)
         counts[has_map] = np.diff(taken.indptr)
         ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
         sparse = csr_array((taken.data, taken.indices, ends), shape=shape)
     row_of = np.repeat(np.arange(len(rows)), np.diff(sparse.indptr))
     counts = np.bincount(row_of[np.isnan(sparse.data)], minlength=len(rows))
-    sparse.data[:] = _finite(sparse.data, counts, rows, nan)
+    # NaN that became 0, and zeros that the file stored, are no weights.
+    sparse.data[:] = _zero_nan(sparse.data, counts, rows, nan)
     sparse.eliminate_zeros()
-    return _cheapest(sparse, *shape)
+    return _choose_maps(sparse, *shape)
 
 
 def hard_maps(matrix: Any) -> HardMaps:
     """Return the labels that a matrix (parcels, locations) of ones states, one a column at most."""
     n_rows, n_locations = matrix.shape
     labels = np.full(n_locations, -1, np.int32)
+    # Entry e lies at location indices[e], in the row that holds it.
     labels[matrix.indices] = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(matrix.indptr))
     return HardMaps(labels, n_rows)
 
 
-def _cheapest(sparse: "csr_array", n_rows: int, n_locations: int) -> Maps:
+def _choose_maps(sparse: "csr_array", n_rows: int, n_locations: int) -> Maps:
+    # Ones of which no location has two are labels.
     if (sparse.data == 1).all() and (np.bincount(sparse.indices, minlength=1) <= 1).all():
         return hard_maps(sparse)
     if 8 * sparse.nnz > 4 * n_rows * n_locations:
@@ -110,7 +123,7 @@ def _is_zero_one(values: np.ndarray) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _finite(
+def _zero_nan(
     values: np.ndarray, counts: np.ndarray, rows: Mapping[int, str], nan: str
 ) -> np.ndarray:
     """Return weights with NaN (so many in each row) as 0 where that was asked for."""
@@ -135,4 +148,5 @@ def _blocks(size: int) -> Iterator[slice]:
 
 def _is_dense_range(keys: np.ndarray) -> bool:
     """Whether a table with an entry for each value up to the largest is small beside `keys`."""
+    # At most 4 entries per location, and 65,536 whatever the size, as 16-bit labels need.
     return not keys.size or bool(keys.min() >= 0 and keys.max() < 4 * keys.size + 65536)

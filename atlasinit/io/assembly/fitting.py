@@ -57,16 +57,20 @@ def fit_keys(
     tuple
         The table, and the title of the column taken, ``""`` for the usual one.
     """
+    # What means no parcel needs no entry: 0, and what the user or the file says.
     ignored = {0, *(key for key in background or () if not isinstance(key, str))}
     stated = {key for present in data for key in present.background or ()}
     wanted = {key for present in data for key in present.keys} - ignored - stated
     if table is None or not wanted:
         return table, ""
     keys = [row.key for row in table]
-    if _covers(keys, wanted) and (region_zero(table) is None or background is not None):
+    # A table whose usual keys have an entry for each key of the data is taken as it is, unless it
+    # names 0 like a region: then it may count its rows from 0, and another column have the keys.
+    if _covers(keys, wanted) and (find_zero(table) is None or background is not None):
         return table, ""
     beside = {title: found for title, found in keys_beside(table).items() if 0 not in found}
     fit = [title for title, found in beside.items() if _covers(found, wanted)]
+    # Of several that fit none is better than another; what is wrong is then told by the usual one.
     if len(fit) != 1:
         return table, ""
     (title,) = fit
@@ -80,14 +84,16 @@ def fit_keys(
     ), title
 
 
-def region_zero(table: Iterable[LabelRow]) -> LabelRow | None:
+def find_zero(table: Iterable[LabelRow]) -> LabelRow | None:
     """Return the entry of key 0 where its name is that of a region, not of the background."""
+    # The rules of a volume, where 0 is usually nothing: of a surface more names would be taken for
+    # the background.
     rows = [row for row in table if row.key == 0]
     named = [means_background(row.name, is_surface=False, key=0) for row in rows]
     return rows[0] if rows and not any(named) else None
 
 
-def zero_problem(row: LabelRow, *, has_maps: bool) -> ArgumentError:
+def tell_zero(row: LabelRow, *, has_maps: bool) -> ArgumentError:
     """Return the error of an entry of key 0 where the data cannot have a parcel 0."""
     where = "the image's maps are numbered from 1" if has_maps else "0 is no parcel in an image"
     none: Words = ", or " + Passing(background=()) + " if the voxels of 0 are that region"
@@ -101,7 +107,7 @@ def zero_problem(row: LabelRow, *, has_maps: bool) -> ArgumentError:
     )
 
 
-def disagreement(
+def tell_disagreement(
     wanted: Mapping[str, Sequence[int]], listed: Mapping[str, Collection[int]]
 ) -> ArgumentError:
     """Return the error of keys without an entry.
@@ -111,10 +117,11 @@ def disagreement(
     wanted, listed
         Compartment to the keys of the data that mean parcels, and to those of the table.
     """
-    unknown = {c: [key for key in keys if key not in listed[c]] for c, keys in wanted.items()}
-    count, total = (sum(map(len, keys.values())) for keys in (unknown, wanted))
-    where = "; ".join(f"{c}: {format_list(keys)}" for c, keys in unknown.items() if keys)
+    unlisted = {c: [key for key in keys if key not in listed[c]] for c, keys in wanted.items()}
+    count, total = (sum(map(len, keys.values())) for keys in (unlisted, wanted))
+    where = "; ".join(f"{c}: {format_list(keys)}" for c, keys in unlisted.items() if keys)
     hint = ""
+    # Only a guess: a table that lacks one entry in the middle would not fit when shifted.
     if all(key - 1 in listed[c] for c, keys in wanted.items() for key in keys if key):
         hint = _SHIFTED
     elif 2 * count > total:

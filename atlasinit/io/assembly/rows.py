@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import Argument, ArgumentError, format_list, nearest, warn
-from atlasinit.io.assembly.fitting import Present, disagreement, region_zero, zero_problem
+from atlasinit.io.assembly.fitting import Present, find_zero, tell_disagreement, tell_zero
 from atlasinit.io.background import means_background
 from atlasinit.io.contents import COMPARTMENTS, LabelRow
 from atlasinit.io.tables.reading import Rows
@@ -34,6 +34,7 @@ def background_keys(
             {int(item) for item in wanted if not isinstance(item, str)}
             | {row.key for row in rows if row.name.casefold() in named}
         )
+    # A file of our own states it; every other name and key then means a parcel.
     if present.background is not None:
         return frozenset(present.background)
     named = {row.key for row in rows if _is_background(row, present)}
@@ -43,10 +44,10 @@ def background_keys(
 
 def check_background(background: Iterable[int | str], rows: Iterable[LabelRow]) -> None:
     """Refuse names in `background` that no table has."""
-    known = {row.name.casefold(): row.name for row in rows}
+    named = {row.name.casefold(): row.name for row in rows}
     for item in background:
-        if isinstance(item, str) and item.casefold() not in known:
-            hint = nearest(item, known.values())
+        if isinstance(item, str) and item.casefold() not in named:
+            hint = nearest(item, named.values())
             raise ArgumentError("background", f": no table has an entry {item!r}", hint)
 
 
@@ -82,16 +83,17 @@ def assign_rows(
         region's name for key 0 where the data can have no parcel of that key.
     """
     apart = {p.compartment: p for p in data}
-    applying = {c: _applying(table or (), p) for c, p in apart.items()}
+    applying = {c: _keep_applying(table or (), p) for c, p in apart.items()}
     ignored = {c: background_keys(p, applying[c], background) for c, p in apart.items()}
     _check_zero(table or (), data, ignored, background=background)
-    known = {c: ignored[c] | _keys(applying[c]) for c in apart}
-    unknown = {c: [key for key in p.keys if key not in known[c]] for c, p in apart.items()}
-    _check_negative(unknown)
-    if table is not None and unlisted == "error" and any(unknown.values()):
+    listed = {c: ignored[c] | _keys_of(applying[c]) for c in apart}
+    nameless = {c: [key for key in p.keys if key not in listed[c]] for c, p in apart.items()}
+    _check_negative(nameless)
+    if table is not None and unlisted == "error" and any(nameless.values()):
         wanted = {c: [key for key in p.keys if key not in ignored[c]] for c, p in apart.items()}
-        listed = {c: _keys(rows) for c, rows in applying.items()}
-        raise disagreement(wanted, listed)
+        listed = {c: _keys_of(rows) for c, rows in applying.items()}
+        raise tell_disagreement(wanted, listed)
+    # Key to row, which keeps the order of the table and meets the second of two entries.
     homes = _Homes(apart)
     out: dict[str, dict[int, LabelRow]] = {c: {} for c in apart}
     for row in table or ():
@@ -104,7 +106,7 @@ def assign_rows(
                     f": the table has several entries for key {row.key} in {c}: "
                     f"{first.name!r} and {row.name!r}",
                 )
-    for c, keys in unknown.items():
+    for c, keys in nameless.items():
         out[c].update({key: LabelRow(key, f"label-{key}") for key in keys})
     return {c: tuple(rows.values()) for c, rows in out.items()}
 
@@ -114,6 +116,7 @@ class _Homes:
 
     def __init__(self, data: Mapping[str, Present]) -> None:
         self._keys = {c: frozenset(p.keys) for c, p in data.items()}
+        # Key to the first compartment that holds it: reversed, so that earlier ones replace later.
         first = {key: c for c, p in reversed(list(data.items())) for key in p.keys}
         self._located: dict[str, list[int]] = {c: [] for c in data}
         for key in sorted(first):
@@ -127,6 +130,7 @@ class _Homes:
         side = row.hemisphere or hemisphere_of(row.name)
         if COMPARTMENTS.get(side) in able:
             return [COMPARTMENTS[side]]
+        # Tables are sorted by structure: an entry that lies nowhere is of the kind before it.
         below = {c: self._below(row.key, c) for c in able}
         near = {key: c for c, key in below.items() if key is not None}
         return [near[max(near)]] if near else able[:1]
@@ -143,15 +147,16 @@ def _applies(row: LabelRow, compartment: str) -> bool:
     stated = row.extra.get("compartment")
     if stated is not None:
         return stated == compartment
+    # A volume has both sides, and so takes an entry of either.
     sides = {c: side for side, c in COMPARTMENTS.items()}
     return not row.hemisphere or sides.get(compartment, row.hemisphere) == row.hemisphere
 
 
-def _applying(table: Rows, present: Present) -> Rows:
+def _keep_applying(table: Rows, present: Present) -> Rows:
     return tuple(row for row in table if _applies(row, present.compartment))
 
 
-def _keys(rows: Rows) -> frozenset[int]:
+def _keys_of(rows: Rows) -> frozenset[int]:
     return frozenset(row.key for row in rows)
 
 
@@ -167,14 +172,14 @@ def _check_zero(
     background: Iterable[int | str] | None,
 ) -> None:
     """Refuse or name what a table or a choice of the background makes of key 0 by accident."""
-    region = region_zero(table)
+    region = find_zero(table)
     labels = [p for p in data if not p.is_maps]
     if background is None:
         # Of a surface, and of the voxels in one file with it, 0 is a key like others; so is it
         # of maps that are counted from 0.
         usual = [p for p in data if p.background is None and not (p.is_maps and 0 in p.keys)]
         if region is not None and usual and not any(p.is_surface for p in labels):
-            raise zero_problem(region, has_maps=usual[0].is_maps)
+            raise tell_zero(region, has_maps=usual[0].is_maps)
         return
     kept = [p for p in labels if 0 in p.keys and 0 not in ignored[p.compartment]]
     if background and region is None and kept:
@@ -185,8 +190,8 @@ def _check_zero(
         )
 
 
-def _check_negative(unknown: Mapping[str, Sequence[int]]) -> None:
-    for c, keys in unknown.items():
+def _check_negative(nameless: Mapping[str, Sequence[int]]) -> None:
+    for c, keys in nameless.items():
         negative = [key for key in keys if key < 0]
         if negative:
             raise ArgumentError(

@@ -13,7 +13,7 @@ _SUFFIXES = {"hard": ("dseg",), "maps": ("probseg",), "auto": ("dseg", "probseg"
 
 
 def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
-    """Return the files of the one atlas that a folder holds, a file a hemisphere or a map.
+    """Return the files of the one atlas that a folder holds: one, or one per hemisphere or map.
 
     Parameters
     ----------
@@ -33,12 +33,14 @@ def atlas_files(folder: Path, *, space: str | None, kind: Kind) -> list[Path]:
         if not _is_image(path, _SUFFIXES[kind]) or not path.stat().st_size:
             continue
         entities = entities_of(path)
+        # The two hemispheres are one atlas.
         entities.pop("hemi", None)
         if suffix_of(path) == "probseg":
             # Of several images each may hold the map of one label.
             entities.pop("label", None)
         identity = (path.parent, tuple(entities.items()), suffix_of(path), extension(path))
         groups.setdefault(identity, []).append(path)
+    # A single atlas is taken: what the user states of its space goes before what its name says.
     if len(groups) > 1 and space is not None:
         groups = {k: paths for k, paths in groups.items() if space_of(dict(k[1])) == space}
     if not groups:

@@ -25,6 +25,8 @@ _OTHER = re.compile(
 _KINDS: Mapping[str, Kind] = {"dseg": "hard", "mask": "hard", "probseg": "maps"}
 _SEGMENTATION = re.compile(r"([\w.]+\+)?aseg|wmparc|ribbon")
 _LONGEST = 255
+"""Bytes of a file's name on most file systems; labels of BIDS have one byte per letter."""
+
 _FSAVERAGE = {"3k": "fsaverage4", "10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
 _MODIFIERS = ("cohort", "den", "res")
 
@@ -37,6 +39,7 @@ def stem(path: PathLike) -> str:
 
 def entities_of(path: PathLike) -> dict[str, str]:
     """Return the entities that a name states: ``tpl-X_atlas-Y_dseg.tsv`` has tpl and atlas."""
+    # At the first hyphen: a label with another is none of BIDS, but of names that are read.
     return dict(part.split("-", 1) for part in stem(path).split("_") if "-" in part)
 
 
@@ -69,6 +72,7 @@ def side_of(path: PathLike) -> str:
     """
     name = Path(path).name
     ending = extension(path)
+    # An ending that no format has may be a part of the name, as of sub-1.L.
     name = name[: len(name) - len(ending)] if ending in extensions() else name
     return hemisphere_of("_".join(part for part in name.split("_") if not _OTHER.fullmatch(part)))
 
@@ -118,6 +122,7 @@ def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
             raise ArgumentError(
                 "entities", f": labels of BIDS are letters, digits and +, got {entity}={value!r}"
             )
+    # A density or a resolution: the other of the two does not apply.
     own = _of_geometry(list(atlas.geometry.values()))
     misplaced = {"res": "den", "den": "res"}[next(iter(own))]
     if misplaced in given:
@@ -156,6 +161,7 @@ def entities_for(atlas: Atlas, given: Mapping[str, str]) -> dict[str, str]:
 
 def _of_space(space: str) -> dict[str, str]:
     head, *modifiers = space.split(":")
+    # "fsaverage5" is the template fsaverage with den-10k, "UNCInfant:cohort-1" has it as an entity.
     densities = {name: density for density, name in _FSAVERAGE.items()}
     found = {"tpl": re.sub("[^0-9A-Za-z+]", "", "fsaverage" if head in densities else head)}
     for modifier in modifiers:
@@ -169,13 +175,15 @@ def _of_geometry(geometry: list[Geometry]) -> dict[str, str]:
     """Return the density of meshes, or else the resolution of grids."""
     meshes = [part for part in geometry if isinstance(part, SurfaceMesh)]
     if meshes:
+        # As TemplateFlow counts: 32,492 vertices are 32k, 10,242 are 10k.
         n = meshes[0].n_vertices
         return {"den": f"{round(n / 1000)}k" if n >= 1000 else str(n)}
+    # A label has no dot: 0.7 mm is res-0p7mm, 1 x 1 x 2 mm res-1x1x2mm.
     sizes = [f"{size:.3g}".replace(".", "p") for size in geometry[0].voxel_sizes]  # pyright: ignore[reportAttributeAccessIssue]
     return {"res": "x".join(sizes if len(set(sizes)) > 1 else sizes[:1]) + "mm"}
 
 
-def same_atlas(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
+def is_same_atlas(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
     """Whether two files are of one atlas: all their entities but the hemisphere agree."""
     return _identity(left) == _identity(right)
 

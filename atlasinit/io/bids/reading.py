@@ -20,9 +20,10 @@ def rows_for(image: Path) -> Rows | None:
     beside = image.with_name(f"{stem(image)}.tsv")
     if beside.is_file():
         return read_table(beside)
-    for path in _inherited(image, suffix_of(image), ".tsv"):
+    # The nearest is the first; those above are not merged, as BIDS says of tables.
+    for path in _find_inherited(image, suffix_of(image), ".tsv"):
         return read_table(path)
-    for path in _inherited(image, suffix_of(image), ".json"):
+    for path in _find_inherited(image, suffix_of(image), ".json"):
         if "LabelMap" in _json(path):
             return read_table(path)
     return None
@@ -30,7 +31,7 @@ def rows_for(image: Path) -> Rows | None:
 
 def terms_of(image: Path) -> dict[str, Any]:
     """Return licence and citation that ``atlas-<label>_description.json`` states."""
-    for path in _inherited(image, "description", ".json"):
+    for path in _find_inherited(image, "description", ".json"):
         found = _json(path)
         references = found.get("ReferencesAndLinks", ())
         texts = [references] if isinstance(references, str) else [str(text) for text in references]
@@ -38,8 +39,10 @@ def terms_of(image: Path) -> dict[str, Any]:
     return {}
 
 
-def _inherited(image: Path, suffix: str, ending: str) -> Iterator[Path]:
+def _find_inherited(image: Path, suffix: str, ending: str) -> Iterator[Path]:
     """Yield the files that apply to an image, the nearest and most particular first."""
+    # https://bids-specification.readthedocs.io/en/stable/common-principles.html, "The inheritance
+    # principle": a file applies to those of all its entities, in its folder and below.
     entities = set(entities_of(image).items())
     if not entities:
         return
@@ -56,6 +59,8 @@ def _folders(image: Path) -> list[Path]:
     """Return the folder of an image and those above, as far as they are of its dataset."""
     # The image itself may be a link out of the dataset, as of git-annex.
     folders = [image.parent.resolve()]
+    # At most tpl-*/cohort-*/anat below the dataset: whoever opens a single image elsewhere does not
+    # have all folders up to the root searched for tables.
     while len(folders) < 4 and not (folders[-1] / "dataset_description.json").is_file():
         if not folders[-1].name.startswith(("tpl-", "sub-", "ses-", "cohort-", "anat")):
             break

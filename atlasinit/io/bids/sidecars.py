@@ -6,7 +6,7 @@ from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
-from atlasinit.core.labels import LabelTable
+from atlasinit.core.labels import REQUIRED, LabelTable
 from atlasinit.errors import ArgumentError, Passing, nearest
 from atlasinit.support.version import __version__
 
@@ -32,17 +32,19 @@ _STANDARD = re.compile(
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:
     """Refuse metadata that no sidecar has a place for."""
-    known = (*_OF_ATLAS, *_OF_IMAGE)
+    allowed = (*_OF_ATLAS, *_OF_IMAGE)
     for key in metadata:
-        if key not in known:
+        if key not in allowed:
             raise ArgumentError(
-                "metadata", f"may be {', '.join(known)}, got {key!r}", nearest(key, known)
+                "metadata", f"may be {', '.join(allowed)}, got {key!r}", nearest(key, allowed)
             )
 
 
-def of_dataset(existing: Mapping[str, Any] | None, licence: str) -> dict[str, Any]:
+def describe_dataset(existing: Mapping[str, Any] | None, licence: str) -> dict[str, Any]:
     """Return the content of ``dataset_description.json``, with the licences of all atlases."""
     licences = [str((existing or {}).get("License", "")), licence]
+    # Licences of several atlases are one text with semicolons, which is taken apart again so that
+    # none is stated twice.
     stated = [one for text in licences for one in text.split("; ") if one]
     own = {
         "Name": "Brain atlases",
@@ -50,10 +52,11 @@ def of_dataset(existing: Mapping[str, Any] | None, licence: str) -> dict[str, An
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": GENERATOR, "Version": __version__}],
     }
+    # What others added to the description stays.
     return {**own, **(existing or {}), "License": "; ".join(dict.fromkeys(stated))}
 
 
-def of_atlas(atlas: Atlas, licence: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def describe_atlas(atlas: Atlas, licence: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of ``atlas-<label>_description.json``."""
     found: dict[str, Any] = {"Name": atlas.name, "License": licence}
     found["Description"] = f"The atlas {atlas.name}, as parcels with names and colours."
@@ -65,7 +68,7 @@ def of_atlas(atlas: Atlas, licence: str, metadata: Mapping[str, Any]) -> dict[st
     return found
 
 
-def of_image(
+def describe_image(
     atlas: Atlas,
     labels: LabelTable,
     entities: Mapping[str, str],
@@ -80,7 +83,7 @@ def of_image(
     ValueError
         A template that BIDS does not name, without a ``SpatialReference``.
     """
-    what = "Labels" if hard else "Weights, a map a parcel,"
+    what = "Labels" if hard else "Weights, one map per parcel,"
     provenance = atlas.provenance
     done = "".join(f"; {operation}" for operation in provenance.operations)
     found: dict[str, Any] = {
@@ -91,12 +94,13 @@ def of_image(
     geometry = next(iter(atlas.geometry.values()))
     if "den" in entities:
         meshes = [g for g in atlas.geometry.values() if isinstance(g, SurfaceMesh)]
-        text = f"{meshes[0].n_vertices} vertices a hemisphere" if meshes else entities["den"]
+        text = f"{meshes[0].n_vertices} vertices per hemisphere" if meshes else entities["den"]
         found["Density"] = {entities["den"]: text}
     if "res" in entities:
         sizes = [] if isinstance(geometry, SurfaceMesh) else geometry.voxel_sizes
         text = " x ".join(f"{size:g}" for size in sizes) + " mm"
         found["Resolution"] = {entities["res"]: text if len(sizes) else entities["res"]}
+    # Volumes of a probseg have no keys; the list names them in their order.
     if not hard:
         found["LabelMap"] = list(labels["name"])
     found |= {key: metadata[key] for key in _OF_IMAGE if key in metadata}
@@ -109,10 +113,10 @@ def of_image(
             + ", or name the template by "
             + Passing(entities={"tpl": ...}),
         )
-    return {**found, **_columns(labels)}
+    return {**found, **_describe_columns(labels)}
 
 
-def _columns(labels: LabelTable) -> dict[str, Any]:
+def _describe_columns(labels: LabelTable) -> dict[str, Any]:
     """Return what the columns of the table mean of which BIDS says nothing."""
     found: dict[str, Any] = {
         "hemisphere": {
@@ -120,12 +124,13 @@ def _columns(labels: LabelTable) -> dict[str, Any]:
             "Levels": {"L": "left", "R": "right"},
         }
     }
-    for title in labels.columns[5:]:
+    # Behind the columns that every label table has.
+    for title in labels.columns[len(REQUIRED) :]:
         found[title] = {"Description": f"{title} of the parcel, as in the source's label table."}
     return found
 
 
-def readme(atlases: Sequence[Mapping[str, Any]]) -> str:
+def write_readme(atlases: Sequence[Mapping[str, Any]]) -> str:
     """Return the content of ``README.md``, from the descriptions of the atlases."""
     lines = [
         "# Brain atlases",

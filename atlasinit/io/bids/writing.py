@@ -15,7 +15,7 @@ from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import ArgumentError, AtlasFileError, AtlasFileWarning, Passing, warn
 from atlasinit.io.bids import sidecars
-from atlasinit.io.bids.names import entities_for, entities_of, file_name, same_atlas
+from atlasinit.io.bids.names import entities_for, entities_of, file_name, is_same_atlas
 from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.files import parsing
 from atlasinit.io.formats import (
@@ -87,24 +87,26 @@ def write(
     check_name(stated)
     if stated.is_symlink() and not stated.exists():
         raise AtlasFileError(stated, "is a link to nothing", "remove it, or name its target")
+    # Through a link, as renaming would replace the link and leave its target.
     target = stated.resolve()
-    dataset = _existing(target)
+    dataset = _read_existing(target)
     with (
         staged_folder(target, keep=dataset is not None) as staging,
         _naming(target, staging=staging),
     ):
-        folder = _folder(staging, own)
+        folder = _make_folder(staging, own)
         _make_room(folder, own, overwrite=overwrite)
         written = _write_images(atlas, folder, own, metadata)
         about = staging / f"atlas-{own['atlas']}_description.json"
-        _describe(about, sidecars.of_atlas(atlas, licence, metadata), overwrite=overwrite)
-        _write_frame(staging, sidecars.of_dataset(dataset, licence))
+        _describe(about, sidecars.describe_atlas(atlas, licence, metadata), overwrite=overwrite)
+        _write_frame(staging, sidecars.describe_dataset(dataset, licence))
         written += [about, staging / DESCRIPTION]
     return [target / file.relative_to(staging) for file in written]
 
 
-def _existing(target: Path) -> Mapping[str, Any] | None:
+def _read_existing(target: Path) -> Mapping[str, Any] | None:
     """Return the description of a dataset of this package, None where there is nothing."""
+    # It would be renamed away under the process, whose relative paths then lead to the old one.
     if Path.cwd().is_relative_to(target):
         raise AtlasFileError(target, "is the folder of this process", "name another for BIDS")
     if target.is_file():
@@ -115,6 +117,7 @@ def _existing(target: Path) -> Mapping[str, Any] | None:
         found = json.loads((target / DESCRIPTION).read_text(encoding="utf-8"))
         if sidecars.GENERATOR in [entry.get("Name") for entry in found["GeneratedBy"]]:
             return found
+    # No description, or one in another form, says that somebody else wrote it.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise AtlasFileError(
@@ -124,7 +127,7 @@ def _existing(target: Path) -> Mapping[str, Any] | None:
     )
 
 
-def _folder(root: Path, own: Mapping[str, str]) -> Path:
+def _make_folder(root: Path, own: Mapping[str, str]) -> Path:
     """Return the folder of the images, made if need be."""
     cohort = [f"cohort-{own['cohort']}"] if "cohort" in own else []
     folder = root.joinpath(f"tpl-{own['tpl']}", *cohort, "anat")
@@ -135,7 +138,7 @@ def _folder(root: Path, own: Mapping[str, str]) -> Path:
 def _make_room(folder: Path, own: Mapping[str, str], *, overwrite: bool) -> None:
     """Remove what the dataset holds of the atlas; without `overwrite` that is an error."""
     for file in sorted(folder.iterdir()):
-        if same_atlas(entities_of(file), own):
+        if is_same_atlas(entities_of(file), own):
             if not overwrite:
                 raise AtlasFileError(
                     file,
@@ -158,6 +161,8 @@ def _write_images(
     tables = [atlas.table]
     if not surfaces:
         images = nifti.write(atlas, folder / file_name(own, suffix, ".nii.gz"))[:1]
+    # Two cortices alone are GIFTI files, which BIDS has a name for; anything else with a surface is
+    # CIFTI's.
     elif set(atlas.compartments) <= set(COMPARTMENTS.values()):
         # The writer puts in the other side.
         sided = {**own, "hemi": hemisphere_of("", atlas.compartments[0])}
@@ -176,7 +181,7 @@ def _write_images(
         # The image's writer has warned already of new keys.
         index = file_keys(labels) if hard else list(range(1, len(labels) + 1))
         write_labels(labels, table, index=index)
-        content = sidecars.of_image(atlas, labels, entities, metadata, hard=hard)
+        content = sidecars.describe_image(atlas, labels, entities, metadata, hard=hard)
         _write_json(sidecar, content)
         files += [image, table, sidecar]
     return files
@@ -204,16 +209,17 @@ def _write_frame(root: Path, description: Mapping[str, Any]) -> None:
     abouts = sorted(root.glob("atlas-*_description.json"))
     atlases = [json.loads(path.read_text(encoding="utf-8")) for path in abouts]
     _write_json(root / DESCRIPTION, description)
-    _write_text(root / "README.md", sidecars.readme(atlases))
-    _write_text(root / ".bidsignore", "".join(f"{path}\n" for path in _nameless(root)))
+    _write_text(root / "README.md", sidecars.write_readme(atlases))
+    _write_text(root / ".bidsignore", "".join(f"{path}\n" for path in _list_nameless(root)))
 
 
-def _nameless(root: Path) -> list[str]:
+def _list_nameless(root: Path) -> list[str]:
     """Return the files that BIDS has no name for, and descriptions of these alone.
 
     These are soft maps of surfaces, which alone have a density, and the tables of
     probabilistic segmentations, though BIDS says what these hold.
     """
+    # Atlases with an image that BIDS can name; the description of any other is of no file.
     seen = {entities_of(path)["atlas"] for path in root.rglob("tpl-*_dseg.*")}
     found = []
     for path in sorted(root.rglob("tpl-*_probseg.*")):
@@ -231,7 +237,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    # An existing file is also the old dataset's.
+    # An existing file is also the old dataset's, by a hard link: writing into it would change that.
     path.unlink(missing_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -244,14 +250,14 @@ def _naming(target: Path, *, staging: Path) -> Iterator[None]:
         try:
             yield
         except AtlasFileError as error:
-            raise _moved(error, staging, target) from error
+            raise _move_path(error, staging, target) from error
     for warning in caught:
         told = warning.message
         assert isinstance(told, Warning)
-        warn(_moved(told, staging, target) if isinstance(told, AtlasFileWarning) else told)
+        warn(_move_path(told, staging, target) if isinstance(told, AtlasFileWarning) else told)
 
 
-def _moved(told: _Told, staging: Path, target: Path) -> _Told:
+def _move_path(told: _Told, staging: Path, target: Path) -> _Told:
     """Return what is told of a file of `staging` as of the same file of `target`."""
     path = Path(told.path)
     return told.of(target / path.relative_to(staging)) if path.is_relative_to(staging) else told

@@ -42,7 +42,7 @@ from atlasinit.io.own_header import (
     check_names,
     file_keys,
     pack_metadata,
-    restored,
+    restore,
     unpack_metadata,
 )
 from atlasinit.io.values import Block, DataSource, Values, floating
@@ -121,7 +121,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     if header is not None:
         order = {c: i for i, c in enumerate(header.compartments)}
         ranked = sorted(parts, key=lambda c: order.get(c, len(order)))
-        parts = {c: restored(parts[c], header) for c in ranked}
+        parts = {c: restore(parts[c], header) for c in ranked}
     kept = tuple(part for c, part in parts.items() if compartment in (None, c))
     return Contents(kept, header, _stated(image))
 

@@ -43,10 +43,10 @@ from atlasinit.io.own_header import (
     check_finite,
     check_names,
     file_keys,
-    from_runs,
+    format_runs,
     pack_metadata,
-    restored,
-    runs,
+    parse_runs,
+    restore,
     unpack_metadata,
 )
 from atlasinit.io.values import Values, vertex_values
@@ -114,11 +114,11 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         options=options,
         stated=dataclasses.replace(stated, structure=structure),
         rows=_rows(image),
-        vertices=None if kept is None else from_runs(kept, source, below=values.shape[1]),
+        vertices=None if kept is None else parse_runs(kept, source, below=values.shape[1]),
         is_ours=header is not None,
     )
     if header is not None:
-        parts = tuple(restored(part, header) for part in parts)
+        parts = tuple(restore(part, header) for part in parts)
     if options.takes_own_tables and source.path is not None and parts[0].rows is None:
         rows = bids.rows_for(source.path)
         parts = tuple(dataclasses.replace(part, rows=rows) for part in parts)
@@ -259,7 +259,7 @@ def _rows(image: GiftiImage) -> tuple[LabelRow, ...] | None:
 def _meta(atlas: Atlas, compartment: str, header: str) -> GiftiMetaData:
     geometry = atlas.geometry[compartment]
     assert isinstance(geometry, SurfaceMesh)
-    meta = {KEY: header, _KEPT: runs(geometry.vertices)}
+    meta = {KEY: header, _KEPT: format_runs(geometry.vertices)}
     if brain_models.is_structure(compartment):
         structure = brain_models.structure_of(compartment)
         meta = {_STRUCTURE: CIFTI_BRAIN_STRUCTURES.guiname[structure], **meta}

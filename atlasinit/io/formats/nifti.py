@@ -40,7 +40,7 @@ from atlasinit.io.formats.grids import (
 from atlasinit.io.formats.nifti_header import (
     OwnHeader,
     packed,
-    restored,
+    restore,
     unpacked,
 )
 from atlasinit.io.input import Input
@@ -119,7 +119,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
             if rows is None and part.keys is not None:
                 rows = embedded.label_rows(image, number)
             part = dataclasses.replace(part, rows=rows)
-    part = part if own is None else restored(part, own, source)
+    part = part if own is None else restore(part, own, source)
     return Contents((part,), own.header if own else None, stated)
 
 

@@ -16,10 +16,10 @@ from atlasinit.io.contents import Header, Part
 from atlasinit.io.formats.grids import on_grid
 from atlasinit.io.own_header import (
     KEY,
-    from_runs,
+    format_runs,
     pack_metadata,
+    parse_runs,
     parsing_header,
-    runs,
     unpack_metadata,
 )
 
@@ -50,7 +50,7 @@ def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
     fields["grid"] = {
         "shape": grid.shape,
         "affine": grid.affine.tolist(),
-        "voxels": runs(grid.voxels),
+        "voxels": format_runs(grid.voxels),
         "structures": grid.structures,
     }
     return Nifti1Extension(_COMMENT, json.dumps(fields).encode())
@@ -69,7 +69,7 @@ def unpacked(image: Any, path: object) -> OwnHeader | None:
     return None
 
 
-def restored(part: Part, own: OwnHeader, path: object) -> Part:
+def restore(part: Part, own: OwnHeader, path: object) -> Part:
     """Return a part read from one of our files with its keys, table and kept voxels.
 
     Where another program has put the image on another grid, or labelled further
@@ -124,7 +124,7 @@ def _parsed(text: str, shape: tuple[int, ...], path: object) -> OwnHeader:
             VolumeGrid(
                 own,
                 grid["affine"],
-                from_runs(kept, path, below=math.prod(own)),
+                parse_runs(kept, path, below=math.prod(own)),
                 [(name, count) for name, count in grid["structures"]] if kept else (),
             ),
         )

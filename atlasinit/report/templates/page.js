@@ -85,7 +85,7 @@
     return [r, g, b].map((part) => Number.parseInt(part, 16));
   };
   let chosen = -1;
-  const overlay = async (picture) => {
+  const highlight = async (picture) => {
     const { width, height, parcels } = await decode(picture);
     const frame = picture.parentElement;
     const old = frame.querySelector("canvas");
@@ -112,13 +112,13 @@
     rows.forEach((one, index) => {
       one.cells[0].querySelector("button").setAttribute("aria-pressed", String(index === chosen));
     });
-    return Promise.all(pictures.map(overlay));
+    return Promise.all(pictures.map(highlight));
   };
   rows.forEach((row, index) => {
     row.cells[0].querySelector("button").addEventListener("click", () => choose(index));
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    if (chosen >= 0) pictures.forEach(overlay);
+    if (chosen >= 0) pictures.forEach(highlight);
   });
 
   // Pointing names the parcel in the picture's caption.

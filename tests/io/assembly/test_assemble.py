@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 import atlasinit as ai
 from atlasinit.core.provenance import Provenance
 from atlasinit.io.assembly.assemble import assemble
-from atlasinit.io.assembly.exact import present_keys, row_labels
+from atlasinit.io.assembly.exact import find_keys, row_labels
 from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.options import ReadOptions
 
@@ -343,9 +343,9 @@ def test_lookup_and_search_agree_with_numpy(top):
     rng = np.random.default_rng(top)
     keys = rng.choice(np.r_[rng.integers(0, top, 40), 0, top], 500).astype(np.int32)
     unique, inverse = np.unique(keys, return_inverse=True)
-    assert present_keys(keys) == tuple(unique.tolist())
+    assert find_keys(keys) == tuple(unique.tolist())
     np.testing.assert_array_equal(row_labels(keys, unique.tolist()), inverse)
     shuffled = rng.permutation(unique)
     np.testing.assert_array_equal(shuffled[row_labels(keys, shuffled.tolist())], keys)
     assert (row_labels(keys, []) == -1).all()
-    assert re.fullmatch(r"\(\)", str(present_keys(keys[:0])))
+    assert re.fullmatch(r"\(\)", str(find_keys(keys[:0])))

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -473,3 +474,12 @@ def openings():
         yield _counting[-1]
     finally:
         _counting.pop()
+
+
+def test_save_atlas_lists_what_is_written():
+    """The table of its docstring has the endings of `FORMATS`, each once."""
+    table = (ai.save_atlas.__doc__ or "").split("=\n")[1]
+    rows = re.findall(r"^ +((?:``\.[\w.]+``(?:, )?)+)", table, re.MULTILINE)
+    listed = [ending for row in rows for ending in re.findall(r"``([^`]+)``", row)]
+    written = {ending for form in registry.FORMATS for ending in form.writes}
+    assert sorted(listed) == sorted(written)

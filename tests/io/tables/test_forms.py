@@ -308,7 +308,7 @@ REFUSED = {
     "an odd table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A" "2"</VALUE_LABEL_DTABLE>', "3 strings"),
     "an open table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A"', "not closed"),
     "binary": ("a\0b", "binary, not text"),
-    "a zip archive": ("PK\x03\x04...", "damaged workbook or zip"),
+    "a zip archive": ("PK\x03\x04...", "is a zip archive; unpack it"),
 }
 
 
