@@ -5,9 +5,11 @@ import re
 
 from atlasinit.errors import ContentError
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.tables.cells import is_whole_number, whole_number
+from atlasinit.io.tables.cells import is_whole_number, parse_key
 from atlasinit.io.tables.columns import Rows
 
+# AFNI's NIML, which looks like XML and is none: <VALUE_LABEL_DTABLE ...> "1" "V1" "2" "V2"
+# </VALUE_LABEL_DTABLE>, or <ATLAS_POINT STRUCT="V1" VAL="1" .../> in a list.
 _TABLE = re.compile(r"<VALUE_LABEL_DTABLE\b[^>]*>(.*?)</VALUE_LABEL_DTABLE>", re.DOTALL)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _POINT = re.compile(r"<ATLAS_POINT\b([^>]*)>")
@@ -36,6 +38,7 @@ def rows_of_niml(text: str) -> Rows:
     table = _TABLE.search(text)
     if table is None:
         raise ContentError("its VALUE_LABEL_DTABLE is not closed")
+    # A backslash keeps a quote within a string; other characters are entities, as &amp;.
     strings = [re.sub(r"\\(.)", r"\1", found) for found in _STRING.findall(table[1])]
     if len(strings) % 2:
         raise ContentError(f"its VALUE_LABEL_DTABLE holds {len(strings)} strings, not pairs")
@@ -56,4 +59,4 @@ def rows_of_header(content: bytes) -> Rows | None:
 def _key(text: str, entry: int) -> int:
     if not is_whole_number(text):
         raise ContentError(f"is a label without a value: {text!r}", row=entry + 1)
-    return whole_number(text, row=entry + 1)
+    return parse_key(text, row=entry + 1)

@@ -7,8 +7,11 @@ from typing import Any
 
 from atlasinit.errors import ContentError
 
+# 3, +3, 3., 3.0 and 3e2, as programs write whole numbers; "1_0" and digits of other scripts, which
+# `int` takes too, are none.
 _WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?([eE][+-]?\d+)?\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+# With an opacity or without: ff0000, #ff0000, #ff0000ff.
 _HEX = re.compile(r"#?[0-9a-f]{6}([0-9a-f]{2})?")
 _SHORT_HEX = re.compile(r"#([0-9a-f])([0-9a-f])([0-9a-f])")
 _CHANNEL = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
@@ -36,12 +39,13 @@ def is_number(cell: object) -> bool:
 
 def is_whole_number(cell: object) -> bool:
     """Whether a cell holds a whole number, as 3, ``"3"`` or ``"3.0"``."""
+    # Digits alone need no float, which would round long ones; 15e-1 fits the pattern, but is none.
     if isinstance(cell, str):
         return bool(_WHOLE.fullmatch(cell)) and (cell.strip().isdecimal() or _is_integral(cell))
     return isinstance(cell, int) or (is_number(cell) and _is_integral(cell))
 
 
-def whole_number(cell: Any, *, row: int, column: str | None = None) -> int:
+def parse_key(cell: Any, *, row: int, column: str | None = None) -> int:
     """Return the key that a cell holds; `row` and `column` are where, for the error.
 
     Raises
@@ -58,7 +62,7 @@ def whole_number(cell: Any, *, row: int, column: str | None = None) -> int:
     number = int(cell) if exact else float(cell)
     if not -_INT32 <= number < _INT32:
         raise ContentError(
-            f"holds {_short(cell)}, and keys should fit int32", row=row, column=column
+            f"holds {_shorten(cell)}, and keys should fit int32", row=row, column=column
         )
     return int(number)
 
@@ -76,14 +80,15 @@ def colors_of_channels(triples: Sequence[Sequence[Any]]) -> list[str] | None:
     complete = [
         not any(is_missing(c) for c in triple[:3]) and len(triple) > 0 for triple in triples
     ]
-    known = [t[:3] for t, full in zip(triples, complete, strict=True) if full]
-    if not all(is_number(c) for triple in known for c in triple):
+    given = [t[:3] for t, full in zip(triples, complete, strict=True) if full]
+    if not all(is_number(c) for triple in given for c in triple):
         return None
-    values = [[float(c) for c in triple] for triple in known]
+    values = [[float(c) for c in triple] for triple in given]
     low = min((min(v) for v in values), default=0.0)
     high = max((max(v) for v in values), default=0.0)
     if low < 0 or high > 255:
         return None
+    # Together, as (1, 0, 0) alone may be red or nearly black.
     unit = 255.0 if high <= 1 else 1.0
     colors = iter(hex_color(*(c * unit for c in v)) for v in values)
     return [next(colors) if full else "" for full in complete]
@@ -92,6 +97,7 @@ def colors_of_channels(triples: Sequence[Sequence[Any]]) -> list[str] | None:
 def colors_of_texts(cells: Sequence[Any]) -> list[str] | None:
     """Return the colours of cells as ``#f00``, ``ff0000`` or ``(255, 0, 0)``; None of others."""
     texts = ["" if is_missing(c) else str(c).strip().casefold() for c in cells]
+    # As CSS: #f03 is #ff0033.
     texts = [_SHORT_HEX.sub(r"#\1\1\2\2\3\3", t) if len(t) == 4 else t for t in texts]
     if all(not text or _HEX.fullmatch(text) for text in texts):
         return [f"#{text.lstrip('#')[:6]}" if text else "" for text in texts]
@@ -107,6 +113,6 @@ def _is_integral(cell: Any) -> bool:
         return True
 
 
-def _short(cell: object) -> str:
+def _shorten(cell: object) -> str:
     text = str(cell)
     return text if len(text) <= 30 else f"{text[:20]}... ({len(text)} digits)"

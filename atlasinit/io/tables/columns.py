@@ -14,7 +14,7 @@ from atlasinit.io.tables.cells import (
     is_missing,
     is_number,
     is_whole_number,
-    whole_number,
+    parse_key,
 )
 from atlasinit.io.tables.titles import (
     CHANNELS,
@@ -23,12 +23,12 @@ from atlasinit.io.tables.titles import (
     NAMES,
     NETWORKS,
     SIDES,
-    distinct,
+    find_sided_pairs,
     is_vague,
     key_rank,
+    make_distinct,
     name_rank,
-    plain_title,
-    sided_pairs,
+    normalise_title,
 )
 
 Rows: TypeAlias = tuple[LabelRow, ...]
@@ -55,33 +55,36 @@ def rows_of_columns(
     ContentError
         No column of whole-number keys or of names, or more cells than columns.
     """
+    # Spreadsheets leave lines of separators alone, as ",,,".
     records = [record for record in records if any(cell not in ("", None) for cell in record)]
     for i, record in enumerate(records):
         # A trailing empty cell is often left out or doubled.
         if not all(is_missing(cell) for cell in record[len(header) :]):
             raise ContentError(f"has {len(record)} cells for {len(header)} columns", row=i + 1)
-    plain = distinct([plain_title(name) for name in header])
+    plain = make_distinct([normalise_title(name) for name in header])
     cells: Cells = {
         name: [record[i] if i < len(record) else "" for record in records]
         for i, name in enumerate(plain)
     }
+    # pandas writes row numbers under no title: ",name,color".
     named = [str(name).strip() or f"column_{i}" for i, name in enumerate(header)]
-    titles = dict(zip(plain, distinct(named), strict=True))
-    cells, titles = _two_sided(cells, titles)
+    titles = dict(zip(plain, make_distinct(named), strict=True))
+    cells, titles = _split_sides(cells, titles)
     key = _key_column(cells, titles)
     name = _name_column(cells, titles, key)
     colors, used = _colors(cells, titles)
     side = next((title for title in SIDES if title in cells), None)
     sides, understood = _sides(cells[side]) if side else ([""] * len(cells[key]), True)
+    # Columns that `Atlas.labels` computes, from a table that it was written to, are out of date.
     used |= {key, name, *DERIVED, *({side} if understood else ())}
     network = next((title for title in NETWORKS if title in cells), None)
     titles = {**titles, **({network: "network"} if network else {})}
     extra = {
-        titles[c]: _typed(column, formats.get(titles[c], ""))
+        titles[c]: _convert_cells(column, formats.get(titles[c], ""))
         for c, column in cells.items()
         if c not in used
     }
-    keys = [whole_number(cell, row=i + 1, column=titles[key]) for i, cell in enumerate(cells[key])]
+    keys = [parse_key(cell, row=i + 1, column=titles[key]) for i, cell in enumerate(cells[key])]
     return tuple(
         LabelRow(
             key=keys[i],
@@ -108,7 +111,7 @@ def keys_beside(rows: Rows) -> dict[str, list[int]]:
     columns: dict[str, list[Any]] = {
         title: [row.extra.get(title) for row in rows]
         for title in dict.fromkeys(title for row in rows for title in row.extra)
-        if key_rank(plain_title(title)) is not None or re.fullmatch(r"column_\d+", title)
+        if key_rank(normalise_title(title)) is not None or re.fullmatch(r"column_\d+", title)
     }
     return {
         title: [int(cell) for cell in column]
@@ -120,6 +123,7 @@ def keys_beside(rows: Rows) -> dict[str, list[int]]:
 def _key_column(cells: Cells, titles: Mapping[str, str]) -> str:
     ranks = {c: rank for c in cells if (rank := key_rank(c)) is not None}
     ranked = sorted(ranks, key=lambda c: ranks[c])
+    # The likeliest title with whole numbers: of "label,id" with words under label it is id.
     fit = [c for c in ranked if all(is_whole_number(cell) for cell in cells[c])]
     if fit and is_vague(ranks[fit[0]]) and len(fit) > 1 and is_vague(ranks[fit[1]]):
         raise ContentError(
@@ -130,6 +134,8 @@ def _key_column(cells: Cells, titles: Mapping[str, str]) -> str:
         return fit[0]
     wanted = ", ".join(title for title in KEYS if "_" not in title)
     none = f"no column of whole-number keys ({wanted}) among {list(titles.values())}"
+    # A column that is called index, or has some whole numbers, was meant: its first other cell is
+    # what is wrong.
     for c in ranked:
         bad = [i for i, cell in enumerate(cells[c]) if not is_whole_number(cell)]
         if len(bad) < len(cells[c]) or c == "index":
@@ -148,9 +154,11 @@ def _name_column(cells: Cells, titles: Mapping[str, str], key: str) -> str:
     return (worded or ranked)[0]
 
 
-def _two_sided(cells: Cells, titles: dict[str, str]) -> tuple[Cells, dict[str, str]]:
+def _split_sides(cells: Cells, titles: dict[str, str]) -> tuple[Cells, dict[str, str]]:
     """Return one entry a side where left and right keys differ, and one of neither where not."""
-    pairs = sided_pairs(list(cells))
+    # Of "left_id,right_id,structure" the row "8,9,nucleus" is 8 on the left and 9 on the right,
+    # "2,2,callosum" is 2 on neither side. A usual column of keys, as index, goes before the pair.
+    pairs = find_sided_pairs(list(cells))
     keyed = [rest for rest, pair in pairs.items() if _are_keys(rest, pair, cells)]
     plain = [c for c in cells if (rank := key_rank(c)) is not None and rank < 100]
     if not keyed or any(all(map(is_whole_number, cells[c])) for c in plain):
@@ -163,6 +171,7 @@ def _two_sided(cells: Cells, titles: dict[str, str]) -> tuple[Cells, dict[str, s
     out: Cells = {c: [] for c in (*new, *shared)}
     for i, (left, right) in enumerate(zip(*(cells[c] for c in pairs[rest]), strict=True)):
         same = not is_missing(left) and str(left) == str(right)
+        # Key, side, and which of left_name and right_name has its name.
         sides = [(left, "", 0)] if same else [(left, "L", 0), (right, "R", 1)]
         for key, side, which in sides:
             if not is_missing(key):
@@ -184,6 +193,8 @@ def _are_keys(rest: str, pair: tuple[str, str], cells: Cells) -> bool:
 
 def _colors(cells: Cells, titles: Mapping[str, str]) -> tuple[list[str], set[str]]:
     """Return the rows' colours and the columns that they come from."""
+    # Three columns before one of texts. Under r, g and b may be anything, which is kept as it is;
+    # under red, green and blue a wrong number is a mistake.
     for channels in CHANNELS:
         if all(c in cells for c in channels):
             colors = colors_of_channels(list(zip(*(cells[c] for c in channels), strict=True)))
@@ -213,7 +224,7 @@ def _sides(cells: Sequence[Any]) -> tuple[list[str], bool]:
     return sides, all(re.sub(r"[\W_]+", "", text.casefold()) in _NEITHER for text in rest)
 
 
-def _typed(column: list[Any], form: str) -> list[Any]:
+def _convert_cells(column: list[Any], form: str) -> list[Any]:
     """Return cells as int or float where all of the column's are, with None where missing."""
     if form == "string":
         return [None if cell == "n/a" else cell for cell in column]
@@ -226,6 +237,7 @@ def _typed(column: list[Any], form: str) -> list[Any]:
     numbers = [None if cell is None or cell.casefold() == "na" else cell for cell in cells]
     present = [cell for cell in numbers if cell is not None]
     convert: Callable[[str], Any] = str
+    # 18 digits fit 64 bits; what has more, or zeros in front, is a float like any other number.
     if all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", cell) for cell in present):
         convert = int
     elif all(is_number(cell) for cell in present):

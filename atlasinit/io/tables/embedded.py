@@ -5,6 +5,8 @@ from typing import Any
 from atlasinit.io.tables import afni, workbench
 from atlasinit.io.tables.columns import Rows
 
+# NIFTI_ECODE_AFNI, and NIFTI_ECODE_CARET of Workbench's predecessor:
+# https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h
 _AFNI, _WORKBENCH = 4, 30
 
 
@@ -19,6 +21,7 @@ def label_rows(image: Any, number: int) -> Rows | None:
         Number of the volume, from 0. AFNI keeps one table for all volumes.
     """
     for extension in getattr(image.header, "extensions", ()):
+        # Extensions are padded to a multiple of 16 bytes.
         content = bytes(extension.content).strip(b"\0 ")
         rows = None
         if extension.get_code() == _WORKBENCH:

@@ -45,8 +45,9 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
             )
     columns = [list(column) for column in zip(*records, strict=True)]
     titles = [f"column_{i}" for i in range(width)]
-    key = _first(columns, is_whole_number, "whole-number keys")
+    key = _find_first(columns, is_whole_number, "whole-number keys")
     titles[key] = "index"
+    # The first three columns side by side that can be one, apart from the keys.
     rgb = next((i for i in range(width - 2) if _is_color(columns, i, key)), None)
     if rgb is not None:
         titles[rgb : rgb + 3] = ["red", "green", "blue"]
@@ -63,11 +64,12 @@ def rows_of_cells(records: Sequence[Sequence[Any]]) -> Rows:
     ]
     if not worded:
         raise ContentError("no column of names: its cells are numbers alone")
+    # "1,V1,L": a column of sides is no name, unless it is the only one of words.
     sides = [i for i in worded if all(str(cell).casefold() in _SIDES for cell in columns[i])]
     if sides and len(worded) > len(sides):
         titles[sides[0]] = "hemisphere"
         worded = [i for i in worded if i not in sides]
-    titles[_name(columns, worded)] = "name"
+    titles[_choose_name(columns, worded)] = "name"
     kept = [i for i, title in enumerate(titles) if title != _DROPPED]
     return rows_of_columns(
         [titles[i] for i in kept], [[record[i] for i in kept] for record in records]
@@ -82,20 +84,21 @@ def is_code(column: Sequence[Any]) -> bool:
     return len(numbers) > 1 and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
 
 
-def _first(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str) -> int:
+def _find_first(columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str) -> int:
     found = [i for i, column in enumerate(columns) if all(map(fits, column))]
     if not found:
-        raise _nearly(columns, fits, what) or ContentError(f"no column of {what}")
+        raise _find_odd_cell(columns, fits, what) or ContentError(f"no column of {what}")
     unlike = [i for i in found if len({str(cell) for cell in columns[i]}) == len(columns[i])]
     return (unlike or found)[0]
 
 
-def _nearly(
+def _find_odd_cell(
     columns: Sequence[Sequence[Any]], fits: Callable[[Any], bool], what: str
 ) -> ContentError | None:
     """Return what is wrong with the cell that keeps a column from being what it mostly is."""
     for number, column in enumerate(columns, start=1):
         bad = [i for i, cell in enumerate(column) if not fits(cell)]
+        # Most of the column fits: the first cell that does not is the mistake.
         if 2 * len(bad) < len(column):
             problem = f"holds {column[bad[0]]!r}, so that there is no column of {what}"
             return ContentError(problem, row=bad[0] + 1, column=number)
@@ -119,12 +122,14 @@ def _are_color_texts(column: Sequence[Any]) -> bool:
     if any(isinstance(cell, int | float) for cell in column):
         return False
     if any(_NAME_OF_HEX.fullmatch(text) for text in texts):
+        # "fed" or "facade" may be a name: all need six characters, and some a digit.
         digits = any(char.isdigit() for text in texts for char in text)
         return digits and all(len(text) == 6 and _NAME_OF_HEX.fullmatch(text) for text in texts)
     return all(not is_missing(cell) for cell in column) and colors_of_texts(column) is not None
 
 
-def _name(columns: Sequence[Sequence[Any]], worded: Sequence[int]) -> int:
+def _choose_name(columns: Sequence[Sequence[Any]], worded: Sequence[int]) -> int:
+    # "FAG Precentral_L 2001": the code in front is no name where a longer one follows.
     lengths = {i: [len(str(c)) for c in columns[i] if not is_missing(c)] for i in worded}
     unlike = [i for i in worded if len({str(cell) for cell in columns[i]}) == len(columns[i])]
     first, *others = unlike or worded

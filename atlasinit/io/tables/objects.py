@@ -13,10 +13,10 @@ from atlasinit.io.tables.cells import (
     is_missing,
     is_number,
     is_whole_number,
-    whole_number,
+    parse_key,
 )
 from atlasinit.io.tables.columns import Rows, rows_of_columns
-from atlasinit.io.tables.titles import key_rank, plain_title
+from atlasinit.io.tables.titles import key_rank, normalise_title
 
 # Entries of a JSON object that hold the table, beside others that describe it.
 _WRAPPERS = ("labelmap", "labels", "regions", "rois", "parcels", "structures", "msg")
@@ -35,10 +35,11 @@ def rows_of_json(text: str) -> Rows:
     A ``LabelMap`` of BIDS may be a list, which names the volumes of a probseg in order; so
     may any list that begins with null or the background, which counts from 0.
     """
-    found = json.loads(text, object_pairs_hook=_without_repeats)
+    found = json.loads(text, object_pairs_hook=_refuse_repeats)
     names = found
     if isinstance(found, Mapping):
-        inner = [key for key in found if plain_title(key).replace("_", "") in _WRAPPERS]
+        # {"Name": "X", "LabelMap": {...}}: the table is one of the fields, under a usual name.
+        inner = [key for key in found if normalise_title(key).replace("_", "") in _WRAPPERS]
         inner = [key for key in inner if isinstance(found[key], Mapping | list)]
         names = found[inner[0]] if inner else found
     if isinstance(names, list) and names and all(isinstance(n, str | None) for n in names):
@@ -46,6 +47,7 @@ def rows_of_json(text: str) -> Rows:
         from_zero = not first or means_background(first, is_surface=False, key=0)
         if not from_zero and names is found:
             raise ContentError(f"it {NAMES_ONLY}", NUMBER_THEM)
+        # ["Background", "V1"] counts from 0; {"LabelMap": ["V1"]} names volumes, which do from 1.
         start = 0 if from_zero and names is found else 1
         return tuple(LabelRow(i, name or "") for i, name in enumerate(names, start=start))
     rows = rows_of_mapping(names) if isinstance(names, Mapping) else None
@@ -66,10 +68,11 @@ def rows_of_mapping(found: Mapping[Any, Any]) -> Rows | None:
     if not found:
         return None
     if all(is_whole_number(key) for key in found):
-        return _keyed(found)
+        return _rows_by_key(found)
+    # {"V1": 1}, then {"V1": {"index": 1, "color": ...}}.
     words = all(isinstance(key, str) and not is_number(key) for key in found)
     if words and all(_is_number(value) for value in found.values()):
-        keys = [whole_number(value, row=i + 1) for i, value in enumerate(found.values())]
+        keys = [parse_key(value, row=i + 1) for i, value in enumerate(found.values())]
         if len(set(keys)) < len(keys):
             raise ContentError("several names have one key")
         return tuple(LabelRow(key, name.strip()) for key, name in zip(keys, found, strict=True))
@@ -83,14 +86,14 @@ def rows_of_list(found: Sequence[Any]) -> Rows | None:
     if not found:
         return None
     if all(isinstance(item, Mapping) for item in found):
-        return _of_records(_flat(found))
+        return _of_records(_flatten(found))
     pairs = all(isinstance(item, list | tuple) and len(item) > 1 for item in found)
     if pairs and all(is_whole_number(item[0]) for item in found):
         return _rows((item[0], item[1] if len(item) == 2 else list(item[1:])) for item in found)
     return None
 
 
-def _keyed(found: Mapping[Any, Any]) -> Rows:
+def _rows_by_key(found: Mapping[Any, Any]) -> Rows:
     if any(isinstance(value, Mapping) for value in found.values()):
         bad = next((k for k, v in found.items() if not isinstance(v, Mapping | None)), None)
         if bad is not None:
@@ -105,12 +108,13 @@ def _rows(entries: Iterable[tuple[Any, Any]]) -> Rows:
     split = [_name_and_color(key, value) for key, value in entries]
     colors = _colors([color for _, color in split])
     return tuple(
-        LabelRow(whole_number(key, row=i + 1), name, color)
+        LabelRow(parse_key(key, row=i + 1), name, color)
         for i, ((key, _), (name, _), color) in enumerate(zip(entries, split, colors, strict=True))
     )
 
 
 def _name_and_color(key: Any, value: Any) -> tuple[str, Any]:
+    # "V1", ("V1", "#ff0033"), ("V1", (255, 0, 51)) or ("V1", 255, 0, 51).
     name, color = value, None
     if isinstance(value, list | tuple) and value:
         name, color = value[0], value[1] if len(value) == 2 else list(value[1:]) or None
@@ -128,6 +132,7 @@ def _colors(given: Sequence[Any]) -> Sequence[str]:
     if all(isinstance(color, str | None) for color in given):
         found = colors_of_texts(given)
     else:
+        # The fourth channel, the opacity, says nothing of a parcel.
         triples = [[] if color is None else list(color)[:3] for color in given]
         found = colors_of_channels(triples) if all(len(t) in (0, 3) for t in triples) else None
     if found is None:
@@ -139,30 +144,30 @@ def _colors(given: Sequence[Any]) -> Sequence[str]:
 
 
 def _of_records(found: Iterable[Mapping[str, Any]]) -> Rows:
-    records = [{key: _plain(value) for key, value in record.items()} for record in found]
+    records = [{key: _freeze(value) for key, value in record.items()} for record in found]
     titles = list(dict.fromkeys(key for record in records for key in record))
     return rows_of_columns(titles, [[record.get(title) for title in titles] for record in records])
 
 
-def _flat(found: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _flatten(found: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield the entries of a tree, each before its children, as of the Allen atlases."""
     for record in found:
         children = record.get("children")
         yield {key: value for key, value in record.items() if key != "children"}
         if isinstance(children, list) and all(isinstance(child, Mapping) for child in children):
-            yield from _flat(children)
+            yield from _flatten(children)
 
 
-def _plain(value: Any) -> Any:
+def _freeze(value: Any) -> Any:
     """Return a value that a table can hold: tuples in place of lists."""
-    return tuple(_plain(item) for item in value) if isinstance(value, list) else value
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
 
 
 def _is_record(value: Any) -> bool:
     """Whether a value is the fields of one entry, rather than a table."""
     return isinstance(value, Mapping) and any(
         isinstance(title, str)
-        and (key_rank(plain_title(title)) is not None)
+        and (key_rank(normalise_title(title)) is not None)
         and _is_number(value[title])
         for title in value
     )
@@ -172,7 +177,7 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, str | bool) and is_whole_number(value)
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of pairs, of which JSON's readers would keep the last of each key."""
     found = dict(pairs)
     if len(found) < len(pairs):

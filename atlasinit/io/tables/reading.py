@@ -50,7 +50,7 @@ def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> R
     Columns are found by name. A key column is taken as it is, except in FSL's xml of
     other atlases than labels, where index i is volume i (counted from 0) of the image of
     probabilities and value i + 1 of that of labels, so that its key is i + 1. A row with a
-    left and a right key becomes one entry a side. Columns of no known meaning are kept in
+    left and a right key becomes one entry per side. Columns of no meaning of their own are kept in
     ``extra``; their missing values (empty, ``n/a``, or NA among numbers) are None.
 
     Parameters
@@ -83,6 +83,7 @@ def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
     if is_zip(data):
         return rows_of_workbook(data)
     text = decode(data)
+    # Text has no zero bytes once its encoding is known; 1f 8b begins a gzip file.
     if "\0" in text or data.startswith(b"\x1f\x8b"):
         if data.startswith(b"\x1f\x8b"):
             raise ContentError("it is compressed", "unpack it")
@@ -172,7 +173,7 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
     Parameters
     ----------
     labels
-        One row a parcel.
+        One row per parcel.
     path
         The file.
     index
@@ -208,6 +209,7 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
 
 def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
     """Refuse columns whose names `read_table` takes for something else."""
+    # Read again: a column that is taken for keys, colours or networks is none of the further then.
     records = [[1, *cells] for cells in zip(*(labels[c] for c in columns), strict=True)]
     try:
         read = rows_of_columns(["index", *columns], records)

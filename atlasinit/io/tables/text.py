@@ -42,17 +42,21 @@ def rows_of_text(text: str, formats: Mapping[str, str]) -> Rows:
     lines = _lines(text)
     if not lines:
         return ()
+    # ITK-SNAP: key, colour, opacity, two switches and the name: 1 255 0 51 1 1 0 "Left nucleus".
     if all(_ITK_SNAP.fullmatch(line) for line in lines):
         found = [m for line in lines if (m := _ITK_SNAP.fullmatch(line))]
-        return _colored([(m[1], m[5], m[2], m[3], m[4]) for m in found])
+        return _rows_with_rgb([(m[1], m[5], m[2], m[3], m[4]) for m in found])
+    # Workbench: a line with the name, then one with key and colour: 1 255 0 51 255.
     below = [_KEY_AND_RGBA.fullmatch(line) for line in lines[1::2]]
     if len(lines) % 2 == 0 and all(below) and not _KEY_AND_RGBA.fullmatch(lines[0]):
         pairs = zip(lines[::2], below, strict=True)
-        return _colored([(m[1], name, m[2], m[3], m[4]) for name, m in pairs if m])
+        return _rows_with_rgb([(m[1], name, m[2], m[3], m[4]) for name, m in pairs if m])
     marked = [_KEY_MARK_NAME.fullmatch(line) for line in lines]
     if all(marked):
         return rows_of_columns(["index", "name"], [(m[1], m[2]) for m in marked if m])
-    records = _delimited(lines)
+    # A mark may separate cells, as in "1,V1,255", or belong to a text, as in "1 V1, left": what is
+    # no table by its marks is tried as a list between blanks first.
+    records = _split_lines(lines)
     if records is None or not _is_table(records):
         rows = rows_between_blanks(lines)
         if rows is not None:
@@ -67,15 +71,18 @@ def rows_of_text(text: str, formats: Mapping[str, str]) -> Rows:
 
 def rows_of_records(records: list[list[str]], formats: Mapping[str, str]) -> Rows:
     """Return the rows of delimited cells, of which the first may be the columns' titles."""
-    first = _stripped(records[0])
+    # No titles: a first cell that is a number, or a number among words that are no titles; a title
+    # may be one, as 2018.
+    first = _strip_cells(records[0])
     if is_whole_number(first[0]) or (any(map(is_whole_number, first)) and not names_columns(first)):
-        return rows_of_cells(_of_one_length([_stripped(_with_commas(r)) for r in records]))
+        return rows_of_cells(_even_out([_strip_cells(_join_commas(r)) for r in records]))
+    # Of "index,name" and "1,Inferior frontal gyrus, pars opercularis"; lines that fit stay.
     too_long = [len(record) > len(first) for record in records]
-    fitted = [_with_commas(r) if long else r for r, long in zip(records, too_long, strict=True)]
-    return rows_of_columns(first, [_stripped(record) for record in fitted[1:]], formats)
+    fitted = [_join_commas(r) if long else r for r, long in zip(records, too_long, strict=True)]
+    return rows_of_columns(first, [_strip_cells(record) for record in fitted[1:]], formats)
 
 
-def _stripped(record: Sequence[str]) -> list[str]:
+def _strip_cells(record: Sequence[str]) -> list[str]:
     return [cell.strip() for cell in record]
 
 
@@ -86,20 +93,23 @@ def _lines(text: str) -> list[str]:
     lines = re.split(r"\r\n|\r|\n", text.rstrip("\x1a"))
     lines = [line for line in lines if line.strip()]
     start = next((i for i, line in enumerate(lines) if not _COMMENT.match(line)), len(lines))
+    # Of "# index,name" above "1,V1" the comment is the titles.
     header = lines[start - 1].lstrip("# ") if start else ""
     kept = [line for line in lines[start:] if not _COMMENT.match(line)]
     if names_columns(re.split("[\t;,]", header)):
         return [header, *kept]
-    # A title above the names of the columns.
+    # A title above the names of the columns: "Atlas of X", "index,name", "1,V1".
     titled = len(kept) > 2 and not re.search("[\t;,]", kept[0]) and re.search("[\t;,]", kept[1])
     return kept[1:] if titled and names_columns(re.split("[\t;,]", kept[1])) else kept
 
 
-def _delimited(lines: Sequence[str]) -> list[list[str]] | None:
+def _split_lines(lines: Sequence[str]) -> list[list[str]] | None:
     """Return the cells of lines, by tabs or else by what cuts every line into the same number.
 
     Cells are as they stand, with the blanks around them.
     """
+    # A tab is never part of a text. Of ";" and "," the one that makes as many cells of every line:
+    # "1;V1, left;255" has 3 by ";", but by "," as many as there are commas in its name.
     found = [_cells(lines, mark) for mark in "\t;," if mark in lines[0]]
     if not found or "\t" in lines[0]:
         return found[0] if found else None
@@ -110,16 +120,17 @@ def _cells(lines: Sequence[str], mark: str) -> list[list[str]]:
     ended = [f"{line}\n" for line in lines]
     # Where a blank follows every mark it is style; after some it is part of the text.
     styled = mark == "," and all(", " in line and not re.search(r",\S", line) for line in lines)
+    # Strict, as a lone quote in front of a name would else swallow all lines up to the next.
     try:
         read = csv.reader(ended, delimiter=mark, strict=True, skipinitialspace=styled)
         records = list(read)
     except csv.Error:
         # Quotes that do not come in pairs are part of the names.
         records = [line.split(mark) for line in lines]
-    return _without_quotes([[cell.removesuffix("\n") for cell in record] for record in records])
+    return _strip_quotes([[cell.removesuffix("\n") for cell in record] for record in records])
 
 
-def _with_commas(cells: Sequence[str]) -> list[str]:
+def _join_commas(cells: Sequence[str]) -> list[str]:
     """Return cells joined where a comma with a blank behind it is one of a text, not of the list.
 
     Of ``1,Inferior frontal gyrus, pars opercularis`` the second comma is the name's.
@@ -134,7 +145,7 @@ def _with_commas(cells: Sequence[str]) -> list[str]:
     return joined
 
 
-def _without_quotes(records: list[list[str]]) -> list[list[str]]:
+def _strip_quotes(records: list[list[str]]) -> list[list[str]]:
     """Return cells without the single quotes in which some programs put every text."""
     texts = [c for record in records for c in record if c and not is_number(c)]
     if not texts or not all(len(c) > 1 and c[0] == c[-1] == "'" for c in texts):
@@ -147,14 +158,17 @@ def _is_table(records: Sequence[Sequence[str]]) -> bool:
     first = records[0]
     if is_whole_number(first[0]):
         return True
+    # One word before the first mark, as of "V1,1", is a cell; "Area 1, left" is more likely a text.
     titled = names_columns(first) or " " not in first[0].strip()
     # A trailing empty cell is often left out; a line of several words has other marks.
     return titled and all(len(r) > 1 or len(r[0].split()) < 2 for r in records[1:])
 
 
-def _of_one_length(records: list[list[str]]) -> list[list[str]]:
+def _even_out(records: list[list[str]]) -> list[list[str]]:
     """Return records of which the longer have commas in their names, behind the key."""
     records = [record[:-1] if record[-1:] == [""] else record for record in records]
+    # "1,A,255,0,0" and "2,B, left,0,0,0": behind the name all have three numbers; what is between
+    # them and the key is the name.
     lengths = {len(record) for record in records}
     if len(lengths) == 1 or not all(is_whole_number(record[0]) for record in records):
         return records
@@ -174,5 +188,5 @@ def _numbers_behind(record: Sequence[str]) -> int:
     return len(record) - 1 - words[-1] if words else 0
 
 
-def _colored(records: Sequence[Sequence[str]]) -> Rows:
+def _rows_with_rgb(records: Sequence[Sequence[str]]) -> Rows:
     return rows_of_columns(["index", "name", "red", "green", "blue"], records)

@@ -34,15 +34,17 @@ _SHORT = "(short|abbreviated|abbr|abbrev|abrev)(names?)?|abbreviations?|acronyms
 # What may hold keys without a word that says so; a volume or an area is a size.
 _ALONE = "(atlas|region|parcel|structure|node|cluster|segment|nucleus)"
 _LEFT, _RIGHT = ("left", "lh", "l"), ("right", "rh", "r")
+# The rank of titles that only end in a word for a number: site_id, age_value.
 _ANY = 200
 
 
-def plain_title(title: object) -> str:
+def normalise_title(title: object) -> str:
     """Return a title casefolded, ``_`` for all but letters and digits, and where a word begins.
 
-    >>> plain_title("Left Label.Value"), plain_title("regionName"), plain_title("RGB")
+    >>> normalise_title("Left Label.Value"), normalise_title("regionName"), normalise_title("RGB")
     ('left_label_value', 'region_name', 'rgb')
     """
+    # Where a capital follows a small letter: regionName is two words, RGB is one.
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(title))
     return re.sub(r"[^0-9a-z]+", "_", parted.casefold()).strip("_")
 
@@ -52,6 +54,7 @@ def key_rank(plain: str) -> int | None:
     joined = plain.replace("_", "")
     if joined in _JOINED_KEYS:
         return _JOINED_KEYS[joined]
+    # As roi_index, AtlasRegionNo, label_id; then whatever ends in such a word, as yeo_code.
     if re.fullmatch(f"{_THINGS}*{_NUMBERS}", joined):
         return 100
     if "_" in plain and re.fullmatch(_NUMBERS, plain.rsplit("_", 1)[-1]):
@@ -64,6 +67,8 @@ def name_rank(plain: str) -> int | None:
     joined = plain.replace("_", "")
     if joined in _JOINED_NAMES:
         return _JOINED_NAMES[joined]
+    # The ranks leave room for those of `_JOINED_NAMES`: region_full_name (4) goes before structure
+    # (7), and that before gyrus (8), x_name (9), name_of_x (10) and short forms (20).
     if re.fullmatch(f"{_THINGS}*{_WORDS}", joined):
         return 4
     if re.fullmatch(f"{_THINGS}+", joined):
@@ -82,22 +87,24 @@ def is_vague(rank: int) -> bool:
 
 def names_columns(cells: Iterable[object]) -> bool:
     """Whether some cells are the titles of columns: one of keys and another of names."""
-    plain = list(dict.fromkeys(plain_title(cell) for cell in cells))
-    pairs = {title for pair in sided_pairs(plain).values() for title in pair}
+    plain = list(dict.fromkeys(normalise_title(cell) for cell in cells))
+    pairs = {title for pair in find_sided_pairs(plain).values() for title in pair}
+    # "label" may be either, so that two titles are needed: a lone "label" says nothing.
     keys = {t for t in plain if key_rank(t) is not None or t in pairs}
     names = {t for t in plain if name_rank(t) is not None}
     return bool(keys and names and len(keys | names) > 1)
 
 
-def sided_pairs(plain: Sequence[str]) -> dict[str, tuple[str, str]]:
+def find_sided_pairs(plain: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the titles that come once for the left and once for the right.
 
-    >>> sided_pairs(["structure", "left_label", "right_label"])
+    >>> find_sided_pairs(["structure", "left_label", "right_label"])
     {'label': ('left_label', 'right_label')}
     """
     found: dict[str, dict[str, str]] = {}
     for title in plain:
         words = title.split("_")
+        # left_label, label_lh or l_id, but not left_right_ratio.
         sides = [word for word in words if word in (*_LEFT, *_RIGHT)]
         if len(sides) == 1:
             rest = "_".join(word for word in words if word != sides[0])
@@ -105,7 +112,7 @@ def sided_pairs(plain: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {rest: (pair["L"], pair["R"]) for rest, pair in found.items() if len(pair) == 2}
 
 
-def distinct(titles: Sequence[str]) -> list[str]:
+def make_distinct(titles: Sequence[str]) -> list[str]:
     """Return titles of which each that came before has its number behind, as pandas' do."""
     before: Counter[str] = Counter()
     out = []
