@@ -132,6 +132,7 @@ def load_atlas(
         "version": version,
         "level": level,
     }
+    # Only what was stated: of several atlases each takes the choices that it has.
     choices = {axis: value for axis, value in axes.items() if value is not None}
     further = {} if radius is None else {"radius": radius}
     # With a file among them it is a list of files.
@@ -152,6 +153,7 @@ def _load_named(
 ) -> Atlas:
     """Return the atlas of a name from the first source that has it."""
     entry = entry_of(name)
+    # The radius is chosen with the axes, but variants do not differ in it.
     axes = {axis: value for axis, value in choices.items() if axis != "radius"}
     kind = options.kind or "auto"
     variants = resolve_name(name, space=options.space, kind=kind, via=via, axes=axes)

@@ -242,6 +242,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}
         if surface_image:
             return image_of_meshes(self._atlas.geometry, painted)
+        # An image has one grid: with surfaces or a second grid beside it, a dictionary.
         grid, *others = self._atlas.geometry.values()
         if isinstance(grid, VolumeGrid) and not others:
             return image_of(grid, next(iter(painted.values())))

@@ -53,7 +53,7 @@ class EntrySource:
     axes
         Axis to its values; those of `AXES` that the source has.
     files
-        Pattern of one file, of several with a map each, or one a compartment;
+        Pattern of one file, of several with a map each, or one per compartment;
         ``{hemi}`` stands for L and R.
     labels
         Pattern of the table, or the names themselves as a list, or one pattern a

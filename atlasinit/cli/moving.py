@@ -49,7 +49,7 @@ def resample(
     from atlasinit.resampling import resample as resample_
 
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
-    # A file goes before a space of its name; two targets are files in any case, one a side.
+    # A file goes before a space of its name; two targets are files in any case, one per side.
     if len(to) == 1 and not expand(to[0]).exists():
         if to_space is not None:
             raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")

@@ -45,7 +45,7 @@ def download(
     """Download a file and return its path, `target`.
 
     The file appears at `target` at once and whole: it is fetched beside, checked
-    (its length, its sha256 where known, and read to its end), then moved. A lock
+    (its length, its sha256 where one is given, and read to its end), then moved. A lock
     lets several processes ask for one file: the first fetches it, the others wait
     and use it. A broken transfer is continued where it stopped if the server can.
     An existing file at `target` is returned as it is, unless its hash is another; then

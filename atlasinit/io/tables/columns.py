@@ -107,7 +107,7 @@ def text_of(cell: Any, title: str, row: int) -> str:
 
 
 def keys_beside(rows: Rows) -> dict[str, list[int]]:
-    """Return the further columns that could hold the keys: title to one key a row."""
+    """Return the further columns that could hold the keys: title to one key per row."""
     columns: dict[str, list[Any]] = {
         title: [row.extra.get(title) for row in rows]
         for title in dict.fromkeys(title for row in rows for title in row.extra)
@@ -155,7 +155,7 @@ def _name_column(cells: Cells, titles: Mapping[str, str], key: str) -> str:
 
 
 def _split_sides(cells: Cells, titles: dict[str, str]) -> tuple[Cells, dict[str, str]]:
-    """Return one entry a side where left and right keys differ, and one of neither where not."""
+    """Return one entry per side where left and right keys differ, and one of neither where not."""
     # Of "left_id,right_id,structure" the row "8,9,nucleus" is 8 on the left and 9 on the right,
     # "2,2,callosum" is 2 on neither side. A usual column of keys, as index, goes before the pair.
     pairs = find_sided_pairs(list(cells))

@@ -83,7 +83,7 @@ def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
     if is_zip(data):
         return rows_of_workbook(data)
     text = decode(data)
-    # Text has no zero bytes once its encoding is known; 1f 8b begins a gzip file.
+    # Decoded text has no zero bytes; 1f 8b begins a gzip file.
     if "\0" in text or data.startswith(b"\x1f\x8b"):
         if data.startswith(b"\x1f\x8b"):
             raise ContentError("it is compressed", "unpack it")
