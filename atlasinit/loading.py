@@ -17,7 +17,15 @@ from atlasinit.catalogue.entries import Entry, Variant, names, normalise_name
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import Argument, ArgumentError, AtlasUnavailableError, format_list, warn
+from atlasinit.errors import (
+    Argument,
+    ArgumentError,
+    AtlasFileWarning,
+    AtlasUnavailableError,
+    Words,
+    format_list,
+    warn,
+)
 from atlasinit.io.files import extensions
 from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
@@ -158,23 +166,25 @@ def _load_named(
     kind = options.kind or "auto"
     variants = resolve_name(name, space=options.space, kind=kind, via=via, axes=axes)
     radius = choices.get("radius")
-    problems: list[str] = []
+    problems: list[Words] = []
     # One variant per source. Only a file that is not to be had leads on to the next source: any
     # other error would be hidden by an atlas from elsewhere.
     for variant in variants:
         try:
             atlas = build(variant, options, radius=radius, download=download)
         except AtlasUnavailableError as error:
-            problems.append(f"via {variant.source.via}: {error}")
+            problems.append(f"Via {variant.source.via}: " + error.phrase)
             continue
         if problems:
-            warn(f"{entry.name}: taken via {variant.source.via}, since {format_list(problems)}")
+            taken = f"taken via {variant.source.via}, since the sources before it failed"
+            warn(AtlasFileWarning(entry.name, taken, *problems))
         return atlas
     variables = [VARIABLE, *(s.variable for s in SOURCES.values() if s.variable)]
     raise AtlasUnavailableError(
         entry.name,
-        f"not on this machine and not fetched. {' '.join(problems)} On a machine with a "
-        "network run "
+        "not on this machine and not fetched",
+        *problems,
+        "On a machine with a network run "
         + Argument(_format_command(variants[0]))
         + f", then copy its cache to {cache_folder()} (or set {format_list(variables[:-1])} or "
         f"{variables[-1]} to the copy)",

@@ -91,7 +91,7 @@ def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, 
                 paths = [references.obtain(r, allow_download=allow_download) for r in surfaces]
             except AtlasUnavailableError as error:
                 # An atlas is whole without; only what needs the surface will ask for it.
-                warn(f"{variant.entry.name}: {c} has no {role} surface: {error}")
+                warn(f"{variant.entry.name}: {c} has no {role} surface: " + error.phrase)
                 continue
             out.setdefault(c, {})[role] = _mean(paths)
     return out

@@ -32,6 +32,10 @@ _USUAL = 16.0  # GiB
 class _RetryError(Exception):
     """A failure after which another try may succeed."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
 
 def download(
     url: str,
@@ -93,7 +97,8 @@ def download(
                 break
             except _RetryError as error:
                 if attempt == tries:
-                    raise AtlasUnavailableError(url, f"{error} (after {tries} tries)") from error
+                    told = f"{error.problem} (after {tries} tries)"
+                    raise AtlasUnavailableError(url, told) from error
             time.sleep(pause * 2 ** (attempt - 1))
         with writing_into(target.parent):
             _place(part, target)

@@ -315,8 +315,8 @@ def test_many_nan_weights_that_are_dense():
 @pytest.mark.parametrize(
     ("parts", "options", "message"),
     [
-        ([], {}, "one a compartment, got \\[\\]"),
-        ([volume([1]), volume([1])], {}, "one a compartment"),
+        ([], {}, "one per compartment, got \\[\\]"),
+        ([volume([1]), volume([1])], {}, "one per compartment"),
         ([volume([1])], {"unlisted": "drop"}, "`unlisted` should be"),
         ([volume([0, 0])], {}, "has no parcel"),
         ([soft(MAPS, keys=(1, 1, 2))], {}, "`map_keys` of 'cortex_L' should be distinct"),
