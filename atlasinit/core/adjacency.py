@@ -29,9 +29,11 @@ def find_touching(geometry: Geometry) -> Int32[np.ndarray, "2 pairs"]:
         return pairs[:, (pairs >= 0).all(axis=0)]
     if geometry.faces is None:
         return np.empty((2, 0), np.int32)
+    # The three edges of each face, one after the other, as pairs of vertices, then of locations.
     ends = geometry.locations[geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
     low, high = np.sort(ends[(ends >= 0).all(axis=1)], axis=1).T.astype(np.int64)
-    # An edge belongs to two triangles; as one number, low * n + high, it is found once.
+    # An edge belongs to two triangles; as one number, low * n + high, it is found once. That is
+    # beyond int32 from n = 46341 on.
     pairs = np.divmod(np.unique(low * geometry.n_locations + high), max(geometry.n_locations, 1))
     return np.stack(pairs).astype(np.int32)
 
@@ -46,6 +48,7 @@ def count_borders(maps: HardMaps, pairs: Int[np.ndarray, "2 pairs"]) -> "csr_arr
 
     one, other = np.asarray(maps.labels)[pairs]
     kept = (one >= 0) & (other >= 0) & (one != other)
+    # Each pair in both orders; SciPy adds up the ones that fall on the same two parcels.
     rows = np.concatenate([one[kept], other[kept]])
     columns = np.concatenate([other[kept], one[kept]])
     shape = (maps.n_parcels, maps.n_parcels)

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.header import AtlasHeader
-from atlasinit.core.labels import TOGETHER, LabelTable, hemisphere_of, is_home
+from atlasinit.core.labels import REQUIRED, TOGETHER, LabelTable, hemisphere_of, is_home
 from atlasinit.core.maps import (
     Maps,
     covered_totals,
@@ -173,8 +173,8 @@ class Atlas(eqx.Module):
         """
         frame = self.table.to_frame()
         counts = self._counts()
-        frame.insert(5, "n_locations", counts)
-        frame.insert(6, "empty", counts == 0)
+        frame.insert(len(REQUIRED), "n_locations", counts)
+        frame.insert(len(REQUIRED) + 1, "empty", counts == 0)
         return frame
 
     def location_slices(self) -> dict[str, slice]:
@@ -276,6 +276,7 @@ class Atlas(eqx.Module):
                 "parcels", f": no parcel of {self.name!r} satisfies all the conditions"
             )
         operation = f"select({format_count(len(rows), 'parcel')})"
+        # The order of the atlas, whatever that of `parcels`: rows stay grouped by compartment.
         return self._take(sorted(rows), kept).replace(operation=operation)
 
     def unite(self, *, by: str = "key", compartments: str | Iterable[str] | None = None) -> "Atlas":
@@ -360,6 +361,7 @@ class Atlas(eqx.Module):
         """
         if per not in ("parcel", "location"):
             raise ArgumentError("per", f'should be "parcel" or "location", got {per!r}')
+        # Of the weights w (parcels k, locations j): w_kj / sum_j w_kj, or w_kj / sum_k w_kj.
         if per == "parcel":
             factors = _inverse(self.header.add_rows(m.totals() for m in self._maps))
             rows = self.parcel_slices()
@@ -414,6 +416,7 @@ class Atlas(eqx.Module):
                     f"{part.dtype} of shape {part.shape}",
                 )
             parts.append(covered_totals(maps, part))
+        # sum_{j in mask} |w_kj| / sum_j |w_kj| of parcel k, 0 / 1 of one without weights.
         total = self.header.add_rows(m.totals(absolute=True) for m in self._maps)
         share = self.header.add_rows(parts) / np.where(total == 0, 1, total)
         return pd.Series(share, index=list(self.table["name"]), name="coverage")
@@ -445,6 +448,7 @@ class Atlas(eqx.Module):
         }
         for c in compartments:
             own = self.table.rows_of(c)
+            # Rows of the table count through all compartments, those of maps from 0 in each.
             maps[c] = self.maps[c].take_parcels(
                 np.array([r - own.start for r in rows if r in own], dtype=np.int64)
             )
@@ -459,4 +463,5 @@ class Atlas(eqx.Module):
 
 
 def _inverse(totals: np.ndarray) -> np.ndarray:
+    # Weights that sum to 0 cannot be made to sum to 1: the factor 1 leaves them.
     return 1 / np.where(totals == 0, 1, totals)

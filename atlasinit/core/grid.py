@@ -65,6 +65,7 @@ class VolumeGrid(ByContent):
         voxels: ArrayLike | None = None,
         structures: Sequence[tuple[str, int]] = (),
     ) -> None:
+        # `int` cuts 2.5 to 2, which would pass unnoticed but for the comparison with `shape`.
         sizes = tuple(int(size) for size in shape)
         if len(sizes) != 3 or min(sizes) < 1 or sizes != tuple(shape):
             raise ArgumentError("shape", f"should be three positive whole sizes, got {shape}")
@@ -98,6 +99,7 @@ class VolumeGrid(ByContent):
     @property
     def voxel_sizes(self) -> Float[np.ndarray, "3"]:
         """Edge lengths of a voxel in mm."""
+        # Column a of the affine is the step from one voxel to the next along axis a.
         return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
 
     @property
@@ -178,14 +180,17 @@ class VolumeGrid(ByContent):
         >>> here.voxels_in(VolumeGrid((3, 1, 1), there))
         array([2, 0], dtype=int32)
         """
+        # Both affines A lead to the same mm: A_other x_other = A x, so x_other = A_other^-1 A x.
         moved = np.linalg.inv(other.affine) @ self.affine
         turn = np.rint(moved[:3, :3])
         # A signed permutation: each axis of the one is one axis of the other, perhaps reversed.
         if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
             return None
-        source = np.abs(turn).argmax(axis=1)  # own axis that runs along each axis of the other
+        # Row a of the permutation picks the own axis that runs along axis a of the other.
+        source = np.abs(turn).argmax(axis=1)
         if tuple(self.shape[axis] for axis in source) != other.shape:
             return None
+        # Along a reversed axis of n voxels, index i is index n - 1 - i of the other.
         reversed_ = turn.sum(axis=1) < 0
         whole = np.eye(4)
         whole[:3, :3] = turn
@@ -228,6 +233,8 @@ class VolumeGrid(ByContent):
 
 def _is_invertible(axes: Float64[np.ndarray, "3 3"]) -> bool:
     """Whether three axes span a volume, whatever the unit of their lengths."""
+    # The determinant of unit axes is 1 where they are perpendicular and 0 where they lie in a
+    # plane; that of the axes themselves shrinks with the cube of the unit.
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(axes, axis=0)
     return bool(

@@ -21,9 +21,13 @@ DERIVED = ("n_locations", "empty")
 TOGETHER = "+"
 """Between the compartments that share a row."""
 
+# What states a side in names, between characters that are no letter or digit: `[^\W_]` is `\w`
+# without the underscore, which separates tokens as other signs do.
 _SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
 _TOKEN = re.compile(r"[^\W_]+")
+# "left/right", "L & R": of both sides.
 _BOTH = re.compile(r"(?<![^\W_])(l|lh|left) ?[/+&-] ?(r|rh|right)(?![^\W_])")
+# The entity of BIDS, whose values are L and R; others write it out.
 _ENTITY = re.compile(r"(?<![^\W_])hemi-(l|lh|left|r|rh|right)(?![^\W_])")
 
 
@@ -62,11 +66,11 @@ class LabelTable:
             raise ArgumentError(
                 "columns", f"should not hold {derived}, which atlases derive", "drop it"
             )
-        clean = {str(name): tuple(_plain(v) for v in values) for name, values in columns.items()}
+        clean = {str(name): tuple(_to_plain(v) for v in values) for name, values in columns.items()}
         lengths = {name: len(values) for name, values in clean.items()}
         if len(set(lengths.values())) > 1:
             raise ArgumentError("columns", f"should have one length, got {lengths}")
-        clean["key"] = tuple(_int32(key) for key in clean["key"])
+        clean["key"] = tuple(_check_key(key) for key in clean["key"])
         clean["name"] = tuple("" if name is None else str(name) for name in clean["name"])
         self._columns = clean
         # As equality does, without the order of the columns.
@@ -77,16 +81,18 @@ class LabelTable:
         ids = list(zip(self["compartment"], self["key"], strict=True))
         if len(set(ids)) < len(ids):
             raise ArgumentError(
-                "columns", f": each (compartment, key) should occur once; {_repeated(ids)} do not"
+                "columns",
+                f": each (compartment, key) should occur once; {_find_repeated(ids)} do not",
             )
         if len(set(self["name"])) < len(self):
             raise ArgumentError(
-                "columns", f": names should be unique; {_repeated(self['name'])} are not"
+                "columns", f": names should be unique; {_find_repeated(self['name'])} are not"
             )
         if "" in self["name"]:
             raise ArgumentError(
                 "columns", f": names should not be empty; row {self['name'].index('')} is"
             )
+        # Python takes lone surrogates from broken files, but cannot write them as UTF-8.
         torn = [n for n in self["name"] if re.search(r"[\ud800-\udfff]", n)]
         if torn:
             raise ArgumentError(
@@ -172,29 +178,32 @@ def unique_names(
     and a count where that is taken too.
     """
     names = [name or f"label-{key}" for name, key in zip(names, keys, strict=True)]
+    # The compartments in which each name occurs.
     homes: dict[str, set[str]] = {}
     for name, compartment in zip(names, compartments, strict=True):
         homes.setdefault(name, set()).add(compartment)
     sides = [_side(compartment) for compartment in compartments]
-    alike = {ids[:2] for ids in _repeated(list(zip(names, sides, keys, strict=True)))}
+    # Names and sides that the side in front would leave alike, keys and all: of `cortex_L` and
+    # `subcortex_L`, for instance.
+    alike = {ids[:2] for ids in _find_repeated(list(zip(names, sides, keys, strict=True)))}
     prefixed = [
         f"{compartment if not side or (name, side) in alike else side}_{name}"
         if len(homes[name]) > 1
         else name
         for name, side, compartment in zip(names, sides, compartments, strict=True)
     ]
-    repeated = set(_repeated(prefixed))
+    repeated = set(_find_repeated(prefixed))
     taken = set(prefixed) - repeated
     return [
-        _untaken(f"{name}-{key}", taken) if name in repeated else name
+        _take_free_name(f"{name}-{key}", taken) if name in repeated else name
         for name, key in zip(prefixed, keys, strict=True)
     ]
 
 
-def _untaken(name: str, taken: set[str]) -> str:
+def _take_free_name(name: str, taken: set[str]) -> str:
     """Return `name`, with a count if it is among those taken, and take it."""
-    counted = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
-    found = next(one for one in counted if one not in taken)
+    numbered = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
+    found = next(one for one in numbered if one not in taken)
     taken.add(found)
     return found
 
@@ -217,17 +226,18 @@ def hemisphere_of(name: str, compartment: str = "") -> str:
 
 def _stated_sides(name: str) -> Iterator[str]:
     """Yield what each of the ways to state a side says: L, R, a blank for both, "" for none."""
-    yield _one_of(_SIDES[found] for found in _ENTITY.findall(name))
+    yield _agree(_SIDES[found] for found in _ENTITY.findall(name))
     yield _SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""
     yield " " if _BOTH.search(name) else ""
     tokens = _TOKEN.findall(name)
     words = [token for token in tokens if len(token) > 1]
-    yield _one_of(_SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in _SIDES)
-    yield _one_of(_SIDES[token] for token in tokens if token in _SIDES)
+    yield _agree(_SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in _SIDES)
+    yield _agree(_SIDES[token] for token in tokens if token in _SIDES)
 
 
-def _one_of(sides: Iterable[str]) -> str:
+def _agree(sides: Iterable[str]) -> str:
     found = set(sides)
+    # A blank for both sides is true, and so decides that there is none; "" asks the next way.
     return found.pop() if len(found) == 1 else " " * bool(found)
 
 
@@ -235,14 +245,14 @@ def _side(compartment: str) -> str:
     return compartment[-1] if compartment.endswith(("_L", "_R")) else ""
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """Return NumPy scalars as Python's, and NaN as None, so that equal tables are equal."""
     value = value.item() if hasattr(value, "item") else value
     # Nor does pandas' NA equal itself; what it says instead is NA again.
     return value if (value != value) is False else None
 
 
-def _int32(key: Any) -> int:
+def _check_key(key: Any) -> int:
     try:
         whole = int(key)
     except (TypeError, ValueError, OverflowError):
@@ -252,7 +262,7 @@ def _int32(key: Any) -> int:
     return whole
 
 
-def _repeated(items: Sequence[Any]) -> list[Any]:
+def _find_repeated(items: Sequence[Any]) -> list[Any]:
     seen: set[Any] = set()
     return list(dict.fromkeys(item for item in items if item in seen or seen.add(item)))
 
@@ -266,6 +276,7 @@ def numbered_labels(counts: Mapping[str, int]) -> LabelTable:
             "compartment": [c for c, _ in rows],
             "key": [k for _, k in rows],
             "name": names,
+            # A colour of the name alone, the same wherever the atlas is made.
             "color": [f"#{zlib.crc32(n.encode()) & 0xFFFFFF:06x}" for n in names],
             "hemisphere": [hemisphere_of("", c) for c, _ in rows],
         }

@@ -36,6 +36,7 @@ class ByContent:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # pyright: ignore
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        # Arrays come writeable out of a pickle.
         for value in state.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -62,6 +63,7 @@ def check_kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.
             name, f"should lie in [0, {size}) on {where}, got {kept.min()} to {kept.max()}"
         )
     kept = as_read_only(kept, np.int32)
+    # Rising indices, as most are, differ: only others are counted.
     if kept.size and (kept[1:] <= kept[:-1]).any() and np.bincount(kept).max() > 1:
         raise ArgumentError(name, "should hold each location once", "some are repeated")
     return kept
@@ -69,6 +71,7 @@ def check_kept(index: ArrayLike | None, size: int, name: str, where: str) -> np.
 
 def check_whole(numbers: ArrayLike, name: str) -> np.ndarray:
     """Return an array of whole numbers as it is; none becomes int32."""
+    # An empty list becomes an array of float64, which holds no fraction either.
     given = np.asarray(numbers)
     if given.size and given.dtype.kind not in "iu":
         raise ArgumentError(name, f"should be whole numbers, got {given.dtype}")
@@ -87,5 +90,6 @@ def _digest(parts: Iterable[Any]) -> str:
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
         hasher.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        # So that what one field ends with is not taken for the beginning of the next.
         hasher.update(b"|")
     return hasher.hexdigest()

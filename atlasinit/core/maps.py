@@ -43,7 +43,7 @@ class HardMaps(eqx.Module):
         ones may be any).
     """
 
-    labels: Int32[AnyArray, " locations"] = eqx.field(converter=lambda x: _int32(x))
+    labels: Int32[AnyArray, " locations"] = eqx.field(converter=lambda x: _to_labels(x))
     n_parcels: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
@@ -79,6 +79,7 @@ class HardMaps(eqx.Module):
         # NumPy sorts 16-bit numbers by radix, several times faster.
         short = labels.astype(np.int16) if self.n_parcels < 2**15 else labels
         order = np.argsort(short, kind="stable")
+        # Locations of no parcel, -1, come first and are cut off.
         indices = order[np.searchsorted(labels[order], 0) :]
         indptr = np.concatenate([[0], np.cumsum(self.counts())])
         values = np.ones(indices.size, np.float32)
@@ -142,9 +143,9 @@ class SparseMaps(eqx.Module):
         on a device is not looked at.)
     """
 
-    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
-    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _held(x))
-    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=lambda x: _held(x))
+    values: Float[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _hold(x))
+    indices: Int32[AnyArray, " nonzeros"] = eqx.field(converter=lambda x: _hold(x))
+    indptr: Int32[AnyArray, " ends"] = eqx.field(converter=lambda x: _hold(x))
     n_locations: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
@@ -161,6 +162,7 @@ class SparseMaps(eqx.Module):
         """Return the maps of a ``scipy.sparse`` matrix (parcels, locations), zeros dropped."""
         from scipy.sparse import csr_array
 
+        # A copy, as what follows works in place: the caller keeps what is stored as 0.
         csr = csr_array(matrix, copy=True)
         csr.sum_duplicates()
         csr.eliminate_zeros()
@@ -215,7 +217,8 @@ class SparseMaps(eqx.Module):
         indptr = np.asarray(self.indptr)
         sizes = np.diff(indptr)[rows]
         # Where each row's weights begin, less where they will begin, plus a running count: the
-        # positions of the weights of all chosen rows, row by row.
+        # positions of the weights of all chosen rows, row by row. For indptr [0, 2, 5, 6] and rows
+        # [2, 1]: [5, 1, 1, 1] + [0, 1, 2, 3] = [5, 2, 3, 4].
         picked = np.repeat(indptr[:-1][rows] - np.cumsum(sizes) + sizes, sizes)
         picked = picked + np.arange(sizes.sum(), dtype=picked.dtype)
         new_indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
@@ -230,6 +233,7 @@ class SparseMaps(eqx.Module):
         """Return the maps with the chosen columns, in the order of `columns`."""
         from scipy.sparse import csr_array
 
+        # Not `_csr`, which is float32: the weights keep their dtype.
         parts = (np.asarray(self.values), np.asarray(self.indices), np.asarray(self.indptr))
         return SparseMaps.from_scipy(
             csr_array(parts, shape=(self.n_parcels, self.n_locations))[:, columns]
@@ -292,7 +296,7 @@ class DenseMaps(eqx.Module):
         (parcels, locations) the weights.
     """
 
-    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=lambda x: _held(x))
+    values: Float[AnyArray, "parcels locations"] = eqx.field(converter=lambda x: _hold(x))
 
     @property
     def n_parcels(self) -> int:
@@ -344,6 +348,7 @@ class DenseMaps(eqx.Module):
         # `argmax` would take NaN for the largest.
         values = np.where(np.isnan(self.values), -np.inf, np.asarray(self.values))
         labels = values.argmax(axis=0).astype(np.int32)
+        # -inf where all weights are NaN: such a location belongs to none either.
         labels[~(values.max(axis=0) > 0)] = -1
         return HardMaps(labels, self.n_parcels)
 
@@ -357,7 +362,7 @@ def densify(maps: Maps) -> DenseMaps:
     return maps if isinstance(maps, DenseMaps) else DenseMaps(make_read_only(maps.to_dense()))
 
 
-def _held(array: Any) -> Any:
+def _hold(array: Any) -> Any:
     """Return NumPy's arrays read-only and in the machine's byte order, others as they are.
 
     JAX refuses another byte order, or misreads it.
@@ -367,7 +372,7 @@ def _held(array: Any) -> Any:
     return as_read_only(array, array.dtype.newbyteorder("="))
 
 
-def _int32(labels: ArrayLike) -> AnyArray:
+def _to_labels(labels: ArrayLike) -> AnyArray:
     """Return labels as int32, those of JAX as they are if they are whole numbers of as many bits.
 
     Narrower ones may hold each label, but not the number of parcels.
@@ -376,9 +381,10 @@ def _int32(labels: ArrayLike) -> AnyArray:
         if not jnp.issubdtype(labels.dtype, jnp.integer):
             raise ArgumentError("labels", f"should be whole numbers, got {labels.dtype}")
         return labels if labels.dtype.itemsize >= 4 else labels.astype(jnp.int32)
+    # An empty list is float64. Numbers beyond int32 wrap around, and differ from what was given.
     given = np.asarray(labels)
     whole = given.dtype.kind in "iu" or not given.size
-    out = as_read_only(labels, np.int32) if whole else given
+    out = as_read_only(given, np.int32) if whole else given
     if not whole or (out != given).any():
         raise ArgumentError("labels", f"should be whole numbers that fit int32, got {given.dtype}")
     return out
@@ -394,6 +400,7 @@ def scale(
 
     Dense maps stay dense; hard and sparse maps become sparse.
     """
+    # The factors are float64, so that each weight is rounded once, at the end.
     rows = np.ones(maps.n_parcels) if parcels is None else parcels
     columns = np.ones(maps.n_locations) if locations is None else locations
     if isinstance(maps, DenseMaps):
@@ -433,6 +440,7 @@ def to_dense_matrix(
 
 def location_totals(maps: Maps) -> Float64[np.ndarray, " locations"]:
     """Return the sum of the weights at each location."""
+    # Ones of float64 make SciPy add float32 weights in float64.
     return maps.to_scipy().T @ np.ones(maps.n_parcels)
 
 

@@ -177,6 +177,7 @@ def triangle_vertex_areas(
     coordinates: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> Float[np.ndarray, " vertices"]:
     """Return each vertex's area: a third of the area of every triangle that it belongs to."""
+    # Half a normal's length is the triangle's area, of which each corner has a third.
     weights = np.repeat(np.linalg.norm(triangle_normals(coordinates, faces), axis=0) / 6, 3)
     return np.bincount(faces.reshape(-1), weights=weights, minlength=len(coordinates))
 
@@ -185,9 +186,10 @@ def triangle_normals(
     coordinates: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> Float64[np.ndarray, "3 faces"]:
     """Return a normal of each triangle, twice as long as its area, an axis a row."""
-    # An axis per row: gathers along memory.
+    # An axis a row, so that corners are gathered along memory.
     points = coordinates.T.astype(np.float64, order="C")
     a, b, c = (points.take(corner, axis=1) for corner in faces.T)
+    # (b - a) x (c - a), with the origin moved to a.
     b -= a
     c -= a
     return np.stack(

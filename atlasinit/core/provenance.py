@@ -42,6 +42,7 @@ class Provenance:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Provenance":
         """Return what `to_dict` wrote; unknown fields are an error."""
+        # JSON has lists in place of tuples, and lists have no hash.
         files = tuple((str(name), str(sha)) for name, sha in fields.get("files", ()))
         operations = tuple(str(operation) for operation in fields.get("operations", ()))
         return cls(**{**fields, "files": files, "operations": operations})

@@ -26,6 +26,7 @@ def select_rows(
 
     The conditions and errors are those of `Atlas.select`; `atlas` is its name.
     """
+    # Each condition takes rows away, so that all have to be satisfied.
     rows = {i for c in compartments for i in table.rows_of(c)}
     if hemisphere is not None:
         if hemisphere not in ("L", "R", ""):
@@ -99,5 +100,6 @@ def _rows_of(
 
 
 def _as_list(value: object) -> list:
+    # A tuple is one parcel, (compartment, key); several parcels come in any other iterable.
     single = isinstance(value, str | int | np.integer | tuple | re.Pattern)
     return [value] if single else list(value)  # pyright: ignore[reportArgumentType]

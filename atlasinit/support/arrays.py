@@ -9,6 +9,8 @@ import numpy as np
 def as_read_only(array: Any, dtype: Any) -> np.ndarray:
     """Return a read-only C-ordered array, copied only if the caller could still write to it."""
     out = np.ascontiguousarray(array, dtype=dtype)
+    # A read-only view changes with what it is a view of: all of them have to be read-only. What
+    # the conversion has made anew nobody else has, and so it needs no copy.
     if any(one.flags.writeable for one in _bases(out)):
         out = out.copy() if out is array or out.base is not None else out
         out.flags.writeable = False
@@ -17,6 +19,7 @@ def as_read_only(array: Any, dtype: Any) -> np.ndarray:
 
 def make_read_only(array: np.ndarray) -> np.ndarray:
     """Return an array that only this package has, read-only, so that maps need not copy it."""
+    # What it is a view of too, or `as_read_only` would copy it.
     for one in _bases(array):
         one.flags.writeable = False
     return array

@@ -29,4 +29,5 @@ def name_beside(target: Path, *, suffix: str = "") -> Path:
 
     What is made there has the usual permissions, which `tempfile` would not give.
     """
+    # In the same folder, so on the same file system: renaming it to `target` is one step.
     return target.with_name(f".atlasinit-{secrets.token_hex(8)}{suffix}")

@@ -25,7 +25,7 @@ def _n_cores() -> int:
 
 
 WORKERS = _n_cores()
-_ALIGNED = 64  # bytes
+_ALIGNED = 64  # bytes; XLA on a CPU copies what begins elsewhere
 
 
 def is_host(array: Any) -> bool:
@@ -48,6 +48,7 @@ def empty_for_jax(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an array, yet to be filled, that `jax.device_put` takes on a CPU without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNED, np.uint8)
+    # As many bytes as the address lacks to a multiple of the alignment.
     start = -raw.ctypes.data % _ALIGNED
     return raw[start : start + size].view(dtype).reshape(shape)
 
@@ -60,6 +61,7 @@ def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> 
     """
     some = list(arguments)
     results: list[Any] = [None] * len(some)
+    # CPython counts in one step: no two threads get the same number.
     turns = itertools.count()
 
     def work() -> None:
@@ -70,6 +72,7 @@ def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> 
     try:
         work()
     finally:
+        # Those that are cancelled had not begun; the others may be in the middle of their last.
         running = [helper for helper in helpers if not helper.cancel()]
         wait(running)
     for helper in running:

@@ -50,12 +50,14 @@ def tiles(
     points = np.full((3, n_tiles * size), np.nan, coordinates.dtype)
     points[:, :n] = coordinates.T
     order = np.arange(n_tiles * size, dtype=np.int32)
+    # Groups of one level, by their first tile and number of tiles: one of all to begin with.
     starts, counts = np.array([0]), np.array([n_tiles])
     while counts.max() > 1:
         # Halving keeps all counts of a level within one of each other: two stacks at most.
         for count in np.unique(counts[counts > 1]).tolist():
             rows = starts[counts == count, None] * size + np.arange(count * size)
             order[rows] = _halves(points, order[rows], (count + 1) // 2 * size)
+        # The larger half in front: what is short of a whole tile stays in the last of all.
         left = (counts + 1) // 2
         starts = np.stack([starts, starts + left], axis=1)
         counts = np.stack([left, counts - left], axis=1)
@@ -69,6 +71,7 @@ def spheres(
     coordinates: Float[np.ndarray, "locations 3"], groups: Int32[np.ndarray, "tiles size"]
 ) -> tuple[Float[np.ndarray, "tiles 3"], Float[np.ndarray, " tiles"]]:
     """Return centres and radii of balls that hold the locations of each tile."""
+    # Of the bounding box: not the smallest ball, but one found in one pass.
     points = np.where(groups < 0, np.nan, coordinates.T.take(groups, axis=1))
     centres = (np.fmax.reduce(points, axis=2) + np.fmin.reduce(points, axis=2)) / 2
     distances = np.linalg.norm(points - centres[:, :, None], axis=0)

@@ -103,6 +103,7 @@ def _state(folder: Path) -> tuple[int, int] | None:
     """Return what tells a folder from one that took its place, None where there is none."""
     if not folder.exists():
         return None
+    # Another folder has another inode; files that come or go change the time.
     found = folder.stat()
     return found.st_ino, found.st_mtime_ns
 

@@ -176,7 +176,8 @@ def test_labels_of_no_row_are_refused(kind, labels):
         ai.HardMaps(kind(labels, np.int32), 3)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, list])
 @pytest.mark.parametrize("labels", [[0.0, 1.0], [2**32, 0], ["a"]])
-def test_labels_that_are_no_int32_are_refused(labels):
+def test_labels_that_are_no_int32_are_refused(kind, labels):
     with pytest.raises(ValueError, match="whole numbers that fit int32"):
-        ai.HardMaps(np.asarray(labels), 3)
+        ai.HardMaps(kind(labels), 3)
