@@ -44,13 +44,14 @@ class Amplitude(Domain):
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the image of the real part, with the imaginary part as phase."""
-        free = _complex(x, "x")
+        # y = g(Re x) exp(i Im x), where g is the image of the amplitude's domain.
+        free = _check_complex(x, "x")
         amplitude, phase = self.domain.image(free.real), free.imag
         return jax.lax.complex(amplitude * jnp.cos(phase), amplitude * jnp.sin(phase))
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return the preimage of the amplitude, and the phase as imaginary part."""
-        given = _complex(y, "y")
+        given = _check_complex(y, "y")
         return jax.lax.complex(self.domain.preimage(jnp.abs(given)), jnp.angle(given))
 
     def hold(self, y: AnyArray | DenseMaps | SparseMaps) -> jax.Array | None:
@@ -73,7 +74,7 @@ class Amplitude(Domain):
         return Amplitude(self.domain.for_axes(count))
 
 
-def _complex(x: AnyArray, name: str) -> jax.Array:
+def _check_complex(x: AnyArray, name: str) -> jax.Array:
     array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ArgumentTypeError(name, f"should be complex for `Amplitude`, got {array.dtype}")

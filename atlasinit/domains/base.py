@@ -134,6 +134,7 @@ def axis_from_end(axis: int, count: int) -> int:
 
 def fixed(value: Any) -> Fixed:
     """Return a number or an array as a float or nested tuples of floats."""
+    # Domains are hashed as static parts of pytrees, and arrays have no hash.
     nested = np.asarray(value, dtype=np.float64).tolist()
     return _tuples(nested)
 
@@ -157,11 +158,15 @@ def check_floating(x: AnyArray, name: str) -> Inexact[jax.Array, "..."]:
 
 def tolerance(x: jax.Array) -> float:
     """Return how far from a domain values count as inside: their rounding, at least 1e-3."""
+    # 1e-3 allows for values that a file has rounded. float16 and bfloat16 have an eps of 2^-10 and
+    # 2^-7, which in the sum of a few values is more.
     return max(1e-3, 4 * float(jnp.finfo(x.dtype).eps))
 
 
 def refuse(x: jax.Array, bad: Bool[jax.Array, "..."], error: ArgumentError) -> jax.Array:
     """Return `x`, or raise `error` where any of `bad` is true: now, or at run time under jit."""
+    # A traced flag has no value yet: the check becomes a step of the program, which stays in it
+    # only if its result is used in the place of `x`.
     flag = jnp.any(bad)
     if isinstance(flag, Tracer):
         return eqx.error_if(x, flag, str(error))

@@ -86,12 +86,13 @@ class Tanh(EntrywiseDomain):
 
     scale: Fixed = 1.0
     outside: str = "error"
+    # tanh' is 1 at 0 and 0.01 at 3.
     bounds: tuple[Any, Any] = (-3.0, 3.0)
 
     def __post_init__(self) -> None:
         check_positive(self.scale, "scale")
         object.__setattr__(self, "scale", fixed(self.scale))
-        _check(self.outside, self.bounds)
+        _check_options(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``scale * tanh(x)``."""
@@ -100,7 +101,7 @@ class Tanh(EntrywiseDomain):
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``arctanh(y / scale)``."""
-        given = _inside(self, check_floating(y, "y"))
+        given = _bring_inside(self, check_floating(y, "y"))
         return _clip_to_bounds(self, jnp.arctanh(given / broadcast_like(self.scale, given)))
 
 
@@ -122,13 +123,14 @@ class Logistic(EntrywiseDomain):
     loc: Fixed = 0.5
     scale: Fixed = 1.0
     outside: str = "error"
+    # The sigmoid's derivative is 0.01 at 4.5, as that of `Tanh` at its bounds.
     bounds: tuple[Any, Any] = (-4.5, 4.5)
 
     def __post_init__(self) -> None:
         check_positive(self.scale, "scale")
         object.__setattr__(self, "loc", fixed(self.loc))
         object.__setattr__(self, "scale", fixed(self.scale))
-        _check(self.outside, self.bounds)
+        _check_options(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``loc + scale * (sigmoid(x) - 1/2)``."""
@@ -138,7 +140,7 @@ class Logistic(EntrywiseDomain):
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``logit((y - loc) / scale + 1/2)``."""
-        given = _inside(self, check_floating(y, "y"))
+        given = _bring_inside(self, check_floating(y, "y"))
         share = (given - broadcast_like(self.loc, given)) / broadcast_like(self.scale, given) + 0.5
         return _clip_to_bounds(self, jax.scipy.special.logit(share))
 
@@ -157,11 +159,12 @@ class Positive(EntrywiseDomain):
 
     map: str = "softplus"
     outside: str = "error"
+    # Both maps are 2e-9 at -20; large values of either have large derivatives.
     bounds: tuple[Any, Any] = (-20.0, math.inf)
 
     def __post_init__(self) -> None:
         check_choice(self.map, ("softplus", "exp"), "map")
-        _check(self.outside, self.bounds)
+        _check_options(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``softplus(x)`` or ``exp(x)``."""
@@ -170,14 +173,14 @@ class Positive(EntrywiseDomain):
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``log(exp(y) - 1)`` or ``log(y)``."""
-        given = _inside(self, check_floating(y, "y"))
+        given = _bring_inside(self, check_floating(y, "y"))
         if self.map == "exp":
             return _clip_to_bounds(self, jnp.log(given))
-        # log(exp(y) - 1) without overflow for large y or cancellation for small y.
+        # log(e^y - 1) = y + log(1 - e^-y), without overflow for large y or cancellation for small.
         return _clip_to_bounds(self, given + jnp.log(-jnp.expm1(-given)))
 
 
-def _check(outside: str, bounds: tuple[Any, Any]) -> None:
+def _check_options(outside: str, bounds: tuple[Any, Any]) -> None:
     check_choice(outside, _OUTSIDE, "outside")
     if len(bounds) != 2 or not bounds[0] < bounds[1]:
         raise ArgumentError("bounds", f"should be (lower, upper) with lower < upper, got {bounds}")
@@ -185,8 +188,10 @@ def _check(outside: str, bounds: tuple[Any, Any]) -> None:
         raise ArgumentError("bounds", f'should be finite for outside="renormalize", got {bounds}')
 
 
-def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
+def _bring_inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     """Return `y` with what lies outside the image of the domain's bounds handled."""
+    # By `image` itself, so that a value at a bound is rounded as the bound is; and finite, so that
+    # infinity lies outside where the bound is infinite.
     limit = float(jnp.finfo(y.dtype).max)
     low, high = (
         jnp.clip(domain.image(jnp.full_like(y, bound)), -limit, limit) for bound in domain.bounds
@@ -212,7 +217,8 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
                 'it does not. Use outside="clip" or "renormalize", or other bounds',
             ),
         )
-    half = y / 2  # so that the width does not overflow
+    # low + (y - min y) / (max y - min y) (high - low), by halves, as the width may overflow.
+    half = y / 2
     least, most = half.min(), half.max()
     share = (half - least) / jnp.where(most > least, most - least, 1)
     moved = jnp.clip(low + share * (high - low), low, high)
@@ -221,5 +227,6 @@ def _inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
 
 def _clip_to_bounds(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
     """Return free values within the bounds, which rounding of the image may have left."""
+    # arctanh near 1, for instance, turns an error of eps into a larger one.
     low, high = domain.bounds
     return jnp.clip(x, float(low), float(high))

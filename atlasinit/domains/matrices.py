@@ -51,17 +51,20 @@ class Orthogonal(Domain):
         """Return the orthonormal factor of `x`."""
         free = check_floating(x, "x")
         _check_matrix(free, "x")
+        # The rows of a wide matrix are the columns of its transpose.
         is_wide = free.shape[-2] < free.shape[-1]
         tall = jnp.swapaxes(free, -1, -2) if is_wide else free
-        factor = _over_batch(_qr if self.method == "qr" else _polar, tall)
+        factor = _map_matrices(_qr if self.method == "qr" else _polar, tall)
         return jnp.swapaxes(factor, -1, -2) if is_wide else factor
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return `y`, or its image where it is renormalised."""
+        # What is orthonormal is its own image, and so its own free values.
         image = self.image(y)
         if self.outside == "renormalize":
             return image
         given = check_floating(y, "y")
+        # Negated, as no comparison with NaN holds: NaN is refused.
         return refuse(
             given,
             ~(jnp.abs(image - given) <= tolerance(given)),
@@ -106,20 +109,20 @@ class SPD(Domain):
         """Return the product of the triangular factor and its transpose."""
         free = check_floating(x, "x")
         _check_square(free, "x")
-        return _over_batch(_gram, free)
+        return _map_matrices(_gram, free)
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return the Cholesky factor with the logarithm of its diagonal."""
-        given = _symmetric(y)
+        given = _symmetrize(y)
         if self.outside == "clip":
 
             def raise_low(values: jax.Array) -> jax.Array:
                 return jnp.maximum(values, self.minimum)
 
-            given = _over_batch(lambda a: map_eigenvalues(raise_low, a), given)
+            given = _map_matrices(lambda a: map_eigenvalues(raise_low, a), given)
         else:
-            given = _definite(given, self.minimum)
-        return _over_batch(_log_cholesky, given)
+            given = _check_definite(given, self.minimum)
+        return _map_matrices(_log_cholesky, given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,12 +175,13 @@ class Isochoric(Domain):
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return the matrix of the domain that the free values stand for."""
-        return _over_batch(lambda a: map_eigenvalues(self._spectrum, a), SPD().image(x))
+        return _map_matrices(lambda a: map_eigenvalues(self._spectrum, a), SPD().image(x))
 
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return free values whose image is `y`, or `y` scaled and flattened into the domain."""
-        given = _definite(_symmetric(y), 1e-30)
-        inside = _over_batch(lambda a: map_eigenvalues(self._flatten, a), given)
+        # Any positive definite matrix: 1e-30 is far below what matters, and no denormal float32.
+        given = _check_definite(_symmetrize(y), 1e-30)
+        inside = _map_matrices(lambda a: map_eigenvalues(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
             scale = jnp.broadcast_to(scale, given.shape)
@@ -192,7 +196,7 @@ class Isochoric(Domain):
                 ),
             )
         return SPD(minimum=1e-30).preimage(
-            _over_batch(lambda a: map_eigenvalues(self._before_softmax, a), inside)
+            _map_matrices(lambda a: map_eigenvalues(self._before_softmax, a), inside)
         )
 
     def _spectrum(self, values: jax.Array) -> jax.Array:
@@ -207,14 +211,16 @@ class Isochoric(Domain):
 
     def _flatten(self, values: jax.Array) -> jax.Array:
         if self.max_condition is not None:
-            # (1 - t) v + t for v of determinant 1 is, up to a factor, the following for v of any
-            # scale. 1 - t itself rounds to 0 where the largest v is far beyond the limit.
+            # The largest and smallest of (1 - t) v + t are in the ratio c where
+            # t / (1 - t) = (v_max - c v_min) / (c - 1) = e / (c - 1): up to a factor, that is
+            # (c - 1) v + e, for v of any scale. 1 - t itself would round to 0 for a large excess e.
             values = values / jax.lax.stop_gradient(values.max())
             excess = jnp.maximum(values.max() - self.max_condition * values.min(), 0)
             room = excess + (self.max_condition - 1)
             # Without excess nothing is mixed in, even where the largest condition is 1.
             mixed = ((self.max_condition - 1) * values + excess) / jnp.where(room > 0, room, 1)
             values = jnp.where(room > 0, mixed, values)
+        # The determinant of a multiple s of n eigenvalues is s^n times theirs.
         return _unit_determinant(values) * self.volume ** (1 / max(values.shape[0], 1))
 
     def _before_softmax(self, values: jax.Array) -> jax.Array:
@@ -233,11 +239,12 @@ def _unit_determinant(values: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def _qr(tall: jax.Array) -> jax.Array:
     """Return the Q factor, with a positive diagonal of R."""
-    return _signed_qr(tall)[0]
+    return _factor_qr(tall)[0]
 
 
-def _signed_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _factor_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
     q, r = jnp.linalg.qr(tall)
+    # Q R = (Q S) (S R) for any diagonal S of signs; a positive diagonal of R makes them unique.
     signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
     return q * signs[None, :], r * signs[:, None]
 
@@ -246,11 +253,12 @@ def _signed_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     # With X = dA R^-1, the part of dQ within the columns is Q W, where W is skew with the lower
     # triangle of Q^T X; the part outside is (1 - Q Q^T) X. Without full rank there is no R^-1.
-    q, r = _signed_qr(primals[0])
+    q, r = _factor_qr(primals[0])
     sizes = jnp.abs(jnp.diagonal(r))
     tiny = 8 * float(jnp.finfo(r.dtype).eps) * jnp.max(sizes, initial=0)
     singular = jnp.min(sizes, initial=jnp.inf) <= tiny
     regular = jnp.where(singular, jnp.eye(r.shape[0], dtype=r.dtype), r)
+    # dA R^-1 is the transpose of R^-T dA^T.
     change = jax.scipy.linalg.solve_triangular(regular, tangents[0].T, trans="T").T
     inner = product(q.T, change)
     lower = jnp.tril(inner, -1)
@@ -293,19 +301,21 @@ def _log_cholesky(matrix: jax.Array) -> jax.Array:
     return jnp.tril(factor, -1) + jnp.diag(jnp.log(jnp.diagonal(factor)))
 
 
-def _over_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+def _map_matrices(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """Return `function` of each matrix on the last two axes; LAPACK has no half precision."""
     matrices = widen(x)
     if x.ndim == 2:
         return function(matrices).astype(x.dtype)
+    # The product in place of -1, which NumPy's rules cannot infer for matrices of size 0.
     flat = jax.vmap(function)(matrices.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]))
     return flat.reshape(*x.shape[:-2], *flat.shape[-2:]).astype(x.dtype)
 
 
-def _symmetric(y: AnyArray) -> jax.Array:
+def _symmetrize(y: AnyArray) -> jax.Array:
     given = check_floating(y, "y")
     _check_square(given, "y")
     flipped = jnp.swapaxes(given, -1, -2)
+    # Of the largest entry, by which rounding goes; `initial` is for matrices of size 0.
     scale = jnp.max(jnp.abs(given), (-2, -1), keepdims=True, initial=0)
     given = refuse(
         given,
@@ -315,10 +325,11 @@ def _symmetric(y: AnyArray) -> jax.Array:
     return (given + flipped) / 2
 
 
-def _definite(y: jax.Array, minimum: float | int) -> jax.Array:
+def _check_definite(y: jax.Array, minimum: float | int) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
     values = jnp.linalg.eigvalsh(widen(y))
     largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
+    # Eigenvalues are computed to some eps of the largest, however small they are.
     slack = largest * float(jnp.finfo(y.dtype).eps) * 8
     return refuse(
         y,

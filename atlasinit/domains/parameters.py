@@ -101,10 +101,12 @@ def preimage(domain: Domain, values: Any) -> Any:
     """Return an array or maps of free values whose image under `domain` is `values`."""
     if isinstance(values, SparseMaps):
         return _with_values(values, domain.preimage_of_sparse(values))
+    # In a domain every weight is free, those that are 0 in hard labels too.
     if isinstance(values, HardMaps | DenseMaps):
         return DenseMaps(domain.preimage(densify(values).values))
     return domain.preimage(values)
 
 
 def _with_values(maps: SparseMaps, values: jax.Array) -> SparseMaps:
+    # A domain changes weights, never where they are: positions stay fixed while weights train.
     return SparseMaps(values, maps.indices, maps.indptr, maps.n_locations)

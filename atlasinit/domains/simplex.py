@@ -126,7 +126,7 @@ class Simplex(Domain):
                 "purity", f"for {labels} labels should be above 1/{labels}, got {self.purity!r}"
             )
         groups = _Slices(axis)
-        return self._log(self._inside(given, groups), groups)
+        return self._to_logits(self._bring_inside(given, groups), groups)
 
     def image_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the softmax of the entries of each location (or parcel)."""
@@ -136,6 +136,7 @@ class Simplex(Domain):
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the free values of the entries of each location (or parcel)."""
         values, groups = check_floating(maps.values, "y"), self._segments(maps)
+        # Above 1/2 a purity is above 1 / L for every number of labels L that has a choice.
         if self.purity <= 0.5:
             sizes = groups.size(values)
             bad = (sizes > 1) & (self.purity * sizes <= 1)
@@ -146,10 +147,11 @@ class Simplex(Domain):
                     "purity", f"should be above 1 / labels, got {self.purity!r}", "raise it"
                 ),
             )
-        return self._log(self._inside(values, groups), groups)
+        return self._to_logits(self._bring_inside(values, groups), groups)
 
     def slope(self, x: AnyArray) -> jax.Array:
         """Return the derivative of each entry of the image by its own free value."""
+        # y = softmax(x / T): dy_i / dx_i = y_i (1 - y_i) / T.
         y = self.image(x)
         return y * (1 - y) / self._temperature(y, _Slices(self._axis_of(y)))
 
@@ -168,7 +170,7 @@ class Simplex(Domain):
             return None
         array = check_floating(y.values if isinstance(y, DenseMaps | SparseMaps) else y, "y")
         groups = self._segments(y) if isinstance(y, SparseMaps) else _Slices(self._axis_of(array))
-        total = groups.sums(widen(self._inside(array, groups)))
+        total = groups.sums(widen(self._bring_inside(array, groups)))
         if not isinstance(y, DenseMaps | SparseMaps | Tracer) and (jnp.abs(total - 1) < 1e-5).all():
             return None
         total = jnp.minimum(total, 1)
@@ -185,8 +187,9 @@ class Simplex(Domain):
         """Return the domain with its axis counted from the end."""
         return dataclasses.replace(self, axis=axis_from_end(self.axis, count))
 
-    @eqx.filter_jit  # not some thirty programs
-    def _log(self, y: jax.Array, groups: "_Groups") -> jax.Array:
+    # Jitted as a whole, or each of some thirty steps would be compiled by itself.
+    @eqx.filter_jit
+    def _to_logits(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         dtype = y.dtype
         y = widen(y)
         total, size = groups.total(y), groups.size(y)
@@ -194,6 +197,8 @@ class Simplex(Domain):
         whole = jnp.maximum(total, 1) if self.slack else total
         others = size if self.slack else jnp.maximum(size - 1, 1)
         mass = y / jnp.where(whole > 0, whole, 1)
+        # A one-hot slice becomes 1 and L - 1 times d before the softmax divides by their sum:
+        # 1 / (1 + (L - 1) d) = purity gives the floor d.
         rest = 1 - total / jnp.where(whole > 0, whole, 1) if self.slack else jnp.zeros_like(total)
         floor = (1 - self.purity) / self.purity / others
         smallest = groups.smallest(jnp.where(mass > 0, mass, 1))
@@ -206,7 +211,7 @@ class Simplex(Domain):
             logs = jnp.where(total > 0, logs, 0)
         return (self._temperature(y, groups) * logs).astype(dtype)
 
-    def _inside(self, y: jax.Array, groups: "_Groups") -> jax.Array:
+    def _bring_inside(self, y: jax.Array, groups: "_Groups") -> jax.Array:
         bad = ~jnp.isfinite(y) if self.outside == "clip" else ~(jnp.isfinite(y) & (y >= 0))
         y = refuse(
             y,
@@ -253,6 +258,8 @@ class Simplex(Domain):
         if self.axis not in (-1, 1):
             raise ArgumentError("axis", f"on sparse maps should be -2 or -1, got {self.axis}")
         entries = jnp.arange(maps.values.shape[0], dtype=jnp.int32)
+        # The parcel of entry i is the last one that begins at i or before; empty ones begin, and
+        # end, where the next one does.
         rows = jnp.searchsorted(jnp.asarray(maps.indptr), entries, side="right") - 1
         return _Segments(rows, maps.n_parcels)
 
@@ -275,6 +282,8 @@ class _Slices(NamedTuple):
 
     def total_of_weights(self, x: jax.Array) -> jax.Array:
         """Return `total` in twice the precision, in one pass."""
+        # Each partial sum is a pair, so that it holds in whichever order XLA adds. JAX has no
+        # derivative of such a reduction; `_softmax` has one of its own.
         zero = jnp.zeros((), x.dtype)
         total, lost = jax.lax.reduce((x, jnp.zeros_like(x)), (zero, zero), _add, (self.axis,))
         return jnp.expand_dims(total + lost, self.axis)
@@ -290,7 +299,7 @@ class _Slices(NamedTuple):
 
 
 class _Segments(NamedTuple):
-    """Entries of a sparse matrix that share a group; results have one value an entry."""
+    """Entries of a sparse matrix that share a group; results have one value per entry."""
 
     group: Int[jax.Array, " nonzeros"]
     n_groups: int

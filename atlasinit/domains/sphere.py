@@ -84,6 +84,7 @@ class NormSphere(Domain):
         """Return `x` with each slice divided by its norm, scaled and shifted."""
         free = check_floating(x, "x")
         largest, scaled, norm = self._parts(free)
+        # Where nothing is above 0, `largest` is what the slice becomes: 0, or NaN of one with NaN.
         unit = jnp.where(largest > 0, scaled / norm, largest).astype(free.dtype)
         return broadcast_like(self.loc, free) + self.scale * unit
 
@@ -116,6 +117,7 @@ class NormSphere(Domain):
             )
         x = widen(x)
         size = jnp.max(jnp.abs(x), self.axis, keepdims=True, initial=0)
+        # x / |x| does not change with the scale of x, so that its derivative needs none of this.
         largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
         # Divided first, so that neither powers nor derivatives overflow or vanish.
         scaled = x / jnp.where(largest > 0, largest, 1)
@@ -126,10 +128,12 @@ class NormSphere(Domain):
         else:
             powers = jnp.abs(scaled) ** jnp.asarray(self.order, x.dtype)
             total, root = powers.sum(self.axis, keepdims=True), 1 / self.order
+        # 1 in place of 0, where the derivative of a root is infinite.
         norm = jnp.broadcast_to(total, x.shape)
         return largest, scaled, jnp.where(largest > 0, norm, 1) ** root
 
     def _quadratic(self, x: jax.Array) -> jax.Array:
+        # x^T M x of each slice x, with the slices along the last axis.
         matrix = jnp.asarray(np.asarray(self.ellipsoid), x.dtype)
         vectors = jnp.moveaxis(x, self.axis, -1)
         if vectors.shape[-1] != matrix.shape[0]:

@@ -163,9 +163,11 @@ def replace(
 def _choose(model: Any, where: Where) -> set[str]:
     every = names(model)
     if isinstance(where, str):
+        # A name may hold signs that a pattern gives a meaning, such as brackets.
         chosen = {n for n in every if n == where or fnmatch.fnmatchcase(n, where)}
         hint = nearest(where, every)
     else:
+        # The function gets the model with names for leaves, which tell equal leaves apart.
         marked = jax.tree_util.tree_map_with_path(lambda path, _: _Mark(_name(path)), model)
         try:
             reached = where(marked)
@@ -198,6 +200,7 @@ def _project(values: AnyArray, projection: Callable[[Any], Any], axis: int | Non
     if axis is None:
         out = projection(values)
     else:
+        # Slices are made the rows of one matrix, and put back.
         columns = jnp.moveaxis(values, axis, -1)
         flat = jax.vmap(projection)(columns.reshape(-1, columns.shape[-1]))
         out = jnp.moveaxis(flat.reshape(columns.shape), -1, axis)

@@ -73,6 +73,7 @@ def initialize(
         initializer = adapt(initializer, "jax", fan_in=fan_in)
 
     def fresh(name: str, leaf: Any) -> Any:
+        # What is frozen around a constrained node stays so around the new one.
         if isinstance(leaf, paramax.NonTrainable):
             return paramax.NonTrainable(fresh(name, leaf.tree))
         plain = unwrap(leaf)
@@ -97,6 +98,7 @@ def initialize(
 
 def named_key(key: jax.Array, name: str) -> jax.Array:
     """Return a key that depends on `key` and `name` alone."""
+    # `fold_in` takes 32 bits. `hash` would differ from one process to the next.
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 

@@ -122,6 +122,7 @@ class AtlasWeights:
             from atlasinit.smoothing import smooth
 
             atlas = smooth(atlas, fwhm=self.fwhm)
+        # With noise all that follows depends on the key, and has to be JAX's.
         if self.noise:
             return self._add_noise(atlas, key)
         if self.normalize is not None:
@@ -133,6 +134,7 @@ class AtlasWeights:
         weights = jnp.asarray(to_dense_matrix(atlas.maps.values(), atlas.parcel_slices().values()))
         rows, columns = atlas.parcel_slices(), atlas.location_slices()
         for c, maps in atlas.maps.items():
+            # Off the diagonal blocks, a parcel and a location of different compartments stay apart.
             shape = (maps.n_parcels, maps.n_locations)
             draw = jax.random.normal(named_key(key, c), shape, jnp.float32)
             weights = weights.at[rows[c], columns[c]].add(np.float32(self.noise) * draw)

@@ -83,6 +83,7 @@ class Dirichlet:
                 f"has {given.size} values, but `shape` {tuple(shape)} has {labels} labels "
                 f"on axis {self.axis}",
             )
+        # `jax.random.dirichlet` draws along the last axis, for a batch of the other axes.
         rest = tuple(size for i, size in enumerate(shape) if i != axis)
         if labels == 0:
             return place(jnp.zeros(shape, wanted), out_sharding)
@@ -169,6 +170,7 @@ def dirichlet_atlas(
         return atlas
     from atlasinit.smoothing import smooth
 
+    # Averages of distributions are distributions; what is normalised is their rounding.
     return smooth(atlas, fwhm=fwhm).normalize(per="location")
 
 

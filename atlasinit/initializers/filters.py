@@ -87,13 +87,13 @@ class FrequencyFilter:
     def __post_init__(self) -> None:
         pairs = self.clamps.items() if isinstance(self.clamps, Mapping) else self.clamps
         object.__setattr__(self, "clamps", tuple((float(f), complex(v)) for f, v in pairs))
-        for value, known, name in (
+        for value, choices, name in (
             (self.kind, _KINDS, "kind"),
             (self.band, _BANDS, "band"),
             (self.bessel_norm, ("phase", "delay", "mag"), "bessel_norm"),
         ):
-            if value not in known:
-                raise ArgumentError(name, f"should be one of {known}, got {value!r}")
+            if value not in choices:
+                raise ArgumentError(name, f"should be one of {choices}, got {value!r}")
         for name in ("order", "ripple", "attenuation"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, f"should be positive, got {getattr(self, name)}")
@@ -114,9 +114,10 @@ class FrequencyFilter:
         wanted = check_inexact(dtype, complex)
         if not shape or shape[-1] < 2:
             raise ArgumentError("shape", f"should end with two or more bins, got {tuple(shape)}")
+        # The response is complex in any case; of real weights its magnitude is taken at the end.
         narrow = jnp.complex128 if jnp.finfo(wanted).bits == 64 else jnp.complex64
         if self.kind == "random":
-            response = self._random(key, tuple(shape), jnp.finfo(narrow).dtype)
+            response = self._random_response(key, tuple(shape), jnp.finfo(narrow).dtype)
         else:
             response = jnp.broadcast_to(jnp.asarray(self.response(shape[-1]), narrow), shape)
         mask, held = self.clamped(shape[-1])
@@ -132,12 +133,14 @@ class FrequencyFilter:
 
     def response(self, bins: int) -> Complex128[np.ndarray, " bins"]:
         """Return the complex response at `bins` frequencies, unclamped."""
+        # SciPy's digital filters take frequencies as shares of the Nyquist frequency.
         edges = np.atleast_1d(np.asarray(self.cutoff, dtype=np.float64)) / self._nyquist
         if self.kind == "ideal":
-            return self._ideal(np.linspace(0, 1, bins), edges).astype(np.complex128)
+            return self._ideal_response(np.linspace(0, 1, bins), edges).astype(np.complex128)
         from scipy import signal
 
         limits = edges if edges.size == 2 else edges[0]
+        # Second-order sections: coefficients of one polynomial lose digits at high orders.
         options: Any = {"btype": self.band, "output": "sos"}
         if self.kind == "butterworth":
             sections = signal.butter(self.order, limits, **options)
@@ -153,6 +156,7 @@ class FrequencyFilter:
             raise ArgumentError(
                 "response", 'of a "random" filter depends on a key', "call the filter"
             )
+        # In radians per sample the Nyquist frequency is pi; `linspace` holds both of its ends.
         return np.asarray(signal.sosfreqz(sections, np.linspace(0, np.pi, bins))[1], np.complex128)
 
     def clamped(
@@ -164,6 +168,7 @@ class FrequencyFilter:
         """
         mask, values = np.zeros(bins, bool), np.zeros(bins, np.complex128)
         for frequency, value in self.clamps:
+            # Bin i of n lies at i / (n - 1) of the Nyquist frequency.
             index = round(frequency / self._nyquist * (bins - 1))
             if mask[index]:
                 raise ArgumentError(
@@ -195,8 +200,9 @@ class FrequencyFilter:
             )
         object.__setattr__(self, "cutoff", tuple(edges.tolist()))
 
-    def _ideal(self, at: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        # Frequencies that equal a cut-off but for rounding count as equal.
+    def _ideal_response(self, at: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        # `at` are shares of the Nyquist frequency. Those that equal a cut-off but for rounding
+        # count as equal, and both cut-offs belong to the pass band of either kind.
         below, above = at <= edges[-1] + 1e-12, at >= edges[0] - 1e-12
         if self.band == "lowpass":
             return below
@@ -206,7 +212,8 @@ class FrequencyFilter:
             return below & above
         return (at <= edges[0] + 1e-12) | (at >= edges[1] - 1e-12)
 
-    def _random(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def _random_response(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        # a exp(i p), with a and p normal.
         draws = jax.random.normal(key, (2, *shape), dtype)
         size = self.amplitude[0] + self.amplitude[1] * draws[0]
         angle = self.phase[0] + self.phase[1] * draws[1]

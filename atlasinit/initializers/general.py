@@ -31,7 +31,7 @@ def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializ
         if len(shape) < 2 or shape[-1] != shape[-2]:
             raise ArgumentError("shape", f"should end with two equal sizes, got {tuple(shape)}")
         matrix = scale * np.eye(shape[-1]) + shift
-        return place(_full(matrix, shape, check_inexact(dtype)), out_sharding)
+        return place(_fill_shape(matrix, shape, check_inexact(dtype)), out_sharding)
 
     return init
 
@@ -48,7 +48,7 @@ def broadcast(base: Any) -> Initializer:
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
-        return place(_full(value, shape, check_inexact(dtype), name="base"), out_sharding)
+        return place(_fill_shape(value, shape, check_inexact(dtype), name="base"), out_sharding)
 
     return init
 
@@ -81,6 +81,7 @@ def from_distribution(distribution: Any) -> Initializer:
         wanted, shape = check_inexact(dtype), tuple(shape)
         if sample is None:
             return place(jnp.asarray(distribution(key, shape, wanted)), out_sharding)
+        # A sample's shape is (sample_shape, batch_shape, event_shape), in both libraries.
         own = (
             *getattr(distribution, "batch_shape", ()),
             *getattr(distribution, "event_shape", ()),
@@ -88,6 +89,7 @@ def from_distribution(distribution: Any) -> Initializer:
         if shape[len(shape) - len(own) :] != own:
             raise ArgumentError("shape", f"should end with the distribution's {own}, got {shape}")
         lead = shape[: len(shape) - len(own)]
+        # NumPyro's `sample(key, sample_shape)`; Distrax's `sample(*, seed, sample_shape)`.
         takes_seed = "seed" in inspect.signature(sample).parameters
         drawn = sample(seed=key, sample_shape=lead) if takes_seed else sample(key, lead)
         return place(jnp.asarray(drawn).astype(wanted), out_sharding)
@@ -126,9 +128,10 @@ def delta_plus(
             raise ArgumentError(
                 "loc", f"should lie inside the last axes of {tuple(shape)}, got {where}"
             )
+        # The axes before those of `where` are taken whole by the ellipsis.
         impulse = np.zeros(shape)
         impulse[(..., *where)] = scale
-        return place(_noisy(impulse, noise, key, check_inexact(dtype)), out_sharding)
+        return place(_add_noise(impulse, noise, key, check_inexact(dtype)), out_sharding)
 
     return init
 
@@ -177,17 +180,20 @@ def laplace(
                 f"and `width` should have one value for each of {len(chosen)} axes, got "
                 f"{loc} and {width}",
             )
+        # One factor per axis, of size 1 on the others: their product broadcasts to all.
         decays = []
         for a, mu, w in zip(chosen, centre, np.broadcast_to(width, len(chosen)), strict=True):
             line = -np.abs(np.arange(shape[a]) - mu) / w
-            if normalize is not None:  # a largest value of 1, however far away the centre
+            # Of a centre far away all values would underflow before they are normalised.
+            if normalize is not None:
                 line = line - line.max(initial=-np.inf)
             decays.append(np.exp(line).reshape([-1 if i == a else 1 for i in range(len(shape))]))
         values = functools.reduce(np.multiply, decays, np.ones([1] * len(shape)))
         if normalize == "sum":
             values = values / values.sum()
         return place(
-            _noisy(np.broadcast_to(values, shape), noise, key, check_inexact(dtype)), out_sharding
+            _add_noise(np.broadcast_to(values, shape), noise, key, check_inexact(dtype)),
+            out_sharding,
         )
 
     return init
@@ -224,16 +230,19 @@ def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initia
         if len(shape) < 2:
             raise ArgumentError("shape", f"should have at least two axes, got {tuple(shape)}")
         rows, columns = shape[-2:]
+        # i - j: 0 on the main diagonal, above 0 below it. Clipped where nothing is given, since
+        # `np.where` looks up both of its branches everywhere.
         offset = np.arange(rows)[:, None] - np.arange(columns)
         below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
         above = np.where(-offset < along.size, along[np.clip(-offset, 0, along.size - 1)], fill)
         matrix = np.where(offset >= 0, below, above)
-        return place(_full(matrix, shape, check_inexact(dtype)), out_sharding)
+        return place(_fill_shape(matrix, shape, check_inexact(dtype)), out_sharding)
 
     return init
 
 
-def _full(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> jax.Array:
+def _fill_shape(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> jax.Array:
+    # The second condition, as a negative start counts from the end and may fit by accident.
     if tuple(shape)[len(shape) - value.ndim :] != value.shape or value.ndim > len(shape):
         raise ArgumentError(
             name, f"of shape {value.shape} should be the end of the shape {tuple(shape)}"
@@ -241,7 +250,7 @@ def _full(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> 
     return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
 
-def _noisy(values: np.ndarray, noise: Any, key: Any, dtype: Any) -> jax.Array:
+def _add_noise(values: np.ndarray, noise: Any, key: Any, dtype: Any) -> jax.Array:
     centre = jnp.asarray(values, dtype)
     if not np.any(noise):
         return centre

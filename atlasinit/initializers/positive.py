@@ -38,6 +38,8 @@ from atlasinit.initializers.protocol import (
     place,
 )
 
+# E[relu(a) relu(b)] and E[relu(a)]^2 of standard normal a and b of correlation 1/2: c and 1 / 2 pi
+# of the equations above.
 _PRODUCT = (math.sqrt(3) / 2 + math.pi / 3) / (2 * math.pi)
 _SQUARED_MEAN = 1 / (2 * math.pi)
 
@@ -68,12 +70,15 @@ def hoedt_normal(in_axis: int = -2, dtype: Any = None) -> Paired:
             )
         fan_in = max(shape[in_axis], 1)
         mean = _mean(fan_in)
+        # exp of a normal variable (u, s^2) has mean exp(u + s^2 / 2) and variance
+        # (exp(s^2) - 1) mean^2: s^2 = log(1 + v / m^2), u = log m - s^2 / 2, with v = 1 / n.
         spread = math.log1p(1 / fan_in / mean**2)
         logs = (
             math.log(mean) - spread / 2 + math.sqrt(spread) * jax.random.normal(key, shape, wanted)
         )
         return place(jnp.exp(logs), out_sharding)
 
+    # A draw may lie below exp(-20), the default bound; exp(-80) = 2e-35 is a normal float32 still.
     return Paired(init, Positive(map="exp", bounds=(-80.0, math.inf)))
 
 
@@ -88,6 +93,7 @@ def hoedt_bias() -> FanInInitializer:
         wanted = check_real(dtype)
         if fan_in < 1:
             raise ArgumentError("fan_in", f"should be positive, got {fan_in}")
+        # b = -n m / sqrt(2 pi), which takes away the mean that n weights of mean m add.
         return jnp.full(shape, -fan_in * _mean(fan_in) * math.sqrt(_SQUARED_MEAN), wanted)
 
     return init

@@ -70,14 +70,15 @@ def adapt(
     """
     asks = needs_fan_in(initializer)
     if kind == "klax":
-        return initializer if asks else _without_fan_in(initializer)
+        return initializer if asks else _drop_fan_in(initializer)
     if kind != "jax":
         raise ArgumentError("kind", f'should be "jax" or "klax", got {kind!r}')
-    return _with_fan_in(initializer, _positive_fan(fan_in)) if asks else initializer
+    return _give_fan_in(initializer, _check_fan_in(fan_in)) if asks else initializer
 
 
 def needs_fan_in(initializer: Callable[..., jax.Array]) -> bool:
     """Return whether an initialiser is of klax's kind."""
+    # klax passes it by position, in the place of JAX's dtype: only its name tells the two apart.
     return "fan_in" in inspect.signature(initializer).parameters
 
 
@@ -100,6 +101,7 @@ def check_real(dtype: Any) -> Any:
 def check_width(dtype: Any) -> Any:
     """Return `dtype`, or raise where 64 bits are asked for and JAX's x64 mode is off."""
     wanted = jnp.dtype(dtype)
+    # Without x64 mode JAX makes 32 bits of 64, with a warning at the most.
     if jax.dtypes.canonicalize_dtype(wanted) != wanted:
         raise ArgumentError(
             "dtype",
@@ -114,7 +116,7 @@ def place(values: jax.Array, out_sharding: Any) -> jax.Array:
     return values if out_sharding is None else jax.device_put(values, out_sharding)
 
 
-def _positive_fan(fan_in: int | None) -> int:
+def _check_fan_in(fan_in: int | None) -> int:
     if fan_in is None or fan_in < 1:
         raise ArgumentError(
             "fan_in", f", the number of inputs, should be given and positive, got {fan_in}"
@@ -122,14 +124,14 @@ def _positive_fan(fan_in: int | None) -> int:
     return fan_in
 
 
-def _with_fan_in(initializer: Callable[..., jax.Array], fan_in: int) -> Initializer:
+def _give_fan_in(initializer: Callable[..., jax.Array], fan_in: int) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         return place(initializer(key, shape, fan_in, dtype), out_sharding)
 
     return init
 
 
-def _without_fan_in(initializer: Initializer) -> FanInInitializer:
+def _drop_fan_in(initializer: Initializer) -> FanInInitializer:
     def init(key: Any, shape: Any, fan_in: int, dtype: Any = None) -> jax.Array:
         del fan_in
         return initializer(key, shape, dtype)

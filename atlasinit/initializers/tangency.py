@@ -72,6 +72,7 @@ def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array
         raise ArgumentError("matrices", f"should be (observations, n, n), got shape {given.shape}")
     # The preimage refuses what is not symmetric positive definite.
     SPD(minimum=1e-30).preimage(given)
+    # Traced matrices cannot leave the precision of the program that they are part of.
     if isinstance(given, Tracer):
         return _mean(widen(given), mean, max_iterations)[0].astype(given.dtype)
     # Inverse roots of matrices of condition 1e6 leave single precision no digit.
@@ -90,7 +91,7 @@ def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array
 def tangency(
     matrices: AnyArray, means: Sequence[Mean | str], *, noise: float | int = 0.0
 ) -> Paired:
-    r"""Return points of tangency ``(means, n, n)``, one a mean of `matrices`, paired with `SPD`.
+    r"""Return points of tangency ``(means, n, n)``, one per mean of `matrices`, and their `SPD`.
 
     Parameters
     ----------
@@ -133,8 +134,8 @@ def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Arra
     if mean == "euclidean":
         return matrices.mean(0), exact
     if mean == "harmonic":
-        return _inverse(jax.vmap(_inverse)(matrices).mean(0)), exact
-    log = jax.vmap(_log)(matrices).mean(0)
+        return _invert(jax.vmap(_invert)(matrices).mean(0)), exact
+    log = jax.vmap(_take_log)(matrices).mean(0)
     if mean == "log_euclidean":
         return map_eigenvalues(jnp.exp, log), exact
     return _geometric(matrices, log, max_iterations)
@@ -143,7 +144,8 @@ def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Arra
 _mean_jitted = jax.jit(_mean, static_argnames=("mean", "max_iterations"))
 
 
-class _State(NamedTuple):
+# The fields are arrays: `jax.lax.while_loop` carries them from step to step.
+class _Iterate(NamedTuple):
     """Where the iteration is: the point is ``root @ root.T``, and `inverse` that of `root`."""
 
     root: jax.Array
@@ -167,30 +169,38 @@ def _geometric(
     doi:10.1016/j.laa.2011.08.052), outside of which the plain iteration, whose step is 1, runs
     in circles. In the frame of a root, parallel transport along a step is the identity.
     """
+    # No eigenvalue of the Hessian is below 1, so that no step above 1 is wanted.
     ones = jnp.ones((), matrices.dtype)
 
-    def seen_from(inverse: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def look_from(inverse: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the mean of the logarithms, and the largest eigenvalue of the Hessian."""
+        # Seen from the root R of the point G = R R^T, the matrix A_i is R^-1 A_i R^-T.
         white = jax.vmap(lambda a: product(inverse, product(a, inverse.T)))(matrices)
         values = jnp.linalg.eigvalsh(white)
         smallest = jnp.finfo(values.dtype).tiny
         values = jnp.maximum(values, smallest)
+        # The Hessian of half the squared distance to A_i has eigenvalues from 1 to h coth h, where
+        # h is half the logarithm of the condition of what is seen. 1e-6 for 0, where it is 1.
         half = jnp.maximum(jnp.log(values[:, -1] / values[:, 0]) / 2, 1e-6)
-        return jax.vmap(_log)(white).mean(0), (half / jnp.tanh(half)).mean()
+        return jax.vmap(_take_log)(white).mean(0), (half / jnp.tanh(half)).mean()
 
-    def unfinished(state: _State) -> jax.Array:
+    def should_continue(state: _Iterate) -> jax.Array:
         return (state.norm > 0) & (state.idle < _PATIENCE) & (state.taken < max_iterations)
 
-    def advance(state: _State) -> _State:
+    def advance(state: _Iterate) -> _Iterate:
+        # G' = R exp(t D) R^T of the step t along the descent D: R' = R exp(t D / 2).
         root = product(state.root, map_eigenvalues(jnp.exp, state.step * state.descent / 2))
         inverse = product(map_eigenvalues(jnp.exp, -state.step * state.descent / 2), state.inverse)
-        descent, largest = seen_from(inverse)
+        descent, largest = look_from(inverse)
         moved, change = state.step * state.descent, state.descent - descent
+        # Barzilai and Borwein: t = <m, m> / <m, change of the gradient along m>. The descent is
+        # the negative gradient, so its change is taken from before to after.
         along = jnp.vdot(moved, change)
         step = jnp.where(along > 0, jnp.vdot(moved, moved) / along, 2 / (1 + largest))
         norm = jnp.linalg.norm(descent)
+        # Such steps need not descend each time: the best point is kept.
         closer = norm < state.norm
-        return _State(
+        return _Iterate(
             root=root,
             inverse=inverse,
             descent=descent,
@@ -202,24 +212,25 @@ def _geometric(
         )
 
     root, inverse = map_eigenvalues(jnp.exp, log / 2), map_eigenvalues(jnp.exp, -log / 2)
-    descent, largest = seen_from(inverse)
+    descent, largest = look_from(inverse)
     norm, zero = jnp.linalg.norm(descent), jnp.zeros((), jnp.int32)
-    first = _State(root, inverse, descent, 2 / (1 + largest), norm, root, zero, zero)
-    last = jax.lax.while_loop(unfinished, advance, first)
+    first = _Iterate(root, inverse, descent, 2 / (1 + largest), norm, root, zero, zero)
+    last = jax.lax.while_loop(should_continue, advance, first)
     return product(last.best, last.best.T), last.norm
 
 
 def _perturb(point: jax.Array, noise: jax.Array) -> jax.Array:
+    # G^1/2 exp(S) G^1/2, symmetrised, since products round.
     root = map_eigenvalues(jnp.sqrt, point)
-    # Scaled so that every entry of the symmetric matrix keeps the standard deviation.
+    # One triangle mirrored: every entry of the symmetric matrix keeps the standard deviation.
     symmetric = jnp.tril(noise) + jnp.tril(noise, -1).T
     out = product(root, product(map_eigenvalues(jnp.exp, symmetric), root))
     return (out + out.T) / 2
 
 
-def _log(matrix: jax.Array) -> jax.Array:
+def _take_log(matrix: jax.Array) -> jax.Array:
     return map_eigenvalues(jnp.log, (matrix + matrix.T) / 2)
 
 
-def _inverse(matrix: jax.Array) -> jax.Array:
+def _invert(matrix: jax.Array) -> jax.Array:
     return map_eigenvalues(jnp.reciprocal, (matrix + matrix.T) / 2)

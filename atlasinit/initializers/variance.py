@@ -42,6 +42,7 @@ def variance_scaling(scale: float | int, mode: str, distribution: str) -> Initia
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = _dtype(dtype)
+        # Fans are products of sizes: of fewer axes JAX raises, and a size of 0 would divide by 0.
         if len(shape) <= 1 or 0 in shape or not jnp.issubdtype(dtype, jnp.inexact):
             return place(jnp.zeros(shape, dtype), out_sharding)
         return place(draw(key, tuple(shape), dtype), out_sharding)
@@ -71,6 +72,7 @@ def he_normal() -> Initializer:
 
     Unlike `jax.nn.initializers.he_normal` the normal distribution is not truncated.
     """
+    # A ReLU halves the second moment of what is symmetric about 0: the scale of 2 makes up for it.
     return variance_scaling(2.0, "fan_in", "normal")
 
 
@@ -111,6 +113,7 @@ def uniform(low: float | int = 0.0, high: float | int = 1.0) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = _dtype(dtype)
         if jnp.issubdtype(dtype, jnp.complexfloating):
+            # The dtype of the parts, float32 of complex64; both are drawn at once.
             part = jnp.finfo(dtype).dtype
             both = jax.random.uniform(key, (2, *shape), part, low, high)
             return place(jax.lax.complex(both[0], both[1]), out_sharding)
