@@ -82,7 +82,7 @@ def smooth(
         or noise without a `key`.
     """
     widths = _widths(atlas, sigma, fwhm)
-    # Before grids replace some of them.
+    # Here, as of a grid `geometry` and `profile` are replaced, and would not be checked.
     check_choices(geometry=geometry, conserve=conserve, weights=weights, profile=profile)
     if not (np.isfinite(noise_sigma) and noise_sigma >= 0):
         raise ArgumentError("noise_sigma", f"should be 0 or more, got {noise_sigma}")
@@ -110,8 +110,9 @@ def smooth(
         )
         maps[compartment] = spread_maps(atlas.maps[compartment], spread, threshold=threshold)
         if noise_sigma and key is not None:
+            # By its place in the atlas: the noise is the same whichever others are smoothed.
             own = jax.random.fold_in(key, atlas.compartments.index(compartment))
-            maps[compartment] = _noisy(maps[compartment], noise_sigma, key=own)
+            maps[compartment] = _add_noise(maps[compartment], noise_sigma, key=own)
     options = {
         "geometry": geometry,
         "truncate": truncate,
@@ -140,13 +141,14 @@ def _widths(atlas: Atlas, sigma: Any, fwhm: Any) -> dict[str, float]:
     return {c: check_positive(given[c], name) / unit for c in atlas.compartments if c in given}
 
 
-def _noisy(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
+def _add_noise(maps: Maps, sigma: float, *, key: jax.Array) -> DenseMaps:
     noise = jax.random.normal(key, (maps.n_parcels, maps.n_locations), np.float32)
     return DenseMaps(make_read_only(maps.to_dense() + np.float32(sigma) * np.asarray(noise)))
 
 
 def _describe(widths: Mapping[str, float], options: Mapping[str, object]) -> str:
     """Return the operation as it is written into the provenance."""
+    # One number where all widths are one, whether they were given so or not.
     same = set(widths.values())
     width = f"{same.pop():.6g}" if len(same) == 1 else repr({c: w for c, w in widths.items()})
     rest = "".join(f", {name}={value!r}" for name, value in options.items())

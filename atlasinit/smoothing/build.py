@@ -9,6 +9,7 @@ import numpy as np
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentError, Call
+from atlasinit.smoothing.blocks import BlockKernel
 from atlasinit.smoothing.checks import (
     FWHM,
     check_one,
@@ -18,13 +19,12 @@ from atlasinit.smoothing.grid import GridKernel, grid_kernel
 from atlasinit.smoothing.operator import SmoothingOperator, diagonals
 from atlasinit.smoothing.sparse import (
     Spread,
-    averaging,
-    between,
+    average_by,
+    scale_between,
     spread_by,
 )
 from atlasinit.smoothing.sphere import sphere_areas, sphere_kernel, sphere_matrix, sphere_of
 from atlasinit.smoothing.surface import surface_kernel
-from atlasinit.smoothing.tiled import TiledKernel
 from atlasinit.smoothing.types import Stored
 
 _CHOICES = {
@@ -129,7 +129,7 @@ def smoothing_operator(
     check_one(sigma, fwhm)
     width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
     check_choices(conserve=conserve)
-    plan = _plan(
+    recipe = _prepare(
         place,
         sigma=width,
         geometry=geometry,
@@ -138,19 +138,21 @@ def smoothing_operator(
         profile=profile,
         spherical_scale=spherical_scale,
     )
-    kernel = plan.kernel()
+    kernel = recipe.kernel()
     stored = kernel.store(width)
-    left, right = _diagonals(conserve, plan.areas, _spread_of(kernel, width, stored))
+    left, right = _diagonals(conserve, recipe.areas, _spread_of(kernel, width, stored))
     matrix = None
+    # For SciPy, which multiplies on the CPU alone.
     small = sum(part.size for part in stored or ()) <= _ENTRIES
-    if stored and small and isinstance(kernel, TiledKernel) and jax.default_backend() == "cpu":
+    if stored and small and isinstance(kernel, BlockKernel) and jax.default_backend() == "cpu":
         csr = kernel.matrix(stored)
         csr.sort_indices()
+        # S_ij = l_i K_ij r_j.
         csr.data *= np.repeat(left, np.diff(csr.indptr)) * right[csr.indices]
         matrix = (csr.data, csr.indices, csr.indptr)
     built = SmoothingOperator(
         kernel=kernel,
-        areas=plan.areas,
+        areas=recipe.areas,
         left=left,
         right=right,
         stored=stored,
@@ -158,7 +160,7 @@ def smoothing_operator(
         sigma=width,
         conserve=conserve,
     )
-    return jax.tree.map(lambda x: jnp.asarray(_single(x)), built)
+    return jax.tree.map(lambda x: jnp.asarray(_to_single(x)), built)
 
 
 def host_spread(
@@ -171,10 +173,14 @@ def host_spread(
     weights: str,
     profile: str,
     spherical_scale: Any,
+    most_pairs: int = _PAIRS,
 ) -> Spread:
-    """Return what multiplies maps by the operator of `smoothing_operator`, on the host only."""
+    """Return what multiplies maps by the operator of `smoothing_operator`, on the host only.
+
+    On a sphere with at most `most_pairs` of locations in reach, by a sparse matrix.
+    """
     check_choices(conserve=conserve)
-    plan = _plan(
+    recipe = _prepare(
         place,
         sigma=sigma,
         geometry=geometry,
@@ -182,25 +188,29 @@ def host_spread(
         weights=weights,
         profile=profile,
         spherical_scale=spherical_scale,
+        most_pairs=most_pairs,
     )
-    if plan.matrix is not None:
-        spread = spread_by(plan.matrix())
+    if recipe.matrix is not None:
+        spread = spread_by(recipe.matrix())
     else:
-        kernel = plan.kernel()
+        kernel = recipe.kernel()
+        # Maps and areas are spread together, which evaluates the kernel once: it is not stored.
         if conserve == "constant":
-            return averaging(_spread_of(kernel, sigma, None), plan.areas)
+            return average_by(_spread_of(kernel, sigma, None), recipe.areas)
         spread = _spread_of(kernel, sigma, kernel.store(sigma))
-    return between(spread, *_diagonals(conserve, plan.areas, spread))
+    return scale_between(spread, *_diagonals(conserve, recipe.areas, spread))
 
 
-class _Plan(NamedTuple):
+class _Recipe(NamedTuple):
+    """How a kernel is made, which is left until it is wanted."""
+
     areas: np.ndarray
-    kernel: Callable[[], GridKernel | TiledKernel]
+    kernel: Callable[[], GridKernel | BlockKernel]
     matrix: Callable[[], Any] | None
     """The kernel at one width as a sparse matrix, where that is made faster than the kernel."""
 
 
-def _plan(
+def _prepare(
     place: Geometry,
     *,
     sigma: float,
@@ -209,36 +219,39 @@ def _plan(
     weights: str,
     profile: str,
     spherical_scale: Any,
-) -> _Plan:
+    most_pairs: int = _PAIRS,
+) -> _Recipe:
     """Check the options and say how the kernel is made."""
     check_choices(geometry=geometry, weights=weights, profile=profile)
-    geometry = _resolve(place, geometry)
+    geometry = _resolve_geometry(place, geometry)
     if profile == "heat" and geometry != "sphere":
         raise ArgumentError("profile", f"'heat' is for the sphere, got a smoothing on {geometry!r}")
+    # In mm, as all distances from here on.
     reach = check_positive(truncate, "truncate") * sigma
     scale = check_positive(spherical_scale, "spherical_scale")
     if place.n_locations == 0:
         raise ArgumentError("place", "should have at least one location, got none")
     if isinstance(place, VolumeGrid):
-        return _Plan(np.ones(place.n_locations), lambda: grid_kernel(place, reach=reach), None)
+        return _Recipe(np.ones(place.n_locations), lambda: grid_kernel(place, reach=reach), None)
     equal = np.ones(place.n_locations) if weights == "equal" else None
     if geometry == "sphere":
         sphere = sphere_of(place, reach=reach, profile=profile, scale=scale)
+        # The mesh's own sphere, enlarged by `scale` as the distances are.
         areas = sphere_areas(place) * scale**2 if equal is None else equal
-        few = sphere.n_pairs <= _PAIRS
+        few = sphere.n_pairs <= most_pairs
         matrix = (lambda: sphere_matrix(sphere, sigma)) if few else None
-        plan = _Plan(areas, lambda: sphere_kernel(sphere), matrix)
+        recipe = _Recipe(areas, lambda: sphere_kernel(sphere), matrix)
     else:
         kernel = surface_kernel(place, reach=reach)
         areas = place.vertex_areas[place.vertices] if equal is None else equal
-        plan = _Plan(areas, lambda: kernel, None)
-    if not plan.areas.min() > 0:
-        least = plan.areas.min()
+        recipe = _Recipe(areas, lambda: kernel, None)
+    if not recipe.areas.min() > 0:
+        least = recipe.areas.min()
         raise ArgumentError(
             "geometry",
             f": vertex areas should be positive where vertices are kept, the least is {least}",
         )
-    return plan
+    return recipe
 
 
 def check_choices(**given: str) -> None:
@@ -249,21 +262,22 @@ def check_choices(**given: str) -> None:
             raise ArgumentError(name, f"should be one of {choices}, got {choice!r}")
 
 
-def _spread_of(kernel: GridKernel | TiledKernel, sigma: float, stored: Stored | None) -> Spread:
+def _spread_of(kernel: GridKernel | BlockKernel, sigma: float, stored: Stored | None) -> Spread:
     return lambda matrix: kernel.spread(matrix, sigma, stored)
 
 
 def _diagonals(conserve: str, areas: np.ndarray, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
     from scipy.sparse import csr_array
 
+    # A spread multiplies from the right, K is symmetric: (x^T K)^T = K x.
     return diagonals(conserve, areas, lambda x: spread(csr_array(x[None])).toarray()[0])
 
 
-def _single(array: np.ndarray) -> np.ndarray:
+def _to_single(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _resolve(place: Geometry, geometry: str) -> str:
+def _resolve_geometry(place: Geometry, geometry: str) -> str:
     if geometry != "auto" and isinstance(place, VolumeGrid) != (geometry == "grid"):
         raise ArgumentError("geometry", f"{geometry!r} does not fit {place!r}")
     if geometry != "auto":

@@ -62,6 +62,7 @@ def check_threshold(threshold: float | int) -> None:
 def warn_if_alone(tree: "KDTree", reach: float) -> None:
     """Warn where most points of a tree have no other within `reach`."""
     if tree.n > 1:
+        # About a thousand points, evenly taken; the first found is the point itself.
         distances, _ = tree.query(tree.data[:: max(1, tree.n // 1000)], k=2)
         if np.median(distances[:, 1]) > reach:
             warn_alone(reach)
@@ -104,6 +105,7 @@ def check_triangles(mesh: SurfaceMesh, coordinates: np.ndarray, name: str) -> np
             "drop them by `mesh.restrict(...)`",
         )
     doubled = np.linalg.norm(triangle_normals(coordinates, faces), axis=0)
+    # Beside the largest, whatever the unit; the second limit is for a mesh of flat ones alone.
     flat = np.flatnonzero(doubled <= 1e-12 * max(doubled.max(initial=0), 1e-300))
     if flat.size:
         raise ArgumentError(
@@ -143,13 +145,15 @@ def check_sphere(mesh: SurfaceMesh) -> float:
             "is it an inflated or anatomical surface?",
         )
     if mesh.faces is not None:
-        n = components(mesh.faces, mesh.n_vertices, mesh.vertices)
+        n = count_components(mesh.faces, mesh.n_vertices, mesh.vertices)
         if n > 1:
             raise ArgumentError(
                 "geometry",
                 f": the mesh has {n} components that share one sphere",
                 "smooth each hemisphere as a compartment of its own",
             )
+        # A normal of a triangle points away from the origin, or, all of them, towards it; those of
+        # the rarer direction are flipped.
         first = mesh.sphere.take(mesh.faces[:, 0], axis=0)
         outward = np.einsum("if,fi->f", triangle_normals(mesh.sphere, mesh.faces), first)
         flipped = min((outward > 0).sum(), (outward < 0).sum())
@@ -161,11 +165,12 @@ def check_sphere(mesh: SurfaceMesh) -> float:
     return float(radii.mean()) if radii.size else mesh.radius
 
 
-def components(faces: Int[np.ndarray, "faces 3"], n_vertices: int, kept: np.ndarray) -> int:
+def count_components(faces: Int[np.ndarray, "faces 3"], n_vertices: int, kept: np.ndarray) -> int:
     """Return in how many pieces of the whole mesh the kept vertices lie, unused ones aside."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    # Two edges join the three corners of a face: the third adds nothing to its component.
     ends = (faces[:, [0, 1]].reshape(-1), faces[:, [1, 2]].reshape(-1))
     graph = coo_array((np.ones(ends[0].size, np.int8), ends), shape=(n_vertices, n_vertices))
     _, piece = connected_components(graph, directed=False)

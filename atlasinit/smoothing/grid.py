@@ -19,11 +19,11 @@ from atlasinit.support.typing import AnyArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_BATCH_VOXELS = 2**25  # voxels smoothed at once on the device
+_BATCH_VOXELS = 2**25  # voxels smoothed at once on the device: 128 MiB in float32
 
 
 class GridKernel(eqx.Module):
-    r"""The product of three sampled Gaussians, one an axis, each summing to 1.
+    r"""The product of three sampled Gaussians, one per axis, each summing to 1.
 
     Parameters
     ----------
@@ -56,6 +56,7 @@ class GridKernel(eqx.Module):
         self, data: Float[Array, "locations k"], sigma: Width, stored: Stored | None
     ) -> Float[Array, "locations k"]:
         """Return ``K @ data``."""
+        # K = X (x) Y (x) Z, a matrix per axis, each symmetric: K v is three small products.
         axes = self._axes(sigma, jnp) if stored is None else stored
         x, y, z = (jnp.asarray(matrix, data.dtype) for matrix in axes)
 
@@ -78,6 +79,7 @@ class GridKernel(eqx.Module):
         del stored
         axes = [np.asarray(axis, matrix.dtype) for axis in self._axes(sigma, np)]
         number, position = np.asarray(self.number), np.asarray(self.position)
+        # -1 where no voxel is kept; `where` are the three indices of each location in the box.
         number = np.where(number < self.n_locations, number, -1)
         where = np.stack(np.unravel_index(position, number.shape)).astype(np.int32)
         ends = matrix.indptr
@@ -91,10 +93,11 @@ class GridKernel(eqx.Module):
         for value, location in found:
             values.append(value)
             locations.append(location)
-        # The list begins with an empty row, so that the sums begin with 0.
+        # The lists begin with an empty row, so that the sums, the ends of rows, begin with 0.
         indptr = np.cumsum([len(v) for v in values])
         parts = (np.concatenate(values), np.concatenate(locations), indptr)
         out = csr_array(parts, shape=(len(values) - 1, self.n_locations))
+        # Each row comes in the order of the box, which is that of locations stored in C order.
         if not (np.diff(position) > 0).all():
             out.sort_indices()
         return out
@@ -136,6 +139,7 @@ def _spread_one(
 
 def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
     """Return the kernel of a grid, cut along each axis at `reach` rounded to whole voxels."""
+    # Unit vectors along the axes: their products are the cosines of the angles between them.
     directions = grid.affine[:3, :3] / grid.voxel_sizes
     skew = np.abs(directions.T @ directions - np.eye(3)).max()
     if skew > 1e-3:
@@ -147,6 +151,7 @@ def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
         )
     steps = tuple(float(size) for size in grid.voxel_sizes)
     ijk = grid.ijk
+    # `initial` is for a grid without a location, whose box is empty.
     low = ijk.min(axis=0, initial=2**30)
     shape = np.maximum(ijk.max(axis=0, initial=-1) + 1 - low, 0)
     taps = tuple(math.floor(reach / size + 0.5) for size in steps)
@@ -162,6 +167,8 @@ def grid_kernel(grid: VolumeGrid, *, reach: float) -> GridKernel:
 
 def _axis(size: int, step: float, taps: int, sigma: Width, xp: Any) -> Any:
     """Return the (size, size) matrix of a truncated Gaussian whose taps sum to 1."""
+    # M_ij = g(i - j) / sum_t g(t), where g(t) = exp(-(t s)^2 / 2 sigma^2) for |t| <= taps, else 0,
+    # with the step s. The sum has all taps, those that reach beyond the box too.
     offset = np.arange(size)[:, None] - np.arange(size)
     exponent = xp.asarray(-0.5 * (offset * step) ** 2)
     full = xp.asarray(-0.5 * (np.arange(-taps, taps + 1) * step) ** 2)

@@ -17,15 +17,15 @@ from atlasinit.core.maps import (
     SparseMaps,
 )
 from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.smoothing.blocks import BlockKernel
 from atlasinit.smoothing.checks import check_positive, check_threshold
 from atlasinit.smoothing.grid import GridKernel
 from atlasinit.smoothing.sparse import (
-    between,
     multiply,
+    scale_between,
     spread_by,
     spread_maps,
 )
-from atlasinit.smoothing.tiled import TiledKernel
 from atlasinit.smoothing.types import Stored
 from atlasinit.support.threads import is_host, to_native_order
 from atlasinit.support.typing import AnyArray
@@ -65,7 +65,7 @@ class SmoothingOperator(eqx.Module):
         ``"constant"``, ``"mass"`` or ``"balanced"``.
     """
 
-    kernel: GridKernel | TiledKernel
+    kernel: GridKernel | BlockKernel
     areas: Float[AnyArray, " locations"]
     left: Float[AnyArray, " locations"]
     right: Float[AnyArray, " locations"]
@@ -138,26 +138,27 @@ class SmoothingOperator(eqx.Module):
         traced = any(isinstance(x, Tracer) for x in (sigma, *jax.tree.leaves(maps)))
         if isinstance(maps, DenseMaps) and traced:
             smoothed = self(jnp.asarray(maps.values).T, sigma=sigma).T
-            return DenseMaps(_above(threshold, smoothed))
+            return DenseMaps(_cut_at(threshold, smoothed))
         if not traced and sigma is None:
             return self._smooth_on_host(maps, threshold)
-        found = self._smooth_on_host(_concrete(maps), 0.0)
+        # Positions cannot depend on traced values: those that ones would reach.
+        found = self._smooth_on_host(_fill_with_ones(maps), 0.0)
         if not isinstance(found, SparseMaps):
             dense = _dense_rows(maps, slice(0, maps.n_parcels))
-            return DenseMaps(_above(threshold, self(dense.T, sigma=sigma).T))
-        return self._traced_values(maps, found, sigma, threshold)
+            return DenseMaps(_cut_at(threshold, self(dense.T, sigma=sigma).T))
+        return self._smooth_values(maps, found, sigma, threshold)
 
     def _smooth_on_host(self, maps: Maps, threshold: float) -> SparseMaps | DenseMaps:
         if self.matrix is not None:
             spread = spread_by(_csr(self.matrix))
         else:
             left, right = np.asarray(self.left), np.asarray(self.right)
-            spread = between(
+            spread = scale_between(
                 lambda matrix: self.kernel.spread(matrix, self.sigma, self.stored), left, right
             )
         return spread_maps(maps, spread, threshold=threshold)
 
-    def _traced_values(
+    def _smooth_values(
         self, maps: Maps, found: SparseMaps, sigma: Any, threshold: float
     ) -> SparseMaps:
         """Return the values at the positions of `found`, smoothed densely some rows at a time."""
@@ -166,13 +167,14 @@ class SmoothingOperator(eqx.Module):
             stop = min(start + _PARCELS, maps.n_parcels)
             dense = self(_dense_rows(maps, slice(start, stop)).T, sigma=sigma)
             own = slice(found.indptr[start], found.indptr[stop])
+            # `dense` is (locations, rows of this part).
             parts.append(dense[found.indices[own], rows[own] - start])
         values = jnp.concatenate(parts) if parts else jnp.zeros(0)
-        values = _above(threshold, values)
+        values = _cut_at(threshold, values)
         return SparseMaps(values, found.indices, found.indptr, found.n_locations)
 
 
-def _above(threshold: float, values: Array) -> Array:
+def _cut_at(threshold: float, values: Array) -> Array:
     """Return values with 0 in place of those of at most the threshold in size; NaN stays."""
     return jnp.where(jnp.abs(values) <= threshold, 0, values) if threshold else values
 
@@ -197,9 +199,11 @@ def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpo
         and all(is_host(array) for array in (data, *matrix))
     ):
         values, indices, ends = (np.asarray(part) for part in matrix)
+        # The transpose in CSR once more, whose rows can be shared out among threads.
         if transpose:
             turned = _csr(matrix).T.tocsr()
             values, indices, ends = turned.data, turned.indices, turned.indptr
+        # Locations first, and all other axes as columns of one matrix.
         columns = np.moveaxis(np.asarray(data), -2, 0)
         out = multiply(values, indices, ends, columns.reshape(len(columns), -1))
         return out if data.ndim == 2 else jnp.moveaxis(out.reshape(columns.shape), 0, -2)
@@ -208,9 +212,11 @@ def _product(operator: SmoothingOperator, data: AnyArray, sigma: Any, *, transpo
 
 def diagonals(conserve: str, areas: Any, times: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Return the left and right diagonal; `times` multiplies by the kernel."""
+    # "constant": l = 1 / K a, r = a. "mass": r = a / K a, l = 1. "balanced": l = 1 / K r as well.
     if conserve == "constant":
         return 1 / times(areas), areas
     right = areas / times(areas)
+    # Ones as a quotient, in the array type and dtype of the areas, traced or not.
     return (areas / areas if conserve == "mass" else 1 / times(right)), right
 
 
@@ -233,6 +239,7 @@ def _apply(
             jnp.asarray(operator.areas, dtype),
             lambda vector: kernel.apply(vector[:, None], width, None)[:, 0],
         )
+    # S x = l * K (r * x), and S^T y = r * K (l * y), as K is symmetric.
     first, last = (left, right) if transpose else (right, left)
     out = kernel.apply(flat * jnp.asarray(first, dtype)[:, None], width, stored)
     out = out * jnp.asarray(last, dtype)[:, None]
@@ -260,7 +267,7 @@ def _width(sigma: Any) -> Array | None:
     return jnp.asarray(sigma)
 
 
-def _concrete(maps: Maps) -> Maps:
+def _fill_with_ones(maps: Maps) -> Maps:
     """Return maps with ones in place of traced values, to find where they are."""
     if isinstance(maps, SparseMaps):
         return SparseMaps(

@@ -42,7 +42,7 @@ def sphere_weights(
     sphere: Sphere,
     reach: float,
 ) -> Float32[np.ndarray, "tiles size width"]:
-    """Return the weights between the locations of tiles on the host, few steps an entry."""
+    """Return the weights between the locations of tiles on the host, in few steps per entry."""
     points, radius = np.asarray(sphere.points).T, sphere.radius
     own, near = (points[:, places].astype(np.float64) for places in (rows, columns))
     # |x - y|^2 = |x|^2 + |y|^2 - 2 x y, as one product; doubles lose nothing by the difference.
@@ -67,11 +67,14 @@ def sphere_weights(
 
 def chord_of(arc: float, radius: float) -> float:
     """Return the straight distance of two points on a sphere."""
+    # Half an arc of angle a subtends half the chord: c / 2 = R sin(a / 2), a = arc / R.
     return 2 * radius * math.sin(arc / (2 * radius))
 
 
 def arc_squared(chord: Any, sphere: Sphere) -> Any:
     """Return the squared great-circle distances in mm2 of squared chords."""
+    # arc^2 = (2 R)^2 asin(z)^2 = c^2 (asin(z) / z)^2 of z = c / 2R, as a polynomial in z^2 by
+    # Horner's rule; it has no root of 0, whose derivative is infinite.
     ratio = chord * (1 / (2 * sphere.radius) ** 2)
     arc = sphere.series[-1]
     for coefficient in sphere.series[-2::-1]:
@@ -95,6 +98,8 @@ def _heat_correction(squared: Any, radius: float, sigma: Width) -> Any:
 
     .. math:: e^{-\theta^2 / 4t} \sqrt{\theta / \sin\theta}\,(1 + t\,a_1(\theta) + ...).
     """
+    # log sqrt(x / sin x) = x^2 / 12 + x^4 / 360 + x^6 / 5670 + ..., and a_1 = 1/3 + x^2 / 180 + ...
+    # of the angle x, whose square is `angle`; 1/3 depends on no angle.
     angle = squared * (1 / radius**2)
     time = sigma**2 * (1 / (2 * radius**2))
     return angle * (1 / 12 + time / 180 + angle * (1 / 360 + angle * (1 / 5670)))

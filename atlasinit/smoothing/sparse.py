@@ -48,21 +48,22 @@ def spread_by(operator: "csr_array") -> Spread:
     """Return the product with the transpose of `operator`, in float64."""
     from scipy.sparse import csr_array
 
+    # M S^T = (S M^T)^T.
     return lambda matrix: csr_array((operator @ csr_array(matrix.T).astype(np.float64)).T)
 
 
-def between(spread: Spread, left: np.ndarray, right: np.ndarray) -> Spread:
+def scale_between(spread: Spread, left: np.ndarray, right: np.ndarray) -> Spread:
     """Return ``spread`` with weights multiplied by `right` before and by `left` after it."""
 
-    def scaled(matrix: "csr_array") -> "csr_array":
-        out = spread(_weight(matrix, right.astype(matrix.dtype)))
+    def scale(matrix: "csr_array") -> "csr_array":
+        out = spread(_scale_columns(matrix, right.astype(matrix.dtype)))
         out.data *= left.astype(out.dtype)[out.indices]
         return out
 
-    return scaled
+    return scale
 
 
-def _weight(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
+def _scale_columns(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
     """Return a matrix with its columns multiplied."""
     from scipy.sparse import csr_array
 
@@ -70,17 +71,19 @@ def _weight(matrix: "csr_array", weights: np.ndarray) -> "csr_array":
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def averaging(spread: Spread, areas: np.ndarray) -> Spread:
+def average_by(spread: Spread, areas: np.ndarray) -> Spread:
     """Return means by the kernel, in which a location counts by its area.
 
     The areas are spread with the maps, so that the kernel is evaluated once.
     """
     from scipy.sparse import csr_array, vstack
 
-    def averaged(matrix: "csr_array") -> "csr_array":
+    def average(matrix: "csr_array") -> "csr_array":
         weights = areas.astype(matrix.dtype)
-        rows = [csr_array(weights[None]), _weight(matrix, weights)]
+        # Row p becomes sum_j w_pj a_j K_ji / sum_j a_j K_ji at location i; the areas are row 0.
+        rows = [csr_array(weights[None]), _scale_columns(matrix, weights)]
         both = spread(csr_array(vstack(rows)))
+        # The first n weights are those of row 0: the denominators.
         n = both.indptr[1]
         totals = np.zeros(areas.size, both.dtype)
         totals[both.indices[:n]] = both.data[:n]
@@ -88,7 +91,7 @@ def averaging(spread: Spread, areas: np.ndarray) -> Spread:
         parts = (both.data[n:], both.indices[n:], both.indptr[1:] - n)
         return csr_array(parts, shape=matrix.shape)
 
-    return averaged
+    return average
 
 
 def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps | DenseMaps:
@@ -110,20 +113,29 @@ def spread_maps(maps: Maps, spread: Spread, *, threshold: float) -> SparseMaps |
         for part, dtype in zip(parts, (np.float32, np.int32, np.int32), strict=True)
     )
     sparse = SparseMaps(values, indices, indptr, maps.n_locations)
+    # 4 bytes of float32 for each weight of a dense matrix.
     if sparse.nbytes > 4 * maps.n_parcels * maps.n_locations:
         return densify(sparse)
     return sparse
 
 
 def multiply(
-    values: np.ndarray, indices: np.ndarray, ends: np.ndarray, data: np.ndarray
+    values: np.ndarray,
+    indices: np.ndarray,
+    ends: np.ndarray,
+    data: np.ndarray,
+    *,
+    part_bytes: int = _PART_BYTES,
 ) -> jax.Array:
-    """Return the product of a square CSR matrix with (locations, k) data, in float32."""
+    """Return the product of a square CSR matrix with (locations, k) data, in float32.
+
+    It is made in parts of about `part_bytes` of the result.
+    """
     from scipy.sparse import csr_array
 
     dense = np.ascontiguousarray(data)
     n, k = dense.shape
-    n_parts = max(dense.nbytes // _PART_BYTES, 1)
+    n_parts = max(dense.nbytes // part_bytes, 1)
     if values.size * k >= _PART_TERMS:
         n_parts = max(n_parts, WORKERS)
     out = empty_for_jax((n, k), np.float32)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_vertex_areas
 from atlasinit.errors import ArgumentError
+from atlasinit.smoothing.blocks import TILE, BlockKernel, block_kernel
 from atlasinit.smoothing.checks import (
     check_sphere,
     check_triangles,
@@ -16,7 +17,6 @@ from atlasinit.smoothing.checks import (
 )
 from atlasinit.smoothing.profile import Sphere, arc_squared, chord_of, profile_of
 from atlasinit.smoothing.sparse import csr_of
-from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
 from atlasinit.support.threads import run_in_threads
 from atlasinit.support.tiling import spheres, tiles
 
@@ -43,6 +43,7 @@ class SphereOfLocations(NamedTuple):
     @property
     def n_pairs(self) -> float:
         """About how many ordered pairs are in reach of each other, were the sphere whole."""
+        # A cap of angle a holds the share sin(a / 2)^2 of a sphere's area.
         return len(self.points) ** 2 * math.sin(self.reach / (2 * self.sphere.radius)) ** 2
 
 
@@ -60,18 +61,20 @@ def sphere_of(mesh: SurfaceMesh, *, reach: float, profile: str, scale: float) ->
         )
     assert mesh.sphere is not None
     points = mesh.sphere.astype(np.float64)[mesh.vertices]
+    # All at one radius, as the distances assume.
     points *= radius / np.linalg.norm(points, axis=1, keepdims=True)
     tree = KDTree(points)
     warn_if_alone(tree, reach)
+    # The row of zeros is what padding, the number of locations, points to.
     padded = np.concatenate([points, np.zeros((1, 3))]).astype(np.float32)
     sphere = Sphere(padded, radius, _arc_series(reach / radius), profile)
     return SphereOfLocations(points, tree, sphere, reach)
 
 
-def sphere_kernel(place: SphereOfLocations) -> TiledKernel:
+def sphere_kernel(place: SphereOfLocations) -> BlockKernel:
     """Return the kernel of great-circle distances, for any width."""
-    groups = [(rows, columns, None) for rows, columns in _near(place)]
-    return tiled_kernel(
+    groups = [(rows, columns, None) for rows, columns in _find_near(place)]
+    return block_kernel(
         groups, n_locations=len(place.points), reach=place.reach, sphere=place.sphere
     )
 
@@ -81,6 +84,7 @@ def sphere_matrix(place: SphereOfLocations, sigma: float) -> "csr_array":
     n = len(place.points)
     pairs = place.tree.query_pairs(place.chord, output_type="ndarray")
     first, second = pairs.T.astype(np.int32, order="C")
+    # |x - y|^2, an axis at a time, so that no array has three numbers per pair.
     chord = 0
     for axis in np.ascontiguousarray(place.sphere.points.T):
         chord = chord + (axis[first] - axis[second]) ** 2
@@ -100,7 +104,7 @@ def sphere_areas(mesh: SurfaceMesh) -> Float[np.ndarray, " locations"]:
     return triangle_vertex_areas(mesh.sphere, faces)[mesh.vertices]
 
 
-def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
+def _find_near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return tiles of locations, each with all that may be in reach of one of its own."""
     from scipy.spatial import KDTree
 
@@ -130,6 +134,8 @@ def _near(place: SphereOfLocations) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _arc_series(angle: float) -> tuple[float, ...]:
     r"""Return coefficients of :math:`(\arcsin z)^2 / z^2` that suffice for arcs up to `angle`."""
+    # asin(z)^2 = sum_n (2 z)^2n / (2 n^2 binomial(2 n, n)), n from 1, here divided by z^2, where
+    # z = sin(angle / 2) is half the chord. Terms below the rounding of float32 are left out.
     ratio = math.sin(min(angle, math.pi) / 2) ** 2
     n, series = 1, [1.0]
     while series[-1] * ratio ** (n - 1) > 1e-8:

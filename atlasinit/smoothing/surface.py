@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import ArgumentError, Call
+from atlasinit.smoothing.blocks import TILE, BlockKernel, block_kernel
 from atlasinit.smoothing.checks import check_triangles, warn_if_alone
-from atlasinit.smoothing.tiled import TILE, TiledKernel, tiled_kernel
 from atlasinit.support.tiling import spheres, tiles
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PATCH = 16  # tiles whose shortest paths are found together
 
 
-def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
+def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> BlockKernel:
     """Return the kernel of geodesic distances on the mesh's anatomical surface."""
     if mesh.anatomical is None:
         raise ArgumentError(
@@ -35,7 +35,7 @@ def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> TiledKernel:
     graph = geodesic_graph(coordinates, faces)
     reach = min(reach, float(graph.sum()))  # no path is longer
     groups = list(_distances(mesh, graph, reach))
-    return tiled_kernel(groups, n_locations=mesh.n_locations, reach=reach)
+    return block_kernel(groups, n_locations=mesh.n_locations, reach=reach)
 
 
 def geodesic_graph(
@@ -49,10 +49,12 @@ def geodesic_graph(
     from scipy.sparse import csr_array
 
     n = len(coordinates)
+    # Each face three times: an edge a-b and the vertex opposite it.
     a, b, opposite = faces[:, [0, 1, 2, 1, 2, 0, 2, 0, 1]].reshape(-1, 3).T
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort((high, low))
     low, high, opposite = low[order], high[order], opposite[order]
+    # Sorted, the two faces of an edge follow one another; an edge at the border has one.
     again = np.r_[False, (low[1:] == low[:-1]) & (high[1:] == high[:-1])]
     second = np.flatnonzero(again)
     p, q = opposite[second - 1], opposite[second]
@@ -76,6 +78,7 @@ def _unfold(
     """Return the lengths of the diagonals across the edges a-b, and whether they cross them."""
     edge = coordinates[b] - coordinates[a]
     length = np.linalg.norm(edge, axis=1)
+    # Each opposite vertex in the frame of the edge: how far along it, and how far away from it.
     along, away = [], []
     for vertex in opposite:
         arm = coordinates[vertex] - coordinates[a]
@@ -83,6 +86,7 @@ def _unfold(
         away.append(np.sqrt(np.maximum(np.einsum("ei,ei->e", arm, arm) - along[-1] ** 2, 0)))
     # Where the straight line between the two opposite vertices meets the edge, from its start.
     crossing = (along[0] * away[1] + along[1] * away[0]) / (away[0] + away[1])
+    # Unfolded, the two lie on opposite sides of the edge: their distances from it add up.
     return np.hypot(along[0] - along[1], away[0] + away[1]), (crossing > 0) & (crossing < length)
 
 
@@ -116,6 +120,7 @@ def _distances(
         kept = location[near] >= 0
         paths, columns = paths[:, kept], location[near[kept]]
         for i in range(len(patch)):
+            # `paths` has a row for each location of the patch, TILE after TILE but for the last.
             rows = patch[i][patch[i] >= 0]
             own = paths[i * TILE : i * TILE + len(rows)]
             inside = np.isfinite(own).any(axis=0)

@@ -13,7 +13,9 @@ from helpers_smoothing import plane_mesh, sphere_mesh
 from jax import export
 
 import atlasinit as ai
-from atlasinit.smoothing import build, smooth, smoothing_operator, sparse, tiled
+from atlasinit.smoothing import blocks, smooth, smoothing_operator
+from atlasinit.smoothing.build import host_spread
+from atlasinit.smoothing.sparse import multiply, spread_maps
 
 try:
     from jax import enable_x64
@@ -216,7 +218,7 @@ def test_lowers_for_cuda(case, traced):
 
 def test_large_weights_are_evaluated_when_used(monkeypatch, case):
     small = operator(case)
-    monkeypatch.setattr(tiled, "STORED_BYTES", 0)
+    monkeypatch.setattr(blocks, "STORED_BYTES", 0)
     geometry, options = CASES[case]
     large = smoothing_operator(geometry, **options)
     assert (large.stored is None) == (case != "grid")
@@ -229,24 +231,34 @@ def test_large_weights_are_evaluated_when_used(monkeypatch, case):
 
 
 @pytest.mark.parametrize("case", ["sphere", "heat", "surface"])
-def test_sparse_matrix_multiplies_as_the_kernel(monkeypatch, case):
+def test_sparse_matrix_multiplies_as_the_kernel(case):
     op = operator(case, "mass")
     kernel = eqx.tree_at(lambda o: o.matrix, op, None, is_leaf=lambda x: x is None)
     x = np.random.default_rng(3).normal(size=(2, op.n_locations, 3)).astype(np.float32)
     maps = hard(op)
-    for part_bytes in (2**22, 64):
-        monkeypatch.setattr(sparse, "_PART_BYTES", part_bytes)
-        for data in (x, x[1], jnp.asarray(x[0])):
-            np.testing.assert_allclose(op(data), kernel(data), atol=2e-6)
-            np.testing.assert_allclose(op.transpose(data), kernel.transpose(data), atol=2e-6)
+    for data in (x, x[1], jnp.asarray(x[0])):
+        np.testing.assert_allclose(op(data), kernel(data), atol=2e-6)
+        np.testing.assert_allclose(op.transpose(data), kernel.transpose(data), atol=2e-6)
+    in_parts = multiply(*map(np.asarray, op.matrix), x[0], part_bytes=64)
+    np.testing.assert_allclose(in_parts, kernel(x[0]), atol=2e-6)
     expected = kernel.smooth_maps(maps).to_dense()
     np.testing.assert_allclose(op.smooth_maps(maps).to_dense(), expected, atol=1e-6)
 
 
-def test_atlas_by_sparse_matrix_or_by_tiles(monkeypatch):
-    by_matrix = smooth(atlas(), sigma=12.0).maps["cortex_L"]
-    monkeypatch.setattr(build, "_PAIRS", 0)
-    by_tiles = smooth(atlas(), sigma=12.0).maps["cortex_L"]
+def test_atlas_by_sparse_matrix_or_by_tiles():
+    by_matrix = smooth(atlas(), sigma=12.0, geometry="sphere").maps["cortex_L"]
+    spread = host_spread(
+        atlas().geometry["cortex_L"],
+        sigma=12.0,
+        geometry="sphere",
+        truncate=4.0,
+        conserve="constant",
+        weights="area",
+        profile="gaussian",
+        spherical_scale=1.0,
+        most_pairs=0,
+    )
+    by_tiles = spread_maps(atlas().maps["cortex_L"], spread, threshold=0.0)
     np.testing.assert_allclose(by_matrix.to_dense(), by_tiles.to_dense(), atol=1e-6)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 TILE = 32
-"""Locations a tile: smaller tiles leave fewer empty entries, larger ones make larger products."""
+"""Locations per tile: smaller tiles leave fewer empty entries, larger ones make larger products."""
 
 STORED_BYTES = 2**29
 """Weights that take more are evaluated anew each time they are used."""
@@ -48,7 +48,7 @@ class Blocks(eqx.Module):
     squared: Float32[AnyArray, "tiles size width"] | None
 
 
-class TiledKernel(eqx.Module):
+class BlockKernel(eqx.Module):
     """A kernel of great-circle or of stored distances.
 
     Parameters
@@ -110,7 +110,7 @@ class TiledKernel(eqx.Module):
         # One row more, without a weight, for the padding.
         by_location = csr_array(matrix.T)
         by_location.resize((self.n_locations + 1, n_parcels))
-        # Slices of JAX arrays would be compiled.
+        # Each slice of a JAX array would be compiled.
         host, stored = jax.tree.map(np.asarray, (self, stored))
 
         def block_entries(i: int, part: slice) -> tuple[AnyArray, ...]:
@@ -151,10 +151,13 @@ class TiledKernel(eqx.Module):
             chord = ((rows[:, None] - columns[None]) ** 2).sum(axis=-1)
             squared = arc_squared(chord, self.sphere)
         assert squared is not None
+        # Both branches are differentiated: `squared` is finite, and so is the profile of it, beyond
+        # the reach as well.
         inside = squared <= self.reach**2
         return jnp.where(inside, profile_of(squared, sigma, self.sphere, jnp), 0)
 
     def _evaluated_product(self, block: Blocks, sigma: Array, padded: Array) -> Array:
+        # Weights are evaluated again for the gradient: kept, they would take what `stored` would.
         @jax.checkpoint
         def tile(one: Blocks) -> Array:
             return _multiply(self._weights(one, sigma), padded[one.columns])
@@ -162,18 +165,19 @@ class TiledKernel(eqx.Module):
         return jax.lax.map(tile, block, batch_size=_of_backend(_BATCH))
 
 
-def tiled_kernel(
+def block_kernel(
     groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
     *,
     n_locations: int,
     reach: float,
     sphere: Sphere | None = None,
-) -> TiledKernel:
+) -> BlockKernel:
     """Return the kernel of tiles ``(rows, columns, squared distances)``.
 
     Tiles of about the same number of columns are kept together, so that little is padded;
     a few tiles stay in one group, as each is compiled by itself.
     """
+    # By width; one group more for each 64 tiles, four at the most.
     order = np.argsort([len(columns) for _, columns, _ in groups], kind="stable")
     parts = np.array_split(order, min(4, 1 + len(groups) // 64))
     blocks = tuple(
@@ -183,7 +187,7 @@ def tiled_kernel(
     # One entry more takes what padding (the number of locations) writes; it is left out.
     position = np.empty(n_locations + 1, np.int32)
     position[rows] = np.arange(rows.size, dtype=np.int32)
-    return TiledKernel(blocks, position[:-1], sphere, reach)
+    return BlockKernel(blocks, position[:-1], sphere, reach)
 
 
 def _pad(groups: list, fill: int, far: float) -> Blocks:
@@ -194,6 +198,7 @@ def _pad(groups: list, fill: int, far: float) -> Blocks:
     out_columns = np.full((len(groups), width), fill, np.int32)
     stored = groups[0][2] is not None
     squared = np.full((len(groups), size, width), far, np.float32) if stored else None
+    # What is padded lies at the distance `far`, beyond the reach.
     for i, (rows, columns, distances) in enumerate(groups):
         out_rows[i, : len(rows)] = rows
         out_columns[i, : len(columns)] = columns
@@ -203,7 +208,7 @@ def _pad(groups: list, fill: int, far: float) -> Blocks:
 
 
 # A function, as a module's methods cost as much as the weights of some tiles.
-def _host_weights(kernel: TiledKernel, i: int, part: slice, sigma: float) -> np.ndarray:
+def _host_weights(kernel: BlockKernel, i: int, part: slice, sigma: float) -> np.ndarray:
     """Return the weights (tiles, size, width) of some tiles on the host."""
     block, sphere, reach = kernel.blocks[i], kernel.sphere, kernel.reach
     if sphere is not None:
@@ -246,7 +251,8 @@ def _spread_block(
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Return values, parcels and locations of ``matrix @ K`` at the rows of some tiles."""
     tiles, width = columns.shape
-    # The weights of every location that a tile reaches, and which (tile, column) each is of.
+    # The parcels' weights at every location that a tile reaches: `slot` numbers (tile, column),
+    # a row of `near` each.
     near = by_location[columns.reshape(-1)]
     slot = np.repeat(np.arange(tiles * width), np.diff(near.indptr))
     tile = slot // width
@@ -261,6 +267,7 @@ def _spread_block(
     parcels = np.zeros((tiles, count), np.int32)
     of_tile, parcel = np.nonzero(present)
     parcels[of_tile, number[of_tile, parcel]] = parcel
+    # The rows of padding, whose number is that of locations.
     spread[rows == by_location.shape[0] - 1] = 0
     # The parcels' numbers within the tile become those of the matrix again.
     t, r, p = np.nonzero(spread)
