@@ -1,7 +1,7 @@
 """Initial activities of layered models, such as predictive coding networks.
 
 A model is a sequence of callables, each from one input to one output; data is batched
-on the leading axis. Activities are a list with one array a layer, the output last.
+on the leading axis. Activities are a list with one array per layer, the output last.
 """
 
 import functools
@@ -82,7 +82,7 @@ def feedforward(
     Returns
     -------
     list of jax.Array
-        One a layer, (batch, ...).
+        One per layer, (batch, ...).
 
     Raises
     ------
@@ -97,7 +97,7 @@ def feedforward(
     >>> [z.tolist() for z in feedforward(layers, jnp.ones((1, 2)))]
     [[[2.0, 2.0]], [[3.0, 3.0]]]
     """
-    given = _batched(model, inputs)
+    given = _check_batch(model, inputs)
     skips: list[Layer | None] = [None] * len(model) if skip_model is None else list(skip_model)
     if len(skips) != len(model):
         raise ArgumentError("skip_model", f"should have {len(model)} entries, got {len(skips)}")
@@ -107,6 +107,7 @@ def feedforward(
         raise ArgumentError("gamma", f"should be positive, got {gamma}")
     if n_skip < 1:
         raise ArgumentError("n_skip", f"should be at least 1, got {n_skip}")
+    # A float, which `filter_jit` takes for static, whichever kind of number came.
     divisor = None if gamma is None else float(gamma)
     return _forward(list(model), given, skips, (n_skip, scaling, divisor))
 
@@ -149,10 +150,11 @@ def from_normal(
     if not sigma >= 0:
         raise ArgumentError("sigma", f"should not be negative, got {sigma}")
     shapes = _shapes(sizes, batch_size, mode)
-    first = len(sizes) - len(shapes)
+    # Keys go by the number of the layer, so that both modes draw the same for the same layer.
+    wanted = _check_dtype(dtype)
     return [
-        float(sigma) * jax.random.normal(jax.random.fold_in(key, first + i), shape, _float(dtype))
-        for i, shape in enumerate(shapes)
+        float(sigma) * jax.random.normal(jax.random.fold_in(key, number), shape, wanted)
+        for number, shape in enumerate(shapes, start=len(sizes) - len(shapes))
     ]
 
 
@@ -180,8 +182,8 @@ def amortised(
     """
     if not generator:
         raise ArgumentError("generator", "should have at least one layer, got none")
-    given = _batched(amortiser, inputs)
-    return _amortised(list(amortiser), generator[-1], given)
+    given = _check_batch(amortiser, inputs)
+    return _run_amortiser(list(amortiser), generator[-1], given)
 
 
 def zero_errors(
@@ -196,7 +198,7 @@ def zero_errors(
     ValueError
         As `from_normal`.
     """
-    return [jnp.zeros(shape, _float(dtype)) for shape in _shapes(sizes, batch_size, mode)]
+    return [jnp.zeros(shape, _check_dtype(dtype)) for shape in _shapes(sizes, batch_size, mode)]
 
 
 @eqx.filter_jit
@@ -212,16 +214,22 @@ def _forward(
     for i, (layer, skip) in enumerate(zip(model, skips, strict=True)):
         last = i == len(model) - 1
         scale = _scale(states[-1].shape[-1], i, (len(model), skipping, scaling))
+        # Layers take one sample, and `states` are of a batch.
         out = jax.vmap(layer)(states[-1])
         out = out * (scale / gamma if last and gamma is not None else scale)
+        # The last of `states` is the layer's own input, and the first the model's.
         if skip is not None:
             out = out + jax.vmap(skip)(states[max(len(states) - n_skip, 0)])
         states.append(out)
+    # Without the inputs, which are no activity.
     return states[1:]
 
 
 def _scale(width: int, index: int, options: tuple[int, bool, str]) -> float:
     depth, skipping, scaling = options
+    # With weights of variance 1 a sum over `width` inputs has `width` times their variance, which
+    # the root takes away; `depth` layers that each add to a skip add up to `depth` times that.
+    # muPC's last layer takes the width itself, so that features are learnt at any width.
     if scaling == "standard" or width == 0:
         return 1.0
     if index == depth - 1:
@@ -230,15 +238,16 @@ def _scale(width: int, index: int, options: tuple[int, bool, str]) -> float:
 
 
 @eqx.filter_jit
-def _amortised(amortiser: list[Layer], last: Layer, inputs: jax.Array) -> list[jax.Array]:
+def _run_amortiser(amortiser: list[Layer], last: Layer, inputs: jax.Array) -> list[jax.Array]:
     states: list[jax.Array] = functools.reduce(
         lambda done, layer: [*done, jax.vmap(layer)(done[-1])], amortiser, [inputs]
     )
+    # From the last to the first, without the inputs at 0.
     reversed_states = states[:0:-1]
     return [*reversed_states, jax.vmap(last)(reversed_states[-1])]
 
 
-def _batched(model: Sequence[Layer], inputs: AnyArray) -> jax.Array:
+def _check_batch(model: Sequence[Layer], inputs: AnyArray) -> jax.Array:
     given = jnp.asarray(inputs)
     if not model:
         raise ArgumentError("model", "should have at least one layer, got none")
@@ -259,7 +268,7 @@ def _shapes(sizes: Sequence[int], batch_size: int, mode: Mode) -> list[tuple[int
     return [(batch_size, size) for size in (sizes if mode == "unsupervised" else sizes[1:])]
 
 
-def _float(dtype: Any) -> Any:
+def _check_dtype(dtype: Any) -> Any:
     wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(float) if dtype is None else dtype)
     if jax.dtypes.canonicalize_dtype(wanted) != wanted:
         raise ArgumentError(

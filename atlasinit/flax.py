@@ -146,7 +146,7 @@ def linen_module(layer: AtlasLinear) -> LinenAtlas:
 
 def trained_values(layer: AtlasLinear) -> dict[str, AnyArray]:
     """Return compartment to the free values that gradients reach."""
-    free = zip(layer.compartments, map(_free, layer.maps), strict=True)
+    free = zip(layer.compartments, map(_free_maps, layer.maps), strict=True)
     return {c: maps.values for c, maps in free if maps is not None}
 
 
@@ -155,14 +155,15 @@ def with_values(layer: AtlasLinear, values: Mapping[str, Any]) -> AtlasLinear:
 
     def where(layer: AtlasLinear) -> list[Any]:
         nodes = dict(zip(layer.compartments, layer.maps, strict=True))
-        free = [_free(nodes[c]) for c in values]
+        free = [_free_maps(nodes[c]) for c in values]
         return [maps.values for maps in free if maps is not None]
 
     # What an `NnxAtlas` holds has None in their place.
     return eqx.tree_at(where, layer, list(values.values()), is_leaf=lambda node: node is None)
 
 
-def _free(node: Any) -> DenseMaps | SparseMaps | None:
+def _free_maps(node: Any) -> DenseMaps | SparseMaps | None:
     """Return the maps of free values of a node of a layer, None if gradients reach none."""
+    # What is frozen is a `paramax.NonTrainable`, and so neither of the two.
     free = node.free if isinstance(node, Constrained) else node
     return free if isinstance(free, DenseMaps | SparseMaps) else None

@@ -47,7 +47,7 @@ r"""From :math:`\sigma/\sqrt{\pi}` to the distance over which a Gaussian edge ri
 90 %: :math:`2\sqrt{\pi}\,\Phi^{-1}(0.9)`."""
 
 _NONZEROS = 2**21
-"""Weights whose gradients are held at once."""
+"""Weights whose gradients are held at once: 16 MiB in float64 for each of x, y and z."""
 
 
 def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
@@ -65,6 +65,7 @@ def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
     totals = np.asarray(shares.sum(axis=0), dtype=np.float64)
     of = totals[shares.indices]
     p = shares.data / of
+    # Every p is above 0, since `_positive` keeps no other weight.
     terms = -p * np.log2(p)
     out = np.bincount(shares.indices, weights=terms, minlength=maps.n_locations)
     # A sum of rounded terms may fall a little below 0, which would be shown as -0.
@@ -121,7 +122,9 @@ def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
     return np.stack([_ratio(weights @ axis, totals) for axis in points.T], axis=1)
 
 
-def boundary_width(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcels"]:
+def boundary_width(
+    maps: Maps, geometry: Geometry, *, batch_nonzeros: int = _NONZEROS
+) -> Float64[np.ndarray, " parcels"]:
     r"""Return how wide each parcel's boundary is, in mm: 0 for labels.
 
     .. math:: W_k = 2\sqrt{\pi}\,\Phi^{-1}(0.9)\;
@@ -146,6 +149,8 @@ def boundary_width(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parc
         Maps of one compartment.
     geometry
         Its geometry.
+    batch_nonzeros
+        About how many weights of parcels are worked on at once, which bounds the memory.
     """
     if isinstance(geometry, SurfaceMesh):
         parts = _mesh_gradient(geometry)
@@ -156,10 +161,12 @@ def boundary_width(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parc
         gradient, elements, sizes = _grid_gradient(geometry)
     blurred, length = np.zeros(maps.n_parcels), np.zeros(maps.n_parcels)
     memberships = _memberships(maps)
-    for rows in _batches(memberships):
+    for rows in _batches(memberships, batch_nonzeros):
         part = memberships[rows]
+        # |grad m|^2 of each element (face or voxel), from its components.
         squares: Any = sum((part @ component).power(2) for component in gradient)
         length[rows] = squares.sqrt() @ elements
+        # m (1 - m) is 0 where m is, so that the non-zeros suffice.
         part.data = part.data * (1 - part.data)
         blurred[rows] = part @ sizes
     return EDGE * _ratio(blurred, length)
@@ -195,6 +202,7 @@ def _positive(maps: Maps) -> "csr_array":
 def _memberships(maps: Maps) -> "csr_array":
     weights = _positive(maps)
     rows = np.repeat(np.arange(maps.n_parcels), np.diff(weights.indptr))
+    # The largest weight of each parcel; `reduceat` would fail at those that have none.
     peaks = np.zeros(maps.n_parcels)
     with np.errstate(invalid="ignore"):  # NaN stays NaN
         np.maximum.at(peaks, rows, weights.data)
@@ -202,10 +210,11 @@ def _memberships(maps: Maps) -> "csr_array":
     return weights
 
 
-def _batches(matrix: "csr_array") -> Iterator[slice]:
+def _batches(matrix: "csr_array", nonzeros: int) -> Iterator[slice]:
     """Yield runs of rows with about the same number of non-zeros."""
+    # A batch starts at each row that begins in another multiple of `nonzeros` than the one before.
     begins = np.asarray(matrix.indptr)[:-1]
-    starts = np.flatnonzero(np.diff(begins // _NONZEROS, prepend=-1))
+    starts = np.flatnonzero(np.diff(begins // nonzeros, prepend=-1))
     for start, stop in itertools.pairwise([*starts, begins.size]):
         yield slice(start, stop)
 
@@ -231,6 +240,7 @@ def _mesh_gradient(
     slopes = np.cross(units[:, None], opposite) / np.where(doubled == 0, 1, doubled)[:, None, None]
     shape = (mesh.n_locations, len(faces))
     columns = np.repeat(np.arange(len(faces)), 3)
+    # grad m = sum over the three corners of m at the corner times its slope, in each face.
     gradient = [
         csr_array((slopes[..., axis].reshape(-1), (corners.reshape(-1), columns)), shape=shape)
         for axis in range(3)
@@ -251,6 +261,7 @@ def _grid_gradient(grid: VolumeGrid) -> "tuple[list[csr_array], np.ndarray, np.n
         outer = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
         after[inner] = index[outer]
         following = grid.take(after)
+        # m at the next voxel less m here, where both are kept; -1 marks those that are not.
         here = np.flatnonzero(following >= 0)
         values = np.repeat([1.0, -1.0], here.size)
         ends = (np.concatenate([following[here], here]), np.concatenate([here, here]))

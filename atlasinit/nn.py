@@ -59,6 +59,7 @@ class AtlasLinear(eqx.Module):
 
     maps: tuple[Any, ...]
     _blocks: tuple[Block, ...]
+    # How the kernels lay the maps out: where weights are, which training does not move.
     _plans: tuple[Plan, ...]
     _solver: Any
     header: AtlasHeader = eqx.field(static=True)
@@ -167,6 +168,7 @@ class AtlasLinear(eqx.Module):
         )
         with _computing_now(atlas):
             maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
+        # Least squares of weights that no gradient changes: what inverts them is found once.
         inverse = None
         if wanted.solve and not trained:
             with _computing_now(maps):
@@ -179,11 +181,15 @@ class AtlasLinear(eqx.Module):
             with _computing_now(maps):
                 nodes = {c: constrained(m, domain) for c, m in nodes.items()}
         if noise and key is not None:
+            # A key for each compartment, also for those that are not trained: the noise of one does
+            # not depend on which others are.
             keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
             nodes |= {c: _add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
         return cls(
             maps=tuple(
-                node if c in trained else paramax.NonTrainable(node) for c, node in nodes.items()
+                # Around the constraint: gradients stop at the weights, short of the free values.
+                node if c in trained else paramax.NonTrainable(node)
+                for c, node in nodes.items()
             ),
             _blocks=blocks,
             _plans=plans,
@@ -300,6 +306,7 @@ class AtlasLinear(eqx.Module):
             Ignored; for `equinox.nn.Sequential`.
         """
         del key
+        # Unwrapped in each call, so that its gradients reach the free values.
         sizes = [g.n_locations for g in self.header.geometries]
         out = reduce(
             build_stack(merge_blocks(self._blocks, unwrap(self.maps)), self._plans),
@@ -314,6 +321,7 @@ class AtlasLinear(eqx.Module):
         )
         if self.concatenate:
             return out
+        # Data (locations,) without time gives (parcels,), whose only axis is the last.
         axis = -1 if out.ndim == 1 else -2
         return {
             c: jax.lax.slice_in_dim(out, rows.start, rows.stop, axis=axis)
@@ -322,6 +330,7 @@ class AtlasLinear(eqx.Module):
 
     def to_atlas(self) -> Atlas:
         """Return the atlas that the layer has become, to smooth, harden, save or show it."""
+        # On the host, since what atlases do next is done there.
         atlas = Atlas.from_header(self.header, jax.device_get(tuple(self.weights().values())))
         return atlas.replace(operation="AtlasLinear")
 
@@ -329,6 +338,7 @@ class AtlasLinear(eqx.Module):
 def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
     if isinstance(trainable, bool):
         return atlas.compartments if trainable else ()
+    # One name is not to be taken for an iterable of letters.
     names = (trainable,) if isinstance(trainable, str) else trainable
     wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, True)
     unknown = [c for c in wanted if c not in atlas.compartments]
@@ -379,6 +389,7 @@ def _computing_now(arrays: Any) -> contextlib.AbstractContextManager[Any]:
 
 
 def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:
+    # On the free values, so that what they stand for stays in its domain; labels have none.
     free = node.free if isinstance(node, Constrained) else node
     if isinstance(free, DenseMaps | SparseMaps):
         values = jnp.asarray(free.values)

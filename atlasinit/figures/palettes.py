@@ -38,7 +38,7 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
     stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
     if all(stated):
         return _rgb(stated)
-    safe = [SAFE[i] for home in atlas.header.home_slices() for i in _apart(atlas, home)]
+    safe = [SAFE[i] for home in atlas.header.home_slices() for i in _color_apart(atlas, home)]
     return _rgb([own or other for own, other in zip(stated, safe, strict=True)])
 
 
@@ -53,8 +53,8 @@ def value_colors(
 
 def value_range(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """Return the values at the ends of a colour scale: the 2nd and the 98th percentile."""
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, [2, 98]).tolist() if known.size else (0.0, 1.0)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]).tolist() if finite.size else (0.0, 1.0)
     return low, high
 
 
@@ -68,6 +68,7 @@ def mixed_colors(
     weights = maps.to_scipy()
     weights.data = np.maximum(np.nan_to_num(weights.data), 0)
     totals = np.asarray(weights.sum(axis=0), dtype=np.float64)
+    # sum_k w_kj color_k / sum_k w_kj at location j.
     mixed = weights.T @ colors / np.where(totals == 0, 1, totals)[:, None]
     return np.column_stack([mixed, totals > 0])
 
@@ -85,7 +86,7 @@ def _rgb(texts: object) -> Float[np.ndarray, "parcels 3"]:
     return np.array([matplotlib.colors.to_rgb(t) for t in texts], np.float64).reshape(-1, 3)  # pyright: ignore
 
 
-def _apart(atlas: Atlas, home: str) -> list[int]:
+def _color_apart(atlas: Atlas, home: str) -> list[int]:
     """Return a number below the number of safe colours for each parcel of a compartment.
 
     Or of those that share their parcels.
@@ -109,6 +110,7 @@ def _apart(atlas: Atlas, home: str) -> list[int]:
     for _ in range(len(degrees)):
         row = int(degrees.argmin())
         order.append(row)
+        # Its neighbours have one neighbour fewer left; its own turn is over.
         degrees[near[row]] -= 1
         degrees[row] = np.inf
     chosen = np.full(len(degrees), -1)

@@ -85,8 +85,9 @@ def plot_atlas(
         (atlas.name, None, parcel_colors(atlas, palette=palette))
     ]
     for title, column in columns.items():
-        rows.append((title, *_scaled(column.astype(np.float64))))
+        rows.append((title, *_scale_colors(column.astype(np.float64))))
     strips = _strips(atlas, views)
+    # Not pyplot's, which would keep every figure until it is closed.
     figure = Figure(figsize=(12, 2.5 * len(rows) * len(strips)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for part, (title, scale, colors) in zip(parts, rows, strict=True):
@@ -95,11 +96,12 @@ def plot_atlas(
     return figure
 
 
-def _scaled(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
+def _scale_colors(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
     low, high = value_range(column)
     scale = ScalarMappable(matplotlib.colors.Normalize(low, high), "viridis")
-    known = np.where(np.isfinite(column), column, np.nan)
-    return scale, value_colors(known, low=low, high=high)
+    # Infinite values are grey, as NaN: they lie on no scale.
+    shown = np.where(np.isfinite(column), column, np.nan)
+    return scale, value_colors(shown, low=low, high=high)
 
 
 def _strips(atlas: Atlas, views: Mapping[str, list[View]]) -> list[list[View]]:

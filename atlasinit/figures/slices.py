@@ -7,7 +7,7 @@ from jaxtyping import Bool, Real
 
 from atlasinit.core.geometry import VolumeGrid
 
-_SIZE = 560
+SIZE = 560
 """Pixels that the longest side of a slice has at the least, for thin lines between parcels."""
 
 _MARGIN = 3
@@ -20,13 +20,15 @@ def slice_pixels(
     *,
     background: Real[np.ndarray, "x y z"] | None,
     count: int,
+    size: int = SIZE,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield slices as (title, location that each pixel shows, opacity of the background).
 
     Sagittal, coronal, axial, `count` each: the labelled voxels are divided along the axis
     into as many parts, and each part is shown in the slice that holds most of them. The
     grid's axes are turned to the nearest of the world's: anterior and superior to the
-    right and up, the left on the left. Each voxel is a block of pixels.
+    right and up, the left on the left. Each voxel is a block of pixels, so many that the
+    longest side has `size` of them or more.
     """
     order, signs = _axes_of(grid)
     volume = _turn(grid.locations, order, signs)
@@ -36,13 +38,14 @@ def slice_pixels(
         # Below full opacity, so that the grey stays behind the parcels on a light and a dark page.
         image = np.nan_to_num(np.asarray(background, dtype=np.float64))
         under = _turn((0.85 * image / (image.max(initial=0) or 1)).clip(0, 1), order, signs)
+    # Beyond the labelled voxels, what of the background is bright enough to be seen.
     box = _box(is_labelled | (under > 0.02))
     volume, is_labelled, under = volume[box], is_labelled[box], under[box]
     sizes = grid.voxel_sizes[order]
-    blocks = np.maximum(np.round(_repeats(volume.shape, sizes)).astype(int), 1)
+    blocks = np.maximum(np.round(_repeats(volume.shape, sizes, size)).astype(int), 1)
     for axis in range(3):
         across, up = (a for a in range(3) if a != axis)
-        for index in _fullest(is_labelled, axis, count):
+        for index in _find_fullest(is_labelled, axis, count):
             # Transposed and flipped, since images have their first row at the top.
             shown, opacity = (
                 np.repeat(np.repeat(v.take(index, axis), blocks[across], 0), blocks[up], 1).T[::-1]
@@ -78,13 +81,14 @@ def _box(shown: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _repeats(shape: tuple[int, ...], sizes: np.ndarray) -> np.ndarray:
+def _repeats(shape: tuple[int, ...], sizes: np.ndarray, size: int) -> np.ndarray:
     """Return how many pixels a voxel takes along each axis, so that a mm takes as many on all."""
-    per_mm = _SIZE / (np.array(shape) * sizes).max()
+    # At least one for the smallest side of a voxel.
+    per_mm = size / (np.array(shape) * sizes).max()
     return sizes * max(per_mm, 1 / sizes.min())
 
 
-def _fullest(labelled: np.ndarray, axis: int, count: int) -> list[int]:
+def _find_fullest(labelled: np.ndarray, axis: int, count: int) -> list[int]:
     """Return the slice with most labelled voxels of each of `count` parts of them."""
     others = tuple(a for a in range(3) if a != axis)
     filled = np.count_nonzero(labelled, axis=others)
@@ -101,7 +105,9 @@ def _position(
     grid: VolumeGrid, order: np.ndarray, signs: np.ndarray, *, axis: int, index: int
 ) -> float:
     """Return the world coordinate of a slice of the turned volume, at the grid's middle."""
+    # Of an oblique grid a slice has many coordinates along a world's axis: that of its middle.
     voxel = (np.array(grid.shape) - 1) / 2
     own = order[axis]
     voxel[own] = index if signs[axis] > 0 else grid.shape[own] - 1 - index
+    # Adding 0 makes 0 of -0, which would be shown with its sign.
     return round(float(grid.affine[axis, :3] @ voxel + grid.affine[axis, 3]), 1) + 0.0

@@ -11,7 +11,9 @@ from atlasinit.core.geometry import SurfaceMesh, triangle_normals
 Surface: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Coordinates (vertices, 3) in mm and faces (faces, 3)."""
 
-_WIDTH = 1160
+WIDTH = 1160
+"""Pixels from side to side of a surface, of which each four are painted as one."""
+
 _PIXELS = 2**20
 """Pixels that are looked at together."""
 
@@ -24,7 +26,7 @@ _OPENED = 250.0
 
 
 def surface_pixels(
-    mesh: SurfaceMesh, surface: Surface | None, *, from_left: Sequence[bool]
+    mesh: SurfaceMesh, surface: Surface | None, *, from_left: Sequence[bool], width: int = WIDTH
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield, for each side, the location that each pixel shows, the shade, and what is drawn.
 
@@ -47,7 +49,7 @@ def surface_pixels(
     location = mesh.locations
     for left in from_left:
         towards = -1.0 if left else 1.0
-        face, weights = rasterise(coordinates, faces, from_left=left)
+        face, weights = rasterise(coordinates, faces, from_left=left, width=width)
         drawn = face >= 0
         corners = faces[face[drawn]]
         # From the viewer, a little from the front and from above: the relief is seen.
@@ -94,6 +96,7 @@ def rasterise(
     faces: Int[np.ndarray, "faces 3"],
     *,
     from_left: bool,
+    width: int = WIDTH,
 ) -> tuple[Int[np.ndarray, "rows columns"], Float[np.ndarray, "pixels 3"]]:
     """Return the face that each pixel shows, -1 for none, and where in it the pixel lies.
 
@@ -107,20 +110,23 @@ def rasterise(
         (pixels, 3) barycentric coordinates of the pixels that show a face, in their order.
     """
     towards = -1.0 if from_left else 1.0
+    # Columns run along y, to the right for who looks from the right, and rows down along z.
     plane = coordinates[:, 1:] * [towards, -1]
     low, high = plane.min(axis=0), plane.max(axis=0)
     # Half a pixel of margin on each side, in the units of the plane.
-    scale = (_WIDTH - 1) / max(high[0] - low[0], 1e-9)
+    scale = (width - 1) / max(high[0] - low[0], 1e-9)
     points = np.column_stack([(plane - low) * scale + 0.5, towards * coordinates[:, 0]])
-    shape = (int(points[:, 1].max()) + 2, _WIDTH)
+    shape = (int(points[:, 1].max()) + 2, width)
     shown = np.full(shape[0] * shape[1], -1)
     depths = np.full(shown.shape, -np.inf)
     weights = np.zeros((shown.size, 3))
     triangles = points[faces]
     a, b, c = np.moveaxis(triangles[..., :2], 1, 0)
+    # Corners run anticlockwise for who sees a triangle from outside: clockwise where rows run down,
+    # so with a negative area. The others are seen from behind, and hidden on a closed surface.
     facing = np.flatnonzero(_cross(b - a, c - a) < 0)
     for some in _portions(triangles, facing):
-        face, pixel, inner, depth = _covered(triangles, some, shape[1])
+        face, pixel, inner, depth = _cover_pixels(triangles, some, shape[1])
         # By pixel, and by depth within it: the last entry of each pixel is the nearest face.
         order = np.lexsort((depth, pixel))
         last = order[np.append(np.diff(pixel[order]) > 0, True)[: order.size]]
@@ -139,7 +145,7 @@ def _portions(
     yield from np.split(facing, np.flatnonzero(np.diff(np.cumsum(sizes) // _PIXELS)) + 1)
 
 
-def _covered(
+def _cover_pixels(
     triangles: Float[np.ndarray, "faces 3 3"], some: Int[np.ndarray, " some"], width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return (face, pixel, barycentric weights, depth) of pixels whose centre a face covers."""
@@ -152,6 +158,8 @@ def _covered(
     number = np.arange(of.size) - np.repeat(np.cumsum(counts) - counts, counts)
     column = first[of, 0] + number % spans[of, 0]
     row = first[of, 1] + number // spans[of, 0]
+    # Corners as seen from the pixel's centre: the area of the triangle of the centre and the edge
+    # opposite a corner, over the whole area, is that corner's barycentric weight.
     a, b, c = np.moveaxis(flat[of] - np.stack([column, row], axis=1)[:, None] - 0.5, 1, 0)
     areas = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1)
     total = areas.sum(axis=1)
@@ -169,6 +177,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _normals(coordinates: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    # Normals of the faces at each vertex, which count by the faces' areas, as long as these.
     of_faces = np.repeat(triangle_normals(coordinates, faces), 3, axis=1)
     corners = faces.reshape(-1)
     n = len(coordinates)
@@ -180,4 +189,5 @@ def _normals(coordinates: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def _folds(folded: np.ndarray, smooth: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Return from -1 in sulci to 1 on gyri: how far the folds stand out of the opened surface."""
     height = np.einsum("vx,vx->v", folded - folded.mean(axis=0) - smooth, normals)
+    # In units of its own spread, so that few folds are at the ends of the scale.
     return np.tanh(1.5 * height / (height.std() or 1))

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int, Int32, Real
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError
-from atlasinit.figures.slices import slice_pixels
-from atlasinit.figures.surfaces import Surface, surface_pixels
+from atlasinit.figures.slices import SIZE, slice_pixels
+from atlasinit.figures.surfaces import WIDTH, Surface, surface_pixels
 
 GREY = 0.66
 """Brightness of what belongs to no parcel: seen on a light and on a dark page."""
@@ -48,7 +48,7 @@ class View:
         self, labels: Int[np.ndarray, " locations"], n_parcels: int
     ) -> Int[np.ndarray, " parcels"]:
         """Return the number of pixels that show each parcel."""
-        seen = _at(self.locations, labels, -1)
+        seen = _look_up(self.locations, labels, -1)
         return np.bincount(seen[seen >= 0], minlength=n_parcels)
 
 
@@ -58,6 +58,8 @@ def atlas_views(
     surfaces: Mapping[str, Surface] | None = None,
     background: Real[np.ndarray, "x y z"] | None = None,
     slices: int = 3,
+    width: int = WIDTH,
+    size: int = SIZE,
 ) -> dict[str, list[View]]:
     """Return compartment to its views, empty for a mesh that has no surface to draw.
 
@@ -73,6 +75,9 @@ def atlas_views(
         Image on the atlas's grid that is shown in grey beside the parcels.
     slices
         Number of slices of each plane.
+    width, size
+        Pixels from side to side of a surface, and at the least along the longest side of a
+        slice, before `paint` makes one of each four.
 
     Raises
     ------
@@ -83,10 +88,15 @@ def atlas_views(
     for compartment, place in atlas.geometry.items():
         if isinstance(place, SurfaceMesh):
             surface = (surfaces or {}).get(compartment)
-            views[compartment] = _surface_views(compartment, place, surface)
+            views[compartment] = _surface_views(compartment, place, surface, width)
         else:
             labelled = np.asarray(atlas.maps[compartment].harden().labels) >= 0
-            views[compartment] = _slice_views(compartment, place, labelled, background, slices)
+            under = _check_background(background, place)
+            found = slice_pixels(place, labelled, background=under, count=slices, size=size)
+            views[compartment] = [
+                View(compartment, title, locations, np.ones(locations.shape), opacity)
+                for title, locations, opacity in found
+            ]
     return views
 
 
@@ -112,54 +122,46 @@ def paint(
     painted = own[..., 3] > 0
     light = view.shade.astype(np.float32)
     if labels is not None:
-        light[_edges(_at(view.locations, labels, -1))] *= _LINE
+        light[_find_edges(_look_up(view.locations, labels, -1))] *= _LINE
     rgb = np.where(painted[..., None], own[..., :3], np.float32(GREY)) * light[..., None]
     alpha = np.where(painted, own[..., 3], view.under.astype(np.float32))
     return _halve(np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1))
 
 
-def _surface_views(compartment: str, mesh: SurfaceMesh, surface: Surface | None) -> list[View]:
+def _surface_views(
+    compartment: str, mesh: SurfaceMesh, surface: Surface | None, width: int
+) -> list[View]:
     side = mesh.hemisphere
     titles = {
         "L": (("left hemisphere, lateral", True), ("left hemisphere, medial", False)),
         "R": (("right hemisphere, medial", True), ("right hemisphere, lateral", False)),
         "": (("from the left", True), ("from the right", False)),
     }
+    from_left = [left for _, left in titles[side]]
+    # Not strict: without a surface to draw there is no view of either side.
+    found = surface_pixels(mesh, surface, from_left=from_left, width=width)
     return [
         View(compartment, title, *pixels)
-        for (title, _), pixels in zip(
-            titles[side],
-            surface_pixels(mesh, surface, from_left=[left for _, left in titles[side]]),
-            strict=False,
-        )
+        for (title, _), pixels in zip(titles[side], found, strict=False)
     ]
 
 
-def _slice_views(
-    compartment: str,
-    grid: VolumeGrid,
-    labelled: np.ndarray,
-    background: np.ndarray | None,
-    slices: int,
-) -> list[View]:
+def _check_background(background: np.ndarray | None, grid: VolumeGrid) -> np.ndarray | None:
+    """Return the background of a grid, whose shape it has to have."""
     if background is not None and background.shape != grid.shape:
         raise ArgumentError(
             "background", f"should have the grid's shape {grid.shape}, got {background.shape}"
         )
-    found = slice_pixels(grid, labelled, background=background, count=slices)
-    return [
-        View(compartment, title, locations, np.ones(locations.shape), under)
-        for title, locations, under in found
-    ]
+    return background
 
 
-def _at(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:
+def _look_up(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:
     """Return the value of each pixel's location, `none` where there is none."""
     # The location -1 takes the last entry.
     return np.append(values, none)[locations]
 
 
-def _edges(labels: np.ndarray) -> np.ndarray:
+def _find_edges(labels: np.ndarray) -> np.ndarray:
     """Return whether a pixel's label differs from that below it or to its right."""
     edges = np.zeros(labels.shape, bool)
     edges[:-1] = labels[:-1] != labels[1:]

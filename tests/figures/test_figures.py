@@ -1,5 +1,6 @@
 """Figures: what is painted is what the atlas says."""
 
+import functools
 import inspect
 
 import matplotlib
@@ -19,10 +20,14 @@ from atlasinit.figures.views import GREY
 WIDTH = 240
 
 
+# Small pictures, for speed.
+rasterise = functools.partial(rasterise, width=WIDTH)
+atlas_views = functools.partial(atlas_views, width=WIDTH)
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Draw small pictures, for speed."""
-    monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", WIDTH)
+    monkeypatch.setattr("atlasinit.figures.plots.atlas_views", atlas_views)
 
 
 def atlas_on(geometry, maps, colors=None):

@@ -9,7 +9,9 @@ from helpers import table
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ScalarAxis
 
 import atlasinit as ai
+from atlasinit.io.contents import Stated
 from atlasinit.io.data import open_data
+from atlasinit.io.formats.series import values_of
 
 AFFINE = np.diag([-2.0, 2.0, 2.0, 1.0])
 LEFT, RIGHT = np.array([1, 2, 5, 6]), np.array([0, 3, 4])
@@ -239,13 +241,13 @@ def test_refuses(case):
 
 
 @pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
-def test_few_voxels_of_a_long_image_need_little_memory(tmp_path, monkeypatch, extension):
+def test_few_voxels_of_a_long_image_need_little_memory(tmp_path, extension):
     path, shape = tmp_path / f"long{extension}", (3, 4, 5, 30_000)
     values = np.zeros(shape, np.float32)
     values[..., ::7] = 3
     nb.save(nb.Nifti1Image(values, AFFINE), path)
-    monkeypatch.setattr("atlasinit.io.formats.series._READ_VOXELS", 60 * 1000)
-    source = open_data(path, volume_atlas())
+    (block,) = values_of(nb.load(path), Stated(), read_voxels=60 * 1000).blocks
+    source = block.select(VOXELS)
     tracemalloc.start()
     series = source.read(slice(5, 29_001))
     used = tracemalloc.get_traced_memory()[1]

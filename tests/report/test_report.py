@@ -13,6 +13,7 @@ from helpers_cli import run_cli
 from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_atlas
 
 import atlasinit as ai
+from atlasinit.figures import atlas_views
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.extraction import connectivity, extract, standardise
 from atlasinit.report.numbers import format_number
@@ -22,8 +23,8 @@ from atlasinit.streaming import stream
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Draw small pictures, for speed."""
-    monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", 160)
-    monkeypatch.setattr("atlasinit.figures.slices._SIZE", 80)
+    views = functools.partial(atlas_views, width=160, size=80)
+    monkeypatch.setattr("atlasinit.report.pictures.atlas_views", views)
 
 
 def page_of(*arguments, **options):

@@ -1,5 +1,6 @@
 """The report in a browser without a window: it works, asks for nothing, and fits."""
 
+import functools
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 from helpers_report import HOSTILE, blocks_atlas, cortex_atlas, hostile_atlas
 
 import atlasinit as ai
+from atlasinit.figures import atlas_views
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -42,8 +44,8 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     rng = np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("atlasinit.figures.surfaces._WIDTH", 240)
-        patch.setattr("atlasinit.figures.slices._SIZE", 120)
+        views = functools.partial(atlas_views, width=240, size=120)
+        patch.setattr("atlasinit.report.pictures.atlas_views", views)
         cortex, blocks = cortex_atlas(), blocks_atlas()
         soft = ai.smooth(cortex, fwhm=30)
         weights = rng.random((8, 512)).astype(np.float32)

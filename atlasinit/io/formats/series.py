@@ -23,12 +23,13 @@ from atlasinit.io.values import Block, DataSource, Values, floating, mesh_values
 _READ_VOXELS = 2**24  # of whole volumes at once
 
 
-def values_of(image: Any, stated: Stated) -> Values:
+def values_of(image: Any, stated: Stated, *, read_voxels: int = _READ_VOXELS) -> Values:
     """Return the data of an image, of which nothing is read yet.
 
     Its fourth axis is time, or its fifth where its fourth has one element, as NIfTI stores
     vectors. Vertices in slices, or of both hemispheres, are values of meshes; those in a line
-    may be voxels as well.
+    may be voxels as well. Of a file about `read_voxels` voxels, in whole volumes, are then read
+    at once.
 
     Raises
     ------
@@ -45,12 +46,12 @@ def values_of(image: Any, stated: Stated) -> Values:
     if is_sliced(shape) or (is_line(shape) and halves_of(n, stated.structure)):
         # Slices hold the first axis fastest; locations are in C order.
         at = np.arange(n).reshape(shape[:3]).reshape(-1, order="F")
-        return mesh_values(n, lambda vertices: _select(image, at[vertices]), stated)
+        return mesh_values(n, lambda vertices: _select(image, at[vertices], read_voxels), stated)
     grid = VolumeGrid(shape[:3], image.affine)
-    return Values((Block(grid, lambda voxels: _select(image, voxels)),), stated)
+    return Values((Block(grid, lambda voxels: _select(image, voxels, read_voxels)),), stated)
 
 
-def _select(image: Any, voxels: np.ndarray) -> DataSource:
+def _select(image: Any, voxels: np.ndarray, read_voxels: int) -> DataSource:
     shape = tuple(int(size) for size in image.shape)
     grid = VolumeGrid(shape[:3], image.affine, voxels)
     stored, slope, inter = _unscaled(image.dataobj)
@@ -67,7 +68,7 @@ def _select(image: Any, voxels: np.ndarray) -> DataSource:
         return floating(grid.take(values).reshape(grid.n_locations, -1))
 
     def read(span: slice) -> np.ndarray:
-        spans = _spans(stored, span, n_time)
+        spans = _spans(stored, span, n_time, read_voxels)
         parts = (volumes(s) for s in spans)
         values = next(parts) if len(spans) == 1 else _joined(parts, spans)
         if spans[-1].stop == n_time and isinstance(stored, ArrayProxy):
@@ -102,12 +103,12 @@ def _check_rest(file: Any) -> None:
         file.drain()
 
 
-def _spans(stored: Any, span: slice, n_time: int) -> list[slice]:
+def _spans(stored: Any, span: slice, n_time: int, read_voxels: int) -> list[slice]:
     """Return `span` in parts: of a file, whole volumes are read for the voxels of an atlas."""
     start, stop, _ = span.indices(n_time)
     if not nb.is_proxy(stored):
         return [slice(start, stop)]
-    step = max(1, _READ_VOXELS // int(np.prod(stored.shape[:3])))
+    step = max(1, read_voxels // int(np.prod(stored.shape[:3])))
     edges = [*range(start, stop, step), stop]
     return [slice(*pair) for pair in itertools.pairwise(edges)] or [slice(start, stop)]
 
