@@ -61,11 +61,11 @@ def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
     equally: ``scipy.stats.entropy(w, base=2)`` of a column. Negative weights count as 0;
     a location without a positive weight is NaN.
     """
-    shares = _positive(maps)
+    shares = _positive_weights(maps)
     totals = np.asarray(shares.sum(axis=0), dtype=np.float64)
     of = totals[shares.indices]
     p = shares.data / of
-    # Every p is above 0, since `_positive` keeps no other weight.
+    # Every p is above 0, since `_positive_weights` keeps no other weight.
     terms = -p * np.log2(p)
     out = np.bincount(shares.indices, weights=terms, minlength=maps.n_locations)
     # A sum of rounded terms may fall a little below 0, which would be shown as -0.
@@ -77,7 +77,7 @@ def parcel_entropy(maps: Maps) -> Float64[np.ndarray, " parcels"]:
 
     .. math:: \bar{H}_k = \frac{\sum_j w_{kj} H_j}{\sum_j w_{kj}}
     """
-    weights = _positive(maps)
+    weights = _positive_weights(maps)
     return _ratio(weights @ location_entropy(maps), np.asarray(weights.sum(axis=1)))
 
 
@@ -117,7 +117,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
         return np.full((maps.n_parcels, 3), np.nan)
     else:
         points = geometry.anatomical[geometry.vertices].astype(np.float64)
-    weights = _positive(maps)
+    weights = _positive_weights(maps)
     totals = np.asarray(weights.sum(axis=1), dtype=np.float64)
     return np.stack([_ratio(weights @ axis, totals) for axis in points.T], axis=1)
 
@@ -191,7 +191,7 @@ def overlap(maps: Maps) -> "csr_array":
     return csr_array(scaled @ scaled.T)
 
 
-def _positive(maps: Maps) -> "csr_array":
+def _positive_weights(maps: Maps) -> "csr_array":
     """Return the weights as float64, without those that are negative or 0."""
     weights: Any = maps.to_scipy().astype(np.float64)
     weights.data[weights.data < 0] = 0
@@ -200,7 +200,7 @@ def _positive(maps: Maps) -> "csr_array":
 
 
 def _memberships(maps: Maps) -> "csr_array":
-    weights = _positive(maps)
+    weights = _positive_weights(maps)
     rows = np.repeat(np.arange(maps.n_parcels), np.diff(weights.indptr))
     # The largest weight of each parcel; `reduceat` would fail at those that have none.
     peaks = np.zeros(maps.n_parcels)

@@ -161,24 +161,24 @@ class AtlasLinear(eqx.Module):
                 f"{wanted.name!r} is a function of NumPy, which a layer cannot jit",
                 "register a `Reduction` with an `xla`, or call `atlasinit.project`",
             )
-        with _computing_now(atlas):
+        with _compute_now(atlas):
             maps = _weights_of(atlas, dense=dense, hard=domain is None)
         check_options(
             maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
         )
-        with _computing_now(atlas):
+        with _compute_now(atlas):
             maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
         # Least squares of weights that no gradient changes: what inverts them is found once.
         inverse = None
         if wanted.solve and not trained:
-            with _computing_now(maps):
+            with _compute_now(maps):
                 start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
                 merged = merge_blocks(blocks, start)
                 solver = make_solver(merged, atlas.table["name"], ridge=ridge)
             inverse = paramax.NonTrainable(_own(solver))
         nodes = dict(zip(atlas.compartments, maps, strict=True))
         if domain is not None:
-            with _computing_now(maps):
+            with _compute_now(maps):
                 nodes = {c: constrained(m, domain) for c, m in nodes.items()}
         if noise and key is not None:
             # A key for each compartment, also for those that are not trained: the noise of one does
@@ -372,12 +372,12 @@ def _plan(
 
 def _own(arrays: Any) -> Any:
     """Return copies: a training step that donates its layer takes them from nobody else."""
-    with _computing_now(arrays):
+    with _compute_now(arrays):
         # Maps and plans are kept with the atlas, for all its layers and projections.
         return jax.tree.map(jnp.array, arrays)
 
 
-def _computing_now(arrays: Any) -> contextlib.AbstractContextManager[Any]:
+def _compute_now(arrays: Any) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which concrete arrays stay concrete, whatever function is traced.
 
     A layer that is made within ``nnx.jit`` or ``nnx.eval_shape`` then holds no tracer, which

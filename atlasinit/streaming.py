@@ -59,7 +59,7 @@ def stream(
             pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
             omit, outside = missing == "omit", source.is_outside
             data = jnp.concatenate(
-                [_smoothed(s, data[part], outside[part], omit=omit) for s, part in pairs]
+                [_smooth(s, data[part], outside[part], omit=omit) for s, part in pairs]
             )
         out = project(atlas, data, reduction=wanted, missing=missing, min_coverage=min_coverage)
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
@@ -67,7 +67,7 @@ def stream(
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
 
 
-def _smoothed(
+def _smooth(
     smoother: Any,
     data: Float[np.ndarray, "locations time"],
     outside: Bool[np.ndarray, " locations"],

@@ -120,6 +120,7 @@ class VolumeGrid(ByContent):
     @property
     def locations(self) -> Int32[np.ndarray, "x y z"]:
         """The location of each voxel, -1 where it is not kept."""
+        # `fill` is cast to the dtype of the values.
         return self.put(np.arange(self.n_locations, dtype=np.int32), fill=-1.0)
 
     def take(self, volume: np.ndarray) -> np.ndarray:
@@ -216,6 +217,7 @@ class VolumeGrid(ByContent):
 
         The structures are kept when `keep` leaves the locations in their order.
         """
+        # Makes ascending indices of a mask, and of negative ones those that they stand for.
         index = np.arange(self.n_locations)[np.asarray(keep)]
         # Ascending indices stay within their runs: count how many fall between a run's ends.
         structures: list[tuple[str, int]] = []

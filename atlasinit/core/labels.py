@@ -221,10 +221,10 @@ def hemisphere_of(name: str, compartment: str = "") -> str:
     Tokens are letters and digits between other characters: the ``l`` of ``A5l_R`` and the
     ``5L`` of ``R_5L_ROI`` are no sides. A name that states both sides at once has none.
     """
-    return _side(compartment) or next(filter(None, _stated_sides(name.lower())), " ").strip()
+    return _side(compartment) or next(filter(None, _find_sides(name.lower())), " ").strip()
 
 
-def _stated_sides(name: str) -> Iterator[str]:
+def _find_sides(name: str) -> Iterator[str]:
     """Yield what each of the ways to state a side says: L, R, a blank for both, "" for none."""
     yield _agree(_SIDES[found] for found in _ENTITY.findall(name))
     yield _SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""

@@ -26,6 +26,7 @@ class ByContent:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
+        # The digest of arrays of some MB takes its time, though only once.
         return self is other or self.digest == other.digest  # pyright: ignore
 
     def __hash__(self) -> int:

@@ -152,6 +152,7 @@ class _Order:
     @property
     def names(self) -> dict[Any, int]:
         """Row of each name and (compartment, key)."""
+        # Neither can be taken for the other: names are text, the others pairs.
         pairs = zip(self.table["compartment"], self.table["key"], strict=True)
         return {n: row for names in (pairs, self.table["name"]) for row, n in enumerate(names)}
 
@@ -173,6 +174,7 @@ class _Order:
                 f": names of parcels are missing (NaN), at {format_list(missing, 5)}",
                 "drop these rows, or name them",
             )
+        # Of a key of several compartments this keeps the last row: such keys are refused below.
         keys = self.table["key"]
         known = {**{key: row for row, key in enumerate(keys)}, **self.names}
         unknown = [label for label in labels if not _is_in(label, known)]
@@ -307,6 +309,7 @@ def _is_in(label: Any, known: Any) -> bool:
 
 
 def _is_missing(label: Any) -> bool:
+    # By text, since pandas' NA is neither equal nor unequal to anything.
     return not isinstance(label, str) and str(label) in ("None", "nan", "<NA>", "NaT")
 
 

@@ -196,7 +196,7 @@ class Isochoric(Domain):
                 ),
             )
         return SPD(minimum=1e-30).preimage(
-            _map_matrices(lambda a: map_eigenvalues(self._before_softmax, a), inside)
+            _map_matrices(lambda a: map_eigenvalues(self._invert_softmax, a), inside)
         )
 
     def _spectrum(self, values: jax.Array) -> jax.Array:
@@ -223,7 +223,7 @@ class Isochoric(Domain):
         # The determinant of a multiple s of n eigenvalues is s^n times theirs.
         return _unit_determinant(values) * self.volume ** (1 / max(values.shape[0], 1))
 
-    def _before_softmax(self, values: jax.Array) -> jax.Array:
+    def _invert_softmax(self, values: jax.Array) -> jax.Array:
         if self.softmax_temperature is None:
             return values
         # A softmax ignores a shift; this one makes every eigenvalue at least 1.

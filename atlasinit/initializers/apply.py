@@ -72,10 +72,10 @@ def initialize(
     if needs_fan_in(initializer):
         initializer = adapt(initializer, "jax", fan_in=fan_in)
 
-    def fresh(name: str, leaf: Any) -> Any:
+    def renew(name: str, leaf: Any) -> Any:
         # What is frozen around a constrained node stays so around the new one.
         if isinstance(leaf, paramax.NonTrainable):
-            return paramax.NonTrainable(fresh(name, leaf.tree))
+            return paramax.NonTrainable(renew(name, leaf.tree))
         plain = unwrap(leaf)
         target = plain.values if isinstance(plain, DenseMaps) else plain
         if not hasattr(target, "shape") or not hasattr(target, "dtype"):
@@ -93,7 +93,7 @@ def initialize(
         chosen = _domain_of(leaf, initializer) if isinstance(domain, str) else domain
         return new if chosen is None else constrained(new, chosen)
 
-    return replace_leaves(model, where, fresh, wrapped=True)
+    return replace_leaves(model, where, renew, wrapped=True)
 
 
 def named_key(key: jax.Array, name: str) -> jax.Array:
@@ -108,7 +108,7 @@ class KeySequence(Iterator[jax.Array]):
     Parameters
     ----------
     seed
-        Makes the sequence reproducible. None takes fresh entropy from the system.
+        Makes the sequence reproducible. None takes renew entropy from the system.
 
     Examples
     --------

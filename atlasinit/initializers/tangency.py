@@ -64,10 +64,10 @@ def mean_spd(
     # Within a function that is being traced, what is concrete stays so.
     concrete = not isinstance(matrices, Tracer)
     with jax.ensure_compile_time_eval() if concrete else contextlib.nullcontext():
-        return _checked_mean(jnp.asarray(matrices), mean, max_iterations)
+        return _find_mean(jnp.asarray(matrices), mean, max_iterations)
 
 
-def _checked_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
+def _find_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
     if given.ndim != 3 or given.shape[0] == 0:
         raise ArgumentError("matrices", f"should be (observations, n, n), got shape {given.shape}")
     # The preimage refuses what is not symmetric positive definite.
@@ -138,7 +138,7 @@ def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Arra
     log = jax.vmap(_take_log)(matrices).mean(0)
     if mean == "log_euclidean":
         return map_eigenvalues(jnp.exp, log), exact
-    return _geometric(matrices, log, max_iterations)
+    return _geometric_mean(matrices, log, max_iterations)
 
 
 _mean_jitted = jax.jit(_mean, static_argnames=("mean", "max_iterations"))
@@ -158,7 +158,7 @@ class _Iterate(NamedTuple):
     taken: jax.Array  # steps
 
 
-def _geometric(
+def _geometric_mean(
     matrices: jax.Array, log: jax.Array, max_iterations: int
 ) -> tuple[jax.Array, jax.Array]:
     r"""Return the Riemannian mean, and the norm of the mean of the logarithms there.

@@ -98,7 +98,7 @@ class BlockKernel(eqx.Module):
             if stored is not None:
                 rows = _product(stored[i], block.columns, padded)
             else:
-                rows = kernel._evaluated_product(block, jnp.asarray(sigma, data.dtype), padded)
+                rows = kernel._multiply_anew(block, jnp.asarray(sigma, data.dtype), padded)
             parts.append(rows.reshape(block.rows.size, data.shape[1]))
         return jnp.concatenate(parts)[self.position]
 
@@ -156,7 +156,7 @@ class BlockKernel(eqx.Module):
         inside = squared <= self.reach**2
         return jnp.where(inside, profile_of(squared, sigma, self.sphere, jnp), 0)
 
-    def _evaluated_product(self, block: Blocks, sigma: Array, padded: Array) -> Array:
+    def _multiply_anew(self, block: Blocks, sigma: Array, padded: Array) -> Array:
         # Weights are evaluated again for the gradient: kept, they would take what `stored` would.
         @jax.checkpoint
         def tile(one: Blocks) -> Array:

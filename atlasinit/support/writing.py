@@ -43,7 +43,7 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
     with contextlib.ExitStack() as stack:
         temporary: dict[str, Path] = {}
         for name, target in targets.items():
-            temporary[name] = _temporary(target)
+            temporary[name] = _make_temporary(target)
             stack.callback(temporary[name].unlink, missing_ok=True)
         try:
             yield temporary
@@ -175,7 +175,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise AtlasFileError(target, "its folder does not exist", "make it first")
 
 
-def _temporary(target: Path) -> Path:
+def _make_temporary(target: Path) -> Path:
     """Return a new empty file beside `target`, of the same extension."""
     # Writers go by the extension, whose last two parts are enough for any.
     path = name_beside(target, suffix="".join(target.suffixes[-2:]))
