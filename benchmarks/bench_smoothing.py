@@ -53,9 +53,9 @@ def voronoi(points, n):
     return ai.HardMaps(cKDTree(seeds).query(points)[1].astype(np.int32), n)
 
 
-def ours(geometry, maps, topology, truncate=TRUNCATE):
-    """Return smoothed maps from a geometry: what `smooth` does for a compartment."""
-    spread = host_spread(geometry, sigma=SIGMA, geometry=topology, truncate=truncate, **OPTIONS)
+def ours(place, maps, geometry, truncate=TRUNCATE):
+    """Return maps smoothed on a place: what `smooth` does for a compartment."""
+    spread = host_spread(place, sigma=SIGMA, geometry=geometry, truncate=truncate, **OPTIONS)
     return spread_maps(maps, spread, threshold=0.0)
 
 
