@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float64
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps, Maps
@@ -24,6 +24,7 @@ from atlasinit.projection.checks import (
 )
 from atlasinit.projection.choosing import choose_kernel, choose_place
 from atlasinit.projection.host import products as host
+from atlasinit.projection.host import streams
 from atlasinit.projection.host.statistics import reduce_parcels
 from atlasinit.projection.lstsq import Solver
 from atlasinit.projection.reductions import Reduction, find_reduction
@@ -34,6 +35,7 @@ from atlasinit.projection.remembered import (
     maps_of,
     members_for,
     parts_for,
+    shares_for,
     sizes_of,
     solver_for,
     stack_for,
@@ -51,6 +53,7 @@ from atlasinit.projection.xla import (
     solve_sums,
 )
 from atlasinit.support.precision import accumulator_dtype
+from atlasinit.support.threads import empty_for_jax
 from atlasinit.support.typing import AnyArray
 
 
@@ -360,8 +363,8 @@ def _on_host(
         values = host.solve(parts_for(atlas), stack, dtype, solver)
     else:
         divided = reduction.weights is not None
-        values, observed = host.multiply(
-            parts_for(atlas), stack, dtype, omit=omit, divisors=totals if divided else None
+        values, observed = _sum_on_host(
+            atlas, stack, dtype, omit=omit, divisors=totals if divided else None
         )
     totals = totals.astype(dtype)[None, :, None]
     return finish(
@@ -377,6 +380,24 @@ def _on_host(
         shape=restore(values).shape,
         dtype=jax.dtypes.canonicalize_dtype(data.dtype),
     )
+
+
+def _sum_on_host(
+    atlas: Any,
+    stack: np.ndarray,
+    dtype: np.dtype,
+    *,
+    omit: bool,
+    divisors: Float64[np.ndarray, " parcels"] | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what `host.multiply` does; None for what is observed if that is everything."""
+    maps = maps_of(atlas)
+    if streams.can_stream(maps, stack):
+        out = empty_for_jax((len(stack), sum(m.n_parcels for m in maps), stack.shape[2]), dtype)
+        streams.average(shares_for(atlas), stack, divisors, out)
+        if not (omit and np.isnan(out).any()):
+            return out, None
+    return host.multiply(parts_for(atlas), stack, dtype, omit=omit, divisors=divisors)
 
 
 def _place(

@@ -19,6 +19,7 @@ from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
+from atlasinit.projection.host import streams
 from atlasinit.projection.kernels.base import Site
 from atlasinit.projection.lstsq import Solver, make_solver
 from atlasinit.projection.stack import Plan, Stack, build_stack
@@ -95,6 +96,11 @@ def device_solver_for(atlas: Any, *, ridge: float) -> Solver | None:
 def parts_for(atlas: Any) -> tuple[host.Part, ...]:
     """Return the maps of an atlas in parts for the cores of the host, made once."""
     return _memory.recall(atlas, "host", lambda: host.split(maps_of(atlas)))
+
+
+def shares_for(atlas: Any) -> tuple[streams.Share, ...]:
+    """Return what each core adds up of an atlas of hard maps, made once."""
+    return _memory.recall(atlas, "shares", lambda: streams.plan_shares(maps_of(atlas)))
 
 
 def members_for(atlas: Any) -> host_statistics.Members:
