@@ -1,5 +1,6 @@
 """Averages of sums in JAX: weighted means, and what becomes of their series over time."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -7,11 +8,33 @@ from atlasinit.projection.kernels.base import Values
 
 
 def average_sums(
-    sums: Values, totals: Float[Array, "#batch parcels #time"]
+    sums: Values, totals: Float[Array, "#batch parcels #time"], lacks: Values | None = None
 ) -> tuple[Values, Bool[Array, "#batch parcels #time"]]:
-    """Return W x divided by the sums of the weights, 0 where those are 0, and where it is not."""
+    """Return W x divided by the sums of the weights, 0 where those are 0, and where it is not.
+
+    With what sums lack, the quotient is rounded once: their own rounding is no part of it.
+    """
     defined = totals != 0
-    return jnp.where(defined, sums / jnp.where(defined, totals, 1), 0), defined
+    by = jnp.where(defined, totals, 1)
+    out = sums / by
+    if lacks is not None:
+        rest = (_subtract_product(sums, out, by) + lacks) / by
+        # It is 0 but for rounding, whatever the sums are, and so are its derivatives.
+        out = out + jax.lax.stop_gradient(jnp.where(jnp.isfinite(rest), rest, 0))
+    return jnp.where(defined, out, 0), defined
+
+
+def _subtract_product(a: Array, b: Array, c: Array) -> Array:
+    """Return a - b c of a near b c, exactly (Dekker's product of halves)."""
+    (b_high, b_low), (c_high, c_low) = _halve(b), _halve(c)
+    return (((a - b_high * c_high) - b_high * c_low) - b_low * c_high) - b_low * c_low
+
+
+def _halve(x: Array) -> tuple[Array, Array]:
+    """Return two numbers of half the digits that add up to x."""
+    shifted = x * (2 ** ((jnp.finfo(x.dtype).nmant + 2) // 2) + 1)
+    high = shifted - (shifted - x)
+    return high, x - high
 
 
 def standardize_series(

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
 from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
+from atlasinit.projection.kernels.scatter import ScatterKernel
 
 
 class Plan(eqx.Module):
@@ -52,6 +53,12 @@ class Stack(eqx.Module):
         """Return W x."""
         parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
         return _join([k.product(data if k.whole else x) for k, x in parts])
+
+    def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
+        """Return W x and what it lacks, None where no kernel knows it."""
+        if len(self.kernels) == 1 and isinstance(kernel := self.kernels[0], ScatterKernel):
+            return kernel.product_in_two(data)
+        return self.product(data), None
 
     def transposed(self, values: Values) -> Data:
         """Return W' y."""

@@ -87,7 +87,7 @@ def reduce_data(
         out, defined = solver.solve_data(stack, data), solver.defined()
     elif reduction.linear:
         out, defined = _average(
-            stack.product(data), _weights(stack, data, seen, reduction), reduction
+            *stack.product_in_two(data), _weights(stack, data, seen, reduction), reduction
         )
     else:
         out, defined = _reduce_labels(stack, data, seen, reduction)
@@ -155,14 +155,16 @@ def _weights(
 
 def _average(
     sums: Float[Array, "batch parcels time"],
+    lacks: Float[Array, "batch parcels time"] | None,
     weights: Float[Array, "#batch parcels #time"] | None,
     reduction: Reduction,
 ) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "..."]]:
-    """Return what a linear reduction makes of sums, and where it is defined."""
+    """Return what a linear reduction makes of sums and what they lack, and where it is defined."""
     if reduction.weights is None or weights is None:
-        out, defined = sums, jnp.ones((1, 1, 1), bool)
+        whole = sums if lacks is None else jnp.where(jnp.isfinite(sums), sums + lacks, sums)
+        out, defined = whole, jnp.ones((1, 1, 1), bool)
     else:
-        out, defined = average_sums(sums, weights)
+        out, defined = average_sums(sums, weights, lacks)
     return (out, defined) if reduction.over_time is None else reduction.over_time(out, defined)
 
 

@@ -496,11 +496,26 @@ def test_means_of_labels_under_jit_are_those_in_double_precision(n_parcels):
     rows = rng.integers(0, n_parcels, n)
     maps = ai.HardMaps(rows, n_parcels)
     exact = np.stack([x[rows == i].mean(axis=0, dtype=np.float64) for i in range(n_parcels)])
-    assert ulps(jax.jit(lambda x: project(maps, x))(x), exact) <= 1.5
+    assert ulps(jax.jit(lambda x: project(maps, x))(x), exact) <= 1
     x[7] = np.inf
     y = np.asarray(jax.jit(lambda x: project(maps, x))(x))
     np.testing.assert_array_equal(np.isinf(y[:, 0]), np.arange(n_parcels) == rows[7])
     assert not np.isnan(y).any()
+
+
+@on_cpu
+@pytest.mark.parametrize(("n", "n_parcels", "time"), [(500, 4, 30), (1000, 10, 50), (9000, 50, 20)])
+def test_means_of_labels_of_any_size_are_within_a_step_under_jit(n, n_parcels, time):
+    rng = np.random.default_rng(0)
+    x = (1e4 + rng.normal(size=(n, time)) * 10).astype(np.float32)
+    rows = rng.integers(0, n_parcels, n)
+    maps = ai.HardMaps(rows, n_parcels)
+    exact = np.stack([x[rows == i].mean(axis=0, dtype=np.float64) for i in range(n_parcels)])
+    traced = jax.jit(lambda m, x: project(m, x))
+    assert ulps(traced(jax.tree.map(jnp.asarray, maps), x), exact) <= 1
+    gradient = jax.jit(jax.grad(lambda x: (project(maps, x) * 2).sum()))(x)
+    sizes = np.bincount(rows, minlength=n_parcels)
+    np.testing.assert_allclose(gradient[:, 0], 2 / sizes[rows], rtol=1e-6)
 
 
 @pytest.mark.sweep

@@ -13,9 +13,11 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
 from atlasinit.support.typing import AnyArray
 
-# Members of a partial sum in single precision, on the average. Where few parcels have many
-# partial sums each, their errors cancel, and fewer of them are sooner added up.
-_MEMBERS, _MEMBERS_OF_FEW, _FEW = 16, 64, 16
+# Members of a partial sum in single precision, on the average. Where parcels have many partial
+# sums each, their errors cancel, and fewer of them are sooner added up; small data can have many.
+_MEMBERS, _MEMBERS_OF_LARGE, _MEMBERS_OF_SMALL = 16, 64, 4
+_LARGE = 2**14  # locations a parcel
+_SMALL = 2**21  # values
 
 
 class ScatterKernel(AbstractKernel):
@@ -55,11 +57,19 @@ class ScatterKernel(AbstractKernel):
 
     def product(self, data: Data) -> Values:
         """Return W x."""
+        high, low = self.product_in_two(data)
+        # What is not finite has an error that is NaN.
+        return jnp.where(jnp.isfinite(high), high + low, high)
+
+    def product_in_two(self, data: Data) -> tuple[Values, Values]:
+        """Return W x and, as far as single precision cannot hold it, what it lacks."""
         batch, locations, time = data.shape
         if self.n_parcels == 0:
-            return jnp.zeros((batch, 0, time), data.dtype)
+            nothing = jnp.zeros((batch, 0, time), data.dtype)
+            return nothing, nothing
         # Made in parts, as one long float32 sum would lose digits.
-        members = _MEMBERS_OF_FEW if self.n_parcels < _FEW else _MEMBERS
+        members = _MEMBERS_OF_LARGE if locations >= _LARGE * self.n_parcels else _MEMBERS
+        members = _MEMBERS_OF_SMALL if data.size < _SMALL else members
         parts = max(1, locations // (members * self.n_parcels))
         part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
         # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
@@ -95,18 +105,15 @@ class ScatterKernel(AbstractKernel):
 
 
 @jax.custom_jvp
-def add_exactly(parts: Float[Array, "batch parts parcels time"]) -> Values:
-    """Return the sum over parts, as exact as in twice the precision.
+def add_exactly(parts: Float[Array, "batch parts parcels time"]) -> tuple[Values, Values]:
+    """Return the sum over parts and its error, as exact as in twice the precision.
 
     Pairs are added up, and with them what rounding takes from each sum (Knuth's two-sum).
     """
     high, low = parts, jnp.zeros((1, 1, 1, 1), parts.dtype)
     while (n := high.shape[1]) > 1:
         half = n // 2
-        a, b = high[:, :half], high[:, half : 2 * half]
-        total = a + b
-        other = total - a
-        error = (a - (total - other)) + (b - other)
+        total, error = _add_in_two(high[:, :half], high[:, half : 2 * half])
         if low.shape[1] == n:
             error = error + (low[:, :half] + low[:, half : 2 * half])
         # An odd one waits for the next round.
@@ -114,11 +121,20 @@ def add_exactly(parts: Float[Array, "batch parts parcels time"]) -> Values:
         left = low[:, 2 * half :] if low.shape[1] == n else jnp.zeros_like(rest)
         high = jnp.concatenate([total, rest], axis=1) if n % 2 else total
         low = jnp.concatenate([error, left], axis=1) if n % 2 else error
-    # What is not finite has an error that is NaN.
-    return jnp.where(jnp.isfinite(high), high + low, high)[:, 0]
+    low = jnp.broadcast_to(low, high.shape)
+    return high[:, 0], low[:, 0]
 
 
 @add_exactly.defjvp
-def _add_exactly_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+def _add_exactly_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (parts,), (change,) = primals, tangents
-    return add_exactly(parts), change.sum(axis=1)
+    total = change.sum(axis=1)
+    return add_exactly(parts), (total, jnp.zeros_like(total))
+
+
+def _add_in_two(a: Array, b: Array) -> tuple[Array, Array]:
+    total = a + b
+    other = total - a
+    return total, (a - (total - other)) + (b - other)
