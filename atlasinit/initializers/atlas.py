@@ -92,8 +92,10 @@ class AtlasWeights:
     @property
     def shape(self) -> tuple[int, int]:
         """The shape that the weights have."""
-        maps = [self.atlas.maps[c] for c in self._compartments()]
-        parcels, locations = sum(m.n_parcels for m in maps), sum(m.n_locations for m in maps)
+        parcels, locations = self.atlas.n_parcels, self.atlas.n_locations
+        if self.compartment is not None:
+            own = self.atlas.maps[self.compartment]
+            parcels, locations = own.n_parcels, own.n_locations
         return (parcels, locations) if self.layout == "parcels_locations" else (locations, parcels)
 
     def __call__(
@@ -110,9 +112,6 @@ class AtlasWeights:
             )
         weights = jnp.asarray(self._matrix(key), wanted)
         return place(weights if self.layout == "parcels_locations" else weights.T, out_sharding)
-
-    def _compartments(self) -> tuple[str, ...]:
-        return self.atlas.compartments if self.compartment is None else (self.compartment,)
 
     def _matrix(self, key: Any) -> Float32[jax.Array, "parcels locations"]:
         atlas = self.atlas

@@ -215,6 +215,12 @@ def test_gradients_of_layers_are_those_of_one_matrix(kind, reduction):
     assert any(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(ours.maps))
 
 
+def test_weights_to_start_from_are_one_matrix():
+    atlas = united("hard")
+    weights = ai.initializers.AtlasWeights(atlas)(jax.random.key(0), (5, atlas.n_locations))
+    np.testing.assert_array_equal(weights, whole_matrix(atlas))
+
+
 def test_a_layer_returns_shared_rows_for_each_of_their_compartments():
     atlas, x = united("hard"), array_of(data_image())
     out = ai.AtlasLinear.from_atlas(atlas, concatenate=False)(x)
