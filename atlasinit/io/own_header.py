@@ -96,6 +96,8 @@ def parsing_header(path: object) -> Iterator[None]:
         yield
     except AtlasFileError:
         raise
+    except ContentError as error:
+        raise AtlasFileError(path, f"its atlasinit header is damaged: {error}") from error
     # JSON may lie as deep as one likes.
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise AtlasFileError(path, f"its atlasinit header is damaged: {error!r}") from error

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import operator
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
@@ -25,6 +26,8 @@ _COMPARISONS = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+
+_LONGEST = 2000  # characters
 
 _Value: TypeAlias = np.ndarray | np.generic
 
@@ -64,13 +67,22 @@ def evaluate(
     ...                                               "wm": np.array([0.0, 0.0, 0.0])})
     array([False,  True, False])
     """
+    if len(condition) > _LONGEST:
+        raise ArgumentError(
+            "mask",
+            f": its condition has {len(condition)} characters, where {_LONGEST} are allowed",
+            "combine masks into one image first",
+        )
     try:
         tree = ast.parse(condition.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         at = (getattr(error, "offset", None) or 1) - 1
         raise _error(condition.strip(), at, "cannot be read") from error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        result = _Evaluation(condition.strip(), values, factors or {}, unclear).of(tree)
+        try:
+            result = _Evaluation(condition.strip(), values, factors or {}, unclear).of(tree)
+        except RecursionError as error:
+            raise _error(condition.strip(), 0, "has too many terms") from error
     if result.dtype != bool:
         raise _error(condition.strip(), 0, "is a number, not a comparison")
     return np.broadcast_to(result, next(iter(values.values())).shape)
@@ -94,6 +106,8 @@ class _Evaluation:
     def of(self, node: ast.AST) -> _Value:
         match node:
             case ast.Constant(value=value) if type(value) in (int, float):
+                if abs(value) > sys.float_info.max:
+                    raise self._error(node, "is larger than any number of a computer")
                 return np.asarray(value, np.float64)
             case ast.Name(id=name):
                 return self._named(name, node)

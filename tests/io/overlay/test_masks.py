@@ -1,11 +1,14 @@
 """Masks: every form, conditions on images, and what is refused."""
 
+import time
+
 import nibabel as nb
 import numpy as np
 import pytest
 from helpers_io import AFFINE, save_image
 
 import atlasinit as ai
+from atlasinit.errors import ArgumentError
 from atlasinit.io import read_mask
 from atlasinit.io.overlay.conditions import evaluate
 
@@ -153,3 +156,23 @@ def test_images_of_different_grids():
     }
     with pytest.raises(ValueError, match="one grid; 'gm' is .*'wm' is"):
         read_mask((images, "gm > wm"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "problem"),
+    [
+        ("+".join(["gm"] * 600) + " > 1", "has too many terms"),
+        ("not " * 480 + "gm > 1", "has too many terms|cannot be read"),
+        ("-" * 1500 + "gm > 1", "has too many terms|cannot be read"),
+        ("(" * 500 + "gm" + ")" * 500 + " > 1", "cannot be read"),
+        ("gm > 1" + "0" * 400, "is larger than any number of a computer"),
+        ("gm > 1e400", "is larger than any number of a computer"),
+        ("g" * 10**6 + " > 1", "has 1000004 characters, where 2000 are allowed"),
+    ],
+)
+def test_long_conditions_are_refused_in_time(condition, problem):
+    started = time.process_time()
+    with pytest.raises(ArgumentError, match=problem) as told:
+        evaluate(condition, {"gm": np.ones(2)})
+    assert len(str(told.value)) < 5000
+    assert time.process_time() - started < 2
