@@ -18,6 +18,7 @@ from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.kernels.grouped import GroupedKernel, WeightedGroupedKernel
 from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.projection.kernels.tiled import TiledKernel
+from atlasinit.support.threads import check_process
 from atlasinit.support.typing import AnyArray
 
 KERNELS: list[type[AbstractKernel]] = [
@@ -76,6 +77,7 @@ def choose_place(
     weights a location, whose tiles XLA multiplies sooner. What should be computed in double
     precision is computed there whatever its size, as JAX computes in single by default.
     """
+    check_process()
     if kernel not in (names := kernel_names()):
         raise ArgumentError("kernel", f"should be one of {', '.join(names)}, got {kernel!r}")
     if kernel not in ("host", "auto"):

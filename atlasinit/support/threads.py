@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from atlasinit.errors import ArgumentError
+
 
 def _n_cores() -> int:
     """Return the number of cores that this process may use; OMP_NUM_THREADS limits it."""
@@ -26,6 +28,41 @@ def _n_cores() -> int:
 
 WORKERS = _n_cores()
 _ALIGNED = 64  # bytes; XLA on a CPU copies what begins elsewhere
+
+
+_forked: list[bool] = []
+
+
+def _note_fork() -> None:
+    # JAX does not say in public whether it has started.
+    started = getattr(jax._src.xla_bridge, "backends_are_initialized", lambda: True)  # pyright: ignore[reportAttributeAccessIssue]
+    if started():
+        _forked.append(True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def check_process() -> None:
+    """Refuse to compute in a process that was forked after JAX had started.
+
+    A fork has none of its parent's threads, for which JAX, and the threads here, would wait
+    without an end.
+
+    Raises
+    ------
+    ValueError
+        Such a process.
+    """
+    if _forked:
+        raise ArgumentError(
+            "data",
+            ": nothing can be computed in a process that was forked after JAX had started, as "
+            "its threads are not there",
+            'start workers by "spawn" or "forkserver", as `multiprocessing.get_context("spawn")` '
+            "and joblib do, or compute nothing before the fork",
+        )
 
 
 def is_host(array: Any) -> bool:

@@ -1,5 +1,8 @@
 """Threads of the host."""
 
+import os
+import select
+import signal
 import time
 
 import jax
@@ -7,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import atlasinit as ai
 from atlasinit.support import threads
 from atlasinit.support.threads import is_host, run_in_threads
 
@@ -71,3 +75,30 @@ def test_what_lies_on_the_host():
     assert is_host(np.ones(2)) == is_host(jnp.ones(2)) == on_cpu
     assert is_host(jax.device_put(np.ones(2), jax.devices("cpu")[0]))
     jax.jit(lambda x: x if not is_host(x) else pytest.fail("traced"))(1.0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+@pytest.mark.parametrize("kernel", ["auto", "host", "scatter"])
+def test_a_fork_is_told_that_it_would_wait(kernel):
+    maps = ai.HardMaps(np.array([0, 1, 1, -1], np.int32), 2)
+    data = np.ones((4, 3), np.float32)
+    ai.project(maps, data)
+    out, into = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            ai.project(maps, data, kernel=kernel)
+        except ValueError as error:
+            os.write(into, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(into)
+    ready, _, _ = select.select([out], [], [], 20)
+    told = os.read(out, 4096).decode() if ready else "it waits"
+    os.close(out)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert "a process that was forked after JAX had started" in told
+    assert 'start workers by "spawn" or "forkserver"' in told
+    ai.project(maps, data)
