@@ -62,7 +62,10 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         raise AtlasFileError(
             source, "holds labels, not weights", "read it with " + Passing(kind="hard")
         )
-    return Contents((_annotation(source, compartment),), stated=Stated(labels=True))
+    part = _annotation(source, compartment)
+    if options.background is None:
+        _warn_of_black(part, source)
+    return Contents((part,), stated=Stated(labels=True))
 
 
 def values(source: Input) -> Values:
@@ -183,13 +186,13 @@ def _positions(
     packed: np.ndarray, known: np.ndarray, rows: tuple[LabelRow, ...], source: Input
 ) -> Int32[np.ndarray, " vertices"]:
     """Return the position in the table of each vertex's packed colour, -1 for no label."""
-    values, where, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    values, where = np.unique(packed, return_inverse=True)
     found = [np.flatnonzero(known == value).tolist() for value in values]
-    for at, value, count in zip(found, values.tolist(), counts.tolist(), strict=True):
+    for at, value in zip(found, values.tolist(), strict=True):
         if value in _UNLABELLED and not at:
             at.append(-1)
         if value == 0 and at != [-1]:
-            at[:] = [_black(at, rows, source, count)]
+            at[:] = [_black(at, rows, source)]
     missing = [f"{value:#x}" for value, at in zip(values, found, strict=True) if not at]
     if missing:
         raise AtlasFileError(
@@ -210,7 +213,7 @@ _UNLABELLED = (0, -1)
 """What a vertex without a label holds; the first is black as well."""
 
 
-def _black(entries: list[int], rows: tuple[LabelRow, ...], source: Input, count: int) -> int:
+def _black(entries: list[int], rows: tuple[LabelRow, ...], source: Input) -> int:
     """Return the entry that black vertices belong to, -1 where they have no label."""
     regions = [i for i in entries if not means_background(rows[i].name, is_surface=True)]
     if len(regions) > 1:
@@ -219,24 +222,33 @@ def _black(entries: list[int], rows: tuple[LabelRow, ...], source: Input, count:
             f"cannot tell {format_list(rows[i].name for i in regions)} apart, as they are black, "
             "which is also what vertices without a label are",
         )
-    if not regions:
-        return -1
-    name = rows[regions[0]].name
-    told = AtlasFileWarning(
-        source,
-        f"its entry {name!r} is black, which is also what vertices without a label are",
-        f"These {count} are taken for {name!r}. If they have no label, pass "
-        + Passing(background=[name]),
-    )
-    if len(regions) < len(entries):
-        none = rows[next(i for i in entries if i not in regions)].name
+    return regions[0] if regions == entries else -1
+
+
+def _warn_of_black(part: Part, source: Input) -> None:
+    """Warn where black vertices, which may have no label, are taken for a region's, or are not."""
+    black = [row for row in part.rows or () if row.color == "#000000"]
+    none = [row for row in black if means_background(row.name, is_surface=True)]
+    regions = [row for row in black if row not in none]
+    taken = (none or regions)[:1]
+    count = np.count_nonzero(part.keys == taken[0].key) if taken else 0
+    if not regions or not count:
+        return
+    name = regions[0].name
+    if none:
         told = AtlasFileWarning(
             source,
-            f"its entries {none!r} and {name!r} are both black: these {count} vertices are taken "
-            f"for the first, and {name!r} has none",
+            f"its entries {none[0].name!r} and {name!r} are both black: these {count} vertices are "
+            f"taken for the first, and {name!r} has none",
+        )
+    else:
+        told = AtlasFileWarning(
+            source,
+            f"its entry {name!r} is black, which is also what vertices without a label are",
+            f"These {count} are taken for {name!r}. If they have no label, pass "
+            + Passing(background=[*(key for key in part.background or () if key >= 0), name]),
         )
     warn(told)
-    return -1 if len(regions) < len(entries) else regions[0]
 
 
 def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
