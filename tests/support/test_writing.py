@@ -2,11 +2,14 @@
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+from helpers_surfaces import brain_atlas
 
+import atlasinit as ai
 from atlasinit.errors import AtlasFileError
 from atlasinit.support.writing import atomic_write, staged_folder
 
@@ -64,3 +67,23 @@ def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep)
         os.umask(usual)
     assert file.stat().st_mode & 0o777 == 0o640
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this system bounds no file sizes")
+@pytest.mark.parametrize("ending", [".npz", ".safetensors", ".nii.gz", ".dscalar.nii", ".func.gii"])
+def test_a_full_disk_is_told_with_the_file(tmp_path, ending):
+    import resource
+
+    kind = {".nii.gz": "subcortex", ".func.gii": "cortex_L"}.get(ending)
+    atlas = brain_atlas()
+    atlas = atlas.select(compartments=kind) if kind else atlas
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        with pytest.raises(AtlasFileError, match="could not be written .*nothing of it was left"):
+            ai.save_atlas(atlas, tmp_path / f"x{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(tmp_path.iterdir()) == []
