@@ -149,7 +149,44 @@ def seeds() -> list[Seed]:
     vertices = f"#!ascii label\n9\n{lines}".encode()
     masked = lambda path: ai.load_atlas({"cortex_L": KEYS}, space="x", mask={"cortex_L": path})  # noqa: E731
     found.append(Seed("lh.m.label", vertices, masked))
-    return found
+    return [*found, *_surfaces(), *_descriptions()]
+
+
+def _surfaces() -> Iterator[Seed]:
+    """Yield meshes to lay under labels."""
+    points = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32) * 50
+    faces = np.random.default_rng(1).integers(0, 60, (100, 3)).astype(np.int32)
+    arrays = [
+        GiftiDataArray(values, intent=f"NIFTI_INTENT_{intent}", datatype=str(values.dtype))
+        for intent, values in (("POINTSET", points), ("TRIANGLE", faces))
+    ]
+
+    def lay(path: Path) -> object:
+        given = {"cortex_L": {"sphere": path}}
+        return ai.load_atlas({"cortex_L": KEYS}, space="x", meshes=given).geometry
+
+    yield Seed("lh.sphere.surf.gii", GiftiImage(darrays=arrays).to_bytes(), lay)
+    written = _saved(lambda path: nb.freesurfer.write_geometry(path, points, faces), "lh.sphere")
+    yield Seed("lh.sphere", written, lay)
+
+
+def _descriptions() -> Iterator[Seed]:
+    """Yield the texts that lie beside an image in a dataset."""
+    image = nb.Nifti1Image(KEYS.reshape(5, 4, 3).astype(np.int16), AFFINE)
+    texts = {
+        "dataset_description.json": {"Name": "x", "BIDSVersion": "1.11.0", "License": "CC0"},
+        "tpl-x_atlas-y_dseg.json": {"Name": "x", "License": "CC0", "ReferencesAndLinks": ["a"]},
+    }
+
+    def load(path: Path) -> object:
+        nb.save(image, path.with_name("tpl-x_atlas-y_dseg.nii.gz"))
+        path.with_name("tpl-x_atlas-y_dseg.tsv").write_text(TABLES["x.tsv"])
+        return ai.load_atlas(path.parent), ai.load_atlas(
+            path.with_name("tpl-x_atlas-y_dseg.nii.gz")
+        )
+
+    for name, fields in texts.items():
+        yield Seed(name, json.dumps(fields).encode(), load)
 
 
 # Damage
