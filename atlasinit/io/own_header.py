@@ -96,7 +96,7 @@ def parsing_header(path: object) -> Iterator[None]:
         yield
     except AtlasFileError:
         raise
-    except ContentError as error:
+    except (ContentError, ArgumentError) as error:
         raise AtlasFileError(path, f"its atlasinit header is damaged: {error}") from error
     # JSON may lie as deep as one likes.
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
