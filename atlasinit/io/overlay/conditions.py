@@ -105,7 +105,7 @@ class _Evaluation:
 
     def of(self, node: ast.AST) -> _Value:
         match node:
-            case ast.Constant(value=value) if type(value) in (int, float):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 if abs(value) > sys.float_info.max:
                     raise self._error(node, "is larger than any number of a computer")
                 return np.asarray(value, np.float64)
