@@ -12,15 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.core.maps import HardMaps, Maps, location_totals
 from atlasinit.core.named_values import align_values
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io import DataSource, open_data
 from atlasinit.io.files import existing
-from atlasinit.io.formats.grids import image_of
+from atlasinit.io.formats.nifti_writing import image_of
 from atlasinit.io.surface_images import image_of_meshes
-from atlasinit.projection import back_project
 from atlasinit.projection.checks import check_options
+from atlasinit.projection.painting import paint_locations
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.report import Report, generate_report
 from atlasinit.report.cleaning import describe_confounds, read_sample_mask
@@ -234,18 +233,16 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "labels_")
         table = self._atlas.table
         values = align_values(signals, table, argument="signals", parcels_last=True).array
-        whole = np.asarray(back_project(self._atlas, np.ascontiguousarray(values)))
-        painted = {c: whole[s] for c, s in self._atlas.location_slices().items()}
-        # Back-projection sums over the parcels of a location. What least squares solved for is
-        # painted by that very sum; means are not.
-        if not find_reduction(self._reduction).solve:
-            painted = {c: _mean_of_masks(self._atlas.maps[c], x) for c, x in painted.items()}
+        # What least squares solved for is painted by the sum over the parcels of a location;
+        # means are not.
+        average = not find_reduction(self._reduction).solve
+        painted = paint_locations(self._atlas, values, average=average)
         if surface_image:
             return image_of_meshes(self._atlas.geometry, painted)
         # An image has one grid: with surfaces or a second grid beside it, a dictionary.
         grid, *others = self._atlas.geometry.values()
         if isinstance(grid, VolumeGrid) and not others:
-            return image_of(grid, next(iter(painted.values())))
+            return image_of(grid, next(iter(painted.values())), self._atlas.space)
         return painted
 
     def generate_report(
@@ -402,19 +399,6 @@ def _open(img: Any, atlas: Atlas, reduction: Any) -> DataSource:
     if source.n_time == 0:
         raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source
-
-
-def _mean_of_masks(
-    maps: Maps, painted: Float[np.ndarray, "locations *time"]
-) -> Float[np.ndarray, "locations *time"]:
-    """Return sums over the parcels of each location as means where every weight is 0 or 1."""
-    if isinstance(maps, HardMaps):  # which do not overlap
-        return painted
-    weights = maps.to_scipy()
-    if not np.isin(weights.data, (0, 1)).all():
-        return painted
-    counts = np.maximum(location_totals(maps), 1).astype(painted.dtype)
-    return painted / counts.reshape(-1, *[1] * (painted.ndim - 1))
 
 
 def _stamp_files(img: Any) -> Any:

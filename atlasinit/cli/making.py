@@ -93,7 +93,7 @@ def project(
     import pandas as pd
 
     from atlasinit.io import open_data, write_table
-    from atlasinit.io.tables.reading import separator_of
+    from atlasinit.io.tables.parcel_values import separator_of
     from atlasinit.streaming import stream
     from atlasinit.support.writing import check_target
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.models import ArgumentInfo
 
 from atlasinit.cli import completion
 from atlasinit.cli.interrupts import ending_at_once
@@ -86,7 +87,10 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
 
         # A group may be a function that `takes` made itself: its signature is of options alone.
         # An option that groups have in common, as --offline, is stated once.
-        distinct = {p.name: p for p in [*own, *(p for names in taken for p in names.values())]}
+        theirs = [p for names in taken for p in names.values()]
+        # What is typed without an option comes in the order of the parameters: the atlas first.
+        ordered = [*filter(_is_argument, theirs), *own, *theirs]
+        distinct = {p.name: p for p in ordered}
         parameters = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for parameter in distinct.values()
@@ -98,6 +102,11 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
         return run
 
     return decorate
+
+
+def _is_argument(parameter: inspect.Parameter) -> bool:
+    told = getattr(parameter.annotation, "__metadata__", ())
+    return any(isinstance(one, ArgumentInfo) for one in told)
 
 
 def panel(

@@ -38,7 +38,7 @@ class ParcelValues:
     array
         (parcels,) or (parcels, n), floating.
     titles
-        Of the n columns, where the values came with some.
+        Of the values, or of each of n columns, where they came with some.
     """
 
     array: Float[np.ndarray, "parcels *n"]
@@ -97,9 +97,10 @@ def align_values(
         return _of_array(values, order, parcels_last=parcels_last)
     if values.ndim == 1:
         array = _numbers(values.to_frame(), argument)[:, 0]
-        if _is_default(values.index):
-            return _of_array(array, order, parcels_last=False)
-        return ParcelValues(order.spread(array, list(values.index), "values.reindex("))
+        if not _is_default(values.index):
+            array = order.spread(array, list(values.index), "values.reindex(")
+        titles = None if values.name is None else (str(values.name),)
+        return ParcelValues(_of_array(array, order, parcels_last=False).array, titles)
     return _of_frame(values, order, parcels_last=parcels_last)
 
 
@@ -117,20 +118,23 @@ def align_columns(
         As for `align_values`.
     """
     if isinstance(values, Mapping) and not any(_is_single(v) for v in values.values()):
-        found = {str(title): (f"{argument}[{title!r}]", v) for title, v in values.items()}
-        return {title: _column(v, table, name) for title, (name, v) in found.items()}
+        return {
+            str(title): _column(align_values(v, table, argument=name), name)
+            for title, v in values.items()
+            for name in (f"{argument}[{title!r}]",)
+        }
     aligned = align_values(values, table, argument=argument)
-    if aligned.array.ndim == 2 and aligned.titles is not None:
-        return dict(zip(aligned.titles, aligned.array.T, strict=True))
-    title = getattr(values, "name", None) if _is_pandas(values) else None
-    return {"values" if title is None else str(title): _column(values, table, argument)}
+    if aligned.titles is None:
+        return {"values": _column(aligned, argument)}
+    columns = aligned.array.reshape(len(table), -1).T
+    return dict(zip(aligned.titles, columns, strict=True))
 
 
-def _column(values: Any, table: LabelTable, argument: str) -> Float[np.ndarray, " parcels"]:
-    found = align_values(values, table, argument=argument).array
-    if found.ndim != 1:
-        raise ArgumentError(argument, f"should be ({len(table)} parcels,), got {found.shape}")
-    return found
+def _column(found: ParcelValues, argument: str) -> Float[np.ndarray, " parcels"]:
+    shape = found.array.shape
+    if len(shape) != 1:
+        raise ArgumentError(argument, f"should be ({shape[0]} parcels,), got {shape}")
+    return found.array
 
 
 def _is_single(value: Any) -> bool:

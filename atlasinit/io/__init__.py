@@ -2,11 +2,11 @@
 
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.data import open_data
-from atlasinit.io.formats.parcellated import write_parcellated
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.reading import read_atlas
-from atlasinit.io.saving import save_atlas
-from atlasinit.io.tables.reading import read_table, write_table
+from atlasinit.io.saving import save_atlas, save_values, write_parcellated
+from atlasinit.io.tables.parcel_values import read_values, write_table
+from atlasinit.io.tables.reading import read_table
 from atlasinit.io.values import DataSource
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "read_atlas",
     "read_mask",
     "read_table",
+    "read_values",
     "save_atlas",
+    "save_values",
     "write_parcellated",
     "write_table",
 ]

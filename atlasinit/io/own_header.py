@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +151,12 @@ def parse_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"
         raise AtlasFileError(path, f"its list of kept locations is damaged: {error}") from error
 
 
-def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
-    """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
-    names = [atlas.name, *atlas.table["name"]]
+def check_texts(texts: Iterable[str], path: PathLike) -> None:
+    """Refuse names that text and XML cannot hold."""
     # U+FFFE, U+FFFF and halves of surrogates are no characters of XML.
     lost = [
         n
-        for n in names
+        for n in texts
         if re.search(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]", n) or n != n.strip()
     ]
     if lost:
@@ -167,6 +166,12 @@ def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) 
             f"characters, or with blanks around them, got {format_list(map(repr, lost))}",
             "rename them, or save as .npz",
         )
+
+
+def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
+    """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
+    names = [atlas.name, *atlas.table["name"]]
+    check_texts(names, path)
     if background in names[1:]:
         raise ArgumentError(
             "path",

@@ -1,14 +1,20 @@
 """An atlas to a file of any format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.named_values import Absent, align_values
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.io.bids import writing as bids
+from atlasinit.io.files import extension
 from atlasinit.io.formats.hemispheres import targets
-from atlasinit.io.formats.registry import write_atlas, writer_of
+from atlasinit.io.formats.parcellated import INTENTS
+from atlasinit.io.formats.registry import painter_of, write_atlas, writer_of
+from atlasinit.io.painted import Painted
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import check_target
@@ -83,6 +89,122 @@ def save_atlas(
         given = "entities" if entities else "metadata"
         raise ArgumentError(given, "is for " + Passing(format="bids"))
     return write_atlas(atlas, path, overwrite=overwrite)
+
+
+def save_values(
+    values: Any,
+    atlas: Atlas,
+    path: PathLike,
+    *,
+    fill: float | int = float("nan"),
+    names: Sequence[str] | None = None,
+    step: float | None = None,
+    absent: Absent = "error",
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write values of parcels, painted on the brain, and return the files.
+
+    ============================  ====================================================
+    ``.nii``, ``.nii.gz``         one volume, a volume a map
+    ``.mgz``, ``.mgh``            one volume, or surfaces: an overlay per hemisphere
+    ``.func.gii``, ``.shape.gii`` surfaces, one file per hemisphere, an array a map
+    ``.dscalar.nii``              surfaces and voxels of CIFTI structures, a row a map
+    ``.dtseries.nii``             the same, a row a time point
+    ``.pscalar.nii``              one value for each parcel, a row a map
+    ``.ptseries.nii``             the same, a row a time point
+    ============================  ====================================================
+
+    Values are painted as by `AtlasMasker.inverse_transform`: of labels each parcel's at its
+    locations; of weights their sum, weighted; of masks that overlap their mean. They are in
+    double precision where they come in it and the format can hold it (NIfTI, CIFTI), float16 in
+    single precision. The parcels of pscalar and ptseries are those of `Atlas.harden`; one without
+    a location is a row of NaN there, as by ``wb_command -cifti-parcellate``.
+
+    Parameters
+    ----------
+    values
+        (parcels,) or (parcels, n): an array by row, in the order of ``atlas.labels``; a pandas
+        Series, a DataFrame or a mapping by name. A DataFrame has its parcels along the index, a
+        column a map, or along the columns, as series (time, parcels) have. NaN stays NaN.
+    atlas
+        Where the parcels lie.
+    path
+        The file; of two hemispheres each has its own, whose side is put into the name.
+    fill
+        Value of what belongs to no parcel.
+    names
+        Of the n maps; by default those of the columns, else the atlas's, or ``map-0``, ...
+    step
+        Seconds between the time points of a series, which begins at 0; 1 unless stated.
+    absent
+        What a parcel is that named values lack: an ``"error"``, or ``"nan"``.
+    overwrite
+        Whether existing files are replaced.
+
+    Raises
+    ------
+    ValueError
+        An extension of no such format, an atlas or numbers that it cannot hold, with one that
+        can; values of another shape, names that are not the atlas's (with the nearest), occur
+        twice or are missing; `names` or a `step` that do not apply.
+    TypeError
+        Values that are not real numbers.
+    AtlasFileError
+        An existing file without `overwrite`; a folder that does not exist or cannot be
+        written.
+    """
+    write = painter_of(path)
+    aligned = align_values(values, atlas.table, absent=absent)
+    count = aligned.array.size // max(atlas.n_parcels, 1)
+    given = None if names is None else _map_names(names, count)
+    if step is not None and not (np.isfinite(step) and step > 0):
+        raise ArgumentError("step", f"should be a positive number of seconds, got {step}")
+    painted = Painted(atlas, aligned.array, given, aligned.titles, float(fill), step)
+    return write(painted, path, overwrite=overwrite)
+
+
+def _map_names(names: Sequence[str], count: int) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ArgumentError(
+            "names", f"should be a list of names, got {names!r}", f"pass [{names!r}]"
+        )
+    if len(names) != count:
+        raise ArgumentError("names", f"should be {count}, one a map, got {len(names)}")
+    return tuple(map(str, names))
+
+
+def write_parcellated(
+    values: Any,
+    atlas: Atlas,
+    path: PathLike,
+    *,
+    names: Sequence[str] | None = None,
+    step: float | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write one value for each parcel as CIFTI-2: `save_values` of such files alone.
+
+    Parameters
+    ----------
+    values, atlas, names, step, overwrite
+        As for `atlasinit.save_values`.
+    path
+        ``.pscalar.nii`` for n maps, ``.ptseries.nii`` for n time points.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError, TypeError, AtlasFileError
+        As `atlasinit.save_values`; and another extension.
+    """
+    if extension(path) not in INTENTS:
+        raise ArgumentError("path", f"should end in {' or '.join(INTENTS)}, got {Path(path).name}")
+    (file,) = save_values(values, atlas, path, names=names, step=step, overwrite=overwrite)
+    return file
 
 
 def check_saving(

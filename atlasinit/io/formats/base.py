@@ -15,6 +15,9 @@ from atlasinit.io.values import Values
 Write: TypeAlias = Callable[..., list[Path]]
 """Takes an atlas, a path and `overwrite`, returns the files; raises what the format cannot hold."""
 
+Paint: TypeAlias = Callable[..., list[Path]]
+"""Takes a `Painted`, a path and `overwrite`, returns the files; raises as `Write` does."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
@@ -42,10 +45,14 @@ class Format:
         Writes an atlas, None for a format that is only read.
     writes
         The endings that `write` takes.
+    paint
+        Writes values of parcels, None for a format that holds none.
+    paints
+        The endings that `paint` takes.
     in_bids
         The endings that an atlas in a BIDS dataset may have.
     one_each
-        Whether each hemisphere is written to a file of its own.
+        Whether each hemisphere of an atlas is written to a file of its own.
     in_memory
         The kinds of images that it takes in memory, in messages.
     """
@@ -58,6 +65,8 @@ class Format:
     vertices: Callable[[Input], np.ndarray] | None = None
     write: Write | None = None
     writes: tuple[str, ...] = ()
+    paint: Paint | None = None
+    paints: tuple[str, ...] = ()
     in_bids: tuple[str, ...] = ()
     one_each: bool = False
     in_memory: tuple[str, ...] = ()

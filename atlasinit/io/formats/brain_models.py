@@ -143,23 +143,25 @@ def _grid(volume: Any, models: Sequence[Any]) -> VolumeGrid:
     return VolumeGrid(shape, affine, np.ravel_multi_index(tuple(ijk.T), shape), structures)
 
 
-def _voxel_axis(name: str, grid: VolumeGrid, path: PathLike) -> BrainModelAxis:
+def voxel_structures(grid: VolumeGrid) -> str:
+    """Return why the voxels of a grid are no brain models, ``""`` where they are."""
     known = CIFTI_BRAIN_STRUCTURES.value_set("ciftiname")
-    if not grid.structures or not all(structure in known for structure, _ in grid.structures):
-        unknown = [structure for structure, _ in grid.structures if structure not in known]
-        problem = f"unknown structures {unknown}" if unknown else "no CIFTI structures"
+    unknown = [structure for structure, _ in grid.structures if structure not in known]
+    if unknown or not grid.structures:
+        return f"have unknown structures {unknown}" if unknown else "have no CIFTI structures"
+    if len(dict(grid.structures)) < len(grid.structures):
+        return "have structures that occur twice, where those of each should be contiguous"
+    return ""
+
+
+def _voxel_axis(name: str, grid: VolumeGrid, path: PathLike) -> BrainModelAxis:
+    problem = voxel_structures(grid)
+    if problem:
         raise ArgumentError(
             "path",
-            f": the voxels of {name!r} have {problem}, which {Path(path).name} needs",
+            f": the voxels of {name!r} {problem}, which {Path(path).name} needs",
             "save as .nii.gz, or give its VolumeGrid `structures`, as "
             f'(("CIFTI_STRUCTURE_OTHER", {grid.n_locations}),)',
-        )
-    if len(dict(grid.structures)) < len(grid.structures):
-        raise ArgumentError(
-            "path",
-            f": the voxels of each structure of {name!r} should be contiguous, which "
-            f"{Path(path).name} needs",
-            "some structures occur twice",
         )
     return BrainModelAxis(
         name=np.repeat([s for s, _ in grid.structures], [n for _, n in grid.structures]),

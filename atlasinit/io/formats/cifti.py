@@ -19,6 +19,7 @@ from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.colors import colors_of, from_hex, table_to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing, unlogged
+from atlasinit.io.formats import parcellated
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.brain_models import (
     Columns,
@@ -45,6 +46,7 @@ from atlasinit.io.own_header import (
     restore,
     unpack_metadata,
 )
+from atlasinit.io.painted import Painted
 from atlasinit.io.values import Block, DataSource, Values, floating
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -59,7 +61,11 @@ _INTENTS = {
 _DENSE = "brain_models"
 _HEADER = 540  # bytes
 _LARGEST_EXPONENT = 30
-_ENDINGS = (*_INTENTS, ".dtseries.nii", ".pscalar.nii", ".ptseries.nii")
+_PAINTED = {
+    ".dscalar.nii": _INTENTS[".dscalar.nii"],
+    ".dtseries.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SERIES",
+}
+_ENDINGS = (*_INTENTS, ".dtseries.nii", *parcellated.INTENTS)
 
 
 def claims(source: Input) -> bool:
@@ -198,6 +204,32 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     nifti.set_intent(_INTENTS[ending])
     header = pack_metadata(atlas, file_keys=keys)
     image.header.matrix.metadata = Cifti2MetaData({KEY: header})
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        image.to_filename(temporary)
+    return [expand(path)]
+
+
+def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+    """Write values of parcels: at each location, or, of ``.p*.nii``, one for each parcel.
+
+    ``.dscalar.nii`` has a map for each column of values, ``.dtseries.nii`` a time point.
+
+    Raises
+    ------
+    ValueError
+        A compartment that is no CIFTI structure, voxels whose structures are not known,
+        names of maps for a series, or a time step for maps.
+    """
+    ending = extension(path)
+    if ending in parcellated.INTENTS:
+        return parcellated.paint(painted, path, overwrite=overwrite)
+    is_series = ending == ".dtseries.nii"
+    axis = (parcellated.series_axis if is_series else parcellated.scalar_axis)(painted, path)
+    brain = brain_axis(painted.atlas.geometry, path)
+    rows = np.concatenate(list(painted.locations.values())).T
+    image = Cifti2Image(rows, header=(axis, brain))
+    nifti: Any = image.nifti_header
+    nifti.set_intent(_PAINTED[ending])
     with atomic_write(path, overwrite=overwrite) as temporary:
         image.to_filename(temporary)
     return [expand(path)]
@@ -362,6 +394,8 @@ FORMAT = Format(
     values=values,
     write=write,
     writes=tuple(_INTENTS),
+    paint=paint,
+    paints=(*_PAINTED, *parcellated.INTENTS),
     in_bids=tuple(_INTENTS),
     in_memory=("CIFTI-2",),
 )

@@ -10,8 +10,9 @@ from atlasinit.io.contents import Contents
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import nifti, series
 from atlasinit.io.formats.base import Format
-from atlasinit.io.formats.grids import is_line, load_image, shape_of
+from atlasinit.io.formats.grids import MGH, is_line, load_image, shape_of
 from atlasinit.io.formats.hemispheres import mesh_parts
+from atlasinit.io.formats.mgh_writing import paint
 from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps, is_columns, is_sliced
 from atlasinit.io.options import ReadOptions
@@ -147,6 +148,8 @@ OVERLAY = Format(
     read=read_overlay,
     values=read_overlay_values,
     vertices=nifti.vertices,
+    paint=paint,
+    paints=MGH,
 )
 MORPHOMETRY = Format(
     title="FreeSurfer morphometry",

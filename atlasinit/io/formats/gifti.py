@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
 from nibabel.gifti import (
     GiftiDataArray,
@@ -42,6 +42,7 @@ from atlasinit.io.own_header import (
     KEY,
     check_finite,
     check_names,
+    check_texts,
     file_keys,
     format_runs,
     pack_metadata,
@@ -49,6 +50,7 @@ from atlasinit.io.own_header import (
     restore,
     unpack_metadata,
 )
+from atlasinit.io.painted import Painted
 from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -206,6 +208,34 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return list(files.values())
 
 
+def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+    """Write values of parcels at the vertices of whole meshes, a file a hemisphere.
+
+    In single precision, which is all that GIFTI holds; one array a map, named after it.
+
+    Raises
+    ------
+    ValueError
+        An atlas with volumes, a time step, numbers beyond single precision, names with control
+        characters.
+    """
+    painted.check_maps(path)
+    check_texts(painted.titles, path)
+    painted = painted.single(path)
+    files = targets(painted.atlas, path, values=True)
+    with atomic_writes(files, overwrite=overwrite) as temporary:
+        for c, values in painted.locations.items():
+            geometry = painted.atlas.geometry[c]
+            whole: np.ndarray = geometry.put(values, fill=painted.fill)
+            arrays = [
+                _values_array(column, name)
+                for name, column in zip(painted.titles, whole.T, strict=True)
+            ]
+            meta = GiftiMetaData(_structure(c))
+            GiftiImage(meta=meta, darrays=arrays).to_filename(temporary[c])
+    return list(files.values())
+
+
 def load(source: Input) -> GiftiImage:
     """Return the image of a file, or the one in memory."""
     if source.content is not None:
@@ -259,11 +289,16 @@ def _rows(image: GiftiImage) -> tuple[LabelRow, ...] | None:
 def _meta(atlas: Atlas, compartment: str, header: str) -> GiftiMetaData:
     geometry = atlas.geometry[compartment]
     assert isinstance(geometry, SurfaceMesh)
-    meta = {KEY: header, _KEPT: format_runs(geometry.vertices)}
-    if brain_models.is_structure(compartment):
-        structure = brain_models.structure_of(compartment)
-        meta = {_STRUCTURE: CIFTI_BRAIN_STRUCTURES.guiname[structure], **meta}
-    return GiftiMetaData(meta)
+    kept = format_runs(geometry.vertices)
+    return GiftiMetaData({**_structure(compartment), KEY: header, _KEPT: kept})
+
+
+def _structure(compartment: str) -> dict[str, str]:
+    """Return the metadata that states a compartment, none where GIFTI has no name for it."""
+    if not brain_models.is_structure(compartment):
+        return {}
+    structure = brain_models.structure_of(compartment)
+    return {_STRUCTURE: str(CIFTI_BRAIN_STRUCTURES.guiname[structure])}
 
 
 def _label_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
@@ -303,15 +338,19 @@ def _func_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
     header = pack_metadata(atlas, compartments=[compartment], file_keys=numbers)
     geometry = atlas.geometry[compartment]
     arrays = [
-        GiftiDataArray(
-            geometry.put(row),
-            intent="NIFTI_INTENT_NONE",
-            datatype="NIFTI_TYPE_FLOAT32",
-            meta=GiftiMetaData({"Name": name}),
-        )
+        _values_array(geometry.put(row), name)
         for name, row in zip(labels["name"], atlas.maps[compartment].to_dense(), strict=True)
     ]
     return GiftiImage(meta=_meta(atlas, compartment, header), darrays=arrays)
+
+
+def _values_array(values: Float32[np.ndarray, " vertices"], name: str) -> GiftiDataArray:
+    return GiftiDataArray(
+        np.ascontiguousarray(values),
+        intent="NIFTI_INTENT_NONE",
+        datatype="NIFTI_TYPE_FLOAT32",
+        meta=GiftiMetaData({"Name": name}),
+    )
 
 
 _WRITTEN = tuple(
@@ -327,6 +366,8 @@ FORMAT = Format(
     vertices=vertices,
     write=write,
     writes=_WRITTEN,
+    paint=paint,
+    paints=_WRITTEN[2:],
     in_bids=(".label.gii", ".func.gii"),
     one_each=True,
     in_memory=("GIFTI",),

@@ -156,11 +156,6 @@ def is_line(shape: Sequence[int]) -> bool:
     return bool(shape) and sorted((*shape, 1, 1)[:3])[1] == 1
 
 
-def image_of(grid: VolumeGrid, values: Shaped[np.ndarray, "locations ..."]) -> nb.Nifti1Image:
-    """Return values at the locations of a grid as an image, 0 at other voxels."""
-    return nb.Nifti1Image(grid.put(values), grid.affine)
-
-
 def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     """Return the shape of the grid and the number of volumes, singleton axes not counted."""
     shape = tuple(int(size) for size in image.shape)

@@ -28,6 +28,7 @@ from atlasinit.io.contents import (
     Stated,
 )
 from atlasinit.io.files import extension
+from atlasinit.io.formats.choosing import suggest
 from atlasinit.io.input import Input
 from atlasinit.io.keys import Keys, are_moved_labels, read_keys, say_renumbering
 from atlasinit.io.meshes import halves_of
@@ -71,6 +72,8 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
     return COMPARTMENTS[side]
 
 
+_FREESURFER = (".annot", ".mgh", ".mgz")
+"""Endings of files that have nothing but their names to state a side."""
 _SIDE_WORDS = {"L": "left", "R": "right"}
 
 
@@ -278,7 +281,7 @@ def weights(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=kind)
 
 
-def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
+def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, Path]:
     """Return the file of each compartment when a surface atlas is written to `path`.
 
     One compartment is written to `path` itself, whose name must not state the other
@@ -301,8 +304,7 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
         raise ArgumentError(
             "path",
             f": a {ending} file holds one surface, but {volumes} of {atlas.name!r} are volumes",
-            "save as .nii.gz (one volume), .dlabel.nii or .dscalar.nii, or take one of them by "
-            + Call("atlas.select", compartments=...),
+            suggest(atlas, values=values),
         )
     if len(atlas.compartments) == 1:
         (only,) = atlas.compartments
@@ -313,7 +315,7 @@ def targets(atlas: Atlas, path: PathLike) -> dict[str, Path]:
                 f": {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
                 f"{atlas.name!r} has {only} alone",
             )
-        unclear = ending == ".annot" and own and not stated
+        unclear = ending in _FREESURFER and own and not stated
         return {only: path.with_name(_sided(path.name, only, ending)) if unclear else path}
     return {c: path.with_name(_sided(path.name, c, ending)) for c in atlas.compartments}
 
@@ -325,7 +327,7 @@ def _sided(name: str, compartment: str, ending: str) -> str:
         return re.sub(r"hemi-[LR](?=[_.])", f"hemi-{side}", name)
     if re.match(r"[lr]h\.", name):
         return f"{freesurfer}{name[2:]}"
-    if ending == ".annot":
+    if ending in _FREESURFER:
         return f"{freesurfer}.{name}"
     stem = name[: len(name) - len(ending)]
     return f"{stem}.{side}{name[len(stem) :]}"

@@ -16,13 +16,14 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Call, Passing
+from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Passing
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
 from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import series
 from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.choosing import suggest
 from atlasinit.io.formats.grids import (
     MGH,
     NIFTI,
@@ -43,12 +44,13 @@ from atlasinit.io.formats.nifti_header import (
     restore,
     unpacked,
 )
+from atlasinit.io.formats.nifti_writing import grid_header, paint
 from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_finite, check_names, file_keys
-from atlasinit.io.tables import embedded
+from atlasinit.io.tables import embedded, workbench
 from atlasinit.io.tables.reading import (
     Rows,
     read_table,
@@ -116,7 +118,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         part, number = _part_of(image, options, source, name, kind=kind, own=own)
         if options.takes_own_tables:
             rows = None if source.path is None else _sidecar(source.path, own)
-            if rows is None and part.keys is not None:
+            if rows is None and own is None and part.keys is not None:
                 rows = embedded.label_rows(image, number)
             part = dataclasses.replace(part, rows=rows)
     part = part if own is None else restore(part, own, source)
@@ -259,8 +261,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
             "path",
             f": a NIfTI image holds one volume, but {atlas.name!r} has "
             f"{', '.join((f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items()))}",
-            "save as .npz, .dlabel.nii or .dscalar.nii, or take one by "
-            + Call("atlas.select", compartments=...),
+            suggest(atlas),
         )
     check_names(atlas, path)
     check_finite(atlas, path)
@@ -293,17 +294,18 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     assert isinstance(grid, VolumeGrid)
     images = iter(images)
     first = next(images, np.zeros(grid.shape, np.float32))
-    header = nb.Nifti1Header()
     hard = isinstance(maps, HardMaps)
-    header.set_data_shape(grid.shape if hard else (*grid.shape, max(atlas.n_parcels, 1)))
-    header.set_data_dtype(first.dtype)
-    header.set_sform(grid.affine, code="mni" if atlas.space.startswith("MNI152") else "aligned")
-    header.set_zooms([*grid.voxel_sizes, 1][: len(header.get_data_shape())])
-    header.set_xyzt_units("mm")
+    count = None if hard else max(atlas.n_parcels, 1)
+    header: Any = grid_header(grid, atlas.space, first.dtype, count=count)
     # 15 letters of ASCII; the extension has the name as it is.
     name = atlas.name.encode("ascii", "replace").decode()[:15]
     header.set_intent("label" if hard else "none", (), name)
     header.extensions.append(packed(atlas, keys))
+    header.extensions.append(
+        workbench.header_of_labels(atlas.name, atlas.table, keys)
+        if hard
+        else workbench.header_of_maps(atlas.table["name"])
+    )
     header.write_to(stream)
     for image in itertools.chain([first], images):
         stream.write(image.tobytes(order="F"))
@@ -363,6 +365,8 @@ FORMAT = Format(
     vertices=vertices,
     write=write,
     writes=NIFTI,
+    paint=paint,
+    paints=NIFTI,
     in_bids=NIFTI,
     in_memory=("NIfTI", "MGH"),
 )

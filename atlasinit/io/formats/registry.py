@@ -14,7 +14,7 @@ from atlasinit.io.bids.names import entities_of, names_labels, space_of
 from atlasinit.io.contents import Stated
 from atlasinit.io.files import extension
 from atlasinit.io.formats import annotations, archive, cifti, freesurfer, gifti, nifti, vectors
-from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.base import Format, Paint
 from atlasinit.io.input import Input
 from atlasinit.io.values import Values
 from atlasinit.support.typing import PathLike
@@ -150,6 +150,25 @@ def write_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> lis
     write = writer_of(path).write
     assert write is not None, "what has endings to write is written"
     return write(atlas, path, overwrite=overwrite)
+
+
+def painter_of(path: PathLike) -> Paint:
+    """Return what writes values of parcels in the format that the extension of `path` names.
+
+    Raises
+    ------
+    ValueError
+        An extension of none.
+    """
+    ending = extension(path)
+    found = next((form.paint for form in FORMATS if ending in form.paints), None)
+    if found is None:
+        raise ArgumentError(
+            "path",
+            f"should end in {_listing(form.paints for form in FORMATS)}, got {Path(path).name!r}",
+            "values without a place are a table, for `atlasinit.io.write_table`",
+        )
+    return found
 
 
 def _claiming(source: Input) -> Format | None:

@@ -5,9 +5,8 @@ from typing import Any
 from atlasinit.io.tables import afni, workbench
 from atlasinit.io.tables.columns import Rows
 
-# NIFTI_ECODE_AFNI, and NIFTI_ECODE_CARET of Workbench's predecessor:
-# https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h
-_AFNI, _WORKBENCH = 4, 30
+# NIFTI_ECODE_AFNI: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h
+_AFNI = 4
 
 
 def label_rows(image: Any, number: int) -> Rows | None:
@@ -24,7 +23,7 @@ def label_rows(image: Any, number: int) -> Rows | None:
         # Extensions are padded to a multiple of 16 bytes.
         content = bytes(extension.content).strip(b"\0 ")
         rows = None
-        if extension.get_code() == _WORKBENCH:
+        if extension.get_code() == workbench.CODE:
             rows = workbench.rows_of_header(content, number)
         elif extension.get_code() == _AFNI:
             rows = afni.rows_of_header(content)
@@ -36,6 +35,6 @@ def label_rows(image: Any, number: int) -> Rows | None:
 def map_names(image: Any, count: int) -> list[str]:
     """Return the names of the volumes of a NIfTI image, ``""`` where none is stated."""
     for extension in getattr(image.header, "extensions", ()):
-        if extension.get_code() == _WORKBENCH:
+        if extension.get_code() == workbench.CODE:
             return workbench.names_of_header(bytes(extension.content).strip(b"\0 "), count)
     return [""] * count

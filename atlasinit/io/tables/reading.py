@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from atlasinit.core.labels import LabelTable
 from atlasinit.errors import (
@@ -14,7 +14,7 @@ from atlasinit.errors import (
     format_list,
 )
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import reading
 from atlasinit.io.tables.afni import is_niml
 from atlasinit.io.tables.cells import is_missing
 from atlasinit.io.tables.columns import Rows, rows_of_columns
@@ -28,12 +28,7 @@ from atlasinit.io.tables.objects import (
 )
 from atlasinit.io.tables.text import decode, rows_of_text
 from atlasinit.io.tables.xml import rows_of_xml
-from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
-from atlasinit.support.writing import atomic_write
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> Rows:
@@ -224,39 +219,6 @@ def _check_columns(labels: LabelTable, columns: Sequence[str]) -> None:
             "keys, colours or networks to those who read it",
             "rename them, or save as .npz",
         )
-
-
-def write_table(frame: "pd.DataFrame", path: PathLike, *, overwrite: bool = False) -> Path:
-    """Write a ``.tsv`` or ``.csv`` table, missing values as ``n/a``, and return its path.
-
-    The file appears once it is whole.
-
-    Raises
-    ------
-    ValueError
-        Another extension.
-    AtlasFileError
-        An existing file without `overwrite`, or a folder that does not exist or cannot
-        be written.
-    """
-    separator = separator_of(path)
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        frame.to_csv(temporary, sep=separator, index=False, na_rep="n/a")
-    return expand(path)
-
-
-def separator_of(path: PathLike) -> str:
-    """Return what lies between two cells of a table in the file `path`.
-
-    Raises
-    ------
-    ValueError
-        Another extension than those of `write_table`.
-    """
-    separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
-    if separator is None:
-        raise ArgumentError("path", f"should end in .tsv or .csv, got {Path(path).name}")
-    return separator
 
 
 def _rows_of_frame(frame: Any) -> Rows:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import warnings
 
 import nibabel as nb
 import numpy as np
@@ -10,8 +11,8 @@ from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.cifti2 import ParcelsAxis, SeriesAxis
 
 import atlasinit as ai
+from atlasinit.io import write_parcellated
 from atlasinit.io.formats import cifti
-from atlasinit.io.formats.parcellated import write_parcellated
 
 workbench = pytest.mark.skipif(
     shutil.which("wb_command") is None, reason="wb_command (connectome-workbench) is not installed"
@@ -102,10 +103,29 @@ def test_bad_input(tmp_path, shape, name, names, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parcels_without_a_location_and_several_volumes(tmp_path):
+@pytest.mark.parametrize("ending", [".pscalar.nii", ".ptseries.nii"])
+def test_parcels_without_a_location_are_rows_of_nan(tmp_path, ending):
     atlas = cortex_atlas()
-    with pytest.raises(ValueError, match="cannot hold: L_b; drop them and their values"):
-        write_parcellated(np.zeros(5), atlas, tmp_path / "x.pscalar.nii")
+    empty = atlas.labels["empty"].to_numpy()
+    assert empty.sum() == 1
+    values = np.arange(float(atlas.n_parcels))
+    path = tmp_path / f"x{ending}"
+    with pytest.warns(ai.AtlasWarning, match="without a location are NaN.*: L_b"):
+        write_parcellated(values, atlas, path)
+    image = nb.load(path)
+    assert list(image.header.get_axis(1).name) == list(atlas.table["name"])
+    np.testing.assert_array_equal(image.get_fdata()[0], np.where(empty, np.nan, values))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_parcellated(np.where(empty, np.nan, values), atlas, path, overwrite=True)
+    if shutil.which("wb_command"):
+        stated = subprocess.run(
+            ["wb_command", "-file-information", path], capture_output=True, text=True, check=True
+        ).stdout
+        assert "Inf/NaN" in stated
+
+
+def test_several_volumes_are_refused(tmp_path):
     grid = ai.VolumeGrid((2, 1, 1), np.eye(4))
     atlas = ai.Atlas(
         name="a",

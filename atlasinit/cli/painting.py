@@ -1,0 +1,61 @@
+"""The command that writes values of parcels, painted on the brain: paint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from atlasinit.cli.options import AsJson, Output, Overwrite, load, takes
+from atlasinit.cli.output import print_written, say
+from atlasinit.errors import format_count
+
+if TYPE_CHECKING:
+    from atlasinit.core.atlas import Atlas
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog="Example: atlasinit paint glasser values.tsv --space fsLR -o values.dscalar.nii"
+)
+@takes(load)
+def paint(
+    atlas: "Atlas",
+    *,
+    values: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VALUES",
+            help="A .tsv or .csv table of values, with a column `name` or `key`, or a column "
+            "for each parcel.",
+        ),
+    ],
+    output: Output,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Paint this column of the table; repeatable."),
+    ] = None,
+    fill: Annotated[
+        float, typer.Option(metavar="VALUE", help="Of what belongs to no parcel: nan, or 0.")
+    ] = float("nan"),
+    absent: Annotated[
+        Literal["error", "nan"],
+        typer.Option(metavar="HOW", help="Parcels that the table lacks: error or nan."),
+    ] = "error",
+    step: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Between two time points, where they are series."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Paint values of parcels on the brain: a file of the format that its extension names."""
+    from atlasinit.io import read_values, save_values
+
+    table = read_values(values, column=column or ())
+    files = save_values(
+        table, atlas, output, fill=fill, absent=absent, step=step, overwrite=overwrite
+    )
+    print_written(files, as_json=as_json, parcels=atlas.n_parcels)
+    if not as_json:
+        say(f"{format_count(atlas.n_parcels, 'parcel')} of {atlas.name}, space {atlas.space}")

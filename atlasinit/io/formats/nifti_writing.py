@@ -1,0 +1,96 @@
+"""Headers and images of NIfTI for one grid, and values of parcels painted on it."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nb
+import numpy as np
+from jaxtyping import Shaped
+
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError
+from atlasinit.io.formats.choosing import suggest
+from atlasinit.io.own_header import check_texts
+from atlasinit.io.painted import Painted
+from atlasinit.io.tables import workbench
+from atlasinit.support.files import expand
+from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
+
+
+def grid_header(
+    grid: VolumeGrid, space: str, dtype: np.dtype, *, count: int | None = None
+) -> nb.Nifti1Header:
+    """Return the header of an image in mm, whose sform states where it lies and in which space.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    space
+        The atlas's; of its coordinates the header knows Talairach's and the MNI's.
+    dtype
+        Of the values.
+    count
+        Number of volumes of a 4-D image, None for a 3-D one.
+    """
+    header = nb.Nifti1Header()
+    header.set_data_shape(grid.shape if count is None else (*grid.shape, count))
+    header.set_data_dtype(dtype)
+    header.set_sform(grid.affine, code="mni" if space.startswith("MNI152") else "aligned")
+    header.set_zooms([*grid.voxel_sizes, 1][: 3 if count is None else 4])
+    header.set_xyzt_units("mm")
+    return header
+
+
+def image_of(
+    grid: VolumeGrid,
+    values: Shaped[np.ndarray, "locations *n"],
+    space: str,
+    *,
+    fill: float = 0.0,
+) -> nb.Nifti1Image:
+    """Return values at the locations of a grid as an image, `fill` at other voxels."""
+    volume = grid.put(values, fill=fill)
+    count = values.shape[1] if values.ndim == 2 else None
+    header = grid_header(grid, space, volume.dtype, count=count)
+    # nibabel keeps the header's code for an affine that is the header's own.
+    return nb.Nifti1Image(volume, grid.affine, header)
+
+
+def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:
+    """Write values of parcels as the image of one grid: a volume a map, or a time point.
+
+    In the precision of the values, with the space and units of `save_atlas`. Names of maps are
+    where Connectome Workbench has them, as NIfTI has no place for them.
+
+    Raises
+    ------
+    ValueError
+        An atlas with a surface, or with several compartments; names of maps and a time step.
+    """
+    geometry = painted.atlas.geometry
+    grid, *others = geometry.values()
+    if others or not isinstance(grid, VolumeGrid):
+        raise ArgumentError(
+            "path",
+            f": a NIfTI image holds one volume, but {painted.atlas.name!r} has "
+            f"{', '.join(f'{c} ({type(g).__name__})' for c, g in geometry.items())}",
+            suggest(painted.atlas, values=True),
+        )
+    if painted.step is not None:
+        painted.check_series(path)
+    (values,) = painted.locations.values()
+    single = painted.values.ndim == 1
+    values = values[:, 0] if single else values
+    image = image_of(grid, values, painted.atlas.space, fill=painted.fill)
+    header: Any = image.header
+    if painted.step is not None and not single:
+        header.set_zooms((*header.get_zooms()[:3], painted.step))
+        header.set_xyzt_units("mm", "sec")
+    if painted.step is None and (painted.names or painted.columns):
+        check_texts(painted.titles, path)
+        header.extensions.append(workbench.header_of_maps(painted.titles))
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        image.to_filename(temporary)
+    return [expand(path)]

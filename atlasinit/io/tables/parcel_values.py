@@ -1,0 +1,166 @@
+"""Values of parcels in tables: read with their names, and written with them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing, format_list, nearest
+from atlasinit.io.files import extension, reading
+from atlasinit.support.files import expand
+from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TELLING = ("name", "key", "index", "compartment")
+_LABELS = (*_TELLING, "color", "hemisphere")
+_MISSING = ("", "n/a", "N/A", "NA", "NaN", "nan", "NAN", "<NA>")
+
+
+def read_values(path: PathLike, *, column: Sequence[str] = ()) -> "pd.DataFrame":
+    """Return a table of values of parcels, as `atlasinit.save_values` takes it.
+
+    Parcels are told by a column ``name``, ``key`` (or ``index``) or the first, if it holds
+    text; or the columns are parcels, as ``atlasinit project`` writes them. Empty cells, ``n/a``
+    and NaN are missing values.
+
+    Parameters
+    ----------
+    path
+        ``.tsv`` or ``.csv``.
+    column
+        The columns of values to take; all that there are unless stated.
+
+    Raises
+    ------
+    ValueError
+        Another extension, a `column` that is not there, columns of text.
+    AtlasFileError
+        A file that is missing or no table.
+    """
+    import pandas as pd
+
+    separator = separator_of(path)
+    with reading(path, "a table of values") as found:
+        # As text: "NA" may be the name of a parcel, and is a missing value elsewhere.
+        frame: Any = pd.read_csv(found, sep=separator, dtype=str, keep_default_na=False)
+    frame = frame.map(str.strip).rename(columns=lambda title: str(title).strip())
+    telling = [title for title in frame.columns if title in _TELLING]
+    if not telling and len(frame.columns) > 1 and _numbers(frame.iloc[:, 0]) is None:
+        frame = frame.set_index(frame.columns[0])
+    if column:
+        unknown = [title for title in column if title not in frame.columns]
+        if unknown:
+            raise ArgumentError(
+                "column",
+                f": {Path(path).name} has no column {unknown[0]!r}",
+                nearest(unknown[0], frame.columns) or f"it has {format_list(frame.columns)}",
+            )
+        frame = frame[[*telling, *column]]
+    text = []
+    for title in frame.columns:
+        numbers = _numbers(frame[title]) if title not in ("name", "compartment") else None
+        if numbers is not None:
+            frame[title] = numbers
+        elif title not in _LABELS:
+            text.append(title)
+    if text:
+        raise ArgumentError(
+            "values",
+            f": {Path(path).name} has columns of text: {format_list(map(repr, text), 5)}",
+            "choose those of numbers by " + Passing(column=...),
+        )
+    return frame
+
+
+def _numbers(cells: Any) -> Any:
+    """Return a column as numbers, None where it holds anything else."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(cells.where(~cells.isin(_MISSING), None))
+    except (ValueError, TypeError):
+        return None
+
+
+def write_table(
+    frame: "pd.DataFrame | pd.Series", path: PathLike, *, overwrite: bool = False
+) -> Path:
+    """Write a ``.tsv`` or ``.csv`` table, missing values as ``n/a``, and return its path.
+
+    An index other than the numbers from 0 is the first column, or several, under its own name,
+    else under ``name`` if it is text, ``index`` if not. The file appears once it is whole.
+
+    Parameters
+    ----------
+    frame
+        A DataFrame, or a Series, whose column is called by its name or ``value``.
+    path
+        The file.
+    overwrite
+        Whether an existing file is replaced.
+
+    Raises
+    ------
+    ValueError
+        Another extension, or an index called as a column is.
+    TypeError
+        What is no table of pandas.
+    AtlasFileError
+        An existing file without `overwrite`, or a folder that does not exist or cannot
+        be written.
+    """
+    import pandas as pd
+
+    separator = separator_of(path)
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame("value" if frame.name is None else frame.name)
+    if not isinstance(frame, pd.DataFrame):
+        raise ArgumentTypeError(
+            "frame", f"should be a pandas DataFrame or Series, got {type(frame).__name__}"
+        )
+    titles = _index_titles(frame.index)
+    twice = [title for title in titles if title in frame.columns]
+    if twice:
+        raise ArgumentError(
+            "frame",
+            f": its index and a column are both called {twice[0]!r}",
+            'rename one, as by `frame.rename_axis("parcel")`',
+        )
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        frame.to_csv(
+            temporary,
+            sep=separator,
+            index=bool(titles),
+            index_label=titles or None,
+            na_rep="n/a",
+        )
+    return expand(path)
+
+
+def _index_titles(index: "pd.Index") -> list[str]:
+    """Return what the columns of an index are called, none for the numbers from 0."""
+    import pandas as pd
+
+    if index.nlevels > 1:
+        return [f"level-{i}" if name is None else str(name) for i, name in enumerate(index.names)]
+    if index.name is not None:
+        return [str(index.name)]
+    if index.dtype.kind in "iu" and index.equals(pd.RangeIndex(len(index))):
+        return []
+    return ["name" if all(isinstance(label, str) for label in index) else "index"]
+
+
+def separator_of(path: PathLike) -> str:
+    """Return what lies between two cells of a table in the file `path`.
+
+    Raises
+    ------
+    ValueError
+        Another extension than those of `write_table`.
+    """
+    separator = {".tsv": "\t", ".csv": ","}.get(extension(path))
+    if separator is None:
+        raise ArgumentError("path", f"should end in .tsv or .csv, got {Path(path).name}")
+    return separator
