@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from atlasinit.figures import plot_atlas as plot_atlas
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
+    from atlasinit.io import save_labels as save_labels
     from atlasinit.io import save_values as save_values
     from atlasinit.joining import join as join
     from atlasinit.loading import load_atlas as load_atlas
@@ -80,6 +81,7 @@ _HOMES = {
     "Report": "report",
     "resample": "resampling",
     "save_atlas": "io",
+    "save_labels": "io",
     "save_values": "io",
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",

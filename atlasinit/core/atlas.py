@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.header import AtlasHeader
-from atlasinit.core.labels import REQUIRED, TOGETHER, LabelTable, hemisphere_of, is_home
+from atlasinit.core.labels import REQUIRED, TOGETHER, LabelTable, hemisphere_of, is_home, relabel
 from atlasinit.core.maps import (
     Maps,
     covered_totals,
@@ -28,7 +28,7 @@ from atlasinit.core.uniting import (
     place_parcels,
     unite_rows,
 )
-from atlasinit.errors import ArgumentError, format_count, format_list
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_count, format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,10 @@ class Atlas(eqx.Module):
     ) -> None:
         if not maps:
             raise ArgumentError("maps", "should hold at least one compartment, got none")
+        if not isinstance(labels, LabelTable):
+            raise ArgumentTypeError(
+                "labels", f"should be a LabelTable, got {type(labels).__name__}", "make one of it"
+            )
         if set(maps) != set(geometry):
             raise ArgumentError(
                 "maps",
@@ -199,14 +203,15 @@ class Atlas(eqx.Module):
         name: str | None = None,
         maps: Mapping[str, Maps] | None = None,
         geometry: Mapping[str, Geometry] | None = None,
-        labels: LabelTable | None = None,
+        labels: "LabelTable | pd.DataFrame | None" = None,
         provenance: Provenance | None = None,
         operation: str = "",
     ) -> "Atlas":
         """Return the atlas with other maps or geometries for the compartments given.
 
-        And with another name, table or provenance. `operation`, where given, is added to the
-        provenance.
+        And with another name, table or provenance. The table may be a frame as `labels` gives it,
+        whose rows go by compartment and key, in any order, where these stay. `operation`, where
+        given, is added to the provenance.
         """
         for argument, given in (("maps", maps or {}), ("geometry", geometry or {})):
             unknown = [c for c in given if c not in self.compartments]
@@ -220,7 +225,7 @@ class Atlas(eqx.Module):
             space=self.space,
             maps={**self.maps, **(maps or {})},
             geometry={**self.geometry, **(geometry or {})},
-            labels=self.table if labels is None else labels,
+            labels=self.table if labels is None else relabel(self.table, labels),
             provenance=found.then(operation) if operation else found,
         )
 

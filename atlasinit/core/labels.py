@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from atlasinit.errors import ArgumentError, format_count, format_list
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_count, format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,6 +165,43 @@ class LabelTable:
 def is_home(home: str, compartment: str) -> bool:
     """Whether rows whose compartment reads `home` are of a compartment, perhaps among others."""
     return compartment == home or compartment in home.split(TOGETHER)
+
+
+def relabel(table: LabelTable, labels: "LabelTable | pd.DataFrame") -> LabelTable:
+    """Return the table that `labels` is, its rows in the order of `table`'s parcels.
+
+    A frame is as `Atlas.labels` gives it: its rows go by (compartment, key) where these are the
+    same parcels, in any order, else by position, of which its index then must be the numbers
+    from 0. The columns that atlases derive are left out.
+
+    Raises
+    ------
+    TypeError
+        Neither a `LabelTable` nor a DataFrame.
+    ValueError
+        Other parcels in an order that the frame's index does not keep; what `LabelTable` refuses.
+    """
+    if isinstance(labels, LabelTable):
+        return labels
+    if not hasattr(labels, "columns") or not hasattr(labels, "iloc"):
+        raise ArgumentTypeError(
+            "labels",
+            f"should be a LabelTable or a pandas.DataFrame, got {type(labels).__name__}",
+        )
+    columns = {str(c): labels[c].tolist() for c in labels.columns if str(c) not in DERIVED}
+    own = list(zip(table["compartment"], table["key"], strict=True))
+    ids = list(zip(columns.get("compartment", ()), columns.get("key", ()), strict=False))
+    if ids != own and sorted(ids, key=str) == sorted(own, key=str):
+        order = [ids.index(parcel) for parcel in own]
+        return LabelTable({c: [cells[i] for i in order] for c, cells in columns.items()})
+    if ids != own and labels.index.tolist() != list(range(len(labels))):
+        raise ArgumentError(
+            "labels",
+            ": its rows have other keys and another order than the atlas's, so that nothing tells "
+            "which parcel is which",
+            "keep the keys, or the order, with `frame.reset_index(drop=True)`",
+        )
+    return LabelTable(columns)
 
 
 def unique_names(

@@ -5,6 +5,7 @@ from atlasinit.io.data import open_data
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.saving import save_atlas, save_values, write_parcellated
+from atlasinit.io.tables.exporting import save_labels
 from atlasinit.io.tables.parcel_values import read_values, write_table
 from atlasinit.io.tables.reading import read_table
 from atlasinit.io.values import DataSource
@@ -18,6 +19,7 @@ __all__ = [
     "read_table",
     "read_values",
     "save_atlas",
+    "save_labels",
     "save_values",
     "write_parcellated",
     "write_table",

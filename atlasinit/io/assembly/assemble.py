@@ -154,12 +154,30 @@ def _groups(
     if strange:
         raise ArgumentError("labels", f": compartments are {list(found)}, got tables for {strange}")
     groups: list[tuple[Rows | None, list[str]]] = [(table, [c]) for c, table in own.items()]
-    # Parts of one file hold the same tuple of rows; equal tables of two files stay two.
-    shared: dict[int, list[str]] = {}
+    shared: list[list[str]] = []
     for c, part in found.items():
         if c not in own:
-            shared.setdefault(id(part.rows), []).append(c)
-    return groups + [(found[cs[0]].rows, cs) for cs in shared.values()]
+            home = next((cs for cs in shared if all(_shares(part, found[o]) for o in cs)), None)
+            if home is None:
+                shared.append([c])
+            else:
+                home.append(c)
+    return groups + [(found[cs[0]].rows, cs) for cs in shared]
+
+
+def _shares(part: Part, other: Part) -> bool:
+    """Whether one table serves two parts.
+
+    Parts of one file hold the same tuple of rows. Equal tables of two files stay two, of which
+    each side has all parcels, unless no parcel has locations in both: such are the halves of
+    one file, as ``wb_command -cifti-separate`` writes them, each with the whole table.
+    """
+    if part.rows is other.rows:
+        return True
+    if part.rows is None or part.rows != other.rows or part.keys is None or other.keys is None:
+        return False
+    keys, others = ({*_present(p).keys} - {0} for p in (part, other))
+    return bool(keys and others) and keys.isdisjoint(others)
 
 
 def _count_from_zero(part: Part, table: Rows | None) -> Part:

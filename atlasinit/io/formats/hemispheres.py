@@ -75,6 +75,10 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
 _FREESURFER = (".annot", ".mgh", ".mgz")
 """Endings of files that have nothing but their names to state a side."""
 _SIDE_WORDS = {"L": "left", "R": "right"}
+_PAIRS = (("L", "R"), ("l", "r"), ("lh", "rh"), ("LH", "RH"), ("left", "right"), ("Left", "Right"))
+_SAME = {word: dict(zip("LR", pair, strict=True)) for pair in _PAIRS for word in pair}
+"""A word for a side to that of each side in the same manner."""
+_STATED = re.compile(rf"(?<![^\W_])({'|'.join(_SAME)})(?![^\W_])")
 
 
 def choose_maps(
@@ -287,12 +291,13 @@ def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, 
     One compartment is written to `path` itself, whose name must not state the other
     side; an annotation, which has nothing but its name to state one, gets it as below.
     Of two hemispheres each has its own file, whose side replaces that of `path` where it
-    names one in the manner of BIDS or FreeSurfer, and is inserted before the extension
+    names one, and is inserted before the extension
     where it does not:
 
     ===================================  ==========================================
     ``tpl-x_hemi-L_dseg.label.gii``      ``tpl-x_hemi-R_dseg.label.gii`` for the right
     ``lh.aparc.annot``                   ``rh.aparc.annot`` for the right
+    ``out.L.annot``, ``out_left.mgh``    ``out.R.annot``, ``out_right.mgh``
     ``out.label.gii``                    ``out.L.label.gii``, ``out.R.label.gii``
     ``out.annot``                        ``lh.out.annot``, ``rh.out.annot``
     ===================================  ==========================================
@@ -327,9 +332,11 @@ def _sided(name: str, compartment: str, ending: str) -> str:
         return re.sub(r"hemi-[LR](?=[_.])", f"hemi-{side}", name)
     if re.match(r"[lr]h\.", name):
         return f"{freesurfer}{name[2:]}"
+    stem = name[: len(name) - len(ending)]
+    if side in _SIDE_WORDS and side_of(name) and len(_STATED.findall(stem)) == 1:
+        return _STATED.sub(lambda found: _SAME[found[0]][side], stem) + name[len(stem) :]
     if ending in _FREESURFER:
         return f"{freesurfer}.{name}"
-    stem = name[: len(name) - len(ending)]
     return f"{stem}.{side}{name[len(stem) :]}"
 
 

@@ -16,7 +16,7 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Passing
+from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Passing, format_list
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
 from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
@@ -269,12 +269,25 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     (maps,) = atlas.maps.values()
     hard = isinstance(maps, HardMaps)
     keys = file_keys(atlas.table, path) if hard else list(range(1, atlas.n_parcels + 1))
+    _check_alone(target)
     files = {"image": target, "table": _table_path(target)}
     with atomic_writes(files, overwrite=overwrite) as temporary:
         write_labels(atlas.table, temporary["table"], index=keys)
         with ImageOpener(str(temporary["image"]), "wb") as stream:
             _write_image(stream, atlas, keys, _volumes_of(atlas, keys))
     return list(files.values())
+
+
+def _check_alone(path: Path) -> None:
+    """Refuse a name whose table would be that of another image as well."""
+    names = [path.with_name(f"{stem(path)}{ending}") for ending in NIFTI]
+    others = [other.name for other in names if other.name != path.name and other.is_file()]
+    if others:
+        raise AtlasFileError(
+            path,
+            f"would share the table {_table_path(path).name} with {format_list(others)}",
+            "choose another name",
+        )
 
 
 def _volumes_of(atlas: Atlas, keys: Sequence[int]) -> list[np.ndarray] | Iterator[np.ndarray]:
@@ -300,12 +313,13 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     # 15 letters of ASCII; the extension has the name as it is.
     name = atlas.name.encode("ascii", "replace").decode()[:15]
     header.set_intent("label" if hard else "none", (), name)
-    header.extensions.append(packed(atlas, keys))
+    # Workbench looks at the first extension alone.
     header.extensions.append(
         workbench.header_of_labels(atlas.name, atlas.table, keys)
         if hard
         else workbench.header_of_maps(atlas.table["name"])
     )
+    header.extensions.append(packed(atlas, keys))
     header.write_to(stream)
     for image in itertools.chain([first], images):
         stream.write(image.tobytes(order="F"))

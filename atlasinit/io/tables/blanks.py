@@ -205,13 +205,15 @@ def _drop_repeated_keys(lines: Sequence[_Line], lead: int, names: list[str]) -> 
 
 
 def _find_short_names(names: Sequence[str]) -> list[str] | None:
-    """Return the first of two names, as MRtrix's tables have them, both of which state a side.
+    """Return the first of two names, as MRtrix's tables have them: the same, or both state a side.
 
     A name of two words states its side once, so that it is not taken apart.
     """
     words = [name.split() for name in names]
     if len(words) < 2 or any(len(pair) != 2 for pair in words):
         return None
+    if all(short == long for short, long in words):
+        return [short for short, _ in words]
     if not any(map(hemisphere_of, words[0])) and not any(map(hemisphere_of, words[-1])):
         return None
     # "L.BSTS ctx-lh-bankssts": either word states the same side, in at least half of the lines, and

@@ -163,7 +163,7 @@ def _rows_by_compartment(labels: Mapping[Any, Any], argument: str) -> dict[str, 
 def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) -> None:
     """Write a BIDS ``dseg.tsv``: index, name, color, hemisphere and the further columns.
 
-    Missing values and empty colours are ``n/a``.
+    Missing values and empty colours are ``n/a``; without any colour there is no such column.
 
     Parameters
     ----------
@@ -187,7 +187,11 @@ def write_labels(labels: LabelTable, path: PathLike, *, index: Sequence[int]) ->
             f"got {format_list(lost)}",
             "rename them, or save as .npz",
         )
-    further = [c for c in labels.columns if c not in ("compartment", "key")]
+    # BIDS has colours or leaves them out; a column without any stops programs that read them.
+    colors = any(labels["color"])
+    further = [
+        c for c in labels.columns if c not in ("compartment", "key", "" if colors else "color")
+    ]
     _check_columns(labels, further)
     with Path(path).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

@@ -165,7 +165,9 @@ def test_tables_and_sidecars(written):
     tables = sorted(path for path in files if path.suffix == ".tsv")
     rows = pd.concat([pd.read_csv(t, sep="\t", keep_default_na=False) for t in tables])
     assert rows["name"].tolist() == list(atlas.table["name"])
-    assert rows["color"].str.fullmatch("#[0-9a-f]{6}|n/a").all()
+    # Colours are optional, and none is no column.
+    assert ("color" in rows) == any(atlas.table["color"])
+    assert "color" not in rows or rows["color"].str.fullmatch("#[0-9a-f]{6}|n/a").all()
     assert rows["hemisphere"].tolist() == [side or "n/a" for side in atlas.table["hemisphere"]]
     for table in tables:
         sidecar = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))

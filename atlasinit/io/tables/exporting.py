@@ -1,0 +1,228 @@
+"""Label tables for other programs, each in its own grammar."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError, AtlasFileWarning, Passing, format_list, warn
+from atlasinit.io.colors import colors_of, from_hex
+from atlasinit.io.files import extension
+from atlasinit.io.own_header import check_names, file_keys
+from atlasinit.io.tables.reading import write_labels
+from atlasinit.support.files import expand
+from atlasinit.support.typing import PathLike
+from atlasinit.support.writing import atomic_write
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A parcel as other programs know it: the value in the image, its name, and 0-255 colours."""
+
+    key: int
+    name: str
+    rgb: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelFormat:
+    """A grammar of label tables.
+
+    Parameters
+    ----------
+    text
+        Returns the whole file of the atlas and its entries.
+    endings
+        Of file names that mean it; none where several programs have one.
+    blank
+        What stands for a blank in names, where the grammar has none.
+    """
+
+    text: Callable[[Atlas, Sequence[Entry]], str]
+    endings: tuple[str, ...] = ()
+    blank: str = " "
+
+
+def _lines(begin: str, line: Callable[[Entry], str]) -> Callable[[Atlas, Sequence[Entry]], str]:
+    return lambda _, entries: begin + "".join(f"{line(entry)}\n" for entry in entries)
+
+
+def _rgb(entry: Entry) -> str:
+    return " ".join(map(str, entry.rgb))
+
+
+def _fsl(atlas: Atlas, entries: Sequence[Entry]) -> str:
+    root = Element("atlas", version="1.0")
+    header = SubElement(root, "header")
+    for tag, text in (("name", atlas.name), ("shortname", atlas.name), ("type", "Label")):
+        SubElement(header, tag).text = text
+    data = SubElement(root, "data")
+    for entry, xyz in zip(entries, _centres(atlas), strict=True):
+        at = {"index": str(entry.key), **dict(zip("xyz", map(str, xyz), strict=True))}
+        SubElement(data, "label", at).text = entry.name
+    indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, "unicode")}\n'
+
+
+def _centres(atlas: Atlas) -> list[tuple[int, int, int]]:
+    """Return the voxel nearest to each parcel's centre, where FSL shows it; 0 on surfaces."""
+    found = []
+    for c, maps in atlas.maps.items():
+        grid: Any = atlas.geometry[c]
+        matrix: Any = maps.to_scipy()
+        for row in range(matrix.shape[0]):
+            at = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+            if not isinstance(grid, VolumeGrid) or not at.size:
+                found.append((0, 0, 0))
+                continue
+            own = grid.ijk[at]
+            best = ((own - own.mean(axis=0)) ** 2).sum(axis=1).argmin()
+            found.append(tuple(own[best].tolist()))
+    return found
+
+
+FORMATS = {
+    "freesurfer": LabelFormat(
+        text=_lines(
+            "#No. Label Name: R G B A\n0 Unknown 0 0 0 0\n",
+            lambda e: f"{e.key} {e.name} {_rgb(e)} 0",
+        ),
+        endings=(".ctab",),
+        blank="-",
+    ),
+    "itksnap": LabelFormat(
+        text=_lines(
+            '# ITK-SnAP Label Description File\n0 0 0 0 0 0 0 "Clear Label"\n',
+            lambda e: f'{e.key} {_rgb(e)} 1 1 1 "{e.name}"',
+        ),
+    ),
+    "slicer": LabelFormat(
+        text=_lines(
+            "# Color table file\n0 Background 0 0 0 0\n",
+            lambda e: f"{e.key} {e.name} {_rgb(e)} 255",
+        ),
+        endings=(".ctbl",),
+        blank="_",
+    ),
+    "fsleyes": LabelFormat(
+        text=_lines(
+            "", lambda e: f"{e.key} {' '.join(f'{part / 255:.5f}' for part in e.rgb)} {e.name}"
+        ),
+        endings=(".lut",),
+    ),
+    "fsl": LabelFormat(text=_fsl, endings=(".xml",)),
+    "mrtrix": LabelFormat(
+        text=_lines(
+            "# MRtrix lookup table\n0 Unknown Unknown 0 0 0 0\n",
+            lambda e: f"{e.key} {e.name} {e.name} {_rgb(e)} 255",
+        ),
+        blank="-",
+    ),
+    "workbench": LabelFormat(text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255")),
+}
+"""Name of a program to its grammar."""
+
+
+def save_labels(
+    atlas: Atlas, path: PathLike, *, format: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write the label table of an atlas for other programs, and return the file.
+
+    ==============  =====================  =====================================================
+    ``format``      by extension           read by
+    ==============  =====================  =====================================================
+    ``freesurfer``  ``.ctab``              FreeSurfer (``FreeSurferColorLUT.txt``), MRtrix
+    ``itksnap``                            ITK-SNAP's label descriptions
+    ``slicer``      ``.ctbl``              3D Slicer
+    ``fsleyes``     ``.lut``               FSLeyes
+    ``fsl``         ``.xml``               FSL, whose atlas is of type ``Label``
+    ``mrtrix``                             MRtrix' ``labelconvert``
+    ``workbench``                          ``wb_command -volume-label-import`` and its like
+    ``bids``        ``.tsv``               BIDS ``dseg.tsv``, nilearn
+    ==============  =====================  =====================================================
+
+    Parameters
+    ----------
+    atlas
+        The atlas; its keys are the values in the images that `save_atlas` writes. Parcels without
+        a colour get new ones, which differ; in ``bids`` they have none.
+    path
+        The file.
+    format
+        The program, where the extension does not tell it, as of ``.txt``.
+    overwrite
+        Whether an existing file is replaced.
+
+    Raises
+    ------
+    ValueError
+        An unknown format, an extension of none, names that the grammar cannot hold.
+    AtlasFileError
+        An existing file without `overwrite`; a folder that does not exist.
+
+    Warns
+    -----
+    AtlasFileWarning
+        Blanks in names, for which a grammar without them has ``-`` or ``_``; keys that several
+        compartments share.
+    """
+    chosen = _format_of(path, format)
+    check_names(atlas, path)
+    keys = file_keys(atlas.table, path)
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        if chosen == "bids":
+            write_labels(atlas.table, temporary, index=keys)
+        else:
+            grammar = FORMATS[chosen]
+            names = _names(atlas.table["name"], path, grammar.blank)
+            colors = [from_hex(color) for color in colors_of(atlas.table)]
+            entries = [
+                Entry(key, name, (round(255 * r), round(255 * g), round(255 * b)))
+                for key, name, (r, g, b) in zip(keys, names, colors, strict=True)
+            ]
+            temporary.write_text(grammar.text(atlas, entries), encoding="utf-8")
+    return expand(path)
+
+
+def _format_of(path: PathLike, format: str | None) -> str:  # noqa: A002
+    known = [*FORMATS, "bids"]
+    if format is not None:
+        if format not in known:
+            raise ArgumentError("format", f"should be one of {format_list(known)}, got {format!r}")
+        return format
+    endings = {ending: name for name, one in FORMATS.items() for ending in one.endings}
+    endings[".tsv"] = "bids"
+    found = endings.get(extension(path))
+    if found is None:
+        raise ArgumentError(
+            "path",
+            f"should end in {format_list(endings)}, got {Path(path).name!r}",
+            "or say for which program by " + Passing(format=...) + f": {format_list(known)}",
+        )
+    return found
+
+
+def _names(names: Sequence[str], path: PathLike, blank: str) -> list[str]:
+    """Return names as a grammar has them, still different from each other."""
+    quoted = [name for name in names if '"' in name]
+    if quoted:
+        raise ArgumentError(
+            "path",
+            f": label tables of other programs hold no quotes, got {format_list(quoted, 3)}",
+            "rename them",
+        )
+    written = [name.replace(" ", blank) for name in names]
+    if len(set(written)) < len(written):
+        raise ArgumentError(
+            "path",
+            f": names would be the same with {blank!r} for blanks in {Path(path).name}",
+            "rename them",
+        )
+    changed = [name for name, own in zip(names, written, strict=True) if name != own]
+    if changed:
+        told = f"has {blank!r} for blanks in names, which its grammar lacks: "
+        warn(AtlasFileWarning(path, told + format_list(changed, 3)))
+    return written

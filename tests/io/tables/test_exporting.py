@@ -1,0 +1,147 @@
+"""Label tables for other programs, read back by ours and by those that can be installed."""
+
+import re
+import shutil
+import subprocess
+
+import nibabel as nb
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn import plotting
+
+import atlasinit as ai
+from atlasinit.io import read_table
+from atlasinit.io.tables.exporting import FORMATS
+
+KEYS = np.array([0, 3, 3, 0, 7, 7, 7, 12], np.int16).reshape(2, 2, 2)
+NAMES = {3: "Left-Thalamus", 7: "R_V1 é", 12: "7 b & <c>"}
+COLORS = {3: "#ff8000", 7: "#0a141e", 12: "#000001"}
+
+
+def atlas(names=NAMES, *, colors=True):
+    labels = {k: (n, COLORS[k]) for k, n in names.items()} if colors else names
+    return ai.load_atlas(nb.Nifti1Image(KEYS, np.eye(4)), space="x", labels=labels)
+
+
+def plain():
+    return atlas({key: name.replace(" ", "-") for key, name in NAMES.items()})
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "bids"])
+def test_ours_reads_every_table(tmp_path, name):
+    path = ai.save_labels(plain(), tmp_path / ("x.tsv" if name == "bids" else "x.txt"), format=name)
+    rows = [row for row in read_table(path) if row.key]
+    assert [row.key for row in rows] == [3, 7, 12]
+    assert [row.name for row in rows] == list(plain().table["name"])
+    if name != "fsl":  # whose atlases have no colours
+        assert [row.color for row in rows] == list(COLORS.values())
+    image = nb.Nifti1Image(KEYS, np.eye(4))
+    again = ai.load_atlas(image, space="x", labels=path)
+    assert again.table["name"] == plain().table["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("x.ctab", r"\d+ \S+ \d+ \d+ \d+ 0"),
+        ("x.ctbl", r"\d+ \S+ \d+ \d+ \d+ (0|255)"),
+        ("x.lut", r"\d+( [01]\.\d{5}){3} \S.*"),
+    ],
+)
+def test_the_extension_tells_the_program(tmp_path, name, line):
+    path = ai.save_labels(plain(), tmp_path / name)
+    lines = [text for text in path.read_text().splitlines() if not text.startswith("#")]
+    assert all(re.fullmatch(line, text) for text in lines)
+    assert len(lines) >= 3
+
+
+def test_itk_snap(tmp_path):
+    path = ai.save_labels(atlas(), tmp_path / "x.txt", format="itksnap")
+    lines = [text for text in path.read_text().splitlines() if not text.startswith("#")]
+    # IDX -R- -G- -B- -A-- VIS MSH LABEL
+    assert all(re.fullmatch(r'\d+ \d+ \d+ \d+ [\d.]+ [01] [01] ".+"', text) for text in lines)
+    assert [row.name for row in read_table(path)][1:] == list(NAMES.values())
+
+
+def test_fsl_shows_each_parcel_at_a_voxel_of_it(tmp_path):
+    from xml.etree import ElementTree
+
+    root = ElementTree.parse(ai.save_labels(atlas(), tmp_path / "x.xml")).getroot()
+    assert (root.tag, root.findtext("header/type")) == ("atlas", "Label")
+    for label in root.findall("data/label"):
+        assert KEYS[tuple(int(label.get(axis)) for axis in "xyz")] == int(label.get("index"))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("x.ctab", "R_V1-é"), ("x.ctbl", "R_V1_é")])
+def test_blanks_are_told(tmp_path, name, expected):
+    with pytest.warns(ai.AtlasWarning, match="for blanks in names.*R_V1 é, 7 b & <c>"):
+        path = ai.save_labels(atlas(), tmp_path / name)
+    assert expected in path.read_text()
+
+
+workbench = pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is missing")
+
+
+def told_by_workbench(path):
+    command = ["wb_command", "-file-information", path]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    channel = r" +([\d.]+)"
+    return re.findall(rf"^ +(\d+)   (.*?){3 * channel} +[\d.]+ *$", text, re.MULTILINE)
+
+
+EXPECTED = [
+    (str(key), name, *(f"{int(COLORS[key][i : i + 2], 16) / 255:.3f}" for i in (1, 3, 5)))
+    for key, name in NAMES.items()
+]
+
+
+@workbench
+def test_workbench_imports_its_list(tmp_path):
+    nb.save(nb.Nifti1Image(KEYS, np.eye(4)), tmp_path / "x.nii")
+    # What it reads of text beyond ASCII depends on its locale.
+    named = {key: name.replace("é", "e") for key, name in NAMES.items()}
+    path = ai.save_labels(atlas(named), tmp_path / "x.txt", format="workbench")
+    command = ["wb_command", "-volume-label-import", tmp_path / "x.nii", path, tmp_path / "y.nii"]
+    subprocess.run(command, check=True, capture_output=True)
+    told = told_by_workbench(tmp_path / "y.nii")[1:]
+    assert told == [(row[0], row[1].replace("é", "e"), *row[2:]) for row in EXPECTED]
+
+
+@workbench
+def test_workbench_shows_the_table_inside_an_image(tmp_path):
+    ai.save_atlas(atlas(), tmp_path / "x.nii.gz")
+    assert told_by_workbench(tmp_path / "x.nii.gz")[1:] == EXPECTED
+
+
+def test_nilearn_draws_what_has_no_colours(tmp_path):
+    path = ai.save_labels(atlas(colors=False), tmp_path / "x.tsv")
+    table = pd.read_table(path)
+    assert list(table.columns) == ["index", "name", "hemisphere"]
+    image = nb.Nifti1Image(KEYS, np.eye(4))
+    with pytest.warns(UserWarning, match="No 'color' column"):
+        plotting.plot_roi(image, cmap=table, bg_img=None).close()
+    assert ai.save_labels(atlas(), tmp_path / "y.tsv").read_text().startswith("index\tname\tcolor")
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "options", "message"),
+    [
+        (NAMES, "x.txt", {}, r"should end in .ctab, .ctbl, .lut, .xml, .tsv.*format=\.\.\."),
+        (NAMES, "x.ctab", {"format": "spm"}, "should be one of freesurfer, itksnap"),
+        ({3: "a b", 7: "a-b", 12: "c"}, "x.ctab", {}, "would be the same"),
+        ({3: 'a "b"', 7: "b", 12: "c"}, "x.lut", {}, "hold no quotes"),
+        ({3: "a\x07", 7: "b", 12: "c"}, "x.lut", {}, "control characters"),
+    ],
+)
+def test_bad_input(tmp_path, names, name, options, message):
+    with pytest.raises(ValueError, match=message):
+        ai.save_labels(atlas(names), tmp_path / name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_files_stay(tmp_path):
+    path = ai.save_labels(atlas(), tmp_path / "x.lut")
+    with pytest.raises(OSError, match="exists already"):
+        ai.save_labels(atlas(), path)
+    assert ai.save_labels(atlas(), path, overwrite=True) == path
