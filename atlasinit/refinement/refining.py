@@ -62,6 +62,8 @@ def refine(
     No parcel breaks into more pieces than it had, and none vanishes. Locations of no parcel stay
     without, unless `fill`; those without data keep their parcel. Where parcels of the start have
     no more in common than noise would, the compartment is left as it is, with a warning.
+    Noise that is smooth in space is not told from signal: parcels become even in size, which keeps
+    a little more of any smooth data; compare what `assess_halves` says of both.
 
     The labels are found by choices, so that there are no gradients through them; to train
     borders by gradients use `AtlasLinear`. The sweeps are one jitted program for CPUs and GPUs;
