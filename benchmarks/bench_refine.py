@@ -115,7 +115,7 @@ def rena(series: np.ndarray, hemisphere: Hemisphere, n: int) -> np.ndarray:
     assert isinstance(mesh, ai.SurfaceMesh)
     part = "left" if hemisphere.compartment.endswith("L") else "right"
     surface = PolyMesh(**{part: InMemoryMesh(mesh.anatomical, mesh.faces)})
-    mask = SurfaceImage(surface, {part: _seen(series).astype(np.int8)})
+    mask = SurfaceImage(surface, {part: _seen(series)})
     return ReNA(mask, n_clusters=n).fit(_standardise(series).T).labels_
 
 

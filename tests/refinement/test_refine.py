@@ -369,3 +369,63 @@ def test_halves_judge_each_other(start, data):
     assert 0 < found.moved < 1
     with pytest.raises(ValueError, match="at least 60 volumes"):
         assess_halves(atlas, part[:, :40])
+
+
+def test_halves_may_choose_the_weights_of_the_fits_that_they_judge(start, data):
+    atlas, part = one(start, data)
+    found = assess_halves(atlas, part, halves=True)
+    assert found.after > found.before + 0.05
+
+
+def test_denoised_fits_hold_better_in_new_data(truth):
+    start = atlas_of({"volume": GEOMETRIES["volume"]}, {"volume": truth["volume"]})
+    rng = np.random.default_rng(3)
+    labels = truth["volume"]
+    # One strong component over time that has nothing to do with the parcels.
+    wave = 3 * rng.normal(size=(labels.size, 1)) * rng.normal(size=(1, 80))
+    noisy = series(labels, noise=3.0, seed=2) + wave.astype(np.float32)
+    wrong = [
+        distance(ai.refine(start, noisy, denoise=d), {"volume": labels}) for d in (True, False)
+    ]
+    assert wrong[0] < wrong[1]
+
+
+def test_results_do_not_hang_on_the_precision_or_the_order_of_memory(start, data):
+    atlas, part = one(start, data)
+    expected = ai.refine(atlas, part)
+    for other in (part.astype(np.float64), np.asfortranarray(part), 1e4 * part + 7):
+        found = ai.refine(atlas, other)
+        assert (labels_of(found, "volume") == labels_of(expected, "volume")).all()
+    assert labels_of(expected, "volume").dtype == np.int32
+
+
+def test_where_all_parcels_are_frozen_nothing_moves(start, data):
+    atlas, part = one(start, data)
+    found = ai.refine(atlas, part, frozen=list(atlas.labels["name"]))
+    assert found.maps == atlas.maps
+
+
+def test_cifti_of_several_compartments_and_runs_of_hemispheres(tmp_path, truth, data):
+    import nibabel as nb
+
+    names = {"volume": "subcortex", "cortex_L": "cortex_L"}
+    geometry = {names[c]: g for c, g in GEOMETRIES.items()}
+    structures = (("CIFTI_STRUCTURE_THALAMUS_LEFT", geometry["subcortex"].n_locations),)
+    geometry["subcortex"] = dataclasses.replace(geometry["subcortex"], structures=structures)
+    labels = {names[c]: blocks(g, shift=1.4) for c, g in GEOMETRIES.items()}
+    atlas = atlas_of(geometry, labels)
+    with pytest.warns(ai.AtlasWarning, match="one label table cannot hold"):
+        ai.save_atlas(atlas, tmp_path / "start.dlabel.nii")
+    models = nb.load(tmp_path / "start.dlabel.nii").header.get_axis(1)
+    # The file has its structures in an order of its own.
+    where = ai.load_atlas(tmp_path / "start.dlabel.nii", space="test").location_slices()
+    parts = atlas.location_slices()
+    rows = np.zeros((len(models), data.shape[1]), np.float32)
+    for c, part in where.items():
+        rows[part] = data[parts[c]]
+    image = nb.Cifti2Image(rows.T, (nb.cifti2.SeriesAxis(0, 1, data.shape[1]), models))
+    nb.save(image, tmp_path / "run.dtseries.nii")
+    found = ai.refine(atlas, [tmp_path / "run.dtseries.nii"])
+    assert distance(found, {names[c]: t for c, t in truth.items()}) == 0
+    halves = [{c: data[part] for c, part in parts.items()}] * 2
+    assert ai.refine(atlas, halves).maps == ai.refine(atlas, [data, data]).maps
