@@ -124,14 +124,12 @@ def cluster_atlas(
 
 
 def _counts(geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int]) -> dict[str, int]:
-    given: dict[str, int] = (
-        dict.fromkeys(geometry, n_parcels) if isinstance(n_parcels, int) else dict(n_parcels)
-    )
+    given = n_parcels if isinstance(n_parcels, Mapping) else dict.fromkeys(geometry, n_parcels)
     if set(given) != set(geometry):
         raise ArgumentError(
             "n_parcels", f"should have the compartments {list(geometry)}, got {list(given)}"
         )
-    if any(n < 1 for n in given.values()):
+    if any(n < 1 or n != int(n) for n in given.values()):
         raise ArgumentError("n_parcels", f"should be whole numbers from 1, got {n_parcels}")
     return {c: int(given[c]) for c in geometry}
 

@@ -59,7 +59,9 @@ def _refine_one(
     seen = observed > 0
     if not seen.any():
         raise ArgumentError(
-            "data", f"should change over time somewhere, but do nowhere in {compartment!r}"
+            "data",
+            "should change over time somewhere, but are constant, NaN or infinite everywhere in "
+            f"{compartment!r}",
         )
     still = settings.frozen
     start_labels = labels

@@ -90,6 +90,7 @@ def test_progress_is_told(data):
     ("n_parcels", "options", "message"),
     [
         (0, {}, "`n_parcels` should be whole numbers from 1"),
+        ({"volume": 3, "cortex_L": 0}, {}, "`n_parcels` should be whole numbers from 1"),
         ({"volume": 3}, {}, "should have the compartments"),
         (1000, {}, "at most the locations with data"),
         (3, {"neighbours": -1.0}, "`neighbours` should be 0 or more"),

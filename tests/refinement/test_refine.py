@@ -276,7 +276,7 @@ BAD = {
         r"`data` should have at least 30 volumes.*got 9",
     ),
     "constant": (lambda a, d: (a, 0 * d, {}), "`data` should change over time somewhere"),
-    "missing": (lambda a, d: (a, np.nan * d, {}), "`data` should change over time somewhere"),
+    "missing": (lambda a, d: (a, np.nan * d, {}), "constant, NaN or infinite everywhere in"),
     "no runs": (lambda a, d: (a, [], {}), "`data` is an empty list"),
     "other space": (lambda a, d: (a, d[:-1], {}), "locations"),
     "weight": (
