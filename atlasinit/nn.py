@@ -31,7 +31,7 @@ from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.projection.api import reduce
 from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.lstsq import make_solver
+from atlasinit.projection.lstsq import add_basis, make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
@@ -175,6 +175,7 @@ class AtlasLinear(eqx.Module):
                 start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
                 merged = merge_blocks(blocks, start)
                 solver = make_solver(merged, atlas.table["name"], ridge=ridge)
+                solver = add_basis(solver, merged)
             inverse = paramax.NonTrainable(_own(solver))
         nodes = dict(zip(atlas.compartments, maps, strict=True))
         if domain is not None:

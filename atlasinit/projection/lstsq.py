@@ -4,11 +4,12 @@ Of the Gram matrix G = W W' of each compartment, scaled to a diagonal of 1. The 
 (G + ridge diag G)^-1 W x is what nilearn's maps maskers compute with ridge 0.
 
 The factorisation is in double precision, and the host adds up W x and solves in double
-precision where the condition asks for it. A jitted function in single precision corrects its
-solution once by its residual then (the corrected seminormal equations of Björck, Linear
-Algebra Appl. 88-89, 1987), which is about as exact as a QR factorisation there.
+precision where the condition asks for it. A jitted function in single precision multiplies the
+data by rows that are orthonormal, as a QR factorisation has them, and corrects its solution once
+by its residual then (Björck, Linear Algebra Appl. 88-89, 1987).
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -42,11 +43,15 @@ class Solver(eqx.Module):
         (parcels,) ridge diag G.
     corrects
         Whether single precision needs a correction by the residual.
+    basis
+        R W, whose rows are orthonormal without ridge: by it the data are rounded once a
+        condition, and not once a squared one, as by W x. None where it would not matter.
     """
 
     root: Float[AnyArray, "parcels parcels"]
     penalty: Float[AnyArray, " parcels"]
     corrects: bool = eqx.field(static=True)
+    basis: Stack | None = None
 
     def defined(self) -> Array:
         """Return which parcels have any weight."""
@@ -61,12 +66,19 @@ class Solver(eqx.Module):
         self, stack: Stack, data: Float[Array, "batch locations time"]
     ) -> Float[Array, "batch parcels time"]:
         """Return the least squares of data."""
-        out = self.solve(stack.product(data))
+        out = self._explain(stack, data)
         if not self.corrects:
             return out
-        residual = stack.product(data - stack.transposed(out))
+        residual = data - stack.transposed(out)
         penalty = jnp.asarray(self.penalty, out.dtype)[None, :, None]
-        return out + self.solve(residual - penalty * out)
+        return out + self._explain(stack, residual) - self.solve(penalty * out)
+
+    def _explain(
+        self, stack: Stack, data: Float[Array, "batch locations time"]
+    ) -> Float[Array, "batch parcels time"]:
+        if self.basis is None:
+            return self.solve(stack.product(data))
+        return DenseKernel(jnp.asarray(self.root)).transposed(self.basis.product(data))
 
 
 def make_solver(maps: Sequence[Maps], names: Sequence[str], *, ridge: float) -> Solver:
@@ -98,26 +110,69 @@ def make_solver(maps: Sequence[Maps], names: Sequence[str], *, ridge: float) -> 
     return Solver(root, np.concatenate(penalties), worst < _EXACT)
 
 
+def add_basis(solver: Solver, maps: Sequence[Maps]) -> Solver:
+    """Return a solver of concrete maps that is as exact in single precision, where it matters."""
+    if not solver.corrects:
+        return solver
+    kernels, shapes, start = [], [], 0
+    for one in maps:
+        rows = slice(start, start + one.n_parcels)
+        weights = one.to_scipy().astype(np.float64)
+        basis = np.asarray(solver.root)[rows, rows] @ weights
+        kernels.append(DenseKernel(basis.astype(np.float32)))
+        shapes.append((one.n_parcels, one.n_locations))
+        start = rows.stop
+    return dataclasses.replace(solver, basis=Stack(tuple(kernels), tuple(shapes)))
+
+
 def make_traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Solver:
     """Return the solver of weights that are being trained; singular weights give NaN.
 
     In the dtype of `ridge`.
     """
-    dense = [k.dense().astype(ridge.dtype) for k in stack.kernels]
-    grams = [
-        k.product(w.T[None])[0] if w.shape[0] else w
-        for k, w in zip(stack.kernels, dense, strict=True)
-    ]
-    gram = jax.scipy.linalg.block_diag(*grams)
-    power = jnp.diagonal(gram)
+    roots, bases, powers, start = [], [], [], 0
+    for kernel, (_, n_locations) in zip(stack.kernels, stack.shapes, strict=True):
+        weights = kernel.dense().astype(ridge.dtype)
+        own = weights[:, start : start + n_locations] if kernel.whole else weights
+        root, basis, power = _orthonormalize(own, ridge)
+        roots.append(root)
+        bases.append(DenseKernel(basis))
+        powers.append(power)
+        start += n_locations
+    root, power = jax.scipy.linalg.block_diag(*roots), jnp.concatenate(powers)
+    return Solver(root, ridge * power, corrects=True, basis=Stack(tuple(bases), stack.shapes))
+
+
+def _orthonormalize(
+    weights: Float[Array, "parcels locations"], ridge: Float[Array, ""]
+) -> tuple[
+    Float[Array, "parcels parcels"], Float[Array, "parcels locations"], Float[Array, " parcels"]
+]:
+    """Return the root R, the basis R W and the squares of the rows of W.
+
+    By Cholesky factors of the Gram matrix, again and again, the first of it slightly enlarged
+    (shifted CholeskyQR3: Fukaya et al., SIAM J. Sci. Comput. 42, 2020): as exact as Householder's
+    QR, of products alone, which have derivatives and run on every device.
+    """
+    power = (weights**2).sum(axis=1)
     empty = power == 0
     scale = jnp.where(empty, 0, 1 / jnp.sqrt(jnp.where(empty, 1, power)))
-    scaled = gram * scale[:, None] * scale[None, :]
-    scaled = scaled + jnp.diag(jnp.where(empty, 1, ridge))
-    factor = jnp.linalg.cholesky(scaled)
-    identity = jnp.eye(len(power), dtype=gram.dtype)
-    root = jax.scipy.linalg.solve_triangular(factor, identity, lower=True)
-    return Solver(root * scale[None, :], ridge * power, corrects=True)
+    basis, identity = weights * scale[:, None], jnp.eye(len(power), dtype=weights.dtype)
+    # What a ridge adds is as of further locations, one a parcel.
+    rest = jnp.diag(jnp.where(empty, 1, jnp.sqrt(ridge)))
+    root, shift = identity, 4 * len(power) * jnp.finfo(weights.dtype).eps
+    for enlarged in (shift, 0.0, 0.0):
+        gram = _multiply(basis, basis.T) + _multiply(rest, rest.T) + enlarged * identity
+        factor = jnp.linalg.cholesky(gram)
+        basis, rest, root = (
+            jax.scipy.linalg.solve_triangular(factor, part, lower=True)
+            for part in (basis, rest, root)
+        )
+    return root * scale[None, :], basis, power
+
+
+def _multiply(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _factorize(

@@ -21,7 +21,7 @@ from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
 from atlasinit.projection.host import streams
 from atlasinit.projection.kernels.base import Site
-from atlasinit.projection.lstsq import Solver, make_solver
+from atlasinit.projection.lstsq import Solver, add_basis, make_solver
 from atlasinit.projection.stack import Plan, Stack, build_stack
 
 
@@ -89,7 +89,9 @@ def device_solver_for(atlas: Any, *, ridge: float) -> Solver | None:
     if solver is None:
         return None
     return _memory.recall(
-        atlas, ("device solver", ridge), lambda: jax.tree.map(jnp.asarray, solver)
+        atlas,
+        ("device solver", ridge),
+        lambda: jax.tree.map(jnp.asarray, add_basis(solver, maps_of(atlas))),
     )
 
 

@@ -678,11 +678,10 @@ def test_least_squares_of_maps_that_overlap_much(condition, noise):
         assert error(project(maps, x, reduction="lstsq")) < 1e-6
         assert chosen(maps, x, reduction="lstsq").place == "host"
     # In single precision what is not explained is rounded too, and the condition squared of it.
-    worst = 1e-5 if not noise or condition <= 50 else 1e-3
+    worst = 1e-5 if not noise or condition <= 50 else 3e-5
     assert error(jax.jit(lambda x: project(maps, x, reduction="lstsq"))(x)) < worst
-    if condition <= 50:
-        traced = jax.jit(lambda m, x: project(m, x, reduction="lstsq"))
-        assert error(traced(jax.tree.map(jnp.asarray, maps), x)) < 1e-4
+    traced = jax.jit(lambda m, x: project(m, x, reduction="lstsq"))
+    assert error(traced(jax.tree.map(jnp.asarray, maps), x)) < worst
 
 
 @pytest.mark.parametrize("kernel", ["dense", "auto"])
