@@ -60,7 +60,7 @@ class Amplitude(Domain):
         return (
             None
             if isinstance(array, SparseMaps)
-            else self.domain.hold(jnp.abs(_complex(array, "y")))
+            else self.domain.hold(jnp.abs(_check_complex(array, "y")))
         )
 
     def restore(self, y: jax.Array, held: jax.Array, maps: SparseMaps | None) -> jax.Array:

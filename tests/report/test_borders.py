@@ -1,11 +1,14 @@
 """The report on borders that were fitted to data: what moved, and whether new data agree."""
 
+import functools
+
 import numpy as np
 import pytest
 from helpers_refinement import GEOMETRIES, atlas_of, blocks, series
 from helpers_report import Page
 
 import atlasinit as ai
+from atlasinit.figures import atlas_views
 from atlasinit.refinement import Halves, assess_halves, measure_agreement
 
 
@@ -27,8 +30,8 @@ def fitted(start, data):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Draw small pictures, for speed."""
-    monkeypatch.setattr("atlasinit.figures.surfaces._WIDTH", 160)
-    monkeypatch.setattr("atlasinit.figures.slices._SIZE", 80)
+    views = functools.partial(atlas_views, width=160, size=80)
+    monkeypatch.setattr("atlasinit.report.pictures.atlas_views", views)
 
 
 def test_the_page_says_what_moved_and_what_new_data_say(start, fitted, data):

@@ -176,7 +176,7 @@ def _shares(part: Part, other: Part) -> bool:
         return True
     if part.rows is None or part.rows != other.rows or part.keys is None or other.keys is None:
         return False
-    keys, others = ({*_present(p).keys} - {0} for p in (part, other))
+    keys, others = ({*_describe_part(p).keys} - {0} for p in (part, other))
     return bool(keys and others) and keys.isdisjoint(others)
 
 
