@@ -476,7 +476,7 @@ def test_labels_that_are_no_whole_numbers(tmp_path):
                 }
             ),
             "dscalar",
-            "some structures occur twice",
+            "structures that occur twice",
         ),
     ],
 )

@@ -325,7 +325,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
 
 def test_what_cannot_be_written(tmp_path):
-    with pytest.raises(ValueError, match=r"\['subcortex'\] of .* are volumes; save as .nii.gz"):
+    with pytest.raises(
+        ValueError, match=r"\['subcortex'\] of .* are volumes; save as .dlabel.nii or .npz"
+    ):
         gifti.write(brain_atlas().harden(), tmp_path / "x.label.gii")
     atlas = brain_atlas()
     soft = atlas.select(compartments=["cortex_L"]).normalize()
