@@ -13,7 +13,7 @@ from atlasinit.catalogue import (
     obtain_url,
     resolve_name,
 )
-from atlasinit.catalogue.entries import Entry, Variant, names, normalise_name
+from atlasinit.catalogue.entries import Entry, Variant, names
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.catalogue.transfer.cache import VARIABLE
 from atlasinit.core.atlas import Atlas
@@ -31,6 +31,7 @@ from atlasinit.io.options import Background, ReadOptions
 from atlasinit.io.reading import Files, read_files
 from atlasinit.joining import join
 from atlasinit.support.files import expand
+from atlasinit.support.resources import normalise_name
 
 
 def load_atlas(

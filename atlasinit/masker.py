@@ -49,6 +49,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         NaN reaches as far as the Gaussian does, or with ``missing="omit"`` has no weight in it.
     standardize, detrend, low_pass, high_pass, t_r
         As for ``nilearn.signal.clean``; frequencies in Hz, `t_r` in s.
+    data_space
+        The space that the images are in, where their names (``space-``, ``tpl-``) or headers
+        state none or a wrong one. Images that state another space than the atlas's are refused.
     n_jobs
         How many images of a list are extracted at the same time, in threads.
     memory
@@ -76,6 +79,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         low_pass: float | None = None,
         high_pass: float | None = None,
         t_r: float | None = None,
+        data_space: str | None = None,
         n_jobs: int = 1,
         memory: Any = None,
     ) -> None:
@@ -89,6 +93,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         self.low_pass = low_pass
         self.high_pass = high_pass
         self.t_r = t_r
+        self.data_space = data_space
         self.n_jobs = n_jobs
         self.memory = memory
 
@@ -120,9 +125,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         )
         if imgs is not None:
             for img in _list_images(imgs) or [imgs]:
-                _open(img, self.atlas, wanted)
+                _open(img, self.atlas, wanted, self.data_space)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
         self._atlas, self._fwhm, self._reduction = self.atlas, self.smoothing_fwhm, self.reduction
+        self._space = self.data_space
         self.labels_ = list(self.atlas.table["name"])
         self.n_elements_ = len(self.labels_)
         self._smoothers = None
@@ -181,8 +187,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
+        options = (self._reduction, self._space)
         # Maps of many subjects are one sample each, and are cleaned together; runs, each alone.
-        if all(_open(img, self._atlas, self._reduction).n_time == 1 for img in images):
+        if all(_open(img, self._atlas, *options).n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._extract_raw)(img) for img in images)
             return self._clean(np.concatenate(rows), confounds, sample_mask)
         if self._find_container() != "default":
@@ -345,7 +352,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             memory = os.fspath(memory)
         # The smoothers follow from the atlas and `fwhm`, by whose hashes a result is found.
         extract: Any = check_memory(memory).cache(_read_series, ignore=["smoothers"])
-        options = (self._reduction, self.missing, self.min_coverage, self._fwhm)
+        options = (self._reduction, self.missing, self.min_coverage, self._fwhm, self._space)
         return extract(img, _stamp_files(img), self._atlas, *options, self._smoothers)
 
     def _clean(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
@@ -393,9 +400,9 @@ def _list_images(imgs: Any) -> list | None:
     return list(imgs)
 
 
-def _open(img: Any, atlas: Atlas, reduction: Any) -> DataSource:
+def _open(img: Any, atlas: Atlas, reduction: Any, space: str | None) -> DataSource:
     """Return an image as a source of data, of which there has to be some."""
-    source = open_data(img, atlas, reduction=reduction)
+    source = open_data(img, atlas, reduction=reduction, data_space=space)
     if source.n_time == 0:
         raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source
@@ -420,6 +427,7 @@ def _read_series(
     missing: str,
     min_coverage: float,
     fwhm: float | None,
+    space: str | None,
     smoothers: Any,
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the raw series of one image.
@@ -428,7 +436,7 @@ def _read_series(
     were made with.
     """
     del written
-    source = _open(img, atlas, reduction)
+    source = _open(img, atlas, reduction, space)
     if source.labelled and fwhm is not None:
         raise ArgumentError(
             "smoothing_fwhm",

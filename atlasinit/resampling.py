@@ -1,7 +1,8 @@
 """Move an atlas to another grid or mesh of the same space: explicit, never silent."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,17 +56,19 @@ def resample(
     target
         An atlas, a mapping from compartment to geometry with every compartment of
         `atlas`, or the geometry of its only compartment; an image of a volume, of nibabel or
-        its path, stands for its whole grid. It must be in the same world space, or its
+        its path, stands for its whole grid, and a CIFTI-2 file or image for its locations, on
+        the meshes of `atlas`. It must be in the same world space, or its
         spheres in register with those of `atlas`.
     space
         Name of the result's space where it differs from that of `atlas`, for
         instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
-        sphere deformed to fsaverage.
+        sphere deformed to fsaverage. It also says that `target` may be used although its
+        name (``space-``, ``tpl-``) or header states another space than that of `atlas`.
 
     Raises
     ------
     ValueError
-        Compartments that `target` lacks, an atlas in another space, a mesh without
+        Compartments that `target` lacks, an atlas or file in another space, a mesh without
         its sphere (or faces, for soft maps), a grid for a mesh or the reverse, a mesh of
         the other hemisphere.
     TypeError
@@ -80,8 +83,9 @@ def resample(
     """
     if not isinstance(atlas, Atlas):
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
-    geometries = _check_target(atlas, target, space)
-    maps = {c: _move(m, atlas.geometry[c], geometries[c], c) for c, m in atlas.maps.items()}
+    places = _targets(atlas, target, space)
+    geometries = {c: place.geometry for c, place in places.items()}
+    maps = {c: _move(m, atlas.geometry[c], places[c], c) for c, m in atlas.maps.items()}
     moved = Atlas(
         name=atlas.name,
         space=space or atlas.space,
@@ -103,7 +107,15 @@ def resample(
     return moved
 
 
-def _check_target(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geometry]:
+class _Place(NamedTuple):
+    """Where a compartment is moved to, and whether vertices of one number are one vertex."""
+
+    geometry: Geometry
+    by_number: bool = False
+
+
+def _targets(atlas: Atlas, target: Any, space: str | None) -> dict[str, _Place]:
+    """Return where each compartment of an atlas is moved to."""
     if isinstance(target, Atlas):
         if target.space not in (atlas.space, space):
             raise ArgumentError(
@@ -112,37 +124,77 @@ def _check_target(atlas: Atlas, target: Any, space: str | None) -> dict[str, Geo
                 "if their coordinates are in register, pass " + Passing(space=target.space),
             )
         target = target.geometry
-    if not isinstance(target, Mapping):
-        target = _geometry(target)
-        if len(atlas.compartments) > 1:
-            raise ArgumentError(
-                "target",
-                f"should be a mapping from each of {list(atlas.compartments)} to its geometry, "
-                "got one geometry",
-            )
-        target = dict.fromkeys(atlas.compartments, target)
+    elif not isinstance(target, Mapping):
+        target = _of_file(target, atlas, space)
+        if not isinstance(target, dict):
+            if len(atlas.compartments) > 1:
+                raise ArgumentError(
+                    "target",
+                    f"should be a mapping from each of {list(atlas.compartments)} to its "
+                    "geometry, got one geometry",
+                )
+            target = dict.fromkeys(atlas.compartments, target)
     missing = [c for c in atlas.compartments if c not in target]
     if missing:
         raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
-    return {c: _geometry(target[c]) for c in atlas.compartments}
+    return {c: _of_compartment(target[c], atlas, c, space) for c in atlas.compartments}
 
 
-def _geometry(target: Any) -> Geometry:
-    """Return a geometry as it is, and of an image the whole grid."""
-    from atlasinit.io.formats.nifti import grid_of
+def _of_file(target: Any, atlas: Atlas, space: str | None) -> Geometry | dict[str, _Place]:
+    """Return a geometry as it is, and of an image its whole grid, or the locations of CIFTI."""
+    from atlasinit.io.agreement import check_target_space
+    from atlasinit.io.targets import is_target, read_target
 
-    geometry = target if isinstance(target, VolumeGrid | SurfaceMesh) else grid_of(target)
-    if geometry is None:
+    if isinstance(target, VolumeGrid | SurfaceMesh):
+        return target
+    if not is_target(target):
         raise ArgumentTypeError(
             "target",
             "should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its path, "
             f"or a mapping from compartments to such, got {type(target).__name__}",
         )
-    return geometry
+    found = read_target(target)
+    if space is None:
+        check_target_space(found.space, atlas, found.name, override="space")
+    if found.grid is not None:
+        return found.grid
+    return {c: _on_own_mesh(g, atlas, c) for c, g in found.geometry.items()}
 
 
-def _move(maps: Maps, source: Geometry, target: Geometry, compartment: str) -> Maps:
-    if isinstance(source, VolumeGrid) and isinstance(target, VolumeGrid):
+def _on_own_mesh(geometry: Geometry, atlas: Atlas, compartment: str) -> _Place:
+    """Return locations of CIFTI, which states numbers of vertices alone, on the atlas's mesh."""
+    own = atlas.geometry.get(compartment)
+    if not isinstance(own, SurfaceMesh) or not isinstance(geometry, SurfaceMesh):
+        return _Place(geometry)
+    if own.n_vertices != geometry.n_vertices:
+        raise ArgumentError(
+            "target",
+            f"has {geometry.n_vertices} vertices for {compartment!r}, {atlas.name!r} has "
+            f"{own.n_vertices}",
+            "pass the meshes with their spheres",
+        )
+    return _Place(dataclasses.replace(own, vertices=geometry.vertices), by_number=True)
+
+
+def _of_compartment(target: Any, atlas: Atlas, compartment: str, space: str | None) -> _Place:
+    """Return the place of one compartment of a mapping, each of which a file may hold."""
+    if isinstance(target, _Place):
+        return target
+    found = _of_file(target, atlas, space)
+    if not isinstance(found, dict):
+        return _Place(found)
+    if compartment not in found:
+        raise ArgumentError(
+            "target", f"of {compartment!r} holds nothing for it", f"it has {list(found)}"
+        )
+    return found[compartment]
+
+
+def _move(maps: Maps, source: Geometry, place: _Place, compartment: str) -> Maps:
+    target = place.geometry
+    if place.by_number:
+        hard, soft = _same_vertices, _same_vertex
+    elif isinstance(source, VolumeGrid) and isinstance(target, VolumeGrid):
         hard, soft = _nearest_voxels, _trilinear
     elif isinstance(source, SurfaceMesh) and isinstance(target, SurfaceMesh):
         hard, soft = _nearest_vertices, _barycentric
@@ -206,6 +258,15 @@ def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"
         )
     sphere = mesh.sphere.astype(np.float64)
     return sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
+
+
+def _same_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:
+    return source.locations[target.vertices]
+
+
+def _same_vertex(source: SurfaceMesh, target: SurfaceMesh) -> "csr_array":
+    columns = _same_vertices(source, target)[:, None]
+    return _build_operator(columns, np.ones(columns.shape), source.n_locations)
 
 
 def _nearest_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:

@@ -8,15 +8,13 @@ of values for its axes is one variant.
 import dataclasses
 import functools
 import itertools
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from atlasinit.errors import AtlasFileError, ContentError, format_list, nearest
+from atlasinit.support.resources import data_folder, load_toml, normalise_name
 
 AXES = (
     "density",
@@ -227,36 +225,9 @@ def names() -> Mapping[str, str]:
     return MappingProxyType(out)
 
 
-def normalise_name(name: str) -> str:
-    """Return a name without case and punctuation."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def data_folder() -> Path:
-    """Return the folder of the catalogue's data, of the installed package or of the checkout."""
-    # A wheel has the folder inside of the package; a checkout, installed to be edited, beside it.
-    packaged = Path(str(resources.files("atlasinit"))) / "data"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "data"
-
-
 def data_files() -> list[Path]:
     """Return the TOML files of the catalogue, in alphabetical order."""
     return sorted(data_folder().glob("*.toml"))
-
-
-def load_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file.
-
-    Raises
-    ------
-    AtlasFileError
-        A file that is missing or no TOML.
-    """
-    # Not by `atlasinit.io.files`, whose imports would take most of the time of `atlasinit list`.
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AtlasFileError(path, f"could not be read as TOML: {error}") from error
 
 
 def read_entries(path: Path) -> list[Entry]:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.catalogue import spaces
-from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, normalise_name, variants
+from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, variants
 from atlasinit.catalogue.licences import terms
 from atlasinit.catalogue.resolving import agree
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES
+from atlasinit.core.spaces import parse_space
 from atlasinit.errors import ArgumentError, nearest
+from atlasinit.support.resources import normalise_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +162,7 @@ def _matches(query: str, entry: Entry, row: dict[str, Any]) -> bool:
 
 
 def _is_in_space(row: dict[str, Any], space: str) -> bool:
-    template, stated = spaces.parse(space)
+    template, stated = parse_space(space)
     variant = row["variant"]
     density = stated.get("density")
     return agree(variant.space, template) and (

@@ -4,16 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from atlasinit.catalogue import spaces
-from atlasinit.catalogue.entries import (
-    AXES,
-    Entry,
-    Variant,
-    catalogue,
-    names,
-    normalise_name,
-    variants,
-)
+from atlasinit.catalogue.entries import AXES, Entry, Variant, catalogue, names, variants
+from atlasinit.core.spaces import parse_space
 from atlasinit.errors import ArgumentError, Call, Passing, format_list, nearest
+from atlasinit.support.resources import normalise_name
 
 _T = TypeVar("_T")
 
@@ -117,7 +111,7 @@ def resolve(
     if via is not None:
         found = _keep_via(entry, found, via)
     if space is not None:
-        template, stated = spaces.parse(space)
+        template, stated = parse_space(space)
         # An axis that the request states itself goes before the same in the space's name.
         own = {axis: value for axis, value in stated.items() if axis not in wanted}
         # The mesh of another density is another space, whose lack is told as one of `space`; of

@@ -1,40 +1,12 @@
 """Names of spaces, and the meshes that belong to them."""
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from atlasinit.catalogue.entries import Variant, data_folder, load_toml, normalise_name
+from atlasinit.catalogue.entries import Variant
+from atlasinit.core.spaces import parse_space, space_data, usual_name
 from atlasinit.errors import ArgumentError, format_list, nearest
-
-_MODIFIERS = {"den": "density", "cohort": "cohort", "res": "resolution"}
-
-
-def parse(space: str) -> tuple[str, dict[str, str]]:
-    """Return the template and the axes that a space's name states.
-
-    Takes a template's name in any case, an alias such as ``"fsaverage5"``,
-    ``"conte69"`` or ``"fsLR32k"``, and modifiers as in ``"UNCInfant:cohort-1"`` and
-    ``"MNI152NLin6Asym:res-2"``.
-    """
-    head, *modifiers = space.split(":")
-    stated: dict[str, str] = {}
-    alias = _aliases().get(normalise_name(head))
-    if alias is not None:
-        head, *own = alias.split(":")
-        # What is written behind the alias comes later, and so goes before what the alias means.
-        modifiers = [*own, *modifiers]
-    for modifier in modifiers:
-        found = re.fullmatch(r"(den|cohort|res)-(\w+)", modifier)
-        if not found:
-            raise ArgumentError(
-                "space",
-                f": {modifier!r} in {space!r} is not understood",
-                "write den-..., cohort-... or res-... behind a colon",
-            )
-        stated[_MODIFIERS[found[1]]] = found[2]
-    return head, stated
 
 
 def label(variant: Variant) -> str:
@@ -43,7 +15,7 @@ def label(variant: Variant) -> str:
     if "density" in variant.values:
         name = f"{name}:den-{variant.values['density']}"
         # "fsaverage:den-10k" is better known as "fsaverage5"; a mesh without an alias stays.
-        name = _labels().get(name, name)
+        name = usual_name(name)
     if "cohort" in variant.values:
         name = f"{name}:cohort-{variant.values['cohort']}"
     return name
@@ -72,9 +44,9 @@ def spheres(space: str) -> Mapping[str, str]:
     ValueError
         A space without spheres (with those that have them).
     """
-    template, stated = parse(space)
+    template, stated = parse_space(space)
     name = f"{template}:den-{stated.get('density')}"
-    name = _labels().get(name, name)
+    name = usual_name(name)
     found = spheres_by_space()
     if name not in found:
         raise ArgumentError(
@@ -90,12 +62,12 @@ def spheres(space: str) -> Mapping[str, str]:
 def spheres_by_space() -> Mapping[str, Mapping[str, str]]:
     """Return the name of each space of surfaces to what `spheres` returns for it."""
     out = {}
-    for table in _data()["surface"]:
+    for table in space_data()["surface"]:
         name = f"{table['space']}:den-{table['density']}"
         references = {c: surfaces["sphere"] for c, surfaces in table["mesh"].items()}
         # A reference with "{cohort}" is a sphere only once a variant states the cohort.
         if not any("{" in reference for reference in references.values()):
-            out[_labels().get(name, name)] = references
+            out[usual_name(name)] = references
     return out
 
 
@@ -116,7 +88,7 @@ def n_vertices(variant: Variant) -> int:
 
 def grid(variant: Variant) -> Mapping[str, Any]:
     """Return the grid that an atlas of coordinates is laid on by default."""
-    return _data()["grid"][variant.space]
+    return space_data()["grid"][variant.space]
 
 
 def _surface_table(variant: Variant) -> Mapping[str, Any]:
@@ -127,23 +99,4 @@ def _surface_table(variant: Variant) -> Mapping[str, Any]:
 
 @functools.cache
 def _tables() -> dict[tuple[str, Any], Mapping[str, Any]]:
-    return {(t["space"], t["density"]): t for t in _data()["surface"]}
-
-
-@functools.cache
-def _aliases() -> dict[str, str]:
-    out: dict[str, str] = {}
-    for name, aliases in _data()["alias"].items():
-        out |= {normalise_name(alias): name for alias in aliases}
-    return out
-
-
-@functools.cache
-def _labels() -> dict[str, str]:
-    """Template and density to the first alias, which is the space's usual name."""
-    return {name: aliases[0] for name, aliases in _data()["alias"].items() if ":" in name}
-
-
-@functools.cache
-def _data() -> dict[str, Any]:
-    return load_toml(data_folder() / "spaces.toml")
+    return {(t["space"], t["density"]): t for t in space_data()["surface"]}

@@ -62,8 +62,9 @@ def values_of(axis: str) -> Callable[[Any, str], list[str]]:
 
 def _variants(ctx: Any) -> Iterator["Variant"]:
     """Yield the variants of the atlases named so far that are in the space stated so far."""
-    from atlasinit.catalogue.entries import catalogue, names, normalise_name, variants
-    from atlasinit.catalogue.spaces import parse as parse_space
+    from atlasinit.catalogue.entries import catalogue, names, variants
+    from atlasinit.core.spaces import parse_space
+    from atlasinit.support.resources import normalise_name
 
     # The line is not whole yet: names may be files, or of no atlas, and are passed over then.
     stated, space = ctx.params.get("names") or [], ctx.params.get("space")

@@ -10,9 +10,9 @@ from atlasinit.catalogue import package_file
 from atlasinit.figures import plot_atlas
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.formats.grids import load_image
-from atlasinit.io.formats.nifti import read_grid
 from atlasinit.io.input import Input
 from atlasinit.io.overlay.surfaces import read_surface
+from atlasinit.io.targets import read_target
 from atlasinit.loading import load_atlas
 from atlasinit.nn import AtlasLinear
 from atlasinit.projection import project
@@ -74,7 +74,7 @@ def _surface(out: Path, fwhm: float) -> Iterator[Path]:
 
 def _volume(out: Path, fwhm: float) -> Iterator[Path]:
     image = package_file(_GREY_MATTER)
-    atlas = load_atlas("seitzman2018", mask=read_grid(image))
+    atlas = load_atlas("seitzman2018", mask=read_target(image).grid)
     data = open_data(image, atlas).all() / 255  # stored as 0 to 255
     grey_matter = np.asarray(project(atlas, data)[:, 0])
     table = atlas.labels.assign(grey_matter=grey_matter)

@@ -9,6 +9,7 @@ from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
+    DataSpace,
     Output,
     Overwrite,
     Reduction,
@@ -81,6 +82,7 @@ def project(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A .tsv or .csv table.")
     ],
+    data_space: DataSpace = None,
     reduction: Reduction = "mean",
     missing: Annotated[
         Literal["propagate", "omit", "error"],
@@ -100,7 +102,12 @@ def project(
     # Before the work, too; the separator says whether the table's extension is one.
     separator_of(output)
     check_target(output, overwrite=overwrite)
-    source = open_data(parse_one_each(data, "data", sided=True), atlas, reduction=reduction)
+    source = open_data(
+        parse_one_each(data, "data", sided=True),
+        atlas,
+        reduction=reduction,
+        data_space=data_space,
+    )
     series = stream(atlas, source, reduction=reduction, missing=missing)
     table = pd.DataFrame(series, columns=list(atlas.table["name"]))
     path = write_table(table, output, overwrite=overwrite)

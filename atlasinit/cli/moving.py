@@ -31,8 +31,8 @@ def resample(
         list[str],
         typer.Option(
             metavar="TARGET",
-            help="An image, whose grid is taken; a sphere, twice for two sides; or a space "
-            "of the catalogue, as fsaverage6.",
+            help="An image, whose grid is taken; CIFTI, for its locations; a sphere, twice for "
+            "two sides; or a space of the catalogue, as fsaverage6.",
             autocompletion=completion.meshes,
         ),
     ],
@@ -45,7 +45,9 @@ def resample(
     as_json: AsJson = False,
 ) -> None:
     """Move an atlas to the grid of an image, or to another mesh."""
+    from atlasinit.io.agreement import check_target_space
     from atlasinit.io.saving import check_saving, save_atlas
+    from atlasinit.io.targets import holds_locations, read_target
     from atlasinit.resampling import resample as resample_
 
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
@@ -54,11 +56,15 @@ def resample(
         if to_space is not None:
             raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")
         geometry, to_space = _meshes_of(to[0], atlas, download=download), to[0]
+    elif len(to) == 1 and holds_locations(to[0]):
+        found = read_target(to[0])
+        grid = found.grid
+        # An image has one grid, which all parts of the atlas are moved to.
+        geometry = to[0] if grid is None else dict.fromkeys(atlas.compartments, grid)
+        if to_space is None:
+            check_target_space(found.space, atlas, found.name, override="to_space")
     else:
-        geometry = _geometry([Path(name) for name in to])
-    # An image has one grid, which all parts of the atlas are moved to.
-    if "volume" in geometry:
-        geometry = dict.fromkeys(atlas.compartments, geometry["volume"])
+        geometry = _spheres([Path(name) for name in to], atlas, to_space)
     moved = resample_(atlas, geometry, space=to_space)
     files = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
     print_saved(moved, files, as_json=as_json)
@@ -68,9 +74,10 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
     from atlasinit.catalogue import spaces
     from atlasinit.catalogue.sources import references
+    from atlasinit.core.spaces import parse_space
 
     spheres = spaces.spheres(space)
-    (own, _), (target, _) = spaces.parse(atlas.space), spaces.parse(space)
+    (own, _), (target, _) = parse_space(atlas.space), parse_space(space)
     if own != target:
         raise ArgumentError(
             "target",
@@ -79,17 +86,26 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
             f"pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}",
         )
     found = [references.obtain(r, allow_download=download) for r in spheres.values()]
-    return _geometry(found)
+    return _meshes(found)
 
 
-def _geometry(paths: Sequence[Path]) -> dict[str, "Geometry"]:
-    """Return compartment to geometry: ``volume`` for an image, else the sides of spheres."""
+def _spheres(paths: Sequence[Path], atlas: "Atlas", to_space: str | None) -> dict[str, "Geometry"]:
+    """Return compartment to mesh of spheres, whose names should state the atlas's space."""
+    from atlasinit.io.agreement import check_target_space
+    from atlasinit.io.bids.names import entities_of
+
+    for path in paths:
+        # Of a sphere ``space-`` is the one that it is in register with, and ``tpl-`` its mesh.
+        for entity, stated in entities_of(path).items():
+            if entity in ("tpl", "space") and to_space is None:
+                check_target_space(stated, atlas, path.name, override="to_space")
+    return _meshes(paths)
+
+
+def _meshes(paths: Sequence[Path]) -> dict[str, "Geometry"]:
+    """Return compartment to mesh of spheres, which tell their sides."""
     from atlasinit.core.geometry import SurfaceMesh
-    from atlasinit.io.files import extension
-    from atlasinit.io.formats.nifti import FORMAT, read_grid
 
-    if len(paths) == 1 and extension(paths[0]) in FORMAT.endings:
-        return {"volume": read_grid(paths[0])}
     return {
         side: SurfaceMesh(
             len(roles["sphere"].coordinates),

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 _SPACE_HELP = "As fsaverage5, fsLR or MNI152NLin6Asym."
 _VIA_HELP = "Only from this source, as templateflow; `atlasinit list` shows them."
+DataSpace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPACE", help="The data's space, where their names state none or a wrong one."
+    ),
+]
 DATA_HELP = "An image; twice for two hemispheres, as cortex_L=FILE where a file names no side."
 
 

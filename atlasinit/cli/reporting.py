@@ -8,6 +8,7 @@ import typer
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
+    DataSpace,
     Output,
     Overwrite,
     Reduction,
@@ -34,6 +35,7 @@ def report(
         list[str] | None,
         typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP),
     ] = None,
+    data_space: DataSpace = None,
     output: Output = Path("report.html"),
     overwrite: Overwrite = False,
     fwhm: Annotated[
@@ -68,6 +70,7 @@ def report(
     made = generate_report(
         atlas,
         data=parse_one_each(data, "data", sided=True),
+        data_space=data_space,
         before=before,
         title=title,
         t_r=t_r,

@@ -4,6 +4,7 @@ Readers keep what a file states (`Stated`) and where its values lie (a geometry)
 decided until it is compared here, for data of every format, in files and in memory.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,145 @@ from jaxtyping import Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import hemisphere_of
-from atlasinit.errors import ArgumentError, Call, Value
-from atlasinit.io.contents import COMPARTMENTS, Stated
+from atlasinit.core.spaces import may_be_one
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileError,
+    AtlasFileWarning,
+    Call,
+    Passing,
+    Value,
+    warn,
+)
+from atlasinit.io.contents import COMPARTMENTS, Stated, is_line
 from atlasinit.io.formats.brain_models import is_structure
+
+_IN_MM = {"": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+"""Length of a unit in mm; a header that states none is in mm, as most are."""
+
+_VOXELS = (1e-4, 100.0)
+"""Edges of voxels in mm beyond which the unit is doubtful: from electron microscopy to whales."""
+
+
+def place_grid(
+    shape: Sequence[int], affine: np.ndarray | None, stated: Stated, source: object
+) -> VolumeGrid:
+    """Return the whole grid of an image, in mm whatever the unit that its header states.
+
+    Parameters
+    ----------
+    shape, affine
+        Of the image, the affine in the header's unit.
+    stated
+        With its unit, and whether it says which way its axes run.
+    source
+        What messages call it.
+
+    Raises
+    ------
+    AtlasFileError
+        An image without an affine.
+
+    Warns
+    -----
+    AtlasFileWarning
+        An image whose header does not state its orientation: programs differ in what they
+        assume, so that left and right may be swapped. It is taken as nibabel and nilearn take
+        it, since nothing better is known. And voxels of a size that no scanner has, as the
+        unit is doubtful.
+    """
+    if affine is None:
+        raise AtlasFileError(source, "has no affine", "make the image with one")
+    placed = np.array(affine, np.float64)
+    placed[:3] *= _IN_MM[stated.unit]
+    grid = VolumeGrid(tuple(shape), placed)
+    if not stated.oriented and not is_line(shape):
+        warn(
+            AtlasFileWarning(
+                source,
+                "its header states no orientation (the codes of sform and qform are 0), so that "
+                "left and right may be swapped; it is taken as nibabel takes it",
+                "Where you know that to be right, set a code, as by "
+                '`image.set_sform(image.affine, code="scanner")`',
+            )
+        )
+    low, high = grid.voxel_sizes.min(), grid.voxel_sizes.max()
+    if stated.unit not in ("", "mm") and not _VOXELS[0] < low <= high < _VOXELS[1]:
+        warn(
+            AtlasFileWarning(
+                source,
+                f"its header states the unit {stated.unit}, which makes voxels of {high:g} mm",
+                'if its numbers are mm, set that: `image.header.set_xyzt_units("mm")`',
+            )
+        )
+    return grid
+
+
+def note_reading(stated: Stated) -> tuple[str, ...]:
+    """Return what the provenance of an atlas keeps of how its grid was placed."""
+    unit = () if stated.unit in ("", "mm") else (f"unit({stated.unit} to mm)",)
+    return unit if stated.oriented else (*unit, "orientation(not stated)")
+
+
+def check_space(stated: str, atlas: Atlas, source: object) -> None:
+    """Refuse data that state another space than that of an atlas.
+
+    Parameters
+    ----------
+    stated
+        The space that `source` states, ``""`` where it states none.
+    atlas
+        With its space.
+    source
+        What messages call it.
+
+    Raises
+    ------
+    ValueError
+        Names that contradict each other, as `atlasinit.core.spaces.may_be_one` says.
+    """
+    if may_be_one(stated, atlas.space):
+        return
+    raise ArgumentError(
+        "data",
+        f": {source} states the space {stated!r}, but {atlas.name!r} is in {atlas.space!r}",
+        "Load the atlas in that space, "
+        + Passing(space=stated)
+        + ", or move one of them by a transform of the two. If the name or header is wrong, say "
+        "what the data are in by " + Passing(data_space=atlas.space),
+    )
+
+
+def check_target_space(stated: str, atlas: Atlas, target: object, *, override: str) -> None:
+    """Refuse to move an atlas to what states another space, without a transform.
+
+    Parameters
+    ----------
+    stated
+        The space that `target` states, ``""`` where it states none.
+    atlas
+        With its space.
+    target
+        What messages call it.
+    override
+        The argument that names the space of the result.
+
+    Raises
+    ------
+    ValueError
+        Names that contradict each other, as `atlasinit.core.spaces.may_be_one` says.
+    """
+    if may_be_one(stated, atlas.space):
+        return
+    raise ArgumentError(
+        "target",
+        f": {target} states the space {stated!r}, but {atlas.name!r} is in {atlas.space!r}",
+        "Move one of them by a transform of the two first. If they are in register, name the "
+        "space of the result: "
+        + Passing(**{override: stated})
+        + "; if the name or header is wrong, "
+        + Passing(**{override: atlas.space}),
+    )
 
 
 def find_locations(have: Geometry, atlas: Atlas, compartment: str) -> Int[np.ndarray, " locations"]:

@@ -1,7 +1,7 @@
 """What a file says, before rows and names are settled."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -274,3 +274,8 @@ class Contents:
     header: Header | None = None
     stated: Stated = Stated()
     atlas: Atlas | None = None
+
+
+def is_line(shape: Sequence[int]) -> bool:
+    """Whether an image holds values of vertices: all but one of its first three sizes are 1."""
+    return bool(shape) and sorted((*shape, 1, 1)[:3])[1] == 1

@@ -13,17 +13,25 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import has_weight
 from atlasinit.errors import ArgumentError, AtlasFileError, Passing, Value
-from atlasinit.io.agreement import check_surface, find_locations, find_surface, mesh_problem
+from atlasinit.io.agreement import (
+    check_space,
+    check_surface,
+    find_locations,
+    find_surface,
+    mesh_problem,
+)
 from atlasinit.io.bids.names import side_of
+from atlasinit.io.contents import is_line
 from atlasinit.io.files import parsing
-from atlasinit.io.formats.grids import is_line
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.projection.reductions import find_reduction
 
 
-def open_data(data: Any, atlas: Atlas, *, reduction: Any = "mean") -> DataSource:
+def open_data(
+    data: Any, atlas: Atlas, *, reduction: Any = "mean", data_space: str | None = None
+) -> DataSource:
     """Return `data` as rows for the locations of `atlas`, after checking that they fit.
 
     Parameters
@@ -35,24 +43,38 @@ def open_data(data: Any, atlas: Atlas, *, reduction: Any = "mean") -> DataSource
         of these; a nilearn ``SurfaceImage``; or an array (locations, time) or
         (locations,) of all compartments. Surfaces may hold the whole mesh or the
         atlas's kept vertices. Which hemisphere a file holds it states itself, or its name
-        does (``hemi-L``, ``lh.``, ``.L.``) unless it is in a mapping.
+        does (``hemi-L``, ``lh.``, ``.L.``) unless it is in a mapping. Or what this
+        function returned, as it is.
     atlas
         The atlas whose locations are wanted, in its order.
     reduction
         What will be computed of the data, as for `atlasinit.project`. Files of labels (by their
         intent, their table or their name) are opened for ``"mode"`` and functions of your own
         alone: the mean of labels is none.
+    data_space
+        The space that the data are in, where their names (``space-``, ``tpl-``) or headers
+        state none or a wrong one.
+
+    Returns
+    -------
+    DataSource
+        CIFTI data need only the locations where a parcel has weight; those of them that
+        they lack are NaN. Voxels may be stored in another direction than the atlas's.
 
     Raises
     ------
     ValueError
         Labels, for a reduction to which numbers are amounts.
-        Another grid (both affines or shapes are named) or mesh (both vertex
+        Another space (both are named), grid (both affines or shapes) or mesh (both vertex
         counts), another hemisphere, or a compartment without data or with it twice.
     AtlasFileError
         A file that cannot be read.
     """
-    parts = _parts(data, atlas)
+    if isinstance(data, DataSource):
+        return _check_opened(data, atlas)
+    if data_space is not None:
+        check_space(data_space, atlas, "`data_space`")
+    parts = _parts(data, atlas, data_space)
     missing = [c for c in atlas.compartments if c not in parts]
     if missing:
         have = [c for c in atlas.compartments if c in parts]
@@ -86,17 +108,28 @@ def open_data(data: Any, atlas: Atlas, *, reduction: Any = "mean") -> DataSource
     )
 
 
-def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
+def _check_opened(data: DataSource, atlas: Atlas) -> DataSource:
+    if data.n_locations != atlas.n_locations:
+        raise ArgumentError(
+            "data",
+            f"was opened for another atlas: it has {data.n_locations} locations, {atlas.name!r} "
+            f"has {atlas.n_locations}",
+        )
+    return data
+
+
+def _parts(data: Any, atlas: Atlas, space: str | None) -> dict[str, DataSource]:
     if isinstance(data, Mapping):
         unknown = [c for c in data if c not in atlas.compartments]
         if unknown:
             raise ArgumentError(
                 "data", f": compartments are {list(atlas.compartments)}, got {unknown}"
             )
-        return {c: _one(value, atlas.select(compartments=c), c) for c, value in data.items()}
+        each = ((c, value, atlas.select(compartments=c)) for c, value in data.items())
+        return {c: _one(value, own, c, space) for c, value, own in each}
     if isinstance(data, str | os.PathLike | FileBasedImage):
         source = Input(data)
-        return _read_parts(source, atlas, side=side_of(source.name))
+        return _read_parts(source, atlas, space, side=side_of(source.name))
     if isinstance(data, SurfaceImage):
         # Data may have more sides than the atlas.
         sides = {c: source for c, source in sides_of(data).items() if c in atlas.geometry}
@@ -104,7 +137,7 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
         for item in data:
-            own = _parts(item, atlas)
+            own = _parts(item, atlas, space)
             twice = [c for c in own if c in parts]
             if twice:
                 raise ArgumentError(
@@ -117,23 +150,25 @@ def _parts(data: Any, atlas: Atlas) -> dict[str, DataSource]:
     return _split(np.asarray(data), atlas)
 
 
-def _one(value: Any, atlas: Atlas, compartment: str) -> DataSource:
+def _one(value: Any, atlas: Atlas, compartment: str, space: str | None) -> DataSource:
     """Return what a mapping holds for the only compartment of `atlas`."""
     if not isinstance(value, str | os.PathLike | FileBasedImage):
         return _array(np.asarray(value), atlas, compartment)
     source = Input(value)
     # Whose name may state anything: the mapping says which side it is of.
-    parts = _read_parts(source, atlas, side="", given=compartment)
+    parts = _read_parts(source, atlas, space, side="", given=compartment)
     if compartment not in parts:
         raise ArgumentError("data", f": {source} holds nothing for {compartment!r}")
     return parts[compartment]
 
 
 def _read_parts(
-    source: Input, atlas: Atlas, *, side: str, given: str = ""
+    source: Input, atlas: Atlas, space: str | None, *, side: str, given: str = ""
 ) -> dict[str, DataSource]:
     """Return the parts of a file or image, whose name states `side`, that is `given` for one."""
     values = read_values(source)
+    if space is None:
+        check_space(values.stated.space, atlas, source)
     parts = _match(values, atlas, source, side=side, given=given)
     if values.stated.labels:
         parts = {c: _labelled(part, source) for c, part in parts.items()}

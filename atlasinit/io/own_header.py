@@ -115,6 +115,15 @@ def _check_types(values: Any, kind: type) -> tuple[Any, ...]:
     return tuple(_check_type(value, kind) for value in _check_type(values, list))
 
 
+def stated_space(text: str) -> str:
+    """Return the space that a header of our own states, ``""`` for what is none."""
+    try:
+        fields = json.loads(text)
+        return str(fields["space"]) if KEY in fields else ""
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
 def as_tuples(values: Any) -> Any:
     """Return JSON's lists as the tuples that a label table holds."""
     return tuple(map(as_tuples, values)) if isinstance(values, list) else values

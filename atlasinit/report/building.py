@@ -31,6 +31,7 @@ def generate_report(
     atlas: Atlas,
     *,
     data: Any = None,
+    data_space: str | None = None,
     series: ArrayLike | None = None,
     values: Any = None,
     before: Atlas | None = None,
@@ -57,6 +58,8 @@ def generate_report(
         Hard or soft, on any geometry.
     data
         What `atlasinit.io.open_data` takes; it is projected.
+    data_space
+        The space that `data` are in, where their names or headers state none or a wrong one.
     series
         (time, parcels), in place of `data`, where they are extracted already; a table by the
         names of its columns.
@@ -107,7 +110,7 @@ def generate_report(
     # What the data hold; None where there are none.
     held = _check_series(atlas, series)
     if data is not None:
-        held = extract(atlas, data, reduction=reduction)
+        held = extract(atlas, data, reduction=reduction, data_space=data_space)
     counted = None if held is None else _check_numbers(numbers, len(held.series))
     given = {} if values is None else align_columns(values, atlas.table)
     columns = {t: mask_infinite(column.astype(np.float64)) for t, column in given.items()}

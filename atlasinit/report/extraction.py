@@ -32,9 +32,11 @@ class ParcelData:
     flat: Float[np.ndarray, " parcels"] | None = None
 
 
-def extract(atlas: Atlas, data: Any, *, reduction: str) -> ParcelData:
+def extract(
+    atlas: Atlas, data: Any, *, reduction: str, data_space: str | None = None
+) -> ParcelData:
     """Return the series of what `open_data` takes, read once in chunks of time."""
-    source = open_data(data, atlas, reduction=reduction)
+    source = open_data(data, atlas, reduction=reduction, data_space=data_space)
     # Per location, gathered while `stream` reads, as the data may be read only once.
     low = np.full(source.n_locations, np.inf)
     high = -low

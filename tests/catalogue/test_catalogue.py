@@ -18,16 +18,11 @@ from atlasinit.catalogue import (
     resolve,
     spaces,
 )
-from atlasinit.catalogue.entries import (
-    Entry,
-    catalogue,
-    names,
-    normalise_name,
-    read_entries,
-    variants,
-)
+from atlasinit.catalogue.entries import Entry, catalogue, names, read_entries, variants
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.package import packages
+from atlasinit.core.spaces import parse_space
+from atlasinit.support.resources import normalise_name
 
 ALL = [(e, v) for e in catalogue().values() for v in variants(e)]
 
@@ -189,12 +184,12 @@ def test_a_name_is_of_one_atlas(monkeypatch):
     ],
 )
 def test_names_of_spaces(given, expected):
-    assert spaces.parse(given) == expected
+    assert parse_space(given) == expected
 
 
 def test_space_with_an_unknown_modifier():
     with pytest.raises(ValueError, match="'hemi-L' in 'fsLR:hemi-L' is not understood"):
-        spaces.parse("fsLR:hemi-L")
+        parse_space("fsLR:hemi-L")
 
 
 CHOICES = [

@@ -6,7 +6,8 @@ import pytest
 
 import atlasinit as ai
 from atlasinit.catalogue import entry_of, resolve, resolve_name
-from atlasinit.catalogue.entries import AXES, catalogue, normalise_name
+from atlasinit.catalogue.entries import AXES, catalogue
+from atlasinit.support.resources import normalise_name
 
 MEANT = [
     ("AAL3", {}, {"version": "3v2"}),

@@ -10,8 +10,8 @@ from helpers_packages import package_file
 import atlasinit as ai
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.formats.nifti import read_grid
 from atlasinit.io.spheres import spheres
+from atlasinit.io.targets import read_target
 
 GREY = "nilearn/datasets/data/mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
 
@@ -82,7 +82,7 @@ def test_seitzman_2018_equals_nilearn(threshold):
 
 def test_seitzman_2018_on_the_full_mni_grid_by_brute_force():
     seeds, radii = seitzman()
-    grid = read_grid(package_file("nilearn", GREY))
+    grid = read_target(package_file("nilearn", GREY)).grid
     part = spheres(seeds, grid, radius=radii)
     found, coordinates = our_voxels(part), grid.coordinates
     for i in (0, 150, 299):

@@ -216,7 +216,7 @@ def refused():
     return {
         "other affine": (nb.Nifti1Image(volume(), moved), volume_atlas(), r"another grid.*-1\.9.*-2\.0"),
         "other shape": (nb.Nifti1Image(volume()[:2], AFFINE), volume_atlas(), r"\(2, 4, 5\).*\(3, 4, 5\)"),
-        "5-D": (nb.Nifti1Image(volume()[..., None], AFFINE), volume_atlas(), "3-D or 4-D"),
+        "5-D": (nb.Nifti1Image(np.stack([volume()] * 2, -1), AFFINE), volume_atlas(), "3-D or 4-D"),
         "volume for surfaces": (nb.Nifti1Image(volume(), AFFINE), surface_atlas(), "has only surfaces.*vol_to_surf"),
         "one hemisphere": ([gifti(left, "L")], surface_atlas(), r"nothing for \['cortex_R'\].*select"),
         "unknown side": ([gifti(left)], surface_atlas(), "does not state its hemisphere"),

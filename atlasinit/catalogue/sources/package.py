@@ -13,11 +13,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from atlasinit.catalogue.entries import Variant, data_folder, load_toml
+from atlasinit.catalogue.entries import Variant
 from atlasinit.catalogue.sources.base import Source
 from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
 from atlasinit.errors import ArgumentError, AtlasUnavailableError, nearest
 from atlasinit.support.files import sha256
+from atlasinit.support.resources import data_folder, load_toml
 
 
 @dataclasses.dataclass(frozen=True)

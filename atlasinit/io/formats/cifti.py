@@ -44,6 +44,7 @@ from atlasinit.io.own_header import (
     file_keys,
     pack_metadata,
     restore,
+    stated_space,
     unpack_metadata,
 )
 from atlasinit.io.painted import Painted
@@ -328,7 +329,9 @@ def _header(image: Cifti2Image, source: Input) -> Header | None:
 
 def _stated(image: Cifti2Image) -> Stated:
     # Of affines the format states the unit itself, which is mm once they are read.
-    return Stated(labels=isinstance(image.header.get_axis(0), LabelAxis), unit="mm")
+    text = (image.header.matrix.metadata or {}).get(KEY) or ""
+    labels = isinstance(image.header.get_axis(0), LabelAxis)
+    return Stated(labels=labels, unit="mm", space=stated_space(text))
 
 
 def _map_names(axis: LabelAxis | ScalarAxis | SeriesAxis) -> list[str]:

@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from atlasinit.errors import AtlasFileError, AtlasFileWarning, ContentError, Passing, warn
-from atlasinit.io.contents import Contents
+from atlasinit.io.contents import Contents, is_line
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import nifti, series
 from atlasinit.io.formats.base import Format
-from atlasinit.io.formats.grids import MGH, is_line, load_image, shape_of
+from atlasinit.io.formats.grids import MGH, load_image, shape_of
 from atlasinit.io.formats.hemispheres import mesh_parts
 from atlasinit.io.formats.mgh_writing import paint
 from atlasinit.io.input import Input
@@ -67,7 +67,7 @@ def read_overlay_values(source: Input) -> Values:
         stated = nifti.stated_of(source, image)
         if is_columns(tuple(map(int, image.shape))):
             return vertex_values(as_maps(np.asanyarray(image.dataobj), source), stated)
-    return series.values_of(image, stated)
+    return series.values_of(image, stated, source)
 
 
 def is_vertex_list(source: Input) -> bool:

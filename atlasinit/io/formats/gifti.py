@@ -48,6 +48,7 @@ from atlasinit.io.own_header import (
     pack_metadata,
     parse_runs,
     restore,
+    stated_space,
     unpack_metadata,
 )
 from atlasinit.io.painted import Painted
@@ -153,6 +154,7 @@ def _stated(image: GiftiImage, source: Input, values: np.ndarray) -> Stated:
         structure=structure,
         side=hemisphere_of("", structure),
         mesh=CarriedMesh(points[0], triangles[0]) if points and triangles else None,
+        space=stated_space(image.meta.get(KEY, "")),
     )
 
 

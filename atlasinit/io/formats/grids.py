@@ -151,11 +151,6 @@ def shape_of(source: Input) -> tuple[int, ...]:
     return tuple(map(int, kind(source.head[:length], check=False).get_data_shape()))
 
 
-def is_line(shape: Sequence[int]) -> bool:
-    """Whether an image holds values of vertices: all but one of its first three sizes are 1."""
-    return bool(shape) and sorted((*shape, 1, 1)[:3])[1] == 1
-
-
 def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     """Return the shape of the grid and the number of volumes, singleton axes not counted."""
     shape = tuple(int(size) for size in image.shape)

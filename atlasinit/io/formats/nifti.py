@@ -2,12 +2,10 @@
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nb
 import numpy as np
 from jaxtyping import Shaped
 from nibabel.openers import ImageOpener
@@ -17,11 +15,12 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Passing, format_list
+from atlasinit.io.agreement import note_reading
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
 from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
 from atlasinit.io.files import extension, parsing
-from atlasinit.io.formats import series
+from atlasinit.io.formats import grid_statements, series
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.choosing import suggest
 from atlasinit.io.formats.grids import (
@@ -40,6 +39,7 @@ from atlasinit.io.formats.grids import (
 )
 from atlasinit.io.formats.nifti_header import (
     OwnHeader,
+    own_text,
     packed,
     restore,
     unpacked,
@@ -49,7 +49,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.own_header import check_finite, check_names, file_keys
+from atlasinit.io.own_header import check_finite, check_names, file_keys, stated_space
 from atlasinit.io.tables import embedded, workbench
 from atlasinit.io.tables.reading import (
     Rows,
@@ -121,6 +121,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
             if rows is None and own is None and part.keys is not None:
                 rows = embedded.label_rows(image, number)
             part = dataclasses.replace(part, rows=rows)
+    part = dataclasses.replace(part, operations=(*note_reading(stated), *part.operations))
     part = part if own is None else restore(part, own, source)
     return Contents((part,), own.header if own else None, stated)
 
@@ -136,6 +137,7 @@ def _part_of(
 ) -> tuple[Part, int]:
     """Return the part of an image without its table, and the number of its first volume."""
     shape, count = layout(image, source)
+    grid = grid_statements.grid_of(image, source, shape=shape)
     names = embedded.map_names(image, count)
     listed = {} if any(names) else _listed_names(source, options, own, compartment)
     if len(listed) == count:
@@ -153,7 +155,7 @@ def _part_of(
                     "choose it by its number, " + Passing(map=numbers[0]),
                 )
             how = {"path": source, "compartment": compartment, "step": step_of(image)}
-            return labels_part(single, image.affine, options, **how), numbers[0]
+            return labels_part(single, grid.affine, options, **how), numbers[0]
         images = iter([single])
     elif kind == "hard":
         raise AtlasFileError(
@@ -164,7 +166,7 @@ def _part_of(
     seen: list[Numbers] = []
     if kind == "auto" and len(numbers) > 1:
         images = _watched(images, seen)
-    part = sparse_part(images, VolumeGrid(shape, image.affine), compartment=compartment)
+    part = sparse_part(images, grid, compartment=compartment)
     if len(seen) == count and are_levels(seen):
         raise _levels_error(source, seen, say_volumes(names))
     return dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers)), numbers[0]
@@ -216,11 +218,12 @@ def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
         return as_maps(np.asanyarray(load_image(source).dataobj), source)
 
 
-def read_grid(path: PathLike) -> VolumeGrid:
-    """Return the whole grid of an image, of which only the header is read."""
-    with Input(path) as source, parsing(source, "a volume"):
+def read_grid(source: Input) -> tuple[VolumeGrid, Stated]:
+    """Return the whole grid of an image, of which only the header is read, and what it states."""
+    with source, parsing(source, "a volume"):
         image = load_image(source)
-        return VolumeGrid(layout(image, source)[0], image.affine)
+        grid = grid_statements.grid_of(image, source, shape=layout(image, source)[0])
+        return grid, stated_of(source, image)
 
 
 def values(source: Input) -> Values:
@@ -228,16 +231,7 @@ def values(source: Input) -> Values:
     with parsing(source, "an image"):
         image = load_image(source)
         stated = stated_of(source, image)
-    return series.values_of(image, stated)
-
-
-def grid_of(source: object) -> VolumeGrid | None:
-    """Return the whole grid of an image in memory or of a file; None of anything else."""
-    if isinstance(source, str | os.PathLike):
-        return read_grid(source)
-    if isinstance(source, SpatialImage):
-        return VolumeGrid(source.shape[:3], np.asarray(source.affine))
-    return None
+    return series.values_of(image, stated, source)
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -336,18 +330,10 @@ def _labelled(values: np.ndarray) -> bool:
 
 
 def stated_of(source: Input, image: Any) -> Stated:
-    """Return what an image, or its name, states of its values."""
-    header = image.header
-    if not isinstance(header, nb.Nifti1Header):
-        # Of other formats, MGH says by a flag whether it states its directions; ANALYZE never does.
-        told = not isinstance(header, nb.AnalyzeHeader) and header.get("goodRASFlag", 1)
-        return Stated(unit="mm", oriented=bool(told))
-    unit = header.get_xyzt_units()[0]
-    return Stated(
-        labels=states_labels(image),
-        unit="" if unit == "unknown" else str(unit),
-        oriented=bool(header["sform_code"] or header["qform_code"]),
-    )
+    """Return what the header of an image states; its name is for all formats alike."""
+    stated = grid_statements.states_of(image)
+    space = stated_space(own_text(image)) or stated.space
+    return dataclasses.replace(stated, labels=states_labels(image), space=space)
 
 
 def _table_path(path: Path) -> Path:

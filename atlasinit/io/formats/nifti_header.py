@@ -58,6 +58,12 @@ def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
 
 def unpacked(image: Any, path: object) -> OwnHeader | None:
     """Return what `packed` wrote, None for images of other programs."""
+    text = own_text(image)
+    return _parsed(text, tuple(image.shape[:3]), path) if text else None
+
+
+def own_text(image: Any) -> str:
+    """Return what `packed` wrote as it stands, ``""`` for images of other programs."""
     for extension in getattr(image.header, "extensions", ()):
         if extension.get_code() != _COMMENT:
             continue
@@ -65,8 +71,8 @@ def unpacked(image: Any, path: object) -> OwnHeader | None:
         text = content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
         text = text.rstrip("\0 ")
         if text.startswith(f'{{"{KEY}"'):
-            return _parsed(text, tuple(image.shape[:3]), path)
-    return None
+            return text
+    return ""
 
 
 def restore(part: Part, own: OwnHeader, path: object) -> Part:

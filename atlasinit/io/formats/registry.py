@@ -100,7 +100,7 @@ def state_by_name(stated: Stated, source: Input) -> Stated:
     """Return what a file states, with what its name does of space and labels."""
     return dataclasses.replace(
         stated,
-        space=space_of(entities_of(source.name)),
+        space=space_of(entities_of(source.name)) or stated.space,
         labels=stated.labels or names_labels(source.name),
     )
 

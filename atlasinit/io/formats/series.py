@@ -13,8 +13,8 @@ from nibabel.openers import ImageOpener
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
-from atlasinit.io.contents import Stated
-from atlasinit.io.formats.grids import is_line
+from atlasinit.io.contents import Stated, is_line
+from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.input import is_plain
 from atlasinit.io.meshes import halves_of, is_sliced
 from atlasinit.io.unpacking import Unpacked
@@ -23,8 +23,10 @@ from atlasinit.io.values import Block, DataSource, Values, floating, mesh_values
 _READ_VOXELS = 2**24  # of whole volumes at once
 
 
-def values_of(image: Any, stated: Stated, *, read_voxels: int = _READ_VOXELS) -> Values:
-    """Return the data of an image, of which nothing is read yet.
+def values_of(
+    image: Any, stated: Stated, source: object, *, read_voxels: int = _READ_VOXELS
+) -> Values:
+    """Return the data of an image, of which nothing is read yet; `source` is what messages call it.
 
     Its fourth axis is time, or its fifth where its fourth has one element, as NIfTI stores
     vectors. Vertices in slices, or of both hemispheres, are values of meshes; those in a line
@@ -46,14 +48,17 @@ def values_of(image: Any, stated: Stated, *, read_voxels: int = _READ_VOXELS) ->
     if is_sliced(shape) or (is_line(shape) and halves_of(n, stated.structure)):
         # Slices hold the first axis fastest; locations are in C order.
         at = np.arange(n).reshape(shape[:3]).reshape(-1, order="F")
-        return mesh_values(n, lambda vertices: _select(image, at[vertices], read_voxels), stated)
-    grid = VolumeGrid(shape[:3], image.affine)
-    return Values((Block(grid, lambda voxels: _select(image, voxels, read_voxels)),), stated)
+        whole = VolumeGrid(shape[:3], np.eye(4))
+        return mesh_values(
+            n, lambda vertices: _select(image, whole.restrict(at[vertices]), read_voxels), stated
+        )
+    grid = grid_of(image, source)
+    select = lambda voxels: _select(image, grid.restrict(voxels), read_voxels)  # noqa: E731
+    return Values((Block(grid, select),), stated)
 
 
-def _select(image: Any, voxels: np.ndarray, read_voxels: int) -> DataSource:
+def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
     shape = tuple(int(size) for size in image.shape)
-    grid = VolumeGrid(shape[:3], image.affine, voxels)
     stored, slope, inter = _unscaled(image.dataobj)
     time = next((axis for axis, size in enumerate(shape) if axis > 2 and size > 1), 3)
     n_time = (*shape, 1)[time] if len(shape) > 3 else 1

@@ -12,6 +12,7 @@ from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, f
 from atlasinit.io.bids.names import kind_of
 from atlasinit.io.contents import Kind
 from atlasinit.io.files import parsing
+from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import (
     layout,
     load_image,
@@ -136,7 +137,7 @@ def _values(image: Any, source: Input) -> tuple[np.ndarray, VolumeGrid, Kind]:
     if count > 1:
         raise AtlasFileError(source, f"a mask should be 3-D, got {count} volumes")
     kind = "hard" if states_labels(image) else kind_of(source.name)
-    return next(volumes(image, [0])), VolumeGrid(shape, image.affine), kind
+    return next(volumes(image, [0])), grid_of(image, source, shape=shape), kind
 
 
 def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:

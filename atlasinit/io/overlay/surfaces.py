@@ -15,6 +15,7 @@ from atlasinit.core.geometry import (
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
 from atlasinit.io.files import parsing
 from atlasinit.io.formats import freesurfer, gifti
+from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.registry import read_vertices
 from atlasinit.io.input import InMemory, Input, is_input
@@ -273,6 +274,7 @@ def grayordinates(
     with Input(volume) as source, parsing(source, "a NIfTI image"):
         image = load_image(source)
         codes = as_keys(np.asanyarray(image.dataobj), source)
+        grid = grid_of(image, source)
         source.check_rest()
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
     if unknown:
@@ -286,7 +288,7 @@ def grayordinates(
         if own.size
     ]
     index = np.ravel_multi_index(ijk, codes.shape)
-    return {**meshes, "subcortex": VolumeGrid(codes.shape, image.affine, index, structures)}
+    return {**meshes, "subcortex": VolumeGrid(grid.shape, grid.affine, index, structures)}
 
 
 def _check_count(name: str, count: int, mesh: SurfaceMesh) -> None:

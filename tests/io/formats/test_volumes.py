@@ -12,7 +12,7 @@ from helpers_packages import package_file
 
 import atlasinit as ai
 from atlasinit.io import read_atlas, save_atlas
-from atlasinit.io.formats.nifti import read_grid
+from atlasinit.io.targets import read_target
 
 
 def read(path, **options):
@@ -596,11 +596,11 @@ def test_masks_of_a_condition_on_images(tmp_path):
     assert atlas.n_parcels == len(np.unique(labels)) - 1
 
 
-def test_read_grid():
+def test_read_target():
     path = package_file(
         "nilearn", "nilearn/datasets/data/mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
     )
-    grid = read_grid(path)
+    grid = read_target(path).grid
     assert grid.shape == nb.load(path).shape
     np.testing.assert_array_equal(grid.affine, nb.load(path).affine)
 
