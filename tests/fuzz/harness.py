@@ -94,9 +94,9 @@ def _foreign() -> Iterator[tuple[str, bytes]]:
     mgh = nb.MGHImage(KEYS.reshape(5, 4, 3), AFFINE.astype(np.float32)).to_bytes()
     yield from (("x.nii", volume), ("x.nii.gz", gzip.compress(volume)))
     yield from (("x.mgh", mgh), ("x.mgz", gzip.compress(mgh)))
-    for intent, values in (("NIFTI_INTENT_LABEL", KEYS), ("NIFTI_INTENT_NONE", WEIGHTS)):
-        for encoding in ("ASCII", "B64BIN", "B64GZ"):
-            yield f"x{encoding}.gii", _gifti(values, intent, encoding)
+    for encoding in ("ASCII", "B64BIN", "B64GZ"):
+        yield f"x{encoding}.label.gii", _gifti(KEYS, "NIFTI_INTENT_LABEL", encoding)
+        yield f"x{encoding}.func.gii", _gifti(WEIGHTS, "NIFTI_INTENT_NONE", encoding)
     names = {i: (f"p{i}", (i / 4, 0.2, 0.3, 1.0)) for i in range(4)}
     yield "x.dlabel.nii", _cifti(KEYS, LabelAxis(["x"], [names]))
     yield "x.dscalar.nii", _cifti(WEIGHTS, ScalarAxis(["x"]))
@@ -139,7 +139,11 @@ def seeds() -> list[Seed]:
     grid = ai.load_atlas(image, space="fsLR")
     found = [Seed(name, content, _load) for name, content in (*_foreign(), *_own())]
     for name, content in _foreign():
-        if name.endswith((".nii", ".nii.gz", ".mgh", ".mgz", ".gii", ".thickness")):
+        labelled = ".label." in name or ".dlabel." in name  # which are no data
+        if (
+            name.endswith((".nii", ".nii.gz", ".mgh", ".mgz", ".gii", ".thickness"))
+            and not labelled
+        ):
             own = grid if name in ("x.nii", "x.nii.gz", "x.mgh", "x.mgz") else surface
             found.append(Seed(name, content, _data_of(own)))
     for name, text in TABLES.items():
