@@ -61,7 +61,7 @@ _INTENTS = {
 }
 _DENSE = "brain_models"
 _HEADER = 540  # bytes
-_LARGEST_EXPONENT = 30
+_EXPONENT_DIGITS = 2
 _PAINTED = {
     ".dscalar.nii": _INTENTS[".dscalar.nii"],
     ".dtseries.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SERIES",
@@ -246,6 +246,11 @@ def _load(source: Input) -> Cifti2Image:
             "is CIFTI-1, which is not read",
             "convert it with `wb_command -file-convert -cifti-version-convert IN 2 OUT`",
         )
+    power = re.search(rb'\bSeriesExponent="\s*([-+]?)(\d+)', source.head)
+    # nibabel works out the power as a whole number, of as many digits, when it opens the file.
+    if power and len(power[2].lstrip(b"0")) > _EXPONENT_DIGITS:
+        told = (power[1] + power[2][:20]).decode()
+        raise AtlasFileError(source, f"states time points in units of 10 to the power of {told}")
     if source.is_packed:
         raise AtlasFileError(
             source, "CIFTI-2 is never compressed", "unpack it, as by `gunzip -c IN > OUT`"
@@ -317,9 +322,9 @@ def _check_counts(image: Cifti2Image, source: Input) -> None:
         raise AtlasFileError(
             source, f"states {stated} maps or time points, but has {image.shape[0]} rows"
         )
-    # nibabel works out the power as a whole number.
-    if abs(axis.series_exponent or 0) > _LARGEST_EXPONENT:
-        raise AtlasFileError(source, f"states time points in units of 10**{axis.series_exponent}")
+    if not np.isfinite([axis.series_start or 0, axis.series_step or 0]).all():
+        times = f"begin at {axis.series_start} and are {axis.series_step} apart"
+        raise AtlasFileError(source, f"states time points that {times}")
 
 
 def _header(image: Cifti2Image, source: Input) -> Header | None:

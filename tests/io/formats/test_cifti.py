@@ -511,3 +511,27 @@ def test_nothing_is_logged(mmp, capfd):
     read(mmp)
     open_data(mmp, ai.load_atlas(mmp, space="fsLR"), reduction="mode")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("axis", "title", "value", "message"),
+    [
+        (0, "series_step", np.inf, "states time points that begin at 0.0 and are inf apart"),
+        (0, "series_start", np.nan, "states time points that begin at nan"),
+        (0, "series_exponent", -9999, "in units of 10 to the power of -9999"),
+        (0, "number_of_series_points", 2, "states 2 maps or time points, but has 3 rows"),
+        (0, "number_of_series_points", 10**11, "states 100000000000 maps or time points"),
+        (1, "surface_number_of_vertices", 999_999_999, "a mesh of 999999999 vertices"),
+    ],
+)
+def test_claims_of_a_series_are_checked(tmp_path, axis, title, value, message):
+    brain = BrainModelAxis.from_surface(range(4), 4, "CIFTI_STRUCTURE_CORTEX_LEFT")
+    image = nb.Cifti2Image(np.zeros((3, 4), np.float32), header=(SeriesAxis(0, 1, 3), brain))
+    mapping = image.header.matrix.get_index_map(axis)
+    setattr(next(mapping.brain_models) if axis else mapping, title, value)
+    path = tmp_path / "x.dtseries.nii"
+    path.write_bytes(image.to_bytes())
+    atlas = ai.load_atlas({"cortex_L": np.array([1, 1, 2, 2], np.int32)}, space="x")
+    for call in (lambda: ai.load_atlas(path, space="x"), lambda: open_data(path, atlas)):
+        with pytest.raises(AtlasFileError, match=message):
+            call()
