@@ -519,8 +519,6 @@ def test_nothing_is_logged(mmp, capfd):
         (0, "series_step", np.inf, "states time points that begin at 0.0 and are inf apart"),
         (0, "series_start", np.nan, "states time points that begin at nan"),
         (0, "series_exponent", -9999, "in units of 10 to the power of -9999"),
-        (0, "number_of_series_points", 2, "states 2 maps or time points, but has 3 rows"),
-        (0, "number_of_series_points", 10**11, "states 100000000000 maps or time points"),
         (1, "surface_number_of_vertices", 999_999_999, "a mesh of 999999999 vertices"),
     ],
 )
@@ -534,4 +532,21 @@ def test_claims_of_a_series_are_checked(tmp_path, axis, title, value, message):
     atlas = ai.load_atlas({"cortex_L": np.array([1, 1, 2, 2], np.int32)}, space="x")
     for call in (lambda: ai.load_atlas(path, space="x"), lambda: open_data(path, atlas)):
         with pytest.raises(AtlasFileError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("stated", [2, 9])
+def test_rows_are_as_many_as_time_points(tmp_path, stated):
+    brain = BrainModelAxis.from_surface(range(4), 4, "CIFTI_STRUCTURE_CORTEX_LEFT")
+    image = nb.Cifti2Image(np.zeros((3, 4), np.float32), header=(SeriesAxis(0, 1, 3), brain))
+    points = b'NumberOfSeriesPoints="%d"'
+    stored = image.to_bytes().replace(points % 3, points % stated)
+    path = tmp_path / "x.dtseries.nii"
+    path.write_bytes(stored)
+    atlas = ai.load_atlas({"cortex_L": np.array([1, 1, 2, 2], np.int32)}, space="x")
+    for call in (lambda: ai.load_atlas(path, space="x"), lambda: open_data(path, atlas)):
+        with (
+            pytest.warns(UserWarning, match="does not match shape expected"),
+            pytest.raises(AtlasFileError, match=f"states {stated} maps or time points, but has 3"),
+        ):
             call()
