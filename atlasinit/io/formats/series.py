@@ -24,7 +24,7 @@ _READ_VOXELS = 2**24  # of whole volumes at once
 
 
 def values_of(
-    image: Any, stated: Stated, source: object, *, read_voxels: int = _READ_VOXELS
+    image: Any, stated: Stated, source: object = "`data`", *, read_voxels: int = _READ_VOXELS
 ) -> Values:
     """Return the data of an image, of which nothing is read yet; `source` is what messages call it.
 
