@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nibabel.imageglobals import logger
 
-from atlasinit.errors import AtlasFileError, ContentError
+from atlasinit.errors import AtlasFileError, AtlasWarning, ContentError
 from atlasinit.io.signatures import GET_ANNEXED, LENGTH, check_signature
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -67,7 +67,7 @@ def parsing(source: object, what: str) -> Iterator[None]:
     """Turn errors of readers into `AtlasFileError` that begins with `source`, a path or a name."""
     try:
         yield
-    except AtlasFileError:
+    except (AtlasFileError, AtlasWarning):  # a warning where the user makes errors of them
         raise
     except ContentError as error:
         raise error.of_file(source, what) from error
