@@ -5,11 +5,13 @@ import gzip
 import io
 import lzma
 import os
+import warnings
 import zipfile
 
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers_surfaces import contents
 from nibabel.gifti import GiftiDataArray, GiftiImage
 
 import atlasinit as ai
@@ -189,13 +191,16 @@ def test_pairs(tmp_path, atlas, kind, ending):
             call()
 
 
-def test_an_analyze_image_states_no_direction(tmp_path):
-    from helpers_surfaces import contents
-
+def test_an_analyze_image_states_its_directions_in_a_third_file_alone(tmp_path):
     nb.save(nb.Spm2AnalyzeImage(KEYS, AFFINE), tmp_path / "x.img")
     found = contents(tmp_path / "x.img")
-    assert not found.stated.oriented
+    assert found.stated.oriented
+    np.testing.assert_allclose(found.parts[0].geometry.affine, AFFINE)
     assert np.unique(found.parts[0].keys).tolist() == [1, 2, 3]
+    (tmp_path / "x.mat").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ai.errors.AtlasWarning)
+        assert not contents(tmp_path / "x.img").stated.oriented
 
 
 # Further axes
