@@ -839,7 +839,7 @@ BAD_VALUES = [
     (Simplex(), jnp.ones(3), "`axis` -2 of the `Simplex` does not exist"),
     (Simplex(), jnp.array([[1.5], [-0.5]]), "non-negative"),
     (Simplex(), jnp.array([[jnp.nan], [1.0]]), "finite"),
-    (Simplex(outside="error"), jnp.ones((2, 2)), "sum to 1"),
+    (Simplex(outside="error", full=True), jnp.ones((2, 2)), "sum to 1"),
     (Simplex(outside="clip"), jnp.array([[jnp.inf], [1.0]]), "finite"),
     (Tanh(), jnp.array([2.0]), "between the images of `bounds`"),
     (Tanh(outside="clip"), jnp.array([jnp.nan]), "NaN"),
