@@ -19,6 +19,7 @@ from atlasinit.core.maps import (
     SparseMaps,
 )
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, format_list, warn
+from atlasinit.smoothing.checks import check_radii
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -256,8 +257,9 @@ def _directions(mesh: SurfaceMesh, which: str) -> Float[np.ndarray, "vertices 3"
             f": resampling needs the `sphere` of the {which} mesh, which {mesh!r} lacks",
             "add it with " + Call("mesh.replace", sphere=...),
         )
-    sphere = mesh.sphere.astype(np.float64)
-    return sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
+    # An inflated or off-centre surface has directions too, but of other places.
+    radii = check_radii(mesh.sphere, f"sphere of the {which} mesh")
+    return mesh.sphere.astype(np.float64) / radii[:, None]
 
 
 def _same_vertices(source: SurfaceMesh, target: SurfaceMesh) -> Int[np.ndarray, " targets"]:

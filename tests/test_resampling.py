@@ -137,7 +137,8 @@ def test_soft_surface_reproduces_linear_functions_on_a_face():
     weights = np.random.default_rng(4).uniform(size=(2, 300)).astype(np.float32)
     inside = np.random.default_rng(5).dirichlet([1, 1, 1], size=len(source.faces))
     points = np.einsum("fc,fcx->fx", inside, source.sphere[source.faces])
-    target = ai.SurfaceMesh(len(points), sphere=points)
+    onto = 100 * points / np.linalg.norm(points, axis=1, keepdims=True)  # along the rays
+    target = ai.SurfaceMesh(len(points), sphere=onto.astype("f4"))
     moved = resample(surface_atlas(source, ai.DenseMaps(weights)), target)
     expected = np.einsum("fc,pfc->pf", inside, weights[:, source.faces])
     np.testing.assert_allclose(moved.to_dense()["cortex_L"], expected, atol=1e-4)
@@ -237,3 +238,29 @@ def test_refuses_another_space_unless_it_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert resample(atlas, other, space="native").space == "native"
+
+
+@pytest.mark.parametrize("changed", ["source", "target"])
+@pytest.mark.parametrize("wrong", [lambda p: p * [0.7, 0.9, 0.6], lambda p: p + [0, 0, 20]])
+def test_what_is_no_sphere_about_the_origin_is_refused(changed, wrong):
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
+    spheres = {"source": points, "target": points[:50]}
+    spheres[changed] = wrong(spheres[changed])
+    meshes = {
+        k: ai.SurfaceMesh(len(p), hemisphere="L", sphere=p.astype("f4")) for k, p in spheres.items()
+    }
+    atlas = ai.Atlas(
+        name="s",
+        space="mine",
+        maps={"cortex_L": ai.HardMaps(np.arange(60, dtype=np.int32) % 3, 3)},
+        geometry={"cortex_L": meshes["source"]},
+        labels=table(["cortex_L"] * 3),
+    )
+    with pytest.raises(ValueError, match=f"sphere of the {changed} mesh. should have one radius"):
+        resample(atlas, meshes["target"])
+    moved = resample(
+        atlas.replace(geometry={"cortex_L": meshes["source"].replace(sphere=points.astype("f4"))}),
+        meshes["target"].replace(sphere=points[:50].astype("f4")),
+    )
+    np.testing.assert_array_equal(moved.maps["cortex_L"].labels, np.arange(50) % 3)

@@ -25,6 +25,7 @@ from atlasinit.io.contents import is_line
 from atlasinit.io.files import parsing
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
+from atlasinit.io.mesh_identity import check_meshes
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.projection.reductions import find_reduction
 
@@ -133,6 +134,8 @@ def _parts(data: Any, atlas: Atlas, space: str | None) -> dict[str, DataSource]:
     if isinstance(data, SurfaceImage):
         # Data may have more sides than the atlas.
         sides = {c: source for c, source in sides_of(data).items() if c in atlas.geometry}
+        meshes = {c: source.stated.mesh for c, source in sides.items()}
+        check_meshes(meshes, atlas.geometry, argument="data", name=atlas.name)
         return {c: _array(source.content, atlas, c) for c, source in sides.items()}
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
@@ -223,6 +226,8 @@ def _match(
         else:
             stated = dataclasses.replace(stated, side=stated.side or side)
             c = find_surface(stated, atlas, source)
+        if stated.mesh is not None:
+            check_meshes({c: stated.mesh}, atlas.geometry, argument="data", name=atlas.name)
         return {c: _rows(block.select, geometry.n_locations, atlas, c)}
     if not grids:
         raise ArgumentError(

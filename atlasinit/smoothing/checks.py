@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Int
+from jaxtyping import Float, Float64, Int
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_normals
 from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, Call, Passing, warn
@@ -117,6 +117,22 @@ def check_triangles(mesh: SurfaceMesh, coordinates: np.ndarray, name: str) -> np
     return faces
 
 
+def check_radii(
+    sphere: Float[np.ndarray, "vertices 3"], argument: str = "sphere"
+) -> Float64[np.ndarray, " vertices"]:
+    """Return the radii of a sphere's vertices about the origin, checked to vary by at most 1%."""
+    radii = np.linalg.norm(sphere.astype(np.float64), axis=1)
+    low, high = radii.min(initial=np.inf), radii.max(initial=0)
+    if radii.size and not (high > 0 and high - low <= 0.01 * high):
+        raise ArgumentError(
+            argument,
+            f"should have one radius around the origin, got {low:.6g} to {high:.6g} mm",
+            "is it an inflated or anatomical surface? One whose centre lies elsewhere, as some of "
+            "FreeSurfer do, has to be moved there",
+        )
+    return radii
+
+
 def check_sphere(mesh: SurfaceMesh) -> float:
     """Return the radius of a mesh's sphere, checked to be round and to cover itself once.
 
@@ -136,14 +152,7 @@ def check_sphere(mesh: SurfaceMesh) -> float:
             "geometry",
             ": smoothing on the sphere needs the mesh's `sphere`, and this mesh has none",
         )
-    radii = np.linalg.norm(mesh.sphere.astype(np.float64), axis=1)[mesh.vertices]
-    low, high = radii.min(initial=np.inf), radii.max(initial=0)
-    if radii.size and high - low > 0.01 * high:
-        raise ArgumentError(
-            "sphere",
-            f"should have one radius around the origin, got {low:.6g} to {high:.6g} mm",
-            "is it an inflated or anatomical surface?",
-        )
+    radii = check_radii(mesh.sphere[mesh.vertices])
     if mesh.faces is not None:
         n = count_components(mesh.faces, mesh.n_vertices, mesh.vertices)
         if n > 1:

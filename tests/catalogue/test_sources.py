@@ -207,7 +207,7 @@ def test_offline_error_names_atlas_file_cache_and_command(tmp_path):
     for part in (
         "difumo: not on this machine",
         "tpl-MNI152NLin2009cAsym_res-02_atlas-DiFuMo_desc-128dimensions_probseg.nii.gz",
-        "via nilearn",
+        "Via nilearn",
         "atlasinit fetch difumo --space MNI152NLin2009cAsym --resolution 02 --parcels 128",
         str(tmp_path / "cache"),
         "TEMPLATEFLOW_HOME",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -275,7 +276,8 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
 def _check_alone(path: Path) -> None:
     """Refuse a name whose table would be that of another image as well."""
     names = [path.with_name(f"{stem(path)}{ending}") for ending in NIFTI]
-    others = [other.name for other in names if other.name != path.name and other.is_file()]
+    # Of a name that is too long there is none; writing tells of it.
+    others = [other.name for other in names if other.name != path.name and os.path.isfile(other)]
     if others:
         raise AtlasFileError(
             path,

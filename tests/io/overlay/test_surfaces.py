@@ -201,7 +201,7 @@ def test_a_mask_that_is_none(tmp_path, mesh):
     with pytest.raises(AtlasFileError, match="should hold one map, got 2"):
         surfaces.locations_in(mesh, tmp_path / "m.csv")
     (tmp_path / "lh.cortex.label").write_text("#label\n1\n7 0 0 0 0\n")
-    with pytest.raises(ValueError, match="it has 8 vertices, the labels 6"):
+    with pytest.raises(ValueError, match="it lists vertex 7, the labels have 6 vertices from 0"):
         surfaces.locations_in(mesh, tmp_path / "lh.cortex.label")
 
 

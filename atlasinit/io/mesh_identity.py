@@ -1,0 +1,112 @@
+"""Whether a mesh that comes with values is that of an atlas: its triangles, sphere and side."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.errors import ArgumentError
+
+_TURNED = 30.0
+"""Median angle in degrees between directions of one vertex on two spheres, above which they are
+of two meshes: registrations move vertices by less, the turns of a regular mesh onto itself by 60
+and more, any other order by 90."""
+
+_ROUND = 0.01
+"""Share by which the radii of a sphere vary at most."""
+
+_ASIDE = 20.0
+"""Mean x in mm beyond which a surface lies in a hemisphere; both of them lie near 33."""
+
+
+def check_meshes(
+    meshes: Mapping[str, Any], geometry: Mapping[str, Geometry], *, argument: str, name: str
+) -> None:
+    """Refuse values whose own meshes are not those of an atlas.
+
+    What is known of both is compared: triangles, directions on a sphere, and on which side of
+    the head an anatomical surface lies.
+
+    Parameters
+    ----------
+    meshes
+        Compartment to a mesh with `coordinates` (vertices, 3) and `faces` (faces, 3).
+    geometry
+        Of the atlas.
+    argument, name
+        What the values were given as, and the atlas's name.
+
+    Raises
+    ------
+    ValueError
+        Vertices in another order or of another mesh, or swapped sides.
+    """
+    for c, mesh in meshes.items():
+        own = geometry.get(c)
+        points = np.asarray(mesh.coordinates)
+        # Another number of vertices is told with that of the values.
+        if isinstance(own, SurfaceMesh) and len(points) == own.n_vertices:
+            problem = _difference(points, np.asarray(mesh.faces), own)
+            if problem:
+                raise ArgumentError(
+                    argument,
+                    f"of {c!r} comes with a mesh that is not that of {name!r}: {problem}",
+                    "Give the values in the order of the atlas's vertices, or if the mesh that "
+                    "comes with them is wrong, the values alone",
+                )
+    centres = {c: _mean_x(np.asarray(mesh.coordinates)) for c, mesh in meshes.items()}
+    left, right = centres.get("cortex_L", 0.0), centres.get("cortex_R", 0.0)
+    if left > _ASIDE or right < -_ASIDE or left - right > _ASIDE:
+        raise ArgumentError(
+            argument,
+            "comes with the mesh of the other hemisphere: the mean x of its meshes is "
+            + ", ".join(f"{x:.0f} mm for {c}" for c, x in centres.items()),
+            "Left is negative; swap the two, or if their meshes alone are wrong, pass the values "
+            "alone",
+        )
+
+
+def same_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
+    """Whether two lists hold the same triangles, whatever their order and orientation."""
+    if one.shape != other.shape:
+        return False
+    if np.array_equal(one, other):
+        return True
+    ordered = [np.sort(each, axis=1) for each in (one, other)]
+    return np.array_equal(*(each[np.lexsort(each.T)] for each in ordered))
+
+
+def _difference(
+    points: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], own: SurfaceMesh
+) -> str:
+    """Return how a mesh differs from that of an atlas, ``""`` where nothing shows that it does."""
+    if own.faces is not None and not same_triangles(faces, own.faces):
+        return "its triangles differ, so its vertices are others or in another order"
+    if own.sphere is None or not _is_sphere(points):
+        return ""
+    one, other = _directions(points), _directions(own.sphere)
+    angle = np.degrees(np.arccos(np.clip((one * other).sum(axis=1), -1, 1)))
+    if np.median(angle) > _TURNED:
+        return (
+            f"on the sphere its vertices lie elsewhere, {np.median(angle):.0f} degrees away in the "
+            "median, so they are of another mesh, hemisphere or order"
+        )
+    return ""
+
+
+def _is_sphere(points: np.ndarray) -> bool:
+    radii = np.linalg.norm(points.astype(np.float64), axis=1)
+    return bool(radii.size and radii.max() - radii.min() <= _ROUND * radii.max())
+
+
+def _directions(points: np.ndarray) -> np.ndarray:
+    wide = points.astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=1, keepdims=True)
+
+
+def _mean_x(points: np.ndarray) -> float:
+    """Return the mean x of a surface, 0 of a sphere or a flat map, which tell no side."""
+    flat = bool((np.ptp(points, axis=0) == 0).any()) if len(points) else True
+    return 0.0 if flat or _is_sphere(points) else float(points[:, 0].mean(dtype=np.float64))
