@@ -74,8 +74,9 @@ def same_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"
         return False
     if np.array_equal(one, other):
         return True
-    ordered = [np.sort(each, axis=1) for each in (one, other)]
-    return np.array_equal(*(each[np.lexsort(each.T)] for each in ordered))
+    # Corners of a triangle by number, then triangles by their corners.
+    first, second = (np.sort(each, axis=1) for each in (one, other))
+    return np.array_equal(first[np.lexsort(first.T)], second[np.lexsort(second.T)])
 
 
 def _difference(
