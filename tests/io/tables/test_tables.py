@@ -11,12 +11,8 @@ from helpers_packages import package_file
 
 import atlasinit as ai
 from atlasinit.io.contents import LabelRow
-from atlasinit.io.tables.reading import (
-    read_table,
-    rows_from_table,
-    write_labels,
-    write_table,
-)
+from atlasinit.io.tables.parcel_values import write_table
+from atlasinit.io.tables.reading import read_table, rows_from_table, write_labels
 
 
 def table(tmp_path, text, name="t.tsv", encoding="utf-8"):
