@@ -18,6 +18,8 @@ def average_sums(
     by = jnp.where(defined, totals, 1)
     out = sums / by
     if lacks is not None:
+        # Sums and what they lack are the exact sum. What remains of it less the quotient times the
+        # weights, divided by the weights, is what the quotient lacks.
         rest = (_subtract_product(sums, out, by) + lacks) / by
         # It is 0 but for rounding, whatever the sums are, and so are its derivatives.
         out = out + jax.lax.stop_gradient(jnp.where(jnp.isfinite(rest), rest, 0))
@@ -26,12 +28,16 @@ def average_sums(
 
 def _subtract_product(a: Array, b: Array, c: Array) -> Array:
     """Return a - b c of a near b c, exactly (Dekker's product of halves)."""
+    # A product of halves has no more digits than the dtype: each is exact, and so, from the largest
+    # down, are the differences.
     (b_high, b_low), (c_high, c_low) = _halve(b), _halve(c)
     return (((a - b_high * c_high) - b_high * c_low) - b_low * c_high) - b_low * c_low
 
 
 def _halve(x: Array) -> tuple[Array, Array]:
     """Return two numbers of half the digits that add up to x."""
+    # Veltkamp's split, by 2**s + 1 with half of the digits: s is 12 for the 24 of float32, 27 for
+    # the 53 of float64.
     shifted = x * (2 ** ((jnp.finfo(x.dtype).nmant + 2) // 2) + 1)
     high = shifted - (shifted - x)
     return high, x - high
@@ -45,6 +51,7 @@ def standardize_series(
     variance = (change**2).sum(axis=2, keepdims=True) / jnp.maximum(count - 1, 1)
     # A constant series scores 0; rounding leaves it a spread of a few units in the last place.
     smallest = (8 * jnp.finfo(means.dtype).eps * centre) ** 2
+    # Not `variance > smallest`, which is false of NaN: a series that holds NaN is NaN.
     varies = ~(variance <= smallest)
     return jnp.where(varies, change / jnp.sqrt(jnp.where(varies, variance, 1)), 0), defined
 
@@ -67,5 +74,6 @@ def _center(
     """Return series less their mean over time, that mean, where both are, and of how many."""
     defined = jnp.broadcast_to(defined, means.shape)
     count = defined.sum(axis=2, keepdims=True, dtype=means.dtype)
+    # Means that are not defined are 0 here, and add nothing to the sum over time.
     centre = means.sum(axis=2, keepdims=True) / jnp.maximum(count, 1)
     return jnp.where(defined, means - centre, 0), centre, defined, count

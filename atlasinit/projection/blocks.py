@@ -72,6 +72,7 @@ class Block(eqx.Module):
             return HardMaps(xp.concatenate(labels).astype(np.int32), self.shape[0])
         if self.positions is not None:
             values = [weights_of(m, n) for m, n in zip(own, self.counts, strict=True)]  # pyright: ignore
+            # Weights of the members one after the other, put in the order of the block's parcels.
             xp = _namespace([own, self.positions])
             placed = xp.concatenate(values)[self.positions.order]
             where = (self.positions.indices, self.positions.indptr)
@@ -88,11 +89,14 @@ def plan_blocks(header: AtlasHeader, maps: Sequence[Maps]) -> tuple[Block, ...]:
 
     If compartments that share parcels are no neighbours, all are one block.
     """
+    # The rows of each compartment in the table. Neighbours whose rows begin at the same one share
+    # parcels, and are one run.
     rows = list(header.parcel_slices().values())
     runs = [
         list(group) for _, group in itertools.groupby(range(len(rows)), lambda i: _key(rows, i))
     ]
     apart = [i for run in runs for i in run[:1] if rows[i].stop > rows[i].start]
+    # Then two runs have the same rows: they share parcels, but are no neighbours.
     if len({rows[i].start for i in apart}) < len(apart):
         runs = [list(range(len(rows)))]
     return tuple(_plan_block([(i, maps[i], rows[i]) for i in run]) for run in runs)
@@ -114,13 +118,18 @@ def _plan_block(members: Sequence[tuple[int, Maps, slice]]) -> Block:
     first = min((r.start for r in filled), default=0)
     n_parcels = max((r.stop for r in filled), default=0) - first
     starts = tuple(r.start - first if r.stop > r.start else 0 for r in rows)
+    # Members lie side by side in columns; their rows are counted from the first of the block.
     shape = (n_parcels, sum(m.n_locations for m in own))
+    # Without positions, `merge` makes labels of hard maps alone and a dense matrix of all others.
     if len(own) == 1 or any(isinstance(m, DenseMaps) for m in own) or _are_traced(own):
         return Block(numbers, starts, shape)
     sparse = [m if isinstance(m, SparseMaps) else SparseMaps.from_scipy(m.to_scipy()) for m in own]
+    # The first column of each member in the block.
     ends = np.cumsum([0, *(m.n_locations for m in own)])[:-1]
     parcels = np.concatenate([m.rows() + s for m, s in zip(sparse, starts, strict=True)])
     places = [np.asarray(m.indices) + end for m, end in zip(sparse, ends, strict=True)]
+    # The sort is stable and the members come in the order of their columns, so that the locations
+    # of a parcel stay ascending, as those of `SparseMaps` are.
     order = np.argsort(parcels, kind="stable").astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(parcels, minlength=n_parcels))])
     arrays = (order, np.concatenate(places)[order].astype(np.int32), indptr.astype(np.int32))
@@ -136,4 +145,5 @@ def _are_traced(maps: Sequence[Maps]) -> bool:
 
 def _namespace(arrays: object):
     """Return NumPy for its arrays alone, else JAX's."""
+    # Maps of NumPy's arrays stay concrete, also where a function is being traced.
     return np if all(isinstance(x, np.ndarray) for x in jax.tree.leaves(arrays)) else jnp

@@ -12,6 +12,9 @@ def link(product: Any, transposed: Any, outer: Any) -> None:
     ``outer(plan, y, x)``, y x' at the weights. Reverse mode has any order by that, without
     storing the data once a weight or a tile, as the derivatives that JAX finds do.
     """
+    # `r` is the plan and the two factors. Of the sum of all g * (W x), the derivative by W is g x'
+    # and by x is W' g; those of W' y and of y x' follow in the same way. A plan, of whole numbers,
+    # has none.
     product.defvjp(
         _kept(product),
         lambda r, g: (None, outer(r[0], g, r[2]), transposed(r[0], r[1], g)),

@@ -20,6 +20,7 @@ Counts: TypeAlias = Float[Array, "#batch parcels #time"]
 
 def count_seen(kernel: ScatterKernel, data: Data, seen: Seen) -> Counts:
     """Return the number of locations of each parcel that are seen."""
+    # (1, locations, 1) where all are seen: the same numbers for each sample and time.
     present = jnp.ones((1, data.shape[1], 1), bool) if seen is None else seen
     return kernel.product(present.astype(data.dtype))
 
@@ -48,6 +49,7 @@ def variance(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> V
 
     means = kernel.product(data) / counts
     # A long float32 sum loses digits, which a large parcel far from 0 needs.
+    # What the first mean lost is the mean of the deviations from it, which are small numbers.
     means = means + kernel.product(deviation(means)) / counts
     return kernel.product(deviation(means) ** 2) / counts
 
@@ -56,6 +58,8 @@ def deviation(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> 
     """Return each parcel's standard deviation, with derivative 0 where it is 0."""
     out = variance(kernel, data, seen, counts)
     positive = out > 0
+    # The derivative of a root is infinite at 0, and 0 times infinity, in the branch that is not
+    # taken, would be NaN: so there the root is of 1. NaN is not positive, and stays.
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, out, 1)), out)
 
 
@@ -64,6 +68,7 @@ def median(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> Val
 
     def pick(ordered: Array, starts: Array, count: Array, keys: Array) -> Array:
         del keys
+        # For an odd number both are the same place; a parcel of none takes some value, not used.
         low = ordered.at[starts + (count - 1) // 2].get(mode="clip")
         high = ordered.at[starts + count // 2].get(mode="clip")
         return (low + high) / 2
@@ -78,11 +83,14 @@ def mode(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> Value
         place = jnp.arange(ordered.shape[0], dtype=jnp.int32)
         # What is not seen is sorted behind a parcel's last value.
         ends = (starts + count).at[keys].get(mode="fill", fill_value=0)
+        # (locations,) sorted by parcel and value: equal ones of a parcel are a run. The length of a
+        # run up to each place is counted from where it begins, the last beginning so far.
         same = (keys[1:] == keys[:-1]) & (ordered[1:] == ordered[:-1])
         new = jnp.concatenate([jnp.ones(1, bool), ~same])
         first = jax.lax.cummax(jnp.where(new, place, 0))
         length = jnp.where(place < ends, place - first + 1, 0)
         longest = jnp.zeros(starts.shape[0], jnp.int32).at[keys].max(length, mode="drop")
+        # The ends of the longest runs; their smallest value is taken.
         wins = (length > 0) & (length == longest.at[keys].get(mode="fill", fill_value=-1))
         values = jnp.where(wins, ordered, jnp.inf)
         return jnp.full(starts.shape[0], jnp.inf, ordered.dtype).at[keys].min(values, mode="drop")
@@ -109,7 +117,8 @@ def _of_sorted(
     def one(
         x: Float[Array, " locations"], count: Float[Array, " parcels"]
     ) -> Float[Array, " parcels"]:
-        # Infinite data would mix with what is not seen, which NaN, sorted last, does not.
+        # What is not seen is infinite: it is sorted behind all values that are seen and equal to
+        # infinite ones. NaN, which is sorted last, is then that of data without `seen`.
         ordered_keys, ordered = jax.lax.sort((keys, x), num_keys=2)
         whole = count.astype(jnp.int32)
         last = ordered.at[starts + whole - 1].get(mode="clip")
@@ -118,6 +127,7 @@ def _of_sorted(
     filled = data if seen is None else jnp.where(seen, data, jnp.inf)
     shape = (data.shape[0], n_parcels, data.shape[2])
     counts = jnp.broadcast_to(counts, shape)
+    # One time point after the other: a sort of all at once would repeat the parcels for each.
     return jax.vmap(lambda x, c: jax.lax.map(lambda pair: one(*pair), (x.T, c.T)).T)(filled, counts)
 
 

@@ -24,6 +24,9 @@ from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.stack import Stack
 from atlasinit.support.typing import AnyArray
 
+# Of the smallest eigenvalue of a Gram matrix, divided by the largest. Below the first, parcels
+# depend on each other but for the rounding of float32 weights (6e-8); below the second, users are
+# warned; below the third, an eigenvalue counts as rounding in double precision, and is left out.
 _SINGULAR = 1e-7
 _POOR = 1e-4
 _ZERO = 1e-12
@@ -69,6 +72,8 @@ class Solver(eqx.Module):
         out = self._explain(stack, data)
         if not self.corrects:
             return out
+        # One step of refinement, by the residual of the normal equations for the solution y:
+        # W x - (G + ridge diag G) y = W (x - W' y) - ridge diag G y.
         residual = data - stack.transposed(out)
         penalty = jnp.asarray(self.penalty, out.dtype)[None, :, None]
         return out + self._explain(stack, residual) - self.solve(penalty * out)
@@ -92,6 +97,7 @@ def make_solver(maps: Sequence[Maps], names: Sequence[str], *, ridge: float) -> 
     """
     from scipy.linalg import block_diag
 
+    # Compartments share no parcels here, so that the Gram matrix has a block for each.
     roots, penalties, conditions, start = [], [], [1.0], 0
     for one in maps:
         own = list(names[start : start + one.n_parcels])
@@ -118,6 +124,7 @@ def add_basis(solver: Solver, maps: Sequence[Maps]) -> Solver:
     for one in maps:
         rows = slice(start, start + one.n_parcels)
         weights = one.to_scipy().astype(np.float64)
+        # Multiplied in double precision and rounded once, at the end.
         basis = np.asarray(solver.root)[rows, rows] @ weights
         kernels.append(DenseKernel(basis.astype(np.float32)))
         shapes.append((one.n_parcels, one.n_locations))
@@ -156,14 +163,20 @@ def _orthonormalize(
     """
     power = (weights**2).sum(axis=1)
     empty = power == 0
+    # Rows of length 1, those of parcels without weight 0.
     scale = jnp.where(empty, 0, 1 / jnp.sqrt(jnp.where(empty, 1, power)))
     basis, identity = weights * scale[:, None], jnp.eye(len(power), dtype=weights.dtype)
     # What a ridge adds is as of further locations, one a parcel.
     rest = jnp.diag(jnp.where(empty, 1, jnp.sqrt(ridge)))
+    # Rounding can make a nearly singular Gram matrix indefinite, of which there is no Cholesky
+    # factor. The first is shifted by more than the rounding of products of rows of length 1, and
+    # the two factorisations that follow take back what the shift changed.
     root, shift = identity, 4 * len(power) * jnp.finfo(weights.dtype).eps
     for enlarged in (shift, 0.0, 0.0):
         gram = _multiply(basis, basis.T) + _multiply(rest, rest.T) + enlarged * identity
         factor = jnp.linalg.cholesky(gram)
+        # With the factor L, rows of L^-1 (basis, rest) are orthonormal but for shift and rounding.
+        # R is the product of all L^-1 and of the scale, so that R' R = (G + ridge diag G)^-1.
         basis, rest, root = (
             jax.scipy.linalg.solve_triangular(factor, part, lower=True)
             for part in (basis, rest, root)
@@ -186,6 +199,7 @@ def _factorize(
     _check_finite(gram, names)
     power = np.diag(gram)
     kept = np.flatnonzero(power > 0)
+    # (parcels, parcels); rows and columns of parcels without weight stay 0.
     root = np.zeros_like(gram)
     if not len(kept):
         return root, np.zeros(len(gram)), 1.0
@@ -201,6 +215,7 @@ def _factorize(
         values, vectors = values[some], vectors[:, some]
     condition = float(values[0] / values[-1])
     if condition < _SINGULAR and not smallest:
+        # The eigenvector of the smallest eigenvalue is the combination of parcels that is nearly 0.
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 0.1 * np.abs(vectors[:, 0]).max())
         raise ArgumentError(
             "reduction",
@@ -208,6 +223,8 @@ def _factorize(
             "on each other",
             "drop one of them, or pass a `ridge` such as 1e-3",
         )
+    # With eigenvectors V and eigenvalues v of the scaled matrix: V v^-1/2 V', whose columns are
+    # divided by the scale.
     root[np.ix_(kept, kept)] = (vectors / np.sqrt(values)) @ vectors.T / size
     # Exactly 0 between parcels that no overlaps join, so that NaN stays among those that do.
     _, group = connected_components(gram != 0, directed=False)

@@ -23,6 +23,8 @@ from atlasinit.projection.kernels.base import (
 from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.support.typing import AnyArray
 
+# Four levels of 16 add up a parcel of 65536 locations. Rounding grows by at most 15 additions
+# a level so, where one long sum of as many would round 65535 times.
 _GROUP = 16
 
 
@@ -74,6 +76,7 @@ class GroupedKernel(AbstractKernel):
 
     def transposed(self, values: Values) -> Data:
         """Return W' y."""
+        # Each location has one parcel at most, so W' y copies values and adds up nothing.
         return self._scatter().transposed(values)
 
     def absolute(self) -> "GroupedKernel":
@@ -82,6 +85,7 @@ class GroupedKernel(AbstractKernel):
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
+        # Counts are whole numbers: float32 adds them up exactly below 2**24, in any order.
         return self._scatter().totals(dtype)
 
     def dense(self) -> Float[Array, "parcels locations"]:
@@ -146,6 +150,8 @@ class WeightedGroupedKernel(AbstractKernel):
         """Return where the weights are, and which are added up."""
         parcels, locations = maps.rows(), np.asarray(maps.indices) + np.int32(site.start)
         shape = (maps.n_parcels, site.total)
+        # W x groups the weights by their parcel, and they weigh rows that are locations. W' y
+        # groups the same weights by their location, and they weigh rows that are parcels.
         by_parcel = _plan_sums(parcels, locations, maps.n_parcels)
         by_location = _plan_sums(locations, parcels, site.total)
         return WeightPlan(parcels, locations, by_parcel, by_location, shape)
@@ -205,6 +211,7 @@ def _outer(
     data: Float[Array, "batch locations time"],
 ) -> Float[Array, " nonzeros"]:
     """Return y x' at the weights."""
+    # (batch, nonzeros, time), summed over all but the weights: their gradient.
     return (values[:, plan.parcels] * data[:, plan.locations]).sum(axis=(0, 2))
 
 
@@ -218,8 +225,11 @@ def _add_weighted(
     if not weights.shape[0]:  # of which a gather cannot take any
         n_owners = (sums.slots, *sums.levels)[-1].shape[0]
         return jnp.zeros((data.shape[0], n_owners, data.shape[2]), data.dtype)
+    # w is (1, groups, width, 1) and x (batch, groups, width, time). Padding has a slot beyond the
+    # last weight, which is filled with 0, and reads row 0 of the data.
     w = weights.at[sums.slots].get(mode="fill", fill_value=0, unique_indices=True)[None, ..., None]
     x = data.at[:, sums.members].get(mode="promise_in_bounds")
+    # 0 times NaN is NaN: what a weight of 0 meets has to be 0 itself.
     x = jnp.where(jnp.isfinite(x), x, jnp.where(w == 0, 0, jnp.nan))
     return _add_groups(sums.levels, (w * x).sum(axis=2))
 
@@ -227,6 +237,8 @@ def _add_weighted(
 def _add_groups(
     levels: tuple[Int32[AnyArray, "_ _"], ...], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
+    # (batch, n, time) to (batch, groups, 16, time) to (batch, groups, time), where the groups are
+    # the rows that the next level takes. Padding lies beyond the last row and is filled with 0.
     for members in levels:
         taken = data.at[:, members].get(mode="fill", fill_value=0, unique_indices=True)
         data = taken.sum(axis=2)
@@ -239,6 +251,7 @@ def _plan_sums(
     """Return the sums of the weights of each owner, which weigh `rows`."""
     largest = int(np.bincount(owners).max(initial=0))
     slots, *levels = _group_members(owners, n_owners, largest=largest)
+    # Slots number the weights, members the rows of the data that these weigh.
     members = np.append(rows, np.int32(0))[np.minimum(slots, rows.size)]
     return WeightedSums(slots, members, tuple(levels))
 
@@ -260,12 +273,14 @@ def _group_members(
 
         [[0, 1], [2, ...]]
     """
+    # Where no owner may have 16 members, all groups are as narrow as the largest owner.
     width = min(max(largest, 1), _GROUP)
     # Owner by owner; those of -1, which are sorted first, are cut off.
     members = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
     n_members, owners = owners.size, owners[members]
     levels: list[np.ndarray] = []
     while not levels or largest > 1:
+        # (owners,) members of each, which are those of the data at first, and groups after that.
         counts = np.bincount(owners, minlength=n_owners)
         # An owner without members has one group, of padding: its sum is 0.
         n_groups = np.maximum(-(-counts // width), 1)
@@ -273,13 +288,17 @@ def _group_members(
         # counted on from the owner's first, the number of groups of the owners before.
         rank = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
         group = np.repeat(np.cumsum(n_groups) - n_groups, counts) + rank // width
+        # From here on the most groups that an owner may have; 1 ends the loop.
         largest = -(-largest // width)
         # At the last level each owner has one group. Before, full groups are at most
         # n_members / width, and each owner may have one that is not full.
         most = n_owners if largest <= 1 else n_owners + n_members // width
+        # Each place begins as padding with a number of its own, as `unique_indices` promises JAX
+        # that a gather takes no row twice. Rows beyond the last group are padding alone.
         level = n_members + np.arange(most * width, dtype=np.int32).reshape(most, width)
         level[group, rank % width] = members
         levels.append(level)
+        # The groups, which lie owner by owner, are the members of the next level.
         members, owners = np.arange(n_groups.sum()), np.repeat(np.arange(n_owners), n_groups)
         n_members = most
     return tuple(levels)

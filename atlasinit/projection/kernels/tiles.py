@@ -29,6 +29,8 @@ from atlasinit.projection.derivatives import link
 from atlasinit.support.tiling import tiles
 from atlasinit.support.typing import AnyArray
 
+# Blocks are padded to the parcels of the widest tile of their bucket. More buckets hold fewer
+# zeros, but each is a loop that XLA compiles by itself.
 _BUCKETS = 4
 
 Multiply: TypeAlias = Callable[[Array, Array, tuple[int, int]], Array]
@@ -100,18 +102,24 @@ def plan_tiles(
         line = np.arange(maps.n_locations, dtype=np.float64)
         coordinates = np.stack([line, 0 * line, 0 * line], axis=1)
     groups = tiles(coordinates, size=size)
+    # Where each location stands in the tiles, one after the other. Padding, of -1, writes to the
+    # last element: where there is padding, that is beyond the last location.
     columns = np.empty(groups.size, np.int32)
     columns[groups.reshape(-1)] = np.arange(groups.size, dtype=np.int32)
     tile, column = np.divmod(columns[np.asarray(maps.indices)], np.int32(size))
     parcel = maps.rows()
+    # (tiles, parcels). A parcel's row in the block of a tile is its rank among those touched.
     touched = np.zeros((len(groups), maps.n_parcels), bool)
     touched[tile, parcel] = True
     rank = np.cumsum(touched, axis=1, dtype=np.int32) - 1
     widths = touched.sum(axis=1)
 
     n_tiles = max(int((widths > 0).sum()), 1)
+    # As many steps as are needed, with the tiles spread evenly, so that the last is not mostly
+    # padding.
     each = -(-n_tiles // -(-n_tiles // each))
     members = _by_width(widths, each)
+    # Of each bucket: its tiles, padded to whole steps, and the parcels of its widest tile.
     lengths = [-(-m.size // each) * each for m in members]
     breadths = [int(widths[m].max(initial=0)) for m in members]
     ends = np.cumsum([n * w * size for n, w in zip(lengths, breadths, strict=True)]).tolist()
@@ -122,11 +130,13 @@ def plan_tiles(
     first = np.zeros(len(groups), np.int32)
     for m, w, begin in zip(members, breadths, [0, *ends], strict=False):
         first[m] = begin + np.arange(m.size) * (w * size)
+    # A block is (parcels of the bucket's widest tile, `size` locations), row by row.
     positions = first[tile] + rank[tile, parcel] * np.int32(size) + column
     slots = np.full(ends[-1], parcel.size, np.int32)
     slots[positions] = np.arange(parcel.size, dtype=np.int32)
 
     n_locations = maps.n_locations if total is None else total
+    # Padding lies behind the last location, where reading gives 0 and writing is dropped.
     places = np.where(groups < 0, n_locations, groups + start)
     buckets = []
     for m, n, w, begin in zip(members, lengths, breadths, [0, *ends[:-1]], strict=True):
@@ -148,8 +158,10 @@ def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
     # Each group is compiled, so that a few steps are not worth one of their own.
     count = np.clip(order.size // (8 * each), 1, _BUCKETS)
     low, high = (widths[order[0]] - 1, widths[order[-1]]) if order.size else (0, 0)
+    # Equal ranges of widths, and not equal numbers of tiles: so the padding of a block is bounded.
     edges = np.searchsorted(widths[order], np.linspace(low, high, count + 1)[1:-1], side="right")
     groups = np.split(order, edges)
+    # Maps without weights have one bucket, without tiles.
     return [g for g in groups if g.size] or groups[:1]
 
 
@@ -177,6 +189,8 @@ def collect(plan: TilePlan, entries: Float[Array, " entries"]) -> Float[Array, "
     return entries.at[plan.positions].get(mode="promise_in_bounds", unique_indices=True)
 
 
+# As each weight has one entry, either is the transpose of the other, and both are gathers. The
+# derivatives that JAX finds would be scatters, which a GPU adds up in any order.
 spread.defvjp(lambda p, v: (spread(p, v), p), lambda p, g: (None, collect(p, g)))
 collect.defvjp(lambda p, e: (collect(p, e), p), lambda p, g: (None, spread(p, g)))
 
@@ -187,6 +201,7 @@ def product(
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
+    # So the result tells whether the data that are read are finite, and it is the smaller array.
     out = _product(layout, entries, data, _batched)
     return jax.lax.cond(
         jnp.isfinite(out).all(), lambda: out, lambda: _product(layout, entries, data, _careful)
@@ -212,6 +227,8 @@ def outer(
     """Return C(y, x)."""
 
     def put(entries: Array, bucket: Bucket, start: Array) -> Array:
+        # (each, rows, time) and (each, size, time), summed over time: (each, rows, size). The
+        # zeros of a block have a derivative too, which `collect` leaves out.
         taken = _taken(values, bucket.parcels), _taken(data, bucket.locations)
         block = _batched(*taken, (2, 2)).reshape(-1)
         return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0)
@@ -230,7 +247,9 @@ def _product(
 ) -> Float[Array, "parcels time"]:
     def add(out: Array, bucket: Bucket, start: Array) -> Array:
         taken = _taken(data, bucket.locations)
+        # (each, rows, size) by (each, size, time), over locations.
         rows = multiply(_block(entries, bucket, start), taken, (2, 1))
+        # A parcel may have rows in several tiles of a step, all of which are added.
         return out.at[bucket.parcels].add(rows, mode="drop")
 
     return _over_steps(layout, add, jnp.zeros((layout.n_parcels, data.shape[1]), data.dtype))
@@ -244,6 +263,7 @@ def _transposed(
 ) -> Float[Array, "locations time"]:
     def put(out: Array, bucket: Bucket, start: Array) -> Array:
         taken = _taken(values, bucket.parcels)
+        # (each, rows, size) by (each, rows, time), over parcels.
         rows = multiply(_block(entries, bucket, start), taken, (1, 1))
         # Each location lies in one tile only, so its row is written once.
         return out.at[bucket.locations].set(rows, mode="drop")
@@ -255,6 +275,7 @@ def _over_steps(
     layout: Layout, change: Callable[[Array, Bucket, Array], Array], out: Array
 ) -> Array:
     """Return `out` changed by each step of each bucket, given the place of its first entry."""
+    # A loop over steps copies the data of one step at a time, and compiles one step a bucket.
     for bucket in layout.buckets:
         steps, each, size = bucket.locations.shape
         length = each * bucket.parcels.shape[2] * size
@@ -276,6 +297,7 @@ def _careful(block: Array, data: Array, contract: tuple[int, int]) -> Array:
     """Return products that are NaN where a weight other than 0 meets what is not finite."""
     bad = ~jnp.isfinite(data)
     present = (block != 0).astype(data.dtype)
+    # How many of the values that are not finite have a weight other than 0.
     hit = _batched(present, bad.astype(data.dtype), contract) > 0
     return jnp.where(hit, jnp.nan, _batched(block, jnp.where(bad, 0, data), contract))
 
@@ -286,5 +308,7 @@ def _taken(values: Array, rows: Int32[AnyArray, "each n"]) -> Float[Array, "each
 
 def _batched(a: Array, b: Array, contract: tuple[int, int]) -> Array:
     """Return the products of the matrices of two stacks, over the axes `contract`."""
+    # By default JAX multiplies float32 in TF32 on newer GPUs and in bfloat16 on TPUs, which keeps 2
+    # or 3 digits.
     numbers = (((contract[0],), (contract[1],)), ((0,), (0,)))
     return jax.lax.dot_general(a, b, numbers, precision=jax.lax.Precision.HIGHEST)
