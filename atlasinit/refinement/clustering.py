@@ -95,6 +95,7 @@ def cluster_atlas(
     if not np.isfinite(neighbours) or neighbours < 0:
         raise ArgumentError("neighbours", f"should be 0 or more, got {neighbours}")
     counts = _counts(geometry, n_parcels)
+    # One parcel of every location, so that data can be read as those of an atlas.
     whole = _atlas(
         {c: np.zeros(g.n_locations, np.int32) for c, g in geometry.items()},
         dict.fromkeys(geometry, 1),
@@ -103,6 +104,7 @@ def cluster_atlas(
         space=space,
     )
     runs = read_runs(data, whole, sample_mask=sample_mask, min_volumes=min_volumes)
+    # A tether would hold parcels to Ward's, which are no more than a start.
     effort = Effort(neighbours=float(neighbours), tether=0.0)
     labels = {
         c: _labels(
@@ -155,6 +157,7 @@ def _labels(
             f"got {n_parcels}",
         )
     part = geometry.restrict(seen)
+    # Parcels keep to the parts that they start in, so that each part needs one at least.
     pairs = find_touching(part)
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
@@ -170,6 +173,8 @@ def _labels(
         estimates = estimate(series.own, labels, found)
         if not estimates.has_signal:
             continue
+        # All but the last level are starts of the next, and cool for ten sweeps from temperature 1,
+        # at which labels are drawn in proportion to their evidence.
         step = effort if factor == 1 else dataclasses.replace(effort, temperature=1.0, hot=10)
         fit = fitter.fit(
             labels,
@@ -182,6 +187,7 @@ def _labels(
         if progress is not None:
             progress(compartment, level + 1, len(_LEVELS))
     out = np.full(geometry.n_locations, -1, np.int32)
+    # The rank of each parcel's first location: argsort of argsort gives ranks.
     _, first = np.unique(labels, return_index=True)
     out[seen] = np.argsort(np.argsort(first))[labels]
     return out

@@ -43,6 +43,7 @@ def _refine_one(
     settings: Settings,
 ) -> tuple[Maps, Int32[np.ndarray, " locations"]]:
     """Return the maps of a compartment, and its labels."""
+    # In what follows labels count from 0 within the compartment, and -1 is no parcel.
     labels = np.asarray(start.labels)
     if not start.n_parcels or not (labels >= 0).any():
         return start, labels
@@ -66,11 +67,14 @@ def _refine_one(
     still = settings.frozen
     start_labels = labels
     if settings.strays:
+        # The entry that is appended is what -1 reads.
         kept = ~seen | np.append(still, False)[labels]
         start_labels = join_strays(labels, pairs, share=settings.strays, kept=kept)
     if settings.fill:
         start_labels = grow_into(start_labels, pairs, seen & (start_labels < 0))
     series = prepare(values, observed, pairs, denoise=settings.denoise)
+    # (locations, time) in float32 is the largest array here: 0.4 GB for 200,000 voxels, 500
+    # volumes.
     del values
     estimates = estimate(series.own, start_labels, start.n_parcels)
     bounds = _bounds(start_labels, pairs, geometry, seen, settings)
@@ -90,6 +94,7 @@ def _refine_one(
             told = f"{compartment!r} had not settled after {most} sweeps; pass more by "
             warn(told + Argument("sweeps") + ".")
         labels = fit.labels
+    # Without signal `labels` are those of the atlas, whose gaps and strays stay, too.
     else:
         _tell_noise(compartment, estimates)
     if settings.memberships and estimates.has_signal:
@@ -114,6 +119,7 @@ def _bounds(
 ) -> Bounds:
     still = settings.frozen
     movable = seen & (labels >= 0) & ~np.append(still, True)[labels]
+    # Rows are locations and columns parcels; distances are from `labels`.
     allowed = None
     if settings.max_hops is not None:
         allowed = within_hops(labels, pairs, still.size, settings.max_hops)

@@ -24,9 +24,11 @@ def find_pieces(
 
     one, other = labels[pairs]
     within = pairs[:, (one == other) & (one >= 0)]
+    # Edges within parcels alone: the connected parts of this graph are the pieces of parcels.
     _, found = connected_components(_graph(within, labels.size), directed=False)
     kept = labels >= 0
     out = np.full(labels.size, -1, np.int32)
+    # Locations of no parcel are parts of one each; without these the pieces count from 0.
     out[kept] = np.unique(found[kept], return_inverse=True)[1]
     return out
 
@@ -37,6 +39,7 @@ def count_pieces(
     """Return the number of connected pieces of each parcel."""
     pieces = find_pieces(labels, pairs)
     kept = labels >= 0
+    # Any location of a piece tells its parcel.
     _, first = np.unique(pieces[kept], return_index=True)
     return np.bincount(labels[kept][first], minlength=n_parcels)
 
@@ -57,6 +60,7 @@ def join_strays(
     there = labels >= 0
     if not there.any():
         return labels.astype(np.int32)
+    # sizes and parcel are (pieces,), totals is (parcels,).
     sizes = np.bincount(pieces[there])
     parcel = np.zeros(sizes.size, np.int64)
     parcel[pieces[there]] = labels[there]
@@ -83,6 +87,7 @@ def grow_into(
 
     A location joins the parcel of most of its neighbours. What no parcel reaches stays.
     """
+    # In both directions, so that each location of a pair is `at` once.
     both = np.concatenate([pairs, pairs[::-1]], axis=1)
     out = labels.astype(np.int64)
     n_parcels = out.max(initial=-1) + 1
@@ -91,8 +96,10 @@ def grow_into(
         growing = where[at] & (out[at] < 0) & (out[near] >= 0)
         if not growing.any():
             break
+        # A location and a parcel as one int64 number, to count votes for both at once.
         votes, counts = np.unique(at[growing] * n_parcels + out[near[growing]], return_counts=True)
         location, parcel = np.divmod(votes, n_parcels)
+        # For each location the parcel of most votes first; of as many votes the lowest.
         order = np.lexsort((parcel, -counts, location))
         first = order[np.flatnonzero(np.diff(location[order], prepend=-1))]
         out[location[first]] = parcel[first]
@@ -111,10 +118,12 @@ def within_hops(
     n = labels.size
     kept = np.flatnonzero(labels >= 0)
     shape = (n, n_parcels)
+    # Row i holds the parcels that location i has been reached from.
     reached = csr_array((np.ones(kept.size, np.int8), (kept, labels[kept])), shape=shape)
     step = (_graph(pairs, n) + _graph(pairs[::-1], n) + eye_array(n)).tocsr().astype(np.int8)
     for _ in range(hops):
         reached = step @ reached
+        # What counts paths becomes 1 again: int8 overflows after a few steps.
         reached.data[:] = 1
     return reached.toarray().astype(bool)
 
@@ -130,11 +139,13 @@ def within_mm(
 
     pairs = find_touching(geometry)
     points = _points(geometry)
+    # Along edges, as a parcel grows: on a grid a diagonal is longer than the straight line.
     lengths = np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1)
     graph = _graph(pairs, labels.size, lengths)
     out = np.zeros((labels.size, n_parcels), bool)
     for parcel in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == parcel)
+        # From all members at once: the distance to the nearest of them, infinite beyond the limit.
         found = dijkstra(graph, directed=False, indices=members, min_only=True, limit=distance)
         out[:, parcel] = np.isfinite(found)
     return out
@@ -143,6 +154,7 @@ def within_mm(
 def _points(geometry: Geometry) -> Float[np.ndarray, "locations 3"]:
     if isinstance(geometry, VolumeGrid):
         return geometry.coordinates
+    # Distances on a sphere are stretched where folds were pulled flat: the folded surface first.
     surface = geometry.anatomical if geometry.anatomical is not None else geometry.sphere
     if surface is None:
         raise ArgumentError(

@@ -41,6 +41,7 @@ class Estimates:
 
     def model(self, *, neighbours: float, tether: float) -> Model:
         """Return what the sweeps take."""
+        # In locations: the model draws the mean of a parcel of so many halfway to 0.
         ridge = self.noise / self.signal
         numbers = (self.samples, self.noise, ridge, neighbours, tether)
         return Model(*(jnp.asarray(number, jnp.float32) for number in numbers))
@@ -55,6 +56,7 @@ def estimate(series: Series, labels: Int[np.ndarray, " locations"], n_parcels: i
     filled = counts > 0
     total, n_filled = counts.sum(), int(filled.sum())
     within = total - n_filled
+    # One parcel has no border to move; a signal of 0 says so.
     if within <= 0 or n_filled < 2:
         return Estimates(1.0, 0.0, 1.0, 0.0)
     means = sums / np.where(filled, counts, 1)[:, None]
@@ -62,12 +64,19 @@ def estimate(series: Series, labels: Int[np.ndarray, " locations"], n_parcels: i
     covariance = rest.T @ rest
     spread = float(np.trace(covariance))
     noise = spread / within
+    # Series that are the same within every parcel: the evidence would divide by 0.
     if noise <= 0:
         return Estimates(0.0, 1.0, 1.0, np.inf)
+    # Of a symmetric C the squares of the entries add up to tr C^2. Samples that depend on each
+    # other count as so many as would vary as much (Satterthwaite's degrees of freedom).
     samples = spread**2 / float((covariance**2).sum())
+    # E ||S_k||^2 = n_k^2 signal + n_k noise, whose sum over parcels is solved for the signal. No
+    # mean of all parcels is taken out, as the model has theirs around 0.
     squares = (sums[filled] ** 2).sum(axis=1)
     between = float((squares / counts[filled]).sum()) / n_filled
     signal = float((squares - counts[filled] * noise).sum() / (counts**2).sum())
+    # In noise a mean square of nu samples has the relative variance 2 / nu, its mean over K parcels
+    # 2 / (nu K).
     surplus = (between / noise - 1) / np.sqrt(2 / (samples * n_filled))
     return Estimates(noise, max(signal, 0.0), samples, float(surplus))
 

@@ -113,6 +113,8 @@ class Fitter:
         if self._shared is not None:
             annealed = dataclasses.replace(problem, series=self._shared)
             stages = [(annealed, effort), (problem, dataclasses.replace(effort, hot=0))]
+        # At hot = 0 the temperature is 0 from the first sweep on, and draws count for nothing: both
+        # stages can have one key.
         now, moves = jnp.asarray(labels, jnp.int32), 0
         for number, (stage, own) in enumerate(stages):
             watch = None if progress is None else _count_on(progress, number, len(stages), own.most)
@@ -131,6 +133,7 @@ class Fitter:
         model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
         n_parcels = problem.growing.size
         state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)
+        # One turn after the other, which bounds the memory; what -1 reads, row 0, is dropped.
         turns = self._neighbours.turns
         found = jax.lax.map(lambda rows: gains(problem, model, state, jnp.maximum(rows, 0)), turns)
         gain, _, parcels = (np.asarray(part).reshape(turns.size, -1) for part in found)
@@ -175,6 +178,7 @@ def _sweep(
     """Return labels, and the moves of the last sweep."""
     heat = Heat(jnp.float32(effort.temperature), key)
     step = effort.most if progress is None else _WATCHED
+    # Not 0, which would say that the last sweep moved nothing.
     moves, done, last = jnp.int32(1), jnp.int32(0), 0
     while last < effort.most and (int(moves) > 0 or last < effort.hot):
         last = min(last + step, effort.most)
@@ -203,11 +207,14 @@ def _probabilities(
     # A parcel that several neighbours belong to counts once.
     for slot in range(1, gain.shape[1]):
         open_[:, slot] &= ~(parcels[:, :slot] == parcels[:, slot, None]).any(axis=1)
+    # Each location chooses by exp(gain), where staying has gain 0. The largest is taken out first,
+    # so that no power overflows.
     scores = np.where(open_, gain, -np.inf)
     peak = np.maximum(scores.max(axis=1, initial=0), 0)
     powers = np.exp(scores.astype(np.float64) - peak[:, None])
     stay = np.exp(-peak)
     total = stay + powers.sum(axis=1)
+    # Entries are (parcel, location). Locations of no parcel have none, as nothing may move there.
     at, slot = np.nonzero(open_)
     has = own >= 0
     entries = np.concatenate([(stay / total)[has], (powers / total[:, None])[at, slot]])

@@ -117,6 +117,7 @@ def _judge(
     *,
     standardize: bool,
 ) -> Halves:
+    # fits[0] is of the first half, and judged by the second; the reverse for fits[1].
     others = parts[::-1]
     before = [share_kept(atlas, part, standardize=standardize) for part in others]
     after = [
@@ -147,6 +148,7 @@ def _choose(atlas: Atlas, runs: Runs, settings: Settings) -> Effort | None:
     """Return the effort that does best in halves not fitted to; None where the start does."""
     parts = halve(runs)
     best, found = None, -np.inf
+    # Variances can be compared, as all choices have the same number of parcels.
     for neighbours, tether in _CHOICES:
         effort = dataclasses.replace(settings.effort, neighbours=neighbours, tether=tether)
         one = dataclasses.replace(settings, effort=effort, memberships=False, progress=None)

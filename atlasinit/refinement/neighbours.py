@@ -10,6 +10,7 @@ from atlasinit.core.adjacency import find_touching
 from atlasinit.core.geometry import Geometry
 from atlasinit.support.typing import AnyArray
 
+# With 6 neighbours and 200 components the sums of parcels that a turn gathers take 23 MB.
 _MOST = 4096  # locations in one turn
 
 
@@ -44,6 +45,7 @@ class Neighbours(eqx.Module):
 class _Rows:
     """Rows of different lengths, one after the other."""
 
+    # Row i is values[starts[i]:starts[i + 1]], as in a CSR matrix.
     values: np.ndarray
     starts: np.ndarray
 
@@ -69,6 +71,7 @@ def find_neighbours(geometry: Geometry) -> Neighbours:
 
 def _by_row(pairs: Int[np.ndarray, "2 pairs"], n: int) -> _Rows:
     """Return both directions of each pair, sorted by the first and then the second of the two."""
+    # One number for each pair sorts by both and drops doubles; it is beyond int32 from n = 46341.
     both = np.concatenate([pairs, pairs[::-1]], axis=1).astype(np.int64)
     key = np.unique(both[0] * n + both[1])
     rows, columns = np.divmod(key, max(n, 1))
@@ -78,6 +81,8 @@ def _by_row(pairs: Int[np.ndarray, "2 pairs"], n: int) -> _Rows:
 def _bridges(
     near: Int32[np.ndarray, "locations slots"],
 ) -> Int32[np.ndarray, "locations slots slots"]:
+    # Symmetric in the slots, with -1 on the diagonal. Of several locations that touch both one is
+    # kept: a move may be refused that would cut nothing, but none that cuts is let through.
     n, slots = near.shape
     out = np.full((n, slots, slots), -1, np.int32)
     itself = np.arange(n)
@@ -85,6 +90,7 @@ def _bridges(
         for j in range(i + 1, slots):
             a, b = near[:, i], near[:, j]
             there = (a >= 0) & (b >= 0)
+            # What -1 reads as `a` or `b` is masked by `there`.
             ours = np.where(there[:, None], near[a], -1)
             # On a grid the corner between two perpendicular neighbours; -2 never matches.
             theirs = np.where(there[:, None], near[b], -2)
@@ -113,6 +119,8 @@ def _turns(
     pairs = np.stack([rows, there])[:, rows != there]
     others = _by_row(pairs, n).padded()
     # One more entry answers for -1.
+    # Priorities are random, as in order of locations long rows would take a color one by one, and
+    # seeded, so that a geometry always has the same turns.
     priority = np.append(np.random.default_rng(0).permutation(n), -1)
     color = np.full(n + 1, -1)
     open_ = np.arange(n)
@@ -122,6 +130,7 @@ def _turns(
         first = priority[open_] > rival
         taking = open_[first]
         taken = np.where(about[first] >= 0, color[about[first]], -1)
+        # With d others in its way a location finds one of d + 1 colors free.
         free = np.ones((taking.size, others.shape[1] + 1), bool)
         row, slot = np.nonzero(taken >= 0)
         free[row, taken[row, slot]] = False

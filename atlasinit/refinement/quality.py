@@ -50,6 +50,8 @@ def share_kept(atlas: Atlas, runs: Runs, *, standardize: bool) -> float:
         maps = atlas.maps[c]
         assert isinstance(maps, HardMaps)
         labels = np.asarray(maps.labels)
+        # Squares are around 0 and not around the mean of all locations: what all of these share,
+        # such as traces of motion, counts as kept.
         squares = _between(values, observed, labels, maps.n_parcels)
         inside = (labels >= 0) & (observed > 0)
         kept += float(squares.sum())
@@ -65,6 +67,8 @@ def _between(
 ) -> Float64[np.ndarray, " parcels"]:
     rows = np.flatnonzero((labels >= 0) & (observed > 0))
     counts = np.bincount(labels[rows], weights=observed[rows], minlength=n_parcels)
+    # (parcels, time). reduceat adds up runs of rows, which the order by parcel makes; it has no row
+    # for empty parcels.
     sums = np.zeros((n_parcels, values.shape[1]))
     order = rows[np.argsort(labels[rows], kind="stable")]
     if order.size:
@@ -113,6 +117,7 @@ def measure_agreement(one: Atlas, other: Atlas) -> Agreement:
     first, second = (labels_of(atlas) for atlas in (one, other))
     n = one.n_parcels
     counts = [np.bincount(found[found >= 0], minlength=n) for found in (first, second)]
+    # Without locations outside parcels, which the index would take for a parcel of their own.
     both = (first >= 0) & (second >= 0)
     same = both & (first == second)
     shared = np.bincount(first[same], minlength=n)
@@ -128,6 +133,7 @@ def labels_of(atlas: Atlas) -> Int[np.ndarray, " locations"]:
     for c, maps in atlas.maps.items():
         assert isinstance(maps, HardMaps)
         labels = np.asarray(maps.labels)
+        # Labels count from 0 in each compartment, rows over all of them.
         found.append(np.where(labels < 0, -1, labels + rows[c].start))
     return np.concatenate(found)
 

@@ -10,6 +10,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.errors import Argument, ArgumentError, format_count
 from atlasinit.io import open_data
 
+# In double precision so many series of 1200 volumes take 79 MB.
 CHUNK = 8192
 """Locations that are taken to double precision at once."""
 
@@ -25,6 +26,7 @@ def read_runs(
     if not given:
         raise ArgumentError("data", "is an empty list", "pass at least one run")
     masks = sample_mask if isinstance(sample_mask, list) else [sample_mask] * len(given)
+    # With one run a list holds the numbers of its volumes and is not one of masks.
     if isinstance(sample_mask, list) and not isinstance(data, list):
         masks = [np.asarray(sample_mask)]
     if len(masks) != len(given):
@@ -67,6 +69,8 @@ def halve(
     runs: Runs,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the first and the second half of the volumes of each run."""
+    # You would expect even and odd volumes, but those next to each other in time share their noise,
+    # so that one half would know of the other's.
     middle = [run.shape[1] // 2 for run in runs]
     first = [run[:, :m] for run, m in zip(runs, middle, strict=True)]
     return first, [run[:, m:] for run, m in zip(runs, middle, strict=True)]
@@ -97,15 +101,19 @@ def scale_runs(
             part -= part.mean(axis=1, keepdims=True) if length else 0
             norm = np.linalg.norm(part, axis=1)
             # Of constant series the mean leaves rounding.
+            # Their standard deviation, norm / sqrt(length), is below 1e-7 of the largest value,
+            # which is about the precision of float32.
             seen = finite & (norm > 1e-7 * scale * np.sqrt(max(length, 1)))
             part[~seen] = 0
             if standardize:
+                # Runs have the squared norm length / total each, which adds up to 1 over all.
                 part *= np.where(seen, np.sqrt(length / total) / np.where(seen, norm, 1), 0)[
                     :, None
                 ]
             out[rows, start : start + length] = part
             observed[rows] += np.where(seen, length / total, 0).astype(np.float32)
         start += length
+    # One factor for all locations: those that vary more keep their greater weight.
     if not standardize and observed.any():
         power = float(np.einsum("ij,ij->", out, out, dtype=np.float64)) / float(observed.sum())
         out /= np.float32(np.sqrt(power))

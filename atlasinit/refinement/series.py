@@ -81,14 +81,18 @@ def compress(
     """
     if values.shape[1] == 0 or not observed.any():
         return Series(np.zeros((len(values), 1), np.float32), observed)
+    # (time, time), in double precision: sums over all locations.
     covariance = np.zeros((values.shape[1],) * 2)
     for low in range(0, len(values), CHUNK):
         part = values[low : low + CHUNK].astype(np.float64)
         covariance += part.T @ part
     powers, axes = np.linalg.eigh(covariance)
+    # eigh sorts upwards, and rounding leaves eigenvalues just below 0.
     powers, axes = powers[::-1].clip(0), axes[:, ::-1]
     kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - _LOST) * powers.sum()))
     turn = axes[:, :kept]
+    # The power is of the variance, so that amplitudes have half of it: a share p of the variance
+    # becomes p / sqrt(p + 0.001), about sqrt(p).
     if flatten:
         turn = turn / (powers[:kept] / powers.sum() + _FLOOR) ** (_FLAT / 2)
     turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
@@ -107,6 +111,7 @@ def average_neighbours(series: Series, pairs: Int[np.ndarray, "2 pairs"]) -> Ser
     within = pairs[:, there[pairs].all(axis=0)]
     ones = np.ones(within.shape[1], np.float32)
     near = csr_array((ones, tuple(within)), shape=(n, n))
+    # The sum does as well as the mean, since each row is then scaled to the norm that it had.
     step = (near + near.T + eye_array(n)).tocsr().astype(np.float32)
     return Series(_scale_as(step @ series.values, series.values), series.observed)
 

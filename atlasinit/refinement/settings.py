@@ -74,6 +74,7 @@ def make_settings(
     if not 0 <= strays <= 1:
         raise ArgumentError("strays", f"should be a share from 0 to 1, got {strays}")
     for name, limit in (("max_hops", max_hops), ("max_mm", max_mm)):
+        # `not limit >= 0` refuses NaN, too.
         if limit is not None and not limit >= 0:
             raise ArgumentError(name, f"should be 0 or more, got {limit}")
     still = np.zeros(atlas.n_parcels, bool)
@@ -111,6 +112,7 @@ def _effort(
     return Effort(
         plain.neighbours if neighbours is None else float(neighbours),
         plain.tether if tether is None else float(tether),
+        # Few sweeps cool for half of them, so that as many are left to settle.
         hot=min(plain.hot, sweeps // 2),
         most=sweeps,
         least=min_size,

@@ -27,6 +27,8 @@ def ward_labels(
     count, part = connected_components(graph, directed=False)
     out = np.full(n, -1, np.int32)
     begun = 0
+    # You would expect one call, but scikit-learn adds edges of its own between the parts of a graph
+    # that is not connected.
     for which, wanted in enumerate(_shares(np.bincount(part, minlength=count), n_parcels)):
         rows = np.flatnonzero(part == which)
         found = np.zeros(rows.size, np.int64)
@@ -43,6 +45,7 @@ def ward_labels(
 def _shares(sizes: Int[np.ndarray, " parts"], n_parcels: int) -> Int[np.ndarray, " parts"]:
     """Return parcels of each part: one, and the others where a part has most for each of its."""
     out = np.ones(sizes.size, np.int64)
+    # With one to begin with, this is Adams' method of apportionment.
     for _ in range(n_parcels - sizes.size):
         room = np.where(out < sizes, sizes / out, 0)
         out[room.argmax()] += 1
@@ -64,6 +67,8 @@ def merge_parcels(
     counts = np.bincount(labels, minlength=first).astype(float)
     order = np.argsort(labels, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+    # (parcels, components). reduceat needs every parcel to have locations: a fit leaves each at
+    # least one, and merges number parcels anew.
     sums = np.add.reduceat(values[order], starts, dtype=np.float64)
     near: list[set[int]] = [set() for _ in range(first)]
     touching = labels[pairs]
@@ -97,6 +102,7 @@ def merge_parcels(
             near[next_] = (near[next_] - {other}) | {one}
         near[other] = set()
         left -= 1
+        # A pair's loss depends on both means and numbers: all pairs of the merged parcel are anew.
         for next_ in near[one]:
             heapq.heappush(heap, entry(one, next_))
     for parcel in range(first):

@@ -25,7 +25,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from atlasinit.refinement.neighbours import Neighbours
 
+# By default accelerators may multiply float32 with about three digits, too few for differences of
+# sums.
 _PRECISE = jax.lax.Precision.HIGHEST
+# A large parcel's evidence is about 10,000 nats, where float32 numbers lie 0.001 apart.
 _LEAST = 1e-3
 """Nats below which a gain may be rounding."""
 
@@ -152,18 +155,24 @@ def gains(
     near = problem.neighbours.near[rows]
     x, seen = problem.series[rows], problem.observed[rows][:, None]
     own = state.labels[rows][:, None]
+    # (some, slots + 1): slot 0 is the location's own parcel. Neighbours of no parcel are masked at
+    # the end, and locations of none do not move.
     others = jnp.where(near < 0, -1, state.labels[near])
     targets = jnp.concatenate([own, others], axis=1)
     at = jnp.maximum(targets, 0)
     dots = jnp.einsum("nt,nkt->nk", x, state.sums[at], precision=_PRECISE)
     squares = jnp.sum(state.sums**2, axis=1)
     evidence = model.evidence(squares, state.counts)
+    # Joining makes ||S + x||^2 = ||S||^2 + 2 S.x + ||x||^2 of a parcel, leaving ||S||^2 - 2 S.x +
+    # ||x||^2. Rounding can take the latter below 0 where a parcel has one location.
     norm = jnp.sum(x**2, axis=1, keepdims=True)
     joined = model.evidence(squares[at] + 2 * dots + norm, state.counts[at] + seen) - evidence[at]
     left = evidence[at[:, :1]] - model.evidence(
         jnp.maximum(squares[at[:, :1]] - 2 * dots[:, :1] + norm, 0),
         jnp.maximum(state.counts[at[:, :1]] - seen, 0),
     )
+    # Of the pairs i ~ j only those of this location change: the weight counts once for each that
+    # agrees.
     agreeing = jnp.sum(others[:, None, :] == targets[:, :, None], axis=2)
     begun = targets == problem.start[rows][:, None]
     prior = model.neighbours * agreeing.astype(dots.dtype) + model.start * begun.astype(dots.dtype)
@@ -183,7 +192,10 @@ def _separable(problem: Problem, state: State, rows: Int[Array, " some"]) -> Boo
     linked = (bridge >= 0) & (state.labels[bridge] == own[:, None, None])
     linked &= ours[:, :, None] & ours[:, None, :]
     slots = near.shape[1]
+    # The walk starts at the first neighbour of the same parcel. A location without any is a piece
+    # of its own, which may leave.
     reached = ours & (jnp.cumsum(ours, axis=1) == 1)
+    # A path through all slots has slots - 1 steps.
     for _ in range(slots - 1):
         reached |= (linked & reached[:, :, None]).any(axis=1)
     return (reached == ours).all(axis=1)
@@ -193,6 +205,9 @@ def _choose(
     problem: Problem, model: Model, state: State, rows: Int[Array, " some"], heat: Heat
 ) -> _Choice:
     gain, priors, others = gains(problem, model, state, rows)
+    # The largest of gain / T + Gumbel noise is a draw in proportion to exp(gain / T); staying has
+    # gain 0. You would expect one draw for each parcel, but a parcel of several neighbours has one
+    # for each, which makes it likelier while it is hot.
     drawn = jax.random.gumbel(heat.key, (*gain.shape[:1], gain.shape[1] + 1), gain.dtype)
     gain += heat.temperature * (drawn[:, 1:] - drawn[:, :1])
     best = jnp.argmax(gain, axis=1, keepdims=True)
@@ -210,6 +225,7 @@ def _moved(
     moving: Bool[Array, " some"],
 ) -> State:
     """Return the state after the locations that are `moving` have joined their targets."""
+    # Locations that stay add to a row more, which is dropped: shapes cannot depend on the data.
     n_parcels = state.counts.size
     own = jnp.where(moving, state.labels[rows], n_parcels)
     target = jnp.where(moving, choice.target, n_parcels)
@@ -244,6 +260,7 @@ def _turn(
     own = jnp.maximum(state.labels[rows], 0)
     moving = (turn >= 0) & (choice.gain > _LEAST)
     # A parcel that would become too small keeps all of its locations, this time.
+    # What joins a parcel in the same turn does not count, so that the limit holds in any order.
     leaving = jax.ops.segment_sum(moving.astype(jnp.int32), own, num_segments=n_parcels)
     moving &= (state.sizes - leaving >= least)[own]
 
@@ -251,6 +268,8 @@ def _turn(
         return jnp.sum(model.evidence(jnp.sum(one.sums**2, axis=1), one.counts))
 
     together = _moved(problem, state, rows, choice, moving)
+    # No two of a turn touch, so that the parts of the priors add up. Those of the evidence do not
+    # where a parcel takes part in several moves: ||S + x + y||^2 has a term 2 x.y.
     gained = total(together) - total(state) + jnp.sum(jnp.where(moving, choice.priors, 0))
 
     def one_by_one() -> tuple[State, Bool[Array, " most"]]:
@@ -298,6 +317,8 @@ def sweep(
 
     def once(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         labels, _, done = carry
+        # Temperature and keys go by the number of the sweep, so that sweeps in several calls, with
+        # reports between them, are those of one call.
         left = (schedule.hot - done).astype(jnp.float32)
         length = jnp.maximum(schedule.hot, 1).astype(jnp.float32)
         temperature = heat.temperature * jnp.maximum(left / length, 0)
