@@ -142,6 +142,7 @@ def say(words: Words, voice: Voice = PYTHON) -> str:
 def _follow(*sentences: Words) -> Words:
     """Return sentences joined: by a full stop before a capital, else by a semicolon."""
     told: Words = ""
+    # By what a phrase says: one that says nothing leaves no mark.
     for sentence in filter(str, sentences):
         before, after = str(told), str(sentence)
         if not before:
@@ -149,6 +150,7 @@ def _follow(*sentences: Words) -> Words:
             continue
         link = (
             ""
+            # What begins with a blank goes on in the sentence before.
             if after.startswith(" ")
             else " "
             if before.endswith((".", "?"))
@@ -183,11 +185,13 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
 
     def __init__(self, subject: object, problem: Words, *remedy: Words) -> None:
         self.phrase: Phrase
+        # Anything else as text: errors pass from one process to another, and open files cannot.
         self.subject = subject if isinstance(subject, str | PathLike) else str(subject)
         self.problem, self.remedy = problem, _follow(*remedy)
         told = _follow(problem, self.remedy)
         end = "" if str(told).endswith((".", "?")) else "."
         self.phrase = _Joined(self._lead(), told, end)
+        # One argument alone: OSError would take the first of two for `errno`.
         super().__init__(str(self.phrase))
 
     def _lead(self) -> Words:
@@ -195,6 +199,7 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
         return f"{self.subject}: "
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made anew of `args`, which is the text.
         return type(self), (self.subject, self.problem, self.remedy)
 
     def of(self: _E, subject: object) -> _E:
@@ -311,9 +316,11 @@ class AtlasFileWarning(_OfFile, AtlasWarning):
 
 def warn(message: Words | Warning, category: type[Warning] = AtlasWarning) -> None:
     """Warn, and point at the line outside of the package that led here."""
+    # For `warnings.warn` 1 is this function and 2 who called it.
     level, frame = 2, sys._getframe(1)
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
+    # A warning keeps its class, whatever `category` says.
     warning = message if isinstance(message, Warning) else category(message)
     warnings.warn(warning, stacklevel=level)
 
@@ -322,6 +329,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``"Did you mean ...?"`` for the names nearest to `word`, or ``""``."""
     lowered = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.5)
+    # At difflib's own 0.6, MNI152 would not find MNI152NLin6Asym: twice 6 letters of 21 in common.
     return f"Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 

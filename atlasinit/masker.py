@@ -83,6 +83,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         n_jobs: int = 1,
         memory: Any = None,
     ) -> None:
+        # As they are given, since scikit-learn's `clone` refuses changed ones; `fit` checks them.
         self.atlas = atlas
         self.reduction = reduction
         self.missing = missing
@@ -186,11 +187,13 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             return self._extract_one(imgs, confounds, sample_mask)
         from joblib import Parallel, delayed
 
+        # Threads share the smoothers and what JAX has compiled; processes would make both anew.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
         options = (self._reduction, self._space)
         # Maps of many subjects are one sample each, and are cleaned together; runs, each alone.
         if all(_open(img, self._atlas, *options).n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._extract_raw)(img) for img in images)
+            # (maps, parcels), of one row (1, parcels) each.
             return self._clean(np.concatenate(rows), confounds, sample_mask)
         if self._find_container() != "default":
             raise ArgumentError(
@@ -324,6 +327,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         """Return the names of the parcels."""
         del input_features
         check_is_fitted(self, "labels_")
+        # Of dtype object, as scikit-learn's own names are.
         return np.asarray(self.labels_, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
@@ -410,6 +414,7 @@ def _open(img: Any, atlas: Atlas, reduction: Any, space: str | None) -> DataSour
 
 def _stamp_files(img: Any) -> Any:
     """Return when the files of an image were written and their sizes: their names may stay."""
+    # For joblib a path is a text, the same whatever the file holds.
     if isinstance(img, str | os.PathLike):
         found = existing(img).stat()
         return found.st_mtime_ns, found.st_size

@@ -208,6 +208,7 @@ def _network() -> Section:
 
 
 def _map_at_once(function: Callable[[str], bool], named: Mapping[str, str]) -> dict[str, bool]:
+    # A thread for each host: all answers are here after the longest wait, not after the sum.
     with ThreadPoolExecutor(len(named)) as pool:
         results: Iterable[bool] = pool.map(function, named.values())
         return dict(zip(named, results, strict=True))

@@ -67,6 +67,7 @@ def build(
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
+    # Last, by the weights that would be saved without it.
     if harden:
         atlas = atlas.harden()
     files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)

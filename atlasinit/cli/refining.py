@@ -65,6 +65,7 @@ class Fitting:
     @property
     def arguments(self) -> dict[str, Any]:
         """What `refine` and `assess_halves` take for them."""
+        # Here, since `--help` needs no JAX, whose import takes a second or more.
         import jax
 
         masks = [read_numbers(path, "sample_mask") for path in self.sample_mask or ()]
@@ -127,15 +128,18 @@ def refine(
         from atlasinit.report import generate_report
         from atlasinit.report.page import target_of
 
+    # Before the fit, which may take minutes.
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if report is not None:
         target_of(report, overwrite=overwrite)
     runs, arguments = parse_runs(data, "data"), fitting.arguments
     with count_sweeps() as step:
         fitted = refine_(atlas, runs, memberships=memberships, progress=step, **arguments)
+        # Each half has a fit of its own, as long as the first: only a page shows what they say.
         judged = assess_halves(atlas, runs, progress=step, **arguments) if report else None
     files = list(save_atlas(fitted, output, overwrite=overwrite, **saving.arguments))
     if report is not None:
+        # The page shows borders, which memberships have none of.
         page = generate_report(fitted.harden(), before=atlas, halves=judged)
         files.append(page.save(report, overwrite=overwrite))
     print_saved(fitted, files, as_json=as_json)

@@ -62,10 +62,12 @@ def report(
     from atlasinit.report.page import target_of
     from atlasinit.smoothing import smooth
 
+    # Before the work: the page may not be written over.
     target_of(output, overwrite=overwrite)
     before = None
     if fwhm is not None:
         with progress(len(atlas.compartments)) as step:
+            # The page compares the two; without smoothing it shows one.
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
     made = generate_report(
         atlas,

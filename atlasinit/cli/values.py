@@ -60,10 +60,12 @@ def parse_runs(names: Sequence[str], argument: str) -> list[Any]:
             raise ArgumentError(
                 argument, f"should have a file of every compartment for each run, got {counts}"
             )
+        # From the files of each compartment to those of each run.
         return [dict(zip(files, own, strict=True)) for own in zip(*files.values(), strict=True)]
     runs: list[dict[str, str]] = []
     for name in [found] if isinstance(found, str) else found or ():
         side = side_of(name)
+        # A file that states no side has "" for one, and is a run by itself.
         if not runs or not side or not all(runs[-1]) or side in runs[-1]:
             runs.append({})
         runs[-1][side] = name

@@ -66,12 +66,15 @@ class AtlasHeader:
 
         Compartments that share parcels have the same slice.
         """
+        # Rows of a compartment follow each other, so that a slice says all, and is a view into
+        # arrays.
         rows = {c: self.table.rows_of(c) for c in self.compartments}
         return {c: slice(own.start, own.stop) for c, own in rows.items()}
 
     def home_slices(self) -> dict[str, slice]:
         """Return where the parcels of each value of the table's column ``compartment`` lie."""
         homes = self.table["compartment"]
+        # First row and number tell all of a run of rows.
         starts = {home: homes.index(home) for home in dict.fromkeys(homes)}
         return {h: slice(start, start + homes.count(h)) for h, start in starts.items()}
 

@@ -420,6 +420,7 @@ def to_matrix(maps: Iterable[Maps], rows: Iterable[slice]) -> "csr_array":
     ends = np.cumsum([0, *(m.n_locations for m in own)])
     parcels = [part.row + at.start for part, at in zip(parts, places, strict=True)]
     columns = [part.col + end for part, end in zip(parts, ends[:-1], strict=True)]
+    # Compartments that share parcels have the same rows: the last end tells how many there are.
     shape = (max(at.stop for at in places), int(ends[-1]))
     values = np.concatenate([part.data for part in parts])
     return csr_array((values, (np.concatenate(parcels), np.concatenate(columns))), shape=shape)

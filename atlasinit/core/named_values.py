@@ -89,6 +89,7 @@ def align_values(
         Values that are not real numbers, or a masked array.
     """
     order = _Order(table, argument, absent)
+    # Tables of polars and pyarrow have this method, too.
     if hasattr(values, "to_pandas"):
         values = values.to_pandas()
     if isinstance(values, Mapping):
@@ -98,6 +99,7 @@ def align_values(
     if values.ndim == 1:
         array = _numbers(values.to_frame(), argument)[:, 0]
         if not _is_default(values.index):
+            # A MultiIndex lists pairs, which (compartment, key) may be.
             array = order.spread(array, list(values.index), "values.reindex(")
         titles = None if values.name is None else (str(values.name),)
         return ParcelValues(_of_array(array, order, parcels_last=False).array, titles)
@@ -126,6 +128,7 @@ def align_columns(
     aligned = align_values(values, table, argument=argument)
     if aligned.titles is None:
         return {"values": _column(aligned, argument)}
+    # (columns, parcels): one title has (parcels,), several (parcels, columns).
     columns = aligned.array.reshape(len(table), -1).T
     return dict(zip(aligned.titles, columns, strict=True))
 
@@ -166,6 +169,7 @@ class _Order:
             return 0
         names, keys = self.names, set(self.table["key"])
         # A name may be misspelt, which is an error of that name and not another axis.
+        # Places from 1 are the ranks: 1 of keys, 2 of names, which go first where both fit.
         shares = [sum(_is_in(label, known) for label in labels) for known in (keys, names)]
         return max((i + 1 for i, n in enumerate(shares) if 2 * n >= len(labels)), default=0)
 
@@ -213,6 +217,7 @@ class _Order:
         `reindex` is the call, less its argument, that gives all parcels a value.
         """
         rows = self.rows(labels)
+        # (parcels, ...) in the rows' order, of the dtype that the values came with.
         out = np.full((len(self.table), *array.shape[1:]), np.nan, array.dtype)
         out[rows] = array
         left = sorted({*range(len(out))} - {*rows.tolist()})
@@ -254,6 +259,7 @@ def _of_array(values: Any, order: _Order, *, parcels_last: bool) -> ParcelValues
             f"should be ({count} parcels,) or {several}, got shape {array.shape}",
             f"pass `{order.argument}.T`" if turned else "",
         )
+    # A vector is its own transpose, so that (parcels,) passes in both cases.
     return ParcelValues(_floating(array.T if parcels_last else array, order.argument))
 
 
@@ -266,6 +272,7 @@ def _of_mapping(values: Mapping[Any, Any], order: _Order) -> ParcelValues:
             "should hold a number for each name, or as many for each, got the shapes "
             f"{format_list(sorted(shapes), 5)}",
         )
+    # (names,) or (names, n): in the order of the mapping, which need not be the rows'.
     array = _floating(np.stack(cells) if cells else np.empty(0), order.argument)
     return ParcelValues(order.spread(array, list(values), "pandas.Series(values).reindex("))
 
@@ -280,25 +287,31 @@ def _of_frame(frame: Any, order: _Order, *, parcels_last: bool) -> ParcelValues:
     if by_row and (len(own) == len(order.table) or len(other) != len(order.table)):
         found = _of_array(array, order, parcels_last=parcels_last)
         return dataclasses.replace(found, titles=_titles(other))
+    # Where only the other axis is as long as the table, its labels are taken for names or keys, so
+    # that an error is about these and not about a shape.
     if by_row or order.rank(other) > order.rank(own):
         axes, own, other = axes[::-1], other, own
     call = "values.reindex(columns=" if axes[0] == "columns" else "values.reindex("
+    # Parcels first.
     array = array.T if axes[0] == "columns" else array
     return ParcelValues(order.spread(array, list(own), call), _titles(other))
 
 
 def _by_identity(frame: Any, table: LabelTable) -> Any:
     """Return a frame by the names or keys that a column of it holds, if one does."""
+    # An atlas may have a parcel called "name" or "key", whose values such a column then holds.
     told = next((c for c in _IDENTITY if c in frame.columns and c not in table["name"]), None)
     if told is None or not _is_default(frame.index):
         return frame
     keyed = told == "key" and "compartment" in frame.columns
+    # Compartments, colours and sides describe parcels and are no values of them.
     further = [c for c in frame.columns if c not in _OF_LABELS]
     return frame.set_index(["compartment", "key"] if keyed else told)[further]
 
 
 def _is_default(labels: Any) -> bool:
     """Whether an axis has no labels but the numbers from 0 that pandas gives it."""
+    # A plain range has no name, while a column of keys made an index keeps its own.
     numbers = labels.name is None and labels.nlevels == 1 and labels.dtype.kind in "iu"
     return bool(numbers and np.array_equal(labels, np.arange(len(labels))))
 
@@ -319,6 +332,7 @@ def _is_missing(label: Any) -> bool:
 
 def _numbers(frame: Any, argument: str) -> Float[np.ndarray, "rows columns"]:
     """Return the cells of a frame as floats: of its own type if it has one, else float64."""
+    # Columns that pandas made of Python's objects have no dtype of numbers until it looks at them.
     frame = frame.infer_objects()
     kinds = list(frame.dtypes)
     text = [
@@ -332,6 +346,7 @@ def _numbers(frame: Any, argument: str) -> Float[np.ndarray, "rows columns"]:
             f"should be numbers, but the columns {format_list(map(repr, text), 5)} are not",
             'take those that are, as `frame.set_index("name")[["t"]]`',
         )
+    # Types of pandas' own, as Float64, have NA, and no dtype that NumPy knows: they become float64.
     one = len(set(kinds)) == 1 and isinstance(kinds[0], np.dtype) and kinds[0].kind == "f"
     array = frame.to_numpy(dtype=kinds[0] if one else np.float64, na_value=np.nan)
     return _floating(array, argument)
@@ -342,6 +357,7 @@ def _floating(array: np.ndarray, argument: str) -> Float[np.ndarray, "..."]:
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype.kind == "f":
+        # JAX refuses arrays in another byte order than the machine's, as files may hold them.
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     # Of JAX's own types bfloat16 holds real numbers, too.
     if not np.can_cast(array.dtype, np.float32):

@@ -15,8 +15,11 @@ from atlasinit.support.arrays import make_read_only
 
 def check_homes(labels: LabelTable, compartments: Sequence[str]) -> None:
     """Refuse a table whose rows are not of `compartments`, or not in their order."""
+    # `homes` are the texts of the column, each once, as "cortex_L+cortex_R"; `of` says which of
+    # them each compartment has rows in: one at most, as its rows are one slice. It may have none.
     homes = list(dict.fromkeys(labels["compartment"]))
     of = {c: [home for home in homes if is_home(home, c)] for c in compartments}
+    # A plus may belong to the name of one compartment, which is looked for first.
     named = [c for home in homes for c in ([home] if home in of else home.split(TOGETHER))]
     order = dict.fromkeys(home for own in of.values() for home in own)
     if list(order) != homes or not set(named) <= set(of) or max(map(len, of.values())) > 1:
@@ -46,6 +49,7 @@ def unite_rows(
     ValueError
         Parcels of one key with different names.
     """
+    # Who shares rows with one that is wanted is united along with it.
     homes = [h for h in dict.fromkeys(table["compartment"]) if any(is_home(h, c) for c in wanted)]
     members = [c for c in compartments if c in wanted or any(is_home(h, c) for h in homes)]
     rows = [i for i, home in enumerate(table["compartment"]) if home in homes]
@@ -61,9 +65,11 @@ def unite_rows(
     if by == "key" and all(own == sorted(own) for own in keys):
         ordered.sort(key=lambda group: table["key"][group[0]])
     merged = [_merge(table, group) for group in ordered]
+    # By name, two parcels may have brought one key.
     if len({row["key"] for row in merged}) < len(merged):
         merged = [{**row, "key": number} for number, row in enumerate(merged, start=1)]
     home = TOGETHER.join(members)
+    # All of them go where the first of the homes was; the table keeps its runs of one compartment.
     listed: list[dict[str, Any]] = []
     for own, group in itertools.groupby(range(len(table)), key=lambda i: table["compartment"][i]):
         if own not in homes:
@@ -73,6 +79,7 @@ def unite_rows(
     columns = {title: [row[title] for row in listed] for title in table.columns}
     columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
     new = {i: number for number, group in enumerate(ordered) for i in group}
+    # Within the united rows, from 0, as maps count theirs.
     places = {c: np.array([new[i] for i in table.rows_of(c)], np.int64) for c in members}
     return LabelTable(columns), places
 
@@ -80,6 +87,7 @@ def unite_rows(
 def place_parcels(maps: Maps, rows: Int[np.ndarray, " parcels"], n_parcels: int) -> Maps:
     """Return maps of `n_parcels` rows, those given at `rows` and the others empty."""
     if isinstance(maps, HardMaps):
+        # Old row to new; the label -1 takes the last entry.
         new = np.append(rows, -1).astype(np.int32)
         return HardMaps(new[np.asarray(maps.labels)], n_parcels)
     if isinstance(maps, DenseMaps):
@@ -87,6 +95,8 @@ def place_parcels(maps: Maps, rows: Int[np.ndarray, " parcels"], n_parcels: int)
         out = np.zeros((n_parcels, maps.n_locations), values.dtype)
         out[rows] = values
         return DenseMaps(make_read_only(out))
+    # A CSR matrix has its rows in order: those that are given are sorted, and the empty ones
+    # between them begin where they end.
     ordered = maps.take_parcels(np.argsort(rows))
     counts = np.zeros(n_parcels, np.int64)
     counts[np.sort(rows)] = np.diff(np.asarray(ordered.indptr))

@@ -119,7 +119,7 @@ def _turns(
     pairs = np.stack([rows, there])[:, rows != there]
     others = _by_row(pairs, n).padded()
     # One more entry answers for -1.
-    # Priorities are random, as in order of locations long rows would take a color one by one, and
+    # Priorities are random, as in order of locations long rows would take a colour one by one, and
     # seeded, so that a geometry always has the same turns.
     priority = np.append(np.random.default_rng(0).permutation(n), -1)
     color = np.full(n + 1, -1)
@@ -130,7 +130,7 @@ def _turns(
         first = priority[open_] > rival
         taking = open_[first]
         taken = np.where(about[first] >= 0, color[about[first]], -1)
-        # With d others in its way a location finds one of d + 1 colors free.
+        # With d others in its way a location finds one of d + 1 colours free.
         free = np.ones((taking.size, others.shape[1] + 1), bool)
         row, slot = np.nonzero(taken >= 0)
         free[row, taken[row, slot]] = False
