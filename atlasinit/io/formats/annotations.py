@@ -34,6 +34,7 @@ from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
+# FreeSurfer's name for vertices of no region, in its own annotations.
 _NONE = "unknown"
 # FreeSurfer reads names into 1024 bytes, the last of which is 0.
 _LONGEST = 1023
@@ -99,6 +100,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     with atomic_writes(files, overwrite=overwrite) as temporary:
         for c, (colors, names) in content.items():
             labels = np.asarray(atlas.maps[c].harden().labels)
+            # Vertices of no parcel have the label -1, and so get the entry 0, as do those not kept.
             entries = atlas.geometry[c].put(labels + 1)
             write_annot(temporary[c], entries, colors, names)
     return list(files.values())
@@ -123,6 +125,7 @@ def _annotation(source: Input, compartment: str) -> Part:
     # Entry 0 is the background only where it is named so.
     everything = Present(compartment, (), is_surface=True, is_maps=True)
     background = sorted(background_keys(everything, rows, None)) or [-1]
+    # Vertices without a label get the first key that means background, or -1, which is no entry's.
     keys[keys < 0] = background[0]
     return Part(compartment, mesh, keys=keys, rows=rows, background=tuple(background))
 
@@ -152,13 +155,16 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
         at += length
         if at > len(stored):
             raise EOFError("its colour table ends early")
+        # The length of a text counts the 0 that ends it.
         return stored[at - length : at].rstrip(b"\0").decode(errors="replace")
 
+    # https://surfer.nmr.mgh.harvard.edu/fswiki/LabelsClutsAnnotationFiles
     n_vertices = number()
     pairs = numbers(2 * n_vertices).reshape(n_vertices, 2)
     if not np.array_equal(np.sort(pairs[:, 0]), np.arange(n_vertices)):
         raise ContentError("its vertex numbers are not those of a whole mesh, each once")
     packed = np.empty(n_vertices, np.int32)
+    # Pairs of a vertex and its colour, which need not be in the order of the vertices.
     packed[pairs[:, 0]] = pairs[:, 1]
     if not number():
         raise ContentError("it holds no colour table")
@@ -178,6 +184,7 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
         position = i if version > 0 else number()
         name, rgb = text(), numbers(4)[:3]
         rows.append(LabelRow(position, name, "#" + "".join(f"{int(c):02x}" for c in rgb)))
+        # A vertex holds red + 256 green + 65,536 blue, without the transparency T.
         colors.append(int(rgb @ np.array([1, 1 << 8, 1 << 16], np.int32)))
     return packed, tuple(rows), np.array(colors, np.int32)
 
@@ -292,6 +299,7 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
         )
         warn(told)
     rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
+    # T is 255 minus the opacity, so that 0 is opaque. Black is what vertices without a label hold.
     return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]
 
 

@@ -38,6 +38,8 @@ from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
+# Arrays are named by the number of their compartment: 0.maps.labels, 0.affine, 1.vertices. A header
+# of JSON says what they are: in .safetensors as metadata, in .npz as an array of bytes.
 _ENDINGS = (".npz", ".safetensors")
 _FORMAT = "atlasinit.Atlas"
 _VERSION = 1
@@ -45,6 +47,7 @@ _HEADER = "atlasinit"
 _HASH = "atlasinit_sha256"
 
 _MAPS = {"hard": HardMaps, "sparse": SparseMaps, "dense": DenseMaps}
+# Labels (locations,), compressed rows and dense values (parcels, locations).
 _MAP_ARRAYS = {"hard": ("labels",), "sparse": ("values", "indices", "indptr"), "dense": ("values",)}
 _MESH_ARRAYS = ("vertices", "faces", "sphere", "anatomical", "areas")
 
@@ -93,6 +96,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
             # Its own writer to files has other permissions and errors than all others.
             temporary.write_bytes(save(arrays, metadata=texts))
         else:
+            # NumPy's arrays of text take 4 bytes a letter.
             packed = {name: np.frombuffer(t.encode(), np.uint8) for name, t in texts.items()}
             with temporary.open("wb") as stream:
                 np.savez_compressed(stream, **arrays, **packed)  # pyright: ignore[reportArgumentType]
@@ -167,6 +171,8 @@ def _texts(source: Input) -> dict[str, str]:
     """Return the description that `write` stored as JSON and the hash, {} of other programs'."""
     if extension(source.name).endswith(".safetensors"):
         stream = source.stream()
+        # 8 bytes with the length of a JSON header, the header, and the numbers:
+        # https://github.com/huggingface/safetensors#format
         length = int.from_bytes(stream.read(8), "little")
         source.check_holds(8 + length)
         return json.loads(stream.read(length)).get("__metadata__", {})

@@ -101,6 +101,7 @@ def _check_models(models: Sequence[Any], n_columns: int, path: object) -> None:
     )
     if repeated:
         raise AtlasFileError(path, f"structures occur more than once: {format_list(repeated)}")
+    # Models may be listed in another order than that of their columns.
     spans = sorted((model.index_offset, model.index_count) for model in models)
     ends = np.cumsum([0, *(count for _, count in spans)]).tolist()
     if [start for start, _ in spans] != ends[:-1] or ends[-1] != n_columns:
@@ -125,6 +126,7 @@ def _columns(models: Sequence[Any]) -> Columns:
 
 def _mesh(model: Any, name: str) -> SurfaceMesh:
     check_vertices(model.surface_number_of_vertices)
+    # Vertex numbers are those of the whole mesh, of which a model may leave out the medial wall.
     vertices = np.asarray(model.vertex_indices[:], np.int32)
     side = hemisphere_of("", name)
     return SurfaceMesh(model.surface_number_of_vertices, vertices, hemisphere=side)
@@ -138,6 +140,7 @@ def _grid(volume: Any, models: Sequence[Any]) -> VolumeGrid:
     # The matrix is in units of 10**exponent metres; -3 is mm.
     affine[:3] *= 10.0 ** (transform.meter_exponent + 3)
     shape = tuple(volume.volume_dimensions)
+    # (voxels, 3), model after model.
     ijk = np.concatenate([np.asarray(list(model.voxel_indices_ijk)) for model in models])
     structures = [(model.brain_structure, model.index_count) for model in models]
     return VolumeGrid(shape, affine, np.ravel_multi_index(tuple(ijk.T), shape), structures)
@@ -164,6 +167,7 @@ def _voxel_axis(name: str, grid: VolumeGrid, path: PathLike) -> BrainModelAxis:
             f'(("CIFTI_STRUCTURE_OTHER", {grid.n_locations}),)',
         )
     return BrainModelAxis(
+        # nibabel takes a structure for each voxel.
         name=np.repeat([s for s, _ in grid.structures], [n for _, n in grid.structures]),
         voxel=grid.ijk,
         affine=grid.affine,

@@ -55,6 +55,8 @@ from atlasinit.support.writing import atomic_write
 
 # The entry of key 0, as Workbench names it.
 _NONE = "???"
+# A file is NIfTI-2 with a matrix of rows (maps or time points) and columns (grayordinates), and an
+# extension with XML that says what these are. https://www.nitrc.org/projects/cifti/
 _INTENTS = {
     ".dlabel.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS",
     ".dscalar.nii": "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS",
@@ -113,6 +115,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         values = np.asanyarray(image.dataobj)
     names = _map_names(axis)
     labelled = isinstance(axis, LabelAxis)
+    # Other programs store labels as scalars too, which their numbers tell; our scalars are weights.
     known = labelled if labelled or header is not None else None
     hard, index = choose_maps(values, names, source, options=options, labelled=known)
     if hard:
@@ -169,6 +172,7 @@ def _columns(image: Cifti2Image, columns: np.ndarray, locations: np.ndarray) -> 
     first, last = at.min(initial=image.shape[1]), at.max(initial=-1) + 1
 
     def read(span: slice) -> np.ndarray:
+        # The file has (time, locations), and data are (locations, time).
         return floating(np.asarray(image.dataobj[span, first:last])[:, at - first].T)
 
     return DataSource(at.size, image.shape[0], read)
@@ -227,6 +231,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     is_series = ending == ".dtseries.nii"
     axis = (parcellated.series_axis if is_series else parcellated.scalar_axis)(painted, path)
     brain = brain_axis(painted.atlas.geometry, path)
+    # Painted values are (locations, maps), one compartment after the other.
     rows = np.concatenate(list(painted.locations.values())).T
     image = Cifti2Image(rows, header=(axis, brain))
     nifti: Any = image.nifti_header
@@ -276,6 +281,7 @@ def _other_structures(source: Input) -> list[str]:
     """Return the structures in a file's axes that are none of nibabel's."""
     stream = source.stream()
     header = stream.read(_HEADER)
+    # Byte 168 of NIfTI-2 has vox_offset, before which the XML ends.
     end = number_at(header, 168, "i8") if len(header) == _HEADER else 0
     axes = stream.read(max(min(end, source.size) - _HEADER, 0))
     found = dict.fromkeys(re.findall(rb'BrainStructure="(\w+)"', axes))
@@ -367,6 +373,7 @@ def _map_parts(
     parts = {}
     for c, g in geometry.items():
         block = values[:, where[c]]
+        # A file has each map for all locations; one of ours is 0 outside its own compartment.
         used = [i for i in index if (block[i] != 0).any()]
         keys, _ = map_rows(names, used)
         parts[c] = Part(c, g, maps=weights(block[used]), map_keys=keys)
@@ -377,6 +384,7 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
     keys = file_keys(atlas.table, path)
     colors = [(*from_hex(color), 1.0) for color in colors_of(atlas.table)]
     entries = zip(keys, atlas.table["name"], colors, strict=True)
+    # Red, green, blue and alpha from 0 to 1: where there is no parcel, nothing is drawn.
     label = {0: (_NONE, (1.0, 1.0, 1.0, 0.0)), **{k: (name, rgba) for k, name, rgba in entries}}
     # Rows of the whole table; the last entry is the background's, for index -1.
     numbers = np.array([*keys, 0], np.int32)
@@ -385,6 +393,7 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
         index = np.asarray(maps.harden().labels)
         start = atlas.table.rows_of(c).start
         columns.append(numbers[np.where(index < 0, -1, index + start)])
+    # One row for one map: (1, locations).
     return np.concatenate(columns)[None], LabelAxis([atlas.name], [label]), keys
 
 

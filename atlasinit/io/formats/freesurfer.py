@@ -19,6 +19,7 @@ from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import KEY
 from atlasinit.io.values import Values, vertex_values
 
+# What files of values, and of triangles, begin with.
 _CURV = b"\xff\xff\xff"
 _TRIANGLES = b"\xff\xff\xfe"
 
@@ -65,6 +66,7 @@ def read_overlay_values(source: Input) -> Values:
     with parsing(source, "a FreeSurfer overlay"):
         image = load_image(source)
         stated = nifti.stated_of(source, image)
+        # (vertices, maps) or (vertices, 1, maps), of which the maps lie along an axis of space.
         if is_columns(tuple(map(int, image.shape))):
             return vertex_values(as_maps(np.asanyarray(image.dataobj), source), stated)
     return series.values_of(image, stated, source)
@@ -88,6 +90,7 @@ def read_vertex_list(source: Input) -> Int64[np.ndarray, " listed"]:
         Another number of points than stated, other negative vertices, or no such file.
     """
     with parsing(source, "a FreeSurfer label"):
+        # https://surfer.nmr.mgh.harvard.edu/fswiki/LabelsClutsAnnotationFiles
         lines = source.stream().read().decode().splitlines()
         stated, points = int(lines[1]), [line.split() for line in lines[2:] if line.strip()]
         if len(points) != stated:
@@ -129,6 +132,7 @@ def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
         stored = source.stream().read()
         # The three bytes are followed by the numbers of vertices, of faces, and of values.
         n_vertices, _, n_values = np.frombuffer(stored, ">i4", 3, len(_CURV)).tolist()
+        # From byte 15 on there is a float32 for each vertex.
         values = np.frombuffer(stored, ">f4", -1, len(_CURV) + 12)
         if n_vertices * n_values != values.size or n_values != 1:
             raise ContentError(

@@ -56,6 +56,8 @@ from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
+# A file is XML: metadata, a table of labels, and data arrays, each with an intent and metadata of
+# its own. https://www.nitrc.org/projects/gifti/
 _KEPT = "atlasinit_kept_vertices"
 _STRUCTURE = "AnatomicalStructurePrimary"
 # Of no one surface.
@@ -146,6 +148,8 @@ def _stated(image: GiftiImage, source: Input, values: np.ndarray) -> Stated:
     points = [array.data for array in image.darrays if _is_points(array)]
     triangles = [array.data for array in image.darrays if array.intent == _TRIANGLE]
     return Stated(
+        # The intent decides. Where programs leave it out, a table or the name does, if all numbers
+        # are whole.
         labels=all(array.intent == _LABEL for array in maps)
         or (
             (is_named_label(source) or _rows(image) is not None)
@@ -169,6 +173,7 @@ def _is_surface(array: Any) -> bool:
 
 def structure_of(image: GiftiImage) -> str:
     """Return the compartment of the structure that a file or one of its arrays states, or ""."""
+    # Files of values have it in their own metadata, surfaces in that of their coordinates.
     metas: list[Mapping[str, str]] = [image.meta, *(array.meta for array in image.darrays)]
     stated = next(filter(None, (meta.get(_STRUCTURE, "") for meta in metas)), "")
     if stated in _VAGUE or stated not in CIFTI_BRAIN_STRUCTURES.value_set("guiname"):
@@ -230,6 +235,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
             geometry = painted.atlas.geometry[c]
             whole: np.ndarray = geometry.put(values, fill=painted.fill)
             arrays = [
+                # `whole` is (vertices, maps), and each map an array of its own.
                 _values_array(column, name)
                 for name, column in zip(painted.titles, whole.T, strict=True)
             ]
@@ -309,6 +315,7 @@ def _label_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
     keys = file_keys(labels, path)
     header = pack_metadata(atlas, compartments=[compartment], file_keys=keys)
     index = np.asarray(atlas.maps[compartment].harden().labels)
+    # Locations of no parcel have the index -1, which takes the last entry: 0.
     values = atlas.geometry[compartment].put(np.array([*keys, 0], np.int32)[index])
     array = GiftiDataArray(
         values,
@@ -323,6 +330,7 @@ def _label_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
 
 def _table(labels: LabelTable, keys: list[int]) -> GiftiLabelTable:
     table = GiftiLabelTable()
+    # Red, green, blue and alpha from 0 to 1: where there is no parcel, nothing is drawn.
     entries = [(0, _NONE, (1.0, 1.0, 1.0, 0.0))]
     colors = [(*from_hex(color), 1.0) for color in colors_of(labels)]
     entries += list(zip(keys, labels["name"], colors, strict=True))
@@ -369,6 +377,7 @@ FORMAT = Format(
     write=write,
     writes=_WRITTEN,
     paint=paint,
+    # Values of parcels are no labels.
     paints=_WRITTEN[2:],
     in_bids=(".label.gii", ".func.gii"),
     one_each=True,

@@ -64,6 +64,7 @@ class _Parser(GiftiImageParser):
 
     def CharacterDataHandler(self, data: str) -> None:  # noqa: N802
         if self.write_to == "Data":
+            # Expat hands a long text over in pieces.
             self.text.append(data)
         else:
             super().CharacterDataHandler(data)
@@ -92,7 +93,10 @@ def _numbers(array: Any, text: str, source: Input) -> np.ndarray:
     count = math.prod(shape)
     if min(shape) < 1:
         raise ContentError(f"an array of it is of shape {shape}")
+    # An array states its own order of bytes, LittleEndian or BigEndian.
     dtype = dtype.newbyteorder(_named(gifti_endian_codes.byteorder, array.endian))
+    # Numbers are words (ASCII), bytes in base64, packed bytes in base64, or lie in another file.
+    # https://www.nitrc.org/projects/gifti/
     encoding = gifti_encoding_codes.label[array.encoding]
     if encoding == "ASCII":
         words = text.split()
@@ -112,6 +116,7 @@ def _numbers(array: Any, text: str, source: Input) -> np.ndarray:
                 f"an array of shape {shape} should have {expected} bytes, got {len(stored)}"
             )
         values = np.frombuffer(stored, dtype)
+    # RowMajorOrder is C's, the last axis the fastest, and ColumnMajorOrder Fortran's.
     return values.reshape(shape, order=_named(array_index_order_codes.npcode, array.ind_ord))
 
 
@@ -123,6 +128,7 @@ def _named(codes: Any, code: object) -> Any:
 def _unpack(stored: bytes, expected: int, source: Input) -> bytes:
     """Return unpacked bytes, whose checksum is checked, and one more than expected at most."""
     check_unpacked(source, len(stored), expected)
+    # The format says GZipBase64Binary, but means zlib's header, not that of gzip.
     unpacker = zlib.decompressobj()
     found = unpacker.decompress(stored, expected + 1)
     if len(found) == expected and not unpacker.eof:

@@ -43,6 +43,7 @@ def load_image(source: Input) -> Any:
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
+    # Booleans, integers and floats; colours have a field for each channel.
     if dtype.kind not in "biuf":
         kind = "colours" if dtype.names else f"values of type {dtype}"
         raise AtlasFileError(source, f"should hold real numbers, got {kind}")
@@ -53,6 +54,9 @@ def _opened(source: Input) -> Any:
     ending = extension(source.name)
     image: Any
     if ending in MGH:
+        # All of it is big-endian: a version, four sizes, the type, the degrees of freedom, the
+        # directions, and from byte 284 on the numbers.
+        # https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
         header = MGHHeader.from_fileobj(source.stream())
         data = ArrayProxy(source.stream(), header)
         image = nb.MGHImage(data, header.get_affine(), header)
@@ -61,6 +65,8 @@ def _opened(source: Input) -> Any:
     elif ending in NIFTI and not is_cifti(source.head):
         kind: Any = nb.Nifti2Image if _first_number(source.head) == _NIFTI2 else nb.Nifti1Image
         image = kind.from_file_map({"image": FileHolder(fileobj=source.stream())})
+        # vox_offset should be at least 352, or 544 in NIfTI-2: after the header and the 4 bytes
+        # that say whether extensions follow.
         if image.dataobj.offset < _first_number(source.head):
             raise AtlasFileError(
                 source,
@@ -81,6 +87,7 @@ def _pair(source: Input) -> Any:
     ending = extension(source.name)
     other = ending.replace("hdr", "img") if "hdr" in ending else ending.replace("img", "hdr")
     stem = source.name[: -len(ending)]
+    # One of the two may be compressed or in capitals, and the other not.
     names = (stem + other, stem + other.upper(), f"{stem}{other}.gz", stem + other[:4])
     beside = next(filter(Path.is_file, map(source.path.with_name, names)), None)
     if beside is None:
@@ -90,6 +97,7 @@ def _pair(source: Input) -> Any:
     source.companions.append(beside)
     pair = {other[1:4]: Input(beside), ending[1:4]: source}
     first = _first_number(pair["hdr"].head)
+    # A pair of NIfTI-1 has this magic where ANALYZE 7.5 has another field.
     if pair["hdr"].head[344:347] == b"ni1" or first == _NIFTI2:
         kind: Any = nb.Nifti2Pair if first == _NIFTI2 else nb.Nifti1Pair
         files = {"header": pair["hdr"], "image": pair["img"]}
@@ -117,6 +125,9 @@ def is_cifti(head: bytes) -> bool:
     """
     if _first_number(head) != _NIFTI2:
         return False
+    # Byte 540 says whether extensions follow. The first begins at 544 with its size and its code.
+    # The intent lies at 504, and CIFTI's begin at 3000:
+    # https://nifti.nimh.nih.gov/pub/dist/doc/nifti2.h
     extended = len(head) >= 552 and head[540] == 1 and number_at(head, 548, "i4") == _CIFTI
     return extended or 3000 <= number_at(head, 504, "i4") < 3100
 
@@ -131,6 +142,7 @@ def _first_number(head: bytes) -> int:
     """Return the length that a NIfTI header states of itself, 0 of what is shorter."""
     if len(head) < 348:
         return 0
+    # 348 (NIfTI-1 and ANALYZE) or 540 (NIfTI-2) in one order of bytes, which is that of the file.
     orders = (int.from_bytes(head[:4], order) for order in ("little", "big"))
     return next((n for n in orders if n == 348 or (n == _NIFTI2 and len(head) >= n)), 0)
 
@@ -143,6 +155,7 @@ def shape_of(source: Input) -> tuple[int, ...]:
         with parsing(source, "an image"):
             return tuple(int(size) for size in load_image(source).shape)
     if extension(source.name) in MGH:
+        # The four sizes follow the version, which has 4 bytes.
         return tuple(np.frombuffer(source.head, ">i4", 4, 4).tolist()) if source.head[20:] else ()
     length = _first_number(source.head)
     if not length:
@@ -155,6 +168,7 @@ def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:
     """Return the shape of the grid and the number of volumes, singleton axes not counted."""
     shape = tuple(int(size) for size in image.shape)
     x, y, z = (*shape, 1, 1, 1)[:3]
+    # NIfTI keeps vectors in the fifth axis, so that maps may be (x, y, z, 1, maps).
     further = [size for size in shape[3:] if size > 1]
     if len(further) > 1 or not all(shape):
         raise AtlasFileError(path, f"should be 3-D or 4-D, got an image of shape {shape}")
@@ -248,6 +262,7 @@ def states_labels(image: Any) -> bool:
 def step_of(image: Any) -> float | None:
     """Return the step in which an image stores whole numbers, None where it scales none."""
     stored = image.dataobj
+    # Where scl_slope is 0 or NaN nothing is scaled, and nibabel gives 1.
     slope = getattr(stored, "slope", 1.0)
     return abs(float(slope)) if slope != 1 and stored.dtype.kind in "iu" else None
 
@@ -271,6 +286,7 @@ def sparse_part(
     kept = VolumeGrid.from_mask(used.reshape(grid.shape, order="F"), grid.affine)
     column = kept.locations.reshape(-1, order="F")[np.concatenate(positions)]
     ends = np.cumsum([0, *map(len, positions)])
+    # Compressed rows (maps, voxels): a volume is a row, which is complete once it is read.
     shape = (len(values), kept.n_locations)
     maps = csr_array((np.concatenate(values), column, ends), shape=shape)
     maps.sort_indices()

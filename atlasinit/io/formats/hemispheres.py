@@ -78,6 +78,7 @@ _SIDE_WORDS = {"L": "left", "R": "right"}
 _PAIRS = (("L", "R"), ("l", "r"), ("lh", "rh"), ("LH", "RH"), ("left", "right"), ("Left", "Right"))
 _SAME = {word: dict(zip("LR", pair, strict=True)) for pair in _PAIRS for word in pair}
 """A word for a side to that of each side in the same manner."""
+# A word for a side stands alone: between underscores, other punctuation, or the ends.
 _STATED = re.compile(rf"(?<![^\W_])({'|'.join(_SAME)})(?![^\W_])")
 
 
@@ -147,12 +148,14 @@ def _is_labels(row: np.ndarray, path: object) -> bool:
         )
     if found.whole or found.is_zero:
         return True
+    # Negative fractions are of statistics or curvature, fractions up to 1 are weights.
     if found.low < 0 or found.high <= 1 or found.is_mask:
         return False
     finite = row[np.isfinite(row)]
     if are_moved_labels(finite):
         return True
     distinct = np.unique(finite[finite != 0])
+    # Weights differ at most locations, whereas networks may be numbered 1, 1.5, 2.
     if _MEMBERS * distinct.size <= finite.size:
         odd = distinct[distinct != np.rint(distinct)]
         raise AtlasFileError(
@@ -232,6 +235,7 @@ def mesh_parts(
         An unknown hemisphere; several maps of labels and no choice.
     """
     n = values.shape[1]
+    # Of both hemispheres the left one comes first: (maps, 2 vertices).
     halves = halves_of(n, stated.structure)
     if not halves:
         own = compartment_of(source, compartment, stated=stated.structure)
@@ -328,6 +332,8 @@ def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, 
 def _sided(name: str, compartment: str, ending: str) -> str:
     side = compartment[-1] if compartment in COMPARTMENTS.values() else compartment
     freesurfer = {"L": "lh", "R": "rh"}.get(side, side)
+    # BIDS and FreeSurfer state the side in a place of its own. In other names it replaces the word
+    # for a side if there is one alone; else the side is added and no word is replaced.
     if re.search(r"hemi-[LR](?=[_.])", name):
         return re.sub(r"hemi-[LR](?=[_.])", f"hemi-{side}", name)
     if re.match(r"[lr]h\.", name):

@@ -36,6 +36,7 @@ def pack(atlas: Atlas, ending: str) -> dict[str, np.ndarray]:
 
     stream = io.BytesIO()
     matrix = to_matrix(atlas.maps.values(), atlas.parcel_slices().values())
+    # The archive compresses its arrays itself.
     save_npz(stream, matrix, compressed=False)
     stream.seek(0)
     with np.load(stream, allow_pickle=False) as arrays:
@@ -68,6 +69,7 @@ def unpack(
     found: list[Maps] = []
     column = n_values = 0
     for maps, own in zip(described, rows, strict=True):
+        # A compartment has the rows of its parcels and the columns of its locations.
         block = matrix[own.start : own.stop, column : column + maps["locations"]]
         found.append(_MAPS[maps["kind"]](block))
         column += maps["locations"]

@@ -48,6 +48,8 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
             frames: Any = geometry.put(values, fill=painted.fill)
             affine = geometry.affine if isinstance(geometry, VolumeGrid) else None
             if affine is None:
+                # FreeSurfer stores values of vertices as a volume (vertices, 1, 1, frames):
+                # https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
                 frames = frames[:, None, None]
             frames = frames[..., 0] if frames.shape[-1] == 1 else frames
             MGHImage(frames, affine).to_filename(temporary[c])

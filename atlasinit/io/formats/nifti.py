@@ -109,6 +109,7 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
         complex numbers; labels that are not whole numbers; several label volumes and no
         choice.
     """
+    # The user's word counts before the file's name, and that before the header and the numbers.
     kind = options.kind if options.kind != "auto" else kind_of(source.name)
     with parsing(source, "a volume"):
         image = load_image(source)
@@ -140,6 +141,7 @@ def _part_of(
     shape, count = layout(image, source)
     grid = grid_statements.grid_of(image, source, shape=shape)
     names = embedded.map_names(image, count)
+    # Names in the header count before those of the table, whose rows may be labels instead.
     listed = {} if any(names) else _listed_names(source, options, own, compartment)
     if len(listed) == count:
         names = [listed[key] for key in sorted(listed)]
@@ -170,6 +172,7 @@ def _part_of(
     part = sparse_part(images, grid, compartment=compartment)
     if len(seen) == count and are_levels(seen):
         raise _levels_error(source, seen, say_volumes(names))
+    # `map` counts volumes from 0 as nibabel does, but tables number them from 1.
     return dataclasses.replace(part, map_keys=tuple(n + 1 for n in numbers)), numbers[0]
 
 
@@ -193,6 +196,7 @@ def _watched(
     """Yield volumes, and keep what their numbers are like as long as all are whole."""
     for image in images:
         if all(one.whole or one.is_zero for one in seen):
+            # The first axis is the fastest in the file, so that neighbours in x follow each other.
             seen.append(describe_numbers(image.reshape(-1, order="F")))
         yield image
 
@@ -293,7 +297,10 @@ def _volumes_of(atlas: Atlas, keys: Sequence[int]) -> list[np.ndarray] | Iterato
         matrix = maps.to_scipy()
         return (grid.put(matrix[[row]].toarray()[0]) for row in range(atlas.n_parcels))
     lowest, highest = min(keys, default=0), max(keys, default=0)
+    # NumPy gives a signed type for negative numbers alone. -n - 1 fits where n does, as int8 holds
+    # -128 to 127.
     dtype = np.min_scalar_type(min(lowest, -highest - 1))
+    # Locations of no parcel have the label -1, which takes the last entry: 0.
     return [grid.put(np.array([*keys, 0], dtype)[np.asarray(maps.labels)])]
 
 
@@ -302,6 +309,7 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
     (grid,), (maps,) = atlas.geometry.values(), atlas.maps.values()
     assert isinstance(grid, VolumeGrid)
     images = iter(images)
+    # No axis of NIfTI has 0 elements: an atlas without parcels is one volume of zeros.
     first = next(images, np.zeros(grid.shape, np.float32))
     hard = isinstance(maps, HardMaps)
     count = None if hard else max(atlas.n_parcels, 1)
@@ -316,18 +324,24 @@ def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np
         else workbench.header_of_maps(atlas.table["name"])
     )
     header.extensions.append(packed(atlas, keys))
+    # 348 bytes of header, 4 that say whether extensions follow, the extensions, and the numbers:
+    # https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
     header.write_to(stream)
     for image in itertools.chain([first], images):
+        # The first axis is the fastest, and that of the volumes the slowest.
         stream.write(image.tobytes(order="F"))
 
 
 def _labelled(values: np.ndarray) -> bool:
     """Whether a single volume is taken for labels: all but fractions of 1, and masks of others."""
+    # Integers that the file scales by its scl_slope arrive as floats, so these are unscaled.
     if values.dtype.kind in "biu":
         return True
     found = describe_numbers(values.reshape(-1, order="A"))
     if found.whole or found.is_zero:
         return True
+    # Weights are fractions of 1. Fractions beyond may be labels that were rescaled or resampled,
+    # which `read_keys` mends or refuses.
     return not found.is_mask and (found.low < 0 or found.high > 1)
 
 

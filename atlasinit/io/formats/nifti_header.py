@@ -23,6 +23,8 @@ from atlasinit.io.own_header import (
     unpack_metadata,
 )
 
+# NIFTI_ECODE_COMMENT, which is for plain text, as atlasinit has no code of its own. The codes:
+# https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h
 _COMMENT = 6
 
 
@@ -47,6 +49,8 @@ def packed(atlas: Atlas, keys: list[int]) -> Nifti1Extension:
     (grid,) = atlas.geometry.values()
     assert isinstance(grid, VolumeGrid)
     fields = json.loads(pack_metadata(atlas, file_keys=keys))
+    # Voxels are flat indices in C order, as runs: "0:2 5:2" are 0, 1, 5 and 6. Structures are
+    # pairs of a name and how many of these voxels, one after the other, belong to it.
     fields["grid"] = {
         "shape": grid.shape,
         "affine": grid.affine.tolist(),
@@ -69,7 +73,9 @@ def own_text(image: Any) -> str:
             continue
         content = extension.get_content()
         text = content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
+        # Extensions are padded to a multiple of 16 bytes.
         text = text.rstrip("\0 ")
+        # Other programs leave comments as well; ours begin with the version of the header.
         if text.startswith(f'{{"{KEY}"'):
             return text
     return ""
@@ -90,10 +96,12 @@ def restore(part: Part, own: OwnHeader, path: object) -> Part:
             for row in part.rows
         )
     true = [row.key for row in known.values()]
+    # The key 0 means no parcel, unless the atlas has a parcel with that key.
     none = -1 if 0 in true else 0
     if part.keys is not None and list(known) != true:
         index = row_labels(part.keys, list(known))
         keys = np.array([*true, none], np.int32)[index]
+        # Labels that another program has added keep their own keys.
         keys = np.where((index < 0) & (part.keys != 0), part.keys, keys)
         part = dataclasses.replace(part, keys=keys)
     map_keys = tuple(known[key].key if key in known else key for key in part.map_keys)
@@ -103,6 +111,7 @@ def restore(part: Part, own: OwnHeader, path: object) -> Part:
         warn(AtlasFileWarning(path, f"{_STALE} it lies on another grid now"))
         return part
     kept = on_grid(part, own.grid)
+    # Fewer are labelled among the kept voxels if some labels lie outside of them.
     if _count(kept, none) != _count(part, none):
         warn(AtlasFileWarning(path, f"{_STALE} others are labelled now"))
         return part

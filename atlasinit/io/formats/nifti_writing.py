@@ -34,10 +34,14 @@ def grid_header(
     count
         Number of volumes of a 4-D image, None for a 3-D one.
     """
+    # NIfTI-1, as not every program reads NIfTI-2. Its sizes are of 16 bits: up to 32,767 an axis.
     header = nb.Nifti1Header()
     header.set_data_shape(grid.shape if count is None else (*grid.shape, count))
     header.set_data_dtype(dtype)
+    # The codes are 4 (of the MNI152) and 2 (of some other image). The qform is left out: it
+    # holds no shear, which an affine may have.
     header.set_sform(grid.affine, code="mni" if space.startswith("MNI152") else "aligned")
+    # The fourth is the step of time, without a meaning where volumes are maps.
     header.set_zooms([*grid.voxel_sizes, 1][: 3 if count is None else 4])
     header.set_xyzt_units("mm")
     return header
@@ -81,6 +85,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     if painted.step is not None:
         painted.check_series(path)
     (values,) = painted.locations.values()
+    # Values (parcels,) become an image (x, y, z), and (parcels, n) one of (x, y, z, n).
     single = painted.values.ndim == 1
     values = values[:, 0] if single else values
     image = image_of(grid, values, painted.atlas.space, fill=painted.fill)

@@ -22,6 +22,8 @@ def open_npz(source: Input) -> Iterator[Any]:
         No such archive: whatever its reader raises.
     """
     with np.load(source.stream(), allow_pickle=False) as arrays:
+        # A zip of .npy files, whose directory states how many bytes each unpacks to:
+        # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
         total = sum(member.file_size for member in arrays.zip.infolist())
         check_unpacked(source, source.size, total)
         yield arrays

@@ -18,6 +18,8 @@ from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
 
+# Rows are maps or time points, and columns parcels, of which the XML lists vertices and voxels.
+# https://www.nitrc.org/projects/cifti/
 SERIES = ".ptseries.nii"
 INTENTS = {
     ".pscalar.nii": "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR",
@@ -42,6 +44,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     ending = extension(path)
     axis = series_axis(painted, path) if ending == SERIES else scalar_axis(painted, path)
     parcels = parcels_axis(painted.atlas, path)
+    # Painted values are (parcels, maps).
     rows = painted.maps.T.astype(painted.dtype)
     counts = [maps.harden().counts() for maps in painted.atlas.maps.values()]
     empty = np.concatenate(counts) == 0
@@ -68,6 +71,7 @@ def scalar_axis(painted: Painted, path: PathLike) -> ScalarAxis:
 def series_axis(painted: Painted, path: PathLike) -> SeriesAxis:
     """Return the time points of a series, which begins at 0."""
     painted.check_series(path)
+    # The format needs a step; of 1 s it numbers the time points.
     step = 1.0 if painted.step is None else painted.step
     return SeriesAxis(0, step, painted.maps.shape[1], "SECOND")
 
@@ -83,10 +87,13 @@ def parcels_axis(atlas: Atlas, path: PathLike) -> ParcelsAxis:
     sizes: dict[str, int] = {}
     for c, geometry in atlas.geometry.items():
         matrix: Any = atlas.maps[c].harden().to_scipy()
+        # Compressed rows (parcels, locations): `indices` has the locations of one parcel after the
+        # other, and `indptr` where each begins. Of no parcels NumPy would make one part.
         for own in np.split(matrix.indices, matrix.indptr[1:-1]) if matrix.shape[0] else ():
             if isinstance(geometry, SurfaceMesh):
                 sizes[structure_of(c)] = geometry.n_vertices
                 vertices.append({structure_of(c): geometry.vertices[own]} if own.size else {})
+                # A parcel has voxels (n, 3) or the vertices of a structure; the other is empty.
                 voxels.append(np.empty((0, 3), int))
             else:
                 vertices.append({})

@@ -20,13 +20,17 @@ from atlasinit.io.values import Values
 from atlasinit.support.typing import PathLike
 
 FORMATS: tuple[Format, ...] = (
+    # Before `vectors`, which takes any .npz; an archive is known by its content.
     archive.FORMAT,
+    # Before the images of grids, which take any .nii.
     cifti.FORMAT,
     gifti.FORMAT,
+    # Before `nifti` as well, as an overlay is an image whose shape is that of vertices.
     freesurfer.OVERLAY,
     nifti.FORMAT,
     vectors.FORMAT,
     annotations.FORMAT,
+    # Last, as it takes any name that begins with lh. or rh.
     freesurfer.MORPHOMETRY,
 )
 """Every format, in the order in which they are asked whether a source is theirs."""

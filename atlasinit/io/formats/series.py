@@ -20,6 +20,7 @@ from atlasinit.io.meshes import halves_of, is_sliced
 from atlasinit.io.unpacking import Unpacked
 from atlasinit.io.values import Block, DataSource, Values, floating, mesh_values
 
+# 64 MiB of float32: 18 volumes of the MNI152 at 2 mm, of 91 x 109 x 91 voxels.
 _READ_VOXELS = 2**24  # of whole volumes at once
 
 
