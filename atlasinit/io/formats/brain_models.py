@@ -119,6 +119,7 @@ def _is_surface(model: Any) -> bool:
 def _columns(models: Sequence[Any]) -> Columns:
     """Return the columns of the models in their order, as a slice where they are adjacent."""
     spans = [(model.index_offset, model.index_offset + model.index_count) for model in models]
+    # A slice of the data is a view of them, whereas a list of columns copies.
     if all(stop == start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False)):
         return slice(spans[0][0], spans[-1][1])
     return np.concatenate([np.arange(*span) for span in spans])

@@ -23,10 +23,12 @@ def suggest(atlas: Atlas, *, values: bool = False, double: bool = False) -> Word
     grids = [g for g in atlas.geometry.values() if isinstance(g, VolumeGrid)]
     hard = not values and all(isinstance(m, HardMaps) for m in atlas.maps.values())
     fit = [".nii.gz"] if len(grids) == 1 and not meshes else []
+    # GIFTI holds surfaces alone, and floats in single precision.
     if not grids and not double:
         fit.append(".label.gii" if hard else ".func.gii")
     if all(map(is_structure, meshes)) and _fit_cifti(grids):
         fit.append(".dlabel.nii" if hard else ".dscalar.nii")
+    # An archive holds any atlas, but no values of its parcels.
     fit += [] if values else [".npz"]
     told: Words = f"save as {' or '.join(fit)}" if fit else ""
     if len(atlas.compartments) > 1:

@@ -178,6 +178,7 @@ def structure_of(image: GiftiImage) -> str:
     stated = next(filter(None, (meta.get(_STRUCTURE, "") for meta in metas)), "")
     if stated in _VAGUE or stated not in CIFTI_BRAIN_STRUCTURES.value_set("guiname"):
         return ""
+    # CortexLeft of GIFTI is CIFTI_STRUCTURE_CORTEX_LEFT of CIFTI.
     return brain_models.compartment_of(str(CIFTI_BRAIN_STRUCTURES.ciftiname[stated]))
 
 

@@ -43,7 +43,6 @@ def load_image(source: Input) -> Any:
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
-    # Booleans, integers and floats; colours have a field for each channel.
     if dtype.kind not in "biuf":
         kind = "colours" if dtype.names else f"values of type {dtype}"
         raise AtlasFileError(source, f"should hold real numbers, got {kind}")
@@ -155,7 +154,6 @@ def shape_of(source: Input) -> tuple[int, ...]:
         with parsing(source, "an image"):
             return tuple(int(size) for size in load_image(source).shape)
     if extension(source.name) in MGH:
-        # The four sizes follow the version, which has 4 bytes.
         return tuple(np.frombuffer(source.head, ">i4", 4, 4).tolist()) if source.head[20:] else ()
     length = _first_number(source.head)
     if not length:

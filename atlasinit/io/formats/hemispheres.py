@@ -114,6 +114,7 @@ def choose_maps(
     if kind == "auto" and labelled is None:
         if len(index) == 1:
             hard = _is_labels(np.asarray(values[index[0]]), path)
+        # A file may have networks at several levels, as Yeo's 7 and 17, which are no weights.
         elif (seen := _whole_maps(values[i] for i in index)) and are_levels(seen):
             raise AtlasFileError(
                 path,
@@ -152,6 +153,7 @@ def _is_labels(row: np.ndarray, path: object) -> bool:
     if found.low < 0 or found.high <= 1 or found.is_mask:
         return False
     finite = row[np.isfinite(row)]
+    # Labels that are stored in steps of s are up to s / 2 off, as 0.988 for 1.
     if are_moved_labels(finite):
         return True
     distinct = np.unique(finite[finite != 0])
@@ -244,6 +246,7 @@ def mesh_parts(
         wanted = {c: half for c, half in halves.items() if compartment in (None, c)}
     else:
         raise AtlasFileError(source, f"holds {list(halves)}, not {compartment!r}")
+    # False means weights, and None that the numbers tell.
     labelled = stated.labels or (False if is_ours else None)
     hard, index = choose_maps(values, names, source, options=options, labelled=labelled)
     numbers, maps_rows = map_rows(names, index)
@@ -285,6 +288,7 @@ def map_rows(
 
 def weights(values: np.ndarray) -> np.ndarray:
     """Return weights as native floats; whole numbers become float32."""
+    # JAX takes no other order of bytes than the machine's, and FreeSurfer's files are big-endian.
     kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
     return np.asarray(values, dtype=kind)
 
@@ -324,12 +328,14 @@ def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, 
                 f": {path.name} states the {_SIDE_WORDS[stated]} hemisphere, but "
                 f"{atlas.name!r} has {only} alone",
             )
+        # Without a side in its name such a file could not be read back.
         unclear = ending in _FREESURFER and own and not stated
         return {only: path.with_name(_sided(path.name, only, ending)) if unclear else path}
     return {c: path.with_name(_sided(path.name, c, ending)) for c in atlas.compartments}
 
 
 def _sided(name: str, compartment: str, ending: str) -> str:
+    # Cortices are L and R, and other surfaces keep their names: out.cerebellum_L.label.gii.
     side = compartment[-1] if compartment in COMPARTMENTS.values() else compartment
     freesurfer = {"L": "lh", "R": "rh"}.get(side, side)
     # BIDS and FreeSurfer state the side in a place of its own. In other names it replaces the word

@@ -101,7 +101,6 @@ def restore(part: Part, own: OwnHeader, path: object) -> Part:
     if part.keys is not None and list(known) != true:
         index = row_labels(part.keys, list(known))
         keys = np.array([*true, none], np.int32)[index]
-        # Labels that another program has added keep their own keys.
         keys = np.where((index < 0) & (part.keys != 0), part.keys, keys)
         part = dataclasses.replace(part, keys=keys)
     map_keys = tuple(known[key].key if key in known else key for key in part.map_keys)

@@ -162,6 +162,7 @@ def split(
     hard, index = choose_maps(found.values, found.names, path, options=options, labelled=None)
     keys, rows = map_rows(found.names, index)
     parts = []
+    # Values may end before the last compartments, which then have no part.
     for (c, g), end in list(zip(geometry.items(), ends, strict=True))[: ends.index(n) + 1]:
         block = found.values[index, end - g.n_locations : end]
         if hard:
