@@ -50,7 +50,7 @@ def read_overlay(source: Input, options: ReadOptions, compartment: str | None = 
         hemisphere.
     """
     values = (_morphometry if is_morphometry(source) else nifti.vertices)(source)
-    # Neither format has names of maps.
+    # FreeSurfer's formats have no names of maps.
     names = [f"map-{i}" for i in range(len(values))]
     stated = source.stated
     parts = mesh_parts(

@@ -157,7 +157,7 @@ def _is_labels(row: np.ndarray, path: object) -> bool:
     if are_moved_labels(finite):
         return True
     distinct = np.unique(finite[finite != 0])
-    # Weights differ at most locations, whereas networks may be numbered 1, 1.5, 2.
+    # Weights differ from place to place, whereas networks may be numbered 1, 1.5, 2.
     if _MEMBERS * distinct.size <= finite.size:
         odd = distinct[distinct != np.rint(distinct)]
         raise AtlasFileError(
