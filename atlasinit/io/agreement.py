@@ -26,6 +26,8 @@ from atlasinit.errors import (
 from atlasinit.io.contents import COMPARTMENTS, Stated, is_line
 from atlasinit.io.formats.brain_models import is_structure
 
+# The names that nibabel gives to NIfTI's units of length, with "" for none:
+# https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields/nifti1fields_pages/xyzt_units.html
 _IN_MM = {"": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """Length of a unit in mm; a header that states none is in mm, as most are."""
 
@@ -63,8 +65,11 @@ def place_grid(
     if affine is None:
         raise AtlasFileError(source, "has no affine", "make the image with one")
     placed = np.array(affine, np.float64)
+    # The upper three rows give x, y and z; the last, (0, 0, 0, 1), has no unit.
     placed[:3] *= _IN_MM[stated.unit]
     grid = VolumeGrid(tuple(shape), placed)
+    # An image of one line of voxels holds values of vertices, of which no affine says where they
+    # lie.
     if not stated.oriented and not is_line(shape):
         warn(
             AtlasFileWarning(
@@ -75,6 +80,8 @@ def place_grid(
                 '`image.set_sform(image.affine, code="scanner")`',
             )
         )
+    # Only another unit than mm is doubted: the likely mistake is that the numbers are mm all the
+    # same.
     low, high = grid.voxel_sizes.min(), grid.voxel_sizes.max()
     if stated.unit not in ("", "mm") and not _VOXELS[0] < low <= high < _VOXELS[1]:
         warn(
@@ -169,12 +176,16 @@ def find_locations(have: Geometry, atlas: Atlas, compartment: str) -> Int[np.nda
     if isinstance(have, SurfaceMesh) and isinstance(wanted, SurfaceMesh):
         if have.n_vertices != wanted.n_vertices:
             raise mesh_problem(have.n_vertices, atlas, compartment)
+        # (vertices,) the row of each vertex in the data, -1 where the data leave it out; from these
+        # the vertices that the atlas keeps are taken.
         return wanted.take(have.locations)
     if isinstance(have, VolumeGrid) and isinstance(wanted, VolumeGrid):
+        # (locations,) for each voxel of the atlas its flat index, in C order, in the data's grid.
         voxels = wanted.voxels_in(have)
         if voxels is None:
             raise _grid_problem(have, atlas, compartment)
         # Of an image every voxel is a location.
+        # A CIFTI grid may keep every voxel, but in the order of its structures.
         whole = have.n_locations == np.prod(have.shape) and not have.structures
         return voxels if whole else have.locations.reshape(-1)[voxels]
     raise ArgumentError("data", f"has {have!r} for {compartment!r}, where the atlas has {wanted!r}")
@@ -197,11 +208,16 @@ def find_surface(stated: Stated, atlas: Atlas, source: object) -> str:
     ValueError
         They state none of these, or nothing where there are several.
     """
+    # Compartment to the side of its mesh, "" where that is not known.
     surfaces = {c: g.hemisphere for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
+    # A structure says most, as the cerebellum has a left side too; then the side; and where neither
+    # names a compartment, the one surface that contradicts neither.
     wanted = stated.structure or COMPARTMENTS.get(stated.side)
     if wanted in surfaces:
         return wanted
     able = [c for c, own in surfaces.items() if not stated.side or own in ("", stated.side)]
+    # A surface with a name of the user's own may be any structure; one with a name of CIFTI's is
+    # that structure alone.
     able = [c for c in able if not (stated.structure and is_structure(c))]
     if len(able) == 1:
         return able[0]
@@ -221,6 +237,7 @@ def check_surface(stated: Stated, given: str, source: object) -> None:
     ValueError
         They state another structure, or another side.
     """
+    # The name of a compartment states its side as names of parcels do: `cortex_L`, `lh`.
     side = hemisphere_of("", given)
     other = stated.side and side and stated.side != side
     if other or (is_structure(given) and stated.structure not in ("", given)):
@@ -238,6 +255,8 @@ def check_surface(stated: Stated, given: str, source: object) -> None:
 def mesh_problem(got: object, atlas: Atlas, compartment: str) -> ArgumentError:
     """Return the error of data with another number of rows than a compartment."""
     wanted = atlas.geometry[compartment]
+    # Data of a mesh usually have a row for each vertex, kept or not; those of a grid have one only
+    # for each kept voxel.
     rows = wanted.n_vertices if isinstance(wanted, SurfaceMesh) else wanted.n_locations
     return ArgumentError(
         "data",

@@ -26,13 +26,16 @@ def table_to_hex(rgba: Sequence[Sequence[float | None]]) -> list[str]:
     opacity is above 1.
     """
     known = [[p for p in color if p is not None and math.isfinite(p)] for color in rgba]
+    # The opacity, a fourth component, is no part of the result. It only helps to tell the range.
     parts = [part for color in known for part in color[:3]]
     opacities = [color[3] for color in known if len(color) > 3]
     above = max(parts, default=0) > _ABOVE_1
+    # Bytes of 0 and 1 look like fractions, unless an opacity of 255 beside them shows the range.
     opaque = max(opacities, default=0) > _ABOVE_1 and all(part in (0, 1) for part in parts)
     return [to_hex(color, highest=255.0 if above or opaque else 1.0) for color in rgba]
 
 
+# A 1 that a script computed may be a little more; the next larger byte is 2.
 _ABOVE_1 = 1.001
 
 
@@ -56,6 +59,8 @@ def _palette() -> Iterator[str]:
     """Yield distinct colours: hues a golden ratio apart, three brightnesses in turn."""
     seen: set[str] = set()
     for i in itertools.count():
+        # 0.618034 is the golden ratio less 1: its multiples spread evenly round the circle of hues,
+        # however many there are. No brightness is below 0.6, so none is black.
         hue, value, saturation = (0.618034 * i) % 1, (0.95, 0.75, 0.6)[i % 3], (0.6, 0.85)[i % 2]
         color = to_hex(colorsys.hsv_to_rgb(hue, saturation, value))
         if color not in seen:

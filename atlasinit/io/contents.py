@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["auto", "hard", "maps"]
 """How values are taken: labels, weights, or as the file's header and values suggest."""
 
+# GIFTI calls these CortexLeft and CortexRight, CIFTI CIFTI_STRUCTURE_CORTEX_LEFT and _RIGHT.
 COMPARTMENTS = {"L": "cortex_L", "R": "cortex_R"}
 """Side to the compartment of that cortex."""
 
@@ -122,6 +123,7 @@ class Part:
             keys, counts = np.unique(self.keys, return_counts=True)
             return dict(zip(keys.tolist(), counts.tolist(), strict=True))
         assert self.maps is not None
+        # `nonzero` leaves out zeros that a sparse matrix stores: they are no weights.
         counts = np.bincount(self.maps.nonzero()[0], minlength=len(self.map_keys))
         return dict(zip(self.map_keys, counts.tolist(), strict=True))
 
@@ -147,6 +149,7 @@ def _take_weights(maps: Any, taken: np.ndarray) -> Any:
     from scipy.sparse import csr_array
 
     if isinstance(maps, np.ndarray):
+        # At -1 NumPy reads the last column, in whose place 0 is put.
         return np.where(taken >= 0, maps[:, taken], np.float32(0))
     # Where each old location went, so that only what has weight is moved.
     target = np.full(maps.shape[1], -1, np.int64)
@@ -154,8 +157,11 @@ def _take_weights(maps: Any, taken: np.ndarray) -> Any:
     matrix: Any = csr_array(maps)
     target = target[matrix.indices]
     kept = target >= 0
+    # In CSR, row r has the entries from indptr[r] to indptr[r + 1]. As many kept entries as lie
+    # before each of these ends give the ends of the new rows.
     ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
     out = csr_array((matrix.data[kept], target[kept], ends), shape=(matrix.shape[0], taken.size))
+    # The new order of locations may differ from the old, while columns should ascend in a row.
     out.sort_indices()
     return out
 
@@ -247,6 +253,7 @@ class Stated:
 
     labels: bool = False
     unit: str = ""
+    # Only headers of NIfTI, Analyze and MGH can leave this open.
     oriented: bool = True
     space: str = ""
     side: str = ""
@@ -278,4 +285,5 @@ class Contents:
 
 def is_line(shape: Sequence[int]) -> bool:
     """Whether an image holds values of vertices: all but one of its first three sizes are 1."""
+    # Of three ascending sizes the second is 1 where all but the largest are, as of (N, 1, 1, T).
     return bool(shape) and sorted((*shape, 1, 1)[:3])[1] == 1

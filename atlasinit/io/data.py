@@ -76,6 +76,7 @@ def open_data(
     if data_space is not None:
         check_space(data_space, atlas, "`data_space`")
     parts = _parts(data, atlas, data_space)
+    # Every part is (locations, time). Those of an atlas lie one below the other, in its order.
     missing = [c for c in atlas.compartments if c not in parts]
     if missing:
         have = [c for c in atlas.compartments if c in parts]
@@ -110,6 +111,7 @@ def open_data(
 
 
 def _check_opened(data: DataSource, atlas: Atlas) -> DataSource:
+    # Their numbers are all that can be compared: a source does not know where its locations lie.
     if data.n_locations != atlas.n_locations:
         raise ArgumentError(
             "data",
@@ -126,9 +128,12 @@ def _parts(data: Any, atlas: Atlas, space: str | None) -> dict[str, DataSource]:
             raise ArgumentError(
                 "data", f": compartments are {list(atlas.compartments)}, got {unknown}"
             )
+        # Each is matched with its own compartment alone, so that a CIFTI file, which holds several,
+        # may be given for any of them.
         each = ((c, value, atlas.select(compartments=c)) for c, value in data.items())
         return {c: _one(value, own, c, space) for c, value, own in each}
     if isinstance(data, str | os.PathLike | FileBasedImage):
+        # Not closed here: the values are read later, by chunks of time.
         source = Input(data)
         return _read_parts(source, atlas, space, side=side_of(source.name))
     if isinstance(data, SurfaceImage):
@@ -170,6 +175,7 @@ def _read_parts(
 ) -> dict[str, DataSource]:
     """Return the parts of a file or image, whose name states `side`, that is `given` for one."""
     values = read_values(source)
+    # What the user says of the space goes before what the file states, which may be wrong.
     if space is None:
         check_space(values.stated.space, atlas, source)
     parts = _match(values, atlas, source, side=side, given=given)
@@ -185,6 +191,7 @@ def _labelled(part: DataSource, source: Input) -> DataSource:
     def read(span: slice) -> np.ndarray:
         values = part.read(span)
         highest = np.abs(values).max(initial=0)
+        # Floats have every whole number up to this: 16,777,216 in float32.
         if highest > 2 ** (np.finfo(values.dtype).nmant + 1):
             raise AtlasFileError(
                 shown,
@@ -211,6 +218,7 @@ def _match(
     values: Values, atlas: Atlas, source: Input, *, side: str, given: str
 ) -> dict[str, DataSource]:
     if all(block.compartment for block in values.blocks):
+        # Of CIFTI, or of a file with the values of both hemispheres one after the other.
         # Data may have more structures than the atlas.
         asked = [block for block in values.blocks if block.compartment in atlas.geometry]
         return {b.compartment: _located(b, atlas, b.compartment) for b in asked}
@@ -219,6 +227,7 @@ def _match(
     grids = [c for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)]
     on_mesh = isinstance(geometry, SurfaceMesh)
     # A surface overlay in a volume's format: the vertices lie along one axis.
+    # Where the atlas has a grid as well, such an image is taken for a volume.
     if on_mesh or (not grids and is_line(geometry.shape)):
         if given:
             check_surface(stated, given, source)
@@ -259,6 +268,7 @@ def _located(block: Block, atlas: Atlas, compartment: str) -> DataSource:
 
     def read(span: slice) -> np.ndarray:
         values = part.read(span)
+        # (locations, time), 0 where no parcel has weight.
         out = np.zeros((order.size, values.shape[1]), values.dtype)
         out[weighted] = np.nan
         out[there] = values
@@ -277,6 +287,8 @@ def _rows(select: Select, n_rows: int, atlas: Atlas, compartment: str) -> DataSo
     whole = geometry.n_vertices if isinstance(geometry, SurfaceMesh) else geometry.n_locations
     if n_rows not in (whole, geometry.n_locations):
         raise mesh_problem((n_rows, select(np.arange(0)).n_time), atlas, compartment)
+    # A mesh that keeps all its vertices may list them in another order. The rows are then taken to
+    # be in the order of the mesh.
     if isinstance(geometry, SurfaceMesh) and n_rows == whole:
         return select(geometry.vertices)
     return select(np.arange(n_rows))

@@ -27,9 +27,11 @@ IN_MEMORY = "in memory"
 """What provenance and messages call what comes from no file."""
 
 _HEAD = 8192  # bytes; holds the header of any image, and the beginning of CIFTI's XML
+# The bytes ID1 and ID2 of every gzip file: https://www.rfc-editor.org/rfc/rfc1952
 _GZIP = b"\x1f\x8b"
 
 
+# Whatever has these two attributes counts as one, so that nilearn need not be imported.
 @runtime_checkable
 class SurfaceImage(Protocol):
     """What is used of a nilearn ``SurfaceImage``."""
@@ -168,9 +170,14 @@ class Input:
         if not self.is_packed:
             return found
         try:
+            # With 16 added zlib expects the header of gzip. An object for decompression takes the
+            # beginning of a file, for which `gzip.decompress` would raise an error:
+            # https://docs.python.org/3/library/zlib.html#zlib.decompress
             head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(found, _HEAD)
         except zlib.error:
             return b""  # damaged, of which its reader tells
+        # The file's own first bytes are checked where it is opened, here those of what is packed in
+        # it.
         check_signature(head, self)
         return head
 
@@ -188,6 +195,7 @@ class Input:
 
     def stream(self) -> io.BufferedIOBase:
         """Return the file from its beginning, unpacked if it is compressed."""
+        # Whether it is packed is read from the file itself, which is then set back.
         packed, file = self.is_packed, self._rewound()
         if not packed:
             return file
@@ -219,6 +227,7 @@ def is_input(given: object) -> bool:
 
 def sides_of(image: SurfaceImage) -> dict[str, Input]:
     """Return compartment to the vertex values of a surface image, which state their mesh."""
+    # nilearn's names of the two hemispheres in `mesh.parts` and `data.parts`.
     sides = {"left": "cortex_L", "right": "cortex_R"}
     found = {}
     for side, values in image.data.parts.items():
@@ -251,6 +260,7 @@ def inputs_of(files: object) -> list[tuple[str | None, list[Input]]]:
     groups: list[tuple[str | None, list[Input]]]
     if isinstance(files, Mapping):
         groups = [(c, inputs_of(group)[0][1]) for c, group in files.items()]
+    # Bytes are a sequence too, of whole numbers.
     elif isinstance(files, Sequence) and not isinstance(files, bytes):
         groups = [(None, [Input(one) for one in files])]
     else:
