@@ -27,6 +27,8 @@ _INT32 = np.iinfo(np.int32)
 UNLABELLED = int(_INT32.min)
 """The key of locations without any label, which no file uses for one."""
 
+# For labels that are numbered by halves (1, 1.5, 2), quarters, fifths, tenths and so on; the first
+# factor that fits is offered.
 _FACTORS = (2, 4, 5, 10, 20, 100)
 
 
@@ -91,6 +93,7 @@ def read_keys(
         all of them apart.
     """
     values = np.asarray(values)
+    # NumPy's letters for boolean, signed and unsigned whole numbers, and floats.
     if values.dtype.kind not in "biuf":
         raise AtlasFileError(path, f"labels should be numbers, got {values.dtype}")
     stored = values.dtype
@@ -103,6 +106,7 @@ def read_keys(
         missing = _missing(values, path, nan)
         if missing is not None:
             unlabelled = UNLABELLED
+            # NaN counts as 0 while the other values are judged, and gets its own key at the end.
             values = np.where(missing, values.dtype.type(0), values)
         whole = np.rint(values)
         # A factor that is meant for weights would make labels vanish.
@@ -110,6 +114,7 @@ def read_keys(
         if lost or is_off(values, whole).any():
             operations = _mend(values, whole, path, step)
     low, high = (whole.min().item(), whole.max().item()) if whole.size else (0, 0)
+    # You would expect < at the lower end, but the least number of int32 is `UNLABELLED`.
     if low <= _INT32.min or high > _INT32.max:
         raise AtlasFileError(path, f"labels should fit int32, got values from {low} to {high}")
     _check_exact(float(max(high, -low)), stored, path)
@@ -142,8 +147,10 @@ def are_moved_labels(values: np.ndarray, step: float | None = None) -> bool:
     # Each is held by several locations: what is interpolated takes ever new values.
     if not distinct.size or 3 * distinct.size > np.count_nonzero(values):
         return False
+    # 0 is a stored value as well: the gap between it and the next may be the smallest.
     distinct = np.unique([0.0, *distinct.tolist()])
     whole = np.rint(distinct)
+    # Two values of one whole number would become one label.
     if np.unique(whole).size < distinct.size:
         return False
     off = np.abs(distinct - whole).max()
@@ -173,6 +180,7 @@ def _missing(
 
 def _mend(values: Any, whole: Any, path: object, step: float | None) -> tuple[str, ...]:
     """Return what was done to labels that storage moved, after saying so; refuse others."""
+    # A label that would vanish in 0 counts as well, however near to 0 it is.
     off = is_off(values, whole) | ((whole == 0) & (values != 0))
     if not are_moved_labels(values, step):
         raise AtlasFileError(
@@ -198,6 +206,7 @@ def _mend(values: Any, whole: Any, path: object, step: float | None) -> tuple[st
 def say_renumbering(distinct: np.ndarray) -> Words:
     """Return how to read labels that are numbered 1, 1.5, 2."""
     factor = next((k for k in _FACTORS if _are_keys(distinct[distinct != 0] * k)), 0)
+    # So many distinct values are rather weights than labels with an unusual numbering.
     if not factor or distinct.size > 256:
         return ""
     return (
@@ -214,6 +223,8 @@ def _are_keys(values: np.ndarray) -> bool:
 
 def _check_exact(highest: float, stored: np.dtype, path: object) -> None:
     """Warn of whole numbers beyond those that a type of floats has without gaps."""
+    # `nmant` is the number of bits of the fraction: 23 of float32, which has every whole number up
+    # to 2 ** 24.
     if stored.kind == "f" and highest > 2 ** (np.finfo(stored).nmant + 1):
         gap = float(np.spacing(stored.type(highest)))
         warn(

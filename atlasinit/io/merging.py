@@ -45,6 +45,7 @@ class Labelled:
     @property
     def holds_labels(self) -> bool:
         """Whether it holds labels, and not a mask or weights."""
+        # A file that states that it holds labels may well hold a single one.
         return self.part.keys is not None and (self.stated or not self.is_mask)
 
     @property
@@ -87,6 +88,7 @@ def are_weights(files: Sequence[Labelled]) -> bool:
     """
     if any(file.stated for file in files):
         return False
+    # (locations,) how many of the files claim each of them.
     claims = np.sum([file.is_claimed for file in files], axis=0)
     seen = [
         describe_numbers(_in_file_order(file.part.geometry, np.where(file.is_claimed, own, 0)))
@@ -98,6 +100,7 @@ def are_weights(files: Sequence[Labelled]) -> bool:
 
 def _in_file_order(geometry: Any, values: Int32[np.ndarray, " locations"]) -> np.ndarray:
     whole = geometry.put(values)
+    # Images store the first axis fastest, so that values in this order are neighbours along it.
     return whole.reshape(-1, order="F") if isinstance(geometry, VolumeGrid) else whole
 
 
@@ -120,12 +123,15 @@ def merge_labels(files: Sequence[Labelled], options: ReadOptions) -> Part:
     ValueError
         Locations that two files claim, if ``conflicts="error"``.
     """
+    # The user's entries: a tuple for all compartments, or compartment to such a tuple.
     given = None if options.labels is None else rows_from_table(options.labels)
     labels = [_labels(file, given, options) for file in files]
     stated = {key for key in options.background or () if not isinstance(key, str)}
     listed = [row.key for row in given] if isinstance(given, tuple) else []
     moved = _number(files, labels, background=stated, listed=listed)
     first = files[0].part
+    # `owner` has the number of the file whose label a location has, -1 where it has none yet. A
+    # later file writes over earlier ones, unless the first is to win.
     keys = np.full(first.geometry.n_locations, UNLABELLED, np.int32)
     owner = np.full(first.geometry.n_locations, -1, np.int32)
     for i, (own, numbers) in enumerate(zip(labels, moved, strict=True)):
@@ -164,6 +170,7 @@ def _labels(file: Labelled, given: Any, options: ReadOptions) -> Int32[np.ndarra
     is_surface = isinstance(part.geometry, SurfaceMesh)
     present = Present(part.compartment, (), is_surface=is_surface, background=part.background)
     none = background_keys(present, rows, options.background)
+    # In a volume 0 is no parcel; on a surface it is one where the table names it like a region.
     if not is_surface or find_zero(rows) is None:
         none |= {0}
     return np.where(np.isin(part.keys, [*none, UNLABELLED]), np.int32(UNLABELLED), part.keys)
@@ -182,18 +189,24 @@ def _number(
     """
     located = [set(find_keys(own)) - {UNLABELLED} for own in labels]
     tables = [{row.key: row.name for row in file.part.rows or ()} for file in files]
+    # The smallest power of 10 above all keys, as 100 where the largest is 57.
     step = 10 ** len(str(max([*listed, *(key for own in located for key in own)], default=0)))
     taken: dict[int, str | None] = {}  # key to its name, None for one without an entry
     used: set[int] = set()
     out = []
     for own, table in zip(located, tables, strict=True):
+        # A key that an earlier file uses collides, and so does one that an earlier table names
+        # differently.
         collides = bool(own & used) or any(
             table.get(key, name) != name for key, name in taken.items() if name is not None
         )
         keys = sorted(own | (set(table) - background))
         if collides:
+            # -(-a // b) is a / b rounded up.
             above = -(-(max([*taken, *used]) + 1) // step) * step
             if above + max(keys) > _LARGEST:
+                # Where round numbers do not fit int32, the keys begin right after the largest so
+                # far.
                 above = max([*taken, *used]) + 1 - min(keys)
             numbers = {key: key + above for key in keys}
         else:
@@ -237,6 +250,8 @@ def _conflict(
     later: int,
 ) -> ArgumentError:
     """Return the error of locations that two files claim, with the parcels that claim most."""
+    # (3, locations): the number of the earlier file, its key and the key of the later file, for
+    # each location that both claim.
     pairs = np.stack([owner[both], _owned(labels, owner)[both], labels[later][both]])
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     earlier, old, new = values[:, counts.argmax()].tolist()

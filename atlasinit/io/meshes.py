@@ -8,6 +8,8 @@ from jaxtyping import Shaped
 from atlasinit.errors import AtlasFileError, ContentError
 from atlasinit.io.contents import COMPARTMENTS
 
+# fsaverage3 to fsaverage6 have 10 * 4 ** n + 2 vertices, and fsaverage has those of n = 7. The last
+# four are of the fsLR meshes 4k, 8k, 32k and 59k.
 MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
 """Vertices a hemisphere of the fsaverage and onavg meshes, and of the fsLR meshes."""
 
@@ -19,6 +21,7 @@ _SIZES = MESH_SIZES | BOTH_SIZES
 _MOST_SLICES = 10
 # No mesh has so few vertices that it has as many times more maps.
 _MORE_MAPS = 100
+# Some 400 times as many as fsaverage has; coordinates of these take 0.8 GB in float32.
 _MOST_VERTICES = 2**26
 
 

@@ -72,6 +72,7 @@ class Numbers:
 
 def describe_numbers(values: Real[np.ndarray, " locations"]) -> Numbers:
     """Return what the numbers of a map, in the order of its file, are like."""
+    # NaN and infinity differ from 0 too, and are taken out next.
     at = np.flatnonzero(values != 0)
     held = values[at]
     if held.dtype.kind == "f" and not (finite := np.isfinite(held)).all():
@@ -79,10 +80,12 @@ def describe_numbers(values: Real[np.ndarray, " locations"]) -> Numbers:
     low, high = float(held.min(initial=0)), float(held.max(initial=0))
     only = float(held[0]) if held.size and (held == held[0]).all() else None
     none = np.zeros(0, np.int64)
+    # Numbers that all round to 0 are small fractions.
     if not held.size or max(high, -low) < 0.5 or not is_whole(held):
         return Numbers(low, high, whole=False, only=only, values=none)
     held = np.rint(held).astype(np.int64) if held.dtype.kind == "f" else held
     top = held.max()
+    # Whether each number and the next are neighbours in the file, unless both are the largest.
     pairs = (np.diff(at) == 1) & ((held[1:] != top) | (held[:-1] != top))
     return Numbers(
         low,
@@ -109,10 +112,12 @@ def are_levels(maps: Sequence[Numbers]) -> bool:
 
 def look_like_weights(maps: Sequence[Numbers]) -> bool:
     """Whether whole numbers slope from place to place, as percent do, and have many values."""
+    # A map of one value is a mask, which is alike everywhere and tells nothing of the others.
     several = [one for one in maps if one.only is None]
     if not several:
         return False
     distinct = np.unique(np.concatenate([one.values for one in several])).size
+    # Less than two locations a value on average, as where each weight is a number of its own.
     single = sum(one.size for one in several) < 2 * sum(one.values.size for one in several)
     alike = sum(one.alike for one in several)
     return (distinct > _FEW or single) and alike < _ALIKE * sum(one.pairs for one in several)
@@ -121,6 +126,7 @@ def look_like_weights(maps: Sequence[Numbers]) -> bool:
 def _distinct(values: np.ndarray) -> Int[np.ndarray, " distinct"]:
     if values.dtype == bool:
         values = values.view(np.uint8)
+    # Counting is faster than the sorting of `np.unique`; up to 2 ** 16 the counts take 0.5 MB.
     if values.min() >= 0 and values.max() < 2**16:
         return np.flatnonzero(np.bincount(values.astype(np.int64)))
     return np.unique(values).astype(np.int64)

@@ -16,6 +16,8 @@ Background: TypeAlias = Iterable[int | str] | int | str
 Scale: TypeAlias = Literal["auto"] | float | int
 """Factor for numbers, or ``"auto"`` to judge by the values."""
 
+# The other options have no default: where one is open, the files tell, or nothing is laid over
+# them.
 DEFAULTS: Mapping[str, Any] = {
     "kind": "auto",
     "scale": "auto",
@@ -26,6 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What an option is that neither the user nor an entry of the catalogue states."""
 
+# The first of each is its default.
 _CHOICES = {
     "kind": get_args(Kind),
     "unlisted": ("error", "name"),
@@ -102,6 +105,7 @@ class ReadOptions:
         _check_scale(self.scale)
         _check_map(self.map)
         _check_meshes(self.meshes)
+        # The one way to set a field of a frozen data class.
         object.__setattr__(self, "background", _background(self.background))
 
     @property
@@ -142,6 +146,7 @@ class ReadOptions:
 
     def over(self, other: Mapping[str, Any]) -> "ReadOptions":
         """Return these options, those that are open taken from `other`."""
+        # Of two values for one key Python keeps the later, which is the one stated here.
         return self.replace(**{**other, **self.stated})
 
     def with_defaults(self) -> "ReadOptions":
@@ -152,11 +157,13 @@ class ReadOptions:
 def _check_scale(scale: object) -> None:
     if scale is None or (isinstance(scale, str) and scale == "auto"):
         return
+    # True is a number to Python, and would be a factor of 1.
     if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < float(scale) < np.inf:
         raise ArgumentError("scale", f'should be "auto" or a positive number, got {scale!r}')
 
 
 def _check_map(map: object) -> None:
+    # True would be the map number 1.
     if isinstance(map, bool) or not isinstance(map, str | Integral | None):
         raise ArgumentTypeError(
             "map", f"should be the name or the 0-based number of one map, got {map!r}"
@@ -176,6 +183,7 @@ def _check_meshes(meshes: object) -> None:
 def _background(background: Any) -> tuple[int | str, ...] | None:
     if background is None:
         return None
+    # A str is a collection of letters to Python, but here it is one name.
     single = isinstance(background, str | Integral)
     items = (background,) if single else tuple(background)
     for item in items:

@@ -38,6 +38,7 @@ class Painted:
     values: Float[np.ndarray, "parcels *n"]
     names: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+    # NaN, as 0 would be a value like others.
     fill: float = float("nan")
     step: float | None = None
 
@@ -51,6 +52,7 @@ class Painted:
         """The names of the maps, or the atlas's and numbers."""
         count = self.maps.shape[1]
         numbered = (self.atlas.name,) if count == 1 else tuple(f"map-{i}" for i in range(count))
+        # The user's names go before those that came with the values.
         return self.names or self.columns or numbered
 
     @property
@@ -71,6 +73,7 @@ class Painted:
         ValueError
             Numbers that would become 0 or infinite.
         """
+        # NumPy would warn of what is found below, and is told there as an error.
         with np.errstate(over="ignore", under="ignore"):
             narrow = self.values.astype(np.float32)
         lost = (np.isfinite(self.values) & ~np.isfinite(narrow)) | (

@@ -141,6 +141,7 @@ def read_files(
         files = atlas_files(folder, space=options.space, kind=options.kind)
     listed = inputs_of(files)
     sources = [source for _, group in listed for source in group]
+    # What each file holds, in the order of the files; several files of one compartment are merged.
     contents = [
         one
         for compartment, group in listed
@@ -151,6 +152,8 @@ def read_files(
         return _archived(whole[0], sources, options, provenance)
     # What we wrote has the scale that it should have.
     foreign = [part for one in contents if one.header is None for part in one.parts]
+    # Files of other programs get one scale together, so that their weights stay comparable.
+    # `scaled` has their parts alone, in the same order.
     scaled = iter(scale_parts(foreign, options.scale, format_list(sources)))
     parts = [part if one.header else next(scaled) for one in contents for part in one.parts]
     check_hemispheres({part.compartment: part.geometry for part in parts})
@@ -158,13 +161,17 @@ def read_files(
     if folder is not None and headers:
         # Names sort the files; the atlas may have had another order.
         parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
+    # The provenance lists a table that is one file; of others it says nothing.
     tables = [options.labels] if isinstance(options.labels, str | Path) else []
     atlas = assemble(
         parts,
         options,
+        # What the user says goes first, then what our own headers state, then the names of the
+        # files.
         name=options.name or _first([h.name for h in headers]) or _name(sources[0].name),
         space=options.space or _space(contents, sources[0]),
         provenance=provenance
+        # A header's provenance tells of all files only where all have a header.
         or (headers[0].provenance if len(headers) == len(contents) else None)
         or _provenance(sources, tables),
     )
@@ -176,6 +183,7 @@ def _united(atlas: Atlas, headers: Sequence[Header]) -> Atlas:
     homes = dict.fromkeys(home for h in headers for home in h.labels["compartment"])
     for home in homes:
         found = [c for c in atlas.compartments if is_home(home, c)]
+        # Where only one is there, as of one hemisphere's file, no parcel is shared.
         if len(found) > 1:
             atlas = atlas.unite(compartments=found).replace(provenance=atlas.provenance)
     return atlas
@@ -188,6 +196,7 @@ def _folder(files: object) -> Path | None:
 
 
 def _place(compartment: str, order: Sequence[str]) -> int:
+    # A compartment that the header does not name comes last.
     return order.index(compartment) if compartment in order else len(order)
 
 
@@ -201,11 +210,13 @@ def _name(file: str) -> str:
     further = [entities[e] for e in ("seg", "scale", "desc") if e in entities]
     if "atlas" in entities:
         return "-".join([entities["atlas"], *further])
+    # The names of both hemispheres become one: of `lh.aparc`, `aparc.L` and `aparc_hemi-L` "aparc".
     return re.sub(r"^[lr]h\.|[._](?:[LR]|[lr]h|left|right|hemi-[LR])(?=[._]|$)", "", stem(file))
 
 
 def _space(contents: Sequence[Contents], first: Input) -> str:
     """Return the one space that headers, or else names, state."""
+    # What our own files state goes before what other files, or names, do.
     ours = [one for one in contents if one.header is not None]
     stated = {one.stated.space for one in ours or contents} - {""}
     if len(stated) > 1:
@@ -252,9 +263,11 @@ def _archived(
         )
     name = sources[0].name
     for option, value in options.stated.items():
+        # By now every option with a default has one: only another value is the user's own.
         is_default = option in DEFAULTS and value == DEFAULTS[option]
         if option not in _LAID_OVER and not is_default:
             raise ArgumentError(option, f"does not apply to {name}, which holds a whole atlas")
+    # A space can be confirmed here, but not changed.
     if options.space not in (None, atlas.space):
         raise ArgumentError("space", f": {name} is in {atlas.space!r}, not {options.space!r}")
     atlas = atlas.replace(name=options.name, provenance=provenance)

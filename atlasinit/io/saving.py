@@ -155,6 +155,8 @@ def save_values(
     """
     write = painter_of(path)
     aligned = align_values(values, atlas.table, absent=absent)
+    # n of values (parcels, n), 1 of (parcels,); an atlas of no parcel has no such number, hence
+    # `max`.
     count = aligned.array.size // max(atlas.n_parcels, 1)
     given = None if names is None else _map_names(names, count)
     if step is not None and not (np.isfinite(step) and step > 0):
@@ -164,6 +166,7 @@ def save_values(
 
 
 def _map_names(names: Sequence[str], count: int) -> tuple[str, ...]:
+    # A str is a sequence too, whose letters would become the names.
     if isinstance(names, str):
         raise ArgumentError(
             "names", f"should be a list of names, got {names!r}", f"pass [{names!r}]"
@@ -203,6 +206,7 @@ def write_parcellated(
     """
     if extension(path) not in INTENTS:
         raise ArgumentError("path", f"should end in {' or '.join(INTENTS)}, got {Path(path).name}")
+    # CIFTI holds all compartments in one file.
     (file,) = save_values(values, atlas, path, names=names, step=step, overwrite=overwrite)
     return file
 
