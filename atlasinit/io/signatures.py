@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from atlasinit.errors import AtlasFileError
 
+# A block of tar: of all marks below, tar's lies furthest in, at byte 257.
 LENGTH = 512
 """Bytes of the beginning of a file that tell what it is."""
 
@@ -36,12 +37,16 @@ def _begins(*beginnings: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(beginnings)
 
 
+# A mark of byte order, the declaration of XML and a comment may come first.
 _PAGE = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\s+)?html\b", re.I
 )
 GET_ANNEXED = "get it by `git annex get {0}` or `datalad get {0}`"
 _UNPACK = "unpack it first"
 
+# Git LFS and git-annex put small text files in the place of large ones:
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and
+# https://git-annex.branchable.com/internals/pointer_file/
 SIGNATURES = (
     Signature(
         "a pointer of Git LFS, not the file itself",
@@ -59,17 +64,21 @@ SIGNATURES = (
         "its address may lead to a page about the file, or to a login: download it anew",
     ),
     Signature("a PDF", _begins(b"%PDF-"), "a file of numbers is needed"),
+    # The second beginning is that of an archive without files.
     Signature("a zip archive", _begins(b"PK\x03\x04", b"PK\x05\x06"), _UNPACK, (".npz", ".xlsx")),
     Signature("compressed by bzip2", _begins(b"BZh"), "unpack it by bunzip2", (".bz2",)),
     Signature("compressed by xz", _begins(b"\xfd7zXZ\0"), "unpack it by unxz", (".xz",)),
     Signature("compressed by zstd", _begins(b"\x28\xb5\x2f\xfd"), "unpack it by unzstd", (".zst",)),
     Signature("a 7-Zip archive", _begins(b"7z\xbc\xaf\x27\x1c"), _UNPACK),
+    # tar and DICOM have their mark further in: at byte 257 of the first header, and at byte 128.
     Signature("a tar archive", lambda head: head[257:262] == b"ustar", _UNPACK, (".tar",)),
     Signature(
         "a DICOM file", lambda head: head[128:132] == b"DICM", "convert its series by dcm2niix"
     ),
     Signature(
         "a MATLAB file",
+        # The second is HDF5 after 512 bytes of its own, so that it does not begin as other HDF5
+        # does.
         _begins(b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"),
         "pass the array that `scipy.io.loadmat` or `h5py` reads of it",
     ),
@@ -77,6 +86,7 @@ SIGNATURES = (
         "an HDF5 file",
         _begins(b"\x89HDF\r\n\x1a\n"),
         "pass the array that `h5py` reads of it",
+        # MINC 2 (.mnc) is HDF5.
         (".mnc", ".h5", ".hdf5"),
     ),
     Signature(
@@ -97,5 +107,6 @@ def check_signature(head: bytes, source: object) -> None:
         another kind. The error says what it is and what to do.
     """
     for known in SIGNATURES:
+        # No name ends in a null byte: a kind without endings is refused whatever the name.
         if known.matches(head) and not str(source).lower().endswith(known.endings or ("\0",)):
             raise AtlasFileError(source, f"is {known.title}", known.remedy)

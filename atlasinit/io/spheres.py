@@ -59,7 +59,10 @@ def spheres(
     if rows is not None and len(rows) != n:
         raise ArgumentError("rows", f"should have one entry for each of {n} seeds, got {len(rows)}")
     members = _members(centres, np.broadcast_to(radii, (n,)), grid)
+    # `kept` are the locations that some sphere holds, and `columns` (entries,) the place of each
+    # entry among these. The empty list is for an atlas without seeds.
     kept, columns = np.unique(np.concatenate([[], *members]).astype(np.int64), return_inverse=True)
+    # In CSR, sphere r has the entries from ends[r] to ends[r + 1].
     ends = np.cumsum([0, *map(len, members)])
     shape = (n, kept.size)
     maps = csr_array((np.ones(columns.size, np.float32), columns, ends), shape=shape)
@@ -77,6 +80,7 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
     matrix, origin = grid.affine[:3, :3], grid.affine[:3, 3]
     inverse = np.linalg.inv(matrix)
     nearest = np.rint((centres - origin) @ inverse.T).astype(np.int64)
+    # (x, y, z) the number of each voxel among the kept ones, -1 where it is not kept.
     location = grid.locations
     # A sphere reaches this many voxels along each axis, one more for the rounded centre.
     reach = np.ceil(radii.max(initial=0) * np.linalg.norm(inverse, axis=1)).astype(int) + 1
@@ -84,6 +88,8 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
     offsets = offsets.reshape(-1, 3)
     own = (offsets == 0).all(axis=1)
     # An axis a row, so that sums run along memory.
+    # In mm, `steps` (3, offsets) from a seed's own voxel to those around it, and `shifts` (seeds,
+    # 3) from the seed to the centre of its voxel.
     steps, shifts = matrix @ offsets.T, nearest @ matrix.T + origin - centres
     out = []
     for at, shift, radius in zip(nearest, shifts, radii, strict=True):

@@ -41,6 +41,8 @@ def read_sources(
             form = format_of(source)
             assert form.read is not None, "a format that reads atlases was asked for"
             contents = _named(form.read(source, _by_name(options, source), compartment), source)
+            # A reader may have all that it needs before the end of a file, where gzip has its
+            # checksum.
             source.check_rest()
             if hashed and contents.header is None and contents.atlas is None and source.path:
                 source.digest  # noqa: B018 (kept for the provenance, as the file is open)
@@ -72,10 +74,12 @@ def _merged(
             own = Labelled(part, name, told, one.stated.labels)
             held.setdefault(part.compartment, []).append(own)
     whole = {c: stack(same, options) for c, same in held.items()}
+    # A part has origins only where several files of labels make it.
     made = {c for c, part in whole.items() if part.origins}
     out = []
     for one in contents:
         own = dict.fromkeys(part.compartment for part in one.parts)
+        # What is merged goes with the first file that holds some of it.
         parts = tuple(whole.pop(c) for c in own if c in whole)
         # No one of the files states what several make together.
         header = None if made.intersection(own) else one.header
@@ -90,6 +94,7 @@ def _with_own_rows(parts: Sequence[Part]) -> list[Part]:
     """
     if len(parts) == 1 or any(part.keys is None or part.rows is None for part in parts):
         return list(parts)
+    # The keys at the locations of each part, and those of entries that lie in none.
     located = [set(part.counts()) for part in parts]
     nowhere = {row.key for part in parts for row in part.rows or ()}.difference(*located)
     return [
@@ -138,6 +143,7 @@ def stack(files: Sequence[Labelled], options: ReadOptions) -> Part:
         return files[0].part
     files = _on_one_geometry(files)
     labelled = [file for file in files if file.holds_labels or options.kind == "hard"]
+    # Percent in whole numbers look like labels as long as each file is seen alone.
     if labelled and options.kind == "auto" and are_weights(files):
         labelled = []
     if not labelled:
@@ -162,6 +168,8 @@ def _on_one_geometry(files: Sequence[Labelled]) -> list[Labelled]:
         own = file.part.geometry
         if isinstance(here, VolumeGrid) and isinstance(own, VolumeGrid):
             # The same voxels may be stored in another direction.
+            # (locations,) for each voxel of this file its flat index, in C order, in the first
+            # file's grid.
             voxels = own.voxels_in(VolumeGrid(here.shape, here.affine))
             if voxels is None:
                 raise AtlasFileError(
@@ -182,6 +190,7 @@ def _on_one_geometry(files: Sequence[Labelled]) -> list[Labelled]:
             )
         moved.append((file, own))
     together = _union([own for _, own in moved])
+    # For each location of all files together its number in this file, -1 where the file lacks it.
     return [
         file.at(together, together.take(own.locations))
         if own != together
@@ -196,9 +205,11 @@ def _union(geometries: Sequence[Any]) -> Any:
     if all(own == first for own in geometries):
         return first
     if isinstance(first, SurfaceMesh):
+        # Ascending, since each file may have its locations in another order.
         kept = np.unique(np.concatenate([own.vertices for own in geometries]))
         return SurfaceMesh(first.n_vertices, kept, hemisphere=first.hemisphere)
     kept = np.unique(np.concatenate([own.voxels for own in geometries]))
+    # Without CIFTI's structures, which are runs of the order that a file had.
     return VolumeGrid(first.shape, first.affine, kept)
 
 
@@ -212,6 +223,7 @@ def _maps(files: Sequence[Labelled], options: ReadOptions) -> Part:
     first = files[0].part
     rows = [_one_map(file) for file in files]
     keys = _keys_of_masks(files, options) or tuple(range(1, len(files) + 1))
+    # A map fills little of a volume, hence a sparse matrix. On a mesh maps stay dense if all are.
     maps: Any = np.concatenate(rows) if all(isinstance(row, np.ndarray) for row in rows) else None
     if maps is None or isinstance(first.geometry, VolumeGrid):
         maps = csr_array(vstack([csr_array(row) for row in rows], format="csr"))
@@ -233,6 +245,7 @@ def _maps(files: Sequence[Labelled], options: ReadOptions) -> Part:
 def _keys_of_masks(files: Sequence[Labelled], options: ReadOptions) -> tuple[int, ...]:
     """Return the values of masks, () unless all differ and the user's table has each."""
     given = None if options.labels is None else rows_from_table(options.labels)
+    # A mapping has a table for each compartment; any other table is for all.
     table = given.get(files[0].part.compartment, ()) if isinstance(given, dict) else given
     listed = {row.key for row in table or ()}
     values = [file.labels for file in files]
@@ -244,6 +257,7 @@ def _one_map(file: Labelled) -> Any:
     """Return the map (1, locations) of a file."""
     part = file.part
     if part.keys is not None:
+        # Where NaN has a key of its own, this becomes 0; keys of 0 are 0 as they are.
         none = part.keys == (0 if part.unlabelled is None else part.unlabelled)
         return np.where(none, 0, part.keys)[None].astype(np.float32)
     maps: Any = part.maps

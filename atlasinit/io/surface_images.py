@@ -30,6 +30,8 @@ def image_of_meshes(
     """
     from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 
+    # nilearn's names of the sides, of which one may be missing:
+    # https://nilearn.github.io/stable/modules/generated/nilearn.surface.PolyMesh.html
     meshes, parts = {}, {}
     for compartment, place in geometry.items():
         side = _SIDES.get(place.hemisphere)
@@ -49,5 +51,6 @@ def image_of_meshes(
                 "add them by " + Call("mesh.replace", faces=..., anatomical=...),
             )
         meshes[side] = InMemoryMesh(points, place.faces)
+        # (vertices,) or (vertices, time) of the whole mesh, which nilearn asks for.
         parts[side] = place.put(values[compartment])
     return SurfaceImage(PolyMesh(**meshes), parts)

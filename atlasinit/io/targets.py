@@ -56,6 +56,7 @@ def read_target(given: PathLike | FileBasedImage) -> Target:
         )
     source = Input(given)
     geometry: dict[str, Geometry]
+    # A file of CIFTI-2 ends in .nii as well, so that CIFTI has to be asked for first.
     if cifti.claims(source):
         values = cifti.values(source)
         geometry = {block.compartment: block.geometry for block in values.blocks}
@@ -63,6 +64,7 @@ def read_target(given: PathLike | FileBasedImage) -> Target:
     else:
         grid, stated = nifti.read_grid(source)
         geometry = {nifti.VOLUME: grid}
+    # The name goes before the header, as it does for data.
     space = space_of(entities_of(source.name)) or stated.space
     return Target(geometry, space, str(source))
 

@@ -10,9 +10,12 @@ LIMIT = "ATLASINIT_UNPACK_GIB"
 """The variable that raises the bound, a number of GiB."""
 
 _GIB = 2**30
+# Both have to be exceeded: label images, which are 0 for the most part, exceed the ratio, and long
+# series the 4 GiB.
 _USUAL = 4.0
 _RATIO = 200
 # Of deflate: no compressed byte unpacks to more.
+# https://www.zlib.net/zlib_tech.html
 _LARGEST_RATIO = 1032
 
 
@@ -91,6 +94,7 @@ class Unpacked(gzip.GzipFile):
     def read(self, size: int | None = -1) -> bytes:
         """Return as much, or all; raise what its end says of all that was read."""
         if size is None or size < 0:
+            # By parts of 1 MiB, so that the bound is checked before memory is taken for the whole.
             return b"".join(iter(lambda: self.read(2**20), b""))
         found = super().read(size)
         check_unpacked(self._called, self._packed, self.tell())

@@ -89,15 +89,19 @@ class Values:
 def vertex_values(values: Shaped[np.ndarray, "maps vertices"], stated: Stated) -> Values:
     """Return values of the vertices of a mesh, or of both hemispheres; maps are time points."""
     n = values.shape[1]
+    # Files have (maps, vertices), sources (locations, time).
     return mesh_values(n, lambda locations: rows_source(values.T[locations]), stated)
 
 
 def mesh_values(n_vertices: int, select: Select, stated: Stated) -> Values:
     """Return the values that `select` reads, of a mesh or of both hemispheres."""
+    # Compartment to its part of the values; empty unless they are of both hemispheres.
     halves = halves_of(n_vertices, stated.structure)
     blocks = [
         Block(
             SurfaceMesh(half.stop - half.start, hemisphere=hemisphere_of("", c)),
+            # As a default, `start` has the value of this half; otherwise both would take the last
+            # one's.
             lambda at, start=half.start: select(at + start),
             c,
         )
@@ -109,13 +113,17 @@ def mesh_values(n_vertices: int, select: Select, stated: Stated) -> Values:
 
 def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:
     """Return an array of data, whose further axes are time, as a source."""
+    # Not -1, which NumPy cannot work out for an array of no values.
     flat = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
     return DataSource(flat.shape[0], flat.shape[1], lambda span: floating(flat[:, span]))
 
 
 def floating(values: np.ndarray) -> np.ndarray:
     """Return native floating values; whole numbers become float32."""
+    # NumPy's letters for floats, signed and unsigned whole numbers, and boolean.
     if values.dtype.kind not in "fiub":
         raise ArgumentError("data", f"should be real numbers, got dtype {values.dtype}")
+    # JAX takes numbers of the machine's own order of bytes alone; MGH files, for one, have the
+    # other. Whole numbers beyond 16,777,216 are rounded in float32.
     kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
     return np.ascontiguousarray(values, dtype=kind)

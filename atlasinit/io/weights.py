@@ -65,6 +65,7 @@ def scale_of(maps: Sequence[np.ndarray], path: object) -> float:
         return 1.0
     whole = all(map(_are_whole, maps))
     for top in (100, LARGEST):
+        # Half a unit more is allowed, as by rounding or resampling.
         if high <= top + 0.5 and (whole or high > top / 2):
             return 1 / top
     if not whole:
@@ -107,13 +108,17 @@ def scale_parts(parts: Sequence[Part], scale: Scale, path: object) -> list[Part]
         factors = {i: np.full(len(parts[i].map_keys), float(scale)) for i in soft}
         return _scaled(parts, factors, ())
     highest = max((float(np.nanmax(_stored(parts[i]), initial=0)) for i in soft), default=0.0)
+    # The usual case, for which no map has to be looked at on its own.
     if highest <= 1 + _WHOLE:
         return list(parts)
+    # Maps go by two numbers: that of their part, and that of their row in it.
     maps = {key: one for i in soft for key, one in _maps(i, parts[i]).items()}
     only = {key: value for key, one in maps.items() if (value := one.only) is not None}
     several = [one.values for key, one in maps.items() if key not in only]
     factor = scale_of(several, path)
+    # The top of the scale of maps with several values; without such maps any value is beyond it.
     beyond = 1 / factor if several else 0
+    # A map of a single fraction, as 0.5 throughout, is no mask.
     masks = {key: value for key, value in only.items() if value > beyond and value >= 1}
     if several and factor < 1:
         _check_masks([maps[key] for key, value in only.items() if value == 1], factor, path)
@@ -152,11 +157,13 @@ def _scaled(
     out = list(parts)
     for i, own in factors.items():
         maps: Any = parts[i].maps
+        # Weights are float32, which factors in float64 would widen.
         own = own.astype(np.float32)
         if isinstance(maps, np.ndarray):
             maps = maps * own[:, None]
         else:
             maps = maps.copy()
+            # The differences of `indptr` are the numbers of entries of the rows.
             maps.data = maps.data * np.repeat(own, np.diff(maps.indptr))
         operations = (*parts[i].operations, *told)
         out[i] = dataclasses.replace(parts[i], maps=maps, operations=operations)

@@ -47,10 +47,12 @@ def amounts_of(values: Real[np.ndarray, "..."], *, kind: Kind, path: object) -> 
     """
     if values.dtype == bool or kind == "hard":
         return Amounts(values)
+    # In the order of the file, in which neighbours tell labels from weights.
     numbers = describe_numbers(values.reshape(-1, order="F"))
     if numbers.whole and (numbers.only is not None or numbers.high > LARGEST):
         return Amounts(values)
     if numbers.whole and kind == "auto" and not look_like_weights([numbers]):
+        # Percent are never negative.
         return Amounts(values, is_unclear=numbers.low >= 0)
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     return Amounts(values, scale_of([finite.reshape(-1)], path))
