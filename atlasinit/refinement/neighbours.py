@@ -61,12 +61,15 @@ class _Rows:
         return out
 
 
-def find_neighbours(geometry: Geometry) -> Neighbours:
-    """Return the neighbours of the locations of a geometry, as `find_touching` pairs them."""
+def find_neighbours(geometry: Geometry, *, most: int = _MOST) -> Neighbours:
+    """Return the neighbours of the locations of a geometry, as `find_touching` pairs them.
+
+    A turn takes `most` locations at most.
+    """
     n = geometry.n_locations
     near = _by_row(find_touching(geometry), n).padded()
     bridge = _bridges(near)
-    return Neighbours(near, bridge, _turns(near, bridge))
+    return Neighbours(near, bridge, _turns(near, bridge, most))
 
 
 def _by_row(pairs: Int[np.ndarray, "2 pairs"], n: int) -> _Rows:
@@ -105,7 +108,9 @@ def _bridges(
 
 
 def _turns(
-    near: Int32[np.ndarray, "locations slots"], bridge: Int32[np.ndarray, "locations slots slots"]
+    near: Int32[np.ndarray, "locations slots"],
+    bridge: Int32[np.ndarray, "locations slots slots"],
+    most: int,
 ) -> Int32[np.ndarray, "turns most"]:
     """Return the classes of a colouring in which no two that are in each other's way share one.
 
@@ -140,8 +145,8 @@ def _turns(
     order = np.argsort(color, kind="stable")
     # Large classes in parts, which bounds what is gathered at once.
     counts = [
-        min(_MOST, count - done)
+        min(most, count - done)
         for count in np.bincount(color, minlength=1).tolist()
-        for done in range(0, count, _MOST)
+        for done in range(0, count, most)
     ]
     return _Rows(order, np.concatenate([[0], np.cumsum(np.array(counts, np.int64))])).padded()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="The host
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(streams, "_SMALLEST", 2**8)
+    monkeypatch.setattr(streams, "SMALLEST", 2**8)
 
 
 def data_at(n, time, *, level, offset, dtype=np.float32):

@@ -103,11 +103,8 @@ def test_bridges_join_neighbours_around_a_location(geometry):
                 assert near[a] & near[b] <= {i}
 
 
-def test_large_turns_are_taken_in_parts(monkeypatch, geometry):
-    from atlasinit.refinement import neighbours
-
-    monkeypatch.setattr(neighbours, "_MOST", 10)
-    turns = find_neighbours(geometry).turns
+def test_large_turns_are_taken_in_parts(geometry):
+    turns = find_neighbours(geometry, most=10).turns
     assert turns.shape[1] == 10
     assert sorted(turns[turns >= 0].tolist()) == list(range(geometry.n_locations))
 

@@ -18,7 +18,7 @@ from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.support.threads import WORKERS, run_in_threads
 
 _ROWS = 8  # of the data that are added up at once
-_SMALLEST = 2**24  # values, below which to compile takes too long
+SMALLEST = 2**24  # values, below which to compile takes too long
 _SHORTEST = 64  # time points, below which most of the time passes between rows
 _ALIGNED = 64  # bytes: memory that begins at a multiple is read by XLA without a copy
 
@@ -59,7 +59,7 @@ def plan_shares(maps: Sequence[Maps]) -> tuple[Share, ...]:
 def can_stream(maps: Sequence[Maps], data: Float[np.ndarray, "batch locations time"]) -> bool:
     """Return whether maps are labels, and data so large and so laid out that a loop is worth it."""
     _, n_locations, time = data.shape
-    large = time >= _SHORTEST and n_locations * time >= _SMALLEST
+    large = time >= _SHORTEST and n_locations * time >= SMALLEST
     return large and data.flags.c_contiguous and all(isinstance(m, HardMaps) for m in maps)
 
 
