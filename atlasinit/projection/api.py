@@ -395,6 +395,7 @@ def _sum_on_host(
     if streams.can_stream(maps, stack):
         out = empty_for_jax((len(stack), sum(m.n_parcels for m in maps), stack.shape[2]), dtype)
         streams.average(shares_for(atlas), stack, divisors, out)
+        # A loop that adds NaN shows it in the sum: without any there, no parcel lacks a location.
         if not (omit and np.isnan(out).any()):
             return out, None
     return host.multiply(parts_for(atlas), stack, dtype, omit=omit, divisors=divisors)
@@ -435,10 +436,12 @@ def _scalar(value: Any) -> Scalar:
     """Return a float; of a number, one that is on the device already, where it may be."""
     if isinstance(value, jax.Array):
         return value
+    # As an argument of a jitted function, a number would be copied to the device by every call.
     return _constant(float(value), jax.default_backend(), jax.config.jax_enable_x64)  # pyright: ignore
 
 
 @lru_cache(maxsize=64)
 def _constant(value: float, backend: str, x64: bool) -> Scalar:  # noqa: FBT001
+    # Within a function that is being traced, what is kept would be of its trace alone.
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value, float)

@@ -103,6 +103,7 @@ def check_size(data: Any, size: int, name: str, axis: str) -> AnyArray:
             "mark what is missing by NaN, with `data.filled(np.nan)`",
         )
     data = to_native_order(data)
+    # More than 64 bits are NumPy's `longdouble`, which JAX does not have.
     if not jnp.issubdtype(data.dtype, jnp.floating) or data.dtype.itemsize > 8:
         raise ArgumentTypeError(
             name,

@@ -45,6 +45,7 @@ def paint_locations(
     for c, span in atlas.location_slices().items():
         own, maps = whole[span], atlas.maps[c]
         if average and not isinstance(maps, HardMaps) and _are_masks(maps):
+            # Totals of masks are the number of parcels at each location; of none, 1 divides 0.
             own = own / np.maximum(location_totals(maps), 1)[:, None].astype(dtype)
         covered = has_weight(maps)
         if not covered.all():

@@ -100,6 +100,7 @@ class PerParcel:
         # Times that miss the same locations are one call.
         patterns, which = np.unique(seen, axis=1, return_inverse=True)
         for i, kept in enumerate(patterns.T):
+            # (time,): NumPy 2.0.0 returns more axes (see the notes of `numpy.unique`).
             times = which.reshape(-1) == i
             if kept.any():
                 out[times] = self._call(values[kept][:, times], weights[kept])

@@ -174,6 +174,7 @@ def coordinates(geometries: Sequence[Geometry | None]) -> np.ndarray | None:
                 return None
             points = points[geometry.vertices].astype(np.float64)
         if len(geometries) > 1 and len(points):
+            # Along x, to behind the one before, with a gap as wide as that is: they do not touch.
             points = points + (edge - points[:, 0].min()) * np.eye(3)[0]
             edge = 2 * points[:, 0].max() - points[:, 0].min()
         found.append(points)
@@ -202,6 +203,7 @@ class Memory:
 
     def recall(self, owner: Any, key: Any, make: Callable[[], Any]) -> Any:
         """Return what `make` does, made once while `owner` lives."""
+        # Arrays of JAX are float64 or float32 by that setting, which may change.
         identity, key = id(owner), (key, jax.config.jax_enable_x64)  # pyright: ignore
         with self._lock:
             if identity not in self._made:

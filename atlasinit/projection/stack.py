@@ -52,6 +52,7 @@ class Stack(eqx.Module):
     def product(self, data: Data) -> Values:
         """Return W x."""
         parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
+        # (batch, parcels, time) of each part, whose rows lie one below the other.
         return _join([k.product(data if k.whole else x) for k, x in parts])
 
     def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
@@ -64,6 +65,7 @@ class Stack(eqx.Module):
         """Return W' y."""
         parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
         ends = np.cumsum([n for _, n in self.shapes]).tolist()
+        # A kernel that numbers the locations of the whole data returns all, 0 outside of its own.
         columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
         data = [kernel.transposed(part) for kernel, part in parts]
         return _join(

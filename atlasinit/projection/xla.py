@@ -76,6 +76,7 @@ def reduce_data(
     stack, given = _hide_weights(stack), data.dtype
     data, restore = add_batch(jnp.asarray(data, accumulator_dtype(given)))
     seen = None
+    # A function that is traced cannot raise on values: Equinox raises when it runs.
     if missing == "error":
         data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), str(nan_error())))
     elif missing == "omit":
@@ -197,6 +198,7 @@ def share(
     weights: Float[Array, "#batch parcels #time"], totals: Float[AnyArray, "1 parcels 1"]
 ) -> Float[Array, "#batch parcels #time"]:
     """Return which share `weights` are of `totals`, 0 for a parcel without weight."""
+    # The part may exceed the whole by rounding.
     return jnp.minimum(weights / jnp.where(totals > 0, totals, 1), 1)
 
 
@@ -204,6 +206,8 @@ def _reaches(
     shares: Float[Array, "#batch parcels #time"], least: Scalar, *, exact: bool
 ) -> Bool[Array, "#batch parcels #time"]:
     """Return which shares are at least `least`, but for rounding: of long sums if not `exact`."""
+    # In units in the last place. Counts of locations are exact, and only their quotient is rounded;
+    # sums of weights are rounded at each addition, which those seen and all differ in.
     rounding = (16 if exact else 512) * jnp.finfo(shares.dtype).eps
     return shares >= least.astype(shares.dtype) * (1 - rounding)
 

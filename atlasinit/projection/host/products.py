@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
 _BLOCK = 8  # weights that are added up in single precision; their sums are in double
+# As float64 they are 64 MiB, which a copy of data with many time points would exceed.
 _WIDE = 2**23  # values that are computed in double precision at once
 _AT_ONCE = 2**16  # values that are added up by one core
 
@@ -55,6 +56,7 @@ def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
     arrays = (data, *jax.tree.leaves(maps))
     if any(isinstance(array, Tracer) for array in arrays) or not all(map(is_host, arrays)):
         return False
+    # (nonzeros,) or (parcels, locations) of each. Hard maps, whose weights are 1, suit every case.
     soft = [np.asarray(m.values) for m in maps if not isinstance(m, HardMaps)]
     # One product then gives the weights that are observed, signed and absolute.
     positive = missing != "omit" or all((values >= 0).all() for values in soft)
@@ -67,6 +69,8 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
     for one in maps:
         rows = slice(row, row + one.n_parcels)
         n = one.n_locations
+        # Dense weights are one part, as BLAS divides its work among cores by itself; others are one
+        # or more of neighbouring locations, with the same rows.
         if isinstance(one, DenseMaps):
             values = np.asarray(one.values)
             totals = values.sum(axis=1, dtype=np.float64)
@@ -108,6 +112,7 @@ def multiply(
             return _product(part, np.asarray(x[part.locations], dtype), omit=omit)
 
         found = _each(parts, product)
+        # Parts with the same rows, (parcels, time) each, are of one compartment and are added up.
         by_rows: dict[tuple[int, int], list[tuple]] = {}
         for part, pair in found:
             by_rows.setdefault((part.rows.start, part.rows.stop), []).append(pair)
@@ -126,6 +131,7 @@ def solve(
 
     So is W x where the parcels overlap so much that rounding would matter.
     """
+    # R' R = (G + ridge diag G)^-1, in double precision as R is.
     inverse = np.asarray(solver.root).T @ np.asarray(solver.root)
     batch, n_locations, time = data.shape
     out = empty_for_jax((batch, len(inverse), time), dtype)
@@ -147,6 +153,7 @@ def transposed(
     """Return W' y in `dtype`. An infinite value counts as NaN for dense maps."""
     n_locations = max(part.locations.stop for part in parts)
     out = empty_for_jax((len(values), n_locations, values.shape[2]), dtype)
+    # Every location is in one part alone, so that threads write to different rows of `painted`.
     for y, painted in zip(values.astype(dtype, copy=False), out, strict=True):
 
         def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
@@ -154,6 +161,7 @@ def transposed(
             own = own if part.joins is None else part.joins.T @ own
             with np.errstate(invalid="ignore"):
                 painted[part.locations] = weights @ own
+            # A dense product multiplies NaN by weights of 0 too, which sparse maps do not store.
             if isinstance(weights, np.ndarray) and not np.isfinite(own).all():
                 painted[part.locations] = _careful(weights, own, painted[part.locations])
 
@@ -169,7 +177,9 @@ def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
     n = len(columns.indptr) - 1
     parcels = max(n_parcels, 1)
     # Of few parcels, smaller parts have partial sums that stay in the cache.
+    # One part a core where each then has 8 locations a parcel, up to 8 a core where it has 64.
     count = max(min(WORKERS, n // (8 * parcels)), min(8 * WORKERS, n // (64 * parcels)), 1)
+    # `indptr` counts the weights up to each location: cut where the count passes each share.
     weights = [columns.nnz * i // count for i in range(1, count)]
     return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
 
@@ -186,6 +196,8 @@ def _cut_rows(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array 
     counts = np.diff(by_row.indptr)
     if counts.max(initial=0) <= size:
         return columns, None
+    # A piece is a run of weights of one row, which CSR stores one after the other: only the places
+    # where rows begin differ. A row without weights is one piece, of none.
     n_pieces = np.maximum(-(-counts // size), 1)
     first = np.cumsum(n_pieces) - n_pieces
     owner = np.repeat(np.arange(len(counts)), n_pieces)
@@ -216,6 +228,7 @@ def _add(
             seen = total([one for _, one in pairs], some)
             weights[own] = seen
             by = None if divisors is None else seen
+        # Sums of pieces are float64, and rounded to the dtype of `out` here.
         if by is None:
             out[own] = sums
         else:
@@ -243,6 +256,7 @@ def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[
 def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
     observed = None
     if omit:
+        # The product with 1 where data are there, 0 where not, is the weight that is observed.
         bad = np.isnan(x)
         if bad.any():
             x = np.where(bad, 0, x)
@@ -251,6 +265,7 @@ def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
             observed = np.broadcast_to(part.totals[:, None], (len(part.totals), x.shape[1]))
     with np.errstate(invalid="ignore"):
         sums = part.weights @ x
+    # Labels may give infinity as it is: their weights are 1. Times others it counts as NaN.
     if not part.hard and not np.isfinite(sums).all():
         sums = _careful(part.weights, x, sums)
     return _join(part, sums), observed
@@ -267,6 +282,7 @@ def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
     reached = bad.any(axis=1)
     if not reached.any():
         return sums
+    # Only of the locations where some value is not finite, as few are in most data.
     present = (weights[:, reached] != 0).astype(x.dtype)
     hit = present @ bad[reached].astype(x.dtype) > 0
     return np.where(hit, np.nan, weights @ np.where(bad, 0, x))

@@ -41,6 +41,7 @@ def members_of(maps: Sequence[Maps]) -> Members:
     for one in maps:
         matrix = one.to_scipy()
         matrix.eliminate_zeros()
+        # CSR holds the locations of a parcel one after the other, counted here in the whole data.
         locations.append(matrix.indices.astype(np.int64) + start)
         weights.append(matrix.data)
         sizes.append(np.diff(matrix.indptr))
@@ -65,10 +66,12 @@ def reduce_parcels(
 
     def one(sample: int, parcel: int, times: slice) -> None:
         own = slice(members.ends[parcel], members.ends[parcel + 1])
+        # (members, time), a copy in the order of the parcel's weights.
         x = data[sample, :, times][members.locations[own]].astype(dtype, copy=False)
         weights, seen, total = members.weights[own].astype(dtype), None, members.totals[parcel]
         if omit:
             seen = ~np.isnan(x)
+            # (time,) weight that is observed at each time point.
             total = np.abs(weights) @ seen
         with np.errstate(all="ignore"):
             found = statistic(x, weights, seen)
@@ -90,6 +93,7 @@ def reduce_parcels(
 def smallest(x: np.ndarray, weights: np.ndarray, seen: Seen) -> np.ndarray:
     """Return the smallest value."""
     del weights
+    # `minimum` is NaN where a value is; `fmin` passes over NaN, which is what is not seen.
     return (np.minimum if seen is None else np.fmin).reduce(x, axis=0)
 
 
@@ -102,6 +106,7 @@ def largest(x: np.ndarray, weights: np.ndarray, seen: Seen) -> np.ndarray:
 def median(x: np.ndarray, weights: np.ndarray, seen: Seen) -> np.ndarray:
     """Return the median."""
     ordered, last = _sort(x, seen)
+    # Half of the last place, rounded down and up: the one or two places in the middle.
     at = np.maximum(last, 0)[:, None]
     low, high = (np.take_along_axis(ordered, i, axis=1)[:, 0] for i in (at // 2, (at + 1) // 2))
     return _keep_nan((low + high) / 2, ordered, seen)
@@ -111,6 +116,7 @@ def mode(x: np.ndarray, weights: np.ndarray, seen: Seen) -> np.ndarray:
     """Return the most frequent value, of several the smallest."""
     ordered, last = _sort(x, seen)
     place = np.arange(len(x))
+    # (time, members): where a run of equal values begins. NaN equals nothing, itself included.
     new = np.ones(ordered.shape, bool)
     new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     # Of each value, how many equal ones come before it: the first to reach the most wins.
@@ -126,6 +132,7 @@ def variance(x: np.ndarray, weights: np.ndarray, seen: Seen) -> np.ndarray:
     del weights
     kept = x if seen is None else np.where(seen, x, 0)
     count = len(x) if seen is None else np.maximum(np.count_nonzero(seen, axis=0), 1)
+    # In two passes: squares less the squared mean would lose the digits of a mean far from 0.
     change = x - kept.sum(axis=0, dtype=np.float64) / count
     if seen is not None:
         change[~seen] = 0

@@ -50,6 +50,7 @@ def plan_shares(maps: Sequence[Maps]) -> tuple[Share, ...]:
         labels.append(np.where(own < 0, -1, own + start))
         start += one.n_parcels
     whole = np.concatenate(labels)
+    # Locations parcel by parcel, cut in shares of as many each: a parcel may be of several shares.
     order = np.argsort(whole, kind="stable")[np.count_nonzero(whole < 0) :]
     ends = [order.size * i // WORKERS for i in range(WORKERS + 1)]
     cuts = zip(ends[:-1], ends[1:], strict=True)
@@ -72,6 +73,9 @@ def average(
     """Fill `out` with the sums of parcels, divided in double precision where divisors are given."""
     by = np.ones(out.shape[1]) if divisors is None else np.where(divisors == 0, 1, divisors)
     for x, filled in zip(data, out, strict=True):
+        # Of the rows of `filled`, those before `covered` are written. `carried` (time,) is the sum
+        # so far of a parcel that goes on in the next share. Each of its shares writes its row, the
+        # last of them the whole sum.
         covered = 0
         sums = run_in_threads(_add_share, [(share, x) for share in shares])
         carried = np.zeros(x.shape[1])
@@ -92,6 +96,7 @@ def _plan_share(
 ) -> Share:
     """Return the share of locations in the order of their parcels."""
     first, last = int(parcels[0]), int(parcels[-1])
+    # As the first level of `kernels/grouped.py`, but a parcel without members has no group.
     counts = np.bincount(parcels - first)
     n_groups = -(-counts // _ROWS)
     owners = np.repeat(np.arange(counts.size, dtype=np.int32), n_groups)
@@ -107,8 +112,10 @@ def _add_share(
 ) -> Float64[np.ndarray, "parcels time"]:
     """Return the sums of the parcels of a share."""
     flat = data.reshape(-1)
+    # Fewer than 64 bytes, and so fewer values than the first location has, which are 64 or more.
     skipped = (-flat.ctypes.data % _ALIGNED) // flat.itemsize
     first, last = share.parcels
+    # One group at most holds location 0. Without any, its row is out of range and is dropped.
     begins = np.flatnonzero((share.members == 0).any(axis=1))
     # Of data of its first location some values are skipped; it is added by itself.
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):  # noqa: FBT003
@@ -144,9 +151,12 @@ def _add_rows(
         rows = jax.lax.dynamic_index_in_dim(members, i, keepdims=False)
         total = jnp.zeros(time, np.float64)
         for k in range(members.shape[1]):
+            # In 64 bits, as there may be more than 2**31 values. For -1 and for location 0 some
+            # values within range are read, and not added.
             start = rows[k].astype(np.int64) * time - skipped
             row = jax.lax.dynamic_slice_in_dim(flat, start, time).astype(np.float64)
             total = total + jnp.where(rows[k] > 0, row, 0.0)
+        # The groups come one after the other: sums have the same digits in every run.
         own = jax.lax.dynamic_index_in_dim(sums, owners[i], keepdims=True)
         return jax.lax.dynamic_update_slice_in_dim(sums, own + total[None], owners[i], 0)
 

@@ -126,6 +126,7 @@ def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
         return (parcels[:, None] == jnp.asarray(maps.labels)[None]).astype(jnp.float32)
     values, indptr = jnp.asarray(maps.values), jnp.asarray(maps.indptr)
     nonzeros = jnp.arange(values.shape[0], dtype=indptr.dtype)
+    # The parcel of a weight is the last whose weights begin at or before it.
     rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
     out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
     return out.at[rows, jnp.asarray(maps.indices)].add(values)

@@ -17,6 +17,7 @@ from atlasinit.projection.kernels.base import (
 )
 from atlasinit.support.typing import AnyArray
 
+# Locations: the float32 weights of 100 parcels there take 1.6 MB, about a core's own cache.
 _BLOCK = 4096
 
 
@@ -72,10 +73,13 @@ def _multiply_guarded(
 
     def careful() -> Float[Array, "m time"]:
         bad = ~jnp.isfinite(data)
+        # How many of a row's weights other than 0 meet what is not finite.
         hit = _matmul((weights != 0).astype(data.dtype), bad.astype(data.dtype)) > 0
         return jnp.where(hit, jnp.nan, _matmul(weights, jnp.where(bad, 0, data)))
 
     out = jax.lax.platform_dependent(weights, data, cpu=_multiply_in_blocks, default=_matmul)
+    # In a product, what is not finite spoils the whole column of the result, by 0 times NaN too: so
+    # the result tells of it as the data do, and the smaller of both is read.
     smaller = min(out, data, key=lambda array: array.size)
     return jax.lax.cond(jnp.isfinite(smaller).all(), lambda: out, careful)
 
@@ -101,6 +105,7 @@ def _multiply_in_blocks(
         )
         return out + _matmul(w, x)
 
+    # The columns behind the last whole block.
     out = _matmul(weights[:, whole:], data[whole:])
     return jax.lax.fori_loop(0, whole // _BLOCK, add, out)
 

@@ -237,8 +237,8 @@ def _add_weighted(
 def _add_groups(
     levels: tuple[Int32[AnyArray, "_ _"], ...], data: Float[Array, "batch n time"]
 ) -> Float[Array, "batch m time"]:
-    # (batch, n, time) to (batch, groups, 16, time) to (batch, groups, time), where the groups are
-    # the rows that the next level takes. Padding lies beyond the last row and is filled with 0.
+    # (batch, n, time) to (batch, groups, width, time) to (batch, groups, time), where the groups
+    # are the rows that the next level takes. Padding is beyond the last row, and filled with 0.
     for members in levels:
         taken = data.at[:, members].get(mode="fill", fill_value=0, unique_indices=True)
         data = taken.sum(axis=2)

@@ -71,6 +71,8 @@ class ScatterKernel(AbstractKernel):
         members = _MEMBERS_OF_LARGE if locations >= _LARGE * self.n_parcels else _MEMBERS
         members = _MEMBERS_OF_SMALL if data.size < _SMALL else members
         parts = max(1, locations // (members * self.n_parcels))
+        # (locations,) which part each is of. Parts are runs of locations; each has a partial sum of
+        # every parcel, so that `out` is (batch x parts x parcels, time).
         part = np.arange(locations, dtype=np.int32) // max(1, -(-locations // parts))
         # One scatter for the whole batch; what belongs to no parcel is out of range: dropped.
         starts = jnp.arange(batch, dtype=jnp.int32)[:, None] * parts + part[None]
@@ -129,6 +131,7 @@ def add_exactly(parts: Float[Array, "batch parts parcels time"]) -> tuple[Values
 def _add_exactly_jvp(
     primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    # The error is of rounding, and its derivative 0: that of both results together is the sum's.
     (parts,), (change,) = primals, tangents
     total = change.sum(axis=1)
     return add_exactly(parts), (total, jnp.zeros_like(total))
@@ -136,5 +139,6 @@ def _add_exactly_jvp(
 
 def _add_in_two(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
+    # `other` is what the sum has of b. What it lacks of a, and of b, is exact in the same dtype.
     other = total - a
     return total, (a - (total - other)) + (b - other)
