@@ -209,6 +209,7 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
 
 class _OfArgument(Explained):
     def _lead(self) -> Words:
+        # "`by` should be ..." goes on in a sentence, "`by`: there is no ..." begins one.
         link = "" if str(self.problem).startswith((":", ",")) else " "
         return Argument(self.argument) + link
 
@@ -328,13 +329,14 @@ def warn(message: Words | Warning, category: type[Warning] = AtlasWarning) -> No
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``"Did you mean ...?"`` for the names nearest to `word`, or ``""``."""
     lowered = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.5)
     # At difflib's own 0.6, MNI152 would not find MNI152NLin6Asym: twice 6 letters of 21 in common.
+    close = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.5)
     return f"Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 
 def format_count(n: int, what: str) -> str:
     """Return ``"1 parcel"``, ``"2 parcels"``."""
+    # Only for words whose plural adds an s.
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 

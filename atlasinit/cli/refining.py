@@ -135,7 +135,7 @@ def refine(
     runs, arguments = parse_runs(data, "data"), fitting.arguments
     with count_sweeps() as step:
         fitted = refine_(atlas, runs, memberships=memberships, progress=step, **arguments)
-        # Each half has a fit of its own, as long as the first: only a page shows what they say.
+        # At least two fits more, to halves of the data, which only a page shows.
         judged = assess_halves(atlas, runs, progress=step, **arguments) if report else None
     files = list(save_atlas(fitted, output, overwrite=overwrite, **saving.arguments))
     if report is not None:

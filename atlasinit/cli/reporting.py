@@ -62,7 +62,7 @@ def report(
     from atlasinit.report.page import target_of
     from atlasinit.smoothing import smooth
 
-    # Before the work: the page may not be written over.
+    # Before the work: a page that is there is replaced only where that is asked for.
     target_of(output, overwrite=overwrite)
     before = None
     if fwhm is not None:

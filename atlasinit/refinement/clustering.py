@@ -157,8 +157,8 @@ def _labels(
             f"got {n_parcels}",
         )
     part = geometry.restrict(seen)
-    # Parcels keep to the parts that they start in, so that each part needs one at least.
     pairs = find_touching(part)
+    # Parcels keep to the parts that they start in, so that each part needs one at least.
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
     del values

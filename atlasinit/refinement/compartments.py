@@ -73,8 +73,7 @@ def _refine_one(
     if settings.fill:
         start_labels = grow_into(start_labels, pairs, seen & (start_labels < 0))
     series = prepare(values, observed, pairs, denoise=settings.denoise)
-    # (locations, time) in float32 is the largest array here: 0.4 GB for 200,000 voxels, 500
-    # volumes.
+    # (locations, time) in float32: 0.4 GB for 200,000 voxels and 500 volumes.
     del values
     estimates = estimate(series.own, start_labels, start.n_parcels)
     bounds = _bounds(start_labels, pairs, geometry, seen, settings)

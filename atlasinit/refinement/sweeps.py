@@ -155,9 +155,9 @@ def gains(
     near = problem.neighbours.near[rows]
     x, seen = problem.series[rows], problem.observed[rows][:, None]
     own = state.labels[rows][:, None]
+    others = jnp.where(near < 0, -1, state.labels[near])
     # (some, slots + 1): slot 0 is the location's own parcel. Neighbours of no parcel are masked at
     # the end, and locations of none do not move.
-    others = jnp.where(near < 0, -1, state.labels[near])
     targets = jnp.concatenate([own, others], axis=1)
     at = jnp.maximum(targets, 0)
     dots = jnp.einsum("nt,nkt->nk", x, state.sums[at], precision=_PRECISE)
