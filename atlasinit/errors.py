@@ -34,6 +34,7 @@ class Phrase(abc.ABC):
         return self.said(PYTHON)
 
     def __format__(self, spec: str) -> str:
+        # You would expect text, but the audience is known only when the error is shown.
         raise TypeError("An f-string would fix the words of a phrase; add it to text by +.")
 
     def __add__(self, other: "Words") -> "Phrase":

@@ -93,8 +93,8 @@ def _refine_one(
             told = f"{compartment!r} had not settled after {most} sweeps; pass more by "
             warn(told + Argument("sweeps") + ".")
         labels = fit.labels
-    # Without signal `labels` are those of the atlas, whose gaps and strays stay, too.
     else:
+        # Without signal `labels` are those of the atlas, whose gaps and strays stay, too.
         _tell_noise(compartment, estimates)
     if settings.memberships and estimates.has_signal:
         return fitter.memberships(labels, bounds, estimates, settings.effort), labels

@@ -91,9 +91,9 @@ def compress(
     powers, axes = powers[::-1].clip(0), axes[:, ::-1]
     kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - _LOST) * powers.sum()))
     turn = axes[:, :kept]
-    # The power is of the variance, so that amplitudes have half of it: a share p of the variance
-    # becomes p / sqrt(p + 0.001), about sqrt(p).
     if flatten:
+        # The power is of the variance, so that amplitudes have half of it: a share p of the
+        # variance becomes p / sqrt(p + 0.001), about sqrt(p).
         turn = turn / (powers[:kept] / powers.sum() + _FLOOR) ** (_FLAT / 2)
     turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
     return Series(_scale_as(turned, values) if flatten else turned, observed)

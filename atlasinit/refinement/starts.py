@@ -102,7 +102,7 @@ def merge_parcels(
             near[next_] = (near[next_] - {other}) | {one}
         near[other] = set()
         left -= 1
-        # A pair's loss depends on both means and numbers: all pairs of the merged parcel are anew.
+        # A pair's loss depends on both means and numbers, which have changed for all of these.
         for next_ in near[one]:
             heapq.heappush(heap, entry(one, next_))
     for parcel in range(first):
