@@ -12,6 +12,7 @@ from jaxtyping import Bool, Shaped
 
 from atlasinit.errors import ArgumentError, format_list, nearest
 
+# What neither of these lists names is refused: powers, calls, attributes and indices among it.
 _ARITHMETIC = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -27,6 +28,7 @@ _COMPARISONS = {
     ast.NotEq: operator.ne,
 }
 
+# Far beyond any condition that is written by hand; the parser's stack is limited as well.
 _LONGEST = 2000  # characters
 
 _Value: TypeAlias = np.ndarray | np.generic
@@ -75,9 +77,12 @@ def evaluate(
         )
     try:
         tree = ast.parse(condition.strip(), mode="eval").body
+    # Besides SyntaxError, `ast.parse` raises ValueError for null bytes, and MemoryError or
+    # RecursionError for brackets that lie too deep.
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         at = (getattr(error, "offset", None) or 1) - 1
         raise _error(condition.strip(), at, "cannot be read") from error
+    # x / 0 is infinite and 0 / 0 is NaN, here without a warning of NumPy's.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         try:
             result = _Evaluation(condition.strip(), values, factors or {}, unclear).of(tree)
@@ -85,6 +90,7 @@ def evaluate(
             raise _error(condition.strip(), 0, "has too many terms") from error
     if result.dtype != bool:
         raise _error(condition.strip(), 0, "is a number, not a comparison")
+    # A condition that names no image, as 1 > 0, is one value for all voxels.
     return np.broadcast_to(result, next(iter(values.values())).shape)
 
 
@@ -105,7 +111,9 @@ class _Evaluation:
 
     def of(self, node: ast.AST) -> _Value:
         match node:
+            # True is a whole number to Python, but none in a condition.
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                # Python reads 1e999 as infinite, and has whole numbers of any size.
                 if abs(value) > sys.float_info.max:
                     raise self._error(node, "is larger than any number of a computer")
                 return np.asarray(value, np.float64)
@@ -127,6 +135,8 @@ class _Evaluation:
     def _comparison(self, node: ast.Compare) -> _Value:
         nodes = (node.left, *node.comparators)
         sides = [self._number(side) for side in nodes]
+        # Of a chain as 0.2 < gm < 0.8 each comparison, both ways, as the number may be on either
+        # side.
         for pair in itertools.pairwise(nodes):
             self._check_scale(*pair)
             self._check_scale(*reversed(pair))
@@ -142,6 +152,7 @@ class _Evaluation:
             return
         name, limit = image.id, float(number.value)  # pyright: ignore[reportArgumentType]
         factor = self._factors.get(name, 1.0)
+        # The image was stored as percent or parts of 255, of which the number seems to be one.
         if factor != 1 and limit > 1:
             raise self._error(
                 number,

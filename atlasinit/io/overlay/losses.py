@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import format_list, warn
 
+# Filled in by `str.replace`: `str.format` would stumble over braces in the name of a file.
 _LOST = "{lost}"
 
 
@@ -72,9 +73,12 @@ def as_mask(kept: object) -> Mask:
 def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
     """Return an operation for each mask, and warn of parcels that a mask took whole."""
     masks = dict.fromkeys(mask for loss in losses for mask in loss.masks)
+    # Masks that are told alike count as one, as those of both hemispheres.
     lost = dict.fromkeys((mask.operation for mask in masks), 0)
     gone: dict[str, list[str]] = {mask.warning: [] for mask in masks if mask.warning}
     for loss in losses:
+        # Counts are known before and after all masks of a compartment, so that each has the whole
+        # loss.
         for operation in dict.fromkeys(mask.operation for mask in loss.masks):
             lost[operation] += int((loss.before - loss.after).sum())
         for warning in dict.fromkeys(mask.warning for mask in loss.masks if mask.warning):
@@ -87,6 +91,7 @@ def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
 
 def describe_mask(kept: object) -> str:
     """Return a few words that tell one mask from another."""
+    # Of a pair of images and a condition on them, the condition.
     if isinstance(kept, tuple) and len(kept) == 2:
         return str(kept[1])
     if isinstance(kept, VolumeGrid | SurfaceMesh):

@@ -78,6 +78,7 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
                 f"{_describe(found)}",
                 "Resample it first",
             )
+        # In C order of `grid`, in whatever order the mask's own voxels came.
         found = VolumeGrid(grid.shape, grid.affine, np.sort(voxels))
     if not found.n_locations:
         raise ArgumentError("mask", "holds no voxel")
@@ -91,6 +92,7 @@ def _conditional(
         raise ArgumentTypeError("mask", f": its condition should be a str, got {condition!r}")
     if not images:
         raise ArgumentError("mask", ": a condition needs at least one image")
+    # Name to values (x, y, z), their grid, and what the image states that its numbers are.
     loaded = {str(name): _image(image, grid) for name, image in images.items()}
     first, (_, own, _) = next(iter(loaded.items()))
     for name, (_, other, _) in loaded.items():
@@ -116,6 +118,7 @@ def _conditional(
 def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid, Kind]:
     """Return the values and the whole grid of a mask image, and what it says that it holds."""
     if isinstance(image, np.ndarray):
+        # nibabel gives a 4-D image of one volume the shape (x, y, z, 1).
         if grid is None or image.shape not in (grid.shape, (*grid.shape, 1)):
             expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
             raise ArgumentError("mask", f": an array should be {expected}, got shape {image.shape}")
@@ -136,6 +139,7 @@ def _values(image: Any, source: Input) -> tuple[np.ndarray, VolumeGrid, Kind]:
     shape, count = layout(image, source)
     if count > 1:
         raise AtlasFileError(source, f"a mask should be 3-D, got {count} volumes")
+    # What the header states goes before the name.
     kind = "hard" if states_labels(image) else kind_of(source.name)
     return next(volumes(image, [0])), grid_of(image, source, shape=shape), kind
 
@@ -144,6 +148,7 @@ def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     if values.dtype == bool:
         return values
     found = np.unique(values)
+    # `np.unique` sorts NaN to the end. An image of a single value is a mask of every voxel or none.
     if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
         raise ArgumentError(
             "mask",

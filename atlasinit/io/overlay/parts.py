@@ -149,6 +149,7 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
 
 def _part_of(mask: Any, compartment: str) -> Any:
     """Return what a mask for a compartment, which may hold several, holds for it."""
+    # A pair of images and a condition is of a volume alone.
     several = None if isinstance(mask, Mask | tuple) else split_mask(mask)
     if several is None:
         return mask
@@ -166,6 +167,7 @@ def _lay(compartment: str, geometry: Geometry, mask: object, mesh: Mapping[str, 
     taken = None
     for own in masks:
         geometry, step = _apply_mask(geometry, own.kept)
+        # -1 in `step` is a location that earlier masks did not have: it takes the -1 at the end.
         taken = step if taken is None else np.append(taken, -1)[step]
     return Laid(geometry, taken, masks)
 
@@ -189,10 +191,12 @@ def _apply_mask(geometry: Geometry, mask: Any) -> tuple[Geometry, np.ndarray]:
         kept = np.flatnonzero(locations_in(geometry, mask))
         return geometry.restrict(kept), kept
     wanted = read_mask(mask, grid=geometry)
+    # `locations` is (x, y, z) with -1 at voxels outside the mask.
     inside = np.flatnonzero(wanted.locations.reshape(-1)[geometry.voxels] >= 0)
     if inside.size == wanted.n_locations:
         # Nothing to add: the order of the locations stays, and their structures.
         return geometry.restrict(inside), inside
+    # The mask has voxels that the geometry lacks: they become locations of no parcel.
     grid = VolumeGrid(geometry.shape, geometry.affine, wanted.voxels)
     return grid, grid.take(geometry.locations)
 
@@ -207,6 +211,7 @@ def _take(part: Part, laid: Laid) -> Part:
 def _take_maps(maps: Maps, taken: np.ndarray) -> Maps:
     """Return maps at the locations `taken`, of which -1 stands for one of no parcel."""
     n = maps.n_locations
+    # Each kind of maps gets one location more, number n, which has no parcel.
     match maps:
         case HardMaps():
             wider = HardMaps(np.append(np.asarray(maps.labels), np.int32(-1)), maps.n_parcels)

@@ -42,11 +42,14 @@ def split_mask(mask: object) -> dict[str, Any] | None:
 
 def _structures(source: Input) -> dict[str, Geometry]:
     blocks = cifti.values(source).blocks
+    # Compartment to its data (locations, maps).
     read = {b.compartment: b.select(np.arange(b.geometry.n_locations)) for b in blocks}
     if any(data.n_time > 1 for data in read.values()):
         return {b.compartment: b.geometry for b in blocks}
     values = {c: data.all()[:, 0] for c, data in read.items()}
+    # All structures are judged together, as a mask may have the whole of one, or nothing of it.
     found = np.unique(np.concatenate(list(values.values())))
+    # `np.unique` sorts NaN to the end.
     if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
         raise ArgumentError(
             "mask",

@@ -46,6 +46,8 @@ SurfaceLike: TypeAlias = PathLike | Surface | np.ndarray
 """A surface file, a `Surface`, or coordinates (vertices, 3) of a mesh whose faces are known."""
 
 # FreeSurfer's codes in the order of the structures in the standard grayordinates.
+# The codes are listed at
+# https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/AnatomicalROI/FreeSurferColorLUT
 _STRUCTURES = (
     ("ACCUMBENS_LEFT", 26),
     ("ACCUMBENS_RIGHT", 58),
@@ -80,6 +82,7 @@ def read_surface(path: PathLike) -> Surface:
     with Input(path) as source, parsing(source, "a surface"):
         if not gifti.claims(source):
             coordinates, faces = read_geometry(source.path)[:2]
+            # Such a file does not state its hemisphere; its name is not asked for it.
             return Surface(np.asarray(coordinates, np.float32), np.asarray(faces, np.int32))
         image = gifti.load(source)
         points = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET")
@@ -141,6 +144,7 @@ def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " location
             "it holds fractions or NaN",
         )
     _check_count("mask", len(values), mesh)
+    # A mask has all vertices of the mesh, the result only those that the labels keep.
     inside = values[mesh.vertices] != 0
     if not inside.any():
         raise ArgumentError("mask", f"holds none of the {mesh.n_locations} vertices of the labels")
@@ -152,6 +156,7 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
     if isinstance(mask, SurfaceMesh):
         return mask.mask
     if isinstance(mask, np.ndarray):
+        # All lengths of the shape but one are 1.
         if mask.size != max(mask.shape, default=0):
             raise ArgumentError(
                 "mask",
@@ -178,6 +183,8 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
             f"is of another mesh: it lists vertex {vertices.max()}, the labels have "
             f"{mesh.n_vertices} vertices from 0",
         )
+    # A list of vertices does not state how many the mesh has, so that only one beyond it is
+    # refused.
     values = np.zeros(mesh.n_vertices, bool)
     values[vertices] = True
     return values
@@ -208,6 +215,7 @@ def attach(
         Another number of vertices than `mesh` has (both are named), another
         hemisphere, or triangles that differ between `sphere` and `anatomical`.
     """
+    # The mesh's own triangles, else those of the first surface: all have to be the same.
     faces = mesh.faces
     coordinates: dict[str, np.ndarray] = {}
     for name, source in (("sphere", sphere), ("anatomical", anatomical)):
@@ -237,6 +245,7 @@ def check_hemispheres(geometry: Mapping[str, Geometry]) -> None:
     if not isinstance(left, SurfaceMesh) or not isinstance(right, SurfaceMesh):
         return
     counts = (left.n_vertices, right.n_vertices)
+    # A mesh of one subject has a standard number of vertices only by chance.
     if counts[0] != counts[1] and MESH_SIZES.intersection(counts):
         raise ArgumentError(
             "files",
@@ -269,6 +278,7 @@ def grayordinates(
     meshes: dict[str, Geometry] = {}
     for name, mask in (("cortex_L", left), ("cortex_R", right)):
         values = mask if isinstance(mask, np.ndarray) else read_values(mask)
+        # The whole mesh first: `locations_in` wants a value for each of its vertices.
         whole = SurfaceMesh(len(values), hemisphere=name[-1])
         meshes[name] = whole.restrict(locations_in(whole, values))
     with Input(volume) as source, parsing(source, "a NIfTI image"):
@@ -276,9 +286,11 @@ def grayordinates(
         codes = as_keys(np.asanyarray(image.dataobj), source)
         grid = grid_of(image, source)
         source.check_rest()
+    # 0 is what belongs to no structure.
     unknown = set(np.unique(codes).tolist()) - {0, *(code for _, code in _STRUCTURES)}
     if unknown:
         raise AtlasFileError(volume, f"holds codes of no CIFTI structure: {sorted(unknown)}")
+    # For each structure its voxels ascending, the first index fastest, as Workbench stores them.
     flat = np.ravel(codes, order="F")
     voxels = [np.flatnonzero(flat == code) for _, code in _STRUCTURES]
     ijk = np.unravel_index(np.concatenate(voxels), codes.shape, order="F")
@@ -287,6 +299,7 @@ def grayordinates(
         for (name, _), own in zip(_STRUCTURES, voxels, strict=True)
         if own.size
     ]
+    # `VolumeGrid` names voxels by their place in C order, whatever the order of its locations.
     index = np.ravel_multi_index(ijk, codes.shape)
     return {**meshes, "subcortex": VolumeGrid(grid.shape, grid.affine, index, structures)}
 
@@ -307,6 +320,8 @@ def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None
     """Refuse triangles other than those known, whatever their order and orientation."""
     if known is None or np.array_equal(known, faces):
         return
+    # Sorting in a triangle removes which vertex is first and which way it runs round, sorting the
+    # triangles their order.
     ordered = [np.sort(each, axis=1) for each in (known, faces)]
     ordered = [each[np.lexsort(each.T)] for each in ordered]
     if not np.array_equal(*ordered):
