@@ -65,7 +65,6 @@ def place_grid(
     if affine is None:
         raise AtlasFileError(source, "has no affine", "make the image with one")
     placed = np.array(affine, np.float64)
-    # The upper three rows give x, y and z; the last, (0, 0, 0, 1), has no unit.
     placed[:3] *= _IN_MM[stated.unit]
     grid = VolumeGrid(tuple(shape), placed)
     # An image of one line of voxels holds values of vertices, of which no affine says where they
@@ -237,7 +236,6 @@ def check_surface(stated: Stated, given: str, source: object) -> None:
     ValueError
         They state another structure, or another side.
     """
-    # The name of a compartment states its side as names of parcels do: `cortex_L`, `lh`.
     side = hemisphere_of("", given)
     other = stated.side and side and stated.side != side
     if other or (is_structure(given) and stated.structure not in ("", given)):
@@ -255,8 +253,6 @@ def check_surface(stated: Stated, given: str, source: object) -> None:
 def mesh_problem(got: object, atlas: Atlas, compartment: str) -> ArgumentError:
     """Return the error of data with another number of rows than a compartment."""
     wanted = atlas.geometry[compartment]
-    # Data of a mesh usually have a row for each vertex, kept or not; those of a grid have one only
-    # for each kept voxel.
     rows = wanted.n_vertices if isinstance(wanted, SurfaceMesh) else wanted.n_locations
     return ArgumentError(
         "data",

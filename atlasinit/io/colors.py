@@ -26,7 +26,6 @@ def table_to_hex(rgba: Sequence[Sequence[float | None]]) -> list[str]:
     opacity is above 1.
     """
     known = [[p for p in color if p is not None and math.isfinite(p)] for color in rgba]
-    # The opacity, a fourth component, is no part of the result. It only helps to tell the range.
     parts = [part for color in known for part in color[:3]]
     opacities = [color[3] for color in known if len(color) > 3]
     above = max(parts, default=0) > _ABOVE_1

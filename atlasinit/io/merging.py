@@ -45,7 +45,6 @@ class Labelled:
     @property
     def holds_labels(self) -> bool:
         """Whether it holds labels, and not a mask or weights."""
-        # A file that states that it holds labels may well hold a single one.
         return self.part.keys is not None and (self.stated or not self.is_mask)
 
     @property
@@ -202,7 +201,6 @@ def _number(
         )
         keys = sorted(own | (set(table) - background))
         if collides:
-            # -(-a // b) is a / b rounded up.
             above = -(-(max([*taken, *used]) + 1) // step) * step
             if above + max(keys) > _LARGEST:
                 # Where round numbers do not fit int32, the keys begin right after the largest so

@@ -76,6 +76,7 @@ class Painted:
         # NumPy would warn of what is found below, and is told there as an error.
         with np.errstate(over="ignore", under="ignore"):
             narrow = self.values.astype(np.float32)
+        # Beyond 3.4e38 numbers are infinite in float32, and nearer to 0 than some 1e-45 they are 0.
         lost = (np.isfinite(self.values) & ~np.isfinite(narrow)) | (
             (self.values != 0) & (narrow == 0)
         )

@@ -153,6 +153,7 @@ def save_values(
         An existing file without `overwrite`; a folder that does not exist or cannot be
         written.
     """
+    # First, so that an unknown extension is told before the values are looked at.
     write = painter_of(path)
     aligned = align_values(values, atlas.table, absent=absent)
     # n of values (parcels, n), 1 of (parcels,); an atlas of no parcel has no such number, hence

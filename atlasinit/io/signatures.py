@@ -37,7 +37,6 @@ def _begins(*beginnings: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(beginnings)
 
 
-# A mark of byte order, the declaration of XML and a comment may come first.
 _PAGE = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\s+)?html\b", re.I
 )
@@ -64,13 +63,11 @@ SIGNATURES = (
         "its address may lead to a page about the file, or to a login: download it anew",
     ),
     Signature("a PDF", _begins(b"%PDF-"), "a file of numbers is needed"),
-    # The second beginning is that of an archive without files.
     Signature("a zip archive", _begins(b"PK\x03\x04", b"PK\x05\x06"), _UNPACK, (".npz", ".xlsx")),
     Signature("compressed by bzip2", _begins(b"BZh"), "unpack it by bunzip2", (".bz2",)),
     Signature("compressed by xz", _begins(b"\xfd7zXZ\0"), "unpack it by unxz", (".xz",)),
     Signature("compressed by zstd", _begins(b"\x28\xb5\x2f\xfd"), "unpack it by unzstd", (".zst",)),
     Signature("a 7-Zip archive", _begins(b"7z\xbc\xaf\x27\x1c"), _UNPACK),
-    # tar and DICOM have their mark further in: at byte 257 of the first header, and at byte 128.
     Signature("a tar archive", lambda head: head[257:262] == b"ustar", _UNPACK, (".tar",)),
     Signature(
         "a DICOM file", lambda head: head[128:132] == b"DICM", "convert its series by dcm2niix"
@@ -86,7 +83,6 @@ SIGNATURES = (
         "an HDF5 file",
         _begins(b"\x89HDF\r\n\x1a\n"),
         "pass the array that `h5py` reads of it",
-        # MINC 2 (.mnc) is HDF5.
         (".mnc", ".h5", ".hdf5"),
     ),
     Signature(

@@ -62,7 +62,6 @@ def spheres(
     # `kept` are the locations that some sphere holds, and `columns` (entries,) the place of each
     # entry among these. The empty list is for an atlas without seeds.
     kept, columns = np.unique(np.concatenate([[], *members]).astype(np.int64), return_inverse=True)
-    # In CSR, sphere r has the entries from ends[r] to ends[r + 1].
     ends = np.cumsum([0, *map(len, members)])
     shape = (n, kept.size)
     maps = csr_array((np.ones(columns.size, np.float32), columns, ends), shape=shape)
@@ -80,7 +79,6 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
     matrix, origin = grid.affine[:3, :3], grid.affine[:3, 3]
     inverse = np.linalg.inv(matrix)
     nearest = np.rint((centres - origin) @ inverse.T).astype(np.int64)
-    # (x, y, z) the number of each voxel among the kept ones, -1 where it is not kept.
     location = grid.locations
     # A sphere reaches this many voxels along each axis, one more for the rounded centre.
     reach = np.ceil(radii.max(initial=0) * np.linalg.norm(inverse, axis=1)).astype(int) + 1

@@ -36,6 +36,7 @@ class Target:
     @property
     def grid(self) -> VolumeGrid | None:
         """Its only grid, None where it has none or is of surfaces too."""
+        # A CIFTI file of voxels alone has one grid, too.
         only = next(iter(self.geometry.values())) if len(self.geometry) == 1 else None
         return only if isinstance(only, VolumeGrid) else None
 

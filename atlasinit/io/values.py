@@ -120,7 +120,6 @@ def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:
 
 def floating(values: np.ndarray) -> np.ndarray:
     """Return native floating values; whole numbers become float32."""
-    # NumPy's letters for floats, signed and unsigned whole numbers, and boolean.
     if values.dtype.kind not in "fiub":
         raise ArgumentError("data", f"should be real numbers, got dtype {values.dtype}")
     # JAX takes numbers of the machine's own order of bytes alone; MGH files, for one, have the

@@ -177,14 +177,13 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
         vertices = freesurfer.read_vertex_list(source)
     if not vertices.size:
         raise AtlasFileError(path, "lists no vertex")
+    # A list does not state how many vertices its mesh has: only one beyond the labels' mesh tells.
     if vertices.max() >= mesh.n_vertices:
         raise ArgumentError(
             "mask",
             f"is of another mesh: it lists vertex {vertices.max()}, the labels have "
             f"{mesh.n_vertices} vertices from 0",
         )
-    # A list of vertices does not state how many the mesh has, so that only one beyond it is
-    # refused.
     values = np.zeros(mesh.n_vertices, bool)
     values[vertices] = True
     return values
