@@ -218,7 +218,7 @@ def _match(
     values: Values, atlas: Atlas, source: Input, *, side: str, given: str
 ) -> dict[str, DataSource]:
     if all(block.compartment for block in values.blocks):
-        # Of CIFTI, or of a file with the values of both hemispheres one after the other.
+        # The blocks are of CIFTI, or of the two hemispheres whose values a file has in a row.
         # Data may have more structures than the atlas.
         asked = [block for block in values.blocks if block.compartment in atlas.geometry]
         return {b.compartment: _located(b, atlas, b.compartment) for b in asked}
@@ -268,7 +268,6 @@ def _located(block: Block, atlas: Atlas, compartment: str) -> DataSource:
 
     def read(span: slice) -> np.ndarray:
         values = part.read(span)
-        # (locations, time), 0 where no parcel has weight.
         out = np.zeros((order.size, values.shape[1]), values.dtype)
         out[weighted] = np.nan
         out[there] = values

@@ -30,7 +30,7 @@ def image_of_meshes(
     """
     from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 
-    # nilearn's names of the sides, of which one may be missing:
+    # By the names that nilearn gives to the sides, of which one may be missing:
     # https://nilearn.github.io/stable/modules/generated/nilearn.surface.PolyMesh.html
     meshes, parts = {}, {}
     for compartment, place in geometry.items():
