@@ -166,8 +166,8 @@ def read_files(
     atlas = assemble(
         parts,
         options,
-        # What the user says goes first, then what our own headers state, then the names of the
-        # files.
+        # What the user says goes first, then what our own headers state, then what other files and
+        # names do.
         name=options.name or _first([h.name for h in headers]) or _name(sources[0].name),
         space=options.space or _space(contents, sources[0]),
         provenance=provenance

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Shaped
 
 from atlasinit.errors import ArgumentError, format_list, nearest
 
-# What neither of these lists names is refused: powers, calls, attributes and indices among it.
+# Operations that neither list names are refused, and so are calls, attributes and indices.
 _ARITHMETIC = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -77,8 +77,8 @@ def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:
     lost = dict.fromkeys((mask.operation for mask in masks), 0)
     gone: dict[str, list[str]] = {mask.warning: [] for mask in masks if mask.warning}
     for loss in losses:
-        # Counts are known before and after all masks of a compartment, so that each has the whole
-        # loss.
+        # Locations are counted before and after all masks of a compartment together, so that each
+        # of them is told the whole loss.
         for operation in dict.fromkeys(mask.operation for mask in loss.masks):
             lost[operation] += int((loss.before - loss.after).sum())
         for warning in dict.fromkeys(mask.warning for mask in loss.masks if mask.warning):

@@ -319,8 +319,8 @@ def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None
     """Refuse triangles other than those known, whatever their order and orientation."""
     if known is None or np.array_equal(known, faces):
         return
-    # Sorting in a triangle removes which vertex is first and which way it runs round, sorting the
-    # triangles their order.
+    # First the vertices of each triangle ascending, then the triangles: what is left does not
+    # depend on where a triangle begins, which way round it runs, or how triangles are ordered.
     ordered = [np.sort(each, axis=1) for each in (known, faces)]
     ordered = [each[np.lexsort(each.T)] for each in ordered]
     if not np.array_equal(*ordered):
