@@ -58,6 +58,8 @@ def check_meshes(
                 )
     centres = {c: _mean_x(np.asarray(mesh.coordinates)) for c, mesh in meshes.items()}
     left, right = centres.get("cortex_L", 0.0), centres.get("cortex_R", 0.0)
+    # x grows to the right. Two meshes near the middle are swapped where the left lies far right of
+    # the right one.
     if left > _ASIDE or right < -_ASIDE or left - right > _ASIDE:
         raise ArgumentError(
             argument,
@@ -88,6 +90,7 @@ def _difference(
     if own.sphere is None or not _is_sphere(points):
         return ""
     one, other = _directions(points), _directions(own.sphere)
+    # By rounding the cosine of equal directions may exceed 1, of which `arccos` is NaN.
     angle = np.degrees(np.arccos(np.clip((one * other).sum(axis=1), -1, 1)))
     if np.median(angle) > _TURNED:
         return (
