@@ -97,7 +97,8 @@ def _refine_one(
         # Without signal `labels` are those of the atlas, whose gaps and strays stay, too.
         _tell_noise(compartment, estimates)
     if settings.memberships and estimates.has_signal:
-        return fitter.memberships(labels, bounds, estimates, settings.effort), labels
+        maps = fitter.memberships(labels, bounds, estimates, settings.effort, start=start_labels)
+        return maps, labels
     return HardMaps(labels, start.n_parcels), labels
 
 

@@ -65,8 +65,6 @@ def join_strays(
     parcel = np.zeros(sizes.size, np.int64)
     parcel[pieces[there]] = labels[there]
     totals = np.bincount(labels[there])
-    largest = np.zeros(totals.size)
-    np.maximum.at(largest, parcel, sizes)
     # Of several largest pieces the first one stays.
     order = np.lexsort((np.arange(sizes.size), -sizes, parcel))
     main = np.zeros(sizes.size, bool)

@@ -127,9 +127,14 @@ class Fitter:
         bounds: Bounds,
         estimates: Estimates,
         effort: Effort,
+        *,
+        start: Int[np.ndarray, " locations"],
     ) -> SparseMaps:
-        """Return the probability of each parcel at each location, given all other labels."""
-        problem = self._problem(labels, bounds)
+        """Return the probability of each parcel at each location, given all other labels.
+
+        The prior is for the labels of `start`, as it was for the fit.
+        """
+        problem = self._problem(start, bounds)
         model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
         n_parcels = problem.growing.size
         state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)

@@ -318,9 +318,19 @@ def test_memberships_are_probabilities_of_the_parcels_that_touch(geometry):
     estimates = estimate(found, labels, 4)
     effort = Effort(neighbours=0.5, tether=0.2)
     fitter = Fitter(Prepared(found, found), find_neighbours(geometry))
-    maps = fitter.memberships(labels, bounds, estimates, effort)
+    maps = fitter.memberships(labels, bounds, estimates, effort, start=labels)
     dense = maps.to_dense()
     np.testing.assert_allclose(dense.sum(0), 1, rtol=1e-5)
+    # A location that has left its parcel is drawn back to where it started, not to where it is.
+    moved = labels.copy()
+    border = find_touching(geometry)[:, np.diff(labels[find_touching(geometry)], axis=0)[0] != 0]
+    moved[border[0, 0]] = labels[border[1, 0]]
+    pull = [
+        fitter.memberships(moved, bounds, estimates, effort, start=start).to_dense()
+        for start in (labels, moved)
+    ]
+    home = labels[border[0, 0]], border[0, 0]
+    assert pull[0][home] > pull[1][home]
     pairs = find_touching(geometry)
     numbers = (
         estimates.samples,
