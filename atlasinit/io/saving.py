@@ -104,15 +104,15 @@ def save_values(
 ) -> list[Path]:
     """Write values of parcels, painted on the brain, and return the files.
 
-    ============================  ====================================================
-    ``.nii``, ``.nii.gz``         one volume, a volume a map
-    ``.mgz``, ``.mgh``            one volume, or surfaces: an overlay per hemisphere
-    ``.func.gii``, ``.shape.gii`` surfaces, one file per hemisphere, an array a map
-    ``.dscalar.nii``              surfaces and voxels of CIFTI structures, a row a map
-    ``.dtseries.nii``             the same, a row a time point
-    ``.pscalar.nii``              one value for each parcel, a row a map
-    ``.ptseries.nii``             the same, a row a time point
-    ============================  ====================================================
+    =============================  ====================================================
+    ``.nii``, ``.nii.gz``          one volume, a volume a map
+    ``.mgz``, ``.mgh``             one volume, or surfaces: an overlay per hemisphere
+    ``.func.gii``, ``.shape.gii``  surfaces, one file per hemisphere, an array a map
+    ``.dscalar.nii``               surfaces and voxels of CIFTI structures, a row a map
+    ``.dtseries.nii``              the same, a row a time point
+    ``.pscalar.nii``               one value for each parcel, a row a map
+    ``.ptseries.nii``              the same, a row a time point
+    =============================  ====================================================
 
     Values are painted as by `AtlasMasker.inverse_transform`: of labels each parcel's at its
     locations; of weights their sum, weighted; of masks that overlap their mean. They are in

@@ -78,7 +78,14 @@ def holds(found, shown):
     return found == shown
 
 
-@pytest.mark.parametrize("section", [name for name in SECTIONS if name in COMMANDS])
+# The example of `refine` fits real data three times; tests/cli tries the command on small data.
+SLOW = {"refine": pytest.mark.sweep}
+
+
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=SLOW.get(name, ())) for name in SECTIONS if name in COMMANDS],
+)
 def test_the_commands_of_a_section_do_what_it_shows(section, folder, run):
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     for command, shown in runs(section):

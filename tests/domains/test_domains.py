@@ -470,7 +470,17 @@ TOTALS = np.array([[1.0, 0.0, 0.25, 0.3], [0.0, 0.0, 0.5, 0.6]], np.float32)
 """A location of one parcel, one of none, one that belongs to no parcel in part, and an overlap."""
 
 
-@pytest.mark.parametrize("form", ["array", "dense maps", "sparse maps", "traced", "ensemble"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(
+            pytest.param(form, marks=pytest.mark.sweep)
+            for form in ("array", "dense maps", "traced")
+        ),
+        "sparse maps",
+        "ensemble",
+    ],
+)
 def test_a_simplex_keeps_what_a_location_belongs_to(form):
     sparse = ai.SparseMaps.from_scipy(TOTALS)
     start = {"dense maps": ai.DenseMaps(TOTALS), "sparse maps": sparse}.get(form, jnp.array(TOTALS))
@@ -570,7 +580,13 @@ OPTIMISERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("adamw", "lamb") else pytest.mark.sweep)
+        for name in OPTIMISERS
+    ],
+)
 def test_optimisers_that_use_norms_train_beside_a_location_of_no_parcel(name):
     hard = jnp.eye(4)[:, jnp.array([0, 0, 1, 2, 3, 3, 0, 1])]
     target = jnp.roll(hard, 1, 0)
