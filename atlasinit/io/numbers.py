@@ -80,8 +80,9 @@ def describe_numbers(values: Real[np.ndarray, " locations"]) -> Numbers:
     low, high = float(held.min(initial=0)), float(held.max(initial=0))
     only = float(held[0]) if held.size and (held == held[0]).all() else None
     none = np.zeros(0, np.int64)
-    # Numbers that all round to 0 are small fractions.
-    if not held.size or max(high, -low) < 0.5 or not is_whole(held):
+    # Numbers that all round to 0 are small fractions; those beyond int64 number nothing.
+    largest = max(high, -low)
+    if not held.size or not 0.5 <= largest < 2.0**63 or not is_whole(held):
         return Numbers(low, high, whole=False, only=only, values=none)
     held = np.rint(held).astype(np.int64) if held.dtype.kind == "f" else held
     top = held.max()

@@ -474,3 +474,10 @@ def test_ids_beyond_what_float32_tells_apart(tmp_path, form):
         assert load(form(ids.astype(dtype), tmp_path), kind="hard").n_parcels == 3
     exact = np.repeat([0, 2**24 - 1, 2**24], N // 3)[None].astype(np.float32)
     assert load(form(exact, tmp_path), kind="hard").n_parcels == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_beyond_any_integer_are_no_labels(dtype):
+    found = describe_numbers(np.array([0, 1, 1e19, -3e30], dtype))
+    assert not found.whole
+    assert (found.low, found.high) == (np.array(-3e30, dtype), np.array(1e19, dtype))
