@@ -14,6 +14,7 @@ from harness import median_seconds, report, row
 from atlasinit import Atlas
 from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.formats.grids import labels_part
+from atlasinit.io.options import ReadOptions
 from atlasinit.io.reading import read_atlas
 
 SLACK = 0.05
@@ -50,7 +51,8 @@ def label_volumes() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 def build(labels: np.ndarray, affine: np.ndarray) -> Atlas:
     """Return the atlas of a label volume."""
-    part = labels_part(labels, affine, path="labels", compartment="volume")
+    options = ReadOptions().with_defaults()
+    part = labels_part(labels, affine, options, path="labels", compartment="volume")
     return assemble([part], name="benchmark", space="unknown")
 
 

@@ -63,7 +63,7 @@ def case(name: str, choices: dict[str, Any]) -> dict[str, Any] | None:
         via="package",
         axes=axes,
     )[0]
-    references = files.needed(variant)
+    references = files.list_references(variant)
     for roles in spaces.meshes(variant).values():
         references += [reference for own in roles.values() for reference in own]
     try:
