@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import paramax
-from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.core.atlas import Atlas
@@ -33,7 +33,7 @@ from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.lstsq import add_basis, make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
-from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
+from atlasinit.projection.remembered import blocks_of, is_traced, plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
 
 
@@ -163,24 +163,18 @@ class AtlasLinear(eqx.Module):
             )
         with _compute_now(atlas):
             maps = _weights_of(atlas, dense=dense, hard=domain is None)
-        check_options(
-            maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
-        )
-        with _compute_now(atlas):
+            check_options(
+                maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
+            )
             maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
-        # Least squares of weights that no gradient changes: what inverts them is found once.
-        inverse = None
-        if wanted.solve and not trained:
-            with _compute_now(maps):
-                start = [m if domain is None else unwrap(constrained(m, domain)) for m in maps]
-                merged = merge_blocks(blocks, start)
+            constraint = (lambda m: m) if domain is None else partial(constrained, domain=domain)
+            nodes = dict(zip(atlas.compartments, map(constraint, maps), strict=True))
+            # Least squares of weights that no gradient changes: what inverts them is found once.
+            inverse = None
+            if wanted.solve and not trained:
+                merged = merge_blocks(blocks, unwrap(list(nodes.values())))
                 solver = make_solver(merged, atlas.table["name"], ridge=ridge)
-                solver = add_basis(solver, merged)
-            inverse = paramax.NonTrainable(_own(solver))
-        nodes = dict(zip(atlas.compartments, maps, strict=True))
-        if domain is not None:
-            with _compute_now(maps):
-                nodes = {c: constrained(m, domain) for c, m in nodes.items()}
+                inverse = paramax.NonTrainable(_own(add_basis(solver, merged)))
         if noise and key is not None:
             # A key for each compartment, also for those that are not trained: the noise of one does
             # not depend on which others are.
@@ -373,20 +367,17 @@ def _plan(
 
 def _own(arrays: Any) -> Any:
     """Return copies: a training step that donates its layer takes them from nobody else."""
-    with _compute_now(arrays):
-        # Maps and plans are kept with the atlas, for all its layers and projections.
-        return jax.tree.map(jnp.array, arrays)
+    # Maps and plans are kept with the atlas, for all its layers and projections.
+    return jax.tree.map(jnp.array, arrays)
 
 
-def _compute_now(arrays: Any) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which concrete arrays stay concrete, whatever function is traced.
+def _compute_now(atlas: Atlas) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which what is made of concrete maps is concrete, whatever is traced.
 
     A layer that is made within ``nnx.jit`` or ``nnx.eval_shape`` then holds no tracer, which
     would outlive its trace in what Flax takes for constants.
     """
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        return contextlib.nullcontext()
-    return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext() if is_traced(atlas) else jax.ensure_compile_time_eval()
 
 
 def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:
