@@ -20,6 +20,7 @@ from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.registry import read_vertices
 from atlasinit.io.input import InMemory, Input, is_input
 from atlasinit.io.keys import as_keys, is_whole
+from atlasinit.io.mesh_identity import same_triangles
 from atlasinit.io.meshes import MESH_SIZES
 from atlasinit.support.typing import PathLike
 
@@ -317,13 +318,7 @@ def _check_side(name: str, side: str, mesh: SurfaceMesh) -> None:
 
 def _check_faces(name: str, known: np.ndarray | None, faces: np.ndarray) -> None:
     """Refuse triangles other than those known, whatever their order and orientation."""
-    if known is None or np.array_equal(known, faces):
-        return
-    # First the vertices of each triangle ascending, then the triangles: what is left does not
-    # depend on where a triangle begins, which way round it runs, or how triangles are ordered.
-    ordered = [np.sort(each, axis=1) for each in (known, faces)]
-    ordered = [each[np.lexsort(each.T)] for each in ordered]
-    if not np.array_equal(*ordered):
+    if known is not None and not same_triangles(known, faces):
         raise ArgumentError(
             name,
             f"has other triangles than the mesh's other surface: {len(faces)} and {len(known)}",
