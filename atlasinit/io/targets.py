@@ -9,8 +9,8 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentTypeError
-from atlasinit.io.bids.names import entities_of, space_of
 from atlasinit.io.formats import cifti, nifti
+from atlasinit.io.formats.registry import state_by_name
 from atlasinit.io.input import Input
 from atlasinit.support.typing import PathLike
 
@@ -65,9 +65,7 @@ def read_target(given: PathLike | FileBasedImage) -> Target:
     else:
         grid, stated = nifti.read_grid(source)
         geometry = {nifti.VOLUME: grid}
-    # The name goes before the header, as it does for data.
-    space = space_of(entities_of(source.name)) or stated.space
-    return Target(geometry, space, str(source))
+    return Target(geometry, state_by_name(stated, source).space, str(source))
 
 
 def holds_locations(path: PathLike) -> bool:
