@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
-from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES, Cifti2MetaData
+from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
 from nibabel.fileholders import FileHolder
 
 from atlasinit.core.atlas import Atlas
@@ -26,6 +26,7 @@ from atlasinit.io.formats.brain_models import (
     brain_axis,
     read_brain,
 )
+from atlasinit.io.formats.cifti_writing import write_image
 from atlasinit.io.formats.grids import end_of, is_cifti, number_at
 from atlasinit.io.formats.hemispheres import (
     check_hard,
@@ -49,9 +50,7 @@ from atlasinit.io.own_header import (
 )
 from atlasinit.io.painted import Painted
 from atlasinit.io.values import Block, DataSource, Values, floating
-from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
-from atlasinit.support.writing import atomic_write
 
 # The entry of key 0, as Workbench names it.
 _NONE = "???"
@@ -204,14 +203,10 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     check_finite(atlas, path)
     brain = brain_axis(atlas.geometry, path)
     values, axis, keys = (_labels if labelled else _scalars)(atlas, path)
-    image = Cifti2Image(values, header=(axis, brain))
-    nifti: Any = image.nifti_header
-    nifti.set_intent(_INTENTS[ending])
-    header = pack_metadata(atlas, file_keys=keys)
-    image.header.matrix.metadata = Cifti2MetaData({KEY: header})
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        image.to_filename(temporary)
-    return [expand(path)]
+    header = {KEY: pack_metadata(atlas, file_keys=keys)}
+    return write_image(
+        values, (axis, brain), _INTENTS[ending], path, metadata=header, overwrite=overwrite
+    )
 
 
 def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -233,12 +228,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     brain = brain_axis(painted.atlas.geometry, path)
     # Painted values are (locations, maps), one compartment after the other.
     rows = np.concatenate(list(painted.locations.values())).T
-    image = Cifti2Image(rows, header=(axis, brain))
-    nifti: Any = image.nifti_header
-    nifti.set_intent(_PAINTED[ending])
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        image.to_filename(temporary)
-    return [expand(path)]
+    return write_image(rows, (axis, brain), _PAINTED[ending], path, overwrite=overwrite)
 
 
 def _load(source: Input) -> Cifti2Image:

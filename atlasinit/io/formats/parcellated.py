@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
+from nibabel.cifti2 import ParcelsAxis, ScalarAxis, SeriesAxis
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileWarning, format_list, warn
 from atlasinit.io.files import extension
 from atlasinit.io.formats.brain_models import structure_of
+from atlasinit.io.formats.cifti_writing import write_image
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.painted import Painted
-from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
-from atlasinit.support.writing import atomic_write
 
 # Rows are maps or time points, and columns parcels, of which the XML lists vertices and voxels.
 # https://www.nitrc.org/projects/cifti/
@@ -53,12 +52,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
         told = "parcels without a location are NaN, as nothing shows their values: "
         warn(AtlasFileWarning(path, told + format_list(lost)))
     rows[:, empty] = np.nan
-    image = Cifti2Image(rows, header=(axis, parcels))
-    nifti: Any = image.nifti_header
-    nifti.set_intent(INTENTS[ending])
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        image.to_filename(temporary)
-    return [expand(path)]
+    return write_image(rows, (axis, parcels), INTENTS[ending], path, overwrite=overwrite)
 
 
 def scalar_axis(painted: Painted, path: PathLike) -> ScalarAxis:
