@@ -15,7 +15,7 @@ from nibabel.spatialimages import SpatialImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import Argument, ArgumentError, AtlasFileError, Passing, format_list
+from atlasinit.errors import Argument, AtlasFileError, Passing, format_list
 from atlasinit.io.agreement import note_reading
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
@@ -23,7 +23,6 @@ from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import grid_statements, series
 from atlasinit.io.formats.base import Format
-from atlasinit.io.formats.choosing import suggest
 from atlasinit.io.formats.grids import (
     MGH,
     NIFTI,
@@ -45,7 +44,7 @@ from atlasinit.io.formats.nifti_header import (
     restore,
     unpacked,
 )
-from atlasinit.io.formats.nifti_writing import grid_header, paint
+from atlasinit.io.formats.nifti_writing import grid_header, only_grid, paint
 from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
@@ -255,13 +254,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
         An atlas with a surface, or with several compartments; names that a table cannot
         hold.
     """
-    if len(atlas.geometry) > 1 or not isinstance(next(iter(atlas.geometry.values())), VolumeGrid):
-        raise ArgumentError(
-            "path",
-            f": a NIfTI image holds one volume, but {atlas.name!r} has "
-            f"{', '.join((f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items()))}",
-            suggest(atlas),
-        )
+    only_grid(atlas)
     check_names(atlas, path)
     check_finite(atlas, path)
     target = expand(path)
@@ -306,8 +299,7 @@ def _volumes_of(atlas: Atlas, keys: Sequence[int]) -> list[np.ndarray] | Iterato
 
 def _write_image(stream: Any, atlas: Atlas, keys: list[int], images: Iterable[np.ndarray]) -> None:
     """Write header and volumes one after the other, so that one volume is in memory at a time."""
-    (grid,), (maps,) = atlas.geometry.values(), atlas.maps.values()
-    assert isinstance(grid, VolumeGrid)
+    grid, (maps,) = only_grid(atlas), atlas.maps.values()
     images = iter(images)
     # No axis of NIfTI has 0 elements: an atlas without parcels is one volume of zeros.
     first = next(images, np.zeros(grid.shape, np.float32))

@@ -7,6 +7,7 @@ import nibabel as nb
 import numpy as np
 from jaxtyping import Shaped
 
+from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
 from atlasinit.io.formats.choosing import suggest
@@ -16,6 +17,25 @@ from atlasinit.io.tables import workbench
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
+
+
+def only_grid(atlas: Atlas, *, values: bool = False) -> VolumeGrid:
+    """Return the grid of an atlas of one volume, of which `values` of parcels may be written.
+
+    Raises
+    ------
+    ValueError
+        An atlas with a surface, or with several compartments.
+    """
+    grid, *others = atlas.geometry.values()
+    if others or not isinstance(grid, VolumeGrid):
+        raise ArgumentError(
+            "path",
+            f": a NIfTI image holds one volume, but {atlas.name!r} has "
+            f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}",
+            suggest(atlas, values=values),
+        )
+    return grid
 
 
 def grid_header(
@@ -73,15 +93,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     ValueError
         An atlas with a surface, or with several compartments; names of maps and a time step.
     """
-    geometry = painted.atlas.geometry
-    grid, *others = geometry.values()
-    if others or not isinstance(grid, VolumeGrid):
-        raise ArgumentError(
-            "path",
-            f": a NIfTI image holds one volume, but {painted.atlas.name!r} has "
-            f"{', '.join(f'{c} ({type(g).__name__})' for c, g in geometry.items())}",
-            suggest(painted.atlas, values=True),
-        )
+    grid = only_grid(painted.atlas, values=True)
     if painted.step is not None:
         painted.check_series(path)
     (values,) = painted.locations.values()
