@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
@@ -148,14 +148,20 @@ def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:
     if values.dtype == bool:
         return values
     found = np.unique(values)
-    # `np.unique` sorts NaN to the end. An image of a single value is a mask of every voxel or none.
-    if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
+    if not are_binary(found):
         raise ArgumentError(
             "mask",
             f"should hold 0 and one other value, got {format_list(found.tolist(), 3)}",
             'make it so, or state what is inside by a condition, as ({"gm": path}, "gm > 0.5")',
         )
     return values != 0
+
+
+def are_binary(distinct: Shaped[np.ndarray, " distinct"]) -> bool:
+    """Whether the ascending values of a mask are 0 and one other, or a single one."""
+    # `np.unique` sorts NaN to the end. An image of a single value is a mask of every voxel or none.
+    other = len(distinct) > 2 or (len(distinct) == 2 and distinct[0] != 0)
+    return not (np.isnan(distinct[-1]) or other)
 
 
 def _describe(grid: VolumeGrid) -> str:

@@ -8,6 +8,7 @@ from atlasinit.core.geometry import Geometry
 from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.formats import cifti
 from atlasinit.io.input import Input, SurfaceImage, is_input, sides_of
+from atlasinit.io.overlay.masks import are_binary
 
 
 def split_mask(mask: object) -> dict[str, Any] | None:
@@ -49,8 +50,7 @@ def _structures(source: Input) -> dict[str, Geometry]:
     values = {c: data.all()[:, 0] for c, data in read.items()}
     # All structures are judged together, as a mask may have the whole of one, or nothing of it.
     found = np.unique(np.concatenate(list(values.values())))
-    # `np.unique` sorts NaN to the end.
-    if np.isnan(found[-1]) or len(found) > 2 or (len(found) == 2 and found[0] != 0):
+    if not are_binary(found):
         raise ArgumentError(
             "mask",
             f": the one map of {source} should hold 0 and one other value, got "
