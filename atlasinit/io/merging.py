@@ -13,7 +13,7 @@ from atlasinit.errors import ArgumentError, Passing, format_count
 from atlasinit.io.assembly.exact import find_keys
 from atlasinit.io.assembly.fitting import Present, find_zero
 from atlasinit.io.assembly.rows import background_keys
-from atlasinit.io.bids.names import entities_of, side_of, stem
+from atlasinit.io.bids.names import name_of_map, side_of
 from atlasinit.io.contents import LabelRow, Origin, Part
 from atlasinit.io.keys import UNLABELLED
 from atlasinit.io.numbers import describe_numbers, look_like_weights
@@ -221,17 +221,14 @@ def _moved(keys: np.ndarray, numbers: dict[int, int]) -> np.ndarray:
     return np.array([numbers[key] for key in values.tolist()], np.int32)[where]
 
 
-def _rows(
-    files: Sequence[Labelled], moved: Sequence[dict[int, int]]
-) -> tuple[LabelRow, ...] | None:
+def _rows(files: Sequence[Labelled], moved: Sequence[dict[int, int]]) -> tuple[LabelRow, ...]:
     """Return the entries of the files' own tables with the keys that they got."""
     found = []
     for file, numbers in zip(files, moved, strict=True):
         rows = file.part.rows
         if rows is None and file.is_mask and not file.stated:
             # A mask among labels is one parcel, named as masks are.
-            name = entities_of(file.name).get("label", stem(file.name))
-            rows = tuple(LabelRow(key, name) for key in numbers)
+            rows = tuple(LabelRow(key, name_of_map(file.name)) for key in numbers)
         # Negative keys have no entry, and are refused as such.
         rows = rows or tuple(LabelRow(key, f"label-{key}") for key in numbers if key >= 0)
         found += [

@@ -9,7 +9,7 @@ import numpy as np
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
-from atlasinit.io.bids.names import entities_of, kind_of, stem
+from atlasinit.io.bids.names import kind_of, name_of_map
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats.registry import format_of, state_by_name
 from atlasinit.io.input import Input
@@ -264,8 +264,3 @@ def _one_map(file: Labelled) -> Any:
     if maps.shape[0] != 1:
         raise AtlasFileError(file.told, f"should hold one map, got {maps.shape[0]} volumes")
     return maps
-
-
-def name_of_map(file: str) -> str:
-    """Return the ``label-`` entity of a file's name, else the name without its extension."""
-    return entities_of(file).get("label", stem(file))

@@ -43,6 +43,11 @@ def entities_of(path: PathLike) -> dict[str, str]:
     return dict(part.split("-", 1) for part in stem(path).split("_") if "-" in part)
 
 
+def name_of_map(path: PathLike) -> str:
+    """Return the ``label-`` entity of a file's name, else the name without its extension."""
+    return entities_of(path).get("label", stem(path))
+
+
 def suffix_of(path: PathLike) -> str:
     """Return the suffix of a name, as ``dseg``."""
     return stem(path).rsplit("_", 1)[-1]
