@@ -18,7 +18,7 @@ from atlasinit.io.contents import LabelRow, Origin, Part
 from atlasinit.io.keys import UNLABELLED
 from atlasinit.io.numbers import describe_numbers, look_like_weights
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.tables.reading import rows_from_table
+from atlasinit.io.tables.reading import rows_from_table, rows_of_compartment
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -164,7 +164,7 @@ def _labels(file: Labelled, given: Any, options: ReadOptions) -> Int32[np.ndarra
     """Return the keys of a file, those of its background as that of no label."""
     part = file.part
     assert part.keys is not None
-    table = given if isinstance(given, tuple) else (given or {}).get(part.compartment)
+    table = rows_of_compartment(given, part.compartment)
     rows = part.rows or () if table is None else table
     is_surface = isinstance(part.geometry, SurfaceMesh)
     present = Present(part.compartment, (), is_surface=is_surface, background=part.background)

@@ -15,7 +15,7 @@ from atlasinit.io.formats.registry import format_of, state_by_name
 from atlasinit.io.input import Input
 from atlasinit.io.merging import Labelled, are_weights, merge_labels
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.tables.reading import rows_from_table
+from atlasinit.io.tables.reading import rows_from_table, rows_of_compartment
 
 
 def read_sources(
@@ -245,8 +245,7 @@ def _maps(files: Sequence[Labelled], options: ReadOptions) -> Part:
 def _keys_of_masks(files: Sequence[Labelled], options: ReadOptions) -> tuple[int, ...]:
     """Return the values of masks, () unless all differ and the user's table has each."""
     given = None if options.labels is None else rows_from_table(options.labels)
-    # A mapping has a table for each compartment; any other table is for all.
-    table = given.get(files[0].part.compartment, ()) if isinstance(given, dict) else given
+    table = rows_of_compartment(given, files[0].part.compartment)
     listed = {row.key for row in table or ()}
     values = [file.labels for file in files]
     keys = tuple(own[0] for own in values if len(own) == 1)

@@ -55,6 +55,7 @@ from atlasinit.io.tables.reading import (
     Rows,
     read_table,
     rows_from_table,
+    rows_of_compartment,
     write_labels,
 )
 from atlasinit.io.values import Values
@@ -182,7 +183,7 @@ def _listed_names(
     if not isinstance(options.map, str):
         return {}
     given = None if options.labels is None else rows_from_table(options.labels)
-    rows = given if isinstance(given, tuple) else (given or {}).get(compartment)
+    rows = rows_of_compartment(given, compartment)
     if rows is None and options.takes_own_tables and source.path is not None:
         rows = _sidecar(source.path, own)
     found = {row.key: row.name for row in rows or ()}

@@ -143,6 +143,12 @@ def rows_from_table(labels: object, *, argument: str = "labels") -> Rows | dict[
     )
 
 
+def rows_of_compartment(found: Rows | dict[str, Rows] | None, compartment: str) -> Rows | None:
+    """Return the rows for one compartment of what `rows_from_table` found, None for none."""
+    # A mapping has a table for each compartment; any other table is for all.
+    return found if isinstance(found, tuple) else (found or {}).get(compartment)
+
+
 def _rows_by_compartment(labels: Mapping[Any, Any], argument: str) -> dict[str, Rows]:
     numbers = [key for key in labels if not isinstance(key, str)]
     if numbers:
