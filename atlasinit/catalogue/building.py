@@ -188,12 +188,11 @@ def _rekey_rows(variant: Variant, rows: tuple[LabelRow, ...]) -> tuple[LabelRow,
 
 
 def _provenance(variant: Variant, paths: Iterable[Path]) -> Provenance:
-    source, entry = variant.source, variant.entry
     choices = ", ".join(f"{axis}={value}" for axis, value in variant.values.items())
     return Provenance(
         source=references.origin_of(variant),
         version=choices,
-        licence=source.licence or entry.licence,
-        citation=source.citation or entry.citation,
+        licence=variant.licence,
+        citation=variant.citation,
         files=tuple((path.name, sha256(path)) for path in dict.fromkeys(paths)),
     )

@@ -159,6 +159,16 @@ class Variant:
         return pattern.format(space=self.space, mm=f"{resolution}mm", **self.values)
 
     @property
+    def licence(self) -> str:
+        """The source's, else the entry's."""
+        return self.source.licence or self.entry.licence
+
+    @property
+    def citation(self) -> str:
+        """The source's, else the entry's."""
+        return self.source.citation or self.entry.citation
+
+    @property
     def choices(self) -> dict[str, Value]:
         """The values by name, the space and kind included."""
         return {"space": self.space, "kind": self.source.kind, **self.values}

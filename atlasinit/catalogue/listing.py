@@ -114,7 +114,7 @@ def _rows(entry: Entry, via: str | None) -> Iterator[dict[str, Any]]:
             key = (_space_of(variant), variant.source.via, variant.source.kind)
             groups.setdefault(key, []).append(variant)
     for (space, by, kind), found in groups.items():
-        licence = found[0].source.licence or entry.licence
+        licence = found[0].licence
         yield {
             "name": entry.name,
             "space": space,

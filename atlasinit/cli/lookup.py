@@ -103,12 +103,7 @@ def fetch(
     wanted = {"space": choices.space, "via": choices.via, "axes": choices.axes}
     chosen = [resolve_name(name, **wanted)[0] for name in names or []]
     about = [
-        {
-            "name": one.entry.name,
-            "licence": one.source.licence or one.entry.licence,
-            "citation": one.source.citation or one.entry.citation,
-        }
-        for one in chosen
+        {"name": one.entry.name, "licence": one.licence, "citation": one.citation} for one in chosen
     ]
     # Files are fetched as they are asked for, so that each is told once it is here.
     files = fetch_each(chosen, all_offline=all_offline)
