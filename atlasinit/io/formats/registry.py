@@ -2,14 +2,14 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing, Words
 from atlasinit.io.bids.names import entities_of, names_labels, space_of
 from atlasinit.io.contents import Stated
 from atlasinit.io.files import extension
@@ -119,10 +119,9 @@ def read_vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
     """
     found = _claiming(source)
     if found is None or found.vertices is None:
-        what = "its format is not known" if found is None else f"is {found.title}"
         raise AtlasFileError(
             source,
-            f"{what}",
+            "its format is not known" if found is None else f"is {found.title}",
             "values of vertices are read from "
             f"{_listing(form.endings for form in FORMATS if form.vertices is not None)}, and "
             "from FreeSurfer's files such as lh.area",
@@ -138,15 +137,7 @@ def writer_of(path: PathLike) -> Format:
     ValueError
         An extension of none.
     """
-    ending = extension(path)
-    found = next((form for form in FORMATS if ending in form.writes), None)
-    if found is None:
-        raise ArgumentError(
-            "path",
-            f"should end in {_listing(form.writes for form in FORMATS)}, got {Path(path).name!r}",
-            "a folder takes " + Passing(format="bids"),
-        )
-    return found
+    return _by_ending(path, lambda form: form.writes, "a folder takes " + Passing(format="bids"))
 
 
 def write_atlas(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -164,13 +155,23 @@ def painter_of(path: PathLike) -> Paint:
     ValueError
         An extension of none.
     """
+    instead = "values without a place are a table, for `atlasinit.io.write_table`"
+    paint = _by_ending(path, lambda form: form.paints, instead).paint
+    assert paint is not None, "what has endings to paint is painted"
+    return paint
+
+
+def _by_ending(
+    path: PathLike, endings_of: Callable[[Format], tuple[str, ...]], instead: Words
+) -> Format:
+    """Return the format with an ending for `path`; the error says what to do `instead`."""
     ending = extension(path)
-    found = next((form.paint for form in FORMATS if ending in form.paints), None)
+    found = next((form for form in FORMATS if ending in endings_of(form)), None)
     if found is None:
         raise ArgumentError(
             "path",
-            f"should end in {_listing(form.paints for form in FORMATS)}, got {Path(path).name!r}",
-            "values without a place are a table, for `atlasinit.io.write_table`",
+            f"should end in {_listing(map(endings_of, FORMATS))}, got {Path(path).name!r}",
+            instead,
         )
     return found
 
