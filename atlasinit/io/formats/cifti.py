@@ -49,11 +49,10 @@ from atlasinit.io.own_header import (
     unpack_metadata,
 )
 from atlasinit.io.painted import Painted
+from atlasinit.io.tables.workbench import NONE
 from atlasinit.io.values import Block, DataSource, Values, floating
 from atlasinit.support.typing import PathLike
 
-# The entry of key 0, as Workbench names it.
-_NONE = "???"
 # A file is NIfTI-2 with a matrix of rows (maps or time points) and columns (grayordinates), and an
 # extension with XML that says what these are. https://www.nitrc.org/projects/cifti/
 _INTENTS = {
@@ -199,7 +198,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     labelled = ending == ".dlabel.nii"
     if labelled:
         check_hard(atlas, path, ".dscalar.nii")
-    check_names(atlas, path, background=_NONE if labelled else None)
+    check_names(atlas, path, background=NONE if labelled else None)
     check_finite(atlas, path)
     brain = brain_axis(atlas.geometry, path)
     values, axis, keys = (_labels if labelled else _scalars)(atlas, path)
@@ -375,7 +374,7 @@ def _labels(atlas: Atlas, path: PathLike) -> tuple[np.ndarray, LabelAxis, list[i
     colors = [(*from_hex(color), 1.0) for color in colors_of(atlas.table)]
     entries = zip(keys, atlas.table["name"], colors, strict=True)
     # Red, green, blue and alpha from 0 to 1: where there is no parcel, nothing is drawn.
-    label = {0: (_NONE, (1.0, 1.0, 1.0, 0.0)), **{k: (name, rgba) for k, name, rgba in entries}}
+    label = {0: (NONE, (1.0, 1.0, 1.0, 0.0)), **{k: (name, rgba) for k, name, rgba in entries}}
     # Rows of the whole table; the last entry is the background's, for index -1.
     numbers = np.array([*keys, 0], np.int32)
     columns = []

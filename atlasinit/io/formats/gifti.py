@@ -52,6 +52,7 @@ from atlasinit.io.own_header import (
     unpack_metadata,
 )
 from atlasinit.io.painted import Painted
+from atlasinit.io.tables.workbench import NONE
 from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -62,8 +63,6 @@ _KEPT = "atlasinit_kept_vertices"
 _STRUCTURE = "AnatomicalStructurePrimary"
 # Of no one surface.
 _VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("", "GreyMatter"))}
-# The entry of key 0, as Workbench names it.
-_NONE = "???"
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
 _NODES = intent_codes["NIFTI_INTENT_NODE_INDEX"]
 _POINTS = intent_codes["NIFTI_INTENT_POINTSET"]
@@ -207,7 +206,7 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     files = targets(atlas, path)
     if labels:
         check_hard(atlas, path, ".func.gii")
-    check_names(atlas, path, background=_NONE if labels else None)
+    check_names(atlas, path, background=NONE if labels else None)
     check_finite(atlas, path)
     images = {c: (_label_image if labels else _func_image)(atlas, c, files[c]) for c in files}
     with atomic_writes(files, overwrite=overwrite) as temporary:
@@ -332,7 +331,7 @@ def _label_image(atlas: Atlas, compartment: str, path: Path) -> GiftiImage:
 def _table(labels: LabelTable, keys: list[int]) -> GiftiLabelTable:
     table = GiftiLabelTable()
     # Red, green, blue and alpha from 0 to 1: where there is no parcel, nothing is drawn.
-    entries = [(0, _NONE, (1.0, 1.0, 1.0, 0.0))]
+    entries = [(0, NONE, (1.0, 1.0, 1.0, 0.0))]
     colors = [(*from_hex(color), 1.0) for color in colors_of(labels)]
     entries += list(zip(keys, labels["name"], colors, strict=True))
     for key, name, rgba in entries:
