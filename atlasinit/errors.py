@@ -335,10 +335,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {', '.join(repr(lowered[name]) for name in close)}?" if close else ""
 
 
-def format_count(n: int, what: str) -> str:
-    """Return ``"1 parcel"``, ``"2 parcels"``."""
-    # Only for words whose plural adds an s.
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def format_count(n: int, what: str, many: str = "") -> str:
+    """Return ``"1 parcel"``, ``"2 parcels"``; `many` is a plural that does not add an s."""
+    return f"{n} {what}" if n == 1 else f"{n} {many or f'{what}s'}"
 
 
 def format_list(items: Iterable[object], limit: int = 10) -> str:

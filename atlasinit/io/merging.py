@@ -250,8 +250,9 @@ def _conflict(
     pairs = np.stack([owner[both], _owned(labels, owner)[both], labels[later][both]])
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     earlier, old, new = values[:, counts.argmax()].tolist()
-    what = "vertex" if isinstance(files[0].part.geometry, SurfaceMesh) else "voxel"
-    count = format_count(int(both.sum()), what).replace("vertexs", "vertices")
+    is_surface = isinstance(files[0].part.geometry, SurfaceMesh)
+    what = ("vertex", "vertices") if is_surface else ("voxel",)
+    count = format_count(int(both.sum()), *what)
     return ArgumentError(
         "files",
         f": {files[earlier].told} and {files[later].told} both have labels at {count}, "
