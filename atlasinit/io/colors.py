@@ -40,7 +40,13 @@ _ABOVE_1 = 1.001
 
 def from_hex(color: str) -> tuple[float, float, float]:
     """Return ``"#rrggbb"`` as components from 0 to 1."""
-    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (part / 255 for part in to_bytes(color))
+    return red, green, blue
+
+
+def to_bytes(color: str) -> tuple[int, int, int]:
+    """Return ``"#rrggbb"`` as components from 0 to 255."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return red, green, blue
 
 

@@ -22,7 +22,7 @@ from atlasinit.io.assembly.fitting import Present
 from atlasinit.io.assembly.rows import background_keys
 from atlasinit.io.background import means_background
 from atlasinit.io.bids.names import side_of
-from atlasinit.io.colors import colors_of, from_hex
+from atlasinit.io.colors import colors_of, to_bytes
 from atlasinit.io.contents import COMPARTMENTS, Contents, LabelRow, Part, Stated
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats.base import Format
@@ -298,9 +298,9 @@ def _table(labels: LabelTable, path: Path) -> tuple[np.ndarray, list[str]]:
             f"{len(labels)}; names and colours stay",
         )
         warn(told)
-    rgb = [[round(255 * part) for part in from_hex(color)] for color in colors]
     # T is 255 minus the opacity, so that 0 is opaque. Black is what vertices without a label hold.
-    return np.array([[0, 0, 0, 0], *([*color, 0] for color in rgb)]), [_NONE, *labels["name"]]
+    table = np.array([[0, 0, 0, 0], *([*to_bytes(color), 0] for color in colors)])
+    return table, [_NONE, *labels["name"]]
 
 
 FORMAT = Format(

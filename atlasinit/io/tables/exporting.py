@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileWarning, Passing, format_list, warn
-from atlasinit.io.colors import colors_of, from_hex
+from atlasinit.io.colors import colors_of, to_bytes
 from atlasinit.io.files import extension
 from atlasinit.io.own_header import check_names, file_keys
 from atlasinit.io.tables.reading import write_labels
@@ -178,11 +178,8 @@ def save_labels(
         else:
             grammar = FORMATS[chosen]
             names = _names(atlas.table["name"], path, grammar.blank)
-            colors = [from_hex(color) for color in colors_of(atlas.table)]
-            entries = [
-                Entry(key, name, (round(255 * r), round(255 * g), round(255 * b)))
-                for key, name, (r, g, b) in zip(keys, names, colors, strict=True)
-            ]
+            colors = map(to_bytes, colors_of(atlas.table))
+            entries = [Entry(*own) for own in zip(keys, names, colors, strict=True)]
             temporary.write_text(grammar.text(atlas, entries), encoding="utf-8")
     return expand(path)
 
