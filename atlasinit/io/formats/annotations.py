@@ -30,6 +30,7 @@ from atlasinit.io.formats.hemispheres import check_hard, compartment_of, targets
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_names
+from atlasinit.io.tables.cells import hex_color
 from atlasinit.io.values import Values, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -183,7 +184,7 @@ def _entries(stored: bytes) -> tuple[np.ndarray, tuple[LabelRow, ...], np.ndarra
     for i in range(n_entries):
         position = i if version > 0 else number()
         name, rgb = text(), numbers(4)[:3]
-        rows.append(LabelRow(position, name, "#" + "".join(f"{int(c):02x}" for c in rgb)))
+        rows.append(LabelRow(position, name, hex_color(*rgb.tolist())))
         # A vertex holds red + 256 green + 65,536 blue, without the transparency T.
         colors.append(int(rgb @ np.array([1, 1 << 8, 1 << 16], np.int32)))
     return packed, tuple(rows), np.array(colors, np.int32)
