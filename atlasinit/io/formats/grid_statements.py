@@ -11,8 +11,8 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.spaces import parse_space
 from atlasinit.io.agreement import place_grid
 from atlasinit.io.contents import Stated
+from atlasinit.io.tables import afni
 
-_AFNI = 4  # the code of its extension
 _TEMPLATE = re.compile(rb'atr_name="TEMPLATE_SPACE"[^>]*>\s*"?\s*([^"~<\s]+)')
 # Of AFNI, what is in no template, or says nothing.
 _NOWHERE = ("ORIG", "")
@@ -55,7 +55,7 @@ def _template(header: Any) -> str:
     """Return the template that AFNI notes, by the name that it has here."""
     found = str(getattr(header, "info", {}).get("TEMPLATE_SPACE", ""))
     for extension in getattr(header, "extensions", ()):
-        if extension.get_code() == _AFNI:
+        if extension.get_code() == afni.CODE:
             content = extension.get_content()
             raw = content.encode() if isinstance(content, str) else bytes(content)
             match = _TEMPLATE.search(raw)

@@ -8,6 +8,9 @@ from atlasinit.io.contents import LabelRow
 from atlasinit.io.tables.cells import is_whole_number, parse_key
 from atlasinit.io.tables.columns import Rows
 
+CODE = 4
+"""Of its extension among NIfTI's: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h"""
+
 # AFNI's NIML, which looks like XML and is none: <VALUE_LABEL_DTABLE ...> "1" "V1" "2" "V2"
 # </VALUE_LABEL_DTABLE>, or <ATLAS_POINT STRUCT="V1" VAL="1" .../> in a list.
 _TABLE = re.compile(r"<VALUE_LABEL_DTABLE\b[^>]*>(.*?)</VALUE_LABEL_DTABLE>", re.DOTALL)

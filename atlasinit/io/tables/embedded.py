@@ -5,9 +5,6 @@ from typing import Any
 from atlasinit.io.tables import afni, workbench
 from atlasinit.io.tables.columns import Rows
 
-# NIFTI_ECODE_AFNI: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1_io.h
-_AFNI = 4
-
 
 def label_rows(image: Any, number: int) -> Rows | None:
     """Return the table of a volume of a NIfTI image, None where no program left one.
@@ -25,7 +22,7 @@ def label_rows(image: Any, number: int) -> Rows | None:
         rows = None
         if extension.get_code() == workbench.CODE:
             rows = workbench.rows_of_header(content, number)
-        elif extension.get_code() == _AFNI:
+        elif extension.get_code() == afni.CODE:
             rows = afni.rows_of_header(content)
         if rows is not None:
             return rows
