@@ -87,14 +87,17 @@ def are_weights(files: Sequence[Labelled]) -> bool:
     """
     if any(file.stated for file in files):
         return False
-    # (locations,) how many of the files claim each of them.
-    claims = np.sum([file.is_claimed for file in files], axis=0)
-    seen = [
-        describe_numbers(_in_file_order(file.part.geometry, np.where(file.is_claimed, own, 0)))
-        for file in files
-        if (own := file.part.keys) is not None
-    ]
-    return bool((claims > 1).any()) and look_like_weights(seen)
+    claimed = [file.is_claimed for file in files]
+    # Of how many files each location is.
+    if not (np.sum(claimed, axis=0) > 1).any():
+        return False
+    return look_like_weights(
+        [
+            describe_numbers(_in_file_order(file.part.geometry, np.where(there, own, 0)))
+            for file, there in zip(files, claimed, strict=True)
+            if (own := file.part.keys) is not None
+        ]
+    )
 
 
 def _in_file_order(geometry: Any, values: Int32[np.ndarray, " locations"]) -> np.ndarray:
