@@ -119,7 +119,7 @@ def generate_report(
         columns.setdefault("data", np.asarray(held.series[0], dtype=np.float64))
     measures = measure(atlas)
     findings = [*atlas_findings(atlas, measures)]
-    findings += [] if held is None else data_findings(atlas, held)
+    findings += [] if held is None else data_findings(atlas, measures, held)
     colors = parcel_colors(atlas, palette=palette)
     found = scenes(atlas, surfaces=surfaces, background=background)
     borders = compare_borders(atlas, before, halves, found, colors)

@@ -70,11 +70,11 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     yield from _terms(atlas)
 
 
-def data_findings(atlas: Atlas, data: ParcelData) -> Iterator[str]:
+def data_findings(atlas: Atlas, measures: Measures, data: ParcelData) -> Iterator[str]:
     """Yield a sentence for each thing about data that is worth a look."""
     # A parcel without any weight has NaN in any data: `atlas_findings` tells of it.
     gaps = ~np.isfinite(data.series).all(axis=0)
-    has_weight = atlas.header.add_rows(m.counts() for m in atlas.maps.values()) > 0
+    has_weight = measures.locations > 0
     yield from _tell(atlas, gaps & has_weight, "with NaN in their series")
     if data.observed is not None:
         unseen = has_weight & (data.observed < _HALF)
