@@ -39,7 +39,8 @@ _AT_ONCE = 2**16  # values that are added up by one core
 class Part(NamedTuple):
     """The weights of some locations of a compartment, and where they stand in the atlas.
 
-    Their rows are parcels, or pieces of parcels that `joins` adds up. `totals` are the sums
+    Their rows are parcels. `pieces` are the same weights with rows that are pieces of parcels,
+    and the matrix that adds up these; None where no parcel has to be cut. `totals` are the sums
     of each parcel's weights.
     """
 
@@ -48,7 +49,7 @@ class Part(NamedTuple):
     weights: "csc_array | np.ndarray"
     totals: Float64[np.ndarray, " parcels"]
     hard: bool
-    joins: "csr_array | None" = None
+    pieces: "tuple[csc_array, csr_array] | None" = None
 
 
 def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
@@ -82,9 +83,9 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
             ends, size = _ends(columns, one.n_parcels), _BLOCK
             for a, b in zip(ends[:-1], ends[1:], strict=True):
                 own = columns[:, a:b]
-                weights, joins = _cut_rows(own, size)
+                weights, pieces = _cut_rows(own, size)
                 totals = own @ np.ones(b - a)
-                parts.append(Part(rows, slice(start + a, start + b), weights, totals, hard, joins))
+                parts.append(Part(rows, slice(start + a, start + b), weights, totals, hard, pieces))
         row, start = rows.stop, start + n
     return tuple(parts)
 
@@ -158,7 +159,8 @@ def transposed(
 
         def paint(part: Part, y: np.ndarray = y, painted: np.ndarray = painted) -> None:
             weights, own = part.weights.T, y[part.rows]
-            own = own if part.joins is None else part.joins.T @ own
+            # In double precision where the product is.
+            own = own if part.pieces is None else own.astype(np.float64, copy=False)
             with np.errstate(invalid="ignore"):
                 painted[part.locations] = weights @ own
             # A dense product multiplies NaN by weights of 0 too, which sparse maps do not store.
@@ -184,13 +186,15 @@ def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
     return [0, *np.searchsorted(columns.indptr, weights).tolist(), n]
 
 
-def _cut_rows(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array | None"]:
-    """Return weights with at most `size` of them a row, and the matrix that adds up their rows.
+def _cut_rows(
+    columns: "csc_array", size: int
+) -> tuple["csc_array", "tuple[csc_array, csr_array] | None"]:
+    """Return weights, and their pieces: at most `size` a row, and the matrix that adds up rows.
 
     One long float32 sum would lose digits. The matrix is in double precision, so that the
     sums of its product are.
     """
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array, csr_array
 
     by_row = columns.tocsr()
     counts = np.diff(by_row.indptr)
@@ -205,7 +209,10 @@ def _cut_rows(columns: "csc_array", size: int) -> tuple["csc_array", "csr_array 
     parts = by_row.data, by_row.indices, np.append(starts, by_row.nnz)
     pieces = csr_array(parts, shape=(len(owner), len(columns.indptr) - 1)).tocsc()
     ones, ends = np.ones(len(owner)), np.append(first, len(owner))
-    return pieces, csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
+    joins = csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
+    # The weights of the pieces, not a copy of them, in rows that are parcels.
+    rows = owner[pieces.indices].astype(pieces.indices.dtype, copy=False)
+    return csc_array((pieces.data, rows, pieces.indptr), columns.shape), (pieces, joins)
 
 
 def _add(
@@ -254,26 +261,30 @@ def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[
 
 
 def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
+    weights, joins = part.weights, None
+    # Sums in double precision lose no digits that pieces would keep.
+    if part.pieces is not None and x.dtype != np.float64:
+        weights, joins = part.pieces
     observed = None
     if omit:
         # The product with 1 where data are there, 0 where not, is the weight that is observed.
         bad = np.isnan(x)
         if bad.any():
             x = np.where(bad, 0, x)
-            observed = _join(part, part.weights @ (~bad).astype(x.dtype))
+            observed = _join(joins, weights @ (~bad).astype(x.dtype))
         else:
             observed = np.broadcast_to(part.totals[:, None], (len(part.totals), x.shape[1]))
     with np.errstate(invalid="ignore"):
-        sums = part.weights @ x
+        sums = weights @ x
     # Labels may give infinity as it is: their weights are 1. Times others it counts as NaN.
     if not part.hard and not np.isfinite(sums).all():
-        sums = _careful(part.weights, x, sums)
-    return _join(part, sums), observed
+        sums = _careful(weights, x, sums)
+    return _join(joins, sums), observed
 
 
-def _join(part: Part, sums: np.ndarray) -> np.ndarray:
-    """Return sums of parcels of those of a part's rows."""
-    return sums if part.joins is None else part.joins @ sums
+def _join(joins: "csr_array | None", sums: np.ndarray) -> np.ndarray:
+    """Return sums of parcels of those of their pieces."""
+    return sums if joins is None else joins @ sums
 
 
 def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
