@@ -20,7 +20,7 @@ from atlasinit.refinement.fitting import Bounds, Effort, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
 from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
 from atlasinit.refinement.series import prepare
-from atlasinit.refinement.settings import Progress
+from atlasinit.refinement.settings import Progress, make_effort
 from atlasinit.refinement.starts import merge_parcels, ward_labels
 
 _LEVELS = (4, 2, 1)
@@ -92,8 +92,8 @@ def cluster_atlas(
     if isinstance(geometry, Atlas):
         space = space or geometry.space
         geometry = geometry.geometry
-    if not np.isfinite(neighbours) or neighbours < 0:
-        raise ArgumentError("neighbours", f"should be 0 or more, got {neighbours}")
+    # A tether would hold parcels to Ward's, which are no more than a start.
+    effort = make_effort(neighbours, 0.0)
     counts = _counts(geometry, n_parcels)
     # One parcel of every location, so that data can be read as those of an atlas.
     whole = _atlas(
@@ -104,8 +104,6 @@ def cluster_atlas(
         space=space,
     )
     runs = read_runs(data, whole, sample_mask=sample_mask, min_volumes=min_volumes)
-    # A tether would hold parcels to Ward's, which are no more than a start.
-    effort = Effort(neighbours=float(neighbours), tether=0.0)
     labels = {
         c: _labels(
             c,

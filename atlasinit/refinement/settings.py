@@ -82,7 +82,7 @@ def make_settings(
         chosen = set(atlas.select(frozen).table["name"])
         still = np.array([name in chosen for name in atlas.table["name"]])
     return Settings(
-        effort=_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
+        effort=make_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
         frozen=still,
         key=jax.random.key(0) if key is None else key,
         halves=halves,
@@ -95,13 +95,20 @@ def make_settings(
     )
 
 
-def _effort(
+def make_effort(
     neighbours: float | int | None,
     tether: float | int | None,
     *,
-    min_size: int,
-    sweeps: int,
+    min_size: int = Effort.least,
+    sweeps: int = Effort.most,
 ) -> Effort:
+    """Return a checked effort; the weights that are None are those by default.
+
+    Raises
+    ------
+    ValueError
+        Weights or numbers out of their range.
+    """
     for name, weight in (("neighbours", neighbours), ("tether", tether)):
         if weight is not None and not (np.isfinite(weight) and weight >= 0):
             raise ArgumentError(name, f"should be 0 or more, got {weight}")
