@@ -1,5 +1,6 @@
 """The pytree node that holds free values and stands for a point of a domain."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -57,12 +58,11 @@ class Constrained(paramax.AbstractUnwrappable):
         if self.held is None:
             return found
         held = jax.lax.stop_gradient(jnp.asarray(self.held))
-        if isinstance(found, SparseMaps):
-            values = self.domain.restore(jnp.asarray(found.values), held, found)
-            return _with_values(found, values)
-        if isinstance(found, DenseMaps):
-            return DenseMaps(self.domain.restore(jnp.asarray(found.values), held, None))
-        return self.domain.restore(found, held, None)
+        return _map_values(
+            found,
+            lambda values: self.domain.restore(jnp.asarray(values), held, None),
+            lambda maps: self.domain.restore(jnp.asarray(maps.values), held, maps),
+        )
 
 
 def constrained(values: Any, domain: Domain) -> Constrained:
@@ -90,21 +90,27 @@ def unwrap(model: Any) -> Any:
 
 def image(domain: Domain, free: Any) -> Any:
     """Return the point of `domain` that an array or maps of free values stand for."""
-    if isinstance(free, SparseMaps):
-        return _with_values(free, domain.image_of_sparse(free))
-    return (
-        DenseMaps(domain.image(free.values)) if isinstance(free, DenseMaps) else domain.image(free)
-    )
+    return _map_values(free, domain.image, domain.image_of_sparse)
 
 
 def preimage(domain: Domain, values: Any) -> Any:
     """Return an array or maps of free values whose image under `domain` is `values`."""
-    if isinstance(values, SparseMaps):
-        return _with_values(values, domain.preimage_of_sparse(values))
     # In a domain every weight is free, those that are 0 in hard labels too.
-    if isinstance(values, HardMaps | DenseMaps):
-        return DenseMaps(domain.preimage(densify(values).values))
-    return domain.preimage(values)
+    given = densify(values) if isinstance(values, HardMaps) else values
+    return _map_values(given, domain.preimage, domain.preimage_of_sparse)
+
+
+def _map_values(
+    given: Any,
+    function: Callable[[AnyArray], jax.Array],
+    of_sparse: Callable[[SparseMaps], jax.Array],
+) -> Any:
+    """Return an array or maps with the values that one of the functions makes of them."""
+    if isinstance(given, SparseMaps):
+        return _with_values(given, of_sparse(given))
+    if isinstance(given, DenseMaps):
+        return DenseMaps(function(given.values))
+    return function(given)
 
 
 def _with_values(maps: SparseMaps, values: jax.Array) -> SparseMaps:
