@@ -31,6 +31,7 @@ from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import (
     blocks_of,
     device_solver_for,
+    inverse_of,
     is_traced,
     maps_of,
     members_for,
@@ -360,7 +361,9 @@ def _on_host(
             members_for(atlas), stack, dtype, reduction.host, omit=omit
         )
     elif solver is not None:
-        values = host.solve(parts_for(atlas), stack, dtype, solver)
+        # Where single precision would need a correction, rounding of W x would matter.
+        inverse = inverse_of(solver)
+        values = host.solve(parts_for(atlas), stack, dtype, inverse, double=solver.corrects)
     else:
         divided = reduction.weights is not None
         values, observed = _sum_on_host(

@@ -95,6 +95,14 @@ def device_solver_for(atlas: Any, *, ridge: float) -> Solver | None:
     )
 
 
+def inverse_of(solver: Solver) -> np.ndarray:
+    """Return (G + ridge diag G)^-1 of a solver in float64, made once."""
+    # R' R, in double precision as R is.
+    return _memory.recall(
+        solver, "inverse", lambda: np.asarray(solver.root).T @ np.asarray(solver.root)
+    )
+
+
 def parts_for(atlas: Any) -> tuple[host.Part, ...]:
     """Return the maps of an atlas in parts for the cores of the host, made once."""
     return _memory.recall(atlas, "host", lambda: host.split(maps_of(atlas)))

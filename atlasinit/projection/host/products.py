@@ -18,7 +18,6 @@ from atlasinit.core.maps import (
     HardMaps,
     Maps,
 )
-from atlasinit.projection.lstsq import Solver
 from atlasinit.support.threads import (
     WORKERS,
     empty_for_jax,
@@ -126,18 +125,18 @@ def solve(
     parts: Sequence[Part],
     data: Float[np.ndarray, "batch locations time"],
     dtype: np.dtype,
-    solver: Solver,
+    inverse: Float64[np.ndarray, "parcels parcels"],
+    *,
+    double: bool,
 ) -> Float[np.ndarray, "batch parcels time"]:
-    """Return least squares in `dtype`, solved in double precision.
+    """Return the product of `inverse` and W x in `dtype`, computed in double precision.
 
-    So is W x where the parcels overlap so much that rounding would matter.
+    W x itself is in double precision where `double` asks for it.
     """
-    # R' R = (G + ridge diag G)^-1, in double precision as R is.
-    inverse = np.asarray(solver.root).T @ np.asarray(solver.root)
     batch, n_locations, time = data.shape
     out = empty_for_jax((batch, len(inverse), time), dtype)
-    width = max(_WIDE // max(n_locations, 1), 1) if solver.corrects else max(time, 1)
-    summed = np.dtype(np.float64) if solver.corrects else dtype
+    width = max(_WIDE // max(n_locations, 1), 1) if double else max(time, 1)
+    summed = np.dtype(np.float64) if double else dtype
     for i, start in itertools.product(range(batch), range(0, time, width)):
         times = slice(start, start + width)
         sums = multiply(parts, data[i : i + 1, :, times], summed, omit=False)[0][0]
