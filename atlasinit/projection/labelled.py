@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Bool, Float
 
 from atlasinit.projection.kernels.base import Data, Values
 from atlasinit.projection.kernels.scatter import ScatterKernel
@@ -29,14 +29,14 @@ def smallest(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> V
     """Return each parcel's smallest value."""
     del counts
     filled = data if seen is None else jnp.where(seen, data, jnp.inf)
-    return _start(kernel, data, jnp.inf).at[:, _rows(kernel)].min(filled, mode="drop")
+    return _start(kernel, data, jnp.inf).at[:, kernel.rows()].min(filled, mode="drop")
 
 
 def largest(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> Values:
     """Return each parcel's largest value."""
     del counts
     filled = data if seen is None else jnp.where(seen, data, -jnp.inf)
-    return _start(kernel, data, -jnp.inf).at[:, _rows(kernel)].max(filled, mode="drop")
+    return _start(kernel, data, -jnp.inf).at[:, kernel.rows()].max(filled, mode="drop")
 
 
 def variance(kernel: ScatterKernel, data: Data, seen: Seen, counts: Counts) -> Values:
@@ -110,7 +110,7 @@ def _of_sorted(
     It is given the values at one time, where each parcel's begin, how many they are and the
     parcel of each value. What is not seen is sorted last.
     """
-    keys, n_parcels = _rows(kernel), kernel.n_parcels
+    keys, n_parcels = kernel.rows(), kernel.n_parcels
     members = jnp.zeros(n_parcels, jnp.int32).at[keys].add(1, mode="drop")
     starts = jnp.cumsum(members) - members
 
@@ -129,11 +129,6 @@ def _of_sorted(
     counts = jnp.broadcast_to(counts, shape)
     # One time point after the other: a sort of all at once would repeat the parcels for each.
     return jax.vmap(lambda x, c: jax.lax.map(lambda pair: one(*pair), (x.T, c.T)).T)(filled, counts)
-
-
-def _rows(kernel: ScatterKernel) -> Int32[Array, " locations"]:
-    """Return the parcel of each location, one beyond the last for none."""
-    return jnp.where(kernel.labels < 0, kernel.n_parcels, kernel.labels)
 
 
 def _start(kernel: ScatterKernel, data: Data, value: float) -> Values:

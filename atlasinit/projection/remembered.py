@@ -189,9 +189,9 @@ def coordinates(geometries: Sequence[Geometry | None]) -> np.ndarray | None:
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def is_traced(atlas: Any) -> bool:
-    """Whether an atlas or maps are arguments of a function that is being traced."""
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(atlas))
+def is_traced(arrays: Any) -> bool:
+    """Whether any array, as of an atlas or maps, is of a function that is being traced."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays))
 
 
 class Memory:

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
 from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
-from atlasinit.projection.kernels.scatter import ScatterKernel
 
 
 class Plan(eqx.Module):
@@ -57,8 +56,8 @@ class Stack(eqx.Module):
 
     def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
         """Return W x and what it lacks, None where no kernel knows it."""
-        if len(self.kernels) == 1 and isinstance(kernel := self.kernels[0], ScatterKernel):
-            return kernel.product_in_two(data)
+        if len(self.kernels) == 1:
+            return self.kernels[0].product_in_two(data)
         return self.product(data), None
 
     def transposed(self, values: Values) -> Data:

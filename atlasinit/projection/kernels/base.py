@@ -82,6 +82,10 @@ class AbstractKernel(eqx.Module):
     def product(self, data: Data) -> Values:
         """Return W x."""
 
+    def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
+        """Return W x and what its dtype cannot hold of it, None where that is not known."""
+        return self.product(data), None
+
     @abc.abstractmethod
     def transposed(self, values: Values) -> Data:
         """Return W' y."""

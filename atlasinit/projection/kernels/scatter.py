@@ -87,8 +87,7 @@ class ScatterKernel(AbstractKernel):
         if self.n_parcels == 0:  # of which a gather cannot take rows
             shape = (values.shape[0], self.labels.shape[0], values.shape[2])
             return jnp.zeros(shape, values.dtype)
-        rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
-        return values.at[:, rows].get(mode="fill", fill_value=0)
+        return values.at[:, self.rows()].get(mode="fill", fill_value=0)
 
     def absolute(self) -> "ScatterKernel":
         """Return the kernel of |W|."""
@@ -96,7 +95,7 @@ class ScatterKernel(AbstractKernel):
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
-        rows = jnp.where(self.labels < 0, self.n_parcels, self.labels)
+        rows = self.rows()
         ones = jnp.ones(rows.shape, dtype)
         return jnp.zeros(self.n_parcels, dtype).at[rows].add(ones, mode="drop")
 
@@ -104,6 +103,10 @@ class ScatterKernel(AbstractKernel):
         """Return W."""
         parcels = jnp.arange(self.n_parcels, dtype=jnp.int32)
         return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
+
+    def rows(self) -> Int32[Array, " locations"]:
+        """Return the parcel of each location, one beyond the last for none."""
+        return jnp.where(self.labels < 0, self.n_parcels, self.labels)
 
 
 @jax.custom_jvp
