@@ -45,8 +45,9 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     parcels = parcels_axis(painted.atlas, path)
     # Painted values are (parcels, maps).
     rows = painted.maps.T.astype(painted.dtype)
-    counts = [maps.harden().counts() for maps in painted.atlas.maps.values()]
-    empty = np.concatenate(counts) == 0
+    # A parcel may have vertices, voxels or both.
+    places = zip(parcels.vertices, parcels.voxels, strict=True)
+    empty = np.array([not vertices and not len(voxels) for vertices, voxels in places], bool)
     lost = [n for n, gone in zip(parcels.name, empty, strict=True) if gone]
     if np.isfinite(rows[:, empty]).any():
         told = "parcels without a location are NaN, as nothing shows their values: "
@@ -76,22 +77,23 @@ def parcels_axis(atlas: Atlas, path: PathLike) -> ParcelsAxis:
     if len(grids) > 1:
         raise ArgumentError("atlas", f"should have one volume, got {len(grids)}")
     check_texts(atlas.table["name"], path)
-    voxels: list[np.ndarray] = []
-    vertices: list[dict[str, np.ndarray]] = []
+    voxels = [np.empty((0, 3), int) for _ in range(atlas.n_parcels)]
+    vertices: list[dict[str, np.ndarray]] = [{} for _ in range(atlas.n_parcels)]
     sizes: dict[str, int] = {}
+    rows = atlas.parcel_slices()
     for c, geometry in atlas.geometry.items():
         matrix: Any = atlas.maps[c].harden().to_scipy()
         # Compressed rows (parcels, locations): `indices` has the locations of one parcel after the
-        # other, and `indptr` where each begins. Of no parcels NumPy would make one part.
-        for own in np.split(matrix.indices, matrix.indptr[1:-1]) if matrix.shape[0] else ():
-            if isinstance(geometry, SurfaceMesh):
-                sizes[structure_of(c)] = geometry.n_vertices
-                vertices.append({structure_of(c): geometry.vertices[own]} if own.size else {})
-                # A parcel has voxels (n, 3) or the vertices of a structure; the other is empty.
-                voxels.append(np.empty((0, 3), int))
-            else:
-                vertices.append({})
-                voxels.append(geometry.ijk[own])
+        # other, and `indptr` where each begins. Of no parcels NumPy makes one part, which no row
+        # takes. A parcel of several compartments has a row in each of them.
+        own = np.split(matrix.indices, matrix.indptr[1:-1])
+        for row, locations in zip(range(rows[c].start, rows[c].stop), own, strict=False):
+            if not isinstance(geometry, SurfaceMesh):
+                voxels[row] = geometry.ijk[locations]
+                continue
+            sizes[structure_of(c)] = geometry.n_vertices
+            if locations.size:
+                vertices[row][structure_of(c)] = geometry.vertices[locations]
     return ParcelsAxis(
         list(atlas.table["name"]),
         _objects(voxels),

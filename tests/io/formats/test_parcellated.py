@@ -60,6 +60,40 @@ def test_series(tmp_path):
     np.testing.assert_allclose(image.get_fdata(), values.T, rtol=1e-6)
 
 
+@pytest.mark.parametrize("compartments", [("cortex_L", "cortex_R"), None])
+def test_parcels_of_several_compartments(tmp_path, compartments):
+    whole = whole_atlas()
+    # Rows of each compartment count from 1, and a number has one name in all of them.
+    homes = whole.table["compartment"]
+    keys = [i - whole.table.rows_of(c).start + 1 for i, c in enumerate(homes)]
+    names = [f"{c}_p{key}" for c, key in zip(homes, keys, strict=True)]
+    atlas = ai.Atlas(
+        name="shared",
+        space=whole.space,
+        maps=whole.maps,
+        geometry=whole.geometry,
+        labels=whole.table.replace(key=keys, name=names),
+    ).unite(compartments=compartments)
+    values = np.arange(1.0, atlas.n_parcels + 1)
+    path = write_parcellated(values, atlas, tmp_path / "x.pscalar.nii")
+    image = nb.load(path)
+    np.testing.assert_array_equal(image.get_fdata()[0], values)
+    parcels = image.header.get_axis(1)
+    for row, name in enumerate(atlas.table["name"]):
+        assert parcels.name[row] == name
+        for c, own in atlas.parcel_slices().items():
+            there = own.start <= row < own.stop
+            dense = atlas.maps[c].to_dense()
+            where = np.flatnonzero(dense[row - own.start]) if there else np.array([], int)
+            geometry = atlas.geometry[c]
+            if isinstance(geometry, ai.SurfaceMesh):
+                side = {"L": "LEFT", "R": "RIGHT"}[geometry.hemisphere]
+                stored = parcels.vertices[row].get(f"CIFTI_STRUCTURE_CORTEX_{side}", [])
+                np.testing.assert_array_equal(stored, geometry.vertices[where])
+            else:
+                np.testing.assert_array_equal(parcels.voxels[row], geometry.ijk[where])
+
+
 @workbench
 def test_workbench_writes_the_same(tmp_path):
     atlas = whole_atlas()
