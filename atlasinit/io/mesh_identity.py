@@ -56,7 +56,10 @@ def check_meshes(
                     "Give the values in the order of the atlas's vertices, or if the mesh that "
                     "comes with them is wrong, the values alone",
                 )
-    centres = {c: _mean_x(np.asarray(mesh.coordinates)) for c, mesh in meshes.items()}
+    centres = {
+        c: _mean_x(np.asarray(mesh.coordinates), np.asarray(mesh.faces))
+        for c, mesh in meshes.items()
+    }
     left, right = centres.get("cortex_L", 0.0), centres.get("cortex_R", 0.0)
     # x grows to the right. Two meshes near the middle are swapped where the left lies far right of
     # the right one.
@@ -70,22 +73,29 @@ def check_meshes(
         )
 
 
-def same_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
-    """Whether two lists hold the same triangles, whatever their order and orientation."""
-    if one.shape != other.shape:
-        return False
+def share_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
+    """Whether one of two lists holds all triangles of the other, whatever order and orientation.
+
+    Flat maps lack the triangles along their cuts, and those of the medial wall.
+    """
     if np.array_equal(one, other):
         return True
-    # Corners of a triangle by number, then triangles by their corners.
-    first, second = (np.sort(each, axis=1) for each in (one, other))
-    return np.array_equal(first[np.lexsort(first.T)], second[np.lexsort(second.T)])
+    few, many = sorted((one, other), key=len)
+    if not len(few):
+        return True
+    # Corners of a triangle by number, then as one number each: below 2^63 up to 2 million vertices.
+    count = int(max(few.max(), many.max())) + 1
+    fewer, more = (
+        np.sort(each, axis=1).astype(np.int64) @ [count**2, count, 1] for each in (few, many)
+    )
+    return bool(np.isin(fewer, more).all())
 
 
 def _difference(
     points: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], own: SurfaceMesh
 ) -> str:
     """Return how a mesh differs from that of an atlas, ``""`` where nothing shows that it does."""
-    if own.faces is not None and not same_triangles(faces, own.faces):
+    if own.faces is not None and not share_triangles(faces, own.faces):
         return "its triangles differ, so its vertices are others or in another order"
     if own.sphere is None or not _is_sphere(points):
         return ""
@@ -110,7 +120,9 @@ def _directions(points: np.ndarray) -> np.ndarray:
     return wide / np.linalg.norm(wide, axis=1, keepdims=True)
 
 
-def _mean_x(points: np.ndarray) -> float:
+def _mean_x(points: np.ndarray, faces: np.ndarray) -> float:
     """Return the mean x of a surface, 0 of a sphere or a flat map, which tell no side."""
-    flat = bool((np.ptp(points, axis=0) == 0).any()) if len(points) else True
+    # Vertices that a flat map has cut away lie anywhere.
+    shown = points[np.unique(faces)] if faces.size else points
+    flat = bool((np.ptp(shown, axis=0) == 0).any()) if len(shown) else True
     return 0.0 if flat or _is_sphere(points) else float(points[:, 0].mean(dtype=np.float64))

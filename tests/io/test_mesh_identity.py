@@ -77,6 +77,26 @@ def test_the_same_mesh_is_taken(known, points):
     assert open_data(turned, atlas_of(**known)).n_time == 4
 
 
+@pytest.mark.parametrize("known", [{}, ALL, {"faces": ALL["faces"]}])
+def test_a_flat_map_lacks_some_triangles(known):
+    # The lower half of the mesh, unrolled; what was cut away keeps its place.
+    low = POINTS[:, 2] < 0
+    cut = FACES[low[FACES].all(axis=1)]
+    assert 0 < len(cut) < len(FACES)
+    kept = np.isin(np.arange(300), cut)[:, None]
+    # Each is laid out far on the other side, as nilearn's of fsaverage5 are.
+    points = {
+        s: np.where(kept, POINTS * [1, 1, 0] - np.array(x), POINTS) for s, x in SHIFTS.items()
+    }
+    source = open_data(image_of(points, cut), atlas_of(**known))
+    np.testing.assert_allclose(
+        ai.project(atlas_of(**known), source.all()), [[k] * 4 for k in (0, 1, 2) * 2]
+    )
+    if known:
+        with pytest.raises(ValueError, match="its triangles differ"):
+            open_data(image_of(points, PLACES[cut]), atlas_of(**known))
+
+
 @pytest.mark.parametrize(
     ("known", "points", "faces", "problem"),
     [
