@@ -61,6 +61,9 @@ class Fitting:
         bool, _SERIES("", "Fit series as they are, noise and all.", "--no-denoise")
     ] = False
     min_volumes: Annotated[int, _SERIES("N", "The fewest volumes that are accepted.")] = 30
+    data_space: Annotated[
+        str | None, _SERIES("SPACE", "Where the data's names state no space, or a wrong one.")
+    ] = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -85,6 +88,7 @@ class Fitting:
             "standardize": not self.raw,
             "denoise": not self.no_denoise,
             "min_volumes": self.min_volumes,
+            "data_space": self.data_space,
         }
 
 

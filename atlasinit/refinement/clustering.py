@@ -38,6 +38,7 @@ def cluster_atlas(
     standardize: bool = True,
     denoise: bool = True,
     min_volumes: int = 30,
+    data_space: str | None = None,
     name: str = "clusters",
     space: str = "",
     progress: Progress | None = None,
@@ -62,7 +63,7 @@ def cluster_atlas(
         As for `refine`.
     n_parcels
         Number of parcels of every compartment, or of each.
-    key, neighbours, sample_mask, standardize, denoise, min_volumes, progress
+    key, neighbours, sample_mask, standardize, denoise, min_volumes, data_space, progress
         As of `refine`.
     name, space
         Of the new atlas.
@@ -103,7 +104,9 @@ def cluster_atlas(
         name=name,
         space=space,
     )
-    runs = read_runs(data, whole, sample_mask=sample_mask, min_volumes=min_volumes)
+    runs = read_runs(
+        data, whole, sample_mask=sample_mask, min_volumes=min_volumes, data_space=data_space
+    )
     labels = {
         c: _labels(
             c,

@@ -67,6 +67,7 @@ def assess_halves(
     strays: float | int = 0.05,
     min_size: int = 1,
     min_volumes: int = 60,
+    data_space: str | None = None,
     sweeps: int = 200,
     progress: Progress | None = None,
 ) -> Halves:
@@ -78,7 +79,7 @@ def assess_halves(
         As of `atlasinit.refine`, of which each run is cut in two.
     key, neighbours, tether, halves, sample_mask, standardize, denoise
         As of `atlasinit.refine`.
-    frozen, max_hops, max_mm, fill, strays, min_size, min_volumes, sweeps, progress
+    frozen, max_hops, max_mm, fill, strays, min_size, min_volumes, data_space, sweeps, progress
         As of `atlasinit.refine`; `min_volumes` is of both halves together.
 
     Raises
@@ -103,7 +104,9 @@ def assess_halves(
         min_size=min_size,
         sweeps=sweeps,
     )
-    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=min_volumes)
+    runs = read_runs(
+        data, atlas, sample_mask=sample_mask, min_volumes=min_volumes, data_space=data_space
+    )
     parts = halve(runs)
     settings = dataclasses.replace(settings, progress=progress)
     fits = [fit_runs(atlas, part, settings) for part in parts]

@@ -15,7 +15,12 @@ from atlasinit.refinement.runs import Runs, read_runs, scale_runs
 
 
 def kept_variance(
-    atlas: Atlas, data: Any, *, sample_mask: Any = None, standardize: bool = True
+    atlas: Atlas,
+    data: Any,
+    *,
+    sample_mask: Any = None,
+    standardize: bool = True,
+    data_space: str | None = None,
 ) -> float:
     r"""Return the share of the variance of data that the parcels' means keep.
 
@@ -29,7 +34,7 @@ def kept_variance(
     ----------
     atlas
         Of labels.
-    data, sample_mask, standardize
+    data, sample_mask, standardize, data_space
         As of `atlasinit.refine`.
 
     Raises
@@ -38,7 +43,7 @@ def kept_variance(
         An atlas that is not of labels, and as `atlasinit.io.open_data`.
     """
     check_labels(atlas)
-    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=2)
+    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=2, data_space=data_space)
     return share_kept(atlas, runs, standardize=standardize)
 
 

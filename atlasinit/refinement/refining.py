@@ -33,6 +33,7 @@ def refine(
     strays: float | int = 0.05,
     min_size: int = 1,
     min_volumes: int = 30,
+    data_space: str | None = None,
     sweeps: int = 200,
     memberships: bool = False,
     progress: Progress | None = None,
@@ -111,6 +112,8 @@ def refine(
         Locations that a parcel keeps at least; smaller ones lose none.
     min_volumes
         The fewest volumes that are accepted.
+    data_space
+        The space that the data are in, where their names or headers state none or a wrong one.
     sweeps
         The most sweeps.
     memberships
@@ -172,7 +175,9 @@ def refine(
         min_size=min_size,
         sweeps=sweeps,
     )
-    runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=min_volumes)
+    runs = read_runs(
+        data, atlas, sample_mask=sample_mask, min_volumes=min_volumes, data_space=data_space
+    )
     empty = [n for n, none in zip(atlas.table["name"], atlas.labels["empty"], strict=True) if none]
     if empty:
         warn(

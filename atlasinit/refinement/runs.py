@@ -19,7 +19,7 @@ Runs: TypeAlias = Sequence[Float[np.ndarray, "locations _"]]
 
 
 def read_runs(
-    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: int
+    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: int, data_space: str | None
 ) -> list[Float[np.ndarray, "locations _"]]:
     """Return the runs of data, in memory: a list is of runs, anything else is one."""
     given = data if isinstance(data, list) else [data]
@@ -34,7 +34,10 @@ def read_runs(
             "sample_mask",
             f"should be one for each run, of which there are {len(given)}, got {len(masks)}",
         )
-    runs = [_masked(open_data(one, atlas).all(), m) for one, m in zip(given, masks, strict=True)]
+    runs = [
+        _masked(open_data(one, atlas, data_space=data_space).all(), mask)
+        for one, mask in zip(given, masks, strict=True)
+    ]
     volumes = sum(run.shape[1] for run in runs)
     if volumes < min_volumes:
         raise ArgumentError(

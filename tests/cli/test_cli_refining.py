@@ -71,6 +71,20 @@ def test_options_are_those_of_python(run, volume, tmp_path, options, arguments):
     assert (labels_of(found) == labels_of(ai.refine(atlas, data, **arguments))).all()
 
 
+def test_data_named_of_another_space(run, volume, tmp_path):
+    _, _, command = volume
+    named = (tmp_path / "run.nii.gz").rename(tmp_path / "sub-01_space-T1w_bold.nii.gz")
+    command = (*command, "-d", named, "-o", tmp_path / "a.npz")
+    status, _, errors = run(*command)
+    assert status == 2
+    assert "states the space 'T1w'" in errors
+    # As the message advises, for the fits to halves too.
+    assert "--data-space test" in errors
+    status, _, errors = run(*command, "--data-space", "test", "--report", tmp_path / "a.html")
+    assert status == 0, errors
+    assert (tmp_path / "a.html").exists()
+
+
 def test_runs_masks_and_memberships(run, volume, tmp_path):
     atlas, data, command = volume
     (tmp_path / "kept.txt").write_text("\n".join(map(str, range(5, 80))))

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import jax
+import nibabel as nb
 import numpy as np
 import pytest
 from helpers_refinement import GEOMETRIES, atlas_of, blocks, points_of, series
@@ -49,6 +50,28 @@ def distance(atlas, truth):
 def one(start, data, compartment="volume"):
     part = start.location_slices()[compartment]
     return start.select(compartments=compartment), data[part]
+
+
+def test_data_named_of_another_space(start, data, tmp_path):
+    atlas, values = one(start, data)
+    grid = atlas.geometry["volume"]
+    named = tmp_path / "sub-01_space-T1w_bold.nii.gz"
+    nb.save(nb.Nifti1Image(grid.put(values), grid.affine), named)
+    calls = (
+        (ai.refine, (atlas,), ()),
+        (assess_halves, (atlas,), ()),
+        (kept_variance, (atlas,), ()),
+        (ai.cluster_atlas, (atlas,), (3,)),
+    )
+    for call, before, after in calls:
+        with pytest.raises(ValueError, match="the space 'T1w'.*data_space=\"test\""):
+            call(*before, named, *after)
+        found = call(*before, named, *after, data_space="test")
+        expected = call(*before, values, *after)
+        if isinstance(found, ai.Atlas):
+            assert (labels_of(found, "volume") == labels_of(expected, "volume")).all()
+        else:
+            assert repr(found) == repr(expected)
 
 
 def test_borders_move_to_the_data_and_names_stay(start, fitted, truth, data):
