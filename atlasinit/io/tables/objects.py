@@ -127,20 +127,37 @@ def _name_and_color(key: Any, value: Any) -> tuple[str, Any]:
 
 def _colors(given: Sequence[Any]) -> Sequence[str]:
     """Return colours given as texts or as channels, ``""`` where there is none."""
-    if all(color is None for color in given):
-        return [""] * len(given)
-    if all(isinstance(color, str | None) for color in given):
-        found = colors_of_texts(given)
-    else:
-        # The fourth channel, the opacity, says nothing of a parcel.
-        triples = [[] if color is None else list(color)[:3] for color in given]
-        found = colors_of_channels(triples) if all(len(t) in (0, 3) for t in triples) else None
+    found = _read_colors(given)
     if found is None:
+        stated = [color for color in given if color is not None]
+        # Each may be one alone, where they are not of one form.
+        wrong = next((color for color in stated if _read_colors([color]) is None), stated[0])
         raise ContentError(
             'colours should be "#rrggbb" or (red, green, blue) from 0 to 1 or to 255, got '
-            f"{next(color for color in given if color is not None)!r}"
+            f"{wrong!r}"
         )
     return found
+
+
+def _read_colors(given: Sequence[Any]) -> list[str] | None:
+    """Return colours given as texts and as channels, which may be mixed; None where one is not."""
+    texts = [color if isinstance(color, str) else None for color in given]
+    # An empty list is a colour that is not there, as None is. The fourth channel, the opacity,
+    # says nothing of a parcel.
+    triples = [
+        [] if color is None or isinstance(color, str) else _listed(color)[:3] for color in given
+    ]
+    if not all(len(triple) in (0, 3) for triple in triples):
+        return None
+    of_texts, of_channels = colors_of_texts(texts), colors_of_channels(triples)
+    if of_texts is None or of_channels is None:
+        return None
+    return [text or channels for text, channels in zip(of_texts, of_channels, strict=True)]
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a collection as a list, anything else as a list of it alone."""
+    return list(value) if isinstance(value, Iterable) else [value]
 
 
 def _of_records(found: Iterable[Mapping[str, Any]]) -> Rows:

@@ -245,6 +245,14 @@ def test_further_columns_without_titles(tmp_path):
     assert [r.extra for r in rows] == [{"column_3": "visual"}] * 2
 
 
+@pytest.mark.parametrize("red", [(255, 0, 0), (1.0, 0, 0), [255, 0, 0, 255], np.array([1, 0, 0])])
+def test_colours_as_channels_beside_texts(red):
+    given = {1: ("A", red), 2: ("B", "#00ff00"), 3: ("C", None), 4: "D", 5: ("E", "#03f")}
+    rows = rows_from_table(given)
+    assert [row.name for row in rows] == list("ABCDE")
+    assert [row.color for row in rows] == ["#ff0000", "#00ff00", "", "", "#0033ff"]
+
+
 def test_colours_in_words_and_unknown_sides_are_kept(tmp_path):
     (tmp_path / "t.csv").write_text("index,name,color,side\n1,A,red,links\n2,B,blue,L\n")
     rows = read_table(tmp_path / "t.csv")
@@ -356,6 +364,9 @@ def test_row_column_and_remedy_are_fields(tmp_path, case):
         (pd.DataFrame({"index": [1, 1e9 * 4], "name": "A"}), "labels", "row 2 of 'index' holds 4"),
         ({1: "A", 2: 5}, "labels", "key 2 should have a name"),
         ([(1, "A", "x")], "labels", "colours should be"),
+        ({1: ("A", "#f00"), 2: ("B", "blue")}, "labels", "colours should be .*got 'blue'"),
+        ({1: ("A", "#f00"), 2: ("B", (1, 2))}, "labels", r"colours should be .*got \(1, 2\)"),
+        ({1: ("A", 5)}, "labels", "colours should be .*got 5"),
         ({"cortex_L": {1: "A"}, "cortex_R": {1: 5}}, "labels['cortex_R']", "key 1 should have"),
     ],
 )
