@@ -262,16 +262,23 @@ def inputs_of(files: object) -> list[tuple[str | None, list[Input]]]:
         groups = [(c, inputs_of(group)[0][1]) for c, group in files.items()]
     # Bytes are a sequence too, of whole numbers.
     elif isinstance(files, Sequence) and not isinstance(files, bytes):
+        others = [one for one in files if not is_input(one)]
+        if others:
+            raise _not_files(f"a list with {type(others[0]).__name__}")
         groups = [(None, [Input(one) for one in files])]
     else:
-        raise ArgumentTypeError(
-            "files",
-            "should be a path, an image in memory, a list of these, or a dict {compartment: "
-            f"path}}, got {type(files).__name__}",
-        )
+        raise _not_files(type(files).__name__)
     if not groups or not all(group for _, group in groups):
         raise ArgumentError("files", "should name at least one file for each compartment")
     return groups
+
+
+def _not_files(given: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        "files",
+        "should be a path, an image in memory, a list of these, or a dict {compartment: path}, "
+        f"got {given}",
+    )
 
 
 def _kind_of(content: InMemory) -> str:

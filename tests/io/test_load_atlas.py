@@ -466,6 +466,10 @@ BAD = [
     ("folder/missing", {"space": "x"}, ai.AtlasFileError, "no such file"),
     (Path("missing.annot"), {"parcels": 3}, ValueError, "`parcels` chooses among variants"),
     ("missing.nii", {"via": "url"}, ValueError, "`via` chooses among variants"),
+    ("", {}, ValueError, '`files` is an empty text; pass a path, as "."'),
+    (5, {}, TypeError, "`files` should be a path, .*got int"),
+    (["a.annot", 5], {}, TypeError, "`files` should be a path, .*got a list with int"),
+    ({"volume": [5]}, {}, TypeError, "`files` should be a path, .*got a list with int"),
 ]
 
 
