@@ -73,6 +73,11 @@ def check_meshes(
         )
 
 
+def same_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
+    """Whether two lists hold the same triangles, whatever their order and orientation."""
+    return len(one) == len(other) and share_triangles(one, other)
+
+
 def share_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
     """Whether one of two lists holds all triangles of the other, whatever order and orientation.
 

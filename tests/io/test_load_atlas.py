@@ -13,6 +13,7 @@ import atlasinit as ai
 from atlasinit.catalogue import entry_of, package_file, resolve
 from atlasinit.catalogue.entries import catalogue, variants
 from atlasinit.catalogue.sources.references import has_variant
+from atlasinit.io.input import inputs_of
 from atlasinit.joining import join
 from atlasinit.loading import load_atlas
 
@@ -467,9 +468,6 @@ BAD = [
     (Path("missing.annot"), {"parcels": 3}, ValueError, "`parcels` chooses among variants"),
     ("missing.nii", {"via": "url"}, ValueError, "`via` chooses among variants"),
     ("", {}, ValueError, '`files` is an empty text; pass a path, as "."'),
-    (5, {}, TypeError, "`files` should be a path, .*got int"),
-    (["a.annot", 5], {}, TypeError, "`files` should be a path, .*got a list with int"),
-    ({"volume": [5]}, {}, TypeError, "`files` should be a path, .*got a list with int"),
 ]
 
 
@@ -477,6 +475,15 @@ BAD = [
 def test_bad_requests(source, options, error, message):
     with pytest.raises(error, match=message):
         load_atlas(source, download=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("files", "given"),
+    [(5, "int"), (["a.annot", 5], "a list with int"), ({"volume": [5]}, "a list with int")],
+)
+def test_what_is_no_file_is_named(files, given):
+    with pytest.raises(TypeError, match=f"`files` should be a path, .*got {given}"):
+        inputs_of(files)
 
 
 def test_a_later_source_is_taken_with_a_warning(monkeypatch):
