@@ -24,7 +24,7 @@ def is_missing(cell: object) -> bool:
     """Whether a cell of a table is empty, ``n/a`` or NaN."""
     if isinstance(cell, str):
         return cell.strip().casefold() in ("", "n/a", "nan")
-    return cell is None or cell != cell
+    return cell is None or bool(cell != cell)
 
 
 def is_number(cell: object) -> bool:
