@@ -191,7 +191,7 @@ def _united(atlas: Atlas, headers: Sequence[Header]) -> Atlas:
 
 def _folder(files: object) -> Path | None:
     """Return the folder that `files` names, None where it names files."""
-    if files == "":
+    if isinstance(files, str) and not files:
         # As a path it would be the current folder.
         raise ArgumentError("files", "is an empty text", 'pass a path, as "." for this folder')
     path = expand(files) if isinstance(files, str | Path) else None
