@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from atlasinit.core.maps import HardMaps as HardMaps
     from atlasinit.core.maps import SparseMaps as SparseMaps
     from atlasinit.core.provenance import Provenance as Provenance
+    from atlasinit.editing import merge_parcels as merge_parcels
+    from atlasinit.editing import rename_parcels as rename_parcels
+    from atlasinit.editing import renumber_parcels as renumber_parcels
     from atlasinit.errors import ArgumentError as ArgumentError
     from atlasinit.errors import ArgumentTypeError as ArgumentTypeError
     from atlasinit.errors import AtlasFileError as AtlasFileError
@@ -74,10 +77,13 @@ _HOMES = {
     "LabelTable": "core.labels",
     "list_atlases": "catalogue",
     "load_atlas": "loading",
+    "merge_parcels": "editing",
     "plot_atlas": "figures",
     "project": "projection",
     "Provenance": "core.provenance",
     "refine": "refinement",
+    "rename_parcels": "editing",
+    "renumber_parcels": "editing",
     "Report": "report",
     "resample": "resampling",
     "save_atlas": "io",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from atlasinit.cli.editing import Editing
 from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.options import (
     DATA_HELP,
@@ -30,9 +31,10 @@ commands = typer.Typer()
 @commands.command(
     epilog="Example: atlasinit build glasser --space fsLR --fwhm 6 -o glasser.dscalar.nii"
 )
-@takes(load, Saving)
+@takes(load, Editing, Saving)
 def build(
     atlas: "Atlas",
+    editing: Editing,
     saving: Saving,
     *,
     output: Output,
@@ -50,26 +52,36 @@ def build(
         Literal["parcel", "location"] | None,
         typer.Option(metavar="HOW", help="Weights sum to 1 in each parcel, or at each location."),
     ] = None,
+    min_weight: Annotated[
+        float | None,
+        typer.Option(metavar="WEIGHT", help="Weights below it become 0, as 0.25 of memberships."),
+    ] = None,
     harden: Annotated[
         bool, typer.Option("--harden", help="Give each location to its parcel of most weight.")
     ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build an atlas's maps, smoothed if asked, and save them."""
+    """Build an atlas's maps, edited and smoothed if asked, and save them."""
     from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.smoothing import smooth
 
     # Before the work, which may take minutes.
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
+    atlas = editing.of(atlas)
     if fwhm is not None or sigma is not None:
         with progress(len(atlas.compartments)) as step:
             atlas = smooth(atlas, fwhm=fwhm, sigma=sigma, geometry=geometry, progress=step)
+    if min_weight is not None:
+        atlas = atlas.threshold(min_weight)
     if normalize is not None:
         atlas = atlas.normalize(normalize)
     # Last, by the weights that would be saved without it.
     if harden:
         atlas = atlas.harden()
+    # What the steps before may have emptied.
+    if editing.drop_empty:
+        atlas = atlas.drop_empty()
     files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)
     print_saved(atlas, files, as_json=as_json)
 

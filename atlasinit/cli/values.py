@@ -90,6 +90,9 @@ def parse_pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
     for text, (name, mark, value) in parts.items():
         if not (name and mark and value):
             raise ArgumentError(argument, f"should be KEY=VALUE, got {text!r}")
+    names = [name for name, _, _ in parts.values()]
+    if len(set(names)) < len(names):
+        raise ArgumentError(argument, f"states a key more than once: {' '.join(parts)}")
     return {name: value for name, _, value in parts.values()}
 
 

@@ -19,6 +19,8 @@ _OTHERWISE = {
     "atlas": "names",
     "atlases": "names",
     "meshes": "sphere",
+    "at": "min_weight",
+    "by": "merge",
 }
 """Argument of a function to the parameter of commands that sets it."""
 

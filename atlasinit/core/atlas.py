@@ -22,6 +22,7 @@ from atlasinit.core.selection import (
     check_names,
     select_rows,
 )
+from atlasinit.core.thresholds import drop_weights
 from atlasinit.core.uniting import (
     check_homes,
     choose_compartments,
@@ -340,15 +341,44 @@ class Atlas(eqx.Module):
         rows = np.flatnonzero(self._counts() > 0).tolist()
         return self._take(rows, self.compartments).replace(operation="drop_empty()")
 
-    def harden(self) -> "Atlas":
+    def harden(self, *, threshold: float | int = 0) -> "Atlas":
         """Return the atlas with each location given to the parcel of largest positive weight.
 
         Ties go to the first parcel; a location where no weight is positive, or all
         are NaN, belongs to none. Parcels that win no location stay as empty rows.
+
+        Parameters
+        ----------
+        threshold
+            The least weight that wins a location, as FSL's ``maxprob-thr25`` has 0.25;
+            otherwise as `Atlas.threshold`.
         """
+        kept = drop_weights(self.header, self.maps, threshold, "threshold")
+        shown = f"threshold={threshold:g}" if threshold else ""
         return self.replace(
-            maps={c: m.harden() for c, m in self.maps.items()}, operation="harden()"
+            maps={c: m.harden() for c, m in kept.items()}, operation=f"harden({shown})"
         )
+
+    def threshold(self, at: float | int) -> "Atlas":
+        """Return the atlas with 0 for every weight below `at`; labels have the weight 1.
+
+        A location whose weights are all below belongs to no parcel, as data and geometry stay.
+        A parcel whose weights are all below stays as an empty row, and a warning names it:
+        `drop_empty` drops it. NaN stays. It is what ``nilearn.image.threshold_img`` does of one
+        sign, and ``fslmaths -thr``.
+
+        Parameters
+        ----------
+        at
+            A positive weight: 0.25 is 25 % of memberships, whose largest is 1.
+
+        Raises
+        ------
+        ValueError
+            What is no positive number, or above every weight.
+        """
+        kept = drop_weights(self.header, self.maps, at, "at")
+        return self.replace(maps=kept, operation=f"threshold({at:g})")
 
     def normalize(self, per: str = "parcel") -> "Atlas":
         """Return the atlas with weights that sum to 1 per parcel or per location.

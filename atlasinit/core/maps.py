@@ -120,6 +120,10 @@ class HardMaps(eqx.Module):
         """Return the maps themselves."""
         return self
 
+    def threshold(self, at: float | int) -> "HardMaps":
+        """Return the maps themselves, as each weight is 1; above 1 no location has a parcel."""
+        return self if at <= 1 else HardMaps(np.full_like(self.labels, -1), self.n_parcels)
+
 
 class SparseMaps(eqx.Module):
     """Weights at fixed positions, in the order of a CSR matrix (parcels, locations).
@@ -251,6 +255,14 @@ class SparseMaps(eqx.Module):
         labels[where] = rows[order][first]
         return HardMaps(labels, self.n_parcels)
 
+    def threshold(self, at: float | int) -> "SparseMaps":
+        """Return the maps without the weights below `at`."""
+        values = np.asarray(self.values)
+        # NaN is not below anything, and stays.
+        kept = ~(values < at)
+        ends = np.concatenate([[0], np.cumsum(kept)])[np.asarray(self.indptr)].astype(np.int32)
+        return SparseMaps(values[kept], np.asarray(self.indices)[kept], ends, self.n_locations)
+
     def _csr(self) -> "csr_array":
         """Return the float32 matrix of the arrays themselves."""
         from scipy.sparse import csr_array
@@ -351,6 +363,11 @@ class DenseMaps(eqx.Module):
         # -inf where all weights are NaN: such a location belongs to none either.
         labels[~(values.max(axis=0) > 0)] = -1
         return HardMaps(labels, self.n_parcels)
+
+    def threshold(self, at: float | int) -> "DenseMaps":
+        """Return the maps with 0 for the weights below `at`."""
+        values = np.asarray(self.values)
+        return DenseMaps(make_read_only(np.where(values < at, values.dtype.type(0), values)))
 
 
 Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps

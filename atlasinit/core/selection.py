@@ -40,7 +40,7 @@ def select_rows(
         rows &= {i for i, n in enumerate(table["network"]) if n in networks}
     if parcels is not None:
         wanted = _as_list(parcels)
-        rows &= {r for parcel in wanted for r in _rows_of(parcel, table, compartments, atlas)}
+        rows &= {r for parcel in wanted for r in find_rows(parcel, table, compartments, atlas)}
     return rows
 
 
@@ -59,9 +59,10 @@ def check_names(wanted: str | Iterable[str], names: Iterable[str], argument: str
     return found
 
 
-def _rows_of(
+def find_rows(
     parcel: Parcel, table: LabelTable, compartments: tuple[str, ...], atlas: str
 ) -> list[int]:
+    """Return the rows that one of `Atlas.select`'s `parcels` means; errors are of that argument."""
     if isinstance(parcel, re.Pattern):
         rows = [i for i, name in enumerate(table["name"]) if parcel.search(name)]
         if not rows:

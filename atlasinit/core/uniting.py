@@ -64,7 +64,7 @@ def unite_rows(
     keys = [[table["key"][i] for i in rows if table["compartment"][i] == home] for home in homes]
     if by == "key" and all(own == sorted(own) for own in keys):
         ordered.sort(key=lambda group: table["key"][group[0]])
-    merged = [_merge(table, group) for group in ordered]
+    merged = [agree_row(table, group) for group in ordered]
     # By name, two parcels may have brought one key.
     if len({row["key"] for row in merged}) < len(merged):
         merged = [{**row, "key": number} for number, row in enumerate(merged, start=1)]
@@ -148,7 +148,7 @@ def _check_names(table: LabelTable, groups: Iterable[Sequence[int]]) -> None:
             )
 
 
-def _merge(table: LabelTable, group: Sequence[int]) -> dict[str, Any]:
+def agree_row(table: LabelTable, group: Sequence[int]) -> dict[str, Any]:
     """Return the row of a parcel that has been several: what these agree on."""
     row = {}
     for title in table.columns:

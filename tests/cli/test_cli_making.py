@@ -31,6 +31,70 @@ def test_build_and_show_again(run, labels):
     assert "DenseMaps" in run("show", folder / "soft.npz")[1]
 
 
+def test_build_edits_parcels(run, labels):
+    folder, values, _ = labels
+    table = "index\tname\tlobe\n3\tbox\tall\n5\tgone\t\n7\tcorner\tall\n"
+    (folder / "lobes.tsv").write_text(table)
+    own = (folder / "dseg.nii.gz", "--labels", folder / "lobes.tsv", "--space", "unknown")
+    edits = ("--merge", "lobe", "--rename", "all=whole é", "--rename", "5=empty", "--renumber")
+    status, _, errors = run("build", *own, *edits, "-o", folder / "one.nii.gz")
+    assert status == 0, errors
+    found = ai.load_atlas(folder / "one.nii.gz")
+    assert found.labels["name"].tolist() == ["whole é", "empty"]
+    assert found.labels["key"].tolist() == [1, 2]
+    np.testing.assert_array_equal(nb.load(folder / "one.nii.gz").dataobj, values != 0)
+    assert [o.partition("(")[0] for o in found.provenance.operations] == [
+        "merge_parcels",
+        "rename_parcels",
+        "renumber_parcels",
+    ]
+    status, _, errors = run("build", *own, "--drop-empty", "-o", folder / "two.nii.gz")
+    assert ai.load_atlas(folder / "two.nii.gz").labels["name"].tolist() == ["box", "corner"]
+
+
+def test_build_takes_weights_below_a_threshold_out(run, labels):
+    folder = labels[0]
+    own = (
+        folder / "dseg.nii.gz",
+        "--labels",
+        folder / "dseg.tsv",
+        "--space",
+        "unknown",
+        "--fwhm",
+        4,
+    )
+    expected = ai.smooth(ai.load_atlas(folder / "dseg.nii.gz", space="unknown"), fwhm=4.0)
+    assert run("build", *own, "--min-weight", 0.5, "-o", folder / "soft.npz")[0] == 0
+    found, kept = (
+        ai.load_atlas(folder / "soft.npz").to_dense()["volume"],
+        expected.to_dense()["volume"],
+    )
+    np.testing.assert_allclose(found, np.where(kept >= 0.5, kept, 0), rtol=1e-6)
+    status, _, errors = run("build", *own, "--min-weight", 0.999, "-o", folder / "no.npz")
+    told = "parcels with no weight of 0.999 or more stay as empty rows: 'corner'; drop them by --drop-empty"
+    assert (status, told in errors) == (0, True), errors
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--merge", "lobe"), "--merge: the labels have no column 'lobe'; they have"),
+        (("--rename", "bx=y"), "--rename: there is no parcel 'bx' in 'dseg'. Did you mean 'box'?"),
+        (("--rename", "box=corner"), "--rename should differ, but several parcels would be 'corner'"),
+        (("--rename", "box"), "--rename should be KEY=VALUE"),
+        (("--rename", "box=a", "--rename", "box=b"), "--rename states a key more than once"),
+        (("--min-weight", "25"), "--min-weight should be at most 1, the largest weight, got 25"),
+    ],
+)  # fmt: skip
+def test_edits_that_are_none_are_mistakes(run, labels, options, message):
+    folder = labels[0]
+    own = (folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown")
+    status, out, errors = run("build", *own, *options, "-o", folder / "x.npz")
+    assert (status, out, errors.count("\n")) == (2, "", 1)
+    assert message in errors
+    assert not (folder / "x.npz").exists()
+
+
 def test_project_is_the_mean_of_each_parcel(run, labels):
     folder, values, data = labels
     status, out, errors = run(

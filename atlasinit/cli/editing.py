@@ -1,0 +1,49 @@
+"""Options that change the parcels of an atlas."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Annotated
+
+from atlasinit.cli.options import panel
+from atlasinit.cli.values import parse_key, parse_pairs
+from atlasinit.errors import ArgumentError, ArgumentTypeError
+
+if TYPE_CHECKING:
+    from atlasinit.core.atlas import Atlas
+
+_EDITED = functools.partial(panel, "What becomes of the parcels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Editing:
+    """What becomes of the parcels of an atlas, in this order."""
+
+    merge: Annotated[
+        str | None, _EDITED("COLUMN", "Those of one value are one: network, or of --labels.")
+    ] = None
+    rename: Annotated[
+        list[str] | None, _EDITED("OLD=NEW", "A name or key to its new name; repeatable.")
+    ] = None
+    renumber: Annotated[
+        bool, _EDITED("", "New keys 1, 2, ... through all compartments.", "--renumber")
+    ] = False
+    drop_empty: Annotated[
+        bool, _EDITED("", "Leave out those without a location, at last.", "--drop-empty")
+    ] = False
+
+    def of(self, atlas: "Atlas") -> "Atlas":
+        """Return `atlas` with parcels merged, renamed and renumbered."""
+        from atlasinit import editing
+
+        if self.merge is not None:
+            atlas = editing.merge_parcels(atlas, self.merge)
+        if self.rename:
+            pairs = parse_pairs(self.rename, "rename")
+            try:
+                atlas = editing.rename_parcels(
+                    atlas, {parse_key(old): new for old, new in pairs.items()}
+                )
+            except (ArgumentError, ArgumentTypeError) as error:
+                # `names` are those of atlases here.
+                raise error.of("rename") from error
+        return editing.renumber_parcels(atlas) if self.renumber else atlas

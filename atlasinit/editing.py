@@ -1,0 +1,265 @@
+"""Parcels of an atlas merged, renamed and renumbered."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Int
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import LabelTable, unique_names
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.core.selection import Parcel, find_rows
+from atlasinit.core.uniting import agree_row, place_parcels
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    Call,
+    format_count,
+    format_list,
+    nearest,
+)
+from atlasinit.support.arrays import make_read_only
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Told: TypeAlias = "Mapping[Parcel, Any] | pd.Series"
+"""What is told of parcels, each by its name, key or (compartment, key)."""
+
+
+def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
+    """Return the atlas with parcels that belong together as one: networks, lobes, your own groups.
+
+    Labels are united and weights add up, w_g = sum_{k in g} w_k, in double precision, also of
+    masks that overlap. A parcel stays within its compartment: networks of both hemispheres are
+    two parcels each, which `Atlas.unite` makes one by ``by="name"``.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    by
+        A column of ``atlas.labels``, as ``"network"``: parcels of one value are one of that name.
+        Or each parcel's new name, ``{"V1": "visual", "V2": "visual"}`` or a Series; or names to
+        lists of parcels, ``{"visual": ["V1", "V2"]}``. Parcels are names, keys, (compartment, key)
+        pairs, or compiled regular expressions that are searched in the names. A parcel without a
+        value, or that is not named, keeps its name, and so stays what it is unless another one
+        gets that name too.
+
+    Returns
+    -------
+    Atlas
+        A merged parcel has the key and the place of the one whose name it has, else of the first;
+        its colour is that of the first that has one, and of other columns it keeps what
+        all its parcels agree on. Names that occur in several compartments get the side in front,
+        as ``L_visual``. Geometries stay, so that data still fits.
+
+    Raises
+    ------
+    ValueError
+        A column or a parcel that the atlas does not have (with the nearest), a column without
+        values, a parcel in two groups, an empty name.
+    TypeError
+        What is neither a column nor a mapping.
+
+    Examples
+    --------
+    >>> import atlasinit as ai
+    >>> atlas = ai.load_atlas("schaefer2018", space="fsLR", parcels=100, networks=7)
+    >>> networks = ai.merge_parcels(atlas, "network")
+    >>> networks.n_parcels, networks.labels["name"][0]
+    (14, 'L_Vis')
+    """
+    table = atlas.table
+    names = _of_column(table, by) if isinstance(by, str) else _of_groups(atlas, by)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, identity in enumerate(zip(table["compartment"], names, strict=True)):
+        groups.setdefault(identity, []).append(row)
+    merged = []
+    for (_, name), rows in groups.items():
+        # The one that has had the name says what the key and the colour are.
+        first = sorted(rows, key=lambda row: table["name"][row] != name)
+        merged.append({**agree_row(table, first), "name": name})
+    columns = {title: [row[title] for row in merged] for title in table.columns}
+    columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
+    new = {row: number for number, rows in enumerate(groups.values()) for row in rows}
+    labels = LabelTable(columns)
+    maps = {}
+    for c, own in atlas.maps.items():
+        # Numbers of rows of the table, less that of the compartment's first.
+        places = [new[row] - labels.rows_of(c).start for row in table.rows_of(c)]
+        maps[c] = _add(own, np.array(places, np.int64), len(labels.rows_of(c)))
+    told = f"by={by!r}" if isinstance(by, str) else _list_groups(table, groups)
+    counts = f"{format_count(len(table), 'parcel')} to {len(labels)}"
+    return atlas.replace(maps=maps, labels=labels, operation=f"merge_parcels({told}; {counts})")
+
+
+def rename_parcels(atlas: Atlas, names: "Told | Callable[[str], str]") -> Atlas:
+    """Return the atlas with other names of parcels.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    names
+        Parcel (its name, key, or (compartment, key)) to new name, as a mapping or a Series; or
+        a function from every name to the new one, as ``str.lower``. Two may change names with
+        each other.
+
+    Raises
+    ------
+    ValueError
+        A parcel that the atlas does not have (with the nearest); a name twice.
+    TypeError
+        New names that are no text.
+    """
+    old = atlas.table["name"]
+    found = dict(enumerate(map(names, old))) if callable(names) else _find(atlas, names, "names")
+    new = [found.get(row, name) for row, name in enumerate(old)]
+    for name in found.values():
+        if not isinstance(name, str):
+            raise ArgumentTypeError("names", f"should be text, got {name!r}")
+    twice = [name for name in dict.fromkeys(new) if new.count(name) > 1]
+    if twice:
+        raise ArgumentError(
+            "names",
+            f"should differ, but several parcels would be {format_list(map(repr, twice), 5)}",
+            "parcels become one by " + Call("ai.merge_parcels", "atlas", by=...),
+        )
+    changed = [f"{a!r} to {b!r}" for a, b in zip(old, new, strict=True) if a != b]
+    operation = f"rename_parcels({format_list(changed, 5)})"
+    return atlas.replace(labels=atlas.table.replace(name=new), operation=operation)
+
+
+def renumber_parcels(atlas: Atlas, keys: "Told | None" = None) -> Atlas:
+    """Return the atlas with other keys of parcels: the numbers that label files have for them.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    keys
+        Parcel (its name, key, or (compartment, key)) to new key, as a mapping or a Series. By
+        default 1, 2, ... in the order of the rows, through all compartments, so that one label
+        table can hold them.
+
+    Raises
+    ------
+    ValueError
+        A parcel that the atlas does not have (with the nearest); a key that is no whole number
+        of 32 bits, or that two parcels of a compartment would have.
+    """
+    table = atlas.table
+    found = _find(atlas, keys, "keys") if keys is not None else {}
+    start = range(1, len(table) + 1) if keys is None else table["key"]
+    new = [found.get(row, key) for row, key in enumerate(start)]
+    ids = list(zip(table["compartment"], new, strict=True))
+    twice = [own for own in dict.fromkeys(ids) if ids.count(own) > 1]
+    if twice:
+        shown = format_list((f"{key} in {home}" for home, key in twice), 5)
+        raise ArgumentError("keys", f"should differ, but several parcels would have {shown}")
+    changed = [f"{a} to {b}" for a, b in zip(table["key"], new, strict=True) if a != b]
+    operation = f"renumber_parcels({format_list(changed, 5)})"
+    return atlas.replace(labels=table.replace(key=new), operation=operation)
+
+
+def _of_column(table: LabelTable, title: str) -> list[str]:
+    """Return the new name of each row: its value in a column, else the name that it has."""
+    if title not in table:
+        raise ArgumentError(
+            "by",
+            f": the labels have no column {title!r}",
+            nearest(title, table.columns) or f"they have {format_list(table.columns)}",
+            "Another table comes by " + Call("atlas.replace", labels=...),
+        )
+    values = table[title]
+    if all(value in (None, "") for value in values):
+        raise ArgumentError("by", f": no parcel has a value in the column {title!r}")
+    pairs = zip(values, table["name"], strict=True)
+    return [name if value in (None, "") else _as_name(value) for value, name in pairs]
+
+
+def _as_name(value: Any) -> str:
+    # Beside missing values pandas holds whole numbers as floats.
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
+
+
+def _of_groups(atlas: Atlas, by: Any) -> list[str]:
+    """Return the new name of each row, as a mapping says it of parcels or of groups."""
+    given = by.to_dict() if hasattr(by, "to_dict") else by
+    if not isinstance(given, Mapping) or not given:
+        kind = type(by).__name__ if given else "none"
+        raise ArgumentTypeError("by", f"should be a column or the groups of parcels, got {kind}")
+    names = list(atlas.table["name"])
+    grouped = [isinstance(value, list | tuple | set | frozenset) for value in given.values()]
+    if any(grouped) and not all(grouped):
+        raise ArgumentTypeError("by", "should hold a name for each parcel, or lists of parcels")
+    if all(grouped):
+        pairs = [(parcel, name) for name, parcels in given.items() for parcel in parcels]
+    else:
+        # NaN of a Series is no name.
+        pairs = [(parcel, name) for parcel, name in given.items() if name == name]
+    seen: dict[int, Any] = {}
+    for parcel, name in pairs:
+        if not isinstance(name, str) or not name:
+            raise ArgumentTypeError("by", f"should name parcels by text, got {name!r}")
+        for row in _rows(atlas, parcel, "by"):
+            if seen.setdefault(row, name) != name:
+                both = f"{seen[row]!r} and {name!r}"
+                raise ArgumentError("by", f"has {atlas.table['name'][row]!r} in {both}")
+            names[row] = name
+    return names
+
+
+def _find(atlas: Atlas, told: Any, argument: str) -> dict[int, Any]:
+    """Return row to what is told of its parcel."""
+    given = told.to_dict() if hasattr(told, "to_dict") else told
+    if not isinstance(given, Mapping):
+        raise ArgumentTypeError(
+            argument, f"should be a mapping from parcels, got {type(told).__name__}"
+        )
+    pairs = [(row, new) for parcel, new in given.items() for row in _rows(atlas, parcel, argument)]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        rows = [row for row, _ in pairs]
+        twice = dict.fromkeys(atlas.table["name"][row] for row in rows if rows.count(row) > 1)
+        raise ArgumentError(argument, f"has parcels twice: {format_list(map(repr, twice), 5)}")
+    return found
+
+
+def _rows(atlas: Atlas, parcel: Any, argument: str) -> list[int]:
+    try:
+        return find_rows(parcel, atlas.table, atlas.compartments, atlas.name)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.of(argument) from error
+
+
+def _list_groups(table: LabelTable, groups: Mapping[tuple[str, str], Sequence[int]]) -> str:
+    several = [(name, rows) for (_, name), rows in groups.items() if len(rows) > 1]
+    texts = (
+        f"{name!r} = {format_list((repr(table['name'][row]) for row in rows), 5)}"
+        for name, rows in several
+    )
+    return "; ".join(itertools.islice(texts, 5)) + (" ..." if len(several) > 5 else "")
+
+
+def _add(maps: Maps, rows: Int[np.ndarray, " parcels"], n_parcels: int) -> Maps:
+    """Return maps of `n_parcels` rows, each the sum of those that go to it."""
+    if isinstance(maps, HardMaps):
+        return place_parcels(maps, rows, n_parcels)
+    from scipy.sparse import csr_array
+
+    # Row g of this matrix (new, old) has a 1 for each parcel of group g.
+    shape = (n_parcels, maps.n_parcels)
+    groups = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=shape)
+    if isinstance(maps, DenseMaps):
+        values = np.asarray(maps.values)
+        # Beside NaN or infinity a product with a stored 0 would be NaN; none is stored here.
+        return DenseMaps(make_read_only((groups @ values.astype(np.float64)).astype(values.dtype)))
+    values = np.asarray(maps.values)
+    parts = (values.astype(np.float64), np.asarray(maps.indices), np.asarray(maps.indptr))
+    summed = groups @ csr_array(parts, shape=(maps.n_parcels, maps.n_locations))
+    return SparseMaps.from_scipy(summed.astype(values.dtype))
