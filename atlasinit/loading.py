@@ -70,7 +70,7 @@ def load_atlas(
         compartments are joined, as ``["schaefer2018", "hcp-subcortex"]``; an address
         (``https://...``); files as for `atlasinit.io.read_atlas`; or, in the place of
         files, what is in memory: nibabel images, arrays of vertex values, a nilearn
-        ``SurfaceImage`` (without its mesh; state `meshes` for smoothing).
+        ``SurfaceImage`` with its mesh.
     space
         For names, one of the spaces that the atlas comes in, with modifiers if need
         be: ``"fsaverage5"``, ``"fsLR"``, ``"MNI152NLin6Asym:res-2"``,

@@ -69,6 +69,32 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class CarriedMesh:
+    """The mesh that comes with values of its vertices.
+
+    Parameters
+    ----------
+    coordinates
+        (vertices, 3) of some surface of it.
+    faces
+        (faces, 3) vertex numbers.
+    shape
+        What the file states that the surface is, in GIFTI's words as ``"Anatomical"`` or
+        ``"Inflated"``; ``""`` where it states nothing.
+    """
+
+    coordinates: np.ndarray
+    faces: np.ndarray
+    shape: str = ""
+
+    def part(self, span: slice) -> "CarriedMesh":
+        """Return the mesh of some of the vertices, as of one hemisphere of two."""
+        ends = span.start, span.stop
+        own = ((self.faces >= ends[0]) & (self.faces < ends[1])).all(axis=1)
+        return CarriedMesh(self.coordinates[span], self.faces[own] - ends[0], self.shape)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Part:
     """One compartment of one file: either `keys` or `maps`.
 
@@ -102,6 +128,8 @@ class Part:
         What reading did to the values, for the provenance, as ``scale(0.01)``.
     masked
         What there was before masks were laid on; None where none was.
+    mesh
+        The mesh that comes with the values of a surface; None where none does.
     """
 
     compartment: str
@@ -116,6 +144,7 @@ class Part:
     whole: bool = False
     operations: tuple[str, ...] = ()
     masked: Masked | None = None
+    mesh: CarriedMesh | None = None
 
     def counts(self) -> dict[int, int]:
         """Return each key to the number of its locations."""
@@ -210,22 +239,6 @@ class Header:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CarriedMesh:
-    """The mesh that a file holds beside the values of its vertices.
-
-    Parameters
-    ----------
-    coordinates
-        (vertices, 3) of some surface of it.
-    faces
-        (faces, 3) vertex numbers.
-    """
-
-    coordinates: np.ndarray
-    faces: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Stated:
     """What a file, its name included, states of its values besides the values.
 
@@ -247,8 +260,7 @@ class Stated:
     structure
         The compartment, as ``"cortex_L"``; ``""`` where it states none, or several.
     mesh
-        The mesh that comes with values of vertices, whose attributes `coordinates`
-        (vertices, 3) and `faces` (faces, 3) may read it when they are asked for.
+        The mesh that comes with values of vertices, of one hemisphere or of both in a row.
     """
 
     labels: bool = False
@@ -258,7 +270,7 @@ class Stated:
     space: str = ""
     side: str = ""
     structure: str = ""
-    mesh: Any = None
+    mesh: CarriedMesh | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

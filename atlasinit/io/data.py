@@ -26,6 +26,7 @@ from atlasinit.io.files import parsing
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.mesh_identity import check_meshes
+from atlasinit.io.meshes import halves_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.projection.reductions import find_reduction
 
@@ -139,8 +140,8 @@ def _parts(data: Any, atlas: Atlas, space: str | None) -> dict[str, DataSource]:
     if isinstance(data, SurfaceImage):
         # Data may have more sides than the atlas.
         sides = {c: source for c, source in sides_of(data).items() if c in atlas.geometry}
-        meshes = {c: source.stated.mesh for c, source in sides.items()}
-        check_meshes(meshes, atlas.geometry, argument="data", name=atlas.name)
+        meshes = {c: source.stated.mesh for c, source in sides.items() if source.stated.mesh}
+        check_meshes(meshes, atlas.geometry, argument="data", name=repr(atlas.name))
         return {c: _array(source.content, atlas, c) for c, source in sides.items()}
     if isinstance(data, Sequence):
         parts: dict[str, DataSource] = {}
@@ -221,6 +222,10 @@ def _match(
         # The blocks are of CIFTI, or of the two hemispheres whose values a file has in a row.
         # Data may have more structures than the atlas.
         asked = [block for block in values.blocks if block.compartment in atlas.geometry]
+        if values.stated.mesh is not None:
+            halves = halves_of(len(values.stated.mesh.coordinates), values.stated.structure)
+            meshes = {c: values.stated.mesh.part(half) for c, half in halves.items()}
+            check_meshes(meshes, atlas.geometry, argument="data", name=repr(atlas.name))
         return {b.compartment: _located(b, atlas, b.compartment) for b in asked}
     (block,) = values.blocks
     geometry, stated = block.geometry, values.stated
@@ -236,7 +241,7 @@ def _match(
             stated = dataclasses.replace(stated, side=stated.side or side)
             c = find_surface(stated, atlas, source)
         if stated.mesh is not None:
-            check_meshes({c: stated.mesh}, atlas.geometry, argument="data", name=atlas.name)
+            check_meshes({c: stated.mesh}, atlas.geometry, argument="data", name=repr(atlas.name))
         return {c: _rows(block.select, geometry.n_locations, atlas, c)}
     if not grids:
         raise ArgumentError(

@@ -14,7 +14,7 @@ import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.errors import ArgumentError, ArgumentTypeError
-from atlasinit.io.contents import Stated
+from atlasinit.io.contents import CarriedMesh, Stated
 from atlasinit.io.files import existing, parsing
 from atlasinit.io.signatures import LENGTH, check_signature
 from atlasinit.io.unpacking import Unpacked, check_holds
@@ -232,7 +232,10 @@ def sides_of(image: SurfaceImage) -> dict[str, Input]:
     found = {}
     for side, values in image.data.parts.items():
         c = sides[side]
-        stated = Stated(structure=c, side=c[-1], mesh=image.mesh.parts[side])
+        # Meshes of nilearn that lie in files are read when these attributes are asked for.
+        part = image.mesh.parts[side]
+        mesh = CarriedMesh(np.asarray(part.coordinates), np.asarray(part.faces))
+        stated = Stated(structure=c, side=c[-1], mesh=mesh)
         found[c] = Input(np.asarray(values), stated=stated)
     return found
 

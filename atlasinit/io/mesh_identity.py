@@ -1,13 +1,13 @@
-"""Whether a mesh that comes with values is that of an atlas: its triangles, sphere and side."""
+"""Whether a mesh that comes with values is that of an atlas, and what it adds to one."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from atlasinit.core.geometry import Geometry, SurfaceMesh
-from atlasinit.errors import ArgumentError
+from atlasinit.core.geometry import Geometry, SurfaceMesh, triangle_normals
+from atlasinit.errors import ArgumentError, Words
+from atlasinit.io.contents import CarriedMesh
 
 _TURNED = 30.0
 """Median angle in degrees between directions of one vertex on two spheres, above which they are
@@ -20,11 +20,22 @@ _ROUND = 0.01
 _ASIDE = 20.0
 """Mean x in mm beyond which a surface lies in a hemisphere; both of them lie near 33."""
 
+_FOLDED = 1.2
+"""Area of a surface as a multiple of its convex hull's, from which it has the folds of a cortex:
+the mean surfaces of fsaverage and fsLR have 1.37 to 1.65, inflated ones 1.00 to 1.07."""
+
+_SHOWS_FOLDS = 2000
+"""Vertices from which a mesh is fine enough to show folds."""
+
 
 def check_meshes(
-    meshes: Mapping[str, Any], geometry: Mapping[str, Geometry], *, argument: str, name: str
+    meshes: Mapping[str, CarriedMesh],
+    geometry: Mapping[str, Geometry],
+    *,
+    argument: str,
+    name: Words,
 ) -> None:
-    """Refuse values whose own meshes are not those of an atlas.
+    """Refuse values whose own meshes are not those that they are to lie on.
 
     What is known of both is compared: triangles, directions on a sphere, and on which side of
     the head an anatomical surface lies.
@@ -32,11 +43,11 @@ def check_meshes(
     Parameters
     ----------
     meshes
-        Compartment to a mesh with `coordinates` (vertices, 3) and `faces` (faces, 3).
+        Compartment to the mesh that comes with its values.
     geometry
-        Of the atlas.
+        Where they are to lie: of an atlas, or what is known of the mesh of its files.
     argument, name
-        What the values were given as, and the atlas's name.
+        What the values were given as, and what messages call the geometry.
 
     Raises
     ------
@@ -45,21 +56,23 @@ def check_meshes(
     """
     for c, mesh in meshes.items():
         own = geometry.get(c)
-        points = np.asarray(mesh.coordinates)
+        if not np.isfinite(mesh.coordinates).all():
+            raise ArgumentError(
+                argument,
+                f"of {c!r} comes with a mesh some of whose coordinates are not finite",
+                "Give it without NaN and infinity, or the values alone",
+            )
         # Another number of vertices is told with that of the values.
-        if isinstance(own, SurfaceMesh) and len(points) == own.n_vertices:
-            problem = _difference(points, np.asarray(mesh.faces), own)
+        if isinstance(own, SurfaceMesh) and len(mesh.coordinates) == own.n_vertices:
+            problem = _difference(mesh.coordinates, mesh.faces, own)
             if problem:
                 raise ArgumentError(
                     argument,
-                    f"of {c!r} comes with a mesh that is not that of {name!r}: {problem}",
-                    "Give the values in the order of the atlas's vertices, or if the mesh that "
+                    f"of {c!r} comes with a mesh that is not that of " + name + f": {problem}",
+                    "Give the values in the order of that mesh's vertices, or if the mesh that "
                     "comes with them is wrong, the values alone",
                 )
-    centres = {
-        c: _mean_x(np.asarray(mesh.coordinates), np.asarray(mesh.faces))
-        for c, mesh in meshes.items()
-    }
+    centres = {c: _mean_x(mesh) for c, mesh in meshes.items()}
     left, right = centres.get("cortex_L", 0.0), centres.get("cortex_R", 0.0)
     # x grows to the right. Two meshes near the middle are swapped where the left lies far right of
     # the right one.
@@ -71,6 +84,24 @@ def check_meshes(
             "Left is negative; swap the two, or if their meshes alone are wrong, pass the values "
             "alone",
         )
+
+
+def complete_mesh(own: SurfaceMesh, mesh: CarriedMesh) -> SurfaceMesh:
+    """Return a mesh with what it lacks and the one that comes with its values shows.
+
+    Triangles, and the coordinates of a sphere or of an anatomical surface. Those of an inflated
+    surface are neither, and a flat map is cut along its triangles, too.
+    """
+    points, faces = mesh.coordinates, mesh.faces
+    if _is_flat(mesh):
+        return own
+    lacks = {role for role in ("faces", "sphere", "anatomical") if getattr(own, role) is None}
+    shown = {"faces": faces}
+    if _is_sphere(points):
+        shown["sphere"] = points
+    elif _is_anatomical(mesh):
+        shown["anatomical"] = points
+    return own.replace(**{role: shown[role] for role in lacks.intersection(shown)})
 
 
 def same_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3"]) -> bool:
@@ -125,9 +156,28 @@ def _directions(points: np.ndarray) -> np.ndarray:
     return wide / np.linalg.norm(wide, axis=1, keepdims=True)
 
 
-def _mean_x(points: np.ndarray, faces: np.ndarray) -> float:
-    """Return the mean x of a surface, 0 of a sphere or a flat map, which tell no side."""
+def _is_flat(mesh: CarriedMesh) -> bool:
     # Vertices that a flat map has cut away lie anywhere.
-    shown = points[np.unique(faces)] if faces.size else points
-    flat = bool((np.ptp(shown, axis=0) == 0).any()) if len(shown) else True
-    return 0.0 if flat or _is_sphere(points) else float(points[:, 0].mean(dtype=np.float64))
+    shown = mesh.coordinates[np.unique(mesh.faces)] if mesh.faces.size else mesh.coordinates
+    return bool((np.ptp(shown, axis=0) == 0).any()) if len(shown) else True
+
+
+def _is_anatomical(mesh: CarriedMesh) -> bool:
+    """Whether a surface that is no sphere is a cortex in its own shape."""
+    if mesh.shape:
+        return mesh.shape == "Anatomical"
+    points = mesh.coordinates.astype(np.float64)
+    if len(points) < _SHOWS_FOLDS:
+        return True
+    from scipy.spatial import ConvexHull
+
+    # In three dimensions `area` is that of the surface.
+    area = np.linalg.norm(triangle_normals(points, mesh.faces), axis=0).sum() / 2
+    return bool(area > _FOLDED * ConvexHull(points).area)
+
+
+def _mean_x(mesh: CarriedMesh) -> float:
+    """Return the mean x of a surface, 0 of a sphere or a flat map, which tell no side."""
+    points = mesh.coordinates
+    whole = _is_flat(mesh) or _is_sphere(points)
+    return 0.0 if whole else float(points[:, 0].mean(dtype=np.float64))

@@ -97,7 +97,9 @@ def read_atlas(
         default, or to give them to the ``"first"`` or the ``"last"`` of these.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, files or arrays of
-        the mesh that the labels lie on, each optional.
+        the mesh that the labels lie on, each optional. A mesh that comes with the labels, in
+        a GIFTI or a ``SurfaceImage``, has to be the same, and stands in for what is left open:
+        its triangles, and its coordinates if they are a sphere or an anatomical surface.
     provenance
         By default the files with their hashes, what our own files state, or that the
         values were in memory.

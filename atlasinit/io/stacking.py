@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.bids.names import kind_of, name_of_map
 from atlasinit.io.contents import Contents, LabelRow, Part
 from atlasinit.io.formats.registry import format_of, state_by_name
 from atlasinit.io.input import Input
 from atlasinit.io.merging import Labelled, are_weights, merge_labels
+from atlasinit.io.mesh_identity import check_meshes, complete_mesh
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.tables.reading import rows_from_table, rows_of_compartment
 
@@ -141,7 +143,7 @@ def stack(files: Sequence[Labelled], options: ReadOptions) -> Part:
     """
     if len(files) == 1:
         return files[0].part
-    files = _on_one_geometry(files)
+    files = _on_one_mesh(_on_one_geometry(files))
     labelled = [file for file in files if file.holds_labels or options.kind == "hard"]
     # Percent in whole numbers look like labels as long as each file is seen alone.
     if labelled and options.kind == "auto" and are_weights(files):
@@ -157,6 +159,20 @@ def stack(files: Sequence[Labelled], options: ReadOptions) -> Part:
             "load them apart, and put them together by `atlasinit.join`",
         )
     return merge_labels(files, options)
+
+
+def _on_one_mesh(files: Sequence[Labelled]) -> list[Labelled]:
+    """Return the files, the first with the mesh that any of them holds, which have to agree."""
+    carried = [(file, file.part.mesh) for file in files if file.part.mesh is not None]
+    if not carried:
+        return list(files)
+    first, mesh = carried[0]
+    c = first.part.compartment
+    own = complete_mesh(SurfaceMesh(len(mesh.coordinates), hemisphere=hemisphere_of("", c)), mesh)
+    for _, other in carried[1:]:
+        check_meshes({c: other}, {c: own}, argument="files", name=first.told)
+    whole = dataclasses.replace(files[0].part, mesh=mesh)
+    return [dataclasses.replace(files[0], part=whole), *files[1:]]
 
 
 def _on_one_geometry(files: Sequence[Labelled]) -> list[Labelled]:

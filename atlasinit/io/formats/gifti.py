@@ -61,6 +61,7 @@ from atlasinit.support.writing import atomic_writes
 # its own. https://www.nitrc.org/projects/gifti/
 _KEPT = "atlasinit_kept_vertices"
 _STRUCTURE = "AnatomicalStructurePrimary"
+_SHAPE = "GeometricType"
 # Of no one surface.
 _VAGUE = {"Cortex", "Invalid", *(f"{w}{m}" for w in ("All", "Other") for m in ("", "GreyMatter"))}
 _LABEL = intent_codes["NIFTI_INTENT_LABEL"]
@@ -144,8 +145,6 @@ def values(source: Input) -> Values:
 def _stated(image: GiftiImage, source: Input, values: np.ndarray) -> Stated:
     structure = structure_of(image)
     maps = [array for array in image.darrays if not _is_surface(array)]
-    points = [array.data for array in image.darrays if _is_points(array)]
-    triangles = [array.data for array in image.darrays if array.intent == _TRIANGLE]
     return Stated(
         # The intent decides. Where programs leave it out, a table or the name does, if all numbers
         # are whole.
@@ -156,9 +155,24 @@ def _stated(image: GiftiImage, source: Input, values: np.ndarray) -> Stated:
         ),
         structure=structure,
         side=hemisphere_of("", structure),
-        mesh=CarriedMesh(points[0], triangles[0]) if points and triangles else None,
+        mesh=_mesh(image, source),
         space=stated_space(image.meta.get(KEY, "")),
     )
+
+
+def _mesh(image: GiftiImage, source: Input) -> CarriedMesh | None:
+    """Return the mesh that lies beside the values."""
+    points = [array for array in image.darrays if _is_points(array)]
+    triangles = [array.data for array in image.darrays if array.intent == _TRIANGLE]
+    if not points or not triangles:
+        return None
+    count, faces = len(points[0].data), triangles[0]
+    if faces.size and not 0 <= faces.min() <= faces.max() < count:
+        raise AtlasFileError(
+            source,
+            f"its triangles are of vertices {faces.min()} to {faces.max()}, where it has {count}",
+        )
+    return CarriedMesh(points[0].data, faces, points[0].meta.get(_SHAPE, ""))
 
 
 def _is_points(array: Any) -> bool:

@@ -1,5 +1,6 @@
 """What the formats of one hemisphere share: sides, shapes, which map, and file names."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -223,7 +224,7 @@ def mesh_parts(
         The one that the file is given for, or the one to take of both; None where the file
         tells.
     stated
-        What the file states: its structure, and that it holds labels.
+        What the file states: its structure, its mesh, and that it holds labels.
     rows
         Its label table.
     vertices
@@ -257,10 +258,12 @@ def mesh_parts(
         taken = taken if vertices is None else taken[:, mesh.vertices]
         if hard:
             found = read_keys(taken[0], source, nan=options.nan, scale=options.scale)
-            parts.append(label_part(c, mesh, found, rows))
+            part = label_part(c, mesh, found, rows)
         else:
             maps = weights(taken)
-            parts.append(Part(c, mesh, maps=maps, map_keys=numbers, rows=maps_rows))
+            part = Part(c, mesh, maps=maps, map_keys=numbers, rows=maps_rows)
+        carried = None if stated.mesh is None else stated.mesh.part(span)
+        parts.append(dataclasses.replace(part, mesh=carried))
     return tuple(parts)
 
 

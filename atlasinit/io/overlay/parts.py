@@ -11,8 +11,9 @@ from jaxtyping import Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.errors import ArgumentError, Passing, Value, format_list
+from atlasinit.errors import Argument, ArgumentError, Passing, Value, format_list
 from atlasinit.io.contents import Part
+from atlasinit.io.mesh_identity import check_meshes, complete_mesh
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.overlay.structures import split_mask
@@ -88,10 +89,19 @@ def lay_over_parts(
 ) -> list[Part]:
     """Return parts of files with masks and meshes laid over them, as `lay_over` does.
 
-    A part keeps in mind which keys it had: a mask takes locations, never a parcel.
-    Voxels of a mask that a part does not hold have its background's key, or no weight.
+    A mesh that came with a file is compared with the one that is laid over it. A part keeps in
+    mind which keys it had: a mask takes locations, never a parcel. Voxels of a mask that a part
+    does not hold have its background's key, or no weight.
     """
     laid = lay_over({part.compartment: part.geometry for part in parts}, mask=mask, meshes=meshes)
+    # The mesh that a file holds has to be the one that is stated, and adds what that lacks.
+    carried = {part.compartment: part.mesh for part in parts if part.mesh is not None}
+    check_meshes(
+        carried,
+        {c: laid[c].geometry for c in carried},
+        argument="files",
+        name=Argument("meshes"),
+    )
     return [_take(part, laid[part.compartment]) for part in parts]
 
 
@@ -202,10 +212,14 @@ def _apply_mask(geometry: Geometry, mask: Any) -> tuple[Geometry, np.ndarray]:
 
 
 def _take(part: Part, laid: Laid) -> Part:
+    geometry = laid.geometry
+    if part.mesh is not None:
+        assert isinstance(geometry, SurfaceMesh), "only values of vertices come with a mesh"
+        geometry = complete_mesh(geometry, part.mesh)
     if laid.taken is None:
-        return dataclasses.replace(part, geometry=laid.geometry)
+        return dataclasses.replace(part, geometry=geometry)
     masked = Masked(laid.masks, part.counts())
-    return dataclasses.replace(part.take_locations(laid.geometry, laid.taken), masked=masked)
+    return dataclasses.replace(part.take_locations(geometry, laid.taken), masked=masked)
 
 
 def _take_maps(maps: Maps, taken: np.ndarray) -> Maps:
