@@ -12,6 +12,7 @@ from atlasinit.errors import Explained, Phrase, Voice
 
 _OTHERWISE = {
     "path": "output",
+    "folder": "output",
     "target": "to",
     "entities": "entity",
     "compartments": "compartment",

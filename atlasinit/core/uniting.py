@@ -55,7 +55,7 @@ def unite_rows(
     rows = [i for i, home in enumerate(table["compartment"]) if home in homes]
     groups: dict[Any, list[int]] = {}
     for i in rows:
-        identity = table["key"][i] if by == "key" else _plain_name(table, i)
+        identity = table["key"][i] if by == "key" else plain_name(table, i)
         groups.setdefault(identity, []).append(i)
     if by == "key":
         _check_names(table, groups.values())
@@ -123,7 +123,7 @@ def choose_compartments(
     return tuple(c for c in compartments if c in wanted)
 
 
-def _plain_name(table: LabelTable, row: int) -> str:
+def plain_name(table: LabelTable, row: int) -> str:
     """Return a name without the compartment or its side in front, as `unique_names` puts them."""
     name, home = table["name"][row], table["compartment"][row]
     side = hemisphere_of("", home)
@@ -135,7 +135,7 @@ def _plain_name(table: LabelTable, row: int) -> str:
 
 def _check_names(table: LabelTable, groups: Iterable[Sequence[int]]) -> None:
     for group in groups:
-        names = dict.fromkeys(_plain_name(table, i) for i in group)
+        names = dict.fromkeys(plain_name(table, i) for i in group)
         if len(names) > 1:
             places = format_list(
                 f"{table['name'][i]!r} in {table['compartment'][i]}" for i in group
@@ -155,7 +155,7 @@ def agree_row(table: LabelTable, group: Sequence[int]) -> dict[str, Any]:
         values = dict.fromkeys(table[title][i] for i in group)
         row[title] = next(iter(values)) if len(values) == 1 else None
     if len(group) > 1:
-        row["name"] = _plain_name(table, group[0])
+        row["name"] = plain_name(table, group[0])
         row["key"] = table["key"][group[0]]
         row["hemisphere"] = row["hemisphere"] or ""
         row["color"] = next((table["color"][i] for i in group if table["color"][i]), "")

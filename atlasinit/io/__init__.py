@@ -2,6 +2,7 @@
 
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.data import open_data
+from atlasinit.io.mask_files import save_masks
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.saving import save_atlas, save_values, write_parcellated
@@ -20,6 +21,7 @@ __all__ = [
     "read_values",
     "save_atlas",
     "save_labels",
+    "save_masks",
     "save_values",
     "write_parcellated",
     "write_table",

@@ -63,6 +63,37 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
 
 
 @contextlib.contextmanager
+def new_folder(path: PathLike) -> Iterator[Path]:
+    """Yield a folder, made if there is none; an error takes it away again where it was made.
+
+    Raises
+    ------
+    AtlasFileError
+        A file in its place; a parent that is missing or cannot be written.
+    """
+    target = expand(path)
+    check_name(target)
+    if target.is_dir():
+        yield target
+        return
+    if os.path.lexists(target):
+        raise AtlasFileError(target, "is a file, not a folder", "choose another name")
+    if not target.parent.is_dir():
+        raise AtlasFileError(target, "its folder does not exist", "make it first")
+    try:
+        target.mkdir()
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        yield target
+    except BaseException:
+        # Only an empty one: whatever another process put there stays.
+        with contextlib.suppress(OSError):
+            target.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     """Yield a new folder beside `target` that takes its place once it is whole.
 

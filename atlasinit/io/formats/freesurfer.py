@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import AtlasFileError, AtlasFileWarning, ContentError, Passing, warn
 from atlasinit.io.contents import Contents, is_line
 from atlasinit.io.files import extension, parsing
@@ -104,6 +106,28 @@ def read_vertex_list(source: Input) -> Int64[np.ndarray, " listed"]:
         problem = f"{free} of its {stated} points belong to no vertex (-1) and are left out"
         warn(AtlasFileWarning(source, problem))
     return vertices[vertices >= 0]
+
+
+def write_vertex_list(atlas: Atlas, path: Path) -> None:
+    """Write the vertices of the one parcel of an atlas as a FreeSurfer label.
+
+    Beside each vertex stand its coordinates on the anatomical surface, 0 where there is none, and
+    the value 1.
+    """
+    ((mesh, maps),) = zip(atlas.geometry.values(), atlas.maps.values(), strict=True)
+    assert isinstance(mesh, SurfaceMesh)
+    # Points are in any order; FreeSurfer writes them by vertex.
+    listed = np.sort(mesh.vertices[np.asarray(maps.harden().labels) >= 0])
+    points = np.zeros((listed.size, 3)) if mesh.anatomical is None else mesh.anatomical[listed]
+    lines = [
+        f"#!ascii label {atlas.table['name'][0]}, from subject {atlas.space}",
+        str(len(listed)),
+    ]
+    lines += [
+        f"{vertex}  {x:.3f}  {y:.3f}  {z:.3f} 1.000000"
+        for vertex, (x, y, z) in zip(listed.tolist(), points.tolist(), strict=True)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def is_morphometry(source: Input) -> bool:

@@ -229,6 +229,12 @@ def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path
     return list(files.values())
 
 
+def write_labels(atlas: Atlas, path: Path) -> None:
+    """Write hard labels of the one compartment of an atlas to the file `path` itself."""
+    (compartment,) = atlas.compartments
+    _label_image(atlas, compartment, path).to_filename(path)
+
+
 def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:
     """Write values of parcels at the vertices of whole meshes, a file a hemisphere.
 

@@ -11,6 +11,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
 from atlasinit.io.formats.choosing import suggest
+from atlasinit.io.formats.nifti_header import packed
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.painted import Painted
 from atlasinit.io.tables import workbench
@@ -80,6 +81,21 @@ def image_of(
     header = grid_header(grid, space, volume.dtype, count=count)
     # nibabel keeps the header's code for an affine that is the header's own.
     return nb.Nifti1Image(volume, grid.affine, header)
+
+
+def write_mask(atlas: Atlas, path: Path) -> None:
+    """Write where the one parcel of an atlas lies as an image of bytes, 1 there and 0 elsewhere.
+
+    Its name is where Connectome Workbench and `load_atlas` find it.
+    """
+    (maps,) = atlas.maps.values()
+    inside = (np.asarray(maps.harden().labels) >= 0).astype(np.uint8)
+    image = image_of(only_grid(atlas), inside, atlas.space)
+    header: Any = image.header
+    header.set_intent("label")
+    header.extensions.append(workbench.header_of_labels(atlas.name, atlas.table, [1]))
+    header.extensions.append(packed(atlas, [1]))
+    image.to_filename(path)
 
 
 def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The command that writes values of parcels, painted on the brain: paint."""
+"""Commands that write what other programs read: paint, masks and labels."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -7,7 +7,7 @@ import typer
 
 from atlasinit.cli.options import AsJson, Output, Overwrite, load, takes
 from atlasinit.cli.output import print_written, say
-from atlasinit.errors import format_count
+from atlasinit.errors import ArgumentError, format_count
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -59,3 +59,37 @@ def paint(
     print_written(files, as_json=as_json, parcels=atlas.n_parcels)
     if not as_json:
         say(f"{format_count(atlas.n_parcels, 'parcel')} of {atlas.name}, space {atlas.space}")
+
+
+@commands.command(epilog="Example: atlasinit masks aal --select Hippocampus_L -o masks/")
+@takes(load)
+def masks(
+    atlas: "Atlas",
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="The folder; made if missing."),
+    ],
+    format: Annotated[  # noqa: A002
+        Literal[".nii.gz", ".nii", ".label.gii", ".label"] | None,
+        typer.Option(
+            metavar="ENDING", help="Of volumes .nii.gz or .nii, of surfaces .label.gii or .label."
+        ),
+    ] = None,
+    min_weight: Annotated[
+        float, typer.Option(metavar="WEIGHT", help="The least weight that belongs to a mask.")
+    ] = 0.0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write each parcel as a mask of 0 and 1, a file each."""
+    from atlasinit.io import save_masks
+
+    try:
+        found = save_masks(atlas, output, format=format, threshold=min_weight, overwrite=overwrite)
+    except ArgumentError as error:
+        # `threshold` is the name of an option that tells variants apart.
+        raise error.of("min_weight") if error.argument == "threshold" else error from error
+    files = [path for own in found.values() for path in own]
+    shown = {name: [str(path) for path in own] for name, own in found.items()}
+    print_written(files, as_json=as_json, masks=shown)
