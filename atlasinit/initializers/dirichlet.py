@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.counts import by_compartment, check_geometries, count_parcels
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import DenseMaps
@@ -17,6 +18,7 @@ from atlasinit.domains import Domain, Fixed, Simplex, fixed
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.apply import named_key
 from atlasinit.initializers.protocol import check_real, place
+from atlasinit.support.keys import check_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,11 +96,11 @@ class Dirichlet:
 
 
 def dirichlet_atlas(
-    geometry: Mapping[str, Geometry] | Atlas,
+    geometry: Any,
     *,
-    n_parcels: int | Mapping[str, int] | None = None,
+    n_parcels: Any = None,
     concentration: Any = 100.0,
-    key: jax.Array,
+    key: Any,
     fwhm: float | int | None = None,
     name: str = "dirichlet",
     space: str = "",
@@ -131,8 +133,10 @@ def dirichlet_atlas(
     Raises
     ------
     ValueError
-        Numbers of parcels that are missing, negative, zero everywhere, or of an unknown
-        compartment; and what `Dirichlet` and `atlasinit.smooth` raise.
+        Numbers of parcels that are missing, negative, fractions, zero everywhere, or of an
+        unknown compartment; and what `Dirichlet` and `atlasinit.smooth` raise.
+    TypeError
+        A geometry without the name of its compartment; a `key` that is none.
 
     Examples
     --------
@@ -149,8 +153,9 @@ def dirichlet_atlas(
         if n_parcels is None:
             n_parcels = {c: m.n_parcels for c, m in geometry.maps.items()}
         geometry = geometry.geometry
+    geometry, key = check_geometries(geometry), check_key(key)
     counts = _counts(geometry, n_parcels)
-    levels = _per_compartment(concentration, geometry, "concentration")
+    levels = by_compartment(concentration, geometry, "concentration")
     maps = {}
     for c, count in counts.items():
         draw = Dirichlet(levels[c])
@@ -174,24 +179,10 @@ def dirichlet_atlas(
     return smooth(atlas, fwhm=fwhm).normalize(per="location")
 
 
-def _counts(
-    geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int] | None
-) -> dict[str, int]:
+def _counts(geometry: Mapping[str, Geometry], n_parcels: Any) -> dict[str, int]:
     if n_parcels is None:
         raise ArgumentError("n_parcels", "should be given, as 100 or {'cortex_L': 100, ...}")
-    counts = _per_compartment(n_parcels, geometry, "n_parcels")
-    if any(int(n) != n or n < 0 for n in counts.values()) or not any(counts.values()):
-        raise ArgumentError(
-            "n_parcels", f"should be whole numbers, not all of them 0, got {counts}"
-        )
-    return {c: int(n) for c, n in counts.items()}
-
-
-def _per_compartment(value: Any, geometry: Mapping[str, Geometry], name: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return dict.fromkeys(geometry, value)
-    if set(value) != set(geometry):
-        raise ArgumentError(
-            name, f"should have the compartments {list(geometry)}, got {list(value)}"
-        )
-    return {c: value[c] for c in geometry}
+    counts = count_parcels(n_parcels, geometry, least=0)
+    if not any(counts.values()):
+        raise ArgumentError("n_parcels", f"should be numbers, not all of them 0, got {counts}")
+    return counts

@@ -10,6 +10,7 @@ from jaxtyping import Int32
 
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.counts import check_geometries, count_parcels
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import HardMaps
@@ -20,28 +21,29 @@ from atlasinit.refinement.fitting import Bounds, Effort, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
 from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
 from atlasinit.refinement.series import prepare
-from atlasinit.refinement.settings import Progress, make_effort
+from atlasinit.refinement.settings import Progress, check_progress, make_effort, make_key
 from atlasinit.refinement.starts import merge_parcels, ward_labels
+from atlasinit.support.numbers import check_switch
 
 _LEVELS = (4, 2, 1)
 """Times as many parcels as are wanted: fitted and merged from the most to the fewest."""
 
 
 def cluster_atlas(
-    geometry: Mapping[str, Geometry] | Atlas,
+    geometry: Any,
     data: Any,
-    n_parcels: int | Mapping[str, int],
+    n_parcels: Any,
     *,
-    key: jax.Array | None = None,
-    neighbours: float | int = 1.0,
+    key: Any = None,
+    neighbours: Any = 1.0,
     sample_mask: Any = None,
-    standardize: bool = True,
-    denoise: bool = True,
-    min_volumes: int = 30,
+    standardize: Any = True,
+    denoise: Any = True,
+    min_volumes: Any = 30,
     data_space: str | None = None,
     name: str = "clusters",
     space: str = "",
-    progress: Progress | None = None,
+    progress: Any = None,
 ) -> Atlas:
     """Return an atlas of connected parcels found in data alone.
 
@@ -78,6 +80,8 @@ def cluster_atlas(
     ValueError
         Fewer locations with data than parcels, or more separate parts of the graph of
         neighbours than parcels, and as `refine`.
+    TypeError
+        A geometry without the name of its compartment, and as `refine`.
 
     Examples
     --------
@@ -93,9 +97,14 @@ def cluster_atlas(
     if isinstance(geometry, Atlas):
         space = space or geometry.space
         geometry = geometry.geometry
+    geometry = check_geometries(geometry)
+    counts = count_parcels(n_parcels, geometry, least=1)
+    for switch, given in (("standardize", standardize), ("denoise", denoise)):
+        check_switch(given, switch)
     # A tether would hold parcels to Ward's, which are no more than a start.
     effort = make_effort(neighbours, 0.0)
-    counts = _counts(geometry, n_parcels)
+    check_progress(progress)
+    key = make_key(key)
     # One parcel of every location, so that data can be read as those of an atlas.
     whole = _atlas(
         {c: np.zeros(g.n_locations, np.int32) for c, g in geometry.items()},
@@ -116,25 +125,14 @@ def cluster_atlas(
             effort,
             standardize=standardize,
             denoise=denoise,
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             progress=progress,
         )
         for c, part in whole.location_slices().items()
     }
-    done = f"cluster_atlas({describe(runs)}, neighbours={neighbours:g})"
+    done = f"cluster_atlas({describe(runs)}, neighbours={effort.neighbours:g})"
     provenance = Provenance(source="data", operations=(done,))
     return _atlas(labels, counts, geometry, name=name, space=space).replace(provenance=provenance)
-
-
-def _counts(geometry: Mapping[str, Geometry], n_parcels: int | Mapping[str, int]) -> dict[str, int]:
-    given = n_parcels if isinstance(n_parcels, Mapping) else dict.fromkeys(geometry, n_parcels)
-    if set(given) != set(geometry):
-        raise ArgumentError(
-            "n_parcels", f"should have the compartments {list(geometry)}, got {list(given)}"
-        )
-    if any(n < 1 or n != int(n) for n in given.values()):
-        raise ArgumentError("n_parcels", f"should be whole numbers from 1, got {n_parcels}")
-    return {c: int(given[c]) for c in geometry}
 
 
 def _labels(
@@ -163,7 +161,7 @@ def _labels(
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
     del values
-    fitter = Fitter(series, find_neighbours(part))
+    fitter = Fitter(series, find_neighbours(pairs, len(series.own.values)))
     labels = ward_labels(series.shared.values, pairs, min(_LEVELS[0] * n_parcels, int(seen.sum())))
     movable = np.ones(labels.size, bool)
     for level, factor in enumerate(_LEVELS):

@@ -7,13 +7,13 @@ from jaxtyping import Bool, Int32
 
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.errors import Argument, ArgumentError, format_count, warn
 from atlasinit.refinement.connectivity import grow_into, join_strays, within_hops, within_mm
 from atlasinit.refinement.estimate import Estimates, estimate
 from atlasinit.refinement.fitting import Bounds, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
+from atlasinit.refinement.regions import Region, find_regions
 from atlasinit.refinement.runs import Runs, describe, scale_runs
 from atlasinit.refinement.series import prepare
 from atlasinit.refinement.settings import Settings
@@ -22,13 +22,12 @@ from atlasinit.refinement.settings import Settings
 def refine_compartments(atlas: Atlas, runs: Runs, settings: Settings) -> Atlas:
     """Return the atlas with every compartment fitted, and what was done in its provenance."""
     maps: dict[str, Maps] = {}
-    rows = atlas.parcel_slices()
     moved = 0
-    for c, part in atlas.location_slices().items():
-        start = atlas.maps[c]
-        assert isinstance(start, HardMaps)
-        one = dataclasses.replace(settings, frozen=settings.frozen[rows[c]])
-        maps[c], labels = _refine_one(c, start, atlas.geometry[c], [run[part] for run in runs], one)
+    for region in find_regions(atlas):
+        start = region.join_labels(atlas)
+        one = dataclasses.replace(settings, frozen=settings.frozen[region.rows])
+        found, labels = _refine_one(region, start, [region.take_data(run) for run in runs], one)
+        maps |= region.split_maps(found)
         moved += int((labels != np.asarray(start.labels)).sum())
     weights = f"neighbours={settings.effort.neighbours:g}, tether={settings.effort.tether:g}"
     done = f"refine({describe(runs)}, {weights}, {format_count(moved, 'location')} moved)"
@@ -36,48 +35,25 @@ def refine_compartments(atlas: Atlas, runs: Runs, settings: Settings) -> Atlas:
 
 
 def _refine_one(
-    compartment: str,
-    start: HardMaps,
-    geometry: Geometry,
-    runs: Runs,
-    settings: Settings,
+    region: Region, start: HardMaps, runs: Runs, settings: Settings
 ) -> tuple[Maps, Int32[np.ndarray, " locations"]]:
-    """Return the maps of a compartment, and its labels."""
-    # In what follows labels count from 0 within the compartment, and -1 is no parcel.
+    """Return the maps of a region, and its labels."""
+    # In what follows labels count from 0 within the region, and -1 is no parcel.
     labels = np.asarray(start.labels)
     if not start.n_parcels or not (labels >= 0).any():
         return start, labels
-    pairs = find_touching(geometry)
-    if not pairs.size and labels.size > 1:
-        raise ArgumentError(
-            "atlas",
-            f"should say which locations touch, but {compartment!r} has {geometry!r} "
-            "without any that do",
-            "for a mesh add its triangles by `mesh.replace(faces=...)`, or load the atlas with "
-            + Argument("meshes"),
-        )
+    _check_touching(region)
+    pairs = region.find_pairs()
     values, observed = scale_runs(runs, standardize=settings.standardize)
     seen = observed > 0
-    if not seen.any():
-        raise ArgumentError(
-            "data",
-            "should change over time somewhere, but are constant, NaN or infinite everywhere in "
-            f"{compartment!r}",
-        )
-    still = settings.frozen
-    start_labels = labels
-    if settings.strays:
-        # The entry that is appended is what -1 reads.
-        kept = ~seen | np.append(still, False)[labels]
-        start_labels = join_strays(labels, pairs, share=settings.strays, kept=kept)
-    if settings.fill:
-        start_labels = grow_into(start_labels, pairs, seen & (start_labels < 0))
+    _check_seen(region, seen)
+    start_labels = _mended(labels, region, pairs, seen, settings)
     series = prepare(values, observed, pairs, denoise=settings.denoise)
     # (locations, time) in float32: 0.4 GB for 200,000 voxels and 500 volumes.
     del values
     estimates = estimate(series.own, start_labels, start.n_parcels)
-    bounds = _bounds(start_labels, pairs, geometry, seen, settings)
-    fitter = Fitter(series, find_neighbours(geometry))
+    bounds = _bounds(start_labels, pairs, region, seen, settings)
+    fitter = Fitter(series, find_neighbours(pairs, labels.size), region.number_parts())
     if estimates.has_signal:
         watch = settings.progress
         fit = fitter.fit(
@@ -86,20 +62,61 @@ def _refine_one(
             estimates,
             settings.effort,
             key=settings.key,
-            progress=None if watch is None else lambda done, most: watch(compartment, done, most),
+            progress=None if watch is None else lambda done, most: watch(region.name, done, most),
         )
         if not fit.settled:
             most = settings.effort.most
-            told = f"{compartment!r} had not settled after {most} sweeps; pass more by "
+            told = f"{region.name!r} had not settled after {most} sweeps; pass more by "
             warn(told + Argument("sweeps") + ".")
         labels = fit.labels
     else:
         # Without signal `labels` are those of the atlas, whose gaps and strays stay, too.
-        _tell_noise(compartment, estimates)
+        _tell_noise(region.name, estimates)
     if settings.memberships and estimates.has_signal:
         maps = fitter.memberships(labels, bounds, estimates, settings.effort, start=start_labels)
         return maps, labels
     return HardMaps(labels, start.n_parcels), labels
+
+
+def _check_touching(region: Region) -> None:
+    for c, geometry in region.geometry.items():
+        if geometry.n_locations > 1 and not find_touching(geometry).size:
+            raise ArgumentError(
+                "atlas",
+                f"should say which locations touch, but {c!r} has {geometry!r} without any that do",
+                "for a mesh add its triangles by `mesh.replace(faces=...)`, or load the atlas with "
+                + Argument("meshes"),
+            )
+
+
+def _check_seen(region: Region, seen: Bool[np.ndarray, " locations"]) -> None:
+    for c, part in region.parts().items():
+        if part.stop > part.start and not seen[part].any():
+            raise ArgumentError(
+                "data",
+                "should change over time somewhere, but are constant, NaN or infinite everywhere "
+                f"in {c!r}",
+            )
+
+
+def _mended(
+    labels: Int32[np.ndarray, " locations"],
+    region: Region,
+    pairs: Int32[np.ndarray, "2 pairs"],
+    seen: Bool[np.ndarray, " locations"],
+    settings: Settings,
+) -> Int32[np.ndarray, " locations"]:
+    """Return labels whose strays have joined others and whose gaps are filled, as is asked for."""
+    n_parcels = settings.frozen.size
+    # A parcel's part in each compartment counts by itself, so that no small one is a stray.
+    cells = np.where(labels < 0, -1, labels + n_parcels * region.number_parts())
+    if settings.strays:
+        # The entry that is appended is what -1 reads.
+        kept = ~seen | np.append(settings.frozen, False)[labels]
+        cells = join_strays(cells, pairs, share=settings.strays, kept=kept)
+    if settings.fill:
+        cells = grow_into(cells, pairs, seen & (cells < 0))
+    return np.where(cells < 0, -1, cells % n_parcels).astype(np.int32)
 
 
 def _tell_noise(compartment: str, estimates: Estimates) -> None:
@@ -113,7 +130,7 @@ def _tell_noise(compartment: str, estimates: Estimates) -> None:
 def _bounds(
     labels: Int32[np.ndarray, " locations"],
     pairs: np.ndarray,
-    geometry: Geometry,
+    region: Region,
     seen: Bool[np.ndarray, " locations"],
     settings: Settings,
 ) -> Bounds:
@@ -124,6 +141,11 @@ def _bounds(
     if settings.max_hops is not None:
         allowed = within_hops(labels, pairs, still.size, settings.max_hops)
     if settings.max_mm is not None:
-        near = within_mm(labels, geometry, still.size, settings.max_mm)
+        near = np.concatenate(
+            [
+                within_mm(labels[part], region.geometry[c], still.size, settings.max_mm)
+                for c, part in region.parts().items()
+            ]
+        )
         allowed = near if allowed is None else allowed & near
     return Bounds(movable, ~still, allowed)

@@ -84,13 +84,23 @@ class Fitter:
         Of the compartment's locations.
     neighbours
         Which of them touch.
+    parts
+        (locations,) number of the compartment that each lies in, in all of which a parcel keeps
+        locations; by default they are one.
     """
 
-    def __init__(self, series: Prepared, neighbours: Neighbours) -> None:
+    def __init__(
+        self,
+        series: Prepared,
+        neighbours: Neighbours,
+        parts: Int[np.ndarray, " locations"] | None = None,
+    ) -> None:
         self._own = jnp.asarray(series.own.values)
         self._shared = None if series.shared is series.own else jnp.asarray(series.shared.values)
         self._observed = jnp.asarray(series.own.observed)
         self._neighbours = jax.tree.map(jnp.asarray, neighbours)
+        parts = np.zeros(len(self._own), np.int32) if parts is None else parts
+        self._parts, self._n_parts = jnp.asarray(parts, jnp.int32), int(parts.max(initial=0)) + 1
 
     def fit(
         self,
@@ -162,6 +172,8 @@ class Fitter:
             allowed,
             jnp.asarray(np.pad(bounds.growing, (0, spare))),
             self._neighbours,
+            self._parts,
+            self._n_parts,
         )
 
 

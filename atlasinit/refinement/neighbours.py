@@ -6,8 +6,6 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Int, Int32
 
-from atlasinit.core.adjacency import find_touching
-from atlasinit.core.geometry import Geometry
 from atlasinit.support.typing import AnyArray
 
 # With 6 neighbours and 200 components the sums of parcels that a turn gathers take 23 MB.
@@ -61,13 +59,14 @@ class _Rows:
         return out
 
 
-def find_neighbours(geometry: Geometry, *, most: int = _MOST) -> Neighbours:
-    """Return the neighbours of the locations of a geometry, as `find_touching` pairs them.
+def find_neighbours(
+    pairs: Int[np.ndarray, "2 pairs"], n_locations: int, *, most: int = _MOST
+) -> Neighbours:
+    """Return the neighbours of locations of which `pairs` touch, each pair once.
 
     A turn takes `most` locations at most.
     """
-    n = geometry.n_locations
-    near = _by_row(find_touching(geometry), n).padded()
+    near = _by_row(pairs, n_locations).padded()
     bridge = _bridges(near)
     return Neighbours(near, bridge, _turns(near, bridge, most))
 

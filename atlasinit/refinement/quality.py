@@ -9,9 +9,11 @@ from jaxtyping import Float, Float64, Int
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
-from atlasinit.errors import ArgumentError, Call
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.refinement.connectivity import count_pieces
+from atlasinit.refinement.regions import find_regions, labels_in
 from atlasinit.refinement.runs import Runs, read_runs, scale_runs
+from atlasinit.support.numbers import check_switch
 
 
 def kept_variance(
@@ -19,7 +21,7 @@ def kept_variance(
     data: Any,
     *,
     sample_mask: Any = None,
-    standardize: bool = True,
+    standardize: Any = True,
     data_space: str | None = None,
 ) -> float:
     r"""Return the share of the variance of data that the parcels' means keep.
@@ -43,6 +45,7 @@ def kept_variance(
         An atlas that is not of labels, and as `atlasinit.io.open_data`.
     """
     check_labels(atlas)
+    check_switch(standardize, "standardize")
     runs = read_runs(data, atlas, sample_mask=sample_mask, min_volumes=2, data_space=data_space)
     return share_kept(atlas, runs, standardize=standardize)
 
@@ -50,10 +53,10 @@ def kept_variance(
 def share_kept(atlas: Atlas, runs: Runs, *, standardize: bool) -> float:
     """Return `kept_variance` of runs in memory."""
     kept = whole = 0.0
-    for c, part in atlas.location_slices().items():
-        values, observed = scale_runs([run[part] for run in runs], standardize=standardize)
-        maps = atlas.maps[c]
-        assert isinstance(maps, HardMaps)
+    for region in find_regions(atlas):
+        own = [region.take_data(run) for run in runs]
+        values, observed = scale_runs(own, standardize=standardize)
+        maps = region.join_labels(atlas)
         labels = np.asarray(maps.labels)
         # Squares are around 0 and not around the mean of all locations: what all of these share,
         # such as traces of motion, counts as kept.
@@ -133,31 +136,39 @@ def measure_agreement(one: Atlas, other: Atlas) -> Agreement:
 
 def labels_of(atlas: Atlas) -> Int[np.ndarray, " locations"]:
     """Return the row of each location of an atlas of labels, over all compartments."""
-    rows = atlas.parcel_slices()
     found = []
-    for c, maps in atlas.maps.items():
-        assert isinstance(maps, HardMaps)
-        labels = np.asarray(maps.labels)
+    for c, rows in atlas.parcel_slices().items():
+        labels = labels_in(atlas, c)
         # Labels count from 0 in each compartment, rows over all of them.
-        found.append(np.where(labels < 0, -1, labels + rows[c].start))
+        found.append(np.where(labels < 0, -1, labels + rows.start))
     return np.concatenate(found)
 
 
 def parcel_pieces(atlas: Atlas) -> Int[np.ndarray, " parcels"]:
-    """Return the number of connected pieces of each parcel of an atlas of labels; 0 if empty."""
+    """Return the number of connected pieces of each parcel of an atlas of labels; 0 if empty.
+
+    Of parcels that several compartments share, those in all of these: one in each is the least.
+    """
+    return atlas.header.add_rows(pieces_in_compartments(atlas).values())
+
+
+def pieces_in_compartments(atlas: Atlas) -> dict[str, Int[np.ndarray, " parcels"]]:
+    """Return the number of connected pieces of each compartment's parcels."""
     check_labels(atlas)
-    found = [
-        count_pieces(np.asarray(maps.labels), find_touching(atlas.geometry[c]), maps.n_parcels)
+    return {
+        c: count_pieces(labels_in(atlas, c), find_touching(atlas.geometry[c]), maps.n_parcels)
         for c, maps in atlas.maps.items()
-        if isinstance(maps, HardMaps)
-    ]
-    return atlas.header.add_rows(found)
+    }
 
 
 def check_labels(atlas: Atlas) -> None:
     """Raise for an atlas that is not of labels."""
     if not isinstance(atlas, Atlas):
-        raise ArgumentError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+        raise ArgumentTypeError(
+            "atlas",
+            f"should be an Atlas, got {type(atlas).__name__}",
+            "pass what " + Call("ai.load_atlas", "...") + " returns",
+        )
     soft = [c for c, m in atlas.maps.items() if not isinstance(m, HardMaps)]
     if soft:
         raise ArgumentError(

@@ -1,10 +1,7 @@
 """An atlas whose borders fit the data of a person."""
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
-
-import jax
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
@@ -12,31 +9,31 @@ from atlasinit.errors import format_list, warn
 from atlasinit.refinement.halves import fit_runs
 from atlasinit.refinement.quality import check_labels
 from atlasinit.refinement.runs import read_runs
-from atlasinit.refinement.settings import Progress, make_settings
+from atlasinit.refinement.settings import make_settings
 
 
 def refine(
     atlas: Atlas,
     data: Any,
     *,
-    key: jax.Array | None = None,
-    neighbours: float | int | None = None,
-    tether: float | int | None = None,
-    halves: bool = False,
+    key: Any = None,
+    neighbours: Any = None,
+    tether: Any = None,
+    halves: Any = False,
     sample_mask: Any = None,
-    standardize: bool = True,
-    denoise: bool = True,
+    standardize: Any = True,
+    denoise: Any = True,
     frozen: Parcel | Iterable[Parcel] | None = None,
-    max_hops: int | None = None,
-    max_mm: float | int | None = None,
-    fill: bool = False,
-    strays: float | int = 0.05,
-    min_size: int = 1,
-    min_volumes: int = 30,
+    max_hops: Any = None,
+    max_mm: Any = None,
+    fill: Any = False,
+    strays: Any = 0.05,
+    min_size: Any = 1,
+    min_volumes: Any = 30,
     data_space: str | None = None,
-    sweeps: int = 200,
-    memberships: bool = False,
-    progress: Progress | None = None,
+    sweeps: Any = 200,
+    memberships: Any = False,
+    progress: Any = None,
 ) -> Atlas:
     r"""Return the atlas with its borders moved to fit data: the same parcels, names and keys.
 
@@ -60,7 +57,10 @@ def refine(
     hemisphere, Desikan-Killiany's parcels and 34, 100 and 200 of Ward's) that other volumes of the
     same half judged. ``benchmarks/bench_refine.py`` shows what they do elsewhere.
 
-    No parcel breaks into more pieces than it had, and none vanishes. Locations of no parcel stay
+    Parcels that compartments share (`Atlas.unite`) have one mean over all of these.
+
+    No parcel breaks into more pieces than it had in a compartment, and none vanishes from one.
+    Locations of no parcel stay
     without, unless `fill`; those without data keep their parcel. Where parcels of the start have
     no more in common than noise would, the compartment is left as it is, with a warning.
     Noise that is smooth in space is not told from signal: parcels become even in size, which keeps
@@ -106,10 +106,10 @@ def refine(
     fill
         Whether locations of no parcel that have data are given to parcels they touch, first.
     strays
-        Pieces of at most this share of their parcel, other than its largest, first join what
-        they touch; 0 keeps them.
+        Pieces of at most this share of their parcel in a compartment, other than its largest,
+        first join what they touch; 0 keeps them.
     min_size
-        Locations that a parcel keeps at least; smaller ones lose none.
+        Locations that a parcel keeps at least in a compartment; smaller ones lose none.
     min_volumes
         The fewest volumes that are accepted.
     data_space
@@ -133,6 +133,8 @@ def refine(
     ValueError
         A soft atlas, a mesh without faces, too few volumes, data that never change or of
         another space, weights or limits that are negative, parcels that the atlas does not have.
+    TypeError
+        What is no number, no switch (as text) or no key of JAX (as a seed) where one should be.
 
     Warns
     -----
@@ -174,6 +176,8 @@ def refine(
         strays=strays,
         min_size=min_size,
         sweeps=sweeps,
+        memberships=memberships,
+        progress=progress,
     )
     runs = read_runs(
         data, atlas, sample_mask=sample_mask, min_volumes=min_volumes, data_space=data_space
@@ -184,5 +188,4 @@ def refine(
             f"{len(empty)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location and "
             f"stay empty: {format_list(empty)}."
         )
-    settings = dataclasses.replace(settings, memberships=memberships, progress=progress)
     return fit_runs(atlas, runs, settings)

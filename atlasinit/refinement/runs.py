@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import Argument, ArgumentError, format_count
 from atlasinit.io import open_data
+from atlasinit.support.numbers import check_whole_number
 
 # In double precision so many series of 1200 volumes take 79 MB.
 CHUNK = 8192
@@ -19,9 +20,10 @@ Runs: TypeAlias = Sequence[Float[np.ndarray, "locations _"]]
 
 
 def read_runs(
-    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: int, data_space: str | None
+    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: Any, data_space: str | None
 ) -> list[Float[np.ndarray, "locations _"]]:
     """Return the runs of data, in memory: a list is of runs, anything else is one."""
+    least = check_whole_number(min_volumes, "min_volumes", least=2)
     given = data if isinstance(data, list) else [data]
     if not given:
         raise ArgumentError("data", "is an empty list", "pass at least one run")
@@ -39,10 +41,10 @@ def read_runs(
         for one, mask in zip(given, masks, strict=True)
     ]
     volumes = sum(run.shape[1] for run in runs)
-    if volumes < min_volumes:
+    if volumes < least:
         raise ArgumentError(
             "data",
-            f"should have at least {min_volumes} volumes, as fewer say more of noise than of "
+            f"should have at least {least} volumes, as fewer say more of noise than of "
             f"borders, got {volumes}",
             "pass more runs, or a smaller " + Argument("min_volumes"),
         )

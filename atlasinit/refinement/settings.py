@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Key
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
-from atlasinit.errors import Argument, ArgumentError
+from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError
 from atlasinit.refinement.fitting import Effort
+from atlasinit.support.keys import check_key
+from atlasinit.support.numbers import check_number, check_switch, check_whole_number
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a compartment, a number of steps and the most."""
@@ -31,14 +33,14 @@ class Settings:
 
     effort: Effort
     frozen: Bool[np.ndarray, " parcels"]
-    key: jax.Array
+    key: Key[jax.Array, ""]
     halves: bool
     standardize: bool
     denoise: bool
     max_hops: int | None
-    max_mm: float | int | None
+    max_mm: float | None
     fill: bool
-    strays: float | int
+    strays: float
     memberships: bool = False
     progress: Progress | None = None
 
@@ -46,19 +48,21 @@ class Settings:
 def make_settings(
     atlas: Atlas,
     *,
-    key: jax.Array | None,
-    neighbours: float | int | None,
-    tether: float | int | None,
-    halves: bool,
-    standardize: bool,
-    denoise: bool,
+    key: Any,
+    neighbours: Any,
+    tether: Any,
+    halves: Any,
+    standardize: Any,
+    denoise: Any,
     frozen: Parcel | Iterable[Parcel] | None,
-    max_hops: int | None,
-    max_mm: float | int | None,
-    fill: bool,
-    strays: float | int,
-    min_size: int,
-    sweeps: int,
+    max_hops: Any,
+    max_mm: Any,
+    fill: Any,
+    strays: Any,
+    min_size: Any,
+    sweeps: Any,
+    memberships: Any = False,
+    progress: Any = None,
 ) -> Settings:
     """Return checked settings of what a user gave.
 
@@ -66,17 +70,27 @@ def make_settings(
     ------
     ValueError
         Weights, limits or numbers out of their range, or parcels that the atlas does not have.
+    TypeError
+        What is no number, no switch or no key.
     """
+    switches = {
+        "halves": halves,
+        "standardize": standardize,
+        "denoise": denoise,
+        "fill": fill,
+        "memberships": memberships,
+    }
+    for name, switch in switches.items():
+        check_switch(switch, name)
+    check_progress(progress)
     for name, weight in (("neighbours", neighbours), ("tether", tether)):
         if weight is not None and halves:
             both = "and " + Argument("halves") + " are both given"
             raise ArgumentError(name, both, "pass one of them")
-    if not 0 <= strays <= 1:
-        raise ArgumentError("strays", f"should be a share from 0 to 1, got {strays}")
-    for name, limit in (("max_hops", max_hops), ("max_mm", max_mm)):
-        # `not limit >= 0` refuses NaN, too.
-        if limit is not None and not limit >= 0:
-            raise ArgumentError(name, f"should be 0 or more, got {limit}")
+    if max_hops is not None:
+        max_hops = check_whole_number(max_hops, "max_hops", least=0)
+    if max_mm is not None:
+        max_mm = check_number(max_mm, "max_mm", least=0)
     still = np.zeros(atlas.n_parcels, bool)
     if frozen is not None:
         chosen = set(atlas.select(frozen).table["name"])
@@ -84,23 +98,34 @@ def make_settings(
     return Settings(
         effort=make_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
         frozen=still,
-        key=jax.random.key(0) if key is None else key,
-        halves=halves,
-        standardize=standardize,
-        denoise=denoise,
+        key=make_key(key),
         max_hops=max_hops,
         max_mm=max_mm,
-        fill=fill,
-        strays=strays,
+        strays=check_number(strays, "strays", least=0, most=1),
+        progress=progress,
+        **switches,
     )
 
 
+def make_key(key: Any) -> Key[jax.Array, ""]:
+    """Return a checked key; None is that by default."""
+    return jax.random.key(0) if key is None else check_key(key)
+
+
+def check_progress(progress: Any) -> None:
+    """Raise where `progress` is neither None nor a function."""
+    if progress is not None and not callable(progress):
+        raise ArgumentTypeError(
+            "progress", f"should be a function or None, got {progress!r}", "pass `print` to see it"
+        )
+
+
 def make_effort(
-    neighbours: float | int | None,
-    tether: float | int | None,
+    neighbours: Any,
+    tether: Any,
     *,
-    min_size: int = Effort.least,
-    sweeps: int = Effort.most,
+    min_size: Any = Effort.least,
+    sweeps: Any = Effort.most,
 ) -> Effort:
     """Return a checked effort; the weights that are None are those by default.
 
@@ -108,19 +133,16 @@ def make_effort(
     ------
     ValueError
         Weights or numbers out of their range.
+    TypeError
+        What is no number.
     """
-    for name, weight in (("neighbours", neighbours), ("tether", tether)):
-        if weight is not None and not (np.isfinite(weight) and weight >= 0):
-            raise ArgumentError(name, f"should be 0 or more, got {weight}")
-    for name, number in (("min_size", min_size), ("sweeps", sweeps)):
-        if number < 1:
-            raise ArgumentError(name, f"should be 1 or more, got {number}")
     plain = Effort()
+    most = check_whole_number(sweeps, "sweeps", least=1)
     return Effort(
-        plain.neighbours if neighbours is None else float(neighbours),
-        plain.tether if tether is None else float(tether),
+        plain.neighbours if neighbours is None else check_number(neighbours, "neighbours", least=0),
+        plain.tether if tether is None else check_number(tether, "tether", least=0),
         # Few sweeps cool for half of them, so that as many are left to settle.
-        hot=min(plain.hot, sweeps // 2),
-        most=sweeps,
-        least=min_size,
+        hot=min(plain.hot, most // 2),
+        most=most,
+        least=check_whole_number(min_size, "min_size", least=1),
     )

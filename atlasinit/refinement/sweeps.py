@@ -82,6 +82,9 @@ class Problem(eqx.Module):
         (parcels,) whether a parcel may take locations in.
     neighbours
         Which locations touch.
+    parts, n_parts
+        (locations,) number of the compartment that each lies in, and of how many. A parcel that
+        lies in several has one mean, and keeps locations in each.
     """
 
     series: Float[Array, "locations components"]
@@ -91,15 +94,24 @@ class Problem(eqx.Module):
     allowed: Bool[Array, "locations parcels"] | None
     growing: Bool[Array, " parcels"]
     neighbours: Neighbours
+    parts: Int[Array, " locations"]
+    n_parts: int = eqx.field(static=True)
+
+    def cells(self, rows: Int[Array, " some"], labels: Int[Array, " some"]) -> Int[Array, " some"]:
+        """Return where the sizes of parcels in the compartments of locations are counted."""
+        return self.parts[rows] * self.growing.size + labels
 
 
 class State(NamedTuple):
-    """Labels, and the sums and numbers of the parcels' observed series, and all their numbers."""
+    """Labels, and the sums and numbers of the parcels' observed series.
+
+    And the numbers of all their locations, in each compartment.
+    """
 
     labels: Int[Array, " locations"]
     sums: Float[Array, "parcels components"]
     counts: Float[Array, " parcels"]
-    sizes: Int[Array, " parcels"]
+    sizes: Int[Array, " cells"]
 
 
 def start_state(problem: Problem, labels: Int[Array, " locations"], n_parcels: int) -> State:
@@ -108,7 +120,10 @@ def start_state(problem: Problem, labels: Int[Array, " locations"], n_parcels: i
     add = functools.partial(jax.ops.segment_sum, segment_ids=rows, num_segments=n_parcels + 1)
     # The last row is of no parcel.
     sums, counts = add(problem.series)[:-1], add(problem.observed)[:-1]
-    return State(labels, sums, counts, add(jnp.ones_like(labels))[:-1])
+    n_cells = problem.n_parts * n_parcels
+    cells = jnp.where(labels < 0, n_cells, problem.cells(jnp.arange(labels.size), labels))
+    sizes = jax.ops.segment_sum(jnp.ones_like(labels), cells, num_segments=n_cells + 1)[:-1]
+    return State(labels, sums, counts, sizes)
 
 
 class Heat(NamedTuple):
@@ -235,6 +250,12 @@ def _moved(
         where = jnp.concatenate([target, own])
         return jax.ops.segment_sum(both, where, num_segments=n_parcels + 1)[:-1]
 
+    cells = jnp.concatenate(
+        [problem.cells(rows, choice.target), problem.cells(rows, state.labels[rows])]
+    )
+    one = moving.astype(jnp.int32)
+    sizes = state.sizes.at[cells].add(jnp.concatenate([one, -one]))
+
     labels = state.labels.at[jnp.where(moving, rows, state.labels.size)].set(
         choice.target, mode="drop"
     )
@@ -242,7 +263,7 @@ def _moved(
         labels,
         state.sums + change(problem.series[rows]),
         state.counts + change(problem.observed[rows]),
-        state.sizes + change(jnp.ones_like(rows)),
+        sizes,
     )
 
 
@@ -261,8 +282,9 @@ def _turn(
     moving = (turn >= 0) & (choice.gain > _LEAST)
     # A parcel that would become too small keeps all of its locations, this time.
     # What joins a parcel in the same turn does not count, so that the limit holds in any order.
-    leaving = jax.ops.segment_sum(moving.astype(jnp.int32), own, num_segments=n_parcels)
-    moving &= (state.sizes - leaving >= least)[own]
+    cells = problem.cells(rows, own)
+    leaving = jax.ops.segment_sum(moving.astype(jnp.int32), cells, num_segments=state.sizes.size)
+    moving &= (state.sizes - leaving >= least)[cells]
 
     def total(one: State) -> Float[Array, ""]:
         return jnp.sum(model.evidence(jnp.sum(one.sums**2, axis=1), one.counts))

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.maps import HardMaps
 from atlasinit.errors import format_list
-from atlasinit.refinement import Agreement, Halves, measure_agreement, parcel_pieces
+from atlasinit.refinement import Agreement, Halves, measure_agreement
+from atlasinit.refinement.quality import pieces_in_compartments
+from atlasinit.refinement.regions import labels_in
 from atlasinit.report.parcels import is_soft
 from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip, value_scale
 
@@ -73,13 +74,10 @@ def compare_borders(
     """Return what changed between two atlases of labels; None where they are not two of such."""
     if before is None or is_soft(before) or is_soft(atlas):
         return None
-    first, second = parcel_pieces(before), parcel_pieces(atlas)
-    rows = atlas.parcel_slices()
-    labels = {c: (_labels(before, c), _labels(atlas, c)) for c in atlas.compartments}
-    compartments = tuple(
-        _moves(c, *labels[c], first[rows[c]], second[rows[c]]) for c in atlas.compartments
-    )
-    torn = (second > first) & (first > 0)
+    first, second = pieces_in_compartments(before), pieces_in_compartments(atlas)
+    labels = {c: (labels_in(before, c), labels_in(atlas, c)) for c in atlas.compartments}
+    compartments = tuple(_moves(c, *labels[c], first[c], second[c]) for c in atlas.compartments)
+    torn = atlas.header.add_rows((second[c] > first[c]) & (first[c] > 0) for c in first)
     return Borders(
         compartments,
         measure_agreement(before, atlas),
@@ -106,12 +104,6 @@ def border_findings(borders: Borders | None) -> Iterator[str]:
             f"{100 * halves.before:.1f} % of the variance of halves that borders were not fitted "
             f"to before, and {100 * halves.after:.1f} % after."
         )
-
-
-def _labels(atlas: Atlas, compartment: str) -> Int[np.ndarray, " locations"]:
-    maps = atlas.maps[compartment]
-    assert isinstance(maps, HardMaps)
-    return np.asarray(maps.labels)
 
 
 def _moves(

@@ -139,7 +139,7 @@ def test_cifti_in_cifti_out_and_a_surface_is_asked_for(run, tmp_path):
     [
         (("--halves", "--tether", 1), "--tether and --halves are both given; pass one of them."),
         (("--min-volumes", 100), "or a smaller --min-volumes."),
-        (("--max-hops", -1), "--max-hops should be 0 or more, got -1."),
+        (("--max-hops", -1), "--max-hops should be a whole number from 0, got -1."),
         (("--frozen", "nothing"), "no parcel 'nothing'"),
         (("--sample-mask", "MISSING"), "no such file"),
         (("--sample-mask", "WORDS"), "--sample-mask should be a text of whole numbers from 0"),

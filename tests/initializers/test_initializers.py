@@ -727,7 +727,10 @@ BAD = [
         "should have the compartments",
     ),
     (lambda: ai.dirichlet_atlas(TWO, n_parcels=0, key=KEY), "not all of them 0"),
-    (lambda: ai.dirichlet_atlas(TWO, n_parcels=-1, key=KEY), "whole numbers"),
+    (lambda: ai.dirichlet_atlas(TWO, n_parcels=-1, key=KEY), "a whole number from 0, got -1"),
+    (lambda: ai.dirichlet_atlas(TWO, n_parcels=2.5, key=KEY), "a whole number from 0, got 2.5"),
+    (lambda: ai.dirichlet_atlas({}, n_parcels=3, key=KEY), "`geometry` should have"),
+    (lambda: ai.dirichlet_atlas(TWO, n_parcels=3, key=jr.split(KEY)), "one key, got shape"),
     (lambda: ai.dirichlet_atlas(mixed_atlas(), n_parcels=0, key=KEY), "not all of them 0"),
     (lambda: ai.dirichlet_atlas(mixed_atlas(), n_parcels={}, key=KEY), "have the compartments"),
 ]
@@ -745,6 +748,12 @@ def test_bad_input(call, match):
         (lambda: init.identity()(KEY, (2, 2), jnp.int32), "floating point or complex, got int32"),
         (lambda: init.Dirichlet()(KEY, (2, 2), jnp.complex64), "real floating point"),
         (lambda: init.from_distribution(3), "should be callable or have `sample`"),
+        (lambda: ai.dirichlet_atlas(TWO, n_parcels="3", key=KEY), "a whole number from 0, got '3'"),
+        (lambda: ai.dirichlet_atlas(TWO, n_parcels=3, key=7), r"pass `jax\.random\.key\(7\)`"),
+        (
+            lambda: ai.dirichlet_atlas(GRID, n_parcels=3, key=KEY),
+            r'VolumeGrid\(.*alone; name its compartment: `\{"volume": geometry\}`',
+        ),
     ],
 )
 def test_wrong_types(call, match):

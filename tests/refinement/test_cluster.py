@@ -86,20 +86,54 @@ def test_progress_is_told(data):
     assert told[-1] == ("cortex_L", 3, 3)
 
 
-@pytest.mark.parametrize(
-    ("n_parcels", "options", "message"),
-    [
-        (0, {}, "`n_parcels` should be whole numbers from 1"),
-        ({"volume": 3, "cortex_L": 0}, {}, "`n_parcels` should be whole numbers from 1"),
-        ({"volume": 3}, {}, "should have the compartments"),
-        (1000, {}, "at most the locations with data"),
-        (3, {"neighbours": -1.0}, "`neighbours` should be 0 or more"),
-        (3, {"min_volumes": 81}, "at least 81 volumes"),
-    ],
-)
-def test_bad_input_is_refused(data, n_parcels, options, message):
-    with pytest.raises(ValueError, match=message):
-        ai.cluster_atlas(GEOMETRIES, data, n_parcels, **options)
+BAD = [
+    (ValueError, {"n_parcels": 0}, "`n_parcels` should be a whole number from 1, got 0"),
+    (ValueError, {"n_parcels": 2.5}, "`n_parcels` should be a whole number from 1, got 2.5"),
+    (ValueError, {"n_parcels": np.nan}, "`n_parcels` should be a whole number from 1, got nan"),
+    (TypeError, {"n_parcels": "3"}, "`n_parcels` should be a whole number from 1, got '3'"),
+    (TypeError, {"n_parcels": [3, 4]}, r"`n_parcels` should be a whole .* got \[3, 4\]"),
+    (
+        ValueError,
+        {"n_parcels": {"volume": 3, "cortex_L": 0}},
+        r"`n_parcels\['cortex_L'\]` should be a whole number from 1, got 0",
+    ),
+    (ValueError, {"n_parcels": {"volume": 3}}, "should have the compartments"),
+    (ValueError, {"n_parcels": 1000}, "at most the locations with data"),
+    (ValueError, {"neighbours": -1.0}, "`neighbours` should be 0 or more, got -1"),
+    (TypeError, {"neighbours": "1"}, "`neighbours` should be 0 or more, got '1'"),
+    (ValueError, {"min_volumes": 81}, "at least 81 volumes"),
+    (TypeError, {"key": 7}, r"pass `jax\.random\.key\(7\)`"),
+    (TypeError, {"standardize": "yes"}, "`standardize` should be True or False"),
+    (TypeError, {"progress": 1}, "`progress` should be a function or None, got 1"),
+    (
+        TypeError,
+        {"geometry": GEOMETRIES["volume"]},
+        r'got VolumeGrid\(.*alone; name its compartment: `\{"volume": geometry\}`',
+    ),
+    (
+        TypeError,
+        {"geometry": GEOMETRIES["cortex_L"]},
+        r'got SurfaceMesh\(.*alone; name its compartment: `\{"cortex_L": geometry\}`',
+    ),
+    (TypeError, {"geometry": {"volume": 3}}, "of 'volume' should be a VolumeGrid or a Surf"),
+    (TypeError, {"geometry": "fsLR"}, "should be an Atlas or a mapping .* got str"),
+    (ValueError, {"geometry": {}}, "`geometry` should have a compartment .* got none"),
+]
+
+
+@pytest.mark.parametrize(("error", "options", "message"), BAD)
+def test_bad_input_is_refused(data, error, options, message):
+    options = {"geometry": GEOMETRIES, "n_parcels": 3} | options
+    with pytest.raises(error, match=message):
+        ai.cluster_atlas(data=data, **options)
+
+
+def test_numbers_of_any_kind_count(data):
+    part = {"volume": GEOMETRIES["volume"]}
+    n = part["volume"].n_locations
+    expected = ai.cluster_atlas(part, data[:n], 3)
+    for number in (3.0, np.int32(3), np.array(3)):
+        assert ai.cluster_atlas(part, data[:n], number).maps == expected.maps
 
 
 def test_a_mesh_without_faces_is_refused():

@@ -52,6 +52,10 @@ def evidence(x, labels, start, pairs, n_parcels, numbers):
     return total - neighbours * cut - tether * (labels != start).sum()
 
 
+def neighbours_of(geometry, **options):
+    return find_neighbours(find_touching(geometry), geometry.n_locations, **options)
+
+
 NUMBERS = (30.0, 0.6, 2.0, 0.7, 0.4)
 
 
@@ -65,13 +69,15 @@ def problem_of(geometry, labels, data=None):
         jnp.asarray(labels >= 0),
         None,
         jnp.ones(n_parcels, bool),
-        jax.tree.map(jnp.asarray, find_neighbours(geometry)),
+        jax.tree.map(jnp.asarray, neighbours_of(geometry)),
+        jnp.zeros(labels.size, jnp.int32),
+        1,
     )
     return problem, Model(*(jnp.float32(number) for number in NUMBERS)), n_parcels
 
 
 def test_neighbours_are_the_pairs_that_touch_and_turns_are_in_nobody_s_way(geometry):
-    found = find_neighbours(geometry)
+    found = neighbours_of(geometry)
     pairs = {frozenset(pair) for pair in find_touching(geometry).T.tolist()}
     own = {frozenset((i, int(j))) for i, row in enumerate(found.near) for j in row[row >= 0]}
     assert own == pairs
@@ -87,7 +93,7 @@ def test_neighbours_are_the_pairs_that_touch_and_turns_are_in_nobody_s_way(geome
 
 
 def test_bridges_join_neighbours_around_a_location(geometry):
-    found = find_neighbours(geometry)
+    found = neighbours_of(geometry)
     near = {i: set(row[row >= 0].tolist()) for i, row in enumerate(found.near)}
     for i in range(0, geometry.n_locations, 7):
         for s, t in itertools.combinations(range(found.near.shape[1]), 2):
@@ -104,7 +110,7 @@ def test_bridges_join_neighbours_around_a_location(geometry):
 
 
 def test_large_turns_are_taken_in_parts(geometry):
-    turns = find_neighbours(geometry, most=10).turns
+    turns = neighbours_of(geometry, most=10).turns
     assert turns.shape[1] == 10
     assert sorted(turns[turns >= 0].tolist()) == list(range(geometry.n_locations))
 
@@ -317,7 +323,7 @@ def test_memberships_are_probabilities_of_the_parcels_that_touch(geometry):
     bounds = Bounds(np.ones(labels.size, bool), np.ones(4, bool))
     estimates = estimate(found, labels, 4)
     effort = Effort(neighbours=0.5, tether=0.2)
-    fitter = Fitter(Prepared(found, found), find_neighbours(geometry))
+    fitter = Fitter(Prepared(found, found), neighbours_of(geometry))
     maps = fitter.memberships(labels, bounds, estimates, effort, start=labels)
     dense = maps.to_dense()
     np.testing.assert_allclose(dense.sum(0), 1, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 
 import jax
 import nibabel as nb
@@ -307,16 +308,45 @@ BAD = {
         "`neighbours` should be 0 or more, got -1",
     ),
     "tether": (lambda a, d: (a, d, {"tether": np.inf}), "`tether` should be 0 or more, got inf"),
-    "hops": (lambda a, d: (a, d, {"max_hops": -1}), "`max_hops` should be 0 or more, got -1"),
+    "hops": (
+        lambda a, d: (a, d, {"max_hops": -1}),
+        "`max_hops` should be a whole number from 0, got -1",
+    ),
     "mm": (lambda a, d: (a, d, {"max_mm": -0.5}), "`max_mm` should be 0 or more"),
-    "strays": (lambda a, d: (a, d, {"strays": 1.5}), "`strays` should be a share from 0 to 1"),
-    "min_size": (lambda a, d: (a, d, {"min_size": 0}), "`min_size` should be 1 or more, got 0"),
-    "sweeps": (lambda a, d: (a, d, {"sweeps": 0}), "`sweeps` should be 1 or more, got 0"),
+    "strays": (
+        lambda a, d: (a, d, {"strays": 1.5}),
+        "`strays` should be a number from 0 to 1, got 1.5",
+    ),
+    "min_size": (
+        lambda a, d: (a, d, {"min_size": 0}),
+        "`min_size` should be a whole number from 1, got 0",
+    ),
+    "sweeps": (
+        lambda a, d: (a, d, {"sweeps": 0}),
+        "`sweeps` should be a whole number from 1, got 0",
+    ),
     "both": (
         lambda a, d: (a, d, {"halves": True, "tether": 1.0}),
         "`tether` and `halves` are both given",
     ),
     "frozen": (lambda a, d: (a, d, {"frozen": "volume_9"}), "no parcel 'volume_9'"),
+    "part of a hop": (
+        lambda a, d: (a, d, {"max_hops": 1.5}),
+        "`max_hops` should be a whole number from 0, got 1.5",
+    ),
+    "part of a sweep": (
+        lambda a, d: (a, d, {"sweeps": 2.5}),
+        "`sweeps` should be a whole number from 1, got 2.5",
+    ),
+    "NaN": (lambda a, d: (a, d, {"max_mm": np.nan}), "`max_mm` should be 0 or more, got nan"),
+    "min_volumes": (
+        lambda a, d: (a, d, {"min_volumes": 0.5}),
+        "`min_volumes` should be a whole number from 2, got 0.5",
+    ),
+    "keys": (
+        lambda a, d: (a, d, {"key": jax.random.split(jax.random.key(0))}),
+        r"`key` should be one key, got shape \(2,\)",
+    ),
     "mask": (
         lambda a, d: (a, d, {"sample_mask": np.ones(5, bool)}),
         "`sample_mask` should be the numbers of the volumes to keep, or 80 booleans",
@@ -332,6 +362,51 @@ def test_bad_input_is_refused(start, data, case):
     atlas, part, options = make(*one(start, data))
     with pytest.raises(ValueError, match=message):
         ai.refine(atlas, part, **options)
+
+
+WRONG_TYPES = {
+    "seed": (
+        {"key": 3},
+        r"`key` should be a key of JAX, got 3; pass `jax\.random\.key\(3\)`",
+    ),
+    "no key": (
+        {"key": "a"},
+        r"`key` should be a key of JAX, got 'a'; pass `jax\.random\.key\(0\)`",
+    ),
+    "hops": ({"max_hops": "2"}, "`max_hops` should be a whole number from 0, got '2'"),
+    "mm": ({"max_mm": [1.0, 2.0]}, r"`max_mm` should be 0 or more, got \[1\.0, 2\.0\]"),
+    "weight": ({"neighbours": True}, "`neighbours` should be 0 or more, got True"),
+    "tether": ({"tether": 1j}, "`tether` should be 0 or more, got 1j"),
+    "strays": ({"strays": None}, "`strays` should be a number from 0 to 1, got None"),
+    "sweeps": ({"sweeps": None}, "`sweeps` should be a whole number from 1, got None"),
+    "min_size": ({"min_size": "all"}, "`min_size` should be a whole number from 1, got 'all'"),
+    "min_volumes": ({"min_volumes": "few"}, "`min_volumes` should be a whole number from 2"),
+    "switch": ({"fill": "no"}, "`fill` should be True or False, got 'no'"),
+    "number": ({"halves": 2}, "`halves` should be True or False, got 2"),
+    "progress": ({"progress": True}, "`progress` should be a function or None, got True"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TYPES)
+def test_wrong_types_are_refused(start, data, case):
+    options, message = WRONG_TYPES[case]
+    atlas, part = one(start, data)
+    with pytest.raises(TypeError, match=message):
+        ai.refine(atlas, part, **options)
+    options = {name: value for name, value in options.items() if name != "memberships"}
+    with pytest.raises(TypeError, match=message):
+        assess_halves(atlas, part, **options)
+
+
+def test_numbers_and_keys_of_any_kind_count(start, data):
+    atlas, part = one(start, data)
+    expected = ai.refine(atlas, part, max_hops=2, key=jax.random.key(3))
+    for hops, key in (
+        (2.0, jax.random.PRNGKey(3)),
+        (np.int64(2), np.asarray(jax.random.PRNGKey(3))),
+        (np.array(2), jax.random.key(3)),
+    ):
+        assert ai.refine(atlas, part, max_hops=hops, key=key).maps == expected.maps
 
 
 def test_advice_on_few_volumes_and_weights_can_be_followed(start, data):
@@ -426,6 +501,87 @@ def test_where_all_parcels_are_frozen_nothing_moves(start, data):
     atlas, part = one(start, data)
     found = ai.refine(atlas, part, frozen=list(atlas.labels["name"]))
     assert found.maps == atlas.maps
+
+
+@pytest.fixture(scope="module")
+def sides():
+    """An atlas whose parcels lie in both hemispheres, its truth, and data; noisier on the right."""
+    right = dataclasses.replace(GEOMETRIES["cortex_L"], hemisphere="R")
+    geometry = {"cortex_L": GEOMETRIES["cortex_L"], "cortex_R": right}
+    truth = {c: blocks(g) for c, g in geometry.items()}
+    both = np.concatenate(list(truth.values()))
+    data = series(both, noise=2.0)
+    half = both.size // 2
+    data[half:] += 3 * np.random.default_rng(1).normal(size=data[half:].shape).astype(np.float32)
+    start = atlas_of(geometry, {c: blocks(g, shift=1.4) for c, g in geometry.items()})
+    return start, truth, data
+
+
+def test_parcels_of_both_hemispheres_have_one_mean(sides):
+    start, truth, data = sides
+    united = start.unite()
+    fitted = ai.refine(united, data)
+    assert fitted.table == united.table
+    assert distance(fitted, {"cortex_L": truth["cortex_L"]}) == 0
+    # What the left says of a parcel's mean helps the right.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ai.AtlasWarning)
+        apart = ai.refine(start, data)
+    right = {"cortex_R": truth["cortex_R"]}
+    assert distance(fitted, right) < 0.7 * distance(apart, right)
+    assert (parcel_pieces(fitted) == 2).all()
+    # The share that is kept is that of the means over both.
+    labels = np.concatenate([labels_of(fitted, c) for c in truth])
+    x = data - data.mean(1, keepdims=True)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    rest = x - np.stack([x[labels == k].mean(0) for k in range(4)])[labels]
+    assert kept_variance(fitted, data) == pytest.approx(1 - (rest**2).sum() / (x**2).sum())
+    assert assess_halves(united, data).after > kept_variance(united, data) - 0.1
+
+
+def test_parcels_of_both_hemispheres_stay_in_both(sides):
+    start, truth, data = sides
+    labels = labels_of(start, "cortex_R").copy()
+    small = np.flatnonzero(labels == 0)[0]
+    labels[labels == 0] = 1
+    labels[small] = 0
+    maps = {"cortex_R": ai.HardMaps(labels, 4)}
+    united = start.replace(maps=maps).unite()
+    # A parcel of one vertex on the right, whose series are another parcel's.
+    other = data.copy()
+    inside = np.concatenate([truth["cortex_L"], np.full(labels.size, -1)]) == 1
+    right = start.location_slices()["cortex_R"]
+    other[right] = other[inside].mean(0)
+    for limit, least in (({}, 1), ({"min_size": 5}, 1)):
+        found = ai.refine(united, other, **limit)
+        assert (np.bincount(labels_of(found, "cortex_R"), minlength=4) >= least).all()
+        assert (labels_of(found, "cortex_R") != labels).any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_hops": 1}, {"max_mm": 1.1}, {"frozen": "1"}, {"memberships": True}, {"fill": True}],
+    ids=repr,
+)
+def test_options_hold_in_both_hemispheres(sides, options):
+    start, truth, data = sides
+    united = start.unite()
+    if "frozen" in options:
+        options = {"frozen": united.table["name"][0]}
+    found = ai.refine(united, data, **options)
+    for c in truth:
+        before, after = labels_of(united, c), np.asarray(found.maps[c].harden().labels)
+        assert (before != after).any()
+        if "frozen" in options:
+            assert ((before == 0) == (after == 0)).all()
+        if {"max_hops", "max_mm"} & set(options):
+            points = points_of(united.geometry[c])
+            for i in np.flatnonzero(before != after):
+                near = np.linalg.norm(points[before == after[i]] - points[i], axis=1).min()
+                assert near < 1.5
+        if "memberships" in options:
+            assert isinstance(found.maps[c], ai.SparseMaps)
+            np.testing.assert_allclose(found.maps[c].to_dense().sum(0), 1, rtol=1e-5)
 
 
 def test_cifti_of_several_compartments_and_runs_of_hemispheres(tmp_path, truth, data):
