@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from atlasinit.io import save_atlas as save_atlas
     from atlasinit.io import save_labels as save_labels
     from atlasinit.io import save_masks as save_masks
+    from atlasinit.io import save_matrix as save_matrix
     from atlasinit.io import save_values as save_values
     from atlasinit.joining import join as join
     from atlasinit.loading import load_atlas as load_atlas
@@ -90,6 +91,7 @@ _HOMES = {
     "save_atlas": "io",
     "save_labels": "io",
     "save_masks": "io",
+    "save_matrix": "io",
     "save_values": "io",
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",

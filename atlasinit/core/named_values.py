@@ -133,6 +133,48 @@ def align_columns(
     return dict(zip(aligned.titles, columns, strict=True))
 
 
+def align_matrix(
+    matrix: Any, table: LabelTable, *, argument: str = "matrix", absent: Absent | None = None
+) -> Float[np.ndarray, "parcels parcels"]:
+    """Return a matrix of parcels by parcels in the order of `table` on both sides.
+
+    Parameters
+    ----------
+    matrix
+        (parcels, parcels): an array by row, or a DataFrame whose index and columns both name
+        parcels, in any order, as `align_values` takes names.
+    table, argument, absent
+        As for `align_values`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `align_values`; names on one side alone.
+    """
+    order, count = _Order(table, argument, absent), len(table)
+    if hasattr(matrix, "to_pandas"):
+        matrix = matrix.to_pandas()
+    named = _is_pandas(matrix) and matrix.ndim == 2
+    frame = _by_identity(matrix, table) if named else None
+    plain = [] if frame is None else [_is_default(own) for own in (frame.index, frame.columns)]
+    if any(plain) and not all(plain):
+        side, other = ("columns", "index") if plain[0] else ("index", "columns")
+        raise ArgumentError(
+            argument,
+            f"should name parcels on both sides, but only its {side} does",
+            f"pass `{argument}.set_axis({argument}.{side}, axis={other!r})`, or a plain array",
+        )
+    if frame is not None and not any(plain):
+        rows = order.spread(_numbers(frame, argument), list(frame.index), "values.reindex(")
+        return order.spread(rows.T, list(frame.columns), "values.reindex(columns=").T
+    array = np.asarray(matrix)
+    if array.shape != (count, count) or isinstance(matrix, np.ma.MaskedArray):
+        got = "a masked one" if isinstance(matrix, np.ma.MaskedArray) else f"shape {array.shape}"
+        expected = f"should be a plain array ({count} parcels, {count} parcels)"
+        raise ArgumentError(argument, f"{expected}, or a DataFrame, got {got}")
+    return _floating(array, argument)
+
+
 def _column(found: ParcelValues, argument: str) -> Float[np.ndarray, " parcels"]:
     shape = found.array.shape
     if len(shape) != 1:

@@ -2,8 +2,10 @@
 
 from atlasinit.io.contents import LabelRow
 from atlasinit.io.data import open_data
+from atlasinit.io.graphs import to_graph
 from atlasinit.io.mask_files import save_masks
 from atlasinit.io.overlay.masks import read_mask
+from atlasinit.io.parcel_matrices import read_matrix, save_matrix
 from atlasinit.io.reading import read_atlas
 from atlasinit.io.saving import save_atlas, save_values, write_parcellated
 from atlasinit.io.tables.exporting import save_labels
@@ -17,12 +19,15 @@ __all__ = [
     "open_data",
     "read_atlas",
     "read_mask",
+    "read_matrix",
     "read_table",
     "read_values",
     "save_atlas",
     "save_labels",
     "save_masks",
+    "save_matrix",
     "save_values",
+    "to_graph",
     "write_parcellated",
     "write_table",
 ]

@@ -1,21 +1,26 @@
-"""Values of parcels as parcellated CIFTI-2: pscalar and ptseries."""
+"""Values of parcels as parcellated CIFTI-2: pscalar and ptseries; their matrices: pconn."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import nibabel as nb
 import numpy as np
-from nibabel.cifti2 import ParcelsAxis, ScalarAxis, SeriesAxis
+from jaxtyping import Float
+from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError, AtlasFileWarning, format_list, warn
-from atlasinit.io.files import extension
+from atlasinit.errors import ArgumentError, AtlasFileWarning, ContentError, format_list, warn
+from atlasinit.io.files import extension, unlogged
 from atlasinit.io.formats.brain_models import structure_of
 from atlasinit.io.formats.cifti_writing import write_image
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.painted import Painted
 from atlasinit.support.typing import PathLike
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Rows are maps or time points, and columns parcels, of which the XML lists vertices and voxels.
 # https://www.nitrc.org/projects/cifti/
@@ -54,6 +59,42 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
         warn(AtlasFileWarning(path, told + format_list(lost)))
     rows[:, empty] = np.nan
     return write_image(rows, (axis, parcels), INTENTS[ending], path, overwrite=overwrite)
+
+
+def write_matrix(
+    matrix: Float[np.ndarray, "parcels parcels"],
+    atlas: Atlas,
+    path: PathLike,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a matrix of parcels by parcels as CIFTI-2, as ``wb_command -cifti-correlation`` does.
+
+    Raises
+    ------
+    ValueError
+        Several volumes; names with control characters.
+    """
+    parcels = parcels_axis(atlas, path)
+    values = matrix.astype(np.result_type(matrix.dtype, np.float32))
+    intent = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED"
+    write_image(values, (parcels, parcels), intent, path, overwrite=overwrite)
+
+
+def read_matrix(path: Path) -> "pd.DataFrame":
+    """Return a matrix of parcels by parcels with the names of both axes."""
+    import pandas as pd
+
+    with unlogged():
+        image: Any = nb.load(path)
+    if not isinstance(image, Cifti2Image):
+        raise ContentError("it is no CIFTI-2 file")
+    axes = [image.header.get_axis(i) for i in range(len(image.shape))]
+    if len(axes) != 2 or not all(isinstance(axis, ParcelsAxis) for axis in axes):
+        kinds = format_list(type(axis).__name__.removesuffix("Axis") for axis in axes)
+        raise ContentError(f"its axes should both be of parcels, but are {kinds}")
+    rows, columns = (list(axis.name) for axis in axes)
+    return pd.DataFrame(np.asanyarray(image.dataobj), rows, columns)
 
 
 def scalar_axis(painted: Painted, path: PathLike) -> ScalarAxis:

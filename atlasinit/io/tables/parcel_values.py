@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing, format_list, nearest
+import numpy as np
+
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ContentError,
+    Passing,
+    format_list,
+    nearest,
+)
 from atlasinit.io.files import extension, reading
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -72,6 +81,29 @@ def read_values(path: PathLike, *, column: Sequence[str] = ()) -> "pd.DataFrame"
             "choose those of numbers by " + Passing(column=...),
         )
     return frame
+
+
+def read_square(path: Path) -> "pd.DataFrame":
+    """Return a table of numbers whose first row and first column are names.
+
+    Raises
+    ------
+    ContentError
+        Rows of other lengths than the first, cells that are no numbers.
+    """
+    import pandas as pd
+
+    # Without a header, as pandas would number names that occur twice.
+    cells: Any = pd.read_csv(
+        path, sep=separator_of(path), header=None, dtype=str, keep_default_na=False
+    ).map(str.strip)
+    names, columns = cells.iloc[1:, 0].tolist(), cells.iloc[0, 1:].tolist()
+    found = [_numbers(cells.iloc[1:, i + 1]) for i in range(len(columns))]
+    text = [repr(name) for name, own in zip(columns, found, strict=True) if own is None]
+    if text:
+        raise ContentError(f"its columns {format_list(text, 5)} hold text")
+    matrix = np.array(found, np.float64).reshape(len(columns), len(names)).T
+    return pd.DataFrame(matrix, names, columns)
 
 
 def _numbers(cells: Any) -> Any:
