@@ -21,6 +21,7 @@ from atlasinit.io.assembly.assemble import assemble
 from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.losses import describe_mask
+from atlasinit.io.overlay.masks import keep_voxels
 from atlasinit.io.reading import read_files
 from atlasinit.io.tables.reading import read_table
 from atlasinit.support.files import sha256
@@ -133,17 +134,20 @@ def _lay_spheres(
 ) -> tuple[list[Part], ReadOptions]:
     regions = variant.tables.get("region")
     radius = (variant.source.radius or None) if radius is None else radius
+    kept = None
+    if options.mask is not None:
+        kept = keep_voxels(options.mask, space=options.space or "")
     parts = sphere_parts(
         found.files,
         spaces.grid(variant),
-        mask=options.mask,
+        mask=None if kept is None else kept.grid,
         radius=radius,
         # "region" is no compartment here, but the table that tells where the centres lie.
         regions=None if regions is None else found.located[regions],
     )
     done = ["spheres(radius as stated)" if radius is None else f"spheres(radius={radius:g})"]
-    if options.mask is not None:
-        done.append(f"grid({describe_mask(options.mask)})")
+    if kept is not None:
+        done.append(f"grid({describe_mask(options.mask)}{kept.note and '; '}{kept.note})")
     parts = [dataclasses.replace(part, operations=tuple(done)) for part in parts]
     # The mask was the grid of the spheres, and is not laid over them again.
     return parts, options.replace(mask=None)

@@ -128,6 +128,34 @@ def check_space(stated: str, atlas: Atlas, source: object) -> None:
     )
 
 
+def check_mask_space(stated: str, space: str, mask: object) -> None:
+    """Refuse a mask that states another space than that of what it is for.
+
+    Parameters
+    ----------
+    stated
+        The space that `mask` states, ``""`` where it states none.
+    space
+        Of the atlas, ``""`` where it is not known.
+    mask
+        What messages call it.
+
+    Raises
+    ------
+    ValueError
+        Names that contradict each other, as `atlasinit.core.spaces.may_be_one` says.
+    """
+    if may_be_one(stated, space):
+        return
+    raise ArgumentError(
+        "mask",
+        f": {mask} states the space {stated!r}, but the atlas is in {space!r}",
+        "Take a mask of that space, or move it by a transform of the two. If its name or header "
+        f"is wrong, give it a name with space-{space}, which goes before the header, or pass its "
+        "values alone, as an array",
+    )
+
+
 def check_target_space(stated: str, atlas: Atlas, target: object, *, override: str) -> None:
     """Refuse to move an atlas to what states another space, without a transform.
 

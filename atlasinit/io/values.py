@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -68,6 +68,21 @@ class Block:
     geometry: Geometry
     select: Select
     compartment: str = ""
+
+
+class VertexMaps(NamedTuple):
+    """The maps of a file of values of vertices, as stored: areas and masks of meshes.
+
+    Parameters
+    ----------
+    maps
+        (maps, vertices)
+    stated
+        What the file states of them.
+    """
+
+    maps: Shaped[np.ndarray, "maps vertices"]
+    stated: Stated = Stated()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

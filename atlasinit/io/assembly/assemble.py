@@ -91,7 +91,8 @@ def assemble(
         parcel at all.
     """
     options = options.with_defaults()
-    given = tuple(lay_over_parts(tuple(parts), mask=options.mask, meshes=options.meshes))
+    laid = lay_over_parts(tuple(parts), mask=options.mask, meshes=options.meshes, space=space)
+    given = tuple(laid)
     found = {part.compartment: part for part in given}
     if not found or len(found) < len(given):
         raise ArgumentError(

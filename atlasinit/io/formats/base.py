@@ -5,12 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
 from atlasinit.io.contents import Contents
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
-from atlasinit.io.values import Values
+from atlasinit.io.values import Values, VertexMaps
 
 Write: TypeAlias = Callable[..., list[Path]]
 """Takes an atlas, a path and `overwrite`, returns the files; raises what the format cannot hold."""
@@ -39,8 +37,8 @@ class Format:
     values
         Returns the values of a source as data. None for a format that holds none.
     vertices
-        Returns the maps (maps, vertices) of a source as stored, as areas and masks of
-        meshes have them. None for a format that holds none of vertices.
+        Returns the maps of a source as stored, as areas and masks of meshes have them. None
+        for a format that holds none of vertices.
     write
         Writes an atlas, None for a format that is only read.
     writes
@@ -62,7 +60,7 @@ class Format:
     claims: Callable[[Input], bool]
     read: Callable[[Input, ReadOptions, str | None], Contents] | None = None
     values: Callable[[Input], Values] | None = None
-    vertices: Callable[[Input], np.ndarray] | None = None
+    vertices: Callable[[Input], VertexMaps] | None = None
     write: Write | None = None
     writes: tuple[str, ...] = ()
     paint: Paint | None = None

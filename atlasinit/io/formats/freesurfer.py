@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Int64
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
@@ -19,7 +19,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps, is_columns, is_sliced
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import KEY
-from atlasinit.io.values import Values, vertex_values
+from atlasinit.io.values import Values, VertexMaps, vertex_values
 
 # What files of values, and of triangles, begin with.
 _CURV = b"\xff\xff\xff"
@@ -51,7 +51,7 @@ def read_overlay(source: Input, options: ReadOptions, compartment: str | None = 
         An unreadable or truncated file, a surface instead of values, an unknown
         hemisphere.
     """
-    values = (_morphometry if is_morphometry(source) else nifti.vertices)(source)
+    values = (_morphometry if is_morphometry(source) else nifti.vertices)(source).maps
     # FreeSurfer's formats have no names of maps.
     names = [f"map-{i}" for i in range(len(values))]
     stated = source.stated
@@ -142,7 +142,7 @@ def is_morphometry(source: Input) -> bool:
     return source.head.startswith(_CURV) or named
 
 
-def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
+def _morphometry(source: Input) -> VertexMaps:
     if is_vertex_list(source):
         raise AtlasFileError(
             source,
@@ -163,11 +163,11 @@ def _morphometry(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
             raise ContentError(
                 f"it states {n_vertices} vertices of {n_values} values each, but has {values.size}"
             )
-        return as_maps(values, source)
+        return VertexMaps(as_maps(values, source), source.stated)
 
 
 def _morphometry_data(source: Input) -> Values:
-    return vertex_values(_morphometry(source), source.stated)
+    return vertex_values(*_morphometry(source))
 
 
 OVERLAY = Format(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32
 from nibabel.cifti2.cifti2 import CIFTI_BRAIN_STRUCTURES
 from nibabel.gifti import (
     GiftiDataArray,
@@ -53,7 +53,7 @@ from atlasinit.io.own_header import (
 )
 from atlasinit.io.painted import Painted
 from atlasinit.io.tables.workbench import NONE
-from atlasinit.io.values import Values, vertex_values
+from atlasinit.io.values import Values, VertexMaps, vertex_values
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
 
@@ -130,9 +130,11 @@ def read(source: Input, options: ReadOptions, compartment: str | None = None) ->
     return Contents(parts, header, stated)
 
 
-def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> VertexMaps:
     """Return all maps of a file as they are stored."""
-    return _maps(load(source), source)[0]
+    image = load(source)
+    found = _maps(image, source)[0]
+    return VertexMaps(found, _stated(image, source, found))
 
 
 def values(source: Input) -> Values:

@@ -58,7 +58,7 @@ from atlasinit.io.tables.reading import (
     rows_of_compartment,
     write_labels,
 )
-from atlasinit.io.values import Values
+from atlasinit.io.values import Values, VertexMaps
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes
@@ -217,10 +217,12 @@ def _levels_error(source: Input, seen: Sequence[Numbers], choice: str) -> AtlasF
     )
 
 
-def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> VertexMaps:
     """Return the maps of an image that holds values of vertices, as they are stored."""
     with parsing(source, "a FreeSurfer overlay"):
-        return as_maps(np.asanyarray(load_image(source).dataobj), source)
+        image = load_image(source)
+        maps = as_maps(np.asanyarray(image.dataobj), source)
+        return VertexMaps(maps, stated_of(source, image))
 
 
 def read_grid(source: Input) -> tuple[VolumeGrid, Stated]:

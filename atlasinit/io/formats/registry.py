@@ -5,9 +5,6 @@ import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Shaped
-
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing, Words
 from atlasinit.io.bids.names import entities_of, names_labels, space_of
@@ -16,7 +13,7 @@ from atlasinit.io.files import extension
 from atlasinit.io.formats import annotations, archive, cifti, freesurfer, gifti, nifti, vectors
 from atlasinit.io.formats.base import Format, Paint
 from atlasinit.io.input import Input
-from atlasinit.io.values import Values
+from atlasinit.io.values import Values, VertexMaps
 from atlasinit.support.typing import PathLike
 
 FORMATS: tuple[Format, ...] = (
@@ -109,8 +106,8 @@ def state_by_name(stated: Stated, source: Input) -> Stated:
     )
 
 
-def read_vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
-    """Return the maps of a file of values of vertices, as stored.
+def read_vertices(source: Input) -> VertexMaps:
+    """Return the maps of a file of values of vertices, as stored, with what its name states too.
 
     Raises
     ------
@@ -126,7 +123,8 @@ def read_vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
             f"{_listing(form.endings for form in FORMATS if form.vertices is not None)}, and "
             "from FreeSurfer's files such as lh.area",
         )
-    return found.vertices(source)
+    read = found.vertices(source)
+    return read._replace(stated=state_by_name(read.stated, source))
 
 
 def writer_of(path: PathLike) -> Format:

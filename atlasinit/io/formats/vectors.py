@@ -27,6 +27,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.keys import as_keys
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
+from atlasinit.io.values import VertexMaps
 from atlasinit.support.typing import PathLike
 
 ENDINGS = (".csv", ".tsv", ".txt", ".npy", ".npz")
@@ -185,9 +186,9 @@ def read_vectors(source: Input) -> Vectors:
     return vectors
 
 
-def vertices(source: Input) -> Shaped[np.ndarray, "maps vertices"]:
+def vertices(source: Input) -> VertexMaps:
     """Return all maps of a file as they are stored."""
-    return read_vectors(source).values
+    return VertexMaps(read_vectors(source).values, source.stated)
 
 
 def _named_sides(source: Input) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from atlasinit.errors import format_list, warn
 
 # Filled in by `str.replace`: `str.format` would stumble over braces in the name of a file.
 _LOST = "{lost}"
+_NOTE = "{note}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Mask:
     kept
         What `read_mask` takes of volumes, or `locations_in` of surfaces.
     operation
-        For the provenance, with ``{lost}`` for the number of labelled locations outside.
+        For the provenance, with ``{lost}`` for the number of labelled locations outside, and
+        perhaps ``{note}`` for what reading it tells.
     warning
         What is said of parcels that lie outside altogether, before their names; ``""``
         to say nothing, of a mask that the user states.
@@ -32,6 +34,11 @@ class Mask:
     kept: Any
     operation: str
     warning: str = ""
+
+    def note(self, note: str) -> "Mask":
+        """Return the mask with what reading it told, as the images of a condition."""
+        told = self.operation.replace(_NOTE, f"; {note}" if note else "")
+        return dataclasses.replace(self, operation=told)
 
 
 class Masked(NamedTuple):
@@ -67,7 +74,7 @@ def as_mask(kept: object) -> Mask:
     """Return what a user states as a mask as a `Mask`."""
     if isinstance(kept, Mask):
         return kept
-    return Mask(kept, f"mask({describe_mask(kept)}: {_LOST} labelled locations lost)")
+    return Mask(kept, f"mask({describe_mask(kept)}{_NOTE}: {_LOST} labelled locations lost)")
 
 
 def tell_losses(losses: Sequence[Loss]) -> tuple[str, ...]:

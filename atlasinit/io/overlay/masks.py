@@ -1,7 +1,7 @@
 """Masks of volumes: images, arrays, grids, and conditions on several images."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -9,19 +9,37 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, format_list
+from atlasinit.io.agreement import check_mask_space
 from atlasinit.io.bids.names import kind_of
-from atlasinit.io.contents import Kind
+from atlasinit.io.contents import Kind, Stated
 from atlasinit.io.files import parsing
 from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import (
     layout,
     load_image,
-    states_labels,
     volumes,
 )
-from atlasinit.io.input import Input
+from atlasinit.io.formats.nifti import stated_of
+from atlasinit.io.formats.registry import state_by_name
+from atlasinit.io.input import IN_MEMORY, Input
 from atlasinit.io.overlay.amounts import amounts_of
 from atlasinit.io.overlay.conditions import evaluate
+
+
+class Kept(NamedTuple):
+    """The voxels of a mask.
+
+    Parameters
+    ----------
+    grid
+        Its kept voxels are the mask.
+    note
+        What tells a condition on images from others, for the provenance: the images, and
+        their scales; ``""`` of any other mask.
+    """
+
+    grid: VolumeGrid
+    note: str = ""
 
 
 def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
@@ -61,13 +79,25 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
     AtlasFileError
         A file that is missing or no image.
     """
+    return keep_voxels(mask, grid=grid).grid
+
+
+def keep_voxels(mask: object, *, grid: VolumeGrid | None = None, space: str = "") -> Kept:
+    """Return what `read_mask` does of a mask for an atlas in `space`, and a note.
+
+    Raises
+    ------
+    ValueError
+        A mask whose image states another space, besides what `read_mask` refuses.
+    """
+    note = ""
     if isinstance(mask, VolumeGrid):
         found = mask
     elif isinstance(mask, tuple) and len(mask) == 2 and isinstance(mask[0], Mapping):
-        found = _conditional(*mask, grid=grid)
+        found, note = _conditional(*mask, grid=grid, space=space)
     else:
-        values, own, _ = _image(mask, grid)
-        found = VolumeGrid.from_mask(_binary(values), own.affine)
+        image = _image(mask, grid, space)
+        found = VolumeGrid.from_mask(_binary(image.values), image.grid.affine)
     if grid is not None:
         # The same voxels may be stored in another direction.
         voxels = found.voxels_in(grid)
@@ -82,29 +112,28 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
         found = VolumeGrid(grid.shape, grid.affine, np.sort(voxels))
     if not found.n_locations:
         raise ArgumentError("mask", "holds no voxel")
-    return found
+    return Kept(found, note)
 
 
 def _conditional(
-    images: Mapping[str, object], condition: object, *, grid: VolumeGrid | None
-) -> VolumeGrid:
+    images: Mapping[str, object], condition: object, *, grid: VolumeGrid | None, space: str
+) -> Kept:
     if not isinstance(condition, str):
         raise ArgumentTypeError("mask", f": its condition should be a str, got {condition!r}")
     if not images:
         raise ArgumentError("mask", ": a condition needs at least one image")
-    # Name to values (x, y, z), their grid, and what the image states that its numbers are.
-    loaded = {str(name): _image(image, grid) for name, image in images.items()}
-    first, (_, own, _) = next(iter(loaded.items()))
-    for name, (_, other, _) in loaded.items():
-        if not own.same_grid(other):
+    loaded = {str(name): _image(image, grid, space) for name, image in images.items()}
+    first, own = next(iter(loaded.items()))
+    for name, other in loaded.items():
+        if not own.grid.same_grid(other.grid):
             raise ArgumentError(
                 "mask",
                 ": its images should lie on one grid",
-                f"{first!r} is {_describe(own)}, {name!r} is {_describe(other)}",
+                f"{first!r} is {_describe(own.grid)}, {name!r} is {_describe(other.grid)}",
             )
     amounts = {
-        name: amounts_of(values, kind=kind, path=f"`mask`, image {name!r}")
-        for name, (values, _, kind) in loaded.items()
+        name: amounts_of(image.values, kind=image.kind, path=f"`mask`, image {name!r}")
+        for name, image in loaded.items()
     }
     kept = evaluate(
         condition,
@@ -112,22 +141,37 @@ def _conditional(
         factors={name: one.factor for name, one in amounts.items()},
         unclear=[name for name, one in amounts.items() if one.is_unclear],
     )
-    return VolumeGrid.from_mask(kept, own.affine)
+    scales = {
+        name: "" if one.factor == 1 else f" * {one.factor:.6g}" for name, one in amounts.items()
+    }
+    note = ", ".join(f"{name} = {image.name}{scales[name]}" for name, image in loaded.items())
+    return Kept(VolumeGrid.from_mask(kept, own.grid.affine), note)
 
 
-def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGrid, Kind]:
-    """Return the values and the whole grid of a mask image, and what it says that it holds."""
+class _Image(NamedTuple):
+    """The values (x, y, z) of an image, its whole grid, what it says that it holds, its name."""
+
+    values: np.ndarray
+    grid: VolumeGrid
+    kind: Kind
+    name: str
+
+
+def _image(image: object, grid: VolumeGrid | None, space: str) -> _Image:
+    """Return a mask image, for an atlas in `space`."""
     if isinstance(image, np.ndarray):
         # nibabel gives a 4-D image of one volume the shape (x, y, z, 1).
         if grid is None or image.shape not in (grid.shape, (*grid.shape, 1)):
             expected = f"of the grid's shape {grid.shape}" if grid else "given with its `grid`"
             raise ArgumentError("mask", f": an array should be {expected}, got shape {image.shape}")
-        return image.reshape(grid.shape), VolumeGrid(grid.shape, grid.affine), "auto"
+        whole = VolumeGrid(grid.shape, grid.affine)
+        return _Image(image.reshape(grid.shape), whole, "auto", IN_MEMORY)
     if isinstance(image, SpatialImage | str) or hasattr(image, "__fspath__"):
         with Input(image) as source, parsing(source, "a mask image"):  # pyright: ignore[reportArgumentType]
-            found = _values(load_image(source), source)
+            found, stated = _values(load_image(source), source)
             source.check_rest()
-            return found
+        check_mask_space(stated.space, space, source)
+        return found
     raise ArgumentTypeError(
         "mask",
         "should be a path, a nibabel image, a boolean array, a VolumeGrid, or a pair ({name: "
@@ -135,13 +179,16 @@ def _image(image: object, grid: VolumeGrid | None) -> tuple[np.ndarray, VolumeGr
     )
 
 
-def _values(image: Any, source: Input) -> tuple[np.ndarray, VolumeGrid, Kind]:
+def _values(image: Any, source: Input) -> tuple[_Image, Stated]:
     shape, count = layout(image, source)
     if count > 1:
         raise AtlasFileError(source, f"a mask should be 3-D, got {count} volumes")
+    stated = stated_of(source, image)
     # What the header states goes before the name.
-    kind = "hard" if states_labels(image) else kind_of(source.name)
-    return next(volumes(image, [0])), grid_of(image, source, shape=shape), kind
+    kind = "hard" if stated.labels else kind_of(source.name)
+    whole = grid_of(image, source, shape=shape)
+    found = _Image(next(volumes(image, [0])), whole, kind, source.name)
+    return found, state_by_name(stated, source)
 
 
 def _binary(values: np.ndarray) -> Bool[np.ndarray, "x y z"]:

@@ -15,7 +15,7 @@ from atlasinit.errors import Argument, ArgumentError, Passing, Value, format_lis
 from atlasinit.io.contents import Part
 from atlasinit.io.mesh_identity import check_meshes, complete_mesh
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
-from atlasinit.io.overlay.masks import read_mask
+from atlasinit.io.overlay.masks import keep_voxels
 from atlasinit.io.overlay.structures import split_mask
 from atlasinit.io.overlay.surfaces import attach, locations_in
 
@@ -46,6 +46,7 @@ def lay_over(
     *,
     mask: object = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
+    space: str = "",
 ) -> dict[str, Laid]:
     """Return geometries with masks and meshes laid over them.
 
@@ -59,14 +60,16 @@ def lay_over(
         for the only surface. Or what holds several: see `split_mask`.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, each optional.
+    space
+        That they are in, which masks may state; ``""`` where it is not known.
 
     Raises
     ------
     ValueError
-        A mask or mesh that does not fit, a compartment that is not there, or one mask for
-        several surfaces.
+        A mask or mesh that does not fit, a mask that states another space, a compartment that
+        is not there, or one mask for several surfaces.
     """
-    masks, surfaces = _masks_by_compartment(geometry, mask), meshes or {}
+    masks, surfaces = _masks_by_compartment(geometry, mask, space), meshes or {}
     names = format_list(geometry)
     for option, stated in (("mask", masks), ("meshes", surfaces)):
         unknown = [c for c in stated if c not in geometry]
@@ -78,7 +81,7 @@ def lay_over(
                 if option == "mask"
                 else "",
             )
-    return {c: _lay(c, g, masks.get(c), surfaces.get(c, {})) for c, g in geometry.items()}
+    return {c: _lay(c, g, (masks.get(c), surfaces.get(c, {})), space) for c, g in geometry.items()}
 
 
 def lay_over_parts(
@@ -86,6 +89,7 @@ def lay_over_parts(
     *,
     mask: object = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
+    space: str = "",
 ) -> list[Part]:
     """Return parts of files with masks and meshes laid over them, as `lay_over` does.
 
@@ -93,7 +97,8 @@ def lay_over_parts(
     mind which keys it had: a mask takes locations, never a parcel. Voxels of a mask that a part
     does not hold have its background's key, or no weight.
     """
-    laid = lay_over({part.compartment: part.geometry for part in parts}, mask=mask, meshes=meshes)
+    geometry = {part.compartment: part.geometry for part in parts}
+    laid = lay_over(geometry, mask=mask, meshes=meshes, space=space)
     # The mesh that a file holds has to be the one that is stated, and adds what that lacks.
     carried = {part.compartment: part.mesh for part in parts if part.mesh is not None}
     check_meshes(
@@ -112,7 +117,7 @@ def lay_over_atlas(
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Atlas:
     """Return a whole atlas with masks and meshes laid over it, as `lay_over` does."""
-    laid = lay_over(atlas.geometry, mask=mask, meshes=meshes)
+    laid = lay_over(atlas.geometry, mask=mask, meshes=meshes, space=atlas.space)
     maps = {
         c: atlas.maps[c] if own.taken is None else _take_maps(atlas.maps[c], own.taken)
         for c, own in laid.items()
@@ -132,14 +137,16 @@ def lay_over_atlas(
     return out
 
 
-def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dict[str, Any]:
+def _masks_by_compartment(
+    geometry: Mapping[str, Geometry], mask: object, space: str
+) -> dict[str, Any]:
     if mask is None:
         return {}
     if isinstance(mask, Mapping):
         # What is for no compartment is told before it is read.
-        return {c: _part_of(own, c) if c in geometry else own for c, own in mask.items()}
+        return {c: _part_of(own, c, space) if c in geometry else own for c, own in mask.items()}
     names = list(geometry)
-    several = split_mask(mask)
+    several = split_mask(mask, space=space)
     if several is not None:
         # Data may have more structures than the labels.
         shared = {c: own for c, own in several.items() if c in geometry}
@@ -157,10 +164,10 @@ def _masks_by_compartment(geometry: Mapping[str, Geometry], mask: object) -> dic
     return {able[0]: mask}
 
 
-def _part_of(mask: Any, compartment: str) -> Any:
+def _part_of(mask: Any, compartment: str, space: str) -> Any:
     """Return what a mask for a compartment, which may hold several, holds for it."""
     # A pair of images and a condition is of a volume alone.
-    several = None if isinstance(mask, Mask | tuple) else split_mask(mask)
+    several = None if isinstance(mask, Mask | tuple) else split_mask(mask, space=space)
     if several is None:
         return mask
     if compartment not in several:
@@ -168,18 +175,27 @@ def _part_of(mask: Any, compartment: str) -> Any:
     return several[compartment]
 
 
-def _lay(compartment: str, geometry: Geometry, mask: object, mesh: Mapping[str, Any]) -> Laid:
-    """Return one geometry with its surfaces, and with its masks one after the other."""
+def _lay(
+    compartment: str,
+    geometry: Geometry,
+    laid: tuple[object, Mapping[str, Any]],
+    space: str,
+) -> Laid:
+    """Return one geometry with its surfaces, and with its masks one after the other.
+
+    `laid` are what `mask` and `meshes` hold for the compartment.
+    """
+    mask, mesh = laid
     surfaces = {role: surface for role, surface in mesh.items() if role != "mask"}
     if surfaces:
         geometry = _attach_surfaces(compartment, geometry, surfaces)
-    masks = tuple(as_mask(own) for own in (mask, mesh.get("mask")) if own is not None)
-    taken = None
-    for own in masks:
-        geometry, step = _apply_mask(geometry, own.kept)
+    masks, taken = [], None
+    for own in (as_mask(one) for one in (mask, mesh.get("mask")) if one is not None):
+        geometry, step, note = _apply_mask(geometry, own.kept, space)
+        masks.append(own.note(note))
         # -1 in `step` is a location that earlier masks did not have: it takes the -1 at the end.
         taken = step if taken is None else np.append(taken, -1)[step]
-    return Laid(geometry, taken, masks)
+    return Laid(geometry, taken, tuple(masks))
 
 
 def _attach_surfaces(
@@ -195,20 +211,20 @@ def _attach_surfaces(
     return attach(geometry, **surfaces)
 
 
-def _apply_mask(geometry: Geometry, mask: Any) -> tuple[Geometry, np.ndarray]:
-    """Return the geometry at a mask's locations, and the number that each of these had."""
+def _apply_mask(geometry: Geometry, mask: Any, space: str) -> tuple[Geometry, np.ndarray, str]:
+    """Return the geometry at a mask's locations, the number that each of these had, and a note."""
     if isinstance(geometry, SurfaceMesh):
-        kept = np.flatnonzero(locations_in(geometry, mask))
-        return geometry.restrict(kept), kept
-    wanted = read_mask(mask, grid=geometry)
+        kept = np.flatnonzero(locations_in(geometry, mask, space=space))
+        return geometry.restrict(kept), kept, ""
+    wanted, note = keep_voxels(mask, grid=geometry, space=space)
     # `locations` is (x, y, z) with -1 at voxels outside the mask.
     inside = np.flatnonzero(wanted.locations.reshape(-1)[geometry.voxels] >= 0)
     if inside.size == wanted.n_locations:
         # Nothing to add: the order of the locations stays, and their structures.
-        return geometry.restrict(inside), inside
+        return geometry.restrict(inside), inside, note
     # The mask has voxels that the geometry lacks: they become locations of no parcel.
     grid = VolumeGrid(geometry.shape, geometry.affine, wanted.voxels)
-    return grid, grid.take(geometry.locations)
+    return grid, grid.take(geometry.locations), note
 
 
 def _take(part: Part, laid: Laid) -> Part:

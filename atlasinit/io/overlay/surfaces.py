@@ -13,14 +13,16 @@ from atlasinit.core.geometry import (
     VolumeGrid,
 )
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
+from atlasinit.io.agreement import check_mask_space
+from atlasinit.io.contents import COMPARTMENTS, Stated
 from atlasinit.io.files import parsing
 from atlasinit.io.formats import freesurfer, gifti
 from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import load_image
-from atlasinit.io.formats.registry import read_vertices
-from atlasinit.io.input import InMemory, Input, is_input
+from atlasinit.io.formats.registry import read_vertices, state_by_name
+from atlasinit.io.input import IN_MEMORY, InMemory, Input, is_input
 from atlasinit.io.keys import as_keys, is_whole
-from atlasinit.io.mesh_identity import same_triangles
+from atlasinit.io.mesh_identity import check_meshes, same_triangles
 from atlasinit.io.meshes import MESH_SIZES
 from atlasinit.support.typing import PathLike
 
@@ -107,14 +109,21 @@ def read_values(given: PathLike | InMemory | Input) -> np.ndarray:
     GIFTI (func, shape, label), FreeSurfer (mgh, mgz, ``lh.area``), csv, txt, npy or npz.
     """
     with given if isinstance(given, Input) else Input(given) as source:
-        values = read_vertices(source)
-        source.check_rest()
-    if len(values) != 1:
-        raise AtlasFileError(source, f"should hold one map, got {len(values)}")
-    return values[0]
+        return _one_map(source)[0]
 
 
-def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " locations"]:
+def _one_map(source: Input) -> tuple[np.ndarray, Stated]:
+    """Return one number a vertex (vertices,), and what the file states of them."""
+    maps, stated = read_vertices(source)
+    source.check_rest()
+    if len(maps) != 1:
+        raise AtlasFileError(source, f"should hold one map, got {len(maps)}")
+    return maps[0], stated
+
+
+def locations_in(
+    mesh: SurfaceMesh, mask: object, *, space: str = ""
+) -> Bool[np.ndarray, " locations"]:
     """Return which locations of a mesh lie in a mask, as for the cortex without medial wall.
 
     Parameters
@@ -126,18 +135,26 @@ def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " location
         zero where the mask is, a file or a GIFTI image in memory of such numbers, or a
         FreeSurfer ``.label`` (a list of vertices, as ``lh.cortex.label``); or a
         `SurfaceMesh`, whose kept vertices count.
+    space
+        That the mesh is in; ``""`` where that is not known.
 
     Raises
     ------
     ValueError
         A mask of another mesh (both counts are named), of several columns, without a
-        vertex of the mesh, fractions or NaN.
+        vertex of the mesh, fractions or NaN; one that states another space or hemisphere, or
+        comes with another mesh.
     TypeError
         A mask of another kind, as of a volume.
     AtlasFileError
         An unreadable file.
     """
-    values = _mask_values(mask, mesh)
+    values, stated, told = _mask_values(mask, mesh)
+    check_mask_space(stated.space, space, told)
+    _check_side("mask", stated.side, mesh)
+    if stated.mesh is not None:
+        own = COMPARTMENTS.get(mesh.hemisphere, "the surface")
+        check_meshes({own: stated.mesh}, {own: mesh}, argument="mask", name="the labels")
     if not is_whole(values):
         raise ArgumentError(
             "mask",
@@ -152,10 +169,13 @@ def locations_in(mesh: SurfaceMesh, mask: object) -> Bool[np.ndarray, " location
     return inside
 
 
-def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
-    """Return one number a vertex of a mask of any kind."""
+def _mask_values(mask: object, mesh: SurfaceMesh) -> tuple[np.ndarray, Stated, str]:
+    """Return one number a vertex of a mask of any kind, what it states, and what it is called."""
     if isinstance(mask, SurfaceMesh):
-        return mask.mask
+        return mask.mask, Stated(side=mask.hemisphere), IN_MEMORY
+    stated = mask.stated if isinstance(mask, Input) else Stated()
+    if isinstance(mask, Input) and mask.path is None:
+        mask = mask.content
     if isinstance(mask, np.ndarray):
         # All lengths of the shape but one are 1.
         if mask.size != max(mask.shape, default=0):
@@ -164,7 +184,7 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
                 f"should be one number a vertex, ({mesh.n_vertices},) or ({mesh.n_vertices}, "
                 f"1), got shape {mask.shape}",
             )
-        return mask.reshape(-1)
+        return mask.reshape(-1), stated, IN_MEMORY
     if not is_input(mask):
         raise ArgumentTypeError(
             "mask",
@@ -174,7 +194,7 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
     path: Any = mask
     with Input(path) as source:
         if not freesurfer.is_vertex_list(source):
-            return read_values(source)
+            return *_one_map(source), str(source)
         vertices = freesurfer.read_vertex_list(source)
     if not vertices.size:
         raise AtlasFileError(path, "lists no vertex")
@@ -187,7 +207,7 @@ def _mask_values(mask: object, mesh: SurfaceMesh) -> np.ndarray:
         )
     values = np.zeros(mesh.n_vertices, bool)
     values[vertices] = True
-    return values
+    return values, state_by_name(stated, source), str(source)
 
 
 def attach(
