@@ -25,7 +25,7 @@ from atlasinit.cli.values import (
     parse_value,
     read_meshes,
 )
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, Passing
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -230,7 +230,7 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which parcels to keep."""
+    """Which parcels to keep, and which of them are one."""
 
     select: Annotated[
         list[str] | None, _KEPT("PARCEL", "The one of this name or key; repeatable.")
@@ -243,23 +243,43 @@ class Selection:
         list[str] | None,
         _KEPT("NAME", "Only this one, as cortex_L, with its locations; repeatable."),
     ] = None
+    unite: Annotated[
+        Literal["key", "name"] | None,
+        _KEPT("BY", "One row for parcels of one key, or one name, in several compartments."),
+    ] = None
 
     def of(self, atlas: "Atlas") -> "Atlas":
-        """Return `atlas` with the parcels that are kept."""
-        conditions = {
-            "parcels": [parse_key(text) for text in self.select or ()] or None,
-            "compartments": self.compartment or None,
-            "hemisphere": self.hemisphere,
-            "network": self.network or None,
-        }
-        # Without a condition `select` would keep all, but note in the provenance that it ran.
-        if all(condition is None for condition in conditions.values()):
-            return atlas
+        """Return `atlas` with the parcels that are kept, by the names of those that are united."""
+        atlas = _keep(atlas, compartments=self.compartment or None)
+        if self.unite is not None:
+            atlas = _unite(atlas, self.unite)
         try:
-            return atlas.select(**conditions)
+            return _keep(
+                atlas,
+                parcels=[parse_key(text) for text in self.select or ()] or None,
+                hemisphere=self.hemisphere,
+                network=self.network or None,
+            )
         except ArgumentError as error:
             # Its argument has the name of an option that tells variants apart.
             raise error.of("select") if error.argument == "parcels" else error from error
+
+
+def _keep(atlas: "Atlas", **conditions: Any) -> "Atlas":
+    # Without a condition `select` would keep all, but note in the provenance that it ran.
+    if all(condition is None for condition in conditions.values()):
+        return atlas
+    return atlas.select(**conditions)
+
+
+def _unite(atlas: "Atlas", by: str) -> "Atlas":
+    try:
+        return atlas.unite(by=by)
+    except ArgumentError as error:
+        # `by` is what parcels are merged by here.
+        by_name = "compare names by " + Passing(unite="name")
+        remedy = by_name if error.argument == "by" else error.remedy
+        raise ArgumentError("unite", error.problem, remedy) from error
 
 
 @dataclasses.dataclass(frozen=True)

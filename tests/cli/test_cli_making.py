@@ -258,3 +258,77 @@ def test_demo_names_its_files(run, tmp_path, monkeypatch):
     files = [str(tmp_path / "a.npz"), str(tmp_path / "b.png")]
     assert run("demo", "--out", tmp_path) == (0, "\n".join(files) + "\n", "")
     assert json.loads(run("demo", "--out", tmp_path, "--json")[1]) == {"files": files}
+
+
+def hemispheres(folder, right=("a", "b", "c")):
+    """Write labels 1, 2, 3 of both hemispheres with their names, and data; return the files."""
+    keys = np.repeat([0, 1, 2, 3], 5).astype(np.int32)
+    rng = np.random.default_rng(0)
+    files, data = [], []
+    for side, names in (("L", ("a", "b", "c")), ("R", right)):
+        table = nb.gifti.GiftiLabelTable()
+        for key, name in enumerate(("???", *names)):
+            table.labels.append(nb.gifti.GiftiLabel(key))
+            table.labels[-1].label = name
+        array = nb.gifti.GiftiDataArray(keys, intent="NIFTI_INTENT_LABEL", datatype="int32")
+        files.append(folder / f"x_hemi-{side}.label.gii")
+        nb.save(nb.gifti.GiftiImage(labeltable=table, darrays=[array]), files[-1])
+        keys = keys[::-1].copy()
+        array = nb.gifti.GiftiDataArray(rng.random(20, np.float32))
+        data.append(folder / f"x_hemi-{side}.func.gii")
+        nb.save(nb.gifti.GiftiImage(darrays=[array]), data[-1])
+    return files, data
+
+
+@pytest.mark.parametrize("by", ["key", "name"])
+def test_parcels_of_both_hemispheres_are_one_on_request(run, tmp_path, by):
+    files, data = hemispheres(tmp_path)
+    own = ("project", *files, "--space", "s", "-d", data[0], "-d", data[1], "-o")
+    assert run(*own, tmp_path / "apart.tsv", "--json")[0] == 0
+    assert pd.read_csv(tmp_path / "apart.tsv", sep="\t").shape == (1, 6)
+    status, out, _ = run(*own, tmp_path / "one.tsv", "--unite", by, "--json")
+    assert (status, json.loads(out)["parcels"]) == (0, 3)
+    found = pd.read_csv(tmp_path / "one.tsv", sep="\t")
+    values = np.concatenate([nb.load(path).darrays[0].data for path in data])
+    keys = np.repeat([0, 1, 2, 3, 3, 2, 1, 0], 5)
+    assert found.columns.tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(
+        found.to_numpy()[0], [values[keys == k].mean() for k in (1, 2, 3)], rtol=1e-6
+    )
+    # The atlas that is built so says it by itself, with what is selected alone.
+    build = ("build", *files, "--space", "s", "--unite", by, "--select", "a", "-o")
+    assert run(*build, tmp_path / "a.npz")[0] == 0
+    assert ai.load_atlas(tmp_path / "a.npz").labels["compartment"].tolist() == ["cortex_L+cortex_R"]
+    status, out, _ = run(
+        "project", tmp_path / "a.npz", "-d", data[0], "-d", data[1], "-o", tmp_path / "a.tsv"
+    )
+    np.testing.assert_allclose(
+        pd.read_csv(tmp_path / "a.tsv", sep="\t")["a"], found["a"], rtol=1e-6
+    )
+
+
+def test_what_cannot_be_united_says_what_can(run, tmp_path, labels):
+    files, data = hemispheres(tmp_path, right=("a", "c", "b"))
+    own = ("project", *files, "--space", "s", "-d", data[0], "-d", data[1], "-o")
+    status, _, told = run(*own, tmp_path / "x.tsv", "--unite", "key")
+    assert status == 2
+    assert "--unite: parcels of one key should be one parcel, but key 2 is" in told
+    assert "compare names by --unite name" in told
+    assert run(*own, tmp_path / "x.tsv", "--unite", "name")[0] == 0
+    assert pd.read_csv(tmp_path / "x.tsv", sep="\t").columns.tolist() == ["a", "b", "c"]
+    folder = labels[0]
+    status, _, told = run(
+        "build",
+        folder / "dseg.nii.gz",
+        "--labels",
+        folder / "dseg.tsv",
+        "--space",
+        "s",
+        "--unite",
+        "key",
+        "-o",
+        tmp_path / "y.npz",
+    )
+    assert status == 2
+    assert "--unite should be two or more that may share parcels, got ['volume']" in told
+    assert run(*own, tmp_path / "z.tsv", "--unite", "colour")[0] == 2
