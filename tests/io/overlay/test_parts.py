@@ -157,7 +157,7 @@ def test_masks_are_named_in_the_provenance(tmp_path):
     (told,) = read_atlas(path, space="s", mask=brain).provenance.operations
     assert told.startswith("mask(brain.nii: ")
     (told,) = read_atlas(path, space="s", mask=({"b": brain}, "b > 0")).provenance.operations
-    assert told.startswith("mask(b > 0: ")
+    assert told.startswith("mask(b > 0; b = brain.nii: ")
 
 
 # Whole atlases in archives
