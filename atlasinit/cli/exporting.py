@@ -93,3 +93,26 @@ def masks(
     files = [path for own in found.values() for path in own]
     shown = {name: [str(path) for path in own] for name, own in found.items()}
     print_written(files, as_json=as_json, masks=shown)
+
+
+@commands.command(epilog="Example: atlasinit labels aal -o aal.ctab")
+@takes(load)
+def labels(
+    atlas: "Atlas",
+    *,
+    output: Output,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="Where the extension tells none: itksnap, mrtrix, workbench, ...",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the label table for another program: FreeSurfer, ITK-SNAP, FSL, BrainNet Viewer, ..."""
+    from atlasinit.io import save_labels
+
+    path = save_labels(atlas, output, format=format, overwrite=overwrite)
+    print_written([path], as_json=as_json, parcels=atlas.n_parcels)

@@ -69,6 +69,38 @@ def test_the_halves_of_a_file_have_each_its_own_rows(tmp_path):
         np.testing.assert_array_equal(again.maps[c].labels, atlas.maps[c].labels)
 
 
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
+@pytest.mark.parametrize("side", ["L", "R"])
+@pytest.mark.parametrize("name", ["desikan-killiany", "schaefer2018"])
+def test_a_lone_half_keeps_what_is_its_own(tmp_path, name, side):
+    choices = {"space": "fsaverage5"} if "desikan" in name else {"space": "fsLR", "parcels": 100}
+    atlas = ai.load_atlas(name, **choices)
+    ai.save_atlas(atlas, tmp_path / "x.dlabel.nii")
+    half, structure = tmp_path / f"{side}.label.gii", {"L": "LEFT", "R": "RIGHT"}[side]
+    command = ["wb_command", "-cifti-separate", tmp_path / "x.dlabel.nii", "COLUMN"]
+    command += ["-label", f"CORTEX_{structure}", half]
+    subprocess.run(command, check=True, capture_output=True)
+    own = atlas.select(compartments=f"cortex_{side}")
+    others = atlas.n_parcels - own.n_parcels
+    told = rf"hemisphere than cortex_{side}; those without a location \({others}\) are left out: '"
+    with pytest.warns(ai.AtlasWarning, match=told):
+        again = ai.load_atlas(half, space="x")
+    assert again.table["name"] == own.table["name"]
+    assert not any(again.labels["empty"])
+
+
+def test_entries_of_the_other_side_with_locations_stay(tmp_path):
+    # Names are no more than names where the labels lie there.
+    keys = np.array([0, 1, 2, 2])
+    table = {1: "L_a", 2: "R_a", 3: "R_b", 4: "c", 5: "L_d"}
+    with pytest.warns(ai.AtlasWarning, match=r"without a location \(1\) are left out: 'R_b'"):
+        found = ai.load_atlas({"cortex_L": keys}, labels=table, space="x")
+    assert found.labels["name"].tolist() == ["L_a", "R_a", "c", "L_d"]
+    assert found.labels["empty"].tolist() == [False, False, True, True]
+    both = ai.load_atlas({"cortex_L": keys, "cortex_R": keys}, labels=table, space="x")
+    assert "R_b" in both.table["name"]
+
+
 def test_relabelling_with_a_frame():
     atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
     for frame in (atlas.labels, atlas.table.to_frame()):

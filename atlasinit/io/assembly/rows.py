@@ -63,7 +63,9 @@ def assign_rows(
     Rows follow the order of the table; keys without an entry come after, ascending.
     An entry that the data of some compartment hold belongs to each that does. One
     that is nowhere belongs to the compartment that it states, else to the cortex of
-    its hemisphere, else to where the located entry with the nearest lower key lies.
+    its hemisphere, else to where the located entry with the nearest lower key lies. One
+    whose name states the other hemisphere than a lone cortex is left out, with a warning:
+    the table of both serves a half of them.
 
     Parameters
     ----------
@@ -96,8 +98,12 @@ def assign_rows(
     # Key to row, which keeps the order of the table and meets the second of two entries.
     homes = _Homes(apart)
     out: dict[str, dict[int, LabelRow]] = {c: {} for c in apart}
+    foreign = []
     for row in table or ():
         able = [c for c in apart if _applies(row, c) and row.key not in ignored[c]]
+        if able and homes.is_foreign(row, able):
+            foreign.append(row.name)
+            continue
         for c in homes.of(row, able):
             first = out[c].setdefault(row.key, row)
             if first.name != row.name:
@@ -106,6 +112,12 @@ def assign_rows(
                     f": the table has several entries for key {row.key} in {c}: "
                     f"{first.name!r} and {row.name!r}",
                 )
+    if foreign:
+        warn(
+            f"the label table has entries of the other hemisphere than {format_list(apart)}; "
+            f"those without a location ({len(foreign)}) are left out: "
+            f"{format_list(map(repr, foreign), 5)}"
+        )
     for c, keys in nameless.items():
         out[c].update({key: LabelRow(key, f"label-{key}") for key in keys})
     return {c: tuple(rows.values()) for c, rows in out.items()}
@@ -134,6 +146,13 @@ class _Homes:
         below = {c: self._below(row.key, c) for c in able}
         near = {key: c for c, key in below.items() if key is not None}
         return [near[max(near)]] if near else able[:1]
+
+    def is_foreign(self, row: LabelRow, able: Sequence[str]) -> bool:
+        """Whether an entry that lies nowhere is of another hemisphere than all of the `able`."""
+        side = row.hemisphere or hemisphere_of(row.name)
+        sides = {own: side for side, own in COMPARTMENTS.items()}
+        others = all(sides.get(c, side) != side for c in able)
+        return bool(side) and others and not any(row.key in self._keys[c] for c in able)
 
     def _below(self, key: int, compartment: str) -> int | None:
         """Return the largest lower key that is located there, None where there is none."""

@@ -1,14 +1,18 @@
 """Label tables for other programs, each in its own grammar."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+import numpy as np
+
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import ArgumentError, AtlasFileWarning, Passing, format_list, warn
+from atlasinit.errors import ArgumentError, AtlasFileWarning, Call, Passing, format_list, warn
+from atlasinit.io.centres import parcel_centres
 from atlasinit.io.colors import colors_of, to_bytes
 from atlasinit.io.files import extension
 from atlasinit.io.own_header import check_names, file_keys
@@ -39,11 +43,14 @@ class LabelFormat:
         Of file names that mean it; none where several programs have one.
     blank
         What stands for a blank in names, where the grammar has none.
+    keyed
+        Whether it tells parcels by the values in an image.
     """
 
     text: Callable[[Atlas, Sequence[Entry]], str]
     endings: tuple[str, ...] = ()
     blank: str = " "
+    keyed: bool = True
 
 
 def _lines(begin: str, line: Callable[[Entry], str]) -> Callable[[Atlas, Sequence[Entry]], str]:
@@ -65,6 +72,32 @@ def _fsl(atlas: Atlas, entries: Sequence[Entry]) -> str:
         SubElement(data, "label", at).text = entry.name
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, "unicode")}\n'
+
+
+def _brainnet(atlas: Atlas, entries: Sequence[Entry]) -> str:
+    """Return a line ``x y z colour size label`` for each parcel, between tabs."""
+    places = parcel_centres(atlas)
+    lost = [
+        n for n, at in zip(atlas.table["name"], places, strict=True) if not np.isfinite(at).all()
+    ]
+    if lost:
+        raise ArgumentError(
+            "path",
+            ": BrainNet Viewer needs the centre of each parcel in mm, which "
+            f"{format_list(map(repr, lost), 5)} lack",
+            "leave out parcels without a location by " + Call("atlas.drop_empty"),
+            "Meshes need an anatomical surface: "
+            + Passing(meshes={"cortex_L": {"anatomical": Path}}),
+        )
+    networks = atlas.table["network"] if "network" in atlas.table else [""] * len(entries)
+    # The number of a network, by which the viewer colours; 1 where there is none.
+    numbers = {name: i for i, name in enumerate(filter(None, dict.fromkeys(networks)), start=1)}
+    rows = zip(places, networks, atlas.labels["n_locations"], entries, strict=True)
+    return "".join(
+        "\t".join([*(f"{x:.3f}" for x in at), str(numbers.get(own, 1)), str(size), entry.name])
+        + "\n"
+        for at, own, size, entry in rows
+    )
 
 
 def _centres(atlas: Atlas) -> list[tuple[int, int, int]]:
@@ -122,6 +155,7 @@ FORMATS = {
         blank="-",
     ),
     "workbench": LabelFormat(text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255")),
+    "brainnet": LabelFormat(text=_brainnet, endings=(".node",), blank="_", keyed=False),
 }
 """Name of a program to its grammar."""
 
@@ -142,6 +176,8 @@ def save_labels(
     ``mrtrix``                             MRtrix' ``labelconvert``
     ``workbench``                          ``wb_command -volume-label-import`` and its like
     ``bids``        ``.tsv``               BIDS ``dseg.tsv``, nilearn
+    ``brainnet``    ``.node``              BrainNet Viewer: centres in mm, a colour for each
+                                           network (or 1), the number of locations as size
     ==============  =====================  =====================================================
 
     Parameters
@@ -159,7 +195,8 @@ def save_labels(
     Raises
     ------
     ValueError
-        An unknown format, an extension of none, names that the grammar cannot hold.
+        An unknown format, an extension of none, names that the grammar cannot hold; for
+        ``brainnet`` parcels without a centre in mm.
     AtlasFileError
         An existing file without `overwrite`; a folder that does not exist.
 
@@ -171,12 +208,12 @@ def save_labels(
     """
     chosen = _format_of(path, format)
     check_names(atlas, path)
-    keys = file_keys(atlas.table, path)
+    grammar = FORMATS.get(chosen)
+    keys = file_keys(atlas.table, path if grammar is None or grammar.keyed else None)
     with atomic_write(path, overwrite=overwrite) as temporary:
-        if chosen == "bids":
+        if grammar is None:
             write_labels(atlas.table, temporary, index=keys)
         else:
-            grammar = FORMATS[chosen]
             names = _names(atlas.table["name"], path, grammar.blank)
             colors = map(to_bytes, colors_of(atlas.table))
             entries = [Entry(*own) for own in zip(keys, names, colors, strict=True)]
@@ -211,7 +248,8 @@ def _names(names: Sequence[str], path: PathLike, blank: str) -> list[str]:
             f": label tables of other programs hold no quotes, got {format_list(quoted, 3)}",
             "rename them",
         )
-    written = [name.replace(" ", blank) for name in names]
+    # Also blanks that are no space, as U+00A0.
+    written = [re.sub(r"\s", blank, name) if blank != " " else name for name in names]
     if len(set(written)) < len(written):
         raise ArgumentError(
             "path",

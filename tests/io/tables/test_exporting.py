@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import warnings
 
 import nibabel as nb
 import numpy as np
@@ -28,7 +29,7 @@ def plain():
     return atlas({key: name.replace(" ", "-") for key, name in NAMES.items()})
 
 
-@pytest.mark.parametrize("name", [*FORMATS, "bids"])
+@pytest.mark.parametrize("name", [*(n for n, form in FORMATS.items() if form.keyed), "bids"])
 def test_ours_reads_every_table(tmp_path, name):
     path = ai.save_labels(plain(), tmp_path / ("x.tsv" if name == "bids" else "x.txt"), format=name)
     rows = [row for row in read_table(path) if row.key]
@@ -127,7 +128,7 @@ def test_nilearn_draws_what_has_no_colours(tmp_path):
 @pytest.mark.parametrize(
     ("names", "name", "options", "message"),
     [
-        (NAMES, "x.txt", {}, r"should end in .ctab, .ctbl, .lut, .xml, .tsv.*format=\.\.\."),
+        (NAMES, "x.txt", {}, r"should end in .ctab, .ctbl, .lut, .xml, .node, .tsv.*format=\.\.\."),
         (NAMES, "x.ctab", {"format": "spm"}, "should be one of freesurfer, itksnap"),
         ({3: "a b", 7: "a-b", 12: "c"}, "x.ctab", {}, "would be the same"),
         ({3: 'a "b"', 7: "b", 12: "c"}, "x.lut", {}, "hold no quotes"),
@@ -145,3 +146,46 @@ def test_existing_files_stay(tmp_path):
     with pytest.raises(OSError, match="exists already"):
         ai.save_labels(atlas(), path)
     assert ai.save_labels(atlas(), path, overwrite=True) == path
+
+
+def test_brainnet_viewer(tmp_path):
+    networks = {3: "Vis", 7: None, 12: "Default"}
+    named = atlas()
+    named = named.replace(labels=named.table.replace(network=list(networks.values())))
+    with pytest.warns(ai.AtlasWarning, match="has '_' for blanks in names"):
+        path = ai.save_labels(named, tmp_path / "x.node")
+    # https://www.nitrc.org/projects/bnv: x, y, z, colour, size, label, between tabs.
+    lines = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+    assert [line[5] for line in lines] == ["Left-Thalamus", "R_V1_é", "7_b_&_<c>"]
+    assert not any(re.search(r"\s", line[5]) for line in lines)
+    expected = [np.argwhere(KEYS == key).mean(axis=0) for key in NAMES]
+    np.testing.assert_allclose(np.float64([line[:3] for line in lines]), expected, atol=6e-4)
+    assert [line[3] for line in lines] == ["1", "1", "2"]
+    assert [line[4] for line in lines] == [str(int((KEYS == key).sum())) for key in NAMES]
+
+
+def test_brainnet_viewer_has_centres_on_anatomical_surfaces(tmp_path):
+    dk = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # keys that both sides use are not in the file
+        path = ai.save_labels(dk, tmp_path / "dk.node")
+    found = np.loadtxt(path, usecols=range(5))
+    assert (found[:34, 0] < 0).all()
+    assert (found[34:, 0] > 0).all()
+    assert (found[:, 3] == 1).all()
+    bare = dk.replace(geometry={"cortex_L": ai.SurfaceMesh(10242, hemisphere="L")})
+    with pytest.raises(ValueError, match=r"centre of each parcel in mm, which 'L_.*meshes=\{"):
+        ai.save_labels(bare, tmp_path / "bare.node")
+    gone = {3: "a", 7: "b", 12: "c", 13: "x"}
+    with pytest.raises(ValueError, match=r"which 'x' lack; leave out .*`atlas.drop_empty\(\)`"):
+        ai.save_labels(ai.load_atlas(nb.Nifti1Image(KEYS, np.eye(4)), space="x", labels=gone), tmp_path / "e.node")  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == ["dk.node"]
+
+
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
+def test_workbench_finds_the_table_in_an_image(tmp_path):
+    ai.save_atlas(atlas(), tmp_path / "x.nii.gz")
+    command = ["wb_command", "-volume-label-export-table", tmp_path / "x.nii.gz", "1"]
+    subprocess.run([*command, tmp_path / "t.txt"], check=True, capture_output=True)
+    rows = [row for row in read_table(tmp_path / "t.txt") if row.key]
+    assert [(r.key, r.name, r.color) for r in rows] == [(k, NAMES[k], COLORS[k]) for k in NAMES]
