@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 
 from atlasinit.core.maps import (
     DenseMaps,
@@ -29,7 +29,11 @@ from atlasinit.support.typing import AnyArray
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
-_BLOCK = 8  # weights that are added up in single precision; their sums are in double
+# Products that are added up in single precision; their sums are in double. Fewer cost more memory
+# traffic, most of all beside products of weights, which are rounded themselves.
+_LABELS = 8
+_WEIGHTS = 32
+_AT_A_TIME = 512  # sums of pieces that are converted to double precision, in the cache
 # As float64 they are 64 MiB, which a copy of data with many time points would exceed.
 _WIDE = 2**23  # values that are computed in double precision at once
 _AT_ONCE = 2**16  # values that are added up by one core
@@ -48,7 +52,15 @@ class Part(NamedTuple):
     weights: "csc_array | np.ndarray"
     totals: Float64[np.ndarray, " parcels"]
     hard: bool
-    pieces: "tuple[csc_array, csr_array] | None" = None
+    pieces: "tuple[csc_array, tuple[Join, ...]] | None" = None
+
+
+class Join(NamedTuple):
+    """The matrix of ones that adds up some rows of a product, and the parcels that these are of."""
+
+    matrix: "csr_array"
+    pieces: slice
+    parcels: slice
 
 
 def can_multiply(maps: Sequence[Maps], data: AnyArray, *, missing: str) -> bool:
@@ -79,7 +91,7 @@ def split(maps: Sequence[Maps]) -> tuple[Part, ...]:
             columns, hard = one.to_scipy().tocsc(), isinstance(one, HardMaps)
             # NaN is to reach the parcels that weigh it, and a weight of 0 is none.
             columns.eliminate_zeros()
-            ends, size = _ends(columns, one.n_parcels), _BLOCK
+            ends, size = _ends(columns, one.n_parcels), _LABELS if hard else _WEIGHTS
             for a, b in zip(ends[:-1], ends[1:], strict=True):
                 own = columns[:, a:b]
                 weights, pieces = _cut_rows(own, size)
@@ -187,11 +199,10 @@ def _ends(columns: "csc_array", n_parcels: int) -> list[int]:
 
 def _cut_rows(
     columns: "csc_array", size: int
-) -> tuple["csc_array", "tuple[csc_array, csr_array] | None"]:
-    """Return weights, and their pieces: at most `size` a row, and the matrix that adds up rows.
+) -> tuple["csc_array", "tuple[csc_array, tuple[Join, ...]] | None"]:
+    """Return weights, and their pieces: at most `size` a row, and what adds up the rows.
 
-    One long float32 sum would lose digits. The matrix is in double precision, so that the
-    sums of its product are.
+    One long float32 sum would lose digits. What adds up is in double precision.
     """
     from scipy.sparse import csc_array, csr_array
 
@@ -202,16 +213,29 @@ def _cut_rows(
     # A piece is a run of weights of one row, which CSR stores one after the other: only the places
     # where rows begin differ. A row without weights is one piece, of none.
     n_pieces = np.maximum(-(-counts // size), 1)
-    first = np.cumsum(n_pieces) - n_pieces
+    ends = np.append(0, np.cumsum(n_pieces))
     owner = np.repeat(np.arange(len(counts)), n_pieces)
-    starts = by_row.indptr[owner] + (np.arange(len(owner)) - first[owner]) * size
+    starts = by_row.indptr[owner] + (np.arange(len(owner)) - ends[owner]) * size
     parts = by_row.data, by_row.indices, np.append(starts, by_row.nnz)
     pieces = csr_array(parts, shape=(len(owner), len(columns.indptr) - 1)).tocsc()
-    ones, ends = np.ones(len(owner)), np.append(first, len(owner))
-    joins = csr_array((ones, np.arange(len(owner)), ends), (len(counts), len(owner)))
     # The weights of the pieces, not a copy of them, in rows that are parcels.
     rows = owner[pieces.indices].astype(pieces.indices.dtype, copy=False)
-    return csc_array((pieces.data, rows, pieces.indptr), columns.shape), (pieces, joins)
+    return csc_array((pieces.data, rows, pieces.indptr), columns.shape), (pieces, _joins(ends))
+
+
+def _joins(ends: Int[np.ndarray, " parcels_and_1"]) -> "tuple[Join, ...]":
+    """Return what adds up pieces, given where those of each parcel begin and the last end."""
+    from scipy.sparse import csr_array
+
+    # Parcels with about as many pieces each time, and one parcel at least.
+    cuts = np.searchsorted(ends, np.arange(0, ends[-1], _AT_A_TIME))
+    cuts = np.unique(np.append(cuts, len(ends) - 1))
+    found = []
+    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        own = ends[a : b + 1] - ends[a]
+        matrix = csr_array((np.ones(own[-1]), np.arange(own[-1]), own), (b - a, own[-1]))
+        found.append(Join(matrix, slice(ends[a], ends[b]), slice(a, b)))
+    return tuple(found)
 
 
 def _add(
@@ -260,7 +284,7 @@ def _each(parts: Sequence[Part], function: Callable[[Part], Any]) -> list[tuple[
 
 
 def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
-    weights, joins = part.weights, None
+    weights, joins = part.weights, ()
     # Sums in double precision lose no digits that pieces would keep.
     if part.pieces is not None and x.dtype != np.float64:
         weights, joins = part.pieces
@@ -281,9 +305,14 @@ def _product(part: Part, x: np.ndarray, *, omit: bool) -> tuple:
     return _join(joins, sums), observed
 
 
-def _join(joins: "csr_array | None", sums: np.ndarray) -> np.ndarray:
-    """Return sums of parcels of those of their pieces."""
-    return sums if joins is None else joins @ sums
+def _join(joins: Sequence[Join], sums: np.ndarray) -> np.ndarray:
+    """Return sums of parcels of those of their pieces, and as they are where there are none."""
+    if not joins:
+        return sums
+    out = np.empty((joins[-1].parcels.stop, sums.shape[1]))
+    for join in joins:
+        out[join.parcels] = join.matrix @ sums[join.pieces]
+    return out
 
 
 def _careful(weights: Any, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
