@@ -124,6 +124,18 @@ def look_like_weights(maps: Sequence[Numbers]) -> bool:
     return (distinct > _FEW or single) and alike < _ALIKE * sum(one.pairs for one in several)
 
 
+def say_levels(maps: Sequence[Numbers]) -> str:
+    """Return why maps of `are_levels` are not taken for weights."""
+    values = [one.values for one in maps if not one.is_zero]
+    distinct = np.unique(np.concatenate(values)).size
+    if distinct > _FEW:
+        return "which look like labels at several levels, as most neighbours are alike"
+    return (
+        f"which look like labels at several levels, as they have {distinct} distinct values, where "
+        f"those of weights are more than {_FEW}"
+    )
+
+
 def _distinct(values: np.ndarray) -> Int[np.ndarray, " distinct"]:
     if values.dtype == bool:
         values = values.view(np.uint8)

@@ -252,6 +252,38 @@ def test_labels_at_several_levels_are_not_weights(tmp_path, form, dtype):
     assert load(given, kind="maps", scale=1).n_parcels == 2
 
 
+@forms
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_percent_of_few_values_are_asked_for(tmp_path, form, dtype):
+    # Nothing tells steps of 10 percent from labels: both are whole numbers of a few values.
+    fractions = np.rint(10 * blobs()) / 10
+    given = form((100 * fractions).round().astype(dtype), tmp_path)
+    with pytest.raises(
+        ai.AtlasFileError,
+        match=r"levels, as they have 10 distinct values, where those of weights are more than 16.*"
+        r'`map`.*if they are weights, pass kind="maps"',
+    ):
+        load(given)
+    weights = load(given, kind="maps")
+    np.testing.assert_allclose(whole(weights), fractions, rtol=1e-6)
+    assert weights.provenance.operations == ("scale(0.01)",)
+    assert isinstance(load(given, map=1).maps[weights.compartments[0]], ai.HardMaps)
+
+
+def test_files_of_percent_of_few_values_are_asked_for(tmp_path):
+    fractions = np.rint(10 * blobs()) / 10
+    files = [
+        save_image(tmp_path / f"{i}.nii.gz", (100 * one).round().astype("u1").reshape(SHAPE))
+        for i, one in enumerate(fractions)
+    ]
+    with pytest.raises(ValueError, match=r'kind="maps"'):
+        load(files)
+    np.testing.assert_allclose(whole(load(files, kind="maps")), fractions, rtol=1e-6)
+    # What a name states is not asked for.
+    named = [path.rename(tmp_path / f"{path.name[0]}_probseg.nii.gz") for path in files]
+    np.testing.assert_allclose(whole(load(named)), fractions, rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(*SHAPE, 2), (*SHAPE, 1, 2)])
 def test_every_axis_beyond_the_third_may_hold_levels(tmp_path, shape):
     stacked = np.moveaxis(levels().reshape(2, *SHAPE), 0, -1).reshape(shape).astype(np.int16)

@@ -33,7 +33,7 @@ from atlasinit.io.formats.choosing import suggest
 from atlasinit.io.input import Input
 from atlasinit.io.keys import Keys, are_moved_labels, read_keys, say_renumbering
 from atlasinit.io.meshes import halves_of
-from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
+from atlasinit.io.numbers import Numbers, are_levels, describe_numbers, say_levels
 from atlasinit.io.options import ReadOptions
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -119,8 +119,7 @@ def choose_maps(
         elif (seen := _whole_maps(values[i] for i in index)) and are_levels(seen):
             raise AtlasFileError(
                 path,
-                f"holds {len(names)} maps of whole numbers, which look like labels at several "
-                "levels",
+                f"holds {len(names)} maps of whole numbers, {say_levels(seen)}",
                 "If they are, choose one with "
                 + Argument("map")
                 + f": {_numbered(names)}; if they are weights, pass "

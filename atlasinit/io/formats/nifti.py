@@ -47,7 +47,7 @@ from atlasinit.io.formats.nifti_header import (
 from atlasinit.io.formats.nifti_writing import grid_header, only_grid, paint
 from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps
-from atlasinit.io.numbers import Numbers, are_levels, describe_numbers
+from atlasinit.io.numbers import Numbers, are_levels, describe_numbers, say_levels
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import check_finite, check_names, file_keys, stated_space
 from atlasinit.io.tables import embedded, workbench
@@ -209,7 +209,7 @@ def _levels_error(source: Input, seen: Sequence[Numbers], choice: str) -> AtlasF
         source,
         f"holds {len(seen)} volumes of whole numbers "
         + (f"from {low:.0f} " if low < 0 else "")
-        + f"up to {high:.0f}, which look like labels at several levels",
+        + f"up to {high:.0f}, {say_levels(seen)}",
         "If they are, choose one by "
         + Argument("map")
         + f", {choice}; if they are weights, pass "
