@@ -1,6 +1,7 @@
 """Strict JAX settings for every test, sweeps, keys, and the command line."""
 
 import gc
+import os
 from collections import defaultdict
 
 import jax
@@ -21,8 +22,15 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # LLVM takes longer to optimise small programs than they run.
-    jax.config.update("jax_disable_most_optimizations", not config.getoption("--sweep"))
+    if config.getoption("--sweep"):
+        return
+    # LLVM takes longer to optimise small programs than they run, and what XLA emits for each fused
+    # loop takes longer to compile than its older code. Another XLA may not know these flags, and
+    # would not start.
+    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+    if jax.__version_info__[:2] == (0, 10):
+        flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 
 
 @pytest.hookimpl(trylast=True)
