@@ -67,7 +67,7 @@ def test_masks_are_read_back_as_atlases_and_as_masks(tmp_path):
         assert again.provenance.operations[-1] == f"save_masks({name!r})"
     volume = atlas.select(compartments="subcortex")
     path = found[volume.table["name"][0]][0]
-    kept = ai.load_atlas(path, mask=path, space="x")
+    kept = ai.load_atlas(path, mask=path)
     assert kept.n_locations == volume.labels["n_locations"][0]
     data = np.random.default_rng(0).normal(size=(*volume.geometry["subcortex"].shape, 2))
     image = nb.Nifti1Image(data, volume.geometry["subcortex"].affine)
