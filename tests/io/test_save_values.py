@@ -1,7 +1,9 @@
 """Values of parcels painted to every format, and read by nibabel, Workbench and nilearn."""
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import nibabel as nb
 import numpy as np
@@ -14,6 +16,7 @@ import atlasinit as ai
 from atlasinit.io import open_data, read_values, write_table
 from atlasinit.io.formats import registry
 
+PAGE = Path(__file__).parents[2] / "docs" / "file-formats.md"
 LABELS = np.array([0, 3, 3, 0, 7, 7, 7, 12], np.int16).reshape(2, 2, 2)
 AFFINE = np.array([[0, 0, -2.0, 9], [1.5, 0, 0, -4], [0, 3.0, 0, 2], [0, 0, 0, 1]])
 
@@ -220,6 +223,71 @@ def test_masks_that_overlap_are_averaged(tmp_path):
     atlas = ai.Atlas(name="o", space="x", maps={"volume": maps}, geometry={"volume": grid}, labels=labels)  # fmt: skip
     (path,) = ai.save_values({"b": 4.0, "a": 2.0}, atlas, tmp_path / "x.nii")
     np.testing.assert_array_equal(nb.load(path).get_fdata().ravel(), [2, 3, np.nan])
+
+
+# What survives, as the second table in docs/file-formats.md says
+
+
+def surviving():
+    """Return extension to column to whether it survives."""
+    text = PAGE.read_text("utf-8").partition("## What survives")[2].partition("\n## ")[0]
+    lines = [line for line in text.split("The same of values")[1].splitlines() if line[:2] == "| "]
+    header, *records = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {
+        ending: dict(zip(header[1:6], (cell == "yes" for cell in cells[1:6]), strict=True))
+        for cells in records
+        for ending in re.findall(r"`(\.[\w.]+)`", cells[0])
+    }
+
+
+SURVIVING = surviving()
+
+
+def stored(path):
+    """Return the numbers (.., maps or time), names of maps, time step and names of parcels of a file."""
+    # nibabel leaves .mgh files open.
+    image = nb.MGHImage.from_bytes(path.read_bytes()) if path.suffix == ".mgh" else nb.load(path)
+    if isinstance(image, nb.GiftiImage):
+        return np.stack(image.agg_data()), [a.meta["Name"] for a in image.darrays], None, None
+    values = image.get_fdata()
+    if isinstance(image, nb.Cifti2Image):
+        maps, places = (image.header.get_axis(i) for i in (0, 1))
+        names = list(maps.name) if hasattr(maps, "name") else None
+        return values, names, getattr(maps, "step", None), list(getattr(places, "name", [])) or None
+    xml = [bytes(e.content).decode() for e in getattr(image.header, "extensions", ())]
+    names = re.findall("<GuiLabel>(.*?)</GuiLabel>", "".join(xml)) or None
+    step = image.header.get_zooms()[3] if path.name.endswith((".nii", ".nii.gz")) else None
+    return values, names, step, None
+
+
+def test_the_table_has_every_format():
+    painted = {ending for form in registry.FORMATS for ending in form.paints}
+    assert set(SURVIVING) == painted
+
+
+@pytest.mark.parametrize("ending", SURVIVING)
+def test_what_survives_of_values(tmp_path, ending):
+    cells = SURVIVING[ending]
+    atlas = (volume if ending in (".nii", ".nii.gz", ".mgz", ".mgh") else cortex)().drop_empty()
+    values = np.linspace(1, 2, 2 * atlas.n_parcels).reshape(-1, 2)
+    values[0, 0] = np.nan
+    path = ai.save_values(values, atlas, tmp_path / f"x{ending}")[0]
+    numbers = stored(path)[0]
+    assert (values[1, 1] in numbers) == cells["double precision"]
+    assert np.float32(values[1, 1]) in numbers.astype(np.float32)
+    assert np.isnan(numbers).any() == cells["NaN"]
+    asked = {
+        "names of maps": ({"names": ["p q", "é"]}, 1, ["p q", "é"]),
+        "time step": ({"step": 0.75}, 2, 0.75),
+    }
+    for title, (options, place, expected) in asked.items():
+        given = tmp_path / f"{title[:4]}{ending}"
+        if cells[title]:
+            assert stored(ai.save_values(values, atlas, given, **options)[0])[place] == expected
+        else:
+            with pytest.raises(ValueError, match="`(names|step)`"):
+                ai.save_values(values, atlas, given, **options)
+    assert (stored(path)[3] == list(atlas.table["name"])) == cells["names of parcels"]
 
 
 # Tables of values
