@@ -189,9 +189,9 @@ def _as_name(value: Any) -> str:
 
 def _of_groups(atlas: Atlas, by: Any) -> list[str]:
     """Return the new name of each row, as a mapping says it of parcels or of groups."""
-    given = by.to_dict() if hasattr(by, "to_dict") else by
-    if not isinstance(given, Mapping) or not given:
-        kind = type(by).__name__ if given else "none"
+    given = _as_mapping(by)
+    if not given:
+        kind = "none" if given is not None else type(by).__name__
         raise ArgumentTypeError("by", f"should be a column or the groups of parcels, got {kind}")
     names = list(atlas.table["name"])
     grouped = [isinstance(value, list | tuple | set | frozenset) for value in given.values()]
@@ -216,8 +216,8 @@ def _of_groups(atlas: Atlas, by: Any) -> list[str]:
 
 def _find(atlas: Atlas, told: Any, argument: str) -> dict[int, Any]:
     """Return row to what is told of its parcel."""
-    given = told.to_dict() if hasattr(told, "to_dict") else told
-    if not isinstance(given, Mapping):
+    given = _as_mapping(told)
+    if given is None:
         raise ArgumentTypeError(
             argument, f"should be a mapping from parcels, got {type(told).__name__}"
         )
@@ -228,6 +228,12 @@ def _find(atlas: Atlas, told: Any, argument: str) -> dict[int, Any]:
         twice = dict.fromkeys(atlas.table["name"][row] for row in rows if rows.count(row) > 1)
         raise ArgumentError(argument, f"has parcels twice: {format_list(map(repr, twice), 5)}")
     return found
+
+
+def _as_mapping(told: Any) -> Mapping[Any, Any] | None:
+    """Return a mapping or a Series as a mapping, None for anything else."""
+    given = told.to_dict() if getattr(told, "ndim", 0) == 1 and hasattr(told, "to_dict") else told
+    return given if isinstance(given, Mapping) else None
 
 
 def _rows(atlas: Atlas, parcel: Any, argument: str) -> list[int]:

@@ -166,6 +166,7 @@ def test_merging_united_parcels_and_empty_ones():
         ({"a": ""}, TypeError, "should name parcels by text, got ''"),
         ({}, TypeError, "got none"),
         (3, TypeError, "should be a column or the groups of parcels, got int"),
+        (pd.DataFrame({"a": ["x"]}), TypeError, "groups of parcels, got DataFrame"),
         ({99: "x"}, ValueError, "there is no key 99"),
     ],
 )  # fmt: skip

@@ -350,8 +350,7 @@ class Atlas(eqx.Module):
         Parameters
         ----------
         threshold
-            The least weight that wins a location, as FSL's ``maxprob-thr25`` has 0.25;
-            otherwise as `Atlas.threshold`.
+            The least weight that wins a location, as 0.25; otherwise as `Atlas.threshold`.
         """
         kept = drop_weights(self.header, self.maps, threshold, "threshold")
         shown = f"threshold={threshold:g}" if threshold else ""
@@ -364,8 +363,8 @@ class Atlas(eqx.Module):
 
         A location whose weights are all below belongs to no parcel, as data and geometry stay.
         A parcel whose weights are all below stays as an empty row, and a warning names it:
-        `drop_empty` drops it. NaN stays. It is what ``nilearn.image.threshold_img`` does of one
-        sign, and ``fslmaths -thr``.
+        `drop_empty` drops it. NaN stays. It is what ``nilearn.image.threshold_img`` does with
+        ``two_sided=False``.
 
         Parameters
         ----------

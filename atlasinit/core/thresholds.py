@@ -1,5 +1,6 @@
 """Weights below a threshold taken out of an atlas."""
 
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -28,8 +29,9 @@ def drop_weights(
     ValueError
         What is no such number, or above every weight.
     """
-    if not (np.isfinite(at) and (at > 0 or (at == 0 and argument != "at"))):
-        raise ArgumentError(argument, f"should be a positive weight, as 0.25, got {at}")
+    number = isinstance(at, numbers.Real) and np.isfinite(at)
+    if not number or not (at > 0 or (at == 0 and argument != "at")):
+        raise ArgumentError(argument, f"should be a positive weight, as 0.25, got {at!r}")
     if at == 0:
         return dict(maps)
     kept = {c: m.threshold(at) for c, m in maps.items()}

@@ -177,6 +177,8 @@ def _list_masks(
         hemisphere=None,
         network=None,
     )
+    if not rows:
+        raise ArgumentError("parcels", f"should name parcels of {atlas.name!r}, got none")
     masks = []
     for row in sorted(rows):
         for c in (c for c in atlas.compartments if is_home(table["compartment"][row], c)):

@@ -172,6 +172,7 @@ def test_a_parcel_without_a_location_is_a_mask_of_0(tmp_path):
     [
         ({"parcels": "d_"}, ValueError, "there is no parcel 'd_'"),
         ({"format": ".label"}, ValueError, r"should be \.nii\.gz or \.nii of 'subcortex' \(VolumeGrid\), got '\.label'; leave it out"),
+        ({"parcels": []}, ValueError, "`parcels` should name parcels of 'mixed é <&>', got none"),
         ({"format": "nii"}, ValueError, r"`format` should be one of \.nii\.gz, .*got 'nii'"),
         ({"threshold": -1}, ValueError, "`threshold` should be a weight of 0 or more, got -1"),
     ],
@@ -216,3 +217,18 @@ def test_masks_add_up_to_the_labels(tmp_path):
     for name, (own,) in found.items():
         key = atlas.table["key"][atlas.table["name"].index(name)]
         np.testing.assert_array_equal(read(own), labels == key)
+
+
+@pytest.mark.skipif(shutil.which("wb_command") is None, reason="wb_command is not installed")
+@pytest.mark.parametrize("kind", ["volume", "gifti"])
+def test_masks_are_those_of_workbench(tmp_path, kind):
+    atlas = brain_atlas(key=[1, 2, 3, 1, 2, 10, 49]).harden().drop_empty()
+    surface = kind == "gifti"
+    own = atlas.select(compartments="cortex_L" if surface else "subcortex")
+    name = own.table["name"][-1]
+    (path,) = ai.save_masks(own, tmp_path, parcels=name)[name]
+    whole = ai.save_atlas(own, tmp_path / ("a.label.gii" if surface else "a.nii.gz"))[0]
+    out = tmp_path / ("roi.func.gii" if surface else "roi.nii.gz")
+    command = ["wb_command", f"-{kind}-label-to-roi", whole, out, "-name", name]
+    subprocess.run(command, check=True, capture_output=True)
+    np.testing.assert_array_equal(np.squeeze(read(out)), read(path))
