@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Int32
 
@@ -21,7 +20,7 @@ from atlasinit.refinement.fitting import Bounds, Effort, Fitter
 from atlasinit.refinement.neighbours import find_neighbours
 from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
 from atlasinit.refinement.series import prepare
-from atlasinit.refinement.settings import Progress, check_progress, make_effort, make_key
+from atlasinit.refinement.settings import Progress, check_progress, make_effort, make_seed
 from atlasinit.refinement.starts import merge_parcels, ward_labels
 from atlasinit.support.numbers import check_switch
 
@@ -104,7 +103,7 @@ def cluster_atlas(
     # A tether would hold parcels to Ward's, which are no more than a start.
     effort = make_effort(neighbours, 0.0)
     check_progress(progress)
-    key = make_key(key)
+    seed = make_seed(key)
     # One parcel of every location, so that data can be read as those of an atlas.
     whole = _atlas(
         {c: np.zeros(g.n_locations, np.int32) for c, g in geometry.items()},
@@ -125,7 +124,7 @@ def cluster_atlas(
             effort,
             standardize=standardize,
             denoise=denoise,
-            key=key,
+            seed=seed,
             progress=progress,
         )
         for c, part in whole.location_slices().items()
@@ -144,7 +143,7 @@ def _labels(
     *,
     standardize: bool,
     denoise: bool,
-    key: jax.Array,
+    seed: tuple[int, ...],
     progress: Progress | None,
 ) -> Int32[np.ndarray, " locations"]:
     values, observed = scale_runs(runs, standardize=standardize)
@@ -161,8 +160,9 @@ def _labels(
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
     del values
-    fitter = Fitter(series, find_neighbours(pairs, len(series.own.values)))
-    labels = ward_labels(series.shared.values, pairs, min(_LEVELS[0] * n_parcels, int(seen.sum())))
+    most = min(_LEVELS[0] * n_parcels, int(seen.sum()))
+    fitter = Fitter(series, find_neighbours(pairs, len(series.own.values)), most=most)
+    labels = ward_labels(series.shared.values, pairs, most)
     movable = np.ones(labels.size, bool)
     for level, factor in enumerate(_LEVELS):
         wanted = max(factor * n_parcels, 1)
@@ -180,7 +180,7 @@ def _labels(
             Bounds(movable, np.ones(found, bool)),
             estimates,
             step,
-            key=jax.random.fold_in(key, level),
+            seed=(*seed, level),
         )
         labels = fit.labels
         if progress is not None:

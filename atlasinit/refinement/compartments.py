@@ -61,7 +61,7 @@ def _refine_one(
             bounds,
             estimates,
             settings.effort,
-            key=settings.key,
+            seed=settings.seed,
             progress=None if watch is None else lambda done, most: watch(region.name, done, most),
         )
         if not fit.settled:

@@ -1,7 +1,7 @@
 """The labels of one compartment fitted to series: from a start to where no move helps."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +87,9 @@ class Fitter:
     parts
         (locations,) number of the compartment that each lies in, in all of which a parcel keeps
         locations; by default they are one.
+    most
+        The most parcels that fits will have, which then share one compiled program; by default
+        each has that of its own number.
     """
 
     def __init__(
@@ -94,11 +97,14 @@ class Fitter:
         series: Prepared,
         neighbours: Neighbours,
         parts: Int[np.ndarray, " locations"] | None = None,
+        *,
+        most: int = 0,
     ) -> None:
         self._own = jnp.asarray(series.own.values)
         self._shared = None if series.shared is series.own else jnp.asarray(series.shared.values)
         self._observed = jnp.asarray(series.own.observed)
         self._neighbours = jax.tree.map(jnp.asarray, neighbours)
+        self._most = most
         parts = np.zeros(len(self._own), np.int32) if parts is None else parts
         self._parts, self._n_parts = jnp.asarray(parts, jnp.int32), int(parts.max(initial=0)) + 1
 
@@ -109,13 +115,13 @@ class Fitter:
         estimates: Estimates,
         effort: Effort,
         *,
-        key: jax.Array,
+        seed: Sequence[int],
         progress: Callable[[int, int], None] | None = None,
     ) -> Fit:
         """Return the labels after sweeps; `progress` gets the number of sweeps and the most.
 
         Annealing sees the series shared with neighbours, and what it found then settles on each
-        location's own, so that borders are as sharp as the data.
+        location's own, so that borders are as sharp as the data. The `seed` is of its draws.
         """
         problem = self._problem(labels, bounds)
         model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
@@ -123,12 +129,14 @@ class Fitter:
         if self._shared is not None:
             annealed = dataclasses.replace(problem, series=self._shared)
             stages = [(annealed, effort), (problem, dataclasses.replace(effort, hot=0))]
-        # At hot = 0 the temperature is 0 from the first sweep on, and draws count for nothing: both
-        # stages can have one key.
-        now, moves = jnp.asarray(labels, jnp.int32), 0
+        # Drawn on the host: JAX's generators take longer to compile than all else in a sweep. At
+        # hot = 0 the temperature is 0 from the first sweep on, and draws count for nothing.
+        rows = max(Effort.hot, effort.hot)
+        draws = np.random.default_rng(seed).random((rows, labels.size), np.float32)
+        now, moves, heat = jnp.asarray(labels, jnp.int32), 0, jnp.asarray(draws)
         for number, (stage, own) in enumerate(stages):
             watch = None if progress is None else _count_on(progress, number, len(stages), own.most)
-            now, moves = _sweep(stage, model, now, own, key, progress=watch)
+            now, moves = _sweep(stage, model, now, own, heat, progress=watch)
         return Fit(np.array(now), moves == 0)
 
     def memberships(
@@ -147,7 +155,7 @@ class Fitter:
         problem = self._problem(start, bounds)
         model = estimates.model(neighbours=effort.neighbours, tether=effort.tether)
         n_parcels = problem.growing.size
-        state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)
+        state = start_state(problem, model, jnp.asarray(labels, jnp.int32), n_parcels)
         # One turn after the other, which bounds the memory; what -1 reads, row 0, is dropped.
         turns = self._neighbours.turns
         found = jax.lax.map(lambda rows: gains(problem, model, state, jnp.maximum(rows, 0)), turns)
@@ -160,7 +168,9 @@ class Fitter:
 
     def _problem(self, labels: Int[np.ndarray, " locations"], bounds: Bounds) -> Problem:
         # Rows of no location, so that few numbers of parcels need a program of their own.
-        spare = -bounds.growing.size % _ROUND
+        number = bounds.growing.size
+        spare = max(number, self._most) - number
+        spare += -(number + spare) % _ROUND
         allowed = bounds.allowed
         if allowed is not None:
             allowed = jnp.asarray(np.pad(allowed, [(0, 0), (0, spare)]))
@@ -188,12 +198,12 @@ def _sweep(
     model: Model,
     labels: Int[jax.Array, " locations"],
     effort: Effort,
-    key: jax.Array,
+    draws: Float[jax.Array, "hot locations"],
     *,
     progress: Callable[[int], None] | None,
 ) -> tuple[Int[jax.Array, " locations"], int]:
     """Return labels, and the moves of the last sweep."""
-    heat = Heat(jnp.float32(effort.temperature), key)
+    heat = Heat(jnp.float32(effort.temperature), draws)
     step = effort.most if progress is None else _WATCHED
     # Not 0, which would say that the last sweep moved nothing.
     moves, done, last = jnp.int32(1), jnp.int32(0), 0

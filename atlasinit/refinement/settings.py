@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Key
+from jaxtyping import Bool
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
@@ -29,11 +29,13 @@ class Settings:
         Weights, sweeps and the least size.
     frozen
         Which parcels keep their locations; of all compartments, or of one.
+    seed
+        The numbers of the key.
     """
 
     effort: Effort
     frozen: Bool[np.ndarray, " parcels"]
-    key: Key[jax.Array, ""]
+    seed: tuple[int, ...]
     halves: bool
     standardize: bool
     denoise: bool
@@ -98,7 +100,7 @@ def make_settings(
     return Settings(
         effort=make_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
         frozen=still,
-        key=make_key(key),
+        seed=make_seed(key),
         max_hops=max_hops,
         max_mm=max_mm,
         strays=check_number(strays, "strays", least=0, most=1),
@@ -107,9 +109,10 @@ def make_settings(
     )
 
 
-def make_key(key: Any) -> Key[jax.Array, ""]:
-    """Return a checked key; None is that by default."""
-    return jax.random.key(0) if key is None else check_key(key)
+def make_seed(key: Any) -> tuple[int, ...]:
+    """Return the numbers of a checked key; None is ``jax.random.key(0)``."""
+    found = jax.random.key(0) if key is None else check_key(key)
+    return tuple(np.asarray(jax.random.key_data(found)).tolist())
 
 
 def check_progress(progress: Any) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int
 
 from atlasinit.refinement.neighbours import Neighbours
 
@@ -105,16 +105,32 @@ class Problem(eqx.Module):
 class State(NamedTuple):
     """Labels, and the sums and numbers of the parcels' observed series.
 
-    And the numbers of all their locations, in each compartment.
+    And of these the squared norms of the sums and the evidence, and the numbers of all locations
+    of parcels in each compartment.
     """
 
     labels: Int[Array, " locations"]
     sums: Float[Array, "parcels components"]
     counts: Float[Array, " parcels"]
+    squares: Float[Array, " parcels"]
+    evidence: Float[Array, " parcels"]
     sizes: Int[Array, " cells"]
 
 
-def start_state(problem: Problem, labels: Int[Array, " locations"], n_parcels: int) -> State:
+def _state(
+    model: Model,
+    labels: Int[Array, " locations"],
+    sums: Float[Array, "parcels components"],
+    counts: Float[Array, " parcels"],
+    sizes: Int[Array, " cells"],
+) -> State:
+    squares = jnp.sum(sums**2, axis=1)
+    return State(labels, sums, counts, squares, model.evidence(squares, counts), sizes)
+
+
+def start_state(
+    problem: Problem, model: Model, labels: Int[Array, " locations"], n_parcels: int
+) -> State:
     """Return the state of labels."""
     rows = jnp.where(labels < 0, n_parcels, labels)
     add = functools.partial(jax.ops.segment_sum, segment_ids=rows, num_segments=n_parcels + 1)
@@ -123,14 +139,17 @@ def start_state(problem: Problem, labels: Int[Array, " locations"], n_parcels: i
     n_cells = problem.n_parts * n_parcels
     cells = jnp.where(labels < 0, n_cells, problem.cells(jnp.arange(labels.size), labels))
     sizes = jax.ops.segment_sum(jnp.ones_like(labels), cells, num_segments=n_cells + 1)[:-1]
-    return State(labels, sums, counts, sizes)
+    return _state(model, labels, sums, counts, sizes)
 
 
 class Heat(NamedTuple):
-    """The temperature of the choices, in units of the evidence, and what they are drawn with."""
+    """The temperature of the choices, in units of the evidence, and what they are drawn with.
+
+    The draws are uniform numbers from 0 to 1, a row for each hot sweep.
+    """
 
     temperature: Float[Array, ""]
-    key: Key[Array, ""]
+    draws: Float[Array, "*hot locations"]
 
 
 class Schedule(NamedTuple):
@@ -153,8 +172,9 @@ class Schedule(NamedTuple):
 
 
 class _Choice(NamedTuple):
-    """For locations: the parcel of most gain, the gain, and what of it the priors make."""
+    """For locations: whether they would move, to which parcel, the gain, and the priors' part."""
 
+    moving: Bool[Array, " some"]
     target: Int[Array, " some"]
     gain: Float[Array, " some"]
     priors: Float[Array, " some"]
@@ -176,23 +196,20 @@ def gains(
     targets = jnp.concatenate([own, others], axis=1)
     at = jnp.maximum(targets, 0)
     dots = jnp.einsum("nt,nkt->nk", x, state.sums[at], precision=_PRECISE)
-    squares = jnp.sum(state.sums**2, axis=1)
-    evidence = model.evidence(squares, state.counts)
     # Joining makes ||S + x||^2 = ||S||^2 + 2 S.x + ||x||^2 of a parcel, leaving ||S||^2 - 2 S.x +
     # ||x||^2. Rounding can take the latter below 0 where a parcel has one location.
+    sign = jnp.where(jnp.arange(targets.shape[1]) == 0, -1.0, 1.0)[None]
     norm = jnp.sum(x**2, axis=1, keepdims=True)
-    joined = model.evidence(squares[at] + 2 * dots + norm, state.counts[at] + seen) - evidence[at]
-    left = evidence[at[:, :1]] - model.evidence(
-        jnp.maximum(squares[at[:, :1]] - 2 * dots[:, :1] + norm, 0),
-        jnp.maximum(state.counts[at[:, :1]] - seen, 0),
-    )
+    squares = jnp.maximum(state.squares[at] + 2 * sign * dots + norm, 0)
+    counts = jnp.maximum(state.counts[at] + sign * seen, 0)
+    change = model.evidence(squares, counts) - state.evidence[at]
     # Of the pairs i ~ j only those of this location change: the weight counts once for each that
     # agrees.
     agreeing = jnp.sum(others[:, None, :] == targets[:, :, None], axis=2)
     begun = targets == problem.start[rows][:, None]
     prior = model.neighbours * agreeing.astype(dots.dtype) + model.start * begun.astype(dots.dtype)
     priors = prior[:, 1:] - prior[:, :1]
-    gain = joined[:, 1:] - left + priors
+    gain = change[:, 1:] + change[:, :1] + priors
     may = (others >= 0) & (others != own) & problem.growing[at[:, 1:]]
     if problem.allowed is not None:
         may &= problem.allowed[rows[:, None], at[:, 1:]]
@@ -210,61 +227,63 @@ def _separable(problem: Problem, state: State, rows: Int[Array, " some"]) -> Boo
     # The walk starts at the first neighbour of the same parcel. A location without any is a piece
     # of its own, which may leave.
     reached = ours & (jnp.cumsum(ours, axis=1) == 1)
-    # A path through all slots has slots - 1 steps.
-    for _ in range(slots - 1):
-        reached |= (linked & reached[:, :, None]).any(axis=1)
+    # A path through all slots has slots - 1 steps. A loop compiles faster than as many copies.
+    reached = jax.lax.fori_loop(
+        0, slots - 1, lambda _, at: at | (linked & at[:, :, None]).any(axis=1), reached
+    )
     return (reached == ours).all(axis=1)
 
 
 def _choose(
     problem: Problem, model: Model, state: State, rows: Int[Array, " some"], heat: Heat
 ) -> _Choice:
+    """Return what locations would do, with one draw for each of all locations."""
     gain, priors, others = gains(problem, model, state, rows)
-    # The largest of gain / T + Gumbel noise is a draw in proportion to exp(gain / T); staying has
-    # gain 0. You would expect one draw for each parcel, but a parcel of several neighbours has one
-    # for each, which makes it likelier while it is hot.
-    drawn = jax.random.gumbel(heat.key, (*gain.shape[:1], gain.shape[1] + 1), gain.dtype)
-    gain += heat.temperature * (drawn[:, 1:] - drawn[:, :1])
-    best = jnp.argmax(gain, axis=1, keepdims=True)
-    take = functools.partial(jnp.take_along_axis, indices=best, axis=1)
+    # Column 0 stays: it gains nothing, and a gain of no more than rounding does not beat it.
+    stay = jnp.zeros_like(gain[:, :1])
+    best = jnp.argmax(jnp.concatenate([stay + _LEAST, gain], axis=1), axis=1)
+    every = jnp.concatenate([stay, gain], axis=1)
+    # You would expect one share for each parcel, but a parcel of several neighbours has one for
+    # each, which makes it likelier while it is hot. The largest is taken out, so that no power
+    # overflows; sums up to each slot are a product with a triangle of ones.
+    hot = heat.temperature > 0
+    peak = jnp.max(every, axis=1, keepdims=True)
+    shares = jnp.exp((every - peak) / jnp.where(hot, heat.temperature, 1))
+    upto = jnp.matmul(shares, jnp.triu(jnp.ones((shares.shape[1],) * 2)), precision=_PRECISE)
+    # The first slot up to which the shares reach the draw; one of no share never is.
+    drawn = jnp.sum(upto < heat.draws[rows][:, None] * upto[:, -1:], axis=1, dtype=best.dtype)
+    slot = jnp.where(hot, drawn, best)
+    take = functools.partial(jnp.take_along_axis, indices=jnp.maximum(slot - 1, 0)[:, None], axis=1)
     may = problem.movable[rows] & _separable(problem, state, rows)
-    gained = jnp.where(may, take(gain)[:, 0], -jnp.inf)
-    return _Choice(take(others)[:, 0], gained, take(priors)[:, 0])
+    return _Choice(may & (slot > 0), take(others)[:, 0], take(gain)[:, 0], take(priors)[:, 0])
 
 
 def _moved(
     problem: Problem,
+    model: Model,
     state: State,
     rows: Int[Array, " some"],
-    choice: _Choice,
+    target: Int[Array, " some"],
     moving: Bool[Array, " some"],
 ) -> State:
     """Return the state after the locations that are `moving` have joined their targets."""
     # Locations that stay add to a row more, which is dropped: shapes cannot depend on the data.
     n_parcels = state.counts.size
-    own = jnp.where(moving, state.labels[rows], n_parcels)
-    target = jnp.where(moving, choice.target, n_parcels)
-
-    def change(values: Array) -> Array:
-        both = jnp.concatenate([values, -values])
-        where = jnp.concatenate([target, own])
-        return jax.ops.segment_sum(both, where, num_segments=n_parcels + 1)[:-1]
-
-    cells = jnp.concatenate(
-        [problem.cells(rows, choice.target), problem.cells(rows, state.labels[rows])]
+    before = state.labels[rows]
+    where = jnp.where(
+        jnp.concatenate([moving, moving]), jnp.concatenate([target, before]), n_parcels
     )
+
+    # What touches lies in one compartment, so that a move stays in it.
+    cells = [problem.cells(rows, at) for at in (target, before)]
     one = moving.astype(jnp.int32)
-    sizes = state.sizes.at[cells].add(jnp.concatenate([one, -one]))
-
-    labels = state.labels.at[jnp.where(moving, rows, state.labels.size)].set(
-        choice.target, mode="drop"
-    )
-    return State(
-        labels,
-        state.sums + change(problem.series[rows]),
-        state.counts + change(problem.observed[rows]),
-        sizes,
-    )
+    sizes = state.sizes.at[jnp.concatenate(cells)].add(jnp.concatenate([one, -one]))
+    labels = state.labels.at[jnp.where(moving, rows, state.labels.size)].set(target, mode="drop")
+    # Numbers beside the series, as each scatter takes its time to compile.
+    x = jnp.concatenate([problem.series[rows], problem.observed[rows][:, None]], axis=1)
+    change = jax.ops.segment_sum(jnp.concatenate([x, -x]), where, num_segments=n_parcels + 1)[:-1]
+    sums, counts = state.sums + change[:, :-1], state.counts + change[:, -1]
+    return _state(model, labels, sums, counts, sizes)
 
 
 def _turn(
@@ -279,34 +298,36 @@ def _turn(
     rows = jnp.maximum(turn, 0)
     choice = _choose(problem, model, state, rows, heat)
     own = jnp.maximum(state.labels[rows], 0)
-    moving = (turn >= 0) & (choice.gain > _LEAST)
+    moving = (turn >= 0) & choice.moving
     # A parcel that would become too small keeps all of its locations, this time.
     # What joins a parcel in the same turn does not count, so that the limit holds in any order.
     cells = problem.cells(rows, own)
     leaving = jax.ops.segment_sum(moving.astype(jnp.int32), cells, num_segments=state.sizes.size)
     moving &= (state.sizes - leaving >= least)[cells]
-
-    def total(one: State) -> Float[Array, ""]:
-        return jnp.sum(model.evidence(jnp.sum(one.sums**2, axis=1), one.counts))
-
-    together = _moved(problem, state, rows, choice, moving)
-    # No two of a turn touch, so that the parts of the priors add up. Those of the evidence do not
-    # where a parcel takes part in several moves: ||S + x + y||^2 has a term 2 x.y.
-    gained = total(together) - total(state) + jnp.sum(jnp.where(moving, choice.priors, 0))
-
-    def one_by_one() -> tuple[State, Bool[Array, " most"]]:
-        # Where each parcel takes part in one move, the gains are exact and add up.
-        worth = jnp.where(moving, choice.gain, -jnp.inf)
-        best = jnp.maximum(
-            jax.ops.segment_max(worth, own, num_segments=n_parcels),
-            jax.ops.segment_max(worth, jnp.maximum(choice.target, 0), num_segments=n_parcels),
-        )
-        alone = moving & (worth == best[own]) & (worth == best[choice.target])
-        return _moved(problem, state, rows, choice, alone), alone
-
-    after, moving = jax.lax.cond(
-        (gained > 0) | (heat.temperature > 0), lambda: (together, moving), one_by_one
+    # Where each parcel takes part in one move, the gains are exact and add up.
+    target = jnp.maximum(choice.target, 0)
+    worth = jnp.where(moving, choice.gain, -jnp.inf)
+    best = jax.ops.segment_max(
+        jnp.concatenate([worth, worth]), jnp.concatenate([own, target]), num_segments=n_parcels
     )
+    alone = moving & (worth == best[own]) & (worth == best[target])
+
+    # No two of a turn touch, so that the parts of the priors add up. Those of the evidence do not
+    # where a parcel takes part in several moves: ||S + x + y||^2 has a term 2 x.y. Where all moves
+    # together lose, a second try makes those that are exact.
+    def attempt(
+        carry: tuple[Array, Array, State, Array],
+    ) -> tuple[Array, Array, State, Array]:
+        tries, _, _, moving = carry
+        after = _moved(problem, model, state, rows, target, moving)
+        gained = jnp.sum(after.evidence - state.evidence)
+        gained += jnp.sum(jnp.where(moving, choice.priors, 0))
+        good = (gained > 0) | (heat.temperature > 0) | (tries > 0)
+        return tries + 1, good, after, jnp.where(good, moving, alone)
+
+    # Nothing to move is settled before the first try.
+    begin = (jnp.int32(0), ~moving.any(), state, moving)
+    _, _, after, moving = jax.lax.while_loop(lambda carry: ~carry[1], attempt, begin)
     return after, jnp.sum(moving.astype(jnp.int32))
 
 
@@ -339,20 +360,20 @@ def sweep(
 
     def once(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         labels, _, done = carry
-        # Temperature and keys go by the number of the sweep, so that sweeps in several calls, with
+        # Temperature and draws go by the number of the sweep, so that sweeps in several calls, with
         # reports between them, are those of one call.
         left = (schedule.hot - done).astype(jnp.float32)
         length = jnp.maximum(schedule.hot, 1).astype(jnp.float32)
         temperature = heat.temperature * jnp.maximum(left / length, 0)
-        keys = jax.random.split(jax.random.fold_in(heat.key, done), len(turns))
+        # A row more than there are is of no hot sweep.
+        now = Heat(temperature, heat.draws[jnp.minimum(done, len(heat.draws) - 1)])
 
-        def turn(state: State, given: tuple[Array, Array]) -> tuple[State, Int[Array, ""]]:
-            rows, key = given
-            return _turn(problem, model, state, rows, schedule.least, Heat(temperature, key))
+        def turn(state: State, rows: Array) -> tuple[State, Int[Array, ""]]:
+            return _turn(problem, model, state, rows, schedule.least, now)
 
         # The sums anew, so that rounding does not add up over sweeps.
-        state = start_state(problem, labels, n_parcels)
-        state, moves = jax.lax.scan(turn, state, (turns, keys))
+        state = start_state(problem, model, labels, n_parcels)
+        state, moves = jax.lax.scan(turn, state, turns)
         return state.labels, jnp.sum(moves), done + 1
 
     def goes_on(carry: tuple[Array, Array, Array]) -> Bool[Array, ""]:

@@ -1,5 +1,6 @@
 """The tables of neighbours and the jitted sweeps, against plain NumPy and SciPy."""
 
+import functools
 import itertools
 
 import jax
@@ -119,7 +120,7 @@ def test_gains_are_the_changes_of_the_evidence(geometry):
     labels = blocks(geometry, shift=1.0)
     labels[::17] = -1
     problem, model, n_parcels = problem_of(geometry, labels)
-    state = start_state(problem, jnp.asarray(labels, jnp.int32), n_parcels)
+    state = start_state(problem, model, jnp.asarray(labels, jnp.int32), n_parcels)
     rows = np.flatnonzero(labels >= 0)[::5]
     gain, _, targets = map(np.asarray, gains(problem, model, state, jnp.asarray(rows)))
     x, pairs = np.asarray(problem.series), find_touching(geometry)
@@ -146,7 +147,7 @@ def test_every_sweep_raises_the_evidence_and_breaks_no_parcel(geometry, seed):
     data = series(rng.permutation(labels), seed=seed)
     problem, model, n_parcels = problem_of(geometry, labels, data)
     pairs, x = find_touching(geometry), np.asarray(problem.series)
-    still = Heat(jnp.float32(0), jax.random.key(seed))
+    still = Heat(jnp.float32(0), jnp.zeros((1, labels.size)))
     now, score = labels, evidence(x, labels, labels, pairs, n_parcels, NUMBERS)
     for _ in range(20):
         schedule = Schedule(*(jnp.int32(n) for n in (0, 1, 0, 1)))
@@ -168,7 +169,8 @@ def test_every_sweep_raises_the_evidence_and_breaks_no_parcel(geometry, seed):
 def test_hot_sweeps_break_no_parcel_either(geometry, temperature):
     labels = blocks(geometry, shift=2.0)
     problem, model, n_parcels = problem_of(geometry, labels)
-    heat = Heat(jnp.float32(temperature), jax.random.key(1))
+    draws = np.random.default_rng(1).random((30, labels.size), np.float32)
+    heat = Heat(jnp.float32(temperature), jnp.asarray(draws))
     schedule = Schedule(*(jnp.int32(n) for n in (0, 30, 30, 5)))
     out = np.asarray(
         sweep(problem, model, jnp.asarray(labels, jnp.int32), schedule, heat, n_parcels=n_parcels)[
@@ -181,20 +183,11 @@ def test_hot_sweeps_break_no_parcel_either(geometry, temperature):
 
 def test_the_core_compiles_for_gpus(geometry):
     problem, model, n_parcels = problem_of(geometry, blocks(geometry))
-    heat = Heat(jnp.float32(1), jax.random.key(0))
+    heat = Heat(jnp.float32(1), jnp.zeros((30, geometry.n_locations)))
     schedule = Schedule(*(jnp.int32(n) for n in (0, 30, 30, 5)))
-
-    def fit(problem, model, labels, schedule, temperature, data):
-        heat = Heat(temperature, jax.random.wrap_key_data(data))
-        return sweep(problem, model, labels, schedule, heat, n_parcels=n_parcels)
-
+    fit = functools.partial(sweep, n_parcels=n_parcels)
     exported = jax.export.export(jax.jit(fit), platforms=["cuda"])(
-        problem,
-        model,
-        jnp.zeros(geometry.n_locations, jnp.int32),
-        schedule,
-        heat.temperature,
-        jax.random.key_data(heat.key),
+        problem, model, jnp.zeros(geometry.n_locations, jnp.int32), schedule, heat
     )
     assert exported.platforms == ("cuda",)
 
