@@ -49,6 +49,9 @@ class Fitting:
         float, _FITTED("SHARE", "Pieces of at most this share of a parcel join what they touch.")
     ] = 0.05
     min_size: Annotated[int, _FITTED("N", "Locations that a parcel keeps at least.")] = 1
+    min_coverage: Annotated[
+        float, _FITTED("SHARE", "Parcels with data at fewer of their locations keep these.")
+    ] = 0.0
     sweeps: Annotated[int, _FITTED("N", "The most sweeps.")] = 200
     seed: Annotated[int, _FITTED("N", "Of the annealing; the same gives the same atlas.")] = 0
     sample_mask: Annotated[
@@ -83,6 +86,7 @@ class Fitting:
             "fill": self.fill,
             "strays": self.strays,
             "min_size": self.min_size,
+            "min_coverage": self.min_coverage,
             "sweeps": self.sweeps,
             "sample_mask": masks or None,
             "standardize": not self.raw,

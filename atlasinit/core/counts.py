@@ -36,6 +36,8 @@ def check_geometries(geometry: Any) -> dict[str, Geometry]:
     if not geometry:
         raise ArgumentError("geometry", f"should have {wanted} at least, got none")
     for c, one in geometry.items():
+        if not isinstance(c, str):
+            raise ArgumentTypeError("geometry", f"should have names of compartments, got {c!r}")
         if not isinstance(one, VolumeGrid | SurfaceMesh):
             raise ArgumentTypeError(
                 "geometry",

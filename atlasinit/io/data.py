@@ -12,7 +12,7 @@ from nibabel.filebasedimages import FileBasedImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import has_weight
-from atlasinit.errors import ArgumentError, AtlasFileError, Passing, Value
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing, Value
 from atlasinit.io.agreement import (
     check_space,
     check_surface,
@@ -32,7 +32,7 @@ from atlasinit.projection.reductions import find_reduction
 
 
 def open_data(
-    data: Any, atlas: Atlas, *, reduction: Any = "mean", data_space: str | None = None
+    data: Any, atlas: Atlas, *, reduction: Any = "mean", data_space: Any = None
 ) -> DataSource:
     """Return `data` as rows for the locations of `atlas`, after checking that they fit.
 
@@ -75,6 +75,8 @@ def open_data(
     if isinstance(data, DataSource):
         return _check_opened(data, atlas)
     if data_space is not None:
+        if not isinstance(data_space, str):
+            raise ArgumentTypeError("data_space", f"should be a str, got {data_space!r}")
         check_space(data_space, atlas, "`data_space`")
     parts = _parts(data, atlas, data_space)
     # Every part is (locations, time). Those of an atlas lie one below the other, in its order.
@@ -152,7 +154,8 @@ def _parts(data: Any, atlas: Atlas, space: str | None) -> dict[str, DataSource]:
                 raise ArgumentError(
                     "data",
                     f"holds {twice[0]!r} twice",
-                    "pass each compartment once, and several images to `AtlasMasker` as a list",
+                    "pass each compartment once, and several images or runs as a list, which "
+                    "`AtlasMasker` and `refine` take",
                 )
             parts.update(own)
         return parts

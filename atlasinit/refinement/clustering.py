@@ -39,7 +39,7 @@ def cluster_atlas(
     standardize: Any = True,
     denoise: Any = True,
     min_volumes: Any = 30,
-    data_space: str | None = None,
+    data_space: Any = None,
     name: str = "clusters",
     space: str = "",
     progress: Any = None,

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int32
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps, Maps
-from atlasinit.errors import Argument, ArgumentError, format_count, warn
+from atlasinit.errors import Argument, ArgumentError, format_count, format_list, warn
 from atlasinit.refinement.connectivity import grow_into, join_strays, within_hops, within_mm
 from atlasinit.refinement.estimate import Estimates, estimate
 from atlasinit.refinement.fitting import Bounds, Fitter
@@ -47,6 +47,7 @@ def _refine_one(
     values, observed = scale_runs(runs, standardize=settings.standardize)
     seen = observed > 0
     _check_seen(region, seen)
+    settings = _freeze_uncovered(region, labels, seen, settings)
     start_labels = _mended(labels, region, pairs, seen, settings)
     series = prepare(values, observed, pairs, denoise=settings.denoise)
     # (locations, time) in float32: 0.4 GB for 200,000 voxels and 500 volumes.
@@ -97,6 +98,26 @@ def _check_seen(region: Region, seen: Bool[np.ndarray, " locations"]) -> None:
                 "should change over time somewhere, but are constant, NaN or infinite everywhere "
                 f"in {c!r}",
             )
+
+
+def _freeze_uncovered(
+    region: Region,
+    labels: Int32[np.ndarray, " locations"],
+    seen: Bool[np.ndarray, " locations"],
+    settings: Settings,
+) -> Settings:
+    """Return settings in which parcels with too little data are frozen, too, and name these."""
+    there = labels >= 0
+    totals, covered = (
+        np.bincount(labels[kept], minlength=len(region.names)) for kept in (there, there & seen)
+    )
+    few = (totals > 0) & (covered < settings.min_coverage * totals) & ~settings.frozen
+    if few.any():
+        names = format_list(np.array(region.names, dtype=object)[few])
+        share = f"{100 * settings.min_coverage:g} %"
+        warn(f"Parcels with data at less than {share} of their locations keep these: {names}.")
+    # A parcel without data has no mean that a location could fit.
+    return dataclasses.replace(settings, frozen=settings.frozen | few | (covered == 0))
 
 
 def _mended(

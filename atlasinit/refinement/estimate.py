@@ -56,9 +56,9 @@ def estimate(series: Series, labels: Int[np.ndarray, " locations"], n_parcels: i
     filled = counts > 0
     total, n_filled = counts.sum(), int(filled.sum())
     within = total - n_filled
-    # One parcel has no border to move; a signal of 0 says so.
+    # One parcel has no border to move, and parcels of one location none to spare.
     if within <= 0 or n_filled < 2:
-        return Estimates(1.0, 0.0, 1.0, 0.0)
+        return Estimates(0.0, 0.0, 1.0, 0.0)
     means = sums / np.where(filled, counts, 1)[:, None]
     rest = x - weights[:, None] * means[rows]
     covariance = rest.T @ rest

@@ -65,8 +65,9 @@ def assess_halves(
     fill: Any = False,
     strays: Any = 0.05,
     min_size: Any = 1,
+    min_coverage: Any = 0.0,
     min_volumes: Any = 60,
-    data_space: str | None = None,
+    data_space: Any = None,
     sweeps: Any = 200,
     progress: Any = None,
 ) -> Halves:
@@ -78,8 +79,10 @@ def assess_halves(
         As of `atlasinit.refine`, of which each run is cut in two.
     key, neighbours, tether, halves, sample_mask, standardize, denoise
         As of `atlasinit.refine`.
-    frozen, max_hops, max_mm, fill, strays, min_size, min_volumes, data_space, sweeps, progress
-        As of `atlasinit.refine`; `min_volumes` is of both halves together.
+    frozen, max_hops, max_mm, fill, strays, min_size, min_coverage, data_space, sweeps, progress
+        As of `atlasinit.refine`.
+    min_volumes
+        As of `atlasinit.refine`; it is of both halves together.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def assess_halves(
         fill=fill,
         strays=strays,
         min_size=min_size,
+        min_coverage=min_coverage,
         sweeps=sweeps,
         progress=progress,
     )

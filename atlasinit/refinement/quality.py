@@ -22,7 +22,7 @@ def kept_variance(
     *,
     sample_mask: Any = None,
     standardize: Any = True,
-    data_space: str | None = None,
+    data_space: Any = None,
 ) -> float:
     r"""Return the share of the variance of data that the parcels' means keep.
 

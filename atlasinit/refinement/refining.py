@@ -29,8 +29,9 @@ def refine(
     fill: Any = False,
     strays: Any = 0.05,
     min_size: Any = 1,
+    min_coverage: Any = 0.0,
     min_volumes: Any = 30,
-    data_space: str | None = None,
+    data_space: Any = None,
     sweeps: Any = 200,
     memberships: Any = False,
     progress: Any = None,
@@ -110,6 +111,9 @@ def refine(
         first join what they touch; 0 keeps them.
     min_size
         Locations that a parcel keeps at least in a compartment; smaller ones lose none.
+    min_coverage
+        Parcels that have data at a smaller share of their locations keep these, as frozen ones
+        do; those without any data always do.
     min_volumes
         The fewest volumes that are accepted.
     data_space
@@ -139,8 +143,8 @@ def refine(
     Warns
     -----
     AtlasWarning
-        Parcels without locations, which stay empty; a compartment whose data say nothing about
-        parcels; sweeps that ended before they settled.
+        Parcels without locations, which stay empty, or with little data; a compartment whose
+        data say nothing about parcels; sweeps that ended before they settled.
 
     Examples
     --------
@@ -175,6 +179,7 @@ def refine(
         fill=fill,
         strays=strays,
         min_size=min_size,
+        min_coverage=min_coverage,
         sweeps=sweeps,
         memberships=memberships,
         progress=progress,

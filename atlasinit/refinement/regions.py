@@ -25,11 +25,14 @@ class Region:
         Where the locations of each lie on the data's axis of locations.
     rows
         Which rows of the table its parcels are.
+    names
+        Of its parcels.
     """
 
     geometry: Mapping[str, Geometry]
     data: tuple[slice, ...]
     rows: slice
+    names: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -80,7 +83,12 @@ def find_regions(atlas: Atlas) -> list[Region]:
         shared = "" if own.stop > own.start else c
         groups.setdefault((own.start, shared), []).append(c)
     return [
-        Region({c: atlas.geometry[c] for c in own}, tuple(data[c] for c in own), rows[own[0]])
+        Region(
+            {c: atlas.geometry[c] for c in own},
+            tuple(data[c] for c in own),
+            rows[own[0]],
+            atlas.table["name"][rows[own[0]]],
+        )
         for own in groups.values()
     ]
 

@@ -20,7 +20,7 @@ Runs: TypeAlias = Sequence[Float[np.ndarray, "locations _"]]
 
 
 def read_runs(
-    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: Any, data_space: str | None
+    data: Any, atlas: Atlas, *, sample_mask: Any, min_volumes: Any, data_space: Any
 ) -> list[Float[np.ndarray, "locations _"]]:
     """Return the runs of data, in memory: a list is of runs, anything else is one."""
     least = check_whole_number(min_volumes, "min_volumes", least=2)

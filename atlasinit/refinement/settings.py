@@ -43,6 +43,7 @@ class Settings:
     max_mm: float | None
     fill: bool
     strays: float
+    min_coverage: float
     memberships: bool = False
     progress: Progress | None = None
 
@@ -61,6 +62,7 @@ def make_settings(
     max_mm: Any,
     fill: Any,
     strays: Any,
+    min_coverage: Any,
     min_size: Any,
     sweeps: Any,
     memberships: Any = False,
@@ -104,6 +106,7 @@ def make_settings(
         max_hops=max_hops,
         max_mm=max_mm,
         strays=check_number(strays, "strays", least=0, most=1),
+        min_coverage=check_number(min_coverage, "min_coverage", least=0, most=1),
         progress=progress,
         **switches,
     )

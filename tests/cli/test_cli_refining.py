@@ -58,6 +58,7 @@ def test_a_volume_is_refined_and_named_as_before(run, volume, tmp_path):
         (("--halves",), {"halves": True}),
         (("--min-size", 60, "--strays", 0, "--sweeps", 400), {"min_size": 60, "strays": 0.0}),
         (("--fill", "--seed", 3), {"fill": True}),
+        (("--min-coverage", 0.5), {"min_coverage": 0.5}),
     ],
 )
 def test_options_are_those_of_python(run, volume, tmp_path, options, arguments):

@@ -117,6 +117,7 @@ BAD = [
     ),
     (TypeError, {"geometry": {"volume": 3}}, "of 'volume' should be a VolumeGrid or a Surf"),
     (TypeError, {"geometry": "fsLR"}, "should be an Atlas or a mapping .* got str"),
+    (TypeError, {"geometry": {3: GEOMETRIES["volume"]}}, "names of compartments, got 3"),
     (ValueError, {"geometry": {}}, "`geometry` should have a compartment .* got none"),
 ]
 

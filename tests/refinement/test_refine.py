@@ -178,6 +178,23 @@ def test_locations_without_data_keep_their_parcel(start, data, truth):
     assert (found != labels_of(atlas, "volume")).any()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_parcels_with_too_little_data_keep_their_locations(start, data, share):
+    atlas, part = one(start, data)
+    part = part.copy()
+    before = labels_of(atlas, "volume")
+    inside = np.flatnonzero(before == 1)
+    lost = inside[: int(0.4 * inside.size)] if share else inside
+    part[lost] = np.nan
+    moved = labels_of(ai.refine(atlas, part), "volume")
+    if share:
+        assert ((before == 1) != (moved == 1)).any()
+        with pytest.warns(ai.AtlasWarning, match=r"less than 70 % of .* keep these: volume_2\."):
+            moved = labels_of(ai.refine(atlas, part, min_coverage=share), "volume")
+    assert ((before == 1) == (moved == 1)).all()
+    assert (before != moved).any()
+
+
 def test_a_run_that_lacks_a_location_leaves_it_to_the_others(start, data, truth):
     atlas, part = one(start, data)
     first, second = part[:, :40].copy(), part[:, 40:]
@@ -245,6 +262,15 @@ def test_empty_parcels_stay_and_are_named(data, truth):
         0,
         np.bincount(truth["cortex_L"]).min(),
     ]
+
+
+def test_one_parcel_has_no_border_and_no_warning(start, data):
+    atlas, part = one(start, data)
+    whole = atlas.replace(maps={"volume": ai.HardMaps(0 * labels_of(atlas, "volume"), 4)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".* stay empty")
+        assert ai.refine(whole, part).maps == whole.maps
 
 
 def test_stray_pieces_join_what_they_touch(start, data, truth):
@@ -383,6 +409,7 @@ WRONG_TYPES = {
     "min_volumes": ({"min_volumes": "few"}, "`min_volumes` should be a whole number from 2"),
     "switch": ({"fill": "no"}, "`fill` should be True or False, got 'no'"),
     "number": ({"halves": 2}, "`halves` should be True or False, got 2"),
+    "space": ({"data_space": 3}, "`data_space` should be a str, got 3"),
     "progress": ({"progress": True}, "`progress` should be a function or None, got True"),
 }
 
