@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from atlasinit.cli.editing import Editing
-from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
@@ -21,6 +20,7 @@ from atlasinit.cli.options import (
 from atlasinit.cli.output import print_saved, print_written, progress, say
 from atlasinit.cli.values import parse_one_each
 from atlasinit.errors import format_count
+from atlasinit.support.interrupts import ending_at_once
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas

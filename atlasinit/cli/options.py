@@ -16,7 +16,6 @@ import typer
 from typer.models import ArgumentInfo
 
 from atlasinit.cli import completion
-from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.values import (
     parse_key,
     parse_names,
@@ -26,6 +25,7 @@ from atlasinit.cli.values import (
     read_meshes,
 )
 from atlasinit.errors import ArgumentError, Passing
+from atlasinit.support.interrupts import ending_at_once
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas

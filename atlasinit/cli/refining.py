@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlasinit.cli.interrupts import ending_at_once
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, panel, takes
 from atlasinit.cli.output import count_sweeps, print_saved, say
 from atlasinit.cli.values import parse_key, parse_runs, read_numbers
+from atlasinit.support.interrupts import ending_at_once
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas

@@ -154,18 +154,19 @@ def test_nowhere_to_print_is_no_traceback(redirected, status, said):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["typer", "jaxlib"])
 @pytest.mark.parametrize("arguments", ["'show', 'aal'", "'demo', '--out', 'demo'"])
-def test_an_interrupt_is_quiet_while_jax_is_imported(tmp_path, arguments):
+def test_an_interrupt_is_quiet_while_modules_are_imported(tmp_path, arguments, module):
     script = f"""
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
-        if name == "jaxlib":
+        if name == "{module}":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupts())
 sys.argv = ["atlasinit", {arguments}]
-from atlasinit.cli import main
+from atlasinit.__main__ import main
 main()
 """
     command = [sys.executable, "-c", script]

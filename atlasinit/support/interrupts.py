@@ -1,4 +1,4 @@
-"""Ctrl-C while JAX is imported."""
+"""Ctrl-C while modules are imported."""
 
 import contextlib
 import signal
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 def ending_at_once() -> Iterator[None]:
     """Let an interrupt end the process at once, and quietly.
 
-    For imports of JAX, whose native code an exception would abort with a trace; nothing
-    is written meanwhile that would have to be tidied up.
+    For imports: an exception would be told with a traceback, and would abort JAX's native code;
+    nothing is written meanwhile that would have to be tidied up.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # else interrupts are ignored, as by nohup
