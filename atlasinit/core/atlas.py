@@ -428,28 +428,8 @@ class Atlas(eqx.Module):
         """
         import pandas as pd
 
-        if not isinstance(mask, Mapping):
-            whole = np.asarray(mask)
-            if whole.shape != (self.n_locations,):
-                raise ArgumentError(
-                    "mask",
-                    f"should have shape {(self.n_locations,)}, the locations of all "
-                    f"compartments, got {whole.shape}",
-                )
-            mask = {c: whole[s] for c, s in self.location_slices().items()}
-        missing = [c for c in self.compartments if c not in mask]
-        if missing:
-            raise ArgumentError("mask", f"lacks the compartments {missing}", f"it has {list(mask)}")
-        parts = []
-        for c, maps in self.maps.items():
-            part = np.asarray(mask[c])
-            if part.dtype != bool or part.shape != (maps.n_locations,):
-                raise ArgumentError(
-                    "mask",
-                    f"of {c!r} should be boolean with {maps.n_locations} locations, got "
-                    f"{part.dtype} of shape {part.shape}",
-                )
-            parts.append(covered_totals(maps, part))
+        inside = self.header.split_mask(mask)
+        parts = [covered_totals(maps, inside[c]) for c, maps in self.maps.items()]
         # sum_{j in mask} |w_kj| / sum_j |w_kj| of parcel k, 0 / 1 of one without weights.
         total = self.header.add_rows(m.totals(absolute=True) for m in self._maps)
         share = self.header.add_rows(parts) / np.where(total == 0, 1, total)

@@ -1,13 +1,15 @@
 """What of an atlas is no array: a static part of whatever is made from it."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from jaxtyping import Bool
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.provenance import Provenance
+from atlasinit.errors import ArgumentError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,38 @@ class AtlasHeader:
         # First row and number tell all of a run of rows.
         starts = {home: homes.index(home) for home in dict.fromkeys(homes)}
         return {h: slice(start, start + homes.count(h)) for h, start in starts.items()}
+
+    def split_mask(
+        self, mask: Mapping[str, np.ndarray] | np.ndarray
+    ) -> dict[str, Bool[np.ndarray, " locations"]]:
+        """Return compartment to mask, of one over all locations or of one per compartment.
+
+        Raises
+        ------
+        ValueError
+            A mask of another length, or not boolean; a compartment without one.
+        """
+        if not isinstance(mask, Mapping):
+            whole = np.asarray(mask)
+            if whole.shape != (self.n_locations,):
+                raise ArgumentError(
+                    "mask",
+                    f"should have shape {(self.n_locations,)}, the locations of all "
+                    f"compartments, got {whole.shape}",
+                )
+            mask = {c: whole[s] for c, s in self.location_slices().items()}
+        missing = [c for c in self.compartments if c not in mask]
+        if missing:
+            raise ArgumentError("mask", f"lacks the compartments {missing}", f"it has {list(mask)}")
+        parts = {c: np.asarray(mask[c]) for c in self.compartments}
+        for c, geometry in self.geometry.items():
+            if parts[c].dtype != bool or parts[c].shape != (geometry.n_locations,):
+                raise ArgumentError(
+                    "mask",
+                    f"of {c!r} should be boolean with {geometry.n_locations} locations, got "
+                    f"{parts[c].dtype} of shape {parts[c].shape}",
+                )
+        return parts
 
     def add_rows(self, parts: Iterable[np.ndarray]) -> np.ndarray:
         """Return values (parcels, ...) of those of each compartment's rows, added where shared."""

@@ -45,7 +45,8 @@ def to_graph(matrix: Any, atlas: Atlas) -> Any:
     Returns
     -------
     networkx.Graph or networkx.DiGraph
-        With a direction, from row to column, unless the matrix is symmetric.
+        With a direction, from row to column, unless the matrix is symmetric but for rounding;
+        then the part above the diagonal counts.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def graph_of(matrix: Float[np.ndarray, "parcels parcels"], atlas: Atlas) -> Any:
             f": a graph has no edges of NaN, got {np.isnan(matrix).sum()}",
             "leave these parcels out, set them by `numpy.nan_to_num(matrix)`, or save as .tsv",
         )
-    symmetric = np.array_equal(matrix, matrix.T)
+    symmetric = _is_symmetric(matrix)
     graph = networkx().Graph() if symmetric else networkx().DiGraph()
     table, centres = atlas.table, parcel_centres(atlas)
     for row, name in enumerate(table["name"]):
@@ -83,6 +84,16 @@ def graph_of(matrix: Float[np.ndarray, "parcels parcels"], atlas: Atlas) -> Any:
         for i, j, w in zip(rows.tolist(), columns.tolist(), weights, strict=True)
     )
     return graph
+
+
+def _is_symmetric(matrix: Float[np.ndarray, "parcels parcels"]) -> bool:
+    """Whether a matrix is symmetric but for rounding, as NumPy's correlations are."""
+    # Sums of the same products in another order differ by a few units in the last place.
+    rounding = 16 * np.finfo(matrix.dtype).eps * np.abs(matrix).max(initial=0)
+    # Infinity less infinity is NaN, which is no difference where both are the same.
+    with np.errstate(invalid="ignore"):
+        near = np.abs(matrix - matrix.T) <= rounding
+    return bool((near | (matrix == matrix.T)).all())
 
 
 def _as_attribute(value: Any) -> Any:

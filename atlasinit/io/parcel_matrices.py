@@ -63,7 +63,7 @@ def save_matrix(
 
     Row i, column j is what goes from parcel i to parcel j, and a matrix need not be symmetric. In
     a graph, 0 is no edge, the diagonal are loops, and edges have a direction unless the matrix is
-    symmetric. Precision stays; NaN does too, other than in a graph.
+    symmetric but for rounding (as of `to_graph`). Precision stays, and NaN other than in a graph.
 
     Parameters
     ----------

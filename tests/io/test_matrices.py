@@ -144,6 +144,21 @@ def test_networkx_opens_a_graph(tmp_path, symmetric):
     np.testing.assert_allclose([last[axis] for axis in "xyz"], expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_graph_of_correlations_has_no_directions(dtype):
+    matrix = np.random.default_rng(0).normal(size=(3, 3)).astype(dtype)
+    matrix = matrix + matrix.T
+    matrix[0, 1] = np.nextafter(matrix[1, 0], dtype(9))
+    matrix[1, 2] = matrix[2, 1] = np.inf
+    assert matrix[0, 1] != matrix[1, 0]
+    graph = to_graph(matrix, volume())
+    assert not graph.is_directed()
+    assert graph.edges["one", "two"]["weight"] == matrix[0, 1]
+    matrix[1, 2] = matrix[2, 1] = 1
+    matrix[0, 1] += dtype(1e-4)
+    assert to_graph(matrix, volume()).is_directed()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
