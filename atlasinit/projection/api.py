@@ -54,6 +54,7 @@ from atlasinit.projection.xla import (
     solve_sums,
 )
 from atlasinit.support.precision import accumulator_dtype
+from atlasinit.support.sharding import count_shards
 from atlasinit.support.threads import empty_for_jax
 from atlasinit.support.typing import AnyArray
 
@@ -137,7 +138,8 @@ def project(
     Notes
     -----
     Sparse maps have reverse-mode derivatives only (``kernel="dense"`` has both). For
-    ``lstsq`` of maps that are traced, the conditioning is not checked.
+    ``lstsq`` of maps that are traced, the conditioning is not checked. Data that are split
+    over devices along leading axes or time stay so (``jax.sharding``, ``jax.shard_map``).
 
     Examples
     --------
@@ -158,7 +160,7 @@ def project(
     solver = device_solver_for(atlas, ridge=ridge) if wanted.solve else None
     stack = stack_for(atlas, kernel=wanted.kernel or kernel)
     arrays = (stack, values, solver, _scalar(ridge), *limits)
-    return reduce_data(*arrays, reduction=wanted, missing=missing)
+    return reduce_data(*arrays, reduction=wanted, missing=missing, shards=_shards_of(values))
 
 
 def reduce(
@@ -176,7 +178,10 @@ def reduce(
     """Return what `project` does, of kernels."""
     values, missing = _check_missing(data, compartments, missing)
     scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
-    return reduce_data(stack, values, solver, *scalars, reduction=reduction, missing=missing)
+    shards = _shards_of(values)
+    return reduce_data(
+        stack, values, solver, *scalars, reduction=reduction, missing=missing, shards=shards
+    )
 
 
 @dataclass(frozen=True)
@@ -284,7 +289,7 @@ def coverage(atlas: Any, data: Any, *, kernel: str = "auto") -> Float[Array, "..
         _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
         totals = totals_for(atlas, absolute=True).astype(dtype)[None, :, None]
         return restore(share(jnp.asarray(seen), totals))
-    return measure_coverage(stack_for(atlas, kernel=kernel), values)
+    return measure_coverage(stack_for(atlas, kernel=kernel), values, shards=_shards_of(values))
 
 
 def back_project(
@@ -339,7 +344,8 @@ def back_project(
         stack, restore = add_batch(np.asarray(wanted))
         out = restore(host.transposed(parts_for(atlas), stack, _sum_dtype(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
-    return paint(stack_for(atlas, kernel=kernel), values, solver, _scalar(ridge), method=method)
+    arrays = (stack_for(atlas, kernel=kernel), values, solver, _scalar(ridge))
+    return paint(*arrays, method=method, shards=_shards_of(values))
 
 
 def _on_host(
@@ -433,6 +439,11 @@ def _check_missing(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[A
 def _sum_dtype(data: AnyArray) -> np.dtype:
     """Return the dtype of sums of data."""
     return np.dtype(accumulator_dtype(jax.dtypes.canonicalize_dtype(data.dtype)))
+
+
+def _shards_of(values: AnyArray) -> tuple[int, ...]:
+    """Return into how many pieces each leading axis is split over devices."""
+    return count_shards(values, max(values.ndim - 2, 0))
 
 
 def _scalar(value: Any) -> Scalar:

@@ -5,6 +5,7 @@ same axes.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
@@ -22,6 +23,7 @@ from atlasinit.projection.lstsq import Solver, make_traced_solver
 from atlasinit.projection.reductions import Reduction
 from atlasinit.projection.stack import Stack
 from atlasinit.support.precision import accumulator_dtype
+from atlasinit.support.sharding import keep_sharding
 from atlasinit.support.typing import AnyArray
 
 Scalar: TypeAlias = Float[Array, ""]
@@ -60,7 +62,7 @@ def finish(
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "missing"))
+@functools.partial(jax.jit, static_argnames=("reduction", "missing", "shards"))
 def reduce_data(
     stack: Stack,
     data: Float[AnyArray, "..."],
@@ -71,11 +73,35 @@ def reduce_data(
     *,
     reduction: Reduction,
     missing: str,
+    shards: tuple[int, ...] = (),
 ) -> Float[Array, "..."]:
-    """Return a reduction of data."""
-    stack, given = _hide_weights(stack), data.dtype
-    data, restore = add_batch(jnp.asarray(data, accumulator_dtype(given)))
-    seen = None
+    """Return a reduction of data, whose leading axes are split over devices into `shards`."""
+
+    def compute(stack: Stack, data: Array, solver: Solver | None) -> Array:
+        stack = _hide_weights(stack)
+        scalars = (ridge, empty, min_coverage)
+
+        def reduce(data: Array) -> Array:
+            return _reduce(stack, data, solver, *scalars, reduction=reduction, missing=missing)
+
+        return map_leading(reduce, data, shards)
+
+    return keep_sharding(compute, data, stack, solver)(stack, data, solver)
+
+
+def _reduce(
+    stack: Stack,
+    data: Float[Array, "batch locations time"],
+    solver: Solver | None,
+    ridge: Scalar,
+    empty: Scalar,
+    min_coverage: Scalar,
+    *,
+    reduction: Reduction,
+    missing: str,
+) -> Float[Array, "batch parcels time"]:
+    given = data.dtype
+    data, seen = jnp.asarray(data, accumulator_dtype(given)), None
     # A function that is traced cannot raise on values: Equinox raises when it runs.
     if missing == "error":
         data = jnp.asarray(eqx.error_if(data, jnp.isnan(data).any(), str(nan_error())))
@@ -95,14 +121,21 @@ def reduce_data(
     if seen is not None:
         observed = _share_seen(stack, seen.astype(data.dtype))
         defined = defined & _reaches(observed, min_coverage, exact=stack.exact)
-    return restore(jnp.where(defined, out, empty.astype(out.dtype)).astype(given))
+    return jnp.where(defined, out, empty.astype(out.dtype)).astype(given)
 
 
-@jax.jit
-def measure_coverage(stack: Stack, data: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+@functools.partial(jax.jit, static_argnames="shards")
+def measure_coverage(
+    stack: Stack, data: Float[AnyArray, "..."], *, shards: tuple[int, ...] = ()
+) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
-    seen, restore = add_batch((~jnp.isnan(data)).astype(accumulator_dtype(data.dtype)))
-    return restore(_share_seen(_hide_weights(stack), seen).astype(seen.dtype))
+
+    def compute(stack: Stack, data: Array) -> Array:
+        seen = (~jnp.isnan(data)).astype(accumulator_dtype(data.dtype))
+        hidden = _hide_weights(stack)
+        return map_leading(lambda x: _share_seen(hidden, x).astype(seen.dtype), seen, shards)
+
+    return keep_sharding(compute, data, stack)(stack, data)
 
 
 @jax.jit
@@ -112,7 +145,7 @@ def solve_sums(solver: Solver, values: Float[AnyArray, "..."]) -> Float[Array, "
     return restore(solver.solve(out))
 
 
-@functools.partial(jax.jit, static_argnames="method")
+@functools.partial(jax.jit, static_argnames=("method", "shards"))
 def paint(
     stack: Stack,
     values: Float[AnyArray, "..."],
@@ -120,14 +153,23 @@ def paint(
     ridge: Scalar,
     *,
     method: str,
+    shards: tuple[int, ...] = (),
 ) -> Float[Array, "..."]:
-    """Return one value a location of parcel values."""
-    out, restore = add_batch(jnp.asarray(values, accumulator_dtype(values.dtype)))
-    if method == "pseudoinverse":
-        if solver is None:
-            solver = make_traced_solver(stack, ridge=ridge.astype(out.dtype))
-        out = solver.solve(out)
-    return restore(stack.transposed(out).astype(values.dtype))
+    """Return one value a location of parcel values, split over devices as those."""
+
+    def compute(stack: Stack, values: Array, solver: Solver | None) -> Array:
+        if method == "pseudoinverse" and solver is None:
+            dtype = accumulator_dtype(values.dtype)
+            solver = make_traced_solver(stack, ridge=ridge.astype(dtype))
+
+        def spread(values: Array) -> Array:
+            out = jnp.asarray(values, accumulator_dtype(values.dtype))
+            out = out if solver is None else solver.solve(out)
+            return stack.transposed(out).astype(values.dtype)
+
+        return map_leading(spread, values, shards)
+
+    return keep_sharding(compute, values, stack, solver)(stack, values, solver)
 
 
 def _hide_weights(stack: Stack) -> Stack:
@@ -210,6 +252,33 @@ def _reaches(
     # sums of weights are rounded at each addition, which those seen and all differ in.
     rounding = (16 if exact else 512) * jnp.finfo(shares.dtype).eps
     return shares >= least.astype(shares.dtype) * (1 - rounding)
+
+
+def map_leading(
+    function: Callable[[Float[Array, "batch n time"]], Float[Array, "batch m time"]],
+    values: Float[Array, "..."],
+    shards: tuple[int, ...],
+) -> Float[Array, "..."]:
+    """Return `function` of data with any leading axes, which are split over devices into `shards`.
+
+    What lies on other devices is never in one batch, which would be worked on in turn, and so be
+    gathered on every device: shards are axes of `jax.vmap`, of which each device has its own.
+    """
+    if all(count == 1 for count in shards):
+        stacked, restore = add_batch(values)
+        return restore(function(stacked))
+    *leading, rows, time = values.shape
+    # Axes (shards, own) for each leading one; then those of shards first, and one batch of all own.
+    parts = [(count, n // count) for count, n in zip(shards, leading, strict=True)]
+    own = [n for _, n in parts]
+    pairs = range(0, 2 * len(parts), 2)
+    order = (*pairs, *(i + 1 for i in pairs), 2 * len(parts), 2 * len(parts) + 1)
+    split = values.reshape(*itertools.chain(*parts), rows, time).transpose(order)
+    for _ in shards:
+        function = jax.vmap(function)
+    out = function(split.reshape(*shards, math.prod(own), rows, time))
+    out = out.reshape(*shards, *own, *out.shape[-2:]).transpose(np.argsort(order).tolist())
+    return out.reshape(*leading, *out.shape[-2:])
 
 
 def add_batch(values: _A) -> tuple[_A, Callable[[Any], Any]]:

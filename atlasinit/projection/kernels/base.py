@@ -110,6 +110,28 @@ def map_batch(function: Callable[[Array], Array], stack: Float[Array, "batch n t
     return jax.lax.map(function, stack)
 
 
+def all_finite(values: Array) -> Array:
+    """Return whether all values are finite; under `jax.vmap`, one answer for the whole batch.
+
+    A `lax.cond` of one answer takes one branch, of an answer a member both.
+    """
+    # Its derivatives are none; JAX would look for them.
+    return _all_finite(jax.lax.stop_gradient(values))
+
+
+@jax.custom_batching.custom_vmap
+def _all_finite(values: Array) -> Array:
+    return jnp.isfinite(values).all()
+
+
+@_all_finite.def_vmap
+def _all_finite_of_batch(
+    axis_size: int, in_batched: list[bool], values: Array
+) -> tuple[Array, bool]:
+    del axis_size, in_batched
+    return _all_finite(values), False
+
+
 def absolute_of(values: AnyArray) -> Array:
     """Return |w|, with derivative 0 at 0, where that of `jax.numpy.abs` is 1."""
     values = jnp.asarray(values)

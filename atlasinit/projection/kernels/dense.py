@@ -12,6 +12,7 @@ from atlasinit.projection.kernels.base import (
     Data,
     Values,
     absolute_of,
+    all_finite,
     dense_values,
     map_batch,
 )
@@ -81,7 +82,7 @@ def _multiply_guarded(
     # In a product, what is not finite spoils the whole column of the result, by 0 times NaN too: so
     # the result tells of it as the data do, and the smaller of both is read.
     smaller = min(out, data, key=lambda array: array.size)
-    return jax.lax.cond(jnp.isfinite(smaller).all(), lambda: out, careful)
+    return jax.lax.cond(all_finite(smaller), lambda: out, careful)
 
 
 @_multiply_guarded.defjvp

@@ -6,7 +6,6 @@ Without atomic additions, so that a GPU gives the same digits in every run.
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
@@ -184,8 +183,7 @@ class WeightedGroupedKernel(AbstractKernel):
         return out.at[self.places.parcels, self.places.locations].add(values)
 
 
-@jax.custom_vjp
-def _product(
+def _add_by_parcel(
     plan: WeightPlan,
     weights: Float[Array, " nonzeros"],
     data: Float[Array, "batch locations time"],
@@ -194,8 +192,7 @@ def _product(
     return _add_weighted(plan.by_parcel, weights, data)
 
 
-@jax.custom_vjp
-def _transposed(
+def _add_by_location(
     plan: WeightPlan,
     weights: Float[Array, " nonzeros"],
     values: Float[Array, "batch parcels time"],
@@ -204,8 +201,7 @@ def _transposed(
     return _add_weighted(plan.by_location, weights, values)
 
 
-@jax.custom_vjp
-def _outer(
+def _multiply_pairs(
     plan: WeightPlan,
     values: Float[Array, "batch parcels time"],
     data: Float[Array, "batch locations time"],
@@ -215,7 +211,7 @@ def _outer(
     return (values[:, plan.parcels] * data[:, plan.locations]).sum(axis=(0, 2))
 
 
-link(_product, _transposed, _outer)
+_product, _transposed, _outer = link(_add_by_parcel, _add_by_location, _multiply_pairs)
 
 
 def _add_weighted(

@@ -9,7 +9,7 @@ The three products of blocks W, data x and parcel values y
     A(W, x) = W x,      B(W, y) = W' y,      C(y, x) = y x' at the blocks
 
 are each other's derivatives, which makes reverse-mode derivatives of any order
-without storing the data tile by tile. Forward mode is not available. The entries of
+without storing the data tile by tile. Forward mode is refused. The entries of
 all blocks, one after the other, are one vector.
 """
 
@@ -25,7 +25,9 @@ from jaxtyping import Array, Float, Int, Int32
 
 from atlasinit.core.maps import SparseMaps
 from atlasinit.errors import ArgumentError
-from atlasinit.projection.derivatives import link
+from atlasinit.projection.derivatives import link, link_pair
+from atlasinit.projection.kernels.base import all_finite
+from atlasinit.support.sharding import varying_zeros
 from atlasinit.support.tiling import tiles
 from atlasinit.support.typing import AnyArray
 
@@ -165,11 +167,20 @@ def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
     return [g for g in groups if g.size] or groups[:1]
 
 
-@jax.custom_vjp
-def spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Float[Array, " entries"]:
+def _spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Float[Array, " entries"]:
     """Return the entries of the blocks that hold `values`, zero elsewhere."""
     values = jnp.append(values, jnp.zeros(1, values.dtype))
     return values.at[plan.slots].get(mode="promise_in_bounds")
+
+
+def _collect(plan: TilePlan, entries: Float[Array, " entries"]) -> Float[Array, " nonzeros"]:
+    """Return the entries at the positions of the weights."""
+    return entries.at[plan.positions].get(mode="promise_in_bounds", unique_indices=True)
+
+
+# As each weight has one entry, either is the transpose of the other, and both are gathers. The
+# derivatives that JAX finds would be scatters, which a GPU adds up in any order.
+spread, collect = link_pair(_spread, _collect)
 
 
 def blocks(
@@ -183,45 +194,30 @@ def blocks(
     return [entries[b.start : b.start + math.prod(s)].reshape(s) for b, s in parts]
 
 
-@jax.custom_vjp
-def collect(plan: TilePlan, entries: Float[Array, " entries"]) -> Float[Array, " nonzeros"]:
-    """Return the entries at the positions of the weights."""
-    return entries.at[plan.positions].get(mode="promise_in_bounds", unique_indices=True)
-
-
-# As each weight has one entry, either is the transpose of the other, and both are gathers. The
-# derivatives that JAX finds would be scatters, which a GPU adds up in any order.
-spread.defvjp(lambda p, v: (spread(p, v), p), lambda p, g: (None, collect(p, g)))
-collect.defvjp(lambda p, e: (collect(p, e), p), lambda p, g: (None, spread(p, g)))
-
-
-@jax.custom_vjp
-def product(
+def _product(
     layout: Layout, entries: Float[Array, " entries"], data: Float[Array, "locations time"]
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
     # So the result tells whether the data that are read are finite, and it is the smaller array.
-    out = _product(layout, entries, data, _batched)
+    out = _multiply(layout, entries, data, _batched)
     return jax.lax.cond(
-        jnp.isfinite(out).all(), lambda: out, lambda: _product(layout, entries, data, _careful)
+        all_finite(out), lambda: out, lambda: _multiply(layout, entries, data, _careful)
     )
 
 
-@jax.custom_vjp
-def transposed(
+def _transposed(
     layout: Layout, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
 ) -> Float[Array, "locations time"]:
     """Return B(W, y). Values that are not finite make NaN where their weight is not 0."""
     return jax.lax.cond(
-        jnp.isfinite(values).all(),
-        lambda: _transposed(layout, entries, values, _batched),
-        lambda: _transposed(layout, entries, values, _careful),
+        all_finite(values),
+        lambda: _multiply_transposed(layout, entries, values, _batched),
+        lambda: _multiply_transposed(layout, entries, values, _careful),
     )
 
 
-@jax.custom_vjp
-def outer(
+def _outer(
     layout: Layout, values: Float[Array, "parcels time"], data: Float[Array, "locations time"]
 ) -> Float[Array, " entries"]:
     """Return C(y, x)."""
@@ -233,13 +229,13 @@ def outer(
         block = _batched(*taken, (2, 2)).reshape(-1)
         return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0)
 
-    return _over_steps(layout, put, jnp.zeros(layout.n_entries, values.dtype))
+    return _over_steps(layout, put, varying_zeros((layout.n_entries,), values))
 
 
-link(product, transposed, outer)
+product, transposed, outer = link(_product, _transposed, _outer)
 
 
-def _product(
+def _multiply(
     layout: Layout,
     entries: Float[Array, " entries"],
     data: Float[Array, "locations time"],
@@ -252,10 +248,10 @@ def _product(
         # A parcel may have rows in several tiles of a step, all of which are added.
         return out.at[bucket.parcels].add(rows, mode="drop")
 
-    return _over_steps(layout, add, jnp.zeros((layout.n_parcels, data.shape[1]), data.dtype))
+    return _over_steps(layout, add, varying_zeros((layout.n_parcels, data.shape[1]), data))
 
 
-def _transposed(
+def _multiply_transposed(
     layout: Layout,
     entries: Float[Array, " entries"],
     values: Float[Array, "parcels time"],
@@ -268,7 +264,7 @@ def _transposed(
         # Each location lies in one tile only, so its row is written once.
         return out.at[bucket.locations].set(rows, mode="drop")
 
-    return _over_steps(layout, put, jnp.zeros((layout.n_locations, values.shape[1]), values.dtype))
+    return _over_steps(layout, put, varying_zeros((layout.n_locations, values.shape[1]), values))
 
 
 def _over_steps(
