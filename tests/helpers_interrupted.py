@@ -1,4 +1,4 @@
-"""Write an atlas again and again, killed at each step in turn; run as a program by the tests.
+"""Write a file again and again, killed at each step in turn; run as a program by the tests.
 
 Every kill is of a forked process, by SIGKILL right before its n-th change of the file
 system, or by the kernel in the middle of a file that grows beyond a limit.
@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from helpers_surfaces import brain_atlas, cortex_atlas
 
 import atlasinit as ai
+from atlasinit.io import write_table
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link"}
 LIMITS = (0, 1, 64)
@@ -92,20 +94,71 @@ def kill_beyond(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def survived(prepare, atlas, folder, case):
-    """Return whether a process that is prepared to be killed writes the atlas to its end."""
+def survived(prepare, write):
+    """Return whether a process that is prepared to be killed writes to its end."""
     child = os.fork()
     if child == 0:
         prepare()
-        save(atlas, folder, case)
+        write()
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0
 
 
-def main(case, root):
+def of_atlas(case, root):
+    """Return what writes a version of an atlas in a folder, and what tells which one is there."""
+    del root
     old = atlas_for(case)
-    new = changed(old)
-    versions = {"old": old, "new": new}
+    versions = {"old": old, "new": changed(old)}
+    return (
+        lambda version, folder: save(versions[version], folder, case),
+        lambda folder: state(folder, case, versions),
+    )
+
+
+WRITERS = {
+    "values.dscalar.nii": lambda values, *where: ai.save_values(values, *where, overwrite=True),
+    "values.pscalar.nii": lambda values, *where: ai.save_values(values, *where, overwrite=True),
+    "matrix.pconn.nii": lambda values, *where: ai.save_matrix(
+        np.multiply.outer(values, values), *where, overwrite=True
+    ),
+    "matrix.tsv": lambda values, *where: ai.save_matrix(
+        np.multiply.outer(values, values), *where, overwrite=True
+    ),
+    "labels.ctab": lambda values, atlas, path: ai.save_labels(
+        ai.rename_parcels(atlas, {n: f"{n} {values[0]}" for n in atlas.table["name"]}),
+        path,
+        overwrite=True,
+    ),
+    "table.csv": lambda values, atlas, path: write_table(
+        pd.DataFrame({"v": values}, atlas.table["name"]), path, overwrite=True
+    ),
+    "report.html": lambda values, atlas, path: ai.generate_report(atlas, values={"v": values}).save(
+        path, overwrite=True
+    ),
+}
+"""What writes some values of parcels to one file, in which the same values are the same bytes."""
+
+
+def of_file(case, root):
+    """As `of_atlas`, of a writer of one file."""
+    atlas = brain_atlas(key=[1, 2, 300, 4, 5, 10, 49])
+    values = {"old": np.arange(7.0), "new": np.arange(7.0) + 1}
+    whole = {}
+    for version, given in values.items():
+        WRITERS[case](given, atlas, root / case)
+        whole[(root / case).read_bytes()] = version
+    assert len(whole) == 2
+    (root / case).unlink()
+
+    def tell(folder):
+        path = folder / case
+        return whole.get(path.read_bytes(), "broken") if path.exists() else "none"
+
+    return (lambda version, folder: WRITERS[case](values[version], atlas, folder / case)), tell
+
+
+def main(case, root):
+    write, tell = (of_file if case in WRITERS else of_atlas)(case, root)
     out = {}
     for start in ("old", "none"):
         states = []
@@ -116,9 +169,9 @@ def main(case, root):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             if start == "old":
-                save(old, folder, case)
-            done = survived(step, new, folder, case)
-            states.append(state(folder, case, versions))
+                write("old", folder)
+            done = survived(step, lambda: write("new", folder))  # noqa: B023 (called here)
+            states.append(tell(folder))
             if done:
                 break
         out[start] = states

@@ -1,4 +1,4 @@
-"""A process that is killed while it writes leaves the old atlas, or none, and never a part."""
+"""A process that is killed while it writes leaves the old file, or none, and never a part."""
 
 import json
 import subprocess
@@ -6,16 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_interrupted import LIMITS
+from helpers_interrupted import LIMITS, WRITERS
 
 HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
 CASES = (
     ".nii.gz",
     ".annot",
     "bids",
+    "matrix.tsv",
     *(
         pytest.param(case, marks=pytest.mark.sweep)
-        for case in (".npz", ".safetensors", ".label.gii", ".dscalar.nii")
+        for case in (".npz", ".safetensors", ".label.gii", ".dscalar.nii", *WRITERS)
+        if case != "matrix.tsv"
     ),
 )
 
