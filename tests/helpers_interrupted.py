@@ -125,7 +125,7 @@ WRITERS = {
         np.multiply.outer(values, values), *where, overwrite=True
     ),
     "labels.ctab": lambda values, atlas, path: ai.save_labels(
-        ai.rename_parcels(atlas, {n: f"{n} {values[0]}" for n in atlas.table["name"]}),
+        ai.rename_parcels(atlas, {n: f"{n}_{values[0]}" for n in atlas.table["name"]}),
         path,
         overwrite=True,
     ),

@@ -4,9 +4,12 @@ import errno
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers_interrupted import WRITERS
 from helpers_surfaces import brain_atlas
 
 import atlasinit as ai
@@ -70,19 +73,26 @@ def test_permissions_are_the_usual_ones_and_stay_so(tmp_path, monkeypatch, keep)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this system bounds no file sizes")
-@pytest.mark.parametrize("ending", [".npz", ".safetensors", ".nii.gz", ".dscalar.nii", ".func.gii"])
-def test_a_full_disk_is_told_with_the_file(tmp_path, ending):
+@pytest.mark.filterwarnings("ignore:.*parcels without a location")
+@pytest.mark.parametrize(
+    "case", [".npz", ".safetensors", ".nii.gz", ".dscalar.nii", ".func.gii", *WRITERS]
+)
+def test_a_full_disk_is_told_with_the_file(tmp_path, case):
     import resource
 
-    kind = {".nii.gz": "subcortex", ".func.gii": "cortex_L"}.get(ending)
-    atlas = brain_atlas()
-    atlas = atlas.select(compartments=kind) if kind else atlas
+    atlas = brain_atlas(key=[1, 2, 300, 4, 5, 10, 49])
+    if case in WRITERS:
+        write = partial(WRITERS[case], np.arange(7.0), atlas, tmp_path / case)
+    else:
+        kind = {".nii.gz": "subcortex", ".func.gii": "cortex_L"}.get(case)
+        atlas = atlas.select(compartments=kind) if kind else atlas
+        write = partial(ai.save_atlas, atlas, tmp_path / f"x{case}")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
     try:
         with pytest.raises(AtlasFileError, match="could not be written .*nothing of it was left"):
-            ai.save_atlas(atlas, tmp_path / f"x{ending}")
+            write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
