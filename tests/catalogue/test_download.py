@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -252,17 +253,32 @@ def _fetch(address, target, cache, barrier):
     assert download(address, target, sha256=SHA).read_bytes() == BODY
 
 
-def test_processes_at_once_fetch_one_file(server, target):
+@pytest.mark.parametrize("number", [2, pytest.param(8, marks=pytest.mark.sweep)])
+def test_processes_at_once_fetch_one_file(server, target, number):
     server.delay = 0.3
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
+    barrier = context.Barrier(number)
     arguments = (server.address, target, cache_folder(), barrier)
-    workers = [context.Process(target=_fetch, args=arguments) for _ in range(2)]
+    workers = [context.Process(target=_fetch, args=arguments) for _ in range(number)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert [worker.exitcode for worker in workers] == [0] * number
+    assert len(server.requests) == 1
+    assert no_traces(target)
+
+
+def test_threads_at_once_fetch_one_file(server, target):
+    server.delay = 0.1
+    barrier = threading.Barrier(8)
+
+    def fetch(_):
+        barrier.wait()
+        return download(server.address, target, sha256=SHA).read_bytes()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(fetch, range(8))) == [BODY] * 8
     assert len(server.requests) == 1
     assert no_traces(target)
 
