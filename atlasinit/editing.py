@@ -1,6 +1,7 @@
 """Parcels of an atlas merged, renamed and renumbered."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -121,7 +122,7 @@ def rename_parcels(atlas: Atlas, names: "Told | Callable[[str], str]") -> Atlas:
     for name in found.values():
         if not isinstance(name, str):
             raise ArgumentTypeError("names", f"should be text, got {name!r}")
-    twice = [name for name in dict.fromkeys(new) if new.count(name) > 1]
+    twice = [name for name, count in Counter(new).items() if count > 1]
     if twice:
         raise ArgumentError(
             "names",
@@ -156,7 +157,7 @@ def renumber_parcels(atlas: Atlas, keys: "Told | None" = None) -> Atlas:
     start = range(1, len(table) + 1) if keys is None else table["key"]
     new = [found.get(row, key) for row, key in enumerate(start)]
     ids = list(zip(table["compartment"], new, strict=True))
-    twice = [own for own in dict.fromkeys(ids) if ids.count(own) > 1]
+    twice = [own for own, count in Counter(ids).items() if count > 1]
     if twice:
         shown = format_list((f"{key} in {home}" for home, key in twice), 5)
         raise ArgumentError("keys", f"should differ, but several parcels would have {shown}")
@@ -224,8 +225,8 @@ def _find(atlas: Atlas, told: Any, argument: str) -> dict[int, Any]:
     pairs = [(row, new) for parcel, new in given.items() for row in _rows(atlas, parcel, argument)]
     found = dict(pairs)
     if len(found) < len(pairs):
-        rows = [row for row, _ in pairs]
-        twice = dict.fromkeys(atlas.table["name"][row] for row in rows if rows.count(row) > 1)
+        rows = Counter(row for row, _ in pairs)
+        twice = [atlas.table["name"][row] for row, count in rows.items() if count > 1]
         raise ArgumentError(argument, f"has parcels twice: {format_list(map(repr, twice), 5)}")
     return found
 

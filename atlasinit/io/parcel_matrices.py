@@ -1,6 +1,7 @@
 """Matrices of parcels by parcels: written with names on both sides, and read with them."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -136,7 +137,7 @@ def read_matrix(
 def _check_sides(rows: list[str], columns: list[str]) -> None:
     """Refuse names that do not tell which entry is of which two parcels."""
     for side, names in (("rows", rows), ("columns", columns)):
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise ContentError(
                 f"names of its {side} occur twice: {format_list(map(repr, twice), 5)}"
