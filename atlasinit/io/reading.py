@@ -177,7 +177,28 @@ def read_files(
         or (headers[0].provenance if len(headers) == len(contents) else None)
         or _provenance(sources, tables),
     )
+    _check_located(atlas, options, is_ours=bool(headers))
     return _united(atlas, headers)
+
+
+def _check_located(atlas: Atlas, options: ReadOptions, *, is_ours: bool) -> None:
+    """Refuse an atlas of which no parcel lies anywhere; we may have written such a one."""
+    if any(maps.counts().any() for maps in atlas.maps.values()):
+        return
+    laid = [options.mask, *(mesh.get("mask") for mesh in (options.meshes or {}).values())]
+    if any(mask is not None for mask in laid):
+        raise ArgumentError(
+            "mask",
+            f"leaves no parcel of {atlas.name!r} a location",
+            "is it of another space, or are true and false swapped?",
+        )
+    if not is_ours:
+        raise ArgumentError(
+            "files",
+            f": no parcel of {atlas.name!r} has a location, as every number is 0 or means no "
+            "parcel",
+            "check the file, and the keys of its table",
+        )
 
 
 def _united(atlas: Atlas, headers: Sequence[Header]) -> Atlas:
@@ -276,7 +297,9 @@ def _archived(
     if options.space not in (None, atlas.space):
         raise ArgumentError("space", f": {name} is in {atlas.space!r}, not {options.space!r}")
     atlas = atlas.replace(name=options.name, provenance=provenance)
-    return lay_over_atlas(atlas, mask=options.mask, meshes=options.meshes)
+    laid = lay_over_atlas(atlas, mask=options.mask, meshes=options.meshes)
+    _check_located(laid, options, is_ours=True)
+    return laid
 
 
 _LAID_OVER = ("name", "space", "mask", "meshes")

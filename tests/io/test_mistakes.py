@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers_cli import run_cli
 from helpers_packages import package_file
+from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 
 import atlasinit as ai
 from atlasinit.io import open_data
@@ -241,3 +242,56 @@ def test_the_message_in_python_and_on_the_terminal(folder, capsys, mistake):
     assert re.search(mistake.message, errors)
     assert not re.search(IN_PYTHON, errors)
     assert not (folder / "out.tsv").exists()
+
+
+EMPTY = np.zeros((3, 4, 5), np.int16)
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (EMPTY, {"labels": {1: "a", 2: "b"}}),
+        (EMPTY, {"labels": {1: "a", 2: "b"}, "kind": "hard"}),
+        (np.stack([EMPTY] * 3, -1).astype(np.float32), {"kind": "maps"}),
+        (EMPTY + 3, {"labels": {1: "a", 3: "Unknown"}}),
+    ],
+    ids=["table", "hard", "maps", "background"],
+)
+def test_files_of_which_no_parcel_lies_anywhere(values, options):
+    image = nb.Nifti1Image(values, np.eye(4))
+    with pytest.raises(ValueError, match="no parcel of 'image' has a location, as every number"):
+        ai.load_atlas(image, space="s", **options)
+
+
+@pytest.mark.parametrize("form", ["image", "npz", "surface", "SurfaceImage"])
+def test_a_mask_without_a_location_of_any_parcel(form, tmp_path):
+    values = EMPTY.copy()
+    values[0] = 1
+    given: object = nb.Nifti1Image(values, np.eye(4))
+    mask: object = values == 0
+    if form == "npz":
+        ai.save_atlas(ai.load_atlas(given, space="s", background=()), tmp_path / "a.npz")
+        given = tmp_path / "a.npz"
+        with pytest.raises(ValueError, match="`mask` holds no voxel"):
+            ai.load_atlas(given, mask=np.zeros_like(values, bool))
+        return
+    if form == "surface":
+        given, mask = {"cortex_L": values.reshape(-1)}, {"cortex_L": mask.reshape(-1)}
+    if form == "SurfaceImage":
+        mesh = InMemoryMesh(np.random.default_rng(0).random((60, 3)), np.array([[0, 1, 2]]))
+        both = PolyMesh(left=mesh, right=mesh)
+        flat = {side: values.reshape(-1) for side in ("left", "right")}
+        given = SurfaceImage(both, flat)
+        mask = SurfaceImage(both, {side: (own == 0) * 1 for side, own in flat.items()})
+    with pytest.raises(ValueError, match="`mask` leaves no parcel of '.*' a location; is it of an"):
+        ai.load_atlas(given, space="s", mask=mask)
+
+
+def test_an_atlas_of_our_own_may_have_no_location(tmp_path):
+    values = EMPTY.copy()
+    values[0] = 1
+    atlas = ai.load_atlas(nb.Nifti1Image(values, np.eye(4)), space="s", labels={1: "a", 2: "b"})
+    empty = atlas.select("b")
+    for name in ("a.nii.gz", "a.npz"):
+        ai.save_atlas(empty, tmp_path / name)
+        assert ai.load_atlas(tmp_path / name).labels["name"].tolist() == ["b"]
