@@ -23,6 +23,7 @@ from atlasinit.io.agreement import (
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import is_line
 from atlasinit.io.files import parsing
+from atlasinit.io.formats.hemispheres import check_name
 from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.mesh_identity import check_meshes
@@ -241,6 +242,7 @@ def _match(
             check_surface(stated, given, source)
             c = given
         else:
+            check_name(source, stated.side, side)
             stated = dataclasses.replace(stated, side=stated.side or side)
             c = find_surface(stated, atlas, source)
         if stated.mesh is not None:

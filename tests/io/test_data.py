@@ -144,6 +144,27 @@ def test_surface_forms_agree(tmp_path):
         np.testing.assert_array_equal(open_data(data, left_only).all(), left[LEFT])
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "{h}h.R2.func.gii",
+        "sub-L01_hemi-{H}_thickness.shape.gii",
+        "sub-01_desc-R2_hemi-{H}_map.func.gii",
+        "sub-01_acq-left_hemi-{H}_m.func.gii",
+        "{h}h.Ωé.func.gii",
+    ],
+)
+def test_sides_of_names_that_hold_other_letters(tmp_path, names):
+    left, right = meshes()
+    files = []
+    for side, values in (("L", left), ("R", right)):
+        files.append(tmp_path / names.format(h=side.lower(), H=side))
+        nb.save(gifti(values), files[-1])
+    expected = np.concatenate([left[LEFT], right[RIGHT]])
+    for given in (files, files[::-1]):
+        np.testing.assert_array_equal(open_data(given, surface_atlas()).all(), expected)
+
+
 def test_freesurfer_morphometry(tmp_path):
     left, right = (values[:, 0] for values in meshes())
     for side, values in (("lh", left), ("rh", right)):

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import subprocess
+import warnings
 
 import nibabel as nb
 import numpy as np
@@ -304,3 +305,37 @@ def test_data_given_for_another_side_than_they_state(tmp_path, kind):
     if kind == "file":
         subprocess.run(["wb_command", "-set-structure", data, "CORTEX_LEFT"], check=True)
         np.testing.assert_array_equal(open_data({"cortex_L": data}, atlas).all(), values)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "disagree"),
+    [
+        ("lh.x.func.gii", "Right", True),
+        ("sub-1_hemi-R_x.func.gii", "Left", True),
+        ("x.R.shape.gii", "Left", True),
+        ("rh.x.func.gii", "Right", False),
+        ("x.func.gii", "Right", False),
+    ],
+)
+def test_a_name_of_another_side_than_the_file_states_is_told(tmp_path, name, stated, disagree):
+    image = overlay(stated)
+    nb.save(image, tmp_path / name)
+    side = stated[0]
+    own = cortex_atlas().select(compartments=f"cortex_{side}")
+    for use in (
+        lambda: ai.load_atlas(tmp_path / name, space="s", kind="maps").compartments,
+        lambda: open_data(tmp_path / name, own) and own.compartments,
+    ):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert use() == (f"cortex_{side}",)
+        messages = [str(one.message) for one in told if "while its name says" in str(one.message)]
+        assert len(messages) == disagree
+        for message in messages:
+            assert f"it is taken for {stated.lower()}" in message
+    if disagree:
+        command = ["wb_command", "-set-structure", tmp_path / name]
+        subprocess.run([*command, f"CORTEX_{'RIGHT' if side == 'L' else 'LEFT'}"], check=True)
+        other = "R" if side == "L" else "L"
+        found = ai.load_atlas(tmp_path / name, space="s", kind="maps")
+        assert found.compartments == (f"cortex_{other}",)

@@ -16,10 +16,12 @@ from atlasinit.errors import (
     Argument,
     ArgumentError,
     AtlasFileError,
+    AtlasFileWarning,
     Call,
     Passing,
     Value,
     format_list,
+    warn,
 )
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.contents import (
@@ -61,9 +63,10 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
                 + f" {compartment!r}",
             )
         return compartment
-    if stated:
-        return stated
     side = side_of(source.name)
+    if stated:
+        check_name(source, hemisphere_of("", stated), side)
+        return stated
     if not side:
         raise AtlasFileError(
             source,
@@ -71,6 +74,26 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
             "give it as " + Value({"cortex_L": Path}) + " or " + Value({"cortex_R": Path}),
         )
     return COMPARTMENTS[side]
+
+
+def check_name(source: Input, stated: str, named: str) -> None:
+    """Warn of a file that states another side in itself than its name does.
+
+    Warns
+    -----
+    AtlasFileWarning
+        It is taken for what it states in itself.
+    """
+    if stated and named and stated != named:
+        warn(
+            AtlasFileWarning(
+                source,
+                f"states that it is of the {_SIDE_WORDS[stated]} hemisphere, while its name says "
+                f"{_SIDE_WORDS[named]}; it is taken for {_SIDE_WORDS[stated]}",
+                "Where the name is right, correct the file by `wb_command -set-structure`, else "
+                "the name",
+            )
+        )
 
 
 _FREESURFER = (".annot", ".mgh", ".mgz")
