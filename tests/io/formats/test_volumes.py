@@ -232,7 +232,7 @@ VOLUME_LABELS = """<VolumeInformation Index="{}"><LabelTable>
 
 def test_labels_of_workbench_in_the_header(tmp_path):
     text = CARET.format("".join(VOLUME_LABELS.format(i, name) for i, name in enumerate("AB")))
-    image = nb.Nifti1Image(np.resize([0, 2], (5, 4, 3, 2)).astype(np.int16), AFFINE)
+    image = nb.Nifti1Image(np.resize([2, 0, 2], (5, 4, 3, 2)).astype(np.int16), AFFINE)
     image.header.extensions.append(nb.nifti1.Nifti1Extension(30, text.encode()))
     nb.save(image, tmp_path / "a.nii.gz")
     atlas = read(tmp_path / "a.nii.gz", map=1, kind="hard")
