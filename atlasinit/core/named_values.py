@@ -170,6 +170,7 @@ def align_matrix(
     array = np.asarray(matrix)
     if array.shape != (count, count) or isinstance(matrix, np.ma.MaskedArray):
         got = "a masked one" if isinstance(matrix, np.ma.MaskedArray) else f"shape {array.shape}"
+        got = type(matrix).__name__ if array.dtype.kind == "O" else got
         expected = f"should be a plain array ({count} parcels, {count} parcels)"
         raise ArgumentError(argument, f"{expected}, or a DataFrame, got {got}")
     return _floating(array, argument)

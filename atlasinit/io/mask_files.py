@@ -102,7 +102,8 @@ def save_masks(
     Warns
     -----
     AtlasFileWarning
-        Names that files do not have; parcels without a location, whose masks are 0 everywhere.
+        Names that files do not have; parcels without a location (of the weight `threshold` or
+        more), whose masks are 0 everywhere.
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError("format", f"should be one of {format_list(FORMATS)}, got {format!r}")
@@ -120,7 +121,7 @@ def save_masks(
                 empty += [] if where.any() else [mask.name]
                 write = FORMATS[mask.ending][1]
                 write(_single(atlas, mask, where), temporary[name])
-        _tell(place, named, empty)
+        _tell(place, named, empty, threshold)
     found: dict[str, list[Path]] = {}
     for name, mask in named.items():
         found.setdefault(mask.name, []).append(files[name])
@@ -264,7 +265,9 @@ def _single(atlas: Atlas, mask: Mask, where: Bool[np.ndarray, " locations"]) -> 
     )
 
 
-def _tell(folder: Path, named: dict[str, Mask], empty: Sequence[str]) -> None:
+def _tell(
+    folder: Path, named: dict[str, Mask], empty: Sequence[str], threshold: float | int
+) -> None:
     changed = [
         f"{mask.name!r} in {name}"
         for name, mask in named.items()
@@ -274,5 +277,6 @@ def _tell(folder: Path, named: dict[str, Mask], empty: Sequence[str]) -> None:
         told = "files are not called as their parcels: "
         warn(AtlasFileWarning(folder, told + format_list(changed, 5)))
     if empty:
-        told = "masks are 0 everywhere, of parcels without a location: "
+        lacking = f"with no weight of {threshold:g} or more" if threshold else "without a location"
+        told = f"masks are 0 everywhere, of parcels {lacking}: "
         warn(AtlasFileWarning(folder, told + format_list(map(repr, empty), 5)))

@@ -165,6 +165,8 @@ def test_a_graph_of_correlations_has_no_directions(dtype):
         (lambda f: f.to_numpy()[:, :2], ValueError, r"`matrix` should be a plain array \(3 parcels, 3 parcels\), or a DataFrame, got shape \(3, 2\)"),
         (lambda f: np.zeros((4, 4)), ValueError, r"got shape \(4, 4\)"),
         (lambda f: np.zeros(3), ValueError, r"got shape \(3,\)"),
+        (lambda f: f.to_dict(), ValueError, "or a DataFrame, got dict"),
+        (lambda f: None, ValueError, "or a DataFrame, got NoneType"),
         (lambda f: np.ma.masked_array(f.to_numpy()), ValueError, "got a masked one"),
         (lambda f: f["one"], ValueError, r"got shape \(3,\)"),
         (lambda f: f.rename(index={"one": "on"}), ValueError, "no parcels are named 'on'. Did you mean 'one'"),
