@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from atlasinit import initializers as initializers
     from atlasinit import io as io
     from atlasinit import measures as measures
+    from atlasinit import penalties as penalties
     from atlasinit import refinement as refinement
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
@@ -106,6 +107,7 @@ _MODULES = (
     "initializers",
     "io",
     "measures",
+    "penalties",
     "refinement",
     "smoothing",
 )

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from atlasinit.core.maps import DenseMaps, SparseMaps
 from atlasinit.domains import Constrained
+from atlasinit.domains.pinned import Pinned
 from atlasinit.nn import AtlasLinear
 from atlasinit.support.typing import AnyArray
 
@@ -164,6 +165,7 @@ def with_values(layer: AtlasLinear, values: Mapping[str, Any]) -> AtlasLinear:
 
 def _free_maps(node: Any) -> DenseMaps | SparseMaps | None:
     """Return the maps of free values of a node of a layer, None if gradients reach none."""
+    node = node.node if isinstance(node, Pinned) else node
     # What is frozen is a `paramax.NonTrainable`, and so neither of the two.
     free = node.free if isinstance(node, Constrained) else node
     return free if isinstance(free, DenseMaps | SparseMaps) else None

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -27,14 +28,16 @@ from atlasinit.core.maps import (
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
-from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.domains.pinned import pin
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 from atlasinit.projection.api import reduce
 from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.lstsq import add_basis, make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
-from atlasinit.projection.remembered import blocks_of, is_traced, plan_kernels, planned_maps
+from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
+from atlasinit.support.tracing import is_traced
 
 
 class AtlasLinear(eqx.Module):
@@ -79,6 +82,8 @@ class AtlasLinear(eqx.Module):
         *,
         domain: Domain | None = None,
         trainable: bool | Iterable[str] = True,
+        frozen_parcels: Iterable[str] = (),
+        frozen_locations: Any = None,
         dense: bool = False,
         noise: float = 0.0,
         reduction: Any = "mean",
@@ -105,6 +110,12 @@ class AtlasLinear(eqx.Module):
             ``paramax.NonTrainable``; weight decay would move it all the same, unless the
             optimiser gets only ``eqx.filter(layer, eqx.is_inexact_array,
             is_leaf=lambda node: isinstance(node, paramax.NonTrainable))``.
+        frozen_parcels
+            Names of parcels whose weights stay as they start, whatever the optimiser does. The
+            memberships of a `Simplex` that are trained share what these leave of a location.
+        frozen_locations
+            Where no weight is trained: true in (locations,) of all compartments in the atlas's
+            order, or in a mapping from compartment to such arrays.
         dense
             Make every weight of every compartment a parameter.
         noise
@@ -120,9 +131,11 @@ class AtlasLinear(eqx.Module):
         Raises
         ------
         ValueError
-            As `project`; an unknown compartment; a negative `noise`, or one without `key`.
+            As `project`; an unknown compartment or parcel; `frozen_locations` of another
+            shape; a negative `noise`, or one without `key`.
         TypeError
-            An `atlas` that is none, such as its name, or a `domain` that is none.
+            An `atlas` that is none, such as its name, a `domain` that is none, or one that
+            cannot keep single weights.
 
         Examples
         --------
@@ -150,6 +163,7 @@ class AtlasLinear(eqx.Module):
                 f"should be a domain such as `atlasinit.domains.Simplex()`, got {domain!r}",
             )
         trained = _choose_trained(atlas, trainable=trainable)
+        frozen = _choose_frozen(atlas, frozen_parcels, frozen_locations)
         if not (math.isfinite(noise) and noise >= 0):
             raise ArgumentError("noise", f"should be 0 or more and finite, got {noise}")
         if noise and key is None:
@@ -169,6 +183,7 @@ class AtlasLinear(eqx.Module):
             maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
             constraint = (lambda m: m) if domain is None else partial(constrained, domain=domain)
             nodes = dict(zip(atlas.compartments, map(constraint, maps), strict=True))
+            start = dict(nodes)
             # Least squares of weights that no gradient changes: what inverts them is found once.
             inverse = None
             if wanted.solve and not trained:
@@ -180,6 +195,12 @@ class AtlasLinear(eqx.Module):
             # not depend on which others are.
             keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
             nodes |= {c: _add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
+        with _compute_now(atlas):
+            nodes |= {
+                c: pin(nodes[c], start[c], parcels=parcels, locations=locations)
+                for c, (parcels, locations) in frozen.items()
+                if c in trained
+            }
         return cls(
             maps=tuple(
                 # Around the constraint: gradients stop at the weights, short of the free values.
@@ -342,6 +363,43 @@ def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[s
             "trainable", f": compartments are {list(atlas.compartments)}, got {unknown}"
         )
     return tuple(c for c, reached in wanted.items() if reached)
+
+
+def _choose_frozen(
+    atlas: Atlas, parcels: Iterable[str], locations: Any
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return compartment to which of its parcels, and of its locations, stay as they are."""
+    chosen = [parcels] if isinstance(parcels, str) else list(parcels)
+    names = np.asarray(atlas.table["name"], dtype=object)
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise ArgumentError(
+            "frozen_parcels",
+            f"{format_list(unknown)} are no parcels of {atlas.name!r}",
+            nearest(str(unknown[0]), [str(name) for name in names]),
+        )
+    sizes = {c: g.n_locations for c, g in atlas.geometry.items()}
+    if locations is None:
+        masks = {c: np.zeros(n, bool) for c, n in sizes.items()}
+    elif isinstance(locations, Mapping):
+        masks = {c: np.asarray(locations.get(c, np.zeros(n, bool))) for c, n in sizes.items()}
+        if set(locations) - set(sizes):
+            raise ArgumentError(
+                "frozen_locations",
+                f": compartments are {list(sizes)}, got {sorted(set(locations) - set(sizes))}",
+            )
+    else:
+        ends = np.cumsum(list(sizes.values()))[:-1]
+        masks = dict(zip(sizes, np.split(np.asarray(locations), ends), strict=True))
+    for c, mask in masks.items():
+        if mask.dtype != bool or mask.shape != (sizes[c],):
+            raise ArgumentError(
+                "frozen_locations",
+                f"should be true or false at {sizes[c]} locations of {c!r}, got {mask.dtype} of "
+                f"shape {mask.shape}",
+            )
+    rows = atlas.header.parcel_slices()
+    return {c: (np.isin(names[rows[c]], chosen), masks[c]) for c in sizes}
 
 
 def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:

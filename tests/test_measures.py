@@ -1,9 +1,13 @@
 """Entropy, boundary width, sizes and overlap against closed forms and SciPy."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy
+from helpers import mixed_atlas
 from helpers_smoothing import plane_mesh, sphere_mesh, voronoi
+from jax import enable_x64
 from scipy.sparse import csr_array
 
 import atlasinit as ai
@@ -202,3 +206,56 @@ def test_what_touches():
     cube = ai.VolumeGrid((5, 6, 7), np.eye(4), np.flatnonzero(points.reshape(-1)))
     near = np.abs(cube.ijk[:, None] - cube.ijk).sum(axis=-1) == 1
     assert find_touching(cube).shape[1] == near.sum() / 2
+
+
+MESH = plane_mesh(6, 1.5)
+TRACED = {
+    "location_entropy": location_entropy,
+    "parcel_entropy": parcel_entropy,
+    "parcel_sizes": lambda maps: parcel_sizes(maps, MESH),
+    "centres": lambda maps: centres(maps, MESH),
+    "boundary_width": lambda maps: boundary_width(maps, MESH),
+    "overlap": overlap,
+    "to_dense": lambda maps: maps.to_dense(),
+}
+
+
+@pytest.mark.parametrize("kind", ["hard", "sparse", "dense"])
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_maps_are_measured_as_concrete_ones(name, kind):
+    weights = random_weights(3, (4, 36))
+    weights[2, :] = 0
+    weights[:, 5] = [-0.5, 0, 0, 0]
+    maps = {
+        "hard": lambda: sparse(weights).harden(),
+        "sparse": lambda: sparse(weights),
+        "dense": lambda: ai.DenseMaps(weights),
+    }[kind]()
+    measure = TRACED[name]
+    expected, found = measure(maps), jax.jit(measure)(maps)
+    expected = expected.toarray() if hasattr(expected, "toarray") else expected
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_measures_have_gradients(name):
+    with enable_x64(True):  # noqa: FBT003
+        w = jnp.asarray(0.1 + random_weights(4, (3, 36)), float)
+
+        @jax.jit
+        def value(w):
+            out = TRACED[name](ai.DenseMaps(w))
+            return (out * jnp.sin(jnp.arange(out.size, dtype=float)).reshape(out.shape)).sum()
+
+        direction = jnp.cos(jnp.arange(w.size, dtype=float)).reshape(w.shape)
+        step = 1e-6
+        difference = (value(w + step * direction) - value(w - step * direction)) / (2 * step)
+        slope = (jax.grad(value)(w) * direction).sum()
+        np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-7)
+
+
+def test_an_atlas_is_dense_while_it_is_traced():
+    atlas = mixed_atlas()
+    found = jax.jit(lambda atlas: atlas.to_dense())(atlas)
+    for c, expected in atlas.to_dense().items():
+        np.testing.assert_array_equal(found[c], expected)

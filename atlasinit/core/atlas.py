@@ -1,11 +1,11 @@
 """The atlas: compartments with geometry and maps, one label table, and provenance."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.header import AtlasHeader
@@ -190,8 +190,8 @@ class Atlas(eqx.Module):
         """Return where each compartment's parcels lie on the output's axis of parcels."""
         return self.header.parcel_slices()
 
-    def to_dense(self) -> dict[str, Float32[np.ndarray, "parcels locations"]]:
-        """Return compartment to dense float32 matrix (parcels, locations)."""
+    def to_dense(self) -> dict[str, Float[Any, "parcels locations"]]:
+        """Return compartment to dense matrix (parcels, locations): float32, or of traced maps."""
         return {c: m.to_dense() for c, m in self.maps.items()}
 
     def to_scipy(self) -> dict[str, "csr_array"]:

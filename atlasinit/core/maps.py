@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
 from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import as_read_only, make_read_only
+from atlasinit.support.tracing import is_traced
 from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class HardMaps(eqx.Module):
         shape = (self.n_parcels, self.n_locations)
         return csr_array((values, indices.astype(np.int32), indptr.astype(np.int32)), shape=shape)
 
-    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
-        """Return the matrix as a dense float32 array."""
+    def to_dense(self) -> Float[Any, "parcels locations"]:
+        """Return the matrix as a dense float32 array; of traced labels, one of JAX."""
+        if is_traced(self):
+            return dense_values(self)
         labels = np.asarray(self.labels)
         dense = np.zeros((self.n_parcels, self.n_locations), np.float32)
         kept = np.flatnonzero(labels >= 0)
@@ -201,9 +204,9 @@ class SparseMaps(eqx.Module):
         """Return the matrix as ``scipy.sparse.csr_array``, float32, (parcels, locations)."""
         return self._csr().copy()
 
-    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
-        """Return the matrix as a dense float32 array."""
-        return self._csr().toarray()
+    def to_dense(self) -> Float[Any, "parcels locations"]:
+        """Return the matrix as a dense float32 array; of traced maps, in JAX and their dtype."""
+        return dense_values(self) if is_traced(self) else self._csr().toarray()
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
         """Return the number of locations with a non-zero weight per parcel."""
@@ -331,9 +334,9 @@ class DenseMaps(eqx.Module):
 
         return csr_array(np.asarray(self.values, dtype=np.float32))
 
-    def to_dense(self) -> Float32[np.ndarray, "parcels locations"]:
-        """Return the matrix as a dense float32 array."""
-        return np.array(self.values, dtype=np.float32)
+    def to_dense(self) -> Float[Any, "parcels locations"]:
+        """Return the matrix as a dense float32 array; of traced maps, in JAX and their dtype."""
+        return dense_values(self) if is_traced(self) else np.array(self.values, dtype=np.float32)
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
         """Return the number of locations with a non-zero weight per parcel."""
@@ -374,9 +377,27 @@ Maps: TypeAlias = HardMaps | SparseMaps | DenseMaps
 """Any representation of the matrix of a compartment."""
 
 
+def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
+    """Return the matrix of any maps, also of traced ones."""
+    if isinstance(maps, DenseMaps):
+        return jnp.asarray(maps.values)
+    if isinstance(maps, HardMaps):
+        parcels = jnp.arange(maps.n_parcels, dtype=jnp.int32)
+        return (parcels[:, None] == jnp.asarray(maps.labels)[None]).astype(jnp.float32)
+    values, indptr = jnp.asarray(maps.values), jnp.asarray(maps.indptr)
+    nonzeros = jnp.arange(values.shape[0], dtype=indptr.dtype)
+    # The parcel of a weight is the last whose weights begin at or before it.
+    rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
+    out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
+    return out.at[rows, jnp.asarray(maps.indices)].add(values)
+
+
 def densify(maps: Maps) -> DenseMaps:
     """Return maps with every weight stored; dense ones as they are."""
-    return maps if isinstance(maps, DenseMaps) else DenseMaps(make_read_only(maps.to_dense()))
+    if isinstance(maps, DenseMaps):
+        return maps
+    dense = maps.to_dense()
+    return DenseMaps(dense if is_traced(dense) else make_read_only(dense))
 
 
 def _hold(array: Any) -> Any:

@@ -77,6 +77,19 @@ class Domain(abc.ABC):
         del held, maps
         return y
 
+    def pin(
+        self, y: jax.Array, start: jax.Array, mask: jax.Array, maps: SparseMaps | None
+    ) -> jax.Array:
+        """Return the image `y` with the entries of `start` where `mask` is true.
+
+        `maps` hold them if they are sparse.
+        """
+        raise TypeError(
+            f"`{type(self).__name__}` cannot keep single entries as they are, since its others "
+            "depend on them; freeze whole compartments by `trainable=`, or choose a `Simplex` or "
+            "a domain that acts on each entry alone."
+        )
+
     def for_axes(self, count: int) -> "Domain":
         """Return the domain with its axis counted from the end of arrays of `count` axes.
 
@@ -115,6 +128,13 @@ class EntrywiseDomain(Domain):
     def preimage_of_sparse(self, maps: SparseMaps) -> Float[jax.Array, " nonzeros"]:
         """Return the preimage of the values, whatever their positions."""
         return self.preimage(maps.values)
+
+    def pin(
+        self, y: jax.Array, start: jax.Array, mask: jax.Array, maps: SparseMaps | None
+    ) -> jax.Array:
+        """Return `y`, or `start` where `mask` is true."""
+        del maps
+        return jnp.where(mask, start, y)
 
     def slope(self, x: AnyArray) -> jax.Array:
         """Return the derivative of each entry of the image by its own free value."""

@@ -1,7 +1,8 @@
 """The pytree node that holds free values and stands for a point of a domain."""
 
+import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -18,7 +19,43 @@ from atlasinit.domains.base import Domain
 from atlasinit.support.typing import AnyArray
 
 
-class Constrained(paramax.AbstractUnwrappable):
+class AbstractStandIn(paramax.AbstractUnwrappable):
+    """A node that stands for an array or maps, and is neither until it is unwrapped."""
+
+    @abc.abstractmethod
+    def unwrap(self) -> Any:
+        """Return the array or the maps."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(f"`{name}` of {self._unmet()}")
+
+    def _unmet(self) -> str:
+        return (
+            f"a {type(self).__name__} node, which stands for an array or maps: call "
+            "`model = atlasinit.domains.unwrap(model)` first, within the function that is "
+            "differentiated."
+        )
+
+
+def _refuse(self: AbstractStandIn, *_: Any, **__: Any) -> NoReturn:
+    raise TypeError(f"Values are asked of {self._unmet()}")
+
+
+# Python looks these up in the class alone.
+for _name in (
+    *("__jax_array__", "__array__", "__getitem__", "__iter__", "__float__", "__abs__", "__neg__"),
+    *(
+        f"__{side}{name}__"
+        for side in ("", "r")
+        for name in ("add", "sub", "mul", "truediv", "pow", "matmul")
+    ),
+):
+    setattr(AbstractStandIn, _name, _refuse)
+
+
+class Constrained(AbstractStandIn):
     """Free values in the place of an array or of maps that lie in a domain.
 
     Made by `constrained` or `constrain`; resolved by `unwrap`. Its leaves are the free

@@ -183,6 +183,20 @@ class Simplex(Domain):
         total = jnp.where(whole > 0, held[..., 0] / jnp.where(whole > 0, whole, 1), 0)
         return y * groups.spread(total).astype(y.dtype)
 
+    def pin(
+        self, y: jax.Array, start: jax.Array, mask: jax.Array, maps: SparseMaps | None
+    ) -> jax.Array:
+        """Return memberships of which some stay; the others share what these leave of the total."""
+        groups = _Slices(self._axis_of(y)) if maps is None else self._segments(maps)
+        wide = widen(y)
+        # With slack what belongs to no parcel is one of the others.
+        total = jnp.ones_like(groups.total(wide)) if self.slack else groups.total(wide)
+        others = groups.total(jnp.where(mask, 0, wide))
+        others = others + (1 - groups.total(wide)) if self.slack else others
+        room = total - groups.total(jnp.where(mask, widen(start), 0))
+        factor = jnp.maximum(room, 0) / jnp.where(others > 0, others, 1)
+        return jnp.where(mask, start, (wide * factor).astype(y.dtype))
+
     def for_axes(self, count: int) -> "Simplex":
         """Return the domain with its axis counted from the end."""
         return dataclasses.replace(self, axis=axis_from_end(self.axis, count))

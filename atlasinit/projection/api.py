@@ -32,7 +32,6 @@ from atlasinit.projection.remembered import (
     blocks_of,
     device_solver_for,
     inverse_of,
-    is_traced,
     maps_of,
     members_for,
     parts_for,
@@ -56,6 +55,7 @@ from atlasinit.projection.xla import (
 from atlasinit.support.precision import accumulator_dtype
 from atlasinit.support.sharding import count_shards
 from atlasinit.support.threads import empty_for_jax
+from atlasinit.support.tracing import is_traced
 from atlasinit.support.typing import AnyArray
 
 

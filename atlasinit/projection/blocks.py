@@ -15,8 +15,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int32
 
 from atlasinit.core.header import AtlasHeader
-from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.projection.kernels.base import dense_values, weights_of
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps, dense_values
+from atlasinit.projection.kernels.base import weights_of
 from atlasinit.support.arrays import make_read_only
 from atlasinit.support.typing import AnyArray
 

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
@@ -23,6 +22,7 @@ from atlasinit.projection.host import streams
 from atlasinit.projection.kernels.base import Site
 from atlasinit.projection.lstsq import Solver, add_basis, make_solver
 from atlasinit.projection.stack import Plan, Stack, build_stack
+from atlasinit.support.tracing import is_traced
 
 
 def stack_for(atlas: Any, *, kernel: str) -> Stack:
@@ -187,11 +187,6 @@ def coordinates(geometries: Sequence[Geometry | None]) -> np.ndarray | None:
             edge = 2 * points[:, 0].max() - points[:, 0].min()
         found.append(points)
     return found[0] if len(found) == 1 else np.concatenate(found)
-
-
-def is_traced(arrays: Any) -> bool:
-    """Whether any array, as of an atlas or maps, is of a function that is being traced."""
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays))
 
 
 class Memory:

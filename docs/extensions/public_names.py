@@ -25,6 +25,7 @@ MODULES = (
     "atlasinit.initializers",
     "atlasinit.io",
     "atlasinit.measures",
+    "atlasinit.penalties",
     "atlasinit.refinement",
     "atlasinit.projection",
     "atlasinit.smoothing",

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.core.maps import HardMaps, SparseMaps
 from atlasinit.support.typing import AnyArray
 
 Data: TypeAlias = Float[Array, "batch locations time"]
@@ -141,18 +141,3 @@ def absolute_of(values: AnyArray) -> Array:
 def weights_of(maps: HardMaps | SparseMaps, count: int) -> AnyArray:
     """Return the stored weights: for hard maps `count` ones."""
     return maps.values if isinstance(maps, SparseMaps) else jnp.ones(count, jnp.float32)
-
-
-def dense_values(maps: Maps) -> Float[Array, "parcels locations"]:
-    """Return the matrix of any maps, also of traced ones."""
-    if isinstance(maps, DenseMaps):
-        return jnp.asarray(maps.values)
-    if isinstance(maps, HardMaps):
-        parcels = jnp.arange(maps.n_parcels, dtype=jnp.int32)
-        return (parcels[:, None] == jnp.asarray(maps.labels)[None]).astype(jnp.float32)
-    values, indptr = jnp.asarray(maps.values), jnp.asarray(maps.indptr)
-    nonzeros = jnp.arange(values.shape[0], dtype=indptr.dtype)
-    # The parcel of a weight is the last whose weights begin at or before it.
-    rows = jnp.searchsorted(indptr, nonzeros, side="right") - 1
-    out = jnp.zeros((maps.n_parcels, maps.n_locations), values.dtype)
-    return out.at[rows, jnp.asarray(maps.indices)].add(values)

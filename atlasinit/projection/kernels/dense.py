@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32
 
-from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps, dense_values
 from atlasinit.projection.kernels.base import (
     AbstractKernel,
     Data,
     Values,
     absolute_of,
     all_finite,
-    dense_values,
     map_batch,
 )
 from atlasinit.support.typing import AnyArray

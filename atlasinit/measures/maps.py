@@ -1,45 +1,21 @@
-r"""What maps are like: sizes, centres, entropy, width of boundaries, overlap.
-
-The measures take the maps of one compartment, and its geometry where they need lengths.
-Those of lengths and sizes do not depend on the maps' scale (labels, memberships, per
-cent): they are of the *memberships* :math:`m = \max(w, 0) / \max_j w_j`, each map divided
-by its largest weight. A parcel without a positive weight has none, NaN weights make its
-measures NaN.
-"""
+"""The measures of concrete maps, in NumPy and SciPy, and where those of traced ones come in."""
 
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Array, Float, Float64
 
-from atlasinit.core.geometry import (
-    Geometry,
-    SurfaceMesh,
-    VolumeGrid,
-    triangle_normals,
-    triangle_vertex_areas,
-)
+from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
+from atlasinit.measures import traced
+from atlasinit.measures.gradients import gradient_of
+from atlasinit.support.tracing import is_traced
+from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-
-__all__ = [
-    "boundary_width",
-    "centres",
-    "location_entropy",
-    "location_sizes",
-    "overlap",
-    "parcel_entropy",
-    "parcel_sizes",
-]
-
-
-def __dir__() -> list[str]:
-    return __all__
 
 
 EDGE = 4.542982
@@ -50,7 +26,7 @@ _NONZEROS = 2**21
 """Weights whose gradients are held at once: 16 MiB in float64 for each of x, y and z."""
 
 
-def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
+def location_entropy(maps: Maps) -> Float[AnyArray, " locations"]:
     r"""Return the entropy of the parcels at each location, in bits.
 
     With the weights as probabilities, :math:`p_{kj} = w_{kj} / \sum_k w_{kj}`,
@@ -61,6 +37,8 @@ def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
     equally: ``scipy.stats.entropy(w, base=2)`` of a column. Negative weights count as 0;
     a location without a positive weight is NaN.
     """
+    if is_traced(maps):
+        return traced.location_entropy(maps)
     shares = _positive_weights(maps)
     totals = np.asarray(shares.sum(axis=0), dtype=np.float64)
     of = totals[shares.indices]
@@ -72,11 +50,13 @@ def location_entropy(maps: Maps) -> Float64[np.ndarray, " locations"]:
     return np.where(totals == 0, np.nan, np.maximum(out, 0))
 
 
-def parcel_entropy(maps: Maps) -> Float64[np.ndarray, " parcels"]:
+def parcel_entropy(maps: Maps) -> Float[AnyArray, " parcels"]:
     r"""Return the mean of `location_entropy`, weighted by each parcel's map, in bits.
 
     .. math:: \bar{H}_k = \frac{\sum_j w_{kj} H_j}{\sum_j w_{kj}}
     """
+    if is_traced(maps):
+        return traced.parcel_entropy(maps)
     weights = _positive_weights(maps)
     return _ratio(weights @ location_entropy(maps), np.asarray(weights.sum(axis=1)))
 
@@ -94,7 +74,7 @@ def location_sizes(geometry: Geometry) -> Float64[np.ndarray, " locations"]:
     return geometry.vertex_areas[geometry.vertices]
 
 
-def parcel_sizes(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcels"]:
+def parcel_sizes(maps: Maps, geometry: Geometry) -> Float[AnyArray, " parcels"]:
     r"""Return each parcel's area in mm2 on a mesh, or volume in mm3 on a grid.
 
     .. math:: s_k = \sum_j m_{kj} a_j
@@ -102,10 +82,13 @@ def parcel_sizes(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, " parcel
     with the areas or volumes :math:`a` of `location_sizes`: the whole of the parcel's
     locations for labels. Raises as `location_sizes`.
     """
-    return _memberships(maps) @ location_sizes(geometry)
+    sizes = location_sizes(geometry)
+    if is_traced(maps):
+        return traced.parcel_sizes(maps, sizes)
+    return _memberships(maps) @ sizes
 
 
-def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
+def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
     """Return each parcel's centre of mass in mm, weighted by its map.
 
     On a mesh, of the anatomical surface's coordinates; the centre of a curved parcel lies
@@ -117,6 +100,8 @@ def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
         return np.full((maps.n_parcels, 3), np.nan)
     else:
         points = geometry.anatomical[geometry.vertices].astype(np.float64)
+    if is_traced(maps):
+        return traced.centres(maps, points)
     weights = _positive_weights(maps)
     totals = np.asarray(weights.sum(axis=1), dtype=np.float64)
     return np.stack([_ratio(weights @ axis, totals) for axis in points.T], axis=1)
@@ -124,7 +109,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float64[np.ndarray, "parcels 3"]:
 
 def boundary_width(
     maps: Maps, geometry: Geometry, *, batch_nonzeros: int = _NONZEROS
-) -> Float64[np.ndarray, " parcels"]:
+) -> Float[AnyArray, " parcels"]:
     r"""Return how wide each parcel's boundary is, in mm: 0 for labels.
 
     .. math:: W_k = 2\sqrt{\pi}\,\Phi^{-1}(0.9)\;
@@ -152,13 +137,12 @@ def boundary_width(
     batch_nonzeros
         About how many weights of parcels are worked on at once, which bounds the memory.
     """
-    if isinstance(geometry, SurfaceMesh):
-        parts = _mesh_gradient(geometry)
-        if parts is None:
-            return np.full(maps.n_parcels, np.nan)
-        gradient, elements, sizes = parts
-    else:
-        gradient, elements, sizes = _grid_gradient(geometry)
+    parts = gradient_of(geometry)
+    if parts is None:
+        return np.full(maps.n_parcels, np.nan)
+    gradient, elements, sizes = parts
+    if is_traced(maps):
+        return traced.boundary_width(maps, gradient, elements, sizes, EDGE)
     blurred, length = np.zeros(maps.n_parcels), np.zeros(maps.n_parcels)
     memberships = _memberships(maps)
     for rows in _batches(memberships, batch_nonzeros):
@@ -172,7 +156,7 @@ def boundary_width(
     return EDGE * _ratio(blurred, length)
 
 
-def overlap(maps: Maps) -> "csr_array":
+def overlap(maps: Maps) -> "csr_array | Array":
     r"""Return the overlap of each pair of maps: the cosine of the angle between them.
 
     .. math:: o_{kl} = \frac{\sum_j w_{kj} w_{lj}}
@@ -180,11 +164,13 @@ def overlap(maps: Maps) -> "csr_array":
 
     0 for maps that share no location (labels), 1 for proportional ones, which least squares
     cannot tell apart: it is the Gram matrix of ``reduction="lstsq"`` scaled to a unit
-    diagonal. A symmetric ``scipy.sparse.csr_array`` (parcels, parcels), float64; empty
-    parcels have zeros.
+    diagonal. A symmetric ``scipy.sparse.csr_array`` (parcels, parcels), float64 (of traced
+    maps an array); empty parcels have zeros.
     """
     from scipy.sparse import csr_array, diags_array
 
+    if is_traced(maps):
+        return traced.overlap(maps)
     weights = maps.to_scipy().astype(np.float64)
     norms = np.sqrt(np.asarray(weights.power(2).sum(axis=1)))
     scaled = diags_array(1 / np.where(norms == 0, 1, norms)) @ weights
@@ -217,65 +203,6 @@ def _batches(matrix: "csr_array", nonzeros: int) -> Iterator[slice]:
     starts = np.flatnonzero(np.diff(begins // nonzeros, prepend=-1))
     for start, stop in itertools.pairwise([*starts, begins.size]):
         yield slice(start, stop)
-
-
-def _mesh_gradient(
-    mesh: SurfaceMesh,
-) -> "tuple[list[csr_array], np.ndarray, np.ndarray] | None":
-    """Return the gradient (locations, faces) along x, y, z, the faces' and locations' areas."""
-    from scipy.sparse import csr_array
-
-    coordinates = mesh.anatomical if mesh.anatomical is not None else mesh.sphere
-    if coordinates is None or mesh.faces is None:
-        return None
-    corners = mesh.locations[mesh.faces]
-    kept = (corners >= 0).all(axis=1)
-    faces, corners = mesh.faces[kept], corners[kept]
-    points = coordinates.astype(np.float64)[faces]
-    normals = triangle_normals(coordinates, faces).T
-    doubled = np.linalg.norm(normals, axis=1)
-    units = normals / np.where(doubled == 0, 1, doubled)[:, None]
-    # A corner's hat function rises at a right angle to the edge opposite, to 1 over the height.
-    opposite = points[:, [2, 0, 1]] - points[:, [1, 2, 0]]
-    slopes = np.cross(units[:, None], opposite) / np.where(doubled == 0, 1, doubled)[:, None, None]
-    shape = (mesh.n_locations, len(faces))
-    columns = np.repeat(np.arange(len(faces)), 3)
-    # grad m = sum over the three corners of m at the corner times its slope, in each face.
-    gradient = [
-        csr_array((slopes[..., axis].reshape(-1), (corners.reshape(-1), columns)), shape=shape)
-        for axis in range(3)
-    ]
-    return gradient, doubled / 2, triangle_vertex_areas(coordinates, faces)[mesh.vertices]
-
-
-def _grid_gradient(grid: VolumeGrid) -> "tuple[list[csr_array], np.ndarray, np.ndarray]":
-    """Return the gradient (locations, voxels) along x, y, z, and the voxels' volumes twice."""
-    from scipy.sparse import csr_array
-
-    n = grid.n_locations
-    index = grid.locations
-    steps = []
-    for axis in range(3):
-        after = np.full(grid.shape, -1)
-        inner = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-        outer = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        after[inner] = index[outer]
-        following = grid.take(after)
-        # m at the next voxel less m here, where both are kept; -1 marks those that are not.
-        here = np.flatnonzero(following >= 0)
-        values = np.repeat([1.0, -1.0], here.size)
-        ends = (np.concatenate([following[here], here]), np.concatenate([here, here]))
-        steps.append(csr_array((values, ends), shape=(n, n)))
-    # Differences along the grid's axes become a gradient in mm through the inverse affine.
-    inverse = np.linalg.inv(grid.affine[:3, :3])
-    gradient = []
-    for axis in range(3):
-        factors = inverse[:, axis]
-        component: Any = sum(step * f for step, f in zip(steps, factors, strict=True))
-        component.eliminate_zeros()
-        gradient.append(component)
-    volumes = location_sizes(grid)
-    return gradient, volumes, volumes
 
 
 def _ratio(
