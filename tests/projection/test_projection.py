@@ -518,6 +518,69 @@ def test_means_of_labels_of_any_size_are_within_a_step_under_jit(n, n_parcels, t
     np.testing.assert_allclose(gradient[:, 0], 2 / sizes[rows], rtol=1e-6)
 
 
+@on_cpu
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+@pytest.mark.parametrize(
+    "n", [10_000, 100_000, pytest.param(1_000_000, marks=pytest.mark.sweep, id="million")]
+)
+def test_means_of_sparse_maps_under_jit_are_within_a_step(n, missing):
+    rng = np.random.default_rng(0)
+    x = (1e4 + rng.normal(size=(n, 3)) * 10).astype(np.float32)
+    w = np.where(rng.random((3, n)) < 0.5, rng.random((3, n)), 0).astype(np.float32)
+    maps = ai.SparseMaps.from_scipy(csr_array(w))
+    if missing == "omit":
+        x[::7, 1:] = np.nan
+    seen = ~np.isnan(x)
+    exact = (w.astype(np.float64) @ np.where(seen, x, 0)) / (w.astype(np.float64) @ seen)
+    y = jax.jit(lambda x: project(maps, x, missing=missing))(x)
+    assert ulps(y, exact) <= 1
+    # Locations at another level than most, or without a value, leave it right.
+    x[::100] = [np.inf, 0, -5]
+    x[1] = 3e38
+    y = np.asarray(jax.jit(lambda x: project(maps, x[:, 1:], missing="omit"))(x))
+    seen = ~np.isnan(x[:, 1:])
+    exact = (w.astype(np.float64) @ np.where(seen, x[:, 1:], 0)) / (w.astype(np.float64) @ seen)
+    np.testing.assert_allclose(y, exact, rtol=1e-5)
+
+
+@on_cpu
+@pytest.mark.parametrize("reduction", ["absmean", "psc", "zscore"])
+def test_signed_weights_under_jit_are_averaged_about_the_level_too(reduction):
+    rng = np.random.default_rng(0)
+    x = (1e4 + rng.normal(size=(20_000, 6)) * 10).astype(np.float32)
+    w = np.where(rng.random((3, 20_000)) < 0.5, rng.random((3, 20_000)) - 0.2, 0).astype("f4")
+    maps = ai.SparseMaps.from_scipy(csr_array(w))
+    double = w.astype(np.float64)
+    sums = double @ x.astype(np.float64) / np.abs(double).sum(1, keepdims=True)
+    change = sums - sums.mean(1, keepdims=True)
+    expected = {
+        "absmean": sums,
+        "psc": 100 * change / np.abs(sums.mean(1, keepdims=True)),
+        "zscore": change / sums.std(1, ddof=1, keepdims=True),
+    }[reduction]
+    y = jax.jit(lambda x: project(maps, x, reduction=reduction))(x)
+    # Half a step of the means, 0.0005, in their units: over their spread of about 0.1 for scores.
+    tolerance = {"absmean": 5e-3, "psc": 2e-4, "zscore": 2e-2}[reduction]
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=tolerance)
+    gradient = jax.jit(jax.grad(lambda x: project(maps, x, reduction="absmean")[0, 0]))(x)
+    np.testing.assert_allclose(
+        gradient[:, 0], double[0] / np.abs(double[0]).sum(), rtol=1e-5, atol=1e-12
+    )
+
+
+@on_cpu
+@pytest.mark.parametrize("place", ["host", "jit"])
+def test_means_of_dense_maps_have_the_stated_error(place):
+    rng = np.random.default_rng(0)
+    x = (1e4 + rng.normal(size=(100_000, 3)) * 10).astype(np.float32)
+    w = rng.random((3, 100_000)).astype(np.float32)
+    exact = w.astype(np.float64) @ x / w.sum(1, dtype=np.float64, keepdims=True)
+    maps = ai.DenseMaps(w)
+    own = jax.jit(lambda x: project(maps, x)) if place == "jit" else lambda x: project(maps, x)
+    y = own(x)
+    np.testing.assert_allclose(y, exact, rtol=3e-6)
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("kernel", ["tiles", "dense", *HOST])
 @pytest.mark.parametrize("weight", [0.3, 0.7])
