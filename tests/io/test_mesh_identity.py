@@ -256,6 +256,23 @@ def test_another_mesh_of_labels_is_refused(form, points, faces, meshes, problem,
         ai.load_atlas(files, space="mine", meshes=stated)
 
 
+@pytest.mark.parametrize("form", ["SurfaceImage", "GIFTI"])
+def test_a_mask_of_another_mesh_than_that_of_the_labels_is_refused(form, tmp_path):
+    def mask_of(points, faces):
+        inside = (_KEYS > 1).astype("i4")
+        if form == "GIFTI":
+            return {c: gifti_of(points[side], faces, inside) for side, c in _SIDES.items()}
+        parts = {side: InMemoryMesh(own.astype("f4"), faces) for side, own in points.items()}
+        return SurfaceImage(PolyMesh(**parts), dict.fromkeys(parts, inside))
+
+    files = labels_of(BOTH, FACES, form, tmp_path)
+    atlas = ai.load_atlas(files, space="mine", mask=mask_of(BOTH, FACES[::-1]))
+    assert atlas.geometry["cortex_L"].n_locations == 200
+    moved = {side: points[ORDER] for side, points in BOTH.items()}
+    with pytest.raises(ValueError, match=r"`mask` of 'cortex_L' .*its triangles differ"):
+        ai.load_atlas(files, space="mine", mask=mask_of(moved, PLACES[FACES]))
+
+
 def test_a_mesh_has_finite_coordinates():
     # nilearn's `SurfaceImage` has them by itself.
     files = {"cortex_L": gifti_of(BOTH["left"] * np.nan, FACES, _KEYS)}

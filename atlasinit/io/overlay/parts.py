@@ -12,7 +12,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.errors import Argument, ArgumentError, Passing, Value, format_list
-from atlasinit.io.contents import Part
+from atlasinit.io.contents import CarriedMesh, Part
 from atlasinit.io.mesh_identity import check_meshes, complete_mesh
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import keep_voxels
@@ -46,6 +46,7 @@ def lay_over(
     *,
     mask: object = None,
     meshes: Mapping[str, Mapping[str, Any]] | None = None,
+    carried: Mapping[str, CarriedMesh] | None = None,
     space: str = "",
 ) -> dict[str, Laid]:
     """Return geometries with masks and meshes laid over them.
@@ -60,6 +61,9 @@ def lay_over(
         for the only surface. Or what holds several: see `split_mask`.
     meshes
         Compartment to ``{"sphere", "anatomical", "areas", "mask"}``, each optional.
+    carried
+        Compartment to the mesh that came with its values: it has to be the one of `meshes`, and
+        adds what that lacks.
     space
         That they are in, which masks may state; ``""`` where it is not known.
 
@@ -81,7 +85,16 @@ def lay_over(
                 if option == "mask"
                 else "",
             )
-    return {c: _lay(c, g, (masks.get(c), surfaces.get(c, {})), space) for c, g in geometry.items()}
+    placed = {c: _attach_surfaces(c, g, surfaces.get(c, {})) for c, g in geometry.items()}
+    check_meshes(carried or {}, placed, argument="files", name=Argument("meshes"))
+    for c, mesh in (carried or {}).items():
+        own = placed[c]
+        assert isinstance(own, SurfaceMesh), "only values of vertices come with a mesh"
+        placed[c] = complete_mesh(own, mesh)
+    return {
+        c: _mask(g, (masks.get(c), surfaces.get(c, {}).get("mask")), space)
+        for c, g in placed.items()
+    }
 
 
 def lay_over_parts(
@@ -98,15 +111,8 @@ def lay_over_parts(
     does not hold have its background's key, or no weight.
     """
     geometry = {part.compartment: part.geometry for part in parts}
-    laid = lay_over(geometry, mask=mask, meshes=meshes, space=space)
-    # The mesh that a file holds has to be the one that is stated, and adds what that lacks.
     carried = {part.compartment: part.mesh for part in parts if part.mesh is not None}
-    check_meshes(
-        carried,
-        {c: laid[c].geometry for c in carried},
-        argument="files",
-        name=Argument("meshes"),
-    )
+    laid = lay_over(geometry, mask=mask, meshes=meshes, carried=carried, space=space)
     return [_take(part, laid[part.compartment]) for part in parts]
 
 
@@ -175,22 +181,10 @@ def _part_of(mask: Any, compartment: str, space: str) -> Any:
     return several[compartment]
 
 
-def _lay(
-    compartment: str,
-    geometry: Geometry,
-    laid: tuple[object, Mapping[str, Any]],
-    space: str,
-) -> Laid:
-    """Return one geometry with its surfaces, and with its masks one after the other.
-
-    `laid` are what `mask` and `meshes` hold for the compartment.
-    """
-    mask, mesh = laid
-    surfaces = {role: surface for role, surface in mesh.items() if role != "mask"}
-    if surfaces:
-        geometry = _attach_surfaces(compartment, geometry, surfaces)
+def _mask(geometry: Geometry, given: Sequence[object], space: str) -> Laid:
+    """Return one geometry with the masks that are given for it, one after the other."""
     masks, taken = [], None
-    for own in (as_mask(one) for one in (mask, mesh.get("mask")) if one is not None):
+    for own in (as_mask(one) for one in given if one is not None):
         geometry, step, note = _apply_mask(geometry, own.kept, space)
         masks.append(own.note(note))
         # -1 in `step` is a location that earlier masks did not have: it takes the -1 at the end.
@@ -198,9 +192,10 @@ def _lay(
     return Laid(geometry, taken, tuple(masks))
 
 
-def _attach_surfaces(
-    compartment: str, geometry: Geometry, surfaces: Mapping[str, Any]
-) -> SurfaceMesh:
+def _attach_surfaces(compartment: str, geometry: Geometry, mesh: Mapping[str, Any]) -> Geometry:
+    surfaces = {role: surface for role, surface in mesh.items() if role != "mask"}
+    if not surfaces:
+        return geometry
     unknown = [role for role in surfaces if role not in _SURFACES]
     if unknown or not isinstance(geometry, SurfaceMesh):
         raise ArgumentError(
@@ -228,14 +223,10 @@ def _apply_mask(geometry: Geometry, mask: Any, space: str) -> tuple[Geometry, np
 
 
 def _take(part: Part, laid: Laid) -> Part:
-    geometry = laid.geometry
-    if part.mesh is not None:
-        assert isinstance(geometry, SurfaceMesh), "only values of vertices come with a mesh"
-        geometry = complete_mesh(geometry, part.mesh)
     if laid.taken is None:
-        return dataclasses.replace(part, geometry=geometry)
+        return dataclasses.replace(part, geometry=laid.geometry)
     masked = Masked(laid.masks, part.counts())
-    return dataclasses.replace(part.take_locations(geometry, laid.taken), masked=masked)
+    return dataclasses.replace(part.take_locations(laid.geometry, laid.taken), masked=masked)
 
 
 def _take_maps(maps: Maps, taken: np.ndarray) -> Maps:
