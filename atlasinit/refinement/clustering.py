@@ -1,6 +1,6 @@
 """Connected parcels from data alone."""
 
-import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,17 +15,11 @@ from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.provenance import Provenance
 from atlasinit.errors import ArgumentError
-from atlasinit.refinement.estimate import estimate
-from atlasinit.refinement.fitting import Bounds, Effort, Fitter
-from atlasinit.refinement.neighbours import find_neighbours
+from atlasinit.refinement.levels import Search, find_parcels
 from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
 from atlasinit.refinement.series import prepare
 from atlasinit.refinement.settings import Progress, check_progress, make_effort, make_seed
-from atlasinit.refinement.starts import merge_parcels, ward_labels
-from atlasinit.support.numbers import check_switch
-
-_LEVELS = (4, 2, 1)
-"""Times as many parcels as are wanted: fitted and merged from the most to the fewest."""
+from atlasinit.support.numbers import check_switch, check_whole_number
 
 
 def cluster_atlas(
@@ -35,6 +29,7 @@ def cluster_atlas(
     *,
     key: Any = None,
     neighbours: Any = 1.0,
+    restarts: Any = None,
     sample_mask: Any = None,
     standardize: Any = True,
     denoise: Any = True,
@@ -49,7 +44,8 @@ def cluster_atlas(
     Four times as many parcels as wanted by Ward's method on the graph of neighbours
     (scikit-learn's ``AgglomerativeClustering``, as nilearn's ``Parcellations(method="ward")``)
     are fitted as by `refine` without a tether, merged to half as many as Ward would, fitted,
-    and so once more.
+    and so once more. All of this is done as many times as `restarts` says, with annealing that
+    draws anew, and that is returned whose means keep most of the variance of the data given.
 
     Locations without data, as a medial wall, belong to no parcel. Parcels are numbered from 1
     in each compartment, in the order of their first locations. There are no gradients through
@@ -66,6 +62,10 @@ def cluster_atlas(
         Number of parcels of every compartment, or of each.
     key, neighbours, sample_mask, standardize, denoise, min_volumes, data_space, progress
         As of `refine`.
+    restarts
+        How many times parcels are looked for; the time grows with it. Few, large parcels differ
+        more from one time to the next, and take less: by default 3 times for up to 50 parcels,
+        twice for up to 100, and once for more.
     name, space
         Of the new atlas.
 
@@ -102,8 +102,10 @@ def cluster_atlas(
         check_switch(given, switch)
     # A tether would hold parcels to Ward's, which are no more than a start.
     effort = make_effort(neighbours, 0.0)
-    check_progress(progress)
+    if restarts is not None:
+        restarts = check_whole_number(restarts, "restarts", least=1)
     seed = make_seed(key)
+    check_progress(progress)
     # One parcel of every location, so that data can be read as those of an atlas.
     whole = _atlas(
         {c: np.zeros(g.n_locations, np.int32) for c, g in geometry.items()},
@@ -121,17 +123,22 @@ def cluster_atlas(
             geometry[c],
             [run[part] for run in runs],
             counts[c],
-            effort,
+            Search(effort, restarts or _restarts(counts[c]), seed),
             standardize=standardize,
             denoise=denoise,
-            seed=seed,
             progress=progress,
         )
         for c, part in whole.location_slices().items()
     }
-    done = f"cluster_atlas({describe(runs)}, neighbours={effort.neighbours:g})"
+    how = f"neighbours={effort.neighbours:g}" + (f", restarts={restarts}" if restarts else "")
+    done = f"cluster_atlas({describe(runs)}, {how})"
     provenance = Provenance(source="data", operations=(done,))
     return _atlas(labels, counts, geometry, name=name, space=space).replace(provenance=provenance)
+
+
+def _restarts(n_parcels: int) -> int:
+    """Return how many times so many parcels are looked for by default."""
+    return min(3, 1 + 100 // n_parcels)
 
 
 def _labels(
@@ -139,11 +146,10 @@ def _labels(
     geometry: Geometry,
     runs: Runs,
     n_parcels: int,
-    effort: Effort,
+    search: Search,
     *,
     standardize: bool,
     denoise: bool,
-    seed: tuple[int, ...],
     progress: Progress | None,
 ) -> Int32[np.ndarray, " locations"]:
     values, observed = scale_runs(runs, standardize=standardize)
@@ -160,31 +166,8 @@ def _labels(
     _check_parts(compartment, geometry, pairs, int(seen.sum()), n_parcels)
     series = prepare(values[seen], observed[seen], pairs, denoise=denoise)
     del values
-    most = min(_LEVELS[0] * n_parcels, int(seen.sum()))
-    fitter = Fitter(series, find_neighbours(pairs, len(series.own.values)), most=most)
-    labels = ward_labels(series.shared.values, pairs, most)
-    movable = np.ones(labels.size, bool)
-    for level, factor in enumerate(_LEVELS):
-        wanted = max(factor * n_parcels, 1)
-        if labels.max() + 1 > wanted:
-            labels = merge_parcels(labels, series.shared.values, pairs, wanted)
-        found = int(labels.max()) + 1
-        estimates = estimate(series.own, labels, found)
-        if not estimates.has_signal:
-            continue
-        # All but the last level are starts of the next, and cool for ten sweeps from temperature 1,
-        # at which labels are drawn in proportion to their evidence.
-        step = effort if factor == 1 else dataclasses.replace(effort, temperature=1.0, hot=10)
-        fit = fitter.fit(
-            labels,
-            Bounds(movable, np.ones(found, bool)),
-            estimates,
-            step,
-            seed=(*seed, level),
-        )
-        labels = fit.labels
-        if progress is not None:
-            progress(compartment, level + 1, len(_LEVELS))
+    tell = None if progress is None else functools.partial(progress, compartment)
+    labels = find_parcels(series, pairs, n_parcels, search, tell=tell)
     out = np.full(geometry.n_locations, -1, np.int32)
     # The rank of each parcel's first location: argsort of argsort gives ranks.
     _, first = np.unique(labels, return_index=True)

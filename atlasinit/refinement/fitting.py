@@ -23,7 +23,7 @@ from atlasinit.refinement.sweeps import (
 )
 
 _WATCHED = 10  # sweeps between two reports of progress
-_ROUND = 32  # parcels; programs are compiled for multiples of so many
+_ROUND = 32  # parcels and components; programs are compiled for multiples of so many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Fitter:
         *,
         most: int = 0,
     ) -> None:
-        self._own = jnp.asarray(series.own.values)
-        self._shared = None if series.shared is series.own else jnp.asarray(series.shared.values)
+        self._own = _padded(series.own.values)
+        self._shared = None if series.shared is series.own else _padded(series.shared.values)
         self._observed = jnp.asarray(series.own.observed)
         self._neighbours = jax.tree.map(jnp.asarray, neighbours)
         self._most = most
@@ -185,6 +185,13 @@ class Fitter:
             self._parts,
             self._n_parts,
         )
+
+
+def _padded(
+    values: Float[np.ndarray, "locations components"],
+) -> Float[jax.Array, "locations more"]:
+    # With components of zeros, so that halves of data, each of its own number, share a program.
+    return jnp.asarray(np.pad(values, [(0, 0), (0, -values.shape[1] % _ROUND)]))
 
 
 def _count_on(

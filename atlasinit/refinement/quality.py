@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int
 
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
@@ -13,6 +13,7 @@ from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.refinement.connectivity import count_pieces
 from atlasinit.refinement.regions import find_regions, labels_in
 from atlasinit.refinement.runs import Runs, read_runs, scale_runs
+from atlasinit.refinement.series import Series, between_squares
 from atlasinit.support.numbers import check_switch
 
 
@@ -60,29 +61,11 @@ def share_kept(atlas: Atlas, runs: Runs, *, standardize: bool) -> float:
         labels = np.asarray(maps.labels)
         # Squares are around 0 and not around the mean of all locations: what all of these share,
         # such as traces of motion, counts as kept.
-        squares = _between(values, observed, labels, maps.n_parcels)
+        squares = between_squares(Series(values, observed), labels, maps.n_parcels)
         inside = (labels >= 0) & (observed > 0)
         kept += float(squares.sum())
         whole += float(np.einsum("ij,ij->", values[inside], values[inside], dtype=np.float64))
     return kept / whole if whole else float("nan")
-
-
-def _between(
-    values: Float[np.ndarray, "locations time"],
-    observed: Float[np.ndarray, " locations"],
-    labels: Int[np.ndarray, " locations"],
-    n_parcels: int,
-) -> Float64[np.ndarray, " parcels"]:
-    rows = np.flatnonzero((labels >= 0) & (observed > 0))
-    counts = np.bincount(labels[rows], weights=observed[rows], minlength=n_parcels)
-    # (parcels, time). reduceat adds up runs of rows, which the order by parcel makes; it has no row
-    # for empty parcels.
-    sums = np.zeros((n_parcels, values.shape[1]))
-    order = rows[np.argsort(labels[rows], kind="stable")]
-    if order.size:
-        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-        sums[labels[order][starts]] = np.add.reduceat(values[order], starts, dtype=np.float64)
-    return (sums**2).sum(axis=1) / np.where(counts > 0, counts, 1)
 
 
 @dataclasses.dataclass(frozen=True)

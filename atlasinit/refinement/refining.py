@@ -95,10 +95,10 @@ def refine(
     standardize
         Whether each location's series is scaled to the same variance in each run.
     denoise
-        Whether series are prepared so that their borders are found again in other data: the
-        components over time that hold most of a compartment's variance count less (a share
-        :math:`p` is divided by :math:`\sqrt{p + 0.001}`), and annealing sees each location
-        averaged with its neighbours; the last sweeps see each by itself.
+        Whether series are prepared so that their borders are found again in other data:
+        components over time count by the variance that they hold in parts of the volumes that
+        they were not found in, and annealing sees each location averaged with its neighbours;
+        the last sweeps see each by itself.
     frozen
         Parcels that keep their locations, as for `Atlas.select`.
     max_hops, max_mm

@@ -3,19 +3,15 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32, Float64, Int
 
 from atlasinit.refinement.runs import CHUNK
 
 _LOST = 1e-4
 """Share of the variance that may be lost when series are turned to their main components."""
 
-_FLAT = 0.5
-"""Power of the share of the variance that components are divided by: between 0, which leaves
-them, and 1, which makes all count the same."""
-
-_FLOOR = 1e-3
-"""Added to that share, so that components of almost no variance stay small."""
+_PARTS = 4
+"""Parts of the volumes, each of which judges the components that are found in the others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +55,7 @@ def prepare(
     denoise: bool,
 ) -> Prepared:
     """Return what `scale_runs` made as fits need it; `pairs` of locations touch."""
-    own = compress(values, observed, flatten=denoise)
+    own = compress(values, observed, shrink=denoise)
     return Prepared(own, average_neighbours(own, pairs) if denoise else own)
 
 
@@ -67,17 +63,17 @@ def compress(
     values: Float32[np.ndarray, "locations time"],
     observed: Float32[np.ndarray, " locations"],
     *,
-    flatten: bool = False,
+    shrink: bool = False,
 ) -> Series:
     r"""Return series turned to the eigenvectors of their covariance over time.
 
     A rotation, that keeps every inner product; components that hold less than 0.01 % of the
     variance altogether are left out. The matrix is of volumes x volumes, never of locations.
 
-    With `flatten` a component of share :math:`p` of the variance is divided by
-    :math:`\sqrt[4]{p + 0.001}`, and each location has its norm again. A scan holds few independent
-    samples of the strongest components; those of another scan differ, and borders that fit them
-    too closely are not found there.
+    With `shrink` components count by the variance that they hold in volumes in which they were not
+    looked for, and each location has its norm again. A scan holds few independent samples: its
+    strongest components are too strong by chance, and borders that fit them too closely are not
+    found in another.
     """
     if values.shape[1] == 0 or not observed.any():
         return Series(np.zeros((len(values), 1), np.float32), observed)
@@ -86,17 +82,56 @@ def compress(
     for low in range(0, len(values), CHUNK):
         part = values[low : low + CHUNK].astype(np.float64)
         covariance += part.T @ part
+    turn = np.eye(len(covariance))
+    if shrink:
+        turn = _weigh_components(covariance)
+        covariance = turn.T @ covariance @ turn
+    turn = turn @ _main_components(covariance)[1]
+    turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
+    return Series(_scale_as(turned, values) if shrink else turned, observed)
+
+
+def _main_components(
+    covariance: Float64[np.ndarray, "time time"],
+) -> tuple[Float64[np.ndarray, " components"], Float64[np.ndarray, "time components"]]:
+    """Return the eigenvalues and vectors of all but `_LOST` of the variance, the largest first."""
     powers, axes = np.linalg.eigh(covariance)
     # eigh sorts upwards, and rounding leaves eigenvalues just below 0.
     powers, axes = powers[::-1].clip(0), axes[:, ::-1]
     kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - _LOST) * powers.sum()))
-    turn = axes[:, :kept]
-    if flatten:
-        # The power is of the variance, so that amplitudes have half of it: a share p of the
-        # variance becomes p / sqrt(p + 0.001), about sqrt(p).
-        turn = turn / (powers[:kept] / powers.sum() + _FLOOR) ** (_FLAT / 2)
-    turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
-    return Series(_scale_as(turned, values) if flatten else turned, observed)
+    return powers[:kept], axes[:, :kept]
+
+
+def _weigh_components(
+    covariance: Float64[np.ndarray, "time time"],
+) -> Float64[np.ndarray, "time time"]:
+    r"""Return a turn of the volumes that leaves components the variance they have in others.
+
+    Of volumes :math:`X_A` (locations, time), all but a part :math:`X_B`, the maps of components
+    are :math:`X_A Q`, of norm 1. Their variance in the part that did not make them is
+    :math:`\lambda = \mathrm{diag}(Q^T X_A^T X_B X_B^T X_A Q)`, which falls from the strongest to
+    the weakest up to chance. The mean over the parts of :math:`X_A Q \lambda Q^T X_A^T` is
+    :math:`X L L^T X^T` (Lam 2016, *Annals of Statistics* 44: a covariance regularised by splits
+    of the data), of which the turn is :math:`L`.
+    """
+    from scipy.optimize import isotonic_regression
+
+    n = len(covariance)
+    mean = np.zeros_like(covariance)
+    # Parts in one piece each: volumes next to each other share their noise.
+    for rest in np.array_split(np.arange(n), min(_PARTS, n)):
+        used = np.delete(np.arange(n), rest)
+        power = float(covariance[rest, rest].sum())
+        if not power or not covariance[used, used].any():
+            continue
+        own = np.ix_(used, used)
+        powers, axes = _main_components(covariance[own])
+        maps = axes / np.sqrt(powers)
+        found = ((maps.T @ covariance[np.ix_(used, rest)]) ** 2).sum(axis=1) / power
+        found = isotonic_regression(found, increasing=False).x
+        mean[own] += (maps * found) @ maps.T
+    powers, axes = np.linalg.eigh(mean)
+    return axes * np.sqrt(powers.clip(0)) if mean.any() else np.eye(n)
 
 
 def average_neighbours(series: Series, pairs: Int[np.ndarray, "2 pairs"]) -> Series:
@@ -124,3 +159,23 @@ def _scale_as(
     factor = norms[0] / np.where(norms[1] > 0, norms[1], 1)
     values *= factor[:, None].astype(np.float32)
     return values
+
+
+def between_squares(
+    series: Series, labels: Int[np.ndarray, " locations"], n_parcels: int
+) -> Float64[np.ndarray, " parcels"]:
+    r"""Return :math:`\| S_k \|^2 / n_k` of the sums and numbers of each parcel's observed series.
+
+    What of their squared norms the mean keeps; 0 for parcels without any.
+    """
+    values, observed = series.values, series.observed
+    rows = np.flatnonzero((labels >= 0) & (observed > 0))
+    counts = np.bincount(labels[rows], weights=observed[rows], minlength=n_parcels)
+    # (parcels, time). reduceat adds up runs of rows, which the order by parcel makes; it has no row
+    # for empty parcels.
+    sums = np.zeros((n_parcels, values.shape[1]))
+    order = rows[np.argsort(labels[rows], kind="stable")]
+    if order.size:
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        sums[labels[order][starts]] = np.add.reduceat(values[order], starts, dtype=np.float64)
+    return (sums**2).sum(axis=1) / np.where(counts > 0, counts, 1)

@@ -83,7 +83,20 @@ def test_noise_has_parcels_too(key):
 def test_progress_is_told(data):
     told = []
     ai.cluster_atlas(GEOMETRIES, data, 4, progress=lambda *step: told.append(step))
+    assert told[-1] == ("cortex_L", 9, 9)
+    told.clear()
+    ai.cluster_atlas(GEOMETRIES, data, 4, restarts=1, progress=lambda *step: told.append(step))
     assert told[-1] == ("cortex_L", 3, 3)
+
+
+def test_of_restarts_the_one_that_keeps_most_is_returned(truth):
+    geometry = {"volume": GEOMETRIES["volume"]}
+    noisy = series(truth["volume"], noise=6.0, seed=3)
+    found = [ai.cluster_atlas(geometry, noisy, 6, restarts=n, denoise=False) for n in (1, 2, 5)]
+    kept = [kept_variance(atlas, noisy) for atlas in found]
+    # The first of several is the only one of one, so that more never keep less.
+    assert kept == sorted(kept)
+    assert kept[0] < kept[-1]
 
 
 BAD = [
@@ -101,6 +114,8 @@ BAD = [
     (ValueError, {"n_parcels": 1000}, "at most the locations with data"),
     (ValueError, {"neighbours": -1.0}, "`neighbours` should be 0 or more, got -1"),
     (TypeError, {"neighbours": "1"}, "`neighbours` should be 0 or more, got '1'"),
+    (ValueError, {"restarts": 0}, "`restarts` should be a whole number from 1, got 0"),
+    (TypeError, {"restarts": "4"}, "`restarts` should be a whole number from 1, got '4'"),
     (ValueError, {"min_volumes": 81}, "at least 81 volumes"),
     (TypeError, {"key": 7}, r"pass `jax\.random\.key\(7\)`"),
     (TypeError, {"standardize": "yes"}, "`standardize` should be True or False"),

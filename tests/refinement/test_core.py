@@ -267,18 +267,44 @@ def test_the_rotation_keeps_inner_products():
     assert compress(*scale_runs([low], standardize=True)).values.shape[1] == 3
 
 
-def test_flattened_components_weigh_by_the_root_of_their_share():
+def test_components_weigh_by_the_variance_that_they_have_in_other_volumes():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(400, 3)) * [8.0, 2.0, 1.0] @ rng.normal(size=(3, 60))
-    values, observed = scale_runs([x], standardize=True)
+    n, n_time, scale = 2000, 64, np.array([4.0, 2.0, 1.0])
+    maps = rng.normal(size=(n, 3)) * scale
+    x = maps @ rng.normal(size=(3, n_time))
+    # Strong in a few volumes of one part alone: no component of other volumes.
+    burst = np.zeros(n_time)
+    burst[20:23] = 5 * rng.normal(size=3)
+    x += 4 * rng.normal(size=(n, 1)) * burst
+    values, observed = scale_runs([x.astype(np.float32)], standardize=False)
     values[:2], observed[:2] = 0, 0
-    values[2] /= 2
-    plain, flat = (compress(values, observed, flatten=f).values for f in (False, True))
-    share = (plain**2).sum(0) / (plain**2).sum()
-    wanted = plain / (share + 1e-3) ** 0.25
-    norm = np.linalg.norm(wanted, axis=1, keepdims=True)
-    wanted *= np.linalg.norm(plain, axis=1, keepdims=True) / np.where(norm > 0, norm, 1)
-    np.testing.assert_allclose(flat, wanted, atol=1e-5)
+    plain, own = (compress(values, observed, shrink=f).values for f in (False, True))
+    np.testing.assert_allclose(
+        np.linalg.norm(own, axis=1), np.linalg.norm(plain, axis=1), rtol=1e-4
+    )
+
+    def share(found):
+        """Return how much of the variance lies along the maps of components."""
+        every = np.concatenate([maps, x @ burst[:, None] / (burst @ burst)], axis=1)
+        basis = np.linalg.qr(every)[0]
+        return ((basis.T @ found) ** 2).sum(1) / (found**2).sum()
+
+    before, after = share(plain), share(own)
+    assert before[3] > 0.1
+    assert after[3] < 0.75 * before[3]
+    # What is the same in all parts keeps its place.
+    assert (np.diff(after[:3]) < 0).all()
+
+
+@pytest.mark.parametrize("n_time", [1, 2, 3, 5])
+def test_few_or_equal_volumes_are_turned_too(n_time):
+    x = series(blocks(GEOMETRIES["volume"]), n_time=n_time)
+    for data in (x, np.repeat(x[:, :1], n_time, axis=1) + np.eye(len(x), n_time, dtype=np.float32)):
+        values, observed = scale_runs([data], standardize=True)
+        own = compress(values, observed, shrink=True).values
+        assert np.isfinite(own).all()
+        norms = [np.linalg.norm(part, axis=1) for part in (own, values)]
+        np.testing.assert_allclose(*norms, atol=1e-3)
 
 
 def test_averages_are_those_of_neighbours_with_data(geometry):
