@@ -31,3 +31,9 @@ def _bases(array: np.ndarray) -> Iterator[np.ndarray]:
     while isinstance(base, np.ndarray):
         yield base
         base = base.base
+
+
+def to_single(values: np.ndarray) -> np.ndarray:
+    """Return numbers in single precision, infinity for those beyond it, without a warning."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)

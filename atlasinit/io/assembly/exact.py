@@ -13,7 +13,7 @@ from atlasinit.core.maps import (
     SparseMaps,
 )
 from atlasinit.errors import ArgumentError, Passing, format_list
-from atlasinit.support.arrays import make_read_only
+from atlasinit.support.arrays import make_read_only, to_single
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -78,7 +78,7 @@ def weight_maps(
     shape = (len(rows), n_locations)
     if isinstance(maps, np.ndarray):
         dense = np.zeros(shape, np.float32)
-        dense[has_map] = maps[source]
+        dense[has_map] = to_single(maps[source])
         # A weight takes 8 bytes in a sparse matrix (value and column), 4 in a dense one. Maps of
         # ones may still be labels, which are smaller than either.
         if 8 * np.count_nonzero(dense) > 4 * dense.size and not _is_zero_one(dense):
@@ -86,7 +86,7 @@ def weight_maps(
             return DenseMaps(make_read_only(_zero_nan(dense, n_nan, rows, nan)))
         sparse = csr_array(dense)
     else:
-        taken = csr_array(maps, dtype=np.float32)[source]
+        taken = csr_array((to_single(maps.data), maps.indices, maps.indptr), maps.shape)[source]
         # The rows of `taken` with empty ones between them: of the three arrays of a CSR matrix only
         # the ends of the rows change.
         counts = np.zeros(len(rows), np.int64)
@@ -128,7 +128,11 @@ def _zero_nan(
 ) -> np.ndarray:
     """Return weights with NaN (so many in each row) as 0 where that was asked for."""
     if np.isinf(values).any():
-        raise ArgumentError("files", ": weights should be finite, and the maps hold infinity")
+        raise ArgumentError(
+            "files",
+            ": weights should be finite in single precision, and the maps hold infinity or more "
+            f"than {np.finfo(np.float32).max:.3g}",
+        )
     if not counts.any():
         return values
     if nan != "zero":

@@ -21,6 +21,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.keys import read_keys
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.tables import embedded
+from atlasinit.support.arrays import to_single
 
 MGH = (".mgh", ".mgz")
 NIFTI = (".nii", ".nii.gz")
@@ -34,12 +35,15 @@ def load_image(source: Input) -> Any:
     Raises
     ------
     AtlasFileError
-        An image of no grid, or one that holds colours or complex numbers.
+        An image of no grid, or of negative sizes; one that holds colours or complex numbers.
     """
     image = _opened(source) if source.content is None else source.content
     kind = type(image).__name__
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
         raise AtlasFileError(source, f"is a {kind}, not an image of a grid")
+    shape = tuple(int(size) for size in image.shape)
+    if any(size < 0 for size in shape):
+        raise AtlasFileError(source, f"its header is damaged: it states the sizes {shape}")
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
@@ -279,7 +283,7 @@ def sparse_part(
         at = np.flatnonzero(flat != 0).astype(np.int32)
         used[at] = True
         positions.append(at)
-        values.append(flat[at].astype(np.float32))
+        values.append(to_single(flat[at]))
     # Files hold the first axis fastest; locations are in C order.
     kept = VolumeGrid.from_mask(used.reshape(grid.shape, order="F"), grid.affine)
     column = kept.locations.reshape(-1, order="F")[np.concatenate(positions)]

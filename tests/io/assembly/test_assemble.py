@@ -300,8 +300,10 @@ def test_nan_weights(form):
         build(soft(form(dense)))
     atlas = build(soft(form(dense)), nan="zero")
     np.testing.assert_array_equal(atlas.to_dense()["cortex_L"], np.nan_to_num(dense))
-    with pytest.raises(ValueError, match="infinity"):
-        build(soft(form(np.array([[np.inf, 1.0]], np.float32))), nan="zero")
+    # Single precision ends at 3.4e38.
+    for wide in (np.float32([[np.inf, 1]]), np.array([[1e300, 1]]), np.array([[-4e38, 1]])):
+        with pytest.raises(ValueError, match=r"infinity or more than 3.4e\+38"):
+            build(soft(form(wide)), nan="zero")
 
 
 def test_many_nan_weights_that_are_dense():

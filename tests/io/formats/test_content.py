@@ -285,6 +285,8 @@ def test_one_map_of_a_damaged_file_is_no_map(tmp_path):
         ("x.nii", nifti_bytes, 42, np.array([1000, 1000, 1000], "<i2")),
         ("x.mgh", mgh_bytes, 4, np.array([1000, 1000, 1000], ">i4")),
         ("x.mgh", mgh_bytes, 4, np.array([2**30, 2**30, 2**30], ">i4")),
+        ("x.mgh", mgh_bytes, 4, np.array([5, 4, 2**24, -(2**24)], ">i4")),
+        ("x.nii", nifti_bytes, 42, np.array([5, -4, 3], "<i2")),
     ],
 )
 def test_a_claim_of_a_header_takes_no_memory(tmp_path, atlas, name, content, at, claim, packed):
@@ -296,7 +298,7 @@ def test_a_claim_of_a_header_takes_no_memory(tmp_path, atlas, name, content, at,
     path.write_bytes(gzip.compress(stored) if packed else bytes(stored))
     for call in (lambda: load_atlas(path, space="x"), lambda: open_data(path, atlas)):
         tracemalloc.start()
-        with pytest.raises(ai.AtlasFileError, match="truncated or damaged: its header states"):
+        with pytest.raises(ai.AtlasFileError, match="damaged: it.* states"):
             call()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
