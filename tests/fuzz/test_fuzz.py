@@ -15,6 +15,16 @@ def test_a_few_damaged_files(tmp_path, seed):
     assert not any(faults.values()), faults
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("lh.x.csv", 1000002168), ("x.mgz", 2000002797), ("x.dtseries.nii", 2000003810)],
+)
+def test_what_long_runs_found(tmp_path, name, number):
+    for seed in KINDS:
+        if seed.name == name:
+            assert not find_fault(seed, number, tmp_path)
+
+
 @pytest.mark.sweep
 def test_many_damaged_files(tmp_path):
     for number in range(2, 200):

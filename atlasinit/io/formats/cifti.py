@@ -282,6 +282,10 @@ def _kinds(image: Cifti2Image, source: Input) -> list[str]:
     """Return what the axes of an image are, as ``["series", "brain_models"]``."""
     with parsing(source, "a CIFTI-2 file"):
         axes = [image.header.get_index_map(d).indices_map_to_data_type for d in range(image.ndim)]
+    if len(axes) < 2:
+        raise AtlasFileError(
+            source, f"its header is damaged: it states {len(axes)} axes, and a matrix has 2"
+        )
     return [axis.removeprefix("CIFTI_INDEX_TYPE_").lower() for axis in axes]
 
 

@@ -41,9 +41,7 @@ def load_image(source: Input) -> Any:
     kind = type(image).__name__
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
         raise AtlasFileError(source, f"is a {kind}, not an image of a grid")
-    shape = tuple(int(size) for size in image.shape)
-    if any(size < 0 for size in shape):
-        raise AtlasFileError(source, f"its header is damaged: it states the sizes {shape}")
+    _check_sizes([int(size) for size in image.shape], source)
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()
@@ -60,6 +58,9 @@ def _opened(source: Input) -> Any:
         # All of it is big-endian: a version, four sizes, the type, the degrees of freedom, the
         # directions, and from byte 284 on the numbers.
         # https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
+        # Before nibabel looks for what follows the numbers, as many bytes behind the header.
+        sizes = np.frombuffer(source.head[4:20].ljust(16, b"\0"), ">i4")
+        _check_sizes(sizes.tolist(), source)
         header = MGHHeader.from_fileobj(source.stream())
         data = ArrayProxy(source.stream(), header)
         image = nb.MGHImage(data, header.get_affine(), header)
@@ -82,6 +83,11 @@ def _opened(source: Input) -> Any:
             return nb.load(source.path)  # pyright: ignore[reportArgumentType]
     source.check_holds(end_of(image.dataobj))
     return image
+
+
+def _check_sizes(shape: Sequence[int], source: Input) -> None:
+    if any(size < 0 for size in shape):
+        raise AtlasFileError(source, f"its header is damaged: it states the sizes {tuple(shape)}")
 
 
 def _pair(source: Input) -> Any:
