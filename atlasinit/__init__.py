@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from atlasinit.resampling import resample as resample
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
+    from atlasinit.splitting import split_parcels as split_parcels
 
 _HOMES = {
     "Atlas": "core.atlas",
@@ -97,6 +98,7 @@ _HOMES = {
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",
     "SparseMaps": "core.maps",
+    "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
     "VolumeGrid": "core.grid",
 }

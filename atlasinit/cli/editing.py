@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from atlasinit.cli.options import panel
 from atlasinit.cli.values import parse_key, parse_pairs
@@ -18,6 +18,10 @@ _EDITED = functools.partial(panel, "What becomes of the parcels")
 class Editing:
     """What becomes of the parcels of an atlas, in this order."""
 
+    split: Annotated[
+        Literal["midline", "pieces"] | None,
+        _EDITED("HOW", "Those of both sides (midline), or of several pieces, are several."),
+    ] = None
     merge: Annotated[
         str | None, _EDITED("COLUMN", "Those of one value are one: network, or of --labels.")
     ] = None
@@ -32,9 +36,11 @@ class Editing:
     ] = False
 
     def of(self, atlas: "Atlas") -> "Atlas":
-        """Return `atlas` with parcels merged, renamed and renumbered."""
-        from atlasinit import editing
+        """Return `atlas` with parcels split, merged, renamed and renumbered."""
+        from atlasinit import editing, splitting
 
+        if self.split is not None:
+            atlas = splitting.split_parcels(atlas, self.split)
         if self.merge is not None:
             atlas = editing.merge_parcels(atlas, self.merge)
         if self.rename:

@@ -19,7 +19,7 @@ from atlasinit.core.locations import (
 from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import as_read_only
 
-_SHARE = 0.01
+SHARE = 0.01
 """Of a voxel, by which grids may differ and be one: affines rounded to float32, or to the third
 decimal of a header in text, differ by less; nothing that is interpolated would show more."""
 
@@ -210,7 +210,7 @@ class VolumeGrid(ByContent):
         # Outer corners of the outer voxels, in voxel indices; a linear map is farthest off there.
         ends = np.stack([np.full(3, -0.5), np.array(self.shape) - 0.5])
         corners = np.array([ends[c, range(3)] for c in np.ndindex(2, 2, 2)])
-        return bool((np.abs(corners @ off[:3, :3].T + off[:3, 3]) <= _SHARE).all())
+        return bool((np.abs(corners @ off[:3, :3].T + off[:3, 3]) <= SHARE).all())
 
     def restrict(self, keep: Shaped[np.ndarray, " n"]) -> "VolumeGrid":
         """Return the grid with the locations chosen by a boolean mask or an index array.

@@ -232,12 +232,12 @@ def unique_names(
     repeated = set(_find_repeated(prefixed))
     taken = set(prefixed) - repeated
     return [
-        _take_free_name(f"{name}-{key}", taken) if name in repeated else name
+        take_free_name(f"{name}-{key}", taken) if name in repeated else name
         for name, key in zip(prefixed, keys, strict=True)
     ]
 
 
-def _take_free_name(name: str, taken: set[str]) -> str:
+def take_free_name(name: str, taken: set[str]) -> str:
     """Return `name`, with a count if it is among those taken, and take it."""
     numbered = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
     found = next(one for one in numbered if one not in taken)

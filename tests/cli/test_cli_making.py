@@ -52,6 +52,34 @@ def test_build_edits_parcels(run, labels):
     assert ai.load_atlas(folder / "two.nii.gz").labels["name"].tolist() == ["box", "corner"]
 
 
+def test_build_splits_parcels_before_it_merges_them(run, labels):
+    folder = labels[0]
+    shifted = nb.load(folder / "dseg.nii.gz")
+    # The box lies on both sides of x = 0, and becomes two pieces by what is cut out of it.
+    affine = np.array(shifted.affine)
+    values = np.zeros((5, 3, 3), np.int16)
+    values[:4], values[2, 0, 0], values[4] = 3, 0, 7
+    values[2, 1:] = values[2, :, 1:] = 0
+    affine[:, 3] = -2 * np.sign(affine[0, 0]) * abs(affine[0, 0]), 0, 0, 1
+    nb.save(nb.Nifti1Image(values, affine), folder / "two.nii.gz")
+    (folder / "two.tsv").write_text("index\tname\tlobe\n3\tbox\tall\n7\tend\tall\n")
+    own = (folder / "two.nii.gz", "--labels", folder / "two.tsv", "--space", "unknown")
+    atlas = ai.load_atlas(folder / "two.nii.gz", labels=folder / "two.tsv", space="unknown")
+    for how in ("midline", "pieces"):
+        status, _, errors = run("build", *own, "--split", how, "-o", folder / f"{how}.nii.gz")
+        assert status == 0, errors
+        found = ai.load_atlas(folder / f"{how}.nii.gz")
+        expected = ai.split_parcels(atlas, how)
+        assert found.table == expected.table
+        assert found.n_parcels == 3
+        assert found.provenance.operations[0] == expected.provenance.operations[0]
+    status, _, errors = run("build", *own, "--split", "pieces", "--merge", "lobe", "-o", folder / "m.nii.gz")  # fmt: skip
+    assert ai.load_atlas(folder / "m.nii.gz").labels["name"].tolist() == ["all"]
+    status, _, errors = run("build", *own, "--split", "half", "-o", folder / "h.nii.gz")
+    assert status == 2
+    assert "'--split': 'half' is not one of 'midline', 'pieces'" in errors
+
+
 def test_build_takes_weights_below_a_threshold_out(run, labels):
     folder = labels[0]
     own = (
