@@ -68,6 +68,35 @@ def test_mean_by_group(tmp_path):
     np.testing.assert_array_equal(painted(atlas, means), painted(atlas, means[names].to_numpy()))
 
 
+def rows_of_another_order(frame):
+    return frame.sort_values("t")
+
+
+def rows_left_out(frame):
+    # What is left has the numbers 1, 2, ..., which are keys, too.
+    return frame[frame["t"] < frame["t"].max()]
+
+
+def titles_of_two_levels(frame):
+    rest = [c for c in frame if c != "t"]
+    return frame.groupby(rest).agg(["mean"]).reset_index()
+
+
+@pytest.mark.parametrize("told", [["name"], ["key"], ["compartment", "key"]])
+@pytest.mark.parametrize("make", [rows_of_another_order, rows_left_out, titles_of_two_levels])
+def test_a_column_tells_parcels_whatever_numbers_rows_have(tmp_path, make, told):
+    keys = np.arange(24).reshape(2, 3, 4)
+    image = nb.Nifti1Image(keys.astype(np.int16), np.eye(4))
+    atlas = ai.load_atlas(image, space="x", labels={i: f"p{24 - i}" for i in range(1, 24)})
+    values = np.arange(23.0, 0, -1)
+    frame = make(atlas.labels[told].assign(t=values))
+    (path,) = ai.save_values(frame, atlas, tmp_path / "x.nii", absent="nan")
+    expected = np.concatenate([[np.nan], values]).reshape(2, 3, 4)
+    if make is rows_left_out:
+        expected[expected == 23] = np.nan
+    np.testing.assert_array_equal(np.squeeze(nb.load(path).get_fdata()), expected)
+
+
 def test_pictures():
     atlas = ai.load_atlas("desikan-killiany", space="fsaverage5").select(compartments="cortex_L")
     values = pd.Series(np.arange(34.0), atlas.labels["name"])

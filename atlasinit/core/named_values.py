@@ -21,6 +21,7 @@ from atlasinit.errors import (
     format_list,
     nearest,
 )
+from atlasinit.support.numbers import narrow
 
 Absent: TypeAlias = Literal["error", "nan"]
 
@@ -167,7 +168,7 @@ def align_matrix(
     if frame is not None and not any(plain):
         rows = order.spread(_numbers(frame, argument), list(frame.index), "values.reindex(")
         return order.spread(rows.T, list(frame.columns), "values.reindex(columns=").T
-    array = np.asarray(matrix)
+    array = _as_array(matrix, argument)
     if array.shape != (count, count) or isinstance(matrix, np.ma.MaskedArray):
         got = "a masked one" if isinstance(matrix, np.ma.MaskedArray) else f"shape {array.shape}"
         got = type(matrix).__name__ if array.dtype.kind == "O" else got
@@ -292,7 +293,7 @@ def _of_array(values: Any, order: _Order, *, parcels_last: bool) -> ParcelValues
             "should be a plain array, got a masked one",
             "mark what is missing by NaN, with `values.filled(np.nan)`",
         )
-    array, count = np.asarray(values), len(order.table)
+    array, count = _as_array(values, order.argument), len(order.table)
     own = array.shape[-1 if parcels_last else 0] if array.ndim in (1, 2) else None
     if own != count:
         several = f"(time, {count} parcels)" if parcels_last else f"({count} parcels, n)"
@@ -304,6 +305,14 @@ def _of_array(values: Any, order: _Order, *, parcels_last: bool) -> ParcelValues
         )
     # A vector is its own transpose, so that (parcels,) passes in both cases.
     return ParcelValues(_floating(array.T if parcels_last else array, order.argument))
+
+
+def _as_array(values: Any, argument: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    # NumPy's, of rows of different lengths.
+    except ValueError as error:
+        raise ArgumentError(argument, f"should be an array: {error}") from error
 
 
 def _of_mapping(values: Mapping[Any, Any], order: _Order) -> ParcelValues:
@@ -343,20 +352,32 @@ def _of_frame(frame: Any, order: _Order, *, parcels_last: bool) -> ParcelValues:
 def _by_identity(frame: Any, table: LabelTable) -> Any:
     """Return a frame by the names or keys that a column of it holds, if one does."""
     # An atlas may have a parcel called "name" or "key", whose values such a column then holds.
-    told = next((c for c in _IDENTITY if c in frame.columns and c not in table["name"]), None)
-    if told is None or not _is_default(frame.index):
+    told = next((c for c in _IDENTITY if c in _firsts(frame) and c not in table["name"]), None)
+    # Rows that were sorted or left out keep pandas' numbers, which then tell no parcels.
+    if told is None or not _is_numbered(frame.index):
         return frame
-    keyed = told == "key" and "compartment" in frame.columns
+    keyed = told == "key" and "compartment" in _firsts(frame)
+    titles = ["compartment", "key"] if keyed else [told]
+    cells = [frame.iloc[:, _firsts(frame).index(title)] for title in titles]
     # Compartments, colours and sides describe parcels and are no values of them.
-    further = [c for c in frame.columns if c not in _OF_LABELS]
-    return frame.set_index(["compartment", "key"] if keyed else told)[further]
+    further = [i for i, c in enumerate(_firsts(frame)) if c not in _OF_LABELS]
+    return frame.iloc[:, further].set_index(cells)
+
+
+def _firsts(frame: Any) -> list[Any]:
+    """Return the titles of columns; of those of several levels the first, if others are empty."""
+    return [c[0] if isinstance(c, tuple) and c and not any(c[1:]) else c for c in frame.columns]
+
+
+def _is_numbered(labels: Any) -> bool:
+    """Whether an axis has whole numbers for labels, and no name."""
+    # A plain range has no name, while a column of keys made an index keeps its own.
+    return labels.name is None and labels.nlevels == 1 and labels.dtype.kind in "iu"
 
 
 def _is_default(labels: Any) -> bool:
     """Whether an axis has no labels but the numbers from 0 that pandas gives it."""
-    # A plain range has no name, while a column of keys made an index keeps its own.
-    numbers = labels.name is None and labels.nlevels == 1 and labels.dtype.kind in "iu"
-    return bool(numbers and np.array_equal(labels, np.arange(len(labels))))
+    return bool(_is_numbered(labels) and np.array_equal(labels, np.arange(len(labels))))
 
 
 def _titles(labels: Any) -> tuple[str, ...] | None:
@@ -399,6 +420,8 @@ def _floating(array: np.ndarray, argument: str) -> Float[np.ndarray, "..."]:
     """Return native floats of an array's own type; whole numbers become float64."""
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return _double(array, argument)
     if array.dtype.kind == "f":
         # JAX refuses arrays in another byte order than the machine's, as files may hold them.
         return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -406,3 +429,13 @@ def _floating(array: np.ndarray, argument: str) -> Float[np.ndarray, "..."]:
     if not np.can_cast(array.dtype, np.float32):
         raise ArgumentTypeError(argument, f"should be real numbers, got dtype {array.dtype}")
     return array.astype(np.float32)
+
+
+def _double(array: np.ndarray, argument: str) -> Float[np.ndarray, "..."]:
+    """Return numbers of extended precision, which no format of images holds, as float64."""
+    out, lost = narrow(array, np.dtype(np.float64))
+    if lost.any():
+        shown = format_list(dict.fromkeys(map(str, array[lost])), 3)
+        problem = f": {shown} would become 0 or infinite in double precision"
+        raise ArgumentError(argument, problem, "pass their logarithms")
+    return out

@@ -1,6 +1,7 @@
 """Parcels of an atlas as masks, a file each."""
 
 import dataclasses
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -24,6 +25,7 @@ from atlasinit.io.formats.gifti import write_labels
 from atlasinit.io.formats.nifti_writing import write_mask
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.tables.workbench import NONE
+from atlasinit.support.numbers import take_number
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_writes, new_folder
 
@@ -107,8 +109,9 @@ def save_masks(
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError("format", f"should be one of {format_list(FORMATS)}, got {format!r}")
-    if not (np.isfinite(threshold) and threshold >= 0):
-        raise ArgumentError("threshold", f"should be a weight of 0 or more, got {threshold}")
+    weight = "a weight of 0 or more"
+    if not 0 <= take_number(threshold, "threshold", weight) < math.inf:
+        raise ArgumentError("threshold", f"should be {weight}, got {threshold}")
     masks = _list_masks(atlas, parcels, format)
     _check_names(atlas, masks)
     with new_folder(folder) as place:

@@ -11,6 +11,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.formats.choosing import suggest
 from atlasinit.projection.painting import paint_locations
+from atlasinit.support.numbers import narrow
 from atlasinit.support.typing import PathLike
 
 
@@ -62,7 +63,16 @@ class Painted:
 
     @functools.cached_property
     def locations(self) -> dict[str, Float[np.ndarray, "locations n"]]:
-        """Compartment to the values at its locations."""
+        """Compartment to the values at its locations.
+
+        Raises
+        ------
+        ValueError
+            A `fill` that would become 0 or infinite in the precision of the values.
+        """
+        _, lost = narrow(np.array([self.fill]), self.dtype)
+        if lost.any():
+            raise ArgumentError("fill", f"should be a number of {self.dtype}, got {self.fill}")
         return paint_locations(self.atlas, self.maps, fill=self.fill)
 
     def single(self, path: PathLike) -> "Painted":
@@ -73,13 +83,7 @@ class Painted:
         ValueError
             Numbers that would become 0 or infinite.
         """
-        # NumPy would warn of what is found below, and is told there as an error.
-        with np.errstate(over="ignore", under="ignore"):
-            narrow = self.values.astype(np.float32)
-        # Beyond 3.4e38 numbers are infinite in float32, and nearer to 0 than some 1e-45 they are 0.
-        lost = (np.isfinite(self.values) & ~np.isfinite(narrow)) | (
-            (self.values != 0) & (narrow == 0)
-        )
+        values, lost = narrow(self.values, np.dtype(np.float32))
         if lost.any():
             raise ArgumentError(
                 "values",
@@ -89,7 +93,7 @@ class Painted:
                 suggest(self.atlas, values=True, double=True),
                 "Or save their logarithms",
             )
-        return dataclasses.replace(self, values=narrow)
+        return dataclasses.replace(self, values=values)
 
     def check_maps(self, path: PathLike) -> None:
         """Refuse a time step where a file holds maps."""

@@ -1,10 +1,9 @@
 """An atlas to a file of any format."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.named_values import Absent, align_values
@@ -16,6 +15,7 @@ from atlasinit.io.formats.parcellated import INTENTS
 from atlasinit.io.formats.registry import painter_of, write_atlas, writer_of
 from atlasinit.io.painted import Painted
 from atlasinit.support.files import expand
+from atlasinit.support.numbers import take_number
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import check_target
 
@@ -159,10 +159,14 @@ def save_values(
     # n of values (parcels, n), 1 of (parcels,); an atlas of no parcel has no such number, hence
     # `max`.
     count = aligned.array.size // max(atlas.n_parcels, 1)
+    if aligned.array.ndim == 2 and not count:
+        raise ArgumentError("values", f"should have a map, got shape {aligned.array.shape}")
     given = None if names is None else _map_names(names, count)
-    if step is not None and not (np.isfinite(step) and step > 0):
-        raise ArgumentError("step", f"should be a positive number of seconds, got {step}")
-    painted = Painted(atlas, aligned.array, given, aligned.titles, float(fill), step)
+    seconds = "a positive number of seconds"
+    if step is not None and not 0 < take_number(step, "step", seconds) < math.inf:
+        raise ArgumentError("step", f"should be {seconds}, got {step}")
+    fill = take_number(fill, "fill", "a number")
+    painted = Painted(atlas, aligned.array, given, aligned.titles, fill, step)
     return write(painted, path, overwrite=overwrite)
 
 

@@ -50,7 +50,7 @@ def paint_locations(
         covered = has_weight(maps)
         if not covered.all():
             own = np.where(covered[:, None], own, dtype.type(fill))
-        painted[c] = own.reshape(-1, *values.shape[1:])
+        painted[c] = own.reshape(len(own), *values.shape[1:])
     return painted
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Shaped
 
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 
@@ -21,7 +22,7 @@ def check_number(
         NaN, infinity, and numbers beyond the limits.
     """
     range_ = f"{least:g} or more" if most == math.inf else f"a number from {least:g} to {most:g}"
-    number = _one_number(value, name, range_)
+    number = take_number(value, name, range_)
     # NaN compares as false and is refused, too.
     if not (math.isfinite(number) and least <= number <= most):
         raise ArgumentError(name, f"should be {range_}, got {number:g}")
@@ -41,7 +42,7 @@ def check_whole_number(value: Any, name: str, *, least: int) -> int:
         Fractions, NaN, infinity, and numbers below `least`.
     """
     wanted = f"a whole number from {least}"
-    number = _one_number(value, name, wanted)
+    number = take_number(value, name, wanted)
     if not (number.is_integer() and number >= least):
         raise ArgumentError(name, f"should be {wanted}, got {number:g}")
     return int(value)
@@ -60,9 +61,20 @@ def check_switch(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def _one_number(value: Any, name: str, wanted: str) -> float:
+def take_number(value: Any, name: str, wanted: str) -> float:
+    """Return a single real number, which may be NaN or infinite, as a float; else a TypeError."""
     # bool is an int in Python, and float() takes text.
     one = isinstance(value, int | float | np.number | np.ndarray) and not isinstance(value, bool)
     if not one or np.ndim(value) or np.iscomplexobj(value) or np.asarray(value).dtype == bool:
         raise ArgumentTypeError(name, f"should be {wanted}, got {value!r}")
     return float(value)
+
+
+def narrow(
+    values: Shaped[np.ndarray, "..."], dtype: np.dtype
+) -> tuple[Float[np.ndarray, "..."], Bool[np.ndarray, "..."]]:
+    """Return values in another precision, and which of them became 0 or infinite in it."""
+    # NumPy would warn of what is returned.
+    with np.errstate(over="ignore", under="ignore"):
+        out = values.astype(dtype)
+    return out, (np.isfinite(values) & ~np.isfinite(out)) | ((values != 0) & (out == 0))

@@ -172,6 +172,8 @@ def test_workbench_reads_the_names_and_numbers_of_maps(tmp_path, make, name):
         ("x.func.gii", {"step": 2.0}, "`step` is for series"),
         ("x.mgh", {"step": 2.0}, "`step` is for series"),
         ("x.ptseries.nii", {"step": 0.0}, "should be a positive number of seconds"),
+        ("x.func.gii", {"fill": 1e-50}, "`fill` should be a number of float32, got 1e-50"),
+        ("x.mgh", {"fill": 1e300}, "`fill` should be a number of float32"),
         ("x.ptseries.nii", {"names": ["a", "b"]}, "`names` is for maps, but x.ptseries.nii"),
         ("x.dtseries.nii", {"names": ["a", "b"]}, "`names` is for maps"),
         ("x.mgh", {"names": ["a", "b"]}, "no place for names of maps; save as .func.gii or .dsc"),
@@ -187,6 +189,33 @@ def test_bad_input(tmp_path, name, options, message):
     with pytest.raises(ValueError, match=message):
         ai.save_values(values, atlas, tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones((3, 0)), r"`values` should have a map, got shape \(3, 0\)"),
+        ([[1.0], [1.0, 2.0], [1.0]], "`values` should be an array: .*inhomogeneous"),
+    ],
+)
+def test_values_of_no_shape(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        ai.save_values(values, volume(), tmp_path / "x.nii")
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.pscalar.nii"])
+def test_extended_precision_becomes_double(tmp_path, name):
+    (path,) = ai.save_values(np.arange(3, dtype=np.longdouble), volume(), tmp_path / name)
+    assert nb.load(path).get_data_dtype() == np.float64
+    assert np.nanmax(nb.load(path).get_fdata()) == 2
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="the same here")
+@pytest.mark.parametrize("exponent", [-4000, 4000])
+def test_numbers_beyond_double_precision_are_refused(tmp_path, exponent):
+    values = np.longdouble(10) ** exponent * np.ones(3, np.longdouble)
+    with pytest.raises(ValueError, match="would become 0 or infinite in double precision"):
+        ai.save_values(values, volume(), tmp_path / "x.nii")
 
 
 def test_a_volume_does_not_go_on_surfaces(tmp_path):
@@ -296,6 +325,17 @@ TABLES = {
     "names": "name\tt\tp\nb\t1\t2\na\tn/a\t4\nNA\t5\t6\n",
     "the first column": "region\tt\tp\nb\t1\t2\na\t\t4\nNA\t5\t6\n",
     "an index of pandas": "\tt\tp\nb\t1\t2\na\tNaN\t4\nNA\t5\t6\n",
+    "an index of keys of pandas": "\tt\tp\n2\t1\t2\n1\tNaN\t4\n9\t5\t6\n",
+    "numbers of rows of pandas": "\tname\tt\tp\n0\tb\t1\t2\n1\ta\tNaN\t4\n2\tNA\t5\t6\n",
+    "numbers of rows alone": "\tt\tp\n0\tNaN\t4\n1\t1\t2\n2\t5\t6\n",
+    "time points of pandas": "\tb\tNA\ta\n0\t1\t5\tn/a\n1\t2\t6\t4\n",
+    "names of rows of R": "t\tp\nb\t1\t2\na\tNA\t4\nNA\t5\t6\n",
+    "numbers of rows of R": "name\tt\tp\n1\tb\t1\t2\n2\ta\tNA\t4\n3\tNA\t5\t6\n",
+    "keys in capitals": "Index\tt\tp\n2\t1\t2\n1\tnan\t4\n9\t5\t6\n",
+    "names and keys in capitals": "Index\tName\tt\tp\n7\tb\t1\t2\n8\ta\tnan\t4\n9\tNA\t5\t6\n",
+    "names in capitals": "Name\tt\tp\nb\t1\t2\na\t\t4\nNA\t5\t6\n",
+    "keys under another title": "ROI\tt\tp\n2\t1\t2\n1\tnan\t4\n9\t5\t6\n",
+    "a mark at the end of lines": "name\tt\tp\t\nb\t1\t2\t\na\t\t4\t\nNA\t5\t6\t\n",
     "keys": "key\tt\tp\n2\t1\t2\n1\tnan\t4\n9\t5\t6\n",
     "names and keys of BIDS": "index\tname\tt\tp\tcolor\n1\tb\t1\t2\t#000000\n2\ta\tNA\t4\t\n3\tNA\t5\t6\t\n",
     "a column a parcel": "b\tNA\ta\n1\t5\tn/a\n2\t6\t4\n",
@@ -318,6 +358,8 @@ def test_tables_are_painted(tmp_path, form, ending):
 def test_columns_are_chosen(tmp_path):
     (tmp_path / "v.tsv").write_text("name\tt\tremark\na\t1\tgood\nb\t2\tbad\n")
     assert list(read_values(tmp_path / "v.tsv", column=["t"]).columns) == ["name", "t"]
+    for once in ("t", ["t", "t"], ["name", "t"]):
+        assert list(read_values(tmp_path / "v.tsv", column=once).columns) == ["name", "t"]
     with pytest.raises(ValueError, match="columns of text: 'remark'; choose.*column="):
         read_values(tmp_path / "v.tsv")
     with pytest.raises(ValueError, match="no column 'tt'. Did you mean 't'"):

@@ -15,6 +15,7 @@ from atlasinit.errors import (
     nearest,
 )
 from atlasinit.io.files import extension, reading
+from atlasinit.io.tables.titles import is_vague, key_rank, normalise_title
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
 
 _TELLING = ("name", "key", "index", "compartment")
 _LABELS = (*_TELLING, "color", "hemisphere")
+_NUMBERING = ("value", "number", "no", "intensity", "component")
+"""Titles of keys, in tables of labels, that are as likely those of values of parcels."""
 _MISSING = ("", "n/a", "N/A", "NA", "NaN", "nan", "NAN", "<NA>")
 
 
 def read_values(path: PathLike, *, column: Sequence[str] = ()) -> "pd.DataFrame":
     """Return a table of values of parcels, as `atlasinit.save_values` takes it.
 
-    Parcels are told by a column ``name``, ``key`` (or ``index``) or the first, if it holds
-    text; or the columns are parcels, as ``atlasinit project`` writes them. Empty cells, ``n/a``
-    and NaN are missing values.
+    Parcels are told by a column ``name``, ``key`` (or ``index``); by the first, if it holds
+    text, whole numbers under a title of keys (as ``label`` or ``ROI``), or has no title, as the
+    index that pandas and R write (of which numbers from 0 tell nothing); or the columns are
+    parcels, as ``atlasinit project`` writes them. Empty cells, ``n/a`` and NaN are missing values.
 
     Parameters
     ----------
@@ -55,10 +59,14 @@ def read_values(path: PathLike, *, column: Sequence[str] = ()) -> "pd.DataFrame"
         # As text: "NA" may be the name of a parcel, and is a missing value elsewhere.
         frame: Any = pd.read_csv(found, sep=separator, dtype=str, keep_default_na=False)
     frame = frame.map(str.strip).rename(columns=lambda title: str(title).strip())
+    # Name and Index, where no column is called name or index.
+    capitals = {t: t.lower() for t in frame.columns if t.lower() in {*_LABELS} - {*frame.columns}}
+    frame = _by_first(frame.rename(columns=capitals))
     telling = [title for title in frame.columns if title in _TELLING]
-    if not telling and len(frame.columns) > 1 and _numbers(frame.iloc[:, 0]) is None:
-        frame = frame.set_index(frame.columns[0])
     if column:
+        # A str is a sequence too, whose letters would become the columns.
+        asked = [column] if isinstance(column, str) else dict.fromkeys(column)
+        column = [title for title in asked if title not in telling]
         unknown = [title for title in column if title not in frame.columns]
         if unknown:
             raise ArgumentError(
@@ -81,6 +89,40 @@ def read_values(path: PathLike, *, column: Sequence[str] = ()) -> "pd.DataFrame"
             "choose those of numbers by " + Passing(column=...),
         )
     return frame
+
+
+def _by_first(frame: Any) -> Any:
+    """Return a table by the names or keys in its first column, where that holds such."""
+    import pandas as pd
+
+    # Programs that end each line in a mark write a last column of nothing.
+    further = [c for c in frame.columns[1:] if c.startswith("Unnamed: ")]
+    frame = frame.drop(columns=[c for c in further if (frame[c] == "").all()])
+    # R writes the names of rows without a title, one cell more than there are titles.
+    written = not isinstance(frame.index, pd.RangeIndex)
+    title = "" if written else frame.columns[0]
+    # pandas' `to_csv` writes an index without a title, which `read_csv` calls this.
+    nameless = written or title == "Unnamed: 0"
+    first = frame.index.to_series() if written else frame.iloc[:, 0]
+    if not nameless and (len(frame.columns) < 2 or any(t in _TELLING for t in frame.columns)):
+        return frame
+    numbers = _numbers(first)
+    if not (nameless or numbers is None or _are_keys(title, numbers)):
+        return frame
+    rest = frame.reset_index(drop=True) if written else frame.iloc[:, 1:]
+    if any(other in _TELLING for other in rest.columns):
+        return rest
+    # Numbers from 0 are those that pandas gives rows, which tell no parcels.
+    index = pd.Index(first if numbers is None else numbers)
+    return rest.set_axis(index.rename(None if nameless else title))
+
+
+def _are_keys(title: str, numbers: Any) -> bool:
+    """Whether a column of numbers is one of keys: by its title, and as no two are the same."""
+    plain = normalise_title(title)
+    rank = key_rank(plain)
+    named = rank is not None and not is_vague(rank) and plain not in _NUMBERING
+    return named and numbers.is_unique and bool((numbers % 1 == 0).all())
 
 
 def read_square(path: Path) -> "pd.DataFrame":
@@ -111,7 +153,9 @@ def _numbers(cells: Any) -> Any:
     import pandas as pd
 
     try:
-        return pd.to_numeric(cells.where(~cells.isin(_MISSING), None))
+        found: Any = pd.to_numeric(cells.where(~cells.isin(_MISSING), None))
+        # Whole numbers beyond 64 bits, which pandas keeps as Python's.
+        return found.astype(np.float64) if found.dtype.kind == "O" else found
     except (ValueError, TypeError):
         return None
 
