@@ -232,10 +232,11 @@ def _take_level(
     than those of data far from 0, and so is their rounding. None where nothing was taken.
     """
     absolute = reduction.weights == "absolute"
-    # Dense products read the data as they are: a copy of them would take as long again. W 1 of
-    # what is seen would take another product where sums are not divided by it, but by |W| 1.
-    gathers = all(kernel.gathers for kernel in stack.kernels)
-    if weights is None or not gathers or (absolute and seen is not None):
+    # Dense products read the data as they are: a copy of them would take as long again. Labels
+    # alone know what their sums lack. W 1 of what is seen would take another product where sums
+    # are not divided by it, but by |W| 1.
+    gathers = all(kernel.gathers or kernel.exact for kernel in stack.kernels)
+    if weights is None or stack.exact or not gathers or (absolute and seen is not None):
         return data, None
     every = max(data.shape[1] // _SAMPLE, 1)
     some = data[:, ::every]

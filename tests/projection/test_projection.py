@@ -544,6 +544,30 @@ def test_means_of_sparse_maps_under_jit_are_within_a_step(n, missing):
 
 
 @on_cpu
+def test_means_of_labels_beside_sparse_maps_under_jit_are_within_a_step():
+    rng, n = np.random.default_rng(0), 50_000
+    x = (1e4 + rng.normal(size=(2 * n, 3)) * 10).astype(np.float32)
+    w = np.where(rng.random((3, n)) < 0.5, rng.random((3, n)), 0).astype(np.float32)
+    rows = rng.integers(0, 2, n)
+    maps = (ai.HardMaps(rows.astype(np.int32), 2), ai.SparseMaps.from_scipy(csr_array(w)))
+    exact = np.concatenate(
+        [
+            np.stack([x[:n][rows == k].mean(0, dtype=np.float64) for k in (0, 1)]),
+            w.astype(np.float64) @ x[n:] / w.sum(1, dtype=np.float64, keepdims=True),
+        ]
+    )
+    sides = ("cortex_L", "cortex_R")
+    atlas = ai.Atlas(
+        name="both",
+        space="s",
+        maps=dict(zip(sides, maps, strict=True)),
+        geometry={c: ai.SurfaceMesh(n, hemisphere=c[-1]) for c in sides},
+        labels=table([sides[0]] * 2 + [sides[1]] * 3),
+    )
+    assert ulps(jax.jit(lambda x: project(atlas, x))(x), exact) <= 1
+
+
+@on_cpu
 @pytest.mark.parametrize("reduction", ["absmean", "psc", "zscore"])
 def test_signed_weights_under_jit_are_averaged_about_the_level_too(reduction):
     rng = np.random.default_rng(0)
