@@ -19,6 +19,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 import atlasinit as ai
+from atlasinit.core.maps import dense_values
 from atlasinit.projection import (
     REDUCTIONS,
     Reduction,
@@ -34,7 +35,6 @@ from atlasinit.projection import (
 )
 from atlasinit.projection.host import products as host
 from atlasinit.projection.kernels import tiles
-from atlasinit.projection.kernels.base import dense_values
 from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.projection.stack import build_stack
@@ -1367,5 +1367,7 @@ def test_every_weight_has_one_place_in_the_tiles(each):
     np.testing.assert_array_equal(tiles.collect(plan, entries), numbers)
     np.testing.assert_array_equal(np.sort(entries)[-maps.values.size :], numbers)
     assert int((entries != 0).sum()) == maps.values.size
-    y = tiles.product(plan.layout, tiles.spread(plan, maps.values), jnp.asarray(data_of(150, 3)))
+    y = tiles.product(
+        plan.layout, tiles.spread(plan, jnp.asarray(maps.values)), jnp.asarray(data_of(150, 3))
+    )
     np.testing.assert_allclose(y, maps.to_dense() @ data_of(150, 3), rtol=1e-4, atol=1e-5)
