@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
+    from atlasinit.connectomes import connectome as connectome
     from atlasinit.core.atlas import Atlas as Atlas
     from atlasinit.core.geometry import SurfaceMesh as SurfaceMesh
     from atlasinit.core.geometry import VolumeGrid as VolumeGrid
@@ -71,6 +72,7 @@ _HOMES = {
     "AtlasWarning": "errors",
     "back_project": "projection",
     "cluster_atlas": "refinement",
+    "connectome": "connectomes",
     "coverage": "projection",
     "DenseMaps": "core.maps",
     "dirichlet_atlas": "initializers",

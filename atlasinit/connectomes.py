@@ -1,0 +1,247 @@
+"""Connectomes: how alike the series of parcels are, by nilearn, with names on both sides."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.labels import LabelTable, numbered_labels
+from atlasinit.core.named_values import align_values
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    Passing,
+    format_count,
+    format_list,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("correlation", "partial correlation", "covariance", "precision", "tangent")
+ESTIMATORS = ("empirical", "ledoit-wolf")
+Series: TypeAlias = Float64[np.ndarray, "time parcels"]
+
+_INVERTED = ("partial correlation", "precision", "tangent")
+"""Kinds that need the inverse of the covariance."""
+
+
+def connectome(
+    series: Any,
+    atlas: Atlas | Sequence[str] | None = None,
+    *,
+    kind: str = "correlation",
+    estimator: str = "empirical",
+) -> "pd.DataFrame | list[pd.DataFrame]":
+    """Return how the series of parcels go together: a matrix with names on both sides.
+
+    nilearn's ``ConnectivityMeasure`` computes it, in double precision. `save_matrix` writes it.
+
+    Parameters
+    ----------
+    series
+        (time, parcels), as `AtlasMasker.transform` returns it and as ``project(...).T`` is; or a
+        DataFrame whose columns name the parcels. Of several runs or subjects a list of these, of
+        any lengths.
+    atlas
+        Whose parcels they are, or their names: an array has its columns in this order, and a
+        DataFrame is put in it by name. By default the columns of the (first) DataFrame; arrays
+        alone give a matrix that is numbered from 0.
+    kind
+        ``"correlation"`` (Pearson's), ``"partial correlation"`` given all other parcels,
+        ``"covariance"``, ``"precision"`` (the inverse of the covariance), or ``"tangent"``, which
+        takes a list: how each covariance C_i departs from their geometric mean M,
+        log(M^(-1/2) C_i M^(-1/2)) (Varoquaux et al. 2010).
+    estimator
+        Of the covariance: ``"empirical"``, whose divisor is the number of time points, so that
+        correlations are those of ``numpy.corrcoef``; or ``"ledoit-wolf"``, nilearn's default, which
+        shrinks it and can be inverted also where there are few time points.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (parcels, parcels), float64; of a list a list of them. A parcel whose series holds a NaN or
+        an infinity, or is constant, has NaN in its row and column; the other entries are as
+        without it. For ``"tangent"`` that is so in all, if it is in one.
+
+    Raises
+    ------
+    ValueError
+        Another shape, `kind` or `estimator`; names that are not the atlas's (with the nearest), or
+        twice; fewer than two time points; for partial correlation, precision and tangent, as
+        many time points as parcels or fewer, or parcels that are sums of others, which have no
+        inverse (``estimator="ledoit-wolf"`` has one); ``"tangent"`` of one run alone.
+    TypeError
+        What are no real numbers, nor a list of such series.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, atlasinit as ai
+    >>> series = pd.DataFrame({"V1": [1.0, 2, 3, 5], "V2": [2.0, 4, 5, 9], "off": 0.0})
+    >>> ai.connectome(series).round(3)
+            V1     V2  off
+    V1   1.000  0.994  NaN
+    V2   0.994  1.000  NaN
+    off    NaN    NaN  NaN
+    """
+    _check_choice("kind", kind, KINDS)
+    _check_choice("estimator", estimator, ESTIMATORS)
+    runs = _list_runs(series)
+    if kind == "tangent" and (runs is None or len(runs) < 2):
+        raise ArgumentError(
+            "series",
+            'should be a list of two or more for "tangent", which compares them with their mean',
+        )
+    own = {"series": series} if runs is None else {f"series[{i}]": r for i, r in enumerate(runs)}
+    table, names = _name_parcels(own, atlas)
+    arrays = {title: _read_series(run, table, title) for title, run in own.items()}
+    kept = {title: _find_changing(run) for title, run in arrays.items()}
+    if kind == "tangent":
+        # One mean needs the same parcels in all.
+        common = np.all(list(kept.values()), axis=0)
+        kept = {title: common for title in arrays}
+    if estimator == "empirical" and kind in _INVERTED:
+        for title, run in arrays.items():
+            _check_invertible(run[:, kept[title]], kind, title)
+    groups = [list(arrays)] if kind == "tangent" else [[title] for title in arrays]
+    found = []
+    for group in groups:
+        cut = [np.ascontiguousarray(arrays[title][:, kept[title]]) for title in group]
+        computed = _compute(cut, kind, estimator)
+        found += [_frame(m, kept[t], names) for m, t in zip(computed, group, strict=True)]
+    return found[0] if runs is None else found
+
+
+def _check_choice(argument: str, given: str, choices: Sequence[str]) -> None:
+    if given not in choices:
+        shown = format_list(f'"{choice}"' for choice in choices)
+        raise ArgumentError(argument, f"should be one of {shown}, got {given!r}")
+
+
+def _list_runs(series: Any) -> list[Any] | None:
+    """Return the runs of a list, or None where there is one run that is no list."""
+    if isinstance(series, Mapping | str):
+        raise ArgumentTypeError(
+            "series",
+            f"should be (time, parcels) or a list of such, got {type(series).__name__}",
+        )
+    if not isinstance(series, list | tuple):
+        return None
+    if not len(series):
+        raise ArgumentError("series", "should hold at least one run, got an empty list")
+    # Rows of numbers are one run, written as nested lists.
+    return None if all(np.ndim(run) == 1 for run in series) else list(series)
+
+
+def _name_parcels(runs: Mapping[str, Any], atlas: Any) -> tuple[LabelTable, Any]:
+    """Return a table by whose names series are aligned, and the labels of the result."""
+    import pandas as pd
+
+    if isinstance(atlas, Atlas):
+        return atlas.table, list(atlas.table["name"])
+    if atlas is not None:
+        if isinstance(atlas, str) or not all(isinstance(name, str) for name in atlas):
+            raise ArgumentTypeError(
+                "atlas", f"should be an atlas or a list of names, got {atlas!r}"
+            )
+        return _table_of(list(atlas), "atlas"), list(atlas)
+    for title, run in runs.items():
+        columns = getattr(run.to_pandas() if hasattr(run, "to_pandas") else run, "columns", None)
+        if columns is not None and not isinstance(columns, pd.RangeIndex):
+            return _table_of(list(map(str, columns)), title), list(columns)
+    count = np.shape(next(iter(runs.values())))[-1:]
+    # What is no series is refused by the next step.
+    n = count[0] if count else 0
+    return numbered_labels({"parcels": n}), pd.RangeIndex(n)
+
+
+def _table_of(names: list[str], argument: str) -> LabelTable:
+    try:
+        return numbered_labels({"parcels": len(names)}).replace(name=names)
+    except ArgumentError as error:
+        raise error.of(argument) from error
+
+
+def _read_series(series: Any, table: LabelTable, argument: str) -> Series:
+    if np.ndim(series) != 2:
+        raise ArgumentError(argument, f"should be (time, parcels), got shape {np.shape(series)}")
+    if not hasattr(series, "columns"):
+        # As nested lists, too; a masked array stays one, to be refused.
+        series = series if isinstance(series, np.ndarray) else np.asarray(series)
+    else:
+        series = _by_text(series)
+    aligned = align_values(series, table, argument=argument, parcels_last=True).array
+    found = np.ascontiguousarray(aligned.T, np.float64)
+    if len(found) < 2:
+        got = format_count(len(found), "time point")
+        raise ArgumentError(argument, f"should have two time points or more, got {got}")
+    return found
+
+
+def _by_text(frame: Any) -> Any:
+    """Return a frame whose columns are texts, as names are, unless it has none."""
+    import pandas as pd
+
+    frame = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    if isinstance(frame.columns, pd.RangeIndex):
+        return frame
+    return frame.set_axis(list(map(str, frame.columns)), axis="columns")
+
+
+def _find_changing(series: Series) -> Bool[np.ndarray, " parcels"]:
+    """Return which parcels are finite and not constant."""
+    finite = np.isfinite(series).all(axis=0)
+    # Two values of float64 that differ by rounding alone are one.
+    own = np.where(finite, series, 0)
+    return finite & (np.ptp(own, axis=0) > 2 * np.finfo(np.float64).eps * np.abs(own).max(axis=0))
+
+
+def _check_invertible(series: Series, kind: str, argument: str) -> None:
+    """Refuse series whose covariance has no inverse: of one that is a sum of others, or few."""
+    n_time, n_parcels = series.shape
+    if not n_parcels:
+        return
+    scaled = (series - series.mean(axis=0)) / series.std(axis=0)
+    if np.linalg.matrix_rank(scaled) == n_parcels:
+        return
+    remedy = "for an estimate that has an inverse pass " + Passing(estimator="ledoit-wolf")
+    if n_time <= n_parcels:
+        problem = (
+            f'should have more time points than parcels that change for "{kind}", got '
+            f"{n_time} of {n_parcels}"
+        )
+        raise ArgumentError(argument, problem, remedy)
+    raise ArgumentError(
+        argument,
+        f': the covariance has no inverse, which "{kind}" needs, as some parcels are sums of '
+        "others, or filters left too little",
+        remedy,
+    )
+
+
+def _compute(
+    series: list[np.ndarray], kind: str, estimator: str
+) -> Float64[np.ndarray, "runs parcels parcels"]:
+    if not series[0].shape[1]:
+        return np.empty((len(series), 0, 0))
+    from nilearn.connectome import ConnectivityMeasure
+    from sklearn.covariance import EmpiricalCovariance, LedoitWolf
+
+    fit = EmpiricalCovariance if estimator == "empirical" else LedoitWolf
+    measure = ConnectivityMeasure(fit(store_precision=False), kind=kind)
+    return np.asarray(measure.fit_transform(series))
+
+
+def _frame(
+    matrix: Float[np.ndarray, "changing changing"],
+    changing: Bool[np.ndarray, " parcels"],
+    names: Any,
+) -> "pd.DataFrame":
+    """Return the matrix of all parcels, NaN for those that do not change."""
+    import pandas as pd
+
+    whole = np.full((changing.size, changing.size), np.nan)
+    whole[np.ix_(changing, changing)] = matrix
+    return pd.DataFrame(whole, index=names, columns=names)
