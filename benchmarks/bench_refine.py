@@ -5,9 +5,8 @@ out. Of each half-run the share of the variance is printed that the parcels' mea
 that parcels were not made from, the parcels in more than one piece, and how alike parcels of the
 two halves are (adjusted Rand index; Dice, of parcels without names after the best matching).
 
-The defaults of `refine` were chosen on the first half of the left hemisphere alone, without
-confounds regressed out, by fits to half of it that the other half judged. The second half then
-judged once, and the right hemisphere, on which nothing was chosen, confirms.
+The defaults were chosen on the first half of the left hemisphere alone, by fits to some of its
+volumes that its others judged. Nothing was chosen on the right hemisphere.
 """
 
 import dataclasses

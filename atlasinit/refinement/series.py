@@ -82,56 +82,54 @@ def compress(
     for low in range(0, len(values), CHUNK):
         part = values[low : low + CHUNK].astype(np.float64)
         covariance += part.T @ part
-    turn = np.eye(len(covariance))
+    # Components of little variance here may hold more of it in other volumes.
+    powers, turn = _main_components(covariance, lost=_LOST**2 if shrink else _LOST)
     if shrink:
-        turn = _weigh_components(covariance)
-        covariance = turn.T @ covariance @ turn
-    turn = turn @ _main_components(covariance)[1]
+        # Series of components, whose maps over locations have norm 1; X = maps @ series.T.
+        series = turn * np.sqrt(powers)
+        turn = turn / np.sqrt(powers) @ _weigh_components(series)
     turned = values @ np.ascontiguousarray(turn, dtype=np.float32)
     return Series(_scale_as(turned, values) if shrink else turned, observed)
 
 
 def _main_components(
-    covariance: Float64[np.ndarray, "time time"],
+    covariance: Float64[np.ndarray, "time time"], *, lost: float = _LOST
 ) -> tuple[Float64[np.ndarray, " components"], Float64[np.ndarray, "time components"]]:
-    """Return the eigenvalues and vectors of all but `_LOST` of the variance, the largest first."""
+    """Return the eigenvalues and vectors of all but a share of the variance, the largest first."""
     powers, axes = np.linalg.eigh(covariance)
     # eigh sorts upwards, and rounding leaves eigenvalues just below 0.
     powers, axes = powers[::-1].clip(0), axes[:, ::-1]
-    kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - _LOST) * powers.sum()))
+    kept = 1 + int(np.searchsorted(np.cumsum(powers), (1 - lost) * powers.sum()))
     return powers[:kept], axes[:, :kept]
 
 
 def _weigh_components(
-    covariance: Float64[np.ndarray, "time time"],
-) -> Float64[np.ndarray, "time time"]:
-    r"""Return a turn of the volumes that leaves components the variance they have in others.
+    series: Float64[np.ndarray, "time components"],
+) -> Float64[np.ndarray, "components fewer"]:
+    r"""Return a turn of components to such as have the variance that they hold in other volumes.
 
-    Of volumes :math:`X_A` (locations, time), all but a part :math:`X_B`, the maps of components
-    are :math:`X_A Q`, of norm 1. Their variance in the part that did not make them is
-    :math:`\lambda = \mathrm{diag}(Q^T X_A^T X_B X_B^T X_A Q)`, which falls from the strongest to
-    the weakest up to chance. The mean over the parts of :math:`X_A Q \lambda Q^T X_A^T` is
-    :math:`X L L^T X^T` (Lam 2016, *Annals of Statistics* 44: a covariance regularised by splits
-    of the data), of which the turn is :math:`L`.
+    Of all volumes but a part, :math:`S_A`, the components are :math:`Q`, the eigenvectors of
+    :math:`S_A^T S_A`. Their variance in the part that did not make them is
+    :math:`\lambda = \mathrm{diag}(Q^T S_B^T S_B Q)`, which falls from the strongest to the weakest
+    up to chance. The mean over the parts of :math:`Q \lambda Q^T` is the covariance (Lam 2016,
+    *Annals of Statistics* 44: regularised by splits of the data), of which the turn is the root.
     """
     from scipy.optimize import isotonic_regression
 
-    n = len(covariance)
-    mean = np.zeros_like(covariance)
+    mean = np.zeros((series.shape[1],) * 2)
     # Parts in one piece each: volumes next to each other share their noise.
-    for rest in np.array_split(np.arange(n), min(_PARTS, n)):
-        used = np.delete(np.arange(n), rest)
-        power = float(covariance[rest, rest].sum())
-        if not power or not covariance[used, used].any():
+    for rest in np.array_split(np.arange(len(series)), min(_PARTS, len(series))):
+        part, others = series[rest], np.delete(series, rest, axis=0)
+        power = float((part**2).sum())
+        if not power or not others.any():
             continue
-        own = np.ix_(used, used)
-        powers, axes = _main_components(covariance[own])
-        maps = axes / np.sqrt(powers)
-        found = ((maps.T @ covariance[np.ix_(used, rest)]) ** 2).sum(axis=1) / power
-        found = isotonic_regression(found, increasing=False).x
-        mean[own] += (maps * found) @ maps.T
-    powers, axes = np.linalg.eigh(mean)
-    return axes * np.sqrt(powers.clip(0)) if mean.any() else np.eye(n)
+        _, turn = _main_components(others.T @ others)
+        found = isotonic_regression(((part @ turn) ** 2).sum(axis=0) / power, increasing=False).x
+        mean += (turn * found) @ turn.T
+    if not mean.any():
+        return np.diag(np.linalg.norm(series, axis=0))
+    powers, turn = _main_components(mean)
+    return turn * np.sqrt(powers)
 
 
 def average_neighbours(series: Series, pairs: Int[np.ndarray, "2 pairs"]) -> Series:
