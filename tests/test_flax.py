@@ -151,3 +151,43 @@ def test_compartments_may_have_any_name(name, key):
     out, variables = linen_module(layer).init_with_output(key, data)
     np.testing.assert_allclose(out, layer(data), rtol=1e-6)
     assert list(variables["params"]) == [name]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("transform", ["jit", "vmap", "scan", "eval_shape"])
+def test_both_apis_under_transformations(transform, name, data, key):
+    layer = ai.AtlasLinear.from_atlas(mixed_atlas(), **OPTIONS[name])
+    many = jnp.stack([data, 2 * data, -data])
+    expected = jnp.stack([layer(x) for x in many])
+    linen, module = linen_module(layer), NnxAtlas(layer)
+    variables = linen.init(key, data)
+    graph, state = nnx.split(module)
+
+    def functional(state, x):
+        return nnx.merge(graph, state)(x)
+
+    for apply, values in ((linen.apply, variables), (functional, state)):
+        if transform == "jit":
+            out = jnp.stack([jax.jit(apply)(values, x) for x in many])
+        elif transform == "vmap":
+            out = jax.vmap(apply, in_axes=(None, 0))(values, many)
+        elif transform == "scan":
+            out = jax.lax.scan(lambda v, x, apply=apply: (v, apply(v, x)), values, many)[1]
+        else:
+            out = jax.eval_shape(jax.vmap(apply, in_axes=(None, 0)), values, many)
+            assert (out.shape, out.dtype) == (expected.shape, expected.dtype)
+            continue
+        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+    if transform == "vmap":
+        ensemble = jax.tree.map(lambda v: jnp.stack([v, v, v]), state)
+        np.testing.assert_allclose(
+            jax.vmap(functional)(ensemble, many), expected, rtol=1e-5, atol=1e-6
+        )
+        found = nnx.vmap(lambda m, x: m(x), in_axes=(None, 0))(module, many)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    if transform == "scan":
+        found = nnx.scan(lambda m, x: (m, m(x)), in_axes=(nnx.Carry, 0), out_axes=(nnx.Carry, 0))(
+            module, many
+        )[1]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -71,7 +71,8 @@ class Constrained(AbstractStandIn):
         The domain.
     held
         What the domain keeps as it was (`Domain.hold`), such as the totals of a `Simplex`;
-        no gradient reaches it. None for nothing.
+        no gradient reaches it. None for nothing. Give optimisers that move values without a
+        gradient too (Optax's ``noisy_sgd`` and ``yogi``) the free values alone.
     """
 
     free: AnyArray | DenseMaps | SparseMaps
