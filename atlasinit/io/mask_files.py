@@ -41,7 +41,7 @@ FORMATS: dict[str, tuple[type, WriteMask]] = {
 """Ending to what it holds a mask of, and how that is written."""
 
 _LONGEST = 120
-"""Letters of a file name before its side and ending: file systems hold 255 bytes."""
+"""Bytes of a file name before its number, side and ending: file systems hold 255 of UTF-8."""
 # Names of devices, which Windows has in every folder.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -241,7 +241,9 @@ def _make_safe(name: str, key: int) -> str:
     """Return a name as any file system has it."""
     kept = re.sub(r"[^\w.+-]+", "-", unicodedata.normalize("NFC", name))
     # A dot or dash in front hides a file, or makes an option of it.
-    kept = kept.strip("-.")[:_LONGEST].rstrip("-.") or f"label-{key}"
+    # A letter that the last byte falls into goes as a whole.
+    short = kept.strip("-.").encode()[:_LONGEST].decode(errors="ignore")
+    kept = short.rstrip("-.") or f"label-{key}"
     return f"{kept}_" if _DEVICES.fullmatch(kept) else kept
 
 

@@ -160,8 +160,8 @@ def parse_runs(text: str, path: object, *, below: int) -> Int32[np.ndarray, " n"
         raise AtlasFileError(path, f"its list of kept locations is damaged: {error}") from error
 
 
-def check_texts(texts: Iterable[str], path: PathLike) -> None:
-    """Refuse names that text and XML cannot hold."""
+def check_texts(texts: Iterable[str], path: PathLike, *, instead: str = "") -> None:
+    """Refuse names that text and XML cannot hold; `instead` is a format that can."""
     # U+FFFE, U+FFFF and halves of surrogates are no characters of XML.
     lost = [
         n
@@ -173,20 +173,26 @@ def check_texts(texts: Iterable[str], path: PathLike) -> None:
             "path",
             f": {Path(path).name} cannot hold names with line breaks, tabs or other control "
             f"characters, or with blanks around them, got {format_list(map(repr, lost))}",
-            "rename them, or save as .npz",
+            _rename("them", instead),
         )
 
 
-def check_names(atlas: Atlas, path: PathLike, *, background: str | None = None) -> None:
+def check_names(
+    atlas: Atlas, path: PathLike, *, background: str | None = None, instead: str = ".npz"
+) -> None:
     """Refuse names that text and XML, or a table whose background has a name, cannot hold."""
     names = [atlas.name, *atlas.table["name"]]
-    check_texts(names, path)
+    check_texts(names, path, instead=instead)
     if background in names[1:]:
         raise ArgumentError(
             "path",
             f": {background!r} means no label in {Path(path).name}, but a parcel has that name",
-            "rename it, or save as .npz",
+            _rename("it", instead),
         )
+
+
+def _rename(what: str, instead: str) -> str:
+    return f"rename {what}" + (f", or save as {instead}" if instead else "")
 
 
 def check_finite(atlas: Atlas, path: PathLike) -> None:

@@ -90,7 +90,7 @@ class Painted:
                 f": {Path(path).name} holds single precision, in which "
                 f"{format_list(dict.fromkeys(self.values[lost].tolist()), 3)} would become 0 or "
                 "infinite",
-                suggest(self.atlas, values=True, double=True),
+                suggest(self.atlas, values=True, double=True, alone=False),
                 "Or save their logarithms",
             )
         return dataclasses.replace(self, values=values)

@@ -158,7 +158,7 @@ def _write_table(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> N
     import pandas as pd
 
     names = list(atlas.table["name"])
-    check_texts(names, path)
+    check_texts(names, path, instead=".npz")
     if "name" in names:
         problem = f": the first column of {path.name} is called 'name', as a parcel is"
         raise ArgumentError("path", problem, "rename it")
@@ -189,7 +189,7 @@ def _read_npz(path: Path) -> "pd.DataFrame":
 
 
 def _write_graph(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> None:  # noqa: FBT001
-    check_texts(atlas.table["name"], path)
+    check_texts(atlas.table["name"], path, instead=".npz")
     graph = graph_of(matrix, atlas)
     with atomic_write(path, overwrite=overwrite) as temporary:
         networkx().write_graphml_xml(graph, temporary)

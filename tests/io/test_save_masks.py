@@ -155,6 +155,18 @@ def test_file_names(tmp_path, names, files):
     assert [int(read(p)[0, 0, i]) for i, (p,) in enumerate(found.values(), 1)] == [1] * len(names)
 
 
+@pytest.mark.filterwarnings("ignore:.*files are not called as their parcels")
+@pytest.mark.parametrize("letter", ["x", "é", "中", "𝓐"])
+def test_long_names_of_any_letters_are_written(tmp_path, letter):
+    names = [letter * 300, letter * 300 + "b"]
+    found = ai.save_masks(volume(names), tmp_path)
+    files = [path.name for own in found.values() for path in own]
+    assert len(set(files)) == 2
+    assert all(name.startswith(letter * 30) and len(name.encode()) < 160 for name in files)
+    for name in names:
+        assert ai.load_atlas(found[name][0]).labels["name"].tolist() == [name]
+
+
 def test_a_parcel_without_a_location_is_a_mask_of_0(tmp_path):
     atlas = cortex_atlas()
     empty = atlas.labels["name"][atlas.labels["empty"]].tolist()

@@ -166,7 +166,7 @@ def test_workbench_reads_the_names_and_numbers_of_maps(tmp_path, make, name):
         ("x.dscalar.nii", {"names": ["a"]}, "should be 2, one a map, got 1"),
         ("x.dscalar.nii", {"names": ["a\n", "b"]}, "control characters"),
         ("x.pscalar.nii", {"names": ["a\x07", "b"]}, "control characters"),
-        ("x.func.gii", {"names": ["a\t", "b"]}, "control characters"),
+        ("x.func.gii", {"names": ["a\t", "b"]}, r"control characters.*; rename them\.$"),
         ("x.dscalar.nii", {"step": 2.0}, "`step` is for series, but x.dscalar.nii holds maps"),
         ("x.pscalar.nii", {"step": 2.0}, "`step` is for series"),
         ("x.func.gii", {"step": 2.0}, "`step` is for series"),
@@ -176,7 +176,11 @@ def test_workbench_reads_the_names_and_numbers_of_maps(tmp_path, make, name):
         ("x.mgh", {"fill": 1e300}, "`fill` should be a number of float32"),
         ("x.ptseries.nii", {"names": ["a", "b"]}, "`names` is for maps, but x.ptseries.nii"),
         ("x.dtseries.nii", {"names": ["a", "b"]}, "`names` is for maps"),
-        ("x.mgh", {"names": ["a", "b"]}, "no place for names of maps; save as .func.gii or .dsc"),
+        (
+            "x.mgh",
+            {"names": ["a", "b"]},
+            r"no place for names of maps; save as \.func\.gii or \.dscalar\.nii\.$",
+        ),
         ("x.nii.gz", {}, "holds one volume.*save as .func.gii or .dscalar.nii"),
         ("x.npz", {}, "should end in .dscalar.nii.*got 'x.npz'"),
         ("x.annot", {}, "should end in"),
@@ -208,6 +212,12 @@ def test_extended_precision_becomes_double(tmp_path, name):
     (path,) = ai.save_values(np.arange(3, dtype=np.longdouble), volume(), tmp_path / name)
     assert nb.load(path).get_data_dtype() == np.float64
     assert np.nanmax(nb.load(path).get_fdata()) == 2
+
+
+def test_more_maps_than_an_axis_holds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"at most 32767 .*, got \(.*, 32768\)"):
+        ai.save_values(np.ones((3, 32768), np.float32), volume(), tmp_path / "x.nii")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="the same here")

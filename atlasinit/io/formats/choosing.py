@@ -7,7 +7,9 @@ from atlasinit.errors import Call, Words
 from atlasinit.io.formats.brain_models import is_structure, voxel_structures
 
 
-def suggest(atlas: Atlas, *, values: bool = False, double: bool = False) -> Words:
+def suggest(
+    atlas: Atlas, *, values: bool = False, double: bool = False, alone: bool = True
+) -> Words:
     """Return in which formats to save an atlas, or values of its parcels, all of which can.
 
     Parameters
@@ -18,6 +20,8 @@ def suggest(atlas: Atlas, *, values: bool = False, double: bool = False) -> Word
         Whether values of its parcels are.
     double
         Whether in double precision.
+    alone
+        Whether the format that cannot hold it would hold one compartment.
     """
     meshes = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
     grids = [g for g in atlas.geometry.values() if isinstance(g, VolumeGrid)]
@@ -31,7 +35,7 @@ def suggest(atlas: Atlas, *, values: bool = False, double: bool = False) -> Word
     # An archive holds any atlas, but no values of its parcels.
     fit += [] if values else [".npz"]
     told: Words = f"save as {' or '.join(fit)}" if fit else ""
-    if len(atlas.compartments) > 1:
+    if alone and len(atlas.compartments) > 1:
         several = "take one compartment by " + Call("atlas.select", compartments=...)
         told = told + ", or " + several if fit else several
     return told

@@ -31,7 +31,7 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
         raise ArgumentError(
             "names",
             f": {Path(path).name} has no place for names of maps",
-            suggest(painted.atlas, values=True),
+            suggest(painted.atlas, values=True, alone=False),
         )
     if painted.columns is not None and len(painted.columns) > 1:
         kept = f"maps have no names here, only their order: {format_list(painted.columns)}"

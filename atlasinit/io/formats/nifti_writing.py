@@ -57,7 +57,11 @@ def grid_header(
     """
     # NIfTI-1, as not every program reads NIfTI-2. Its sizes are of 16 bits: up to 32,767 an axis.
     header = nb.Nifti1Header()
-    header.set_data_shape(grid.shape if count is None else (*grid.shape, count))
+    shape = grid.shape if count is None else (*grid.shape, count)
+    if max(shape) > np.iinfo(np.int16).max:
+        problem = f"should have at most 32767 voxels or maps along an axis of NIfTI-1, got {shape}"
+        raise ArgumentError("path", f": {problem}", "save fewer at a time")
+    header.set_data_shape(shape)
     header.set_data_dtype(dtype)
     # The codes are 4 (of the MNI152) and 2 (of some other image). The qform is left out: it
     # holds no shear, which an affine may have.

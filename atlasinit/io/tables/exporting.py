@@ -17,6 +17,7 @@ from atlasinit.io.colors import colors_of, to_bytes
 from atlasinit.io.files import extension
 from atlasinit.io.own_header import check_names, file_keys
 from atlasinit.io.tables.reading import write_labels
+from atlasinit.io.tables.workbench import NONE
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
@@ -43,6 +44,8 @@ class LabelFormat:
         Of file names that mean it; none where several programs have one.
     blank
         What stands for a blank in names, where the grammar has none.
+    background
+        The name that means no parcel, if the program has one.
     keyed
         Whether it tells parcels by the values in an image.
     """
@@ -50,6 +53,7 @@ class LabelFormat:
     text: Callable[[Atlas, Sequence[Entry]], str]
     endings: tuple[str, ...] = ()
     blank: str = " "
+    background: str | None = None
     keyed: bool = True
 
 
@@ -154,7 +158,9 @@ FORMATS = {
         ),
         blank="-",
     ),
-    "workbench": LabelFormat(text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255")),
+    "workbench": LabelFormat(
+        text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255"), background=NONE
+    ),
     "brainnet": LabelFormat(text=_brainnet, endings=(".node",), blank="_", keyed=False),
 }
 """Name of a program to its grammar."""
@@ -207,8 +213,8 @@ def save_labels(
         compartments share.
     """
     chosen = _format_of(path, format)
-    check_names(atlas, path)
     grammar = FORMATS.get(chosen)
+    check_names(atlas, path, background=grammar and grammar.background, instead="")
     keys = file_keys(atlas.table, path if grammar is None or grammar.keyed else None)
     with atomic_write(path, overwrite=overwrite) as temporary:
         if grammar is None:

@@ -132,13 +132,22 @@ def test_nilearn_draws_what_has_no_colours(tmp_path):
         (NAMES, "x.ctab", {"format": "spm"}, "should be one of freesurfer, itksnap"),
         ({3: "a b", 7: "a-b", 12: "c"}, "x.ctab", {}, "would be the same"),
         ({3: 'a "b"', 7: "b", 12: "c"}, "x.lut", {}, "hold no quotes"),
-        ({3: "a\x07", 7: "b", 12: "c"}, "x.lut", {}, "control characters"),
+        ({3: "a\x07", 7: "b", 12: "c"}, "x.lut", {}, r"control characters.*; rename them\.$"),
     ],
 )
 def test_bad_input(tmp_path, names, name, options, message):
     with pytest.raises(ValueError, match=message):
         ai.save_labels(atlas(names), tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_name_of_no_label_is_refused_for_workbench(tmp_path):
+    odd = ai.rename_parcels(
+        atlas(), lambda name: "???" if name == atlas().table["name"][0] else name
+    )
+    with pytest.raises(ValueError, match=r"'\?\?\?' means no label in x\.txt.*; rename it\.$"):
+        ai.save_labels(odd, tmp_path / "x.txt", format="workbench")
+    assert ai.save_labels(odd, tmp_path / "x.txt", format="itksnap")
 
 
 def test_existing_files_stay(tmp_path):
