@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -195,7 +195,8 @@ def _of_groups(atlas: Atlas, by: Any) -> list[str]:
         kind = "none" if given is not None else type(by).__name__
         raise ArgumentTypeError("by", f"should be a column or the groups of parcels, got {kind}")
     names = list(atlas.table["name"])
-    grouped = [isinstance(value, list | tuple | set | frozenset) for value in given.values()]
+    # Also arrays and indexes, as pandas' `groupby` has them.
+    grouped = [isinstance(v, Iterable) and not isinstance(v, str) for v in given.values()]
     if any(grouped) and not all(grouped):
         raise ArgumentTypeError("by", "should hold a name for each parcel, or lists of parcels")
     if all(grouped):

@@ -127,6 +127,16 @@ def test_a_name_that_is_there_takes_others_in(by):
     assert operation == "merge_parcels('e' = 'a', 'd', 'e'; 5 parcels to 3)"
 
 
+def test_groups_of_pandas_are_lists_of_parcels():
+    atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    table = atlas.labels
+    names = table.assign(group=table["hemisphere"] + "_all").groupby("group")["name"]
+    expected = ai.merge_parcels(atlas, {group: list(own) for group, own in names})
+    assert expected.labels["name"].tolist() == ["L_all", "R_all"]
+    for groups in (names.unique(), dict(names.unique()), {g: pd.Index(own) for g, own in names}):
+        assert ai.merge_parcels(atlas, groups).table == expected.table
+
+
 def test_networks_of_both_sides_and_of_all_compartments():
     atlas = ai.load_atlas("schaefer2018", space="fsLR", parcels=100, networks=7)
     merged = ai.merge_parcels(atlas, "network")
