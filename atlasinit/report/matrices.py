@@ -1,6 +1,7 @@
 """Matrices of pairs of parcels: how much their maps overlap, how alike their series are."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -55,7 +56,8 @@ class Matrix:
 def overlaps(atlas: Atlas) -> Float[np.ndarray, "parcels parcels"]:
     """Return the cosine of each pair of maps; 0 of two compartments, which share nothing."""
     whole = to_matrix(atlas.maps.values(), atlas.parcel_slices().values())
-    return overlap(SparseMaps.from_scipy(whole)).toarray()
+    found: Any = overlap(SparseMaps.from_scipy(whole))  # sparse, as these maps are not traced
+    return found.toarray()
 
 
 def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) -> Matrix:

@@ -16,6 +16,7 @@ from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_s
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
 from atlasinit.report.numbers import format_number
+from atlasinit.support.typing import AnyArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,12 +162,12 @@ def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
     if isinstance(geometry, SurfaceMesh) and geometry.areas is None:
         if geometry.anatomical is None or geometry.faces is None:
             return np.full(maps.n_parcels, np.nan)
-    return parcel_sizes(maps, geometry)
+    return np.asarray(parcel_sizes(maps, geometry))
 
 
-def _per_compartment(atlas: Atlas, of: Callable[[Maps, Geometry], np.ndarray]) -> list[np.ndarray]:
+def _per_compartment(atlas: Atlas, of: Callable[[Maps, Geometry], AnyArray]) -> list[np.ndarray]:
     """Return what is measured of the parcels of each compartment."""
-    return [of(m, atlas.geometry[c]) for c, m in atlas.maps.items()]
+    return [np.asarray(of(m, atlas.geometry[c])) for c, m in atlas.maps.items()]
 
 
 def _average(atlas: Atlas, parts: Sequence[np.ndarray]) -> np.ndarray:

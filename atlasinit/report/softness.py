@@ -77,7 +77,7 @@ def softness(
 
 
 def _entropy_strip(atlas: Atlas, scenes: Sequence[Scene]) -> Strip:
-    entropy = {c: location_entropy(m) for c, m in atlas.maps.items()}
+    entropy = {c: np.asarray(location_entropy(m)) for c, m in atlas.maps.items()}
     # At least to 1 bit, so that maps that are nearly labels look like it.
     high = max(np.nanmax(h, initial=1.0) for h in entropy.values())
     scale, painter = value_scale(0.0, float(high), unit="bits")
