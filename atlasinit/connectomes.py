@@ -142,7 +142,8 @@ def _name_parcels(runs: Mapping[str, Any], atlas: Any) -> tuple[LabelTable, Any]
     if isinstance(atlas, Atlas):
         return atlas.table, list(atlas.table["name"])
     if atlas is not None:
-        if isinstance(atlas, str) or not all(isinstance(name, str) for name in atlas):
+        listed = hasattr(atlas, "__iter__") and not isinstance(atlas, str)
+        if not listed or not all(isinstance(name, str) for name in atlas):
             raise ArgumentTypeError(
                 "atlas", f"should be an atlas or a list of names, got {atlas!r}"
             )

@@ -133,6 +133,7 @@ SUMS = np.column_stack([made()[:, :4], made()[:, :4].sum(axis=1)])
         (made(), {"kind": "pearson"}, ValueError, "`kind` should be one of \"correlation\".*got 'pearson'"),
         (made(), {"estimator": "oas"}, ValueError, "`estimator` should be one of \"empirical\".*got 'oas'"),
         (made(), {"atlas": "abcde"}, TypeError, "`atlas` should be an atlas or a list of names"),
+        (None, {}, ValueError, r"should be \(time, parcels\), got shape \(\)"),
         (made(), {"atlas": list("aabcd")}, ValueError, r"`atlas`: names should be unique; \['a'\] are not"),
         (made(), {"atlas": list("abcd")}, ValueError, r"should be .*\(time, 4 parcels\), got shape \(30, 5\)"),
         (made(5, 30), {"atlas": list("abcde")}, ValueError, r"pass `series\.T`"),
