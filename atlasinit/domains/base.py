@@ -84,10 +84,12 @@ class Domain(abc.ABC):
 
         `maps` hold them if they are sparse.
         """
-        raise TypeError(
-            f"`{type(self).__name__}` cannot keep single entries as they are, since its others "
-            "depend on them; freeze whole compartments by `trainable=`, or choose a `Simplex` or "
-            "a domain that acts on each entry alone."
+        raise ArgumentTypeError(
+            "domain",
+            f": `{type(self).__name__}` cannot keep single entries as they are, since its others "
+            "depend on them",
+            "freeze whole compartments by `trainable=`, or choose a `Simplex` or a domain that "
+            "acts on each entry alone",
         )
 
     def for_axes(self, count: int) -> "Domain":

@@ -16,7 +16,13 @@ from atlasinit.core.maps import (
     densify,
 )
 from atlasinit.domains.base import Domain
+from atlasinit.errors import ArgumentTypeError
 from atlasinit.support.typing import AnyArray
+
+_UNWRAP = (
+    "call `model = atlasinit.domains.unwrap(model)` first, within the function that is "
+    "differentiated"
+)
 
 
 class AbstractStandIn(paramax.AbstractUnwrappable):
@@ -29,18 +35,14 @@ class AbstractStandIn(paramax.AbstractUnwrappable):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"`{name}` of {self._unmet()}")
+        raise AttributeError(f"there is no `{name}` of {self._describe()}; {_UNWRAP}.")
 
-    def _unmet(self) -> str:
-        return (
-            f"a {type(self).__name__} node, which stands for an array or maps: call "
-            "`model = atlasinit.domains.unwrap(model)` first, within the function that is "
-            "differentiated."
-        )
+    def _describe(self) -> str:
+        return f"a {type(self).__name__} node, which stands for an array or maps"
 
 
 def _refuse(self: AbstractStandIn, *_: Any, **__: Any) -> NoReturn:
-    raise TypeError(f"Values are asked of {self._unmet()}")
+    raise ArgumentTypeError("values", f"are asked of {self._describe()}", _UNWRAP)
 
 
 # Python looks these up in the class alone.
