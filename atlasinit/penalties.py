@@ -85,7 +85,7 @@ def compactness(
         Of maps alone.
     distance
         ``"sphere"`` is along the sphere of a mesh (great circles of its own radius), to the
-        centre's direction; ``"mm"`` in a straight line, on the anatomical surface of a mesh.
+        centre's direction, and a quarter of a circle where that lies in the middle of the sphere; ``"mm"`` in a straight line, on the anatomical surface of a mesh.
         ``"auto"`` is the sphere where there is one. Grids are in straight lines always.
 
     Raises
@@ -291,7 +291,11 @@ def _spread(
         # sum_j w |x - c|^2 = sum_j w |x|^2 - W |c|^2
         squares = (weights * (points**2).sum(axis=1)[None, :]).sum()
         return squares - (totals * (centres**2).sum(axis=1)).sum()
-    lengths = jnp.sqrt(_or_one((centres**2).sum(axis=1)))
+    squares = (centres**2).sum(axis=1)
+    # A centre in the middle, but for rounding, has no direction, and a slope without bound.
+    nowhere = squares < (1e-5 * radius) ** 2
+    centres = jnp.where(nowhere[:, None], 0, centres)
+    lengths = jnp.sqrt(jnp.where(nowhere, 1, squares))
     cosines = jnp.matmul(centres / lengths[:, None], points.T, precision=highest) / radius
     return (weights * _squared_arc(cosines)).sum() * radius**2
 

@@ -124,14 +124,16 @@ def terms(geometry):
 def test_gradients_are_those_of_differences(where, name):
     geometry = MESHES[where]
     with enable_x64(True):  # noqa: FBT003
-        # Away from 0, where the entropy has no slope.
-        w = jnp.asarray(0.1 + weights(geometry.n_locations))
+        # Away from 0, where the entropy has no slope, and from equal weights, whose centre on a
+        # sphere has no direction.
+        some = np.random.default_rng(1).uniform(0.1, 0.2, (4, geometry.n_locations))
+        w = jnp.asarray(some + weights(geometry.n_locations))
         value = jax.jit(lambda w: terms(geometry)[name](ai.DenseMaps(w)))
         direction = jnp.sin(1 + jnp.arange(w.size, dtype=w.dtype)).reshape(w.shape)
         slope = (jax.grad(value)(w) * direction).sum()
         step = 1e-5
         difference = (value(w + step * direction) - value(w - step * direction)) / (2 * step)
-        np.testing.assert_allclose(slope, difference, rtol=2e-6, atol=1e-9)
+        np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", terms(GRID))
@@ -139,9 +141,9 @@ def test_empty_parcels_and_locations_and_nan(name):
     geometry = MESHES["sphere"]
     value = jax.jit(lambda w: terms(geometry)[name](ai.DenseMaps(w)))
     w = jnp.asarray(weights(geometry.n_locations), jnp.float32)
-    for given in (w, jnp.zeros_like(w)):
+    for given in (w, jnp.zeros_like(w), jnp.ones_like(w), 0.1 + w):
         assert np.isfinite(value(given))
-        assert np.isfinite(jax.grad(value)(given)).all()
+        assert np.abs(jax.grad(value)(given)).max() < 1e6
     assert np.isnan(value(w.at[1, 5].set(jnp.nan)))
 
 

@@ -1,6 +1,7 @@
 """The sides that the catalogue's own names state, against where their parcels lie."""
 
 import numpy as np
+import pytest
 
 import atlasinit as ai
 from atlasinit.core.labels import hemisphere_of
@@ -13,6 +14,7 @@ SHARED = {"non-WM-hypointensities"}
 PAIRED = {"aal", "aicha", "glasser", "harvard-oxford", "juelich", "marsatlas", "schaefer2018"}
 
 
+@pytest.mark.sweep
 def test_names_of_offline_atlases_agree_with_their_centroids():
     listed = ai.list_atlases()
     listed = listed[listed["offline"]]

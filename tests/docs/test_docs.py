@@ -53,7 +53,14 @@ BEFORE = {"fmriprep": preprocessed}
 PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(DOCS)) for page in PAGES])
+def quick_or_swept(page):
+    quick = page.name in ("index.md", "quick-start.md")
+    return pytest.param(
+        page, id=str(page.relative_to(DOCS)), marks=() if quick else pytest.mark.sweep
+    )
+
+
+@pytest.mark.parametrize("page", map(quick_or_swept, PAGES))
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """Blocks run in order and share their variables, in an empty folder, as a user's would."""
     monkeypatch.chdir(tmp_path)

@@ -353,7 +353,15 @@ def trained():
 
 
 @pytest.mark.parametrize(
-    "ending", [".npz", ".safetensors", ".scipy.npz", ".weight.safetensors", ".dscalar.nii"]
+    "ending",
+    [
+        ".npz",
+        ".dscalar.nii",
+        *(
+            pytest.param(ending, marks=pytest.mark.sweep)
+            for ending in (".safetensors", ".scipy.npz", ".weight.safetensors")
+        ),
+    ],
 )
 def test_a_trained_layer_is_saved_as_the_atlas_it_became(tmp_path, ending):
     layer, data = trained()

@@ -11,12 +11,11 @@ from helpers_interrupted import LIMITS, WRITERS
 HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
 CASES = (
     ".nii.gz",
-    ".annot",
     "bids",
     "matrix.tsv",
     *(
         pytest.param(case, marks=pytest.mark.sweep)
-        for case in (".npz", ".safetensors", ".label.gii", ".dscalar.nii", *WRITERS)
+        for case in (".annot", ".npz", ".safetensors", ".label.gii", ".dscalar.nii", *WRITERS)
         if case != "matrix.tsv"
     ),
 )

@@ -47,7 +47,9 @@ def check(name, found):
             assert max(one["moved"].values(), default=0) <= 1, (name, case, one)
 
 
-@pytest.mark.parametrize("name", ["hard", "tiles", "dense"])
+@pytest.mark.parametrize(
+    "name", ["tiles", *(pytest.param(name, marks=pytest.mark.sweep) for name in ("hard", "dense"))]
+)
 def test_data_stay_on_their_devices(name):
     found = results("hard,tiles,dense")[name]
     assert {"called", "vmap", "forward shard_map", "backward Explicit subjects"} <= set(found)

@@ -145,6 +145,7 @@ def test_a_volume_that_was_cut_in_two_gives_what_the_whole_gives(tmp_path):
     np.testing.assert_allclose(ours, theirs.fit_transform(image), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "absmean", "lstsq", "zscore"])
 def test_every_way_to_compute_agrees_with_one_matrix(kind, reduction):
@@ -185,6 +186,7 @@ def test_values_are_painted_on_all_compartments_and_their_coverage_is_of_all(kin
     np.testing.assert_allclose(means, seen, rtol=1e-5)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "lstsq"])
 def test_gradients_of_layers_are_those_of_one_matrix(kind, reduction):

@@ -43,6 +43,7 @@ def test_all_pairs(conserve, radius, vertices):
     )
 
 
+@pytest.mark.sweep
 def test_the_ancestors_all_pairs_kernel():
     """Every pair, no areas, rows normalised; on 5,000 vertices of the real sphere."""
     whole = real_mesh()

@@ -67,7 +67,9 @@ def test_workbench_on_fsaverage5(tmp_path, method):
     assert np.corrcoef(np.ravel(ours), np.ravel(theirs))[0, 1] > 1 - 1e-7
 
 
-@pytest.mark.parametrize("method", ["GEO_GAUSS_AREA", "GEO_GAUSS"])
+@pytest.mark.parametrize(
+    "method", ["GEO_GAUSS_AREA", pytest.param("GEO_GAUSS", marks=pytest.mark.sweep)]
+)
 def test_workbench_inside_a_region(tmp_path, method):
     whole, cortex = real_mesh(cortex=False), real_mesh()
     data, region = columns(whole), cortex.mask.astype(np.float32)

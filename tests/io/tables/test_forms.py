@@ -442,6 +442,7 @@ def test_the_time_grows_with_the_size(tmp_path, form):
     assert time.process_time() - start < 10  # quadratic time would be minutes
 
 
+@pytest.mark.sweep
 def test_large_tables_are_joined_in_time(tmp_path):
     keys = np.arange(1, 10_001, dtype=np.int32)
     for side in "LR":

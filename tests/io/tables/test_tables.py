@@ -177,6 +177,7 @@ NOT_TABLES = {
 }
 
 
+@pytest.mark.sweep
 def test_every_parcellation_table_of_templateflow(tmp_path):
     skeleton = zipfile.ZipFile(
         package_file("templateflow", "templateflow/conf/templateflow-skel.zip")
