@@ -26,9 +26,6 @@ from atlasinit.support.precision import accumulator_dtype
 from atlasinit.support.sharding import keep_sharding
 from atlasinit.support.typing import AnyArray
 
-_SAMPLE = 64
-"""Locations of which the level of data is told."""
-
 Scalar: TypeAlias = Float[Array, ""]
 _A = TypeVar("_A", Array, np.ndarray)
 
@@ -116,9 +113,9 @@ def _reduce(
             solver = make_traced_solver(stack, ridge=ridge.astype(data.dtype))
         out, defined = solver.solve_data(stack, data), solver.defined()
     elif reduction.linear:
-        weights = _weights(stack, data, seen, reduction)
-        data, level = _take_level(stack, data, seen, weights, reduction)
-        out, defined = _average(*stack.product_in_two(data), weights, level, reduction)
+        out, defined = _average(
+            *stack.product_in_two(data), _weights(stack, data, seen, reduction), reduction
+        )
     else:
         out, defined = _reduce_labels(stack, data, seen, reduction)
     if seen is not None:
@@ -203,53 +200,15 @@ def _average(
     sums: Float[Array, "batch parcels time"],
     lacks: Float[Array, "batch parcels time"] | None,
     weights: Float[Array, "#batch parcels #time"] | None,
-    level: Float[Array, "batch #parcels time"] | None,
     reduction: Reduction,
 ) -> tuple[Float[Array, "batch parcels time"], Bool[Array, "..."]]:
-    """Return what a linear reduction makes of sums and what they lack, and where it is defined.
-
-    `level` is the average of what was taken from the data.
-    """
+    """Return what a linear reduction makes of sums and what they lack, and where it is defined."""
     if reduction.weights is None or weights is None:
         whole = sums if lacks is None else jnp.where(jnp.isfinite(sums), sums + lacks, sums)
         out, defined = whole, jnp.ones((1, 1, 1), bool)
     else:
         out, defined = average_sums(sums, weights, lacks)
-        out = out if level is None else jnp.where(defined, out + level, 0)
     return (out, defined) if reduction.over_time is None else reduction.over_time(out, defined)
-
-
-def _take_level(
-    stack: Stack,
-    data: Float[Array, "batch locations time"],
-    seen: Bool[Array, "batch locations time"] | None,
-    weights: Float[Array, "#batch parcels #time"] | None,
-    reduction: Reduction,
-) -> tuple[Float[Array, "batch locations time"], Float[Array, "batch #parcels time"] | None]:
-    """Return data less about what they are at each time, and the average of what was taken.
-
-    A weighted mean of x is a + W (x - a) / W 1 for any number a. Sums of differences are smaller
-    than those of data far from 0, and so is their rounding. None where nothing was taken.
-    """
-    absolute = reduction.weights == "absolute"
-    # Dense products read the data as they are: a copy of them would take as long again. Labels
-    # alone know what their sums lack. W 1 of what is seen would take another product where sums
-    # are not divided by it, but by |W| 1.
-    gathers = all(kernel.gathers or kernel.exact for kernel in stack.kernels)
-    if weights is None or stack.exact or not gathers or (absolute and seen is not None):
-        return data, None
-    every = max(data.shape[1] // _SAMPLE, 1)
-    some = data[:, ::every]
-    there = jnp.isfinite(some) if seen is None else seen[:, ::every] & jnp.isfinite(some)
-    total = jnp.where(there, some, 0).sum(axis=1, keepdims=True)
-    level = total / jnp.maximum(there.sum(axis=1, keepdims=True, dtype=data.dtype), 1)
-    # Whatever it is, the result is the same but for rounding, and so are derivatives.
-    level = jax.lax.stop_gradient(jnp.where(jnp.isfinite(level), level, 0))
-    rest = data - level if seen is None else jnp.where(seen, data - level, 0)
-    if not absolute:
-        return rest, level
-    share = stack.totals(data.dtype)[None, :, None] / jnp.where(weights != 0, weights, 1)
-    return rest, share * level
 
 
 def _reduce_labels(

@@ -58,8 +58,6 @@ class AbstractKernel(eqx.Module):
     """Whether it numbers the locations of the whole data: cutting out its own would copy them."""
     exact: ClassVar[bool] = False
     """Whether all weights are 1, so that sums of them are exact."""
-    gathers: ClassVar[bool] = False
-    """Whether its product copies rows of the data, so that a difference of them costs little."""
     needs_positions: ClassVar[bool] = False
     """Whether its plan is worked out from positions, which then cannot be traced."""
     merges: ClassVar[bool] = False

@@ -139,7 +139,6 @@ class WeightedGroupedKernel(AbstractKernel):
     name: ClassVar[str] = "groups"
     computes: ClassVar[tuple[type, ...]] = (SparseMaps,)
     whole: ClassVar[bool] = True
-    gathers: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = True
 
     values: Float[AnyArray, " nonzeros"]

@@ -38,7 +38,6 @@ class TiledKernel(AbstractKernel):
     name: ClassVar[str] = "tiles"
     computes: ClassVar[tuple[type, ...]] = (HardMaps, SparseMaps)
     whole: ClassVar[bool] = True
-    gathers: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = True
 
     entries: Float[AnyArray, " entries"]
