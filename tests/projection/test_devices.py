@@ -38,7 +38,8 @@ def results(*arguments):
 def check(name, found):
     for case, one in found.items():
         assert one["error"] < 1e-5, (name, case)
-        if "locations" in case:
+        # Median and z-score need more than what one device has of data that are split over time.
+        if "locations" in case or (name in ("median", "zscore") and "time" in case):
             continue
         # Data are neither gathered nor exchanged; gradients of weights and flags are added up.
         assert not MERGE & set(one["moved"]), (name, case, one)

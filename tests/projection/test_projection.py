@@ -465,6 +465,19 @@ def ulps(found, exact):
     return np.max(np.abs(np.asarray(found, np.float64) - exact) / np.spacing(np.float32(exact)))
 
 
+@pytest.mark.parametrize("place", ["host", "jit"])
+@pytest.mark.parametrize("form", [ai.SparseMaps, ai.DenseMaps])
+def test_means_of_weighted_maps_are_off_by_little(form, place):
+    n = 100_000
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.1, 1, (2, n)).astype(np.float32)
+    x = (1e4 + rng.normal(size=(n, 2)) * 10).astype(np.float32)
+    maps = form.from_scipy(csr_array(weights)) if form is ai.SparseMaps else form(weights)
+    mean = jax.jit(ai.project) if place == "jit" else ai.project
+    exact = weights.astype(np.float64) @ x / weights.sum(axis=1, dtype=np.float64)[:, None]
+    np.testing.assert_allclose(mean(maps, x), exact, rtol=3e-6)  # as docs/faq.md says
+
+
 @pytest.mark.sweep
 @on_cpu
 @pytest.mark.parametrize("kind", ["hard", "soft"])
