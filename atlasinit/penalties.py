@@ -85,7 +85,8 @@ def compactness(
         Of maps alone.
     distance
         ``"sphere"`` is along the sphere of a mesh (great circles of its own radius), to the
-        centre's direction, and a quarter of a circle where that lies in the middle of the sphere; ``"mm"`` in a straight line, on the anatomical surface of a mesh.
+        centre's direction, and a quarter of a circle where that lies in the middle of the sphere;
+        ``"mm"`` in a straight line, on the anatomical surface of a mesh.
         ``"auto"`` is the sphere where there is one. Grids are in straight lines always.
 
     Raises
