@@ -60,7 +60,7 @@ def quick_or_swept(page):
     )
 
 
-@pytest.mark.parametrize("page", map(quick_or_swept, PAGES))
+@pytest.mark.parametrize("page", [quick_or_swept(page) for page in PAGES])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """Blocks run in order and share their variables, in an empty folder, as a user's would."""
     monkeypatch.chdir(tmp_path)
