@@ -378,28 +378,19 @@ def _choose_frozen(
             f"{format_list(unknown)} are no parcels of {atlas.name!r}",
             nearest(str(unknown[0]), [str(name) for name in names]),
         )
-    sizes = {c: g.n_locations for c, g in atlas.geometry.items()}
-    if locations is None:
-        masks = {c: np.zeros(n, bool) for c, n in sizes.items()}
-    elif isinstance(locations, Mapping):
-        masks = {c: np.asarray(locations.get(c, np.zeros(n, bool))) for c, n in sizes.items()}
-        if set(locations) - set(sizes):
+    if locations is None or isinstance(locations, Mapping):
+        given = dict(locations or {})
+        unknown = [c for c in given if c not in atlas.compartments]
+        if unknown:
             raise ArgumentError(
                 "frozen_locations",
-                f": compartments are {list(sizes)}, got {sorted(set(locations) - set(sizes))}",
+                f": compartments are {list(atlas.compartments)}, got {sorted(unknown)}",
             )
-    else:
-        ends = np.cumsum(list(sizes.values()))[:-1]
-        masks = dict(zip(sizes, np.split(np.asarray(locations), ends), strict=True))
-    for c, mask in masks.items():
-        if mask.dtype != bool or mask.shape != (sizes[c],):
-            raise ArgumentError(
-                "frozen_locations",
-                f"should be true or false at {sizes[c]} locations of {c!r}, got {mask.dtype} of "
-                f"shape {mask.shape}",
-            )
+        none = {c: np.zeros(g.n_locations, bool) for c, g in atlas.geometry.items()}
+        locations = none | given
+    masks = atlas.header.split_mask(locations, argument="frozen_locations")
     rows = atlas.header.parcel_slices()
-    return {c: (np.isin(names[rows[c]], chosen), masks[c]) for c in sizes}
+    return {c: (np.isin(names[rows[c]], chosen), mask) for c, mask in masks.items()}
 
 
 def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:

@@ -81,9 +81,11 @@ class AtlasHeader:
         return {h: slice(start, start + homes.count(h)) for h, start in starts.items()}
 
     def split_mask(
-        self, mask: Mapping[str, np.ndarray] | np.ndarray
+        self, mask: Mapping[str, np.ndarray] | np.ndarray, *, argument: str = "mask"
     ) -> dict[str, Bool[np.ndarray, " locations"]]:
         """Return compartment to mask, of one over all locations or of one per compartment.
+
+        Errors call it `argument`.
 
         Raises
         ------
@@ -94,21 +96,22 @@ class AtlasHeader:
             whole = np.asarray(mask)
             if whole.shape != (self.n_locations,):
                 raise ArgumentError(
-                    "mask",
-                    f"should have shape {(self.n_locations,)}, the locations of all "
-                    f"compartments, got {whole.shape}",
+                    argument,
+                    f"should be true or false at {self.n_locations} locations, those of all "
+                    f"compartments in the shape {(self.n_locations,)}, got {whole.shape}",
                 )
             mask = {c: whole[s] for c, s in self.location_slices().items()}
         missing = [c for c in self.compartments if c not in mask]
         if missing:
-            raise ArgumentError("mask", f"lacks the compartments {missing}", f"it has {list(mask)}")
+            problem = f"lacks the compartments {missing}"
+            raise ArgumentError(argument, problem, f"it has {list(mask)}")
         parts = {c: np.asarray(mask[c]) for c in self.compartments}
         for c, geometry in self.geometry.items():
             if parts[c].dtype != bool or parts[c].shape != (geometry.n_locations,):
                 raise ArgumentError(
-                    "mask",
-                    f"of {c!r} should be boolean with {geometry.n_locations} locations, got "
-                    f"{parts[c].dtype} of shape {parts[c].shape}",
+                    argument,
+                    f"of {c!r} should be boolean, true or false at {geometry.n_locations} "
+                    f"locations, got {parts[c].dtype} of shape {parts[c].shape}",
                 )
         return parts
 
