@@ -352,8 +352,10 @@ class Atlas(eqx.Module):
         threshold
             The least weight that wins a location, as 0.25; otherwise as `Atlas.threshold`.
         """
-        kept = drop_weights(self.header, self.maps, threshold, "threshold")
-        shown = f"threshold={threshold:g}" if threshold else ""
+        kept, shown = self.maps, ""
+        if threshold != 0:
+            kept = drop_weights(self.header, self.maps, threshold, "threshold")
+            shown = f"threshold={threshold:g}"
         return self.replace(
             maps={c: m.harden() for c, m in kept.items()}, operation=f"harden({shown})"
         )

@@ -13,27 +13,15 @@ from atlasinit.errors import ArgumentError, Call, format_list, warn
 def drop_weights(
     header: AtlasHeader, maps: Mapping[str, Maps], at: float | int, argument: str
 ) -> dict[str, Maps]:
-    """Return compartment to maps without the weights below `at`, which 0 leaves as they are.
-
-    Parameters
-    ----------
-    header, maps
-        Of an atlas.
-    at
-        The threshold.
-    argument
-        What errors call it; by `"at"` it has to be positive.
+    """Return compartment to maps without the weights below `at`, which errors call `argument`.
 
     Raises
     ------
     ValueError
-        What is no such number, or above every weight.
+        What is no positive number, or above every weight.
     """
-    number = isinstance(at, numbers.Real) and np.isfinite(at)
-    if not number or not (at > 0 or (at == 0 and argument != "at")):
+    if not (isinstance(at, numbers.Real) and np.isfinite(at) and at > 0):
         raise ArgumentError(argument, f"should be a positive weight, as 0.25, got {at!r}")
-    if at == 0:
-        return dict(maps)
     kept = {c: m.threshold(at) for c, m in maps.items()}
     before, after = (header.add_rows(m.counts() for m in own.values()) for own in (maps, kept))
     lost = np.flatnonzero((before > 0) & (after == 0)).tolist()
