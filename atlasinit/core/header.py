@@ -122,3 +122,20 @@ class AtlasHeader:
         for rows, part in zip(self.parcel_slices().values(), own, strict=True):
             out[rows] += part
         return out
+
+    def average_rows(
+        self, parts: Iterable[np.ndarray], weights: Iterable[np.ndarray]
+    ) -> np.ndarray:
+        """Return values (parcels, ...) as `add_rows`, but their means by weight where shared.
+
+        A parcel without weight has NaN there.
+        """
+        own = list(parts)
+        if sum(map(len, own)) == self.n_parcels:
+            return np.concatenate(own)
+        shares = [w.reshape(-1, *[1] * (p.ndim - 1)) for w, p in zip(weights, own, strict=True)]
+        # A side in which a parcel has no weight says nothing of its mean.
+        sums = self.add_rows(np.where(w > 0, w * p, 0) for w, p in zip(shares, own, strict=True))
+        # 0 / 0 of a parcel without weight is NaN, which means that there is no such value.
+        with np.errstate(invalid="ignore"):
+            return sums / self.add_rows(shares)

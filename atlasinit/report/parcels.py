@@ -172,15 +172,8 @@ def _per_compartment(atlas: Atlas, of: Callable[[Maps, Geometry], AnyArray]) -> 
 
 def _average(atlas: Atlas, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Return values of parcels, of those in several compartments the mean by their weight."""
-    if sum(map(len, parts)) == atlas.n_parcels:
-        return np.concatenate(parts)
-    weights = [m.totals(absolute=True) for m in atlas.maps.values()]
-    total = atlas.header.add_rows(weights)
-    there = [w.reshape(-1, *[1] * (p.ndim - 1)) for w, p in zip(weights, parts, strict=True)]
-    weighted = [np.where(w > 0, w * p, 0) for w, p in zip(there, parts, strict=True)]
-    # 0 / 0 of a parcel without weight is NaN, which means that there is no such value.
-    with np.errstate(invalid="ignore"):
-        return atlas.header.add_rows(weighted) / total.reshape(-1, *[1] * (parts[0].ndim - 1))
+    weights = (m.totals(absolute=True) for m in atlas.maps.values())
+    return atlas.header.average_rows(parts, weights)
 
 
 def _of_texts(title: str, values: tuple[Any, ...]) -> Column:
