@@ -25,7 +25,7 @@ from atlasinit.core.maps import Maps, dense_values
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.measures.gradients import stiffness
 from atlasinit.measures.maps import location_sizes
-from atlasinit.measures.traced import entropy_of, positive_weights
+from atlasinit.measures.traced import entropy_of, or_one, positive_weights
 from atlasinit.nn import AtlasLinear
 
 __all__ = ["balance", "compactness", "entropy", "smoothness", "tether"]
@@ -218,7 +218,7 @@ def balance(model: Any, *, geometry: Geometry | None = None) -> Float[Array, ""]
             continue
         sizes = weights @ jnp.asarray(_sizes(part.geometry, weights.shape[1]), weights.dtype)
         mean = sizes.mean()
-        shares = sizes / jnp.where(mean == 0, 1, mean)
+        shares = sizes / or_one(mean)
         over.append(jnp.where(mean == 0, 0, ((shares - 1) ** 2).sum()))
         under.append(jnp.asarray(n_parcels, weights.dtype))
     return _quotient(over, under)
@@ -287,7 +287,7 @@ def _spread(
         points = points - points.mean(axis=0, keepdims=True)
     totals = weights.sum(axis=1)
     centres = jnp.matmul(weights, points, precision=highest)
-    centres = centres / jnp.where(totals == 0, 1, totals)[:, None]
+    centres = centres / or_one(totals)[:, None]
     if radius is None:
         # sum_j w |x - c|^2 = sum_j w |x|^2 - W |c|^2
         squares = (weights * (points**2).sum(axis=1)[None, :]).sum()
@@ -313,22 +313,12 @@ def _squared_arc(cosines: Float[Array, "parcels locations"]) -> Float[Array, "pa
 
 def _sizes(geometry: Geometry | None, count: int) -> np.ndarray:
     """Return the area or volume of each location, 1 where a mesh has none."""
-    has = isinstance(geometry, VolumeGrid) or (
-        isinstance(geometry, SurfaceMesh)
-        and (
-            geometry.areas is not None
-            or (geometry.anatomical is not None and geometry.faces is not None)
-        )
-    )
-    return location_sizes(geometry) if geometry is not None and has else np.ones(count)
+    unknown = isinstance(geometry, SurfaceMesh) and not geometry.has_vertex_areas
+    return np.ones(count) if geometry is None or unknown else location_sizes(geometry)
 
 
 def _quotient(over: list[Array], under: list[Array]) -> Float[Array, ""]:
     """Return the sum of numbers divided by that of others, 0 if that is 0."""
     if not over:
         return jnp.zeros(())
-    return sum(over[1:], over[0]) / _or_one(sum(under[1:], under[0]))
-
-
-def _or_one(values: Array) -> Array:
-    return jnp.where(values == 0, 1, values)
+    return sum(over[1:], over[0]) / or_one(sum(under[1:], under[0]))

@@ -118,6 +118,11 @@ class SurfaceMesh(ByContent):
         return float(np.linalg.norm(self.sphere.astype(np.float64), axis=1).mean())
 
     @property
+    def has_vertex_areas(self) -> bool:
+        """Whether `vertex_areas` can be told: of `areas`, or of triangles in mm."""
+        return self.areas is not None or (self.anatomical is not None and self.faces is not None)
+
+    @property
     def vertex_areas(self) -> Float[np.ndarray, " vertices"]:
         """Vertex areas in mm2: `areas` if given, else a third of each adjoining triangle."""
         if self.areas is not None:

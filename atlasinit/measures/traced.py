@@ -21,7 +21,7 @@ def entropy_of(
 ) -> tuple[Float[Array, " locations"], Float[Array, " locations"]]:
     """Return the entropy in bits at each location, 0 where there is no weight, and the totals."""
     totals = weights.sum(axis=0)
-    shares = weights / _or_one(totals)[None, :]
+    shares = weights / or_one(totals)[None, :]
     # p log p has an infinite slope at 0, which is taken for 0. NaN is not above 0, and stays.
     logarithms = jnp.log2(jnp.where(shares > 0, shares, 1))
     return -(shares * logarithms).sum(axis=0), totals
@@ -74,22 +74,23 @@ def overlap(maps: Maps) -> Float[Array, "parcels parcels"]:
     """Return what `atlasinit.measures.overlap` does, with every entry stored."""
     weights = dense_values(maps)
     squares = (weights**2).sum(axis=1, keepdims=True)
-    scaled = weights / jnp.sqrt(_or_one(squares))
+    scaled = weights / jnp.sqrt(or_one(squares))
     return _multiply(scaled, scaled.T)
 
 
 def _memberships(maps: Maps) -> Float[Array, "parcels locations"]:
     weights = positive_weights(maps)
-    return weights / _or_one(weights.max(axis=1, keepdims=True, initial=0))
+    return weights / or_one(weights.max(axis=1, keepdims=True, initial=0))
 
 
-def _or_one(values: Array) -> Array:
+def or_one(values: Array) -> Array:
+    """Return values to divide by, 1 for those that are 0."""
     return jnp.where(values == 0, 1, values)
 
 
 def _ratio(over: Array, under: Array) -> Array:
     """Return the quotient, NaN where the denominator is 0."""
-    return jnp.where(under == 0, jnp.nan, over / _or_one(under))
+    return jnp.where(under == 0, jnp.nan, over / or_one(under))
 
 
 def _multiply(a: Array, b: Array) -> Array:

@@ -159,9 +159,8 @@ def _data_columns(data: ParcelData) -> list[Column]:
 def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
     # Without areas of its own a mesh has them from the triangles of its anatomical surface, not
     # from those of the sphere, which are blown up differently from place to place.
-    if isinstance(geometry, SurfaceMesh) and geometry.areas is None:
-        if geometry.anatomical is None or geometry.faces is None:
-            return np.full(maps.n_parcels, np.nan)
+    if isinstance(geometry, SurfaceMesh) and not geometry.has_vertex_areas:
+        return np.full(maps.n_parcels, np.nan)
     return np.asarray(parcel_sizes(maps, geometry))
 
 
