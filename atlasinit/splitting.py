@@ -13,7 +13,7 @@ from atlasinit.core.grid import SHARE
 from atlasinit.core.labels import LabelTable, hemisphere_of, take_free_name
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.errors import Argument, ArgumentError, Call, format_count, format_list
-from atlasinit.support.arrays import make_read_only
+from atlasinit.support.arrays import make_read_only, number_by_first
 
 _SIDES = ("L", "R")
 
@@ -186,9 +186,8 @@ def _find_pieces(
         edges = np.stack([np.repeat(np.arange(own.size), degrees), near])[:, near >= 0]
         graph = csr_array((np.ones(edges.shape[1], bool), tuple(edges)), shape=(own.size,) * 2)
         _, labels = connected_components(graph, directed=False)
-        _, first, labels = np.unique(labels, return_index=True, return_inverse=True)
-        pieces[begin:end] = count + np.argsort(np.argsort(first))[labels]
-        count += first.size
+        pieces[begin:end] = count + number_by_first(labels)
+        count = pieces[begin:end].max() + 1
         place[own] = -1
     return pieces
 

@@ -127,6 +127,7 @@ class SurfaceMesh(ByContent):
         """Vertex areas in mm2: `areas` if given, else a third of each adjoining triangle."""
         if self.areas is not None:
             return self.areas.astype(np.float64)
+        # Spelled out, as a type checker does not look into `has_vertex_areas`.
         if self.anatomical is None or self.faces is None:
             raise ArgumentError(
                 "vertex_areas",

@@ -21,7 +21,7 @@ from atlasinit.errors import (
     format_list,
     nearest,
 )
-from atlasinit.support.numbers import narrow
+from atlasinit.support.arrays import narrow
 
 Absent: TypeAlias = Literal["error", "nan"]
 

@@ -11,7 +11,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io.formats.choosing import suggest
 from atlasinit.projection.painting import paint_locations
-from atlasinit.support.numbers import narrow
+from atlasinit.support.arrays import narrow
 from atlasinit.support.typing import PathLike
 
 

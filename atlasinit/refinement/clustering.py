@@ -19,6 +19,7 @@ from atlasinit.refinement.levels import Search, find_parcels
 from atlasinit.refinement.runs import Runs, describe, read_runs, scale_runs
 from atlasinit.refinement.series import prepare
 from atlasinit.refinement.settings import Progress, check_progress, make_effort, make_seed
+from atlasinit.support.arrays import number_by_first
 from atlasinit.support.numbers import check_switch, check_whole_number
 
 
@@ -169,9 +170,7 @@ def _labels(
     tell = None if progress is None else functools.partial(progress, compartment)
     labels = find_parcels(series, pairs, n_parcels, search, tell=tell)
     out = np.full(geometry.n_locations, -1, np.int32)
-    # The rank of each parcel's first location: argsort of argsort gives ranks.
-    _, first = np.unique(labels, return_index=True)
-    out[seen] = np.argsort(np.argsort(first))[labels]
+    out[seen] = number_by_first(labels)
     return out
 
 

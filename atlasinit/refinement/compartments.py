@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps, Maps
 from atlasinit.errors import Argument, ArgumentError, format_count, format_list, warn
@@ -42,8 +41,8 @@ def _refine_one(
     labels = np.asarray(start.labels)
     if not start.n_parcels or not (labels >= 0).any():
         return start, labels
-    _check_touching(region)
     pairs = region.find_pairs()
+    _check_touching(region, pairs)
     values, observed = scale_runs(runs, standardize=settings.standardize)
     seen = observed > 0
     _check_seen(region, seen)
@@ -79,9 +78,11 @@ def _refine_one(
     return HardMaps(labels, start.n_parcels), labels
 
 
-def _check_touching(region: Region) -> None:
-    for c, geometry in region.geometry.items():
-        if geometry.n_locations > 1 and not find_touching(geometry).size:
+def _check_touching(region: Region, pairs: Int32[np.ndarray, "2 pairs"]) -> None:
+    # Of each compartment with pairs the number.
+    touching = set(region.number_parts()[pairs[0]].tolist())
+    for number, (c, geometry) in enumerate(region.geometry.items()):
+        if geometry.n_locations > 1 and number not in touching:
             raise ArgumentError(
                 "atlas",
                 f"should say which locations touch, but {c!r} has {geometry!r} without any that do",

@@ -4,9 +4,9 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Int
 
-from atlasinit.refinement.series import Series
+from atlasinit.refinement.series import Series, sum_parcels
 from atlasinit.refinement.sweeps import Model
 
 _SURE = 5.0
@@ -52,7 +52,7 @@ def estimate(series: Series, labels: Int[np.ndarray, " locations"], n_parcels: i
     kept = (labels >= 0) & (series.observed > 0)
     x, weights, rows = series.values[kept].astype(np.float64), series.observed[kept], labels[kept]
     counts = np.bincount(rows, weights=weights, minlength=n_parcels)
-    sums = _sums(x, rows, n_parcels)
+    sums = sum_parcels(x, rows, n_parcels)
     filled = counts > 0
     total, n_filled = counts.sum(), int(filled.sum())
     within = total - n_filled
@@ -79,16 +79,3 @@ def estimate(series: Series, labels: Int[np.ndarray, " locations"], n_parcels: i
     # 2 / (nu K).
     surplus = (between / noise - 1) / np.sqrt(2 / (samples * n_filled))
     return Estimates(noise, max(signal, 0.0), samples, float(surplus))
-
-
-def _sums(
-    x: Float64[np.ndarray, "locations components"],
-    rows: Int[np.ndarray, " locations"],
-    n_parcels: int,
-) -> Float64[np.ndarray, "parcels components"]:
-    from scipy.sparse import csr_array
-
-    members = csr_array(
-        (np.ones(rows.size), (rows, np.arange(rows.size))), shape=(n_parcels, rows.size)
-    )
-    return members @ x

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
 
 from atlasinit.refinement.runs import CHUNK
 
@@ -166,14 +166,23 @@ def between_squares(
 
     What of their squared norms the mean keeps; 0 for parcels without any.
     """
-    values, observed = series.values, series.observed
-    rows = np.flatnonzero((labels >= 0) & (observed > 0))
-    counts = np.bincount(labels[rows], weights=observed[rows], minlength=n_parcels)
-    # (parcels, time). reduceat adds up runs of rows, which the order by parcel makes; it has no row
-    # for empty parcels.
+    kept = (labels >= 0) & (series.observed > 0)
+    counts = np.bincount(labels[kept], weights=series.observed[kept], minlength=n_parcels)
+    sums = sum_parcels(series.values, np.where(kept, labels, -1), n_parcels)
+    return (sums**2).sum(axis=1) / np.where(counts > 0, counts, 1)
+
+
+def sum_parcels(
+    values: Float[np.ndarray, "locations components"],
+    labels: Int[np.ndarray, " locations"],
+    n_parcels: int,
+) -> Float64[np.ndarray, "parcels components"]:
+    """Return the sums of each parcel's values in double precision; those of -1 are left out."""
     sums = np.zeros((n_parcels, values.shape[1]))
-    order = rows[np.argsort(labels[rows], kind="stable")]
+    order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
     if order.size:
+        # reduceat adds up runs of rows, which the order by parcel makes; it has no row for empty
+        # parcels.
         starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
         sums[labels[order][starts]] = np.add.reduceat(values[order], starts, dtype=np.float64)
-    return (sums**2).sum(axis=1) / np.where(counts > 0, counts, 1)
+    return sums

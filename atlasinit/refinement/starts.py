@@ -5,6 +5,8 @@ import heapq
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
+from atlasinit.refinement.series import sum_parcels
+
 
 def ward_labels(
     values: Float[np.ndarray, "locations components"],
@@ -65,11 +67,8 @@ def merge_parcels(
     """
     first = int(labels.max()) + 1
     counts = np.bincount(labels, minlength=first).astype(float)
-    order = np.argsort(labels, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-    # (parcels, components). reduceat needs every parcel to have locations: a fit leaves each at
-    # least one, and merges number parcels anew.
-    sums = np.add.reduceat(values[order], starts, dtype=np.float64)
+    # A fit leaves each parcel one location at least, and merges number parcels anew.
+    sums = sum_parcels(values, labels, first)
     near: list[set[int]] = [set() for _ in range(first)]
     touching = labels[pairs]
     for one, other in np.unique(touching[:, touching[0] != touching[1]], axis=1).T.tolist():

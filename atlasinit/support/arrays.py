@@ -1,9 +1,10 @@
-"""Arrays of NumPy that nobody can write to, copied only where somebody could."""
+"""Arrays of NumPy: such that nobody can write to, in another precision, and numbered anew."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
 
 
 def as_read_only(array: Any, dtype: Any) -> np.ndarray:
@@ -37,3 +38,20 @@ def to_single(values: np.ndarray) -> np.ndarray:
     """Return numbers in single precision, infinity for those beyond it, without a warning."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
+
+
+def narrow(
+    values: Shaped[np.ndarray, "..."], dtype: np.dtype
+) -> tuple[Float[np.ndarray, "..."], Bool[np.ndarray, "..."]]:
+    """Return values in another precision, and which of them became 0 or infinite in it."""
+    # NumPy would warn of what is returned.
+    with np.errstate(over="ignore", under="ignore"):
+        out = values.astype(dtype)
+    return out, (np.isfinite(values) & ~np.isfinite(out)) | ((values != 0) & (out == 0))
+
+
+def number_by_first(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Return labels numbered anew from 0, in the order in which they first occur."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    # argsort of argsort gives ranks.
+    return np.argsort(np.argsort(first))[inverse]

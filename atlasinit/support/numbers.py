@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
 
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 
@@ -68,13 +67,3 @@ def take_number(value: Any, name: str, wanted: str) -> float:
     if not one or np.ndim(value) or np.iscomplexobj(value) or np.asarray(value).dtype == bool:
         raise ArgumentTypeError(name, f"should be {wanted}, got {value!r}")
     return float(value)
-
-
-def narrow(
-    values: Shaped[np.ndarray, "..."], dtype: np.dtype
-) -> tuple[Float[np.ndarray, "..."], Bool[np.ndarray, "..."]]:
-    """Return values in another precision, and which of them became 0 or infinite in it."""
-    # NumPy would warn of what is returned.
-    with np.errstate(over="ignore", under="ignore"):
-        out = values.astype(dtype)
-    return out, (np.isfinite(values) & ~np.isfinite(out)) | ((values != 0) & (out == 0))
