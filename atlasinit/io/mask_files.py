@@ -14,14 +14,14 @@ from jaxtyping import Bool
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.core.labels import LabelTable, hemisphere_of, is_home
+from atlasinit.core.labels import LabelTable, is_home
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.selection import Parcel, select_rows
 from atlasinit.core.uniting import plain_name
 from atlasinit.errors import ArgumentError, AtlasFileWarning, format_list, warn
-from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.formats.freesurfer import write_vertex_list
 from atlasinit.io.formats.gifti import write_labels
+from atlasinit.io.formats.hemispheres import words_for
 from atlasinit.io.formats.nifti_writing import write_mask
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.tables.workbench import NONE
@@ -162,11 +162,9 @@ class Mask:
         """Return the name of the file, which states the side of a surface."""
         if FORMATS[self.ending][0] is VolumeGrid:
             return f"{stem}{self.ending}"
-        side = self.compartment
-        side = hemisphere_of("", side) if side in COMPARTMENTS.values() else side
-        if self.ending == ".label":
-            return f"{ {'L': 'lh', 'R': 'rh'}.get(side, side) }.{stem}{self.ending}"
-        return f"{stem}.{side}{self.ending}"
+        side, freesurfer = words_for(self.compartment)
+        front = self.ending == ".label"
+        return f"{freesurfer}.{stem}{self.ending}" if front else f"{stem}.{side}{self.ending}"
 
 
 def _list_masks(

@@ -41,7 +41,7 @@ class MatrixFormat:
         Returns the matrix of a file with its names.
     """
 
-    write: Callable[[Matrix, Atlas, Path, bool], None]
+    write: Callable[..., None]
     read: "Callable[[Path], pd.DataFrame]"
 
 
@@ -92,7 +92,7 @@ def save_matrix(
     """
     form = _format_of(path)
     aligned = align_matrix(matrix, atlas.table, absent=absent)
-    form.write(aligned, atlas, expand(path), overwrite)
+    form.write(aligned, atlas, expand(path), overwrite=overwrite)
     return expand(path)
 
 
@@ -150,11 +150,7 @@ def _check_sides(rows: list[str], columns: list[str]) -> None:
         )
 
 
-def _write_pconn(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> None:  # noqa: FBT001
-    parcellated.write_matrix(matrix, atlas, path, overwrite=overwrite)
-
-
-def _write_table(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> None:  # noqa: FBT001
+def _write_table(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -> None:
     import pandas as pd
 
     names = list(atlas.table["name"])
@@ -166,7 +162,7 @@ def _write_table(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> N
     write_table(frame, path, overwrite=overwrite)
 
 
-def _write_npz(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> None:  # noqa: FBT001
+def _write_npz(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -> None:
     labels: dict[str, Any] = {
         title: np.array(atlas.table[title]) for title in ("name", "key", "compartment")
     }
@@ -188,7 +184,7 @@ def _read_npz(path: Path) -> "pd.DataFrame":
     return pd.DataFrame(matrix, names, names)
 
 
-def _write_graph(matrix: Matrix, atlas: Atlas, path: Path, overwrite: bool) -> None:  # noqa: FBT001
+def _write_graph(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -> None:
     check_texts(atlas.table["name"], path, instead=".npz")
     graph = graph_of(matrix, atlas)
     with atomic_write(path, overwrite=overwrite) as temporary:
@@ -201,7 +197,7 @@ def _read_graph(path: Path) -> "pd.DataFrame":
 
 _TABLE = MatrixFormat(_write_table, read_square)
 FORMATS = {
-    ".pconn.nii": MatrixFormat(_write_pconn, parcellated.read_matrix),
+    ".pconn.nii": MatrixFormat(parcellated.write_matrix, parcellated.read_matrix),
     ".tsv": _TABLE,
     ".csv": _TABLE,
     ".npz": MatrixFormat(_write_npz, _read_npz),

@@ -61,9 +61,9 @@ def refine(
     Parcels that compartments share (`Atlas.unite`) have one mean over all of these.
 
     No parcel breaks into more pieces than it had in a compartment, and none vanishes from one.
-    Locations of no parcel stay
-    without, unless `fill`; those without data keep their parcel. Where parcels of the start have
-    no more in common than noise would, the compartment is left as it is, with a warning.
+    Locations of no parcel stay without, unless `fill`; those without data keep their parcel. Where
+    parcels of the start have no more in common than noise would, the compartment is left as it is,
+    with a warning.
     Noise that is smooth in space is not told from signal: parcels become even in size, which keeps
     a little more of any smooth data; compare what `assess_halves` says of both.
 

@@ -359,10 +359,15 @@ def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, 
     return {c: path.with_name(_sided(path.name, c, ending)) for c in atlas.compartments}
 
 
-def _sided(name: str, compartment: str, ending: str) -> str:
+def words_for(compartment: str) -> tuple[str, str]:
+    """Return what names of files call a surface, and what FreeSurfer's do: ``("L", "lh")``."""
     # Cortices are L and R, and other surfaces keep their names: out.cerebellum_L.label.gii.
     side = compartment[-1] if compartment in COMPARTMENTS.values() else compartment
-    freesurfer = {"L": "lh", "R": "rh"}.get(side, side)
+    return side, {"L": "lh", "R": "rh"}.get(side, side)
+
+
+def _sided(name: str, compartment: str, ending: str) -> str:
+    side, freesurfer = words_for(compartment)
     # BIDS and FreeSurfer state the side in a place of its own. In other names it replaces the word
     # for a side if there is one alone; else the side is added and no word is replaced.
     if re.search(r"hemi-[LR](?=[_.])", name):

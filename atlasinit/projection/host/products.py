@@ -43,8 +43,8 @@ class Part(NamedTuple):
     """The weights of some locations of a compartment, and where they stand in the atlas.
 
     Their rows are parcels. `pieces` are the same weights with rows that are pieces of parcels,
-    and the matrix that adds up these; None where no parcel has to be cut. `totals` are the sums
-    of each parcel's weights.
+    and what adds up these; None where no parcel has to be cut. `totals` are the sums of each
+    parcel's weights.
     """
 
     rows: slice
