@@ -1,5 +1,7 @@
 """Tiny synthetic atlases: volume, surface, mixed, soft, signed, with an empty parcel."""
 
+import inspect
+
 import numpy as np
 
 import atlasinit as ai
@@ -55,3 +57,8 @@ def mixed_atlas():
         ),
         provenance=ai.Provenance(source="files", licence="CC0"),
     )
+
+
+def unchecked(function):
+    """Return a function as users have it; the tests check types before it is called."""
+    return inspect.unwrap(function)

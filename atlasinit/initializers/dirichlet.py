@@ -96,11 +96,11 @@ class Dirichlet:
 
 
 def dirichlet_atlas(
-    geometry: Any,
+    geometry: Mapping[str, Geometry] | Atlas,
     *,
-    n_parcels: Any = None,
+    n_parcels: int | Mapping[str, int] | None = None,
     concentration: Any = 100.0,
-    key: Any,
+    key: jax.Array,
     fwhm: float | int | None = None,
     name: str = "dirichlet",
     space: str = "",

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int32
 
@@ -24,21 +25,21 @@ from atlasinit.support.numbers import check_switch, check_whole_number
 
 
 def cluster_atlas(
-    geometry: Any,
+    geometry: Mapping[str, Geometry] | Atlas,
     data: Any,
-    n_parcels: Any,
+    n_parcels: int | Mapping[str, int],
     *,
-    key: Any = None,
-    neighbours: Any = 1.0,
-    restarts: Any = None,
+    key: jax.Array | None = None,
+    neighbours: float | int = 1.0,
+    restarts: int | None = None,
     sample_mask: Any = None,
-    standardize: Any = True,
-    denoise: Any = True,
-    min_volumes: Any = 30,
-    data_space: Any = None,
+    standardize: bool = True,
+    denoise: bool = True,
+    min_volumes: int = 30,
+    data_space: str | None = None,
     name: str = "clusters",
     space: str = "",
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Atlas:
     """Return an atlas of connected parcels found in data alone.
 

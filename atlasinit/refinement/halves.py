@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
@@ -21,7 +22,7 @@ from atlasinit.refinement.quality import (
     share_kept,
 )
 from atlasinit.refinement.runs import Runs, describe, halve, read_runs
-from atlasinit.refinement.settings import Settings, make_settings
+from atlasinit.refinement.settings import Progress, Settings, make_settings
 
 _CHOICES = tuple(itertools.product((0.5, 1.0, 2.0), (0.0, 0.3, 2.0)))
 """Weights of the priors that halves of the data choose among."""
@@ -52,24 +53,24 @@ def assess_halves(
     atlas: Atlas,
     data: Any,
     *,
-    key: Any = None,
-    neighbours: Any = None,
-    tether: Any = None,
-    halves: Any = False,
+    key: jax.Array | None = None,
+    neighbours: float | int | None = None,
+    tether: float | int | None = None,
+    halves: bool = False,
     sample_mask: Any = None,
-    standardize: Any = True,
-    denoise: Any = True,
+    standardize: bool = True,
+    denoise: bool = True,
     frozen: Parcel | Iterable[Parcel] | None = None,
-    max_hops: Any = None,
-    max_mm: Any = None,
-    fill: Any = False,
-    strays: Any = 0.05,
-    min_size: Any = 1,
-    min_coverage: Any = 0.0,
-    min_volumes: Any = 60,
-    data_space: Any = None,
-    sweeps: Any = 200,
-    progress: Any = None,
+    max_hops: int | None = None,
+    max_mm: float | int | None = None,
+    fill: bool = False,
+    strays: float | int = 0.05,
+    min_size: int = 1,
+    min_coverage: float | int = 0.0,
+    min_volumes: int = 60,
+    data_space: str | None = None,
+    sweeps: int = 200,
+    progress: Progress | None = None,
 ) -> Halves:
     """Return how well fits to halves of the data do in the other halves, and how alike they are.
 

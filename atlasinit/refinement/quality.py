@@ -22,8 +22,8 @@ def kept_variance(
     data: Any,
     *,
     sample_mask: Any = None,
-    standardize: Any = True,
-    data_space: Any = None,
+    standardize: bool = True,
+    data_space: str | None = None,
 ) -> float:
     r"""Return the share of the variance of data that the parcels' means keep.
 

@@ -3,38 +3,40 @@
 from collections.abc import Iterable
 from typing import Any
 
+import jax
+
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.selection import Parcel
 from atlasinit.errors import format_list, warn
 from atlasinit.refinement.halves import fit_runs
 from atlasinit.refinement.quality import check_labels
 from atlasinit.refinement.runs import read_runs
-from atlasinit.refinement.settings import make_settings
+from atlasinit.refinement.settings import Progress, make_settings
 
 
 def refine(
     atlas: Atlas,
     data: Any,
     *,
-    key: Any = None,
-    neighbours: Any = None,
-    tether: Any = None,
-    halves: Any = False,
+    key: jax.Array | None = None,
+    neighbours: float | int | None = None,
+    tether: float | int | None = None,
+    halves: bool = False,
     sample_mask: Any = None,
-    standardize: Any = True,
-    denoise: Any = True,
+    standardize: bool = True,
+    denoise: bool = True,
     frozen: Parcel | Iterable[Parcel] | None = None,
-    max_hops: Any = None,
-    max_mm: Any = None,
-    fill: Any = False,
-    strays: Any = 0.05,
-    min_size: Any = 1,
-    min_coverage: Any = 0.0,
-    min_volumes: Any = 30,
-    data_space: Any = None,
-    sweeps: Any = 200,
-    memberships: Any = False,
-    progress: Any = None,
+    max_hops: int | None = None,
+    max_mm: float | int | None = None,
+    fill: bool = False,
+    strays: float | int = 0.05,
+    min_size: int = 1,
+    min_coverage: float | int = 0.0,
+    min_volumes: int = 30,
+    data_space: str | None = None,
+    sweeps: int = 200,
+    memberships: bool = False,
+    progress: Progress | None = None,
 ) -> Atlas:
     r"""Return the atlas with its borders moved to fit data: the same parcels, names and keys.
 
