@@ -1,0 +1,114 @@
+"""Where each compartment of an atlas is moved to: a place for what stands for a target."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
+
+PointMap: TypeAlias = Callable[[Float[np.ndarray, "points 3"]], Float[np.ndarray, "points 3"]]
+"""From positions in the space of a target to those of its source, both in mm (RAS+)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Place:
+    """Where a compartment is moved to.
+
+    Parameters
+    ----------
+    geometry
+        The locations that it gets.
+    by_number
+        Whether vertices of one number are one vertex.
+    warp
+        Where a position on a grid is looked up in the source; by default where it is.
+    """
+
+    geometry: Geometry
+    by_number: bool = False
+    warp: PointMap | None = None
+
+    def find_sources(self, positions: Float[np.ndarray, "points 3"]) -> np.ndarray:
+        """Return where positions in mm are looked up in the source, (points, 3) mm."""
+        return positions if self.warp is None else self.warp(positions)
+
+
+def find_places(atlas: Atlas, target: Any, space: str | None) -> dict[str, Place]:
+    """Return where each compartment of an atlas is moved to."""
+    if isinstance(target, Atlas):
+        if target.space not in (atlas.space, space):
+            raise ArgumentError(
+                "target",
+                f"is in {target.space}, but {atlas.name!r} is in {atlas.space}",
+                "if their coordinates are in register, pass " + Passing(space=target.space),
+            )
+        target = target.geometry
+    elif not isinstance(target, Mapping):
+        target = _of_file(target, atlas, space)
+        if not isinstance(target, dict):
+            if len(atlas.compartments) > 1:
+                raise ArgumentError(
+                    "target",
+                    f"should be a mapping from each of {list(atlas.compartments)} to its "
+                    "geometry, got one geometry",
+                )
+            target = dict.fromkeys(atlas.compartments, target)
+    missing = [c for c in atlas.compartments if c not in target]
+    if missing:
+        raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
+    return {c: _of_compartment(target[c], atlas, c, space) for c in atlas.compartments}
+
+
+def _of_file(target: Any, atlas: Atlas, space: str | None) -> Geometry | dict[str, Place]:
+    """Return a geometry as it is, and of an image its whole grid, or the locations of CIFTI."""
+    from atlasinit.io.agreement import check_target_space
+    from atlasinit.io.targets import is_target, read_target
+
+    if isinstance(target, VolumeGrid | SurfaceMesh):
+        return target
+    if not is_target(target):
+        raise ArgumentTypeError(
+            "target",
+            "should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its path, "
+            f"or a mapping from compartments to such, got {type(target).__name__}",
+        )
+    found = read_target(target)
+    if space is None:
+        check_target_space(found.space, atlas, found.name, override="space")
+    if found.grid is not None:
+        return found.grid
+    return {c: _on_own_mesh(g, atlas, c) for c, g in found.geometry.items()}
+
+
+def _on_own_mesh(geometry: Geometry, atlas: Atlas, compartment: str) -> Place:
+    """Return locations of CIFTI, which states numbers of vertices alone, on the atlas's mesh."""
+    own = atlas.geometry.get(compartment)
+    if not isinstance(own, SurfaceMesh) or not isinstance(geometry, SurfaceMesh):
+        return Place(geometry)
+    if own.n_vertices != geometry.n_vertices:
+        raise ArgumentError(
+            "target",
+            f"has {geometry.n_vertices} vertices for {compartment!r}, {atlas.name!r} has "
+            f"{own.n_vertices}",
+            "pass the meshes with their spheres",
+        )
+    return Place(dataclasses.replace(own, vertices=geometry.vertices), by_number=True)
+
+
+def _of_compartment(target: Any, atlas: Atlas, compartment: str, space: str | None) -> Place:
+    """Return the place of one compartment of a mapping, each of which a file may hold."""
+    if isinstance(target, Place):
+        return target
+    found = _of_file(target, atlas, space)
+    if not isinstance(found, dict):
+        return Place(found)
+    if compartment not in found:
+        raise ArgumentError(
+            "target", f"of {compartment!r} holds nothing for it", f"it has {list(found)}"
+        )
+    return found[compartment]
