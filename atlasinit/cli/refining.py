@@ -11,6 +11,7 @@ from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, panel
 from atlasinit.cli.output import count_sweeps, print_saved, say
 from atlasinit.cli.values import parse_key, parse_runs, read_numbers
 from atlasinit.support.interrupts import ending_at_once
+from atlasinit.support.numbers import check_whole_number
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -74,9 +75,11 @@ class Fitting:
         # Here, since `--help` needs no JAX, whose import takes a second or more.
         import jax
 
+        # JAX takes larger ones, of which it forgets all but 32 bits.
+        seed = check_whole_number(self.seed, "seed", least=0, most=2**32 - 1)
         masks = [read_numbers(path, "sample_mask") for path in self.sample_mask or ()]
         return {
-            "key": jax.random.key(self.seed),
+            "key": jax.random.key(seed),
             "neighbours": self.neighbours,
             "tether": self.tether,
             "halves": self.halves,

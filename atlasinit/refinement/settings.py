@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.selection import Parcel
+from atlasinit.core.selection import Parcel, select_rows
 from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError
 from atlasinit.refinement.fitting import Effort
 from atlasinit.support.keys import check_key
@@ -96,9 +96,7 @@ def make_settings(
     if max_mm is not None:
         max_mm = check_number(max_mm, "max_mm", least=0)
     still = np.zeros(atlas.n_parcels, bool)
-    if frozen is not None:
-        chosen = set(atlas.select(frozen).table["name"])
-        still = np.array([name in chosen for name in atlas.table["name"]])
+    still[_find_parcels(atlas, frozen)] = True
     return Settings(
         effort=make_effort(neighbours, tether, min_size=min_size, sweeps=sweeps),
         frozen=still,
@@ -110,6 +108,21 @@ def make_settings(
         progress=progress,
         **switches,
     )
+
+
+def _find_parcels(atlas: Atlas, frozen: Parcel | Iterable[Parcel] | None) -> list[int]:
+    try:
+        chosen = select_rows(
+            atlas.table,
+            atlas.compartments,
+            atlas=atlas.name,
+            parcels=[] if frozen is None else frozen,
+            hemisphere=None,
+            network=None,
+        )
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.of("frozen") from None
+    return sorted(chosen)
 
 
 def make_seed(key: Any) -> tuple[int, ...]:

@@ -28,8 +28,8 @@ def check_number(
     return number
 
 
-def check_whole_number(value: Any, name: str, *, least: int) -> int:
-    """Return `value` as an int, checked to be one whole number from `least`.
+def check_whole_number(value: Any, name: str, *, least: int, most: float | int = math.inf) -> int:
+    """Return `value` as an int, checked to be one whole number from `least` to `most`.
 
     34.0 is one.
 
@@ -38,11 +38,11 @@ def check_whole_number(value: Any, name: str, *, least: int) -> int:
     TypeError
         What is no single real number.
     ValueError
-        Fractions, NaN, infinity, and numbers below `least`.
+        Fractions, NaN, infinity, and numbers beyond the limits.
     """
-    wanted = f"a whole number from {least}"
+    wanted = f"a whole number from {least}" + ("" if most == math.inf else f" to {most}")
     number = take_number(value, name, wanted)
-    if not (number.is_integer() and number >= least):
+    if not (number.is_integer() and least <= number <= most):
         raise ArgumentError(name, f"should be {wanted}, got {number:g}")
     return int(value)
 

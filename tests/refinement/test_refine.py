@@ -356,7 +356,10 @@ BAD = {
         lambda a, d: (a, d, {"halves": True, "tether": 1.0}),
         "`tether` and `halves` are both given",
     ),
-    "frozen": (lambda a, d: (a, d, {"frozen": "volume_9"}), "no parcel 'volume_9'"),
+    "frozen": (
+        lambda a, d: (a, d, {"frozen": "volume_9"}),
+        "`frozen`: there is no parcel 'volume_9'",
+    ),
     "part of a hop": (
         lambda a, d: (a, d, {"max_hops": 1.5}),
         "`max_hops` should be a whole number from 0, got 1.5",
@@ -524,6 +527,11 @@ def test_results_do_not_hang_on_the_precision_or_the_order_of_memory(start, data
         found = ai.refine(atlas, other)
         assert (labels_of(found, "volume") == labels_of(expected, "volume")).all()
     assert labels_of(expected, "volume").dtype == np.int32
+
+
+def test_a_list_of_no_frozen_parcels_freezes_none(start, data):
+    atlas, part = one(start, data)
+    assert ai.refine(atlas, part, frozen=[]).maps == ai.refine(atlas, part).maps
 
 
 def test_where_all_parcels_are_frozen_nothing_moves(start, data):
