@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from atlasinit import initializers as initializers
     from atlasinit import io as io
     from atlasinit import measures as measures
+    from atlasinit import nullmodels as nullmodels
     from atlasinit import penalties as penalties
     from atlasinit import refinement as refinement
     from atlasinit import smoothing as smoothing
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from atlasinit.loading import load_atlas as load_atlas
     from atlasinit.masker import AtlasMasker as AtlasMasker
     from atlasinit.nn import AtlasLinear as AtlasLinear
+    from atlasinit.nullmodels import spins as spins
     from atlasinit.projection import back_project as back_project
     from atlasinit.projection import coverage as coverage
     from atlasinit.projection import project as project
@@ -100,6 +102,7 @@ _HOMES = {
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",
     "SparseMaps": "core.maps",
+    "spins": "nullmodels",
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
     "VolumeGrid": "core.grid",
@@ -111,6 +114,7 @@ _MODULES = (
     "initializers",
     "io",
     "measures",
+    "nullmodels",
     "penalties",
     "refinement",
     "smoothing",
