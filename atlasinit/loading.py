@@ -66,8 +66,8 @@ def load_atlas(
     Parameters
     ----------
     source
-        A name or alias of the catalogue (`list_atlases`); several names, whose
-        compartments are joined, as ``["schaefer2018", "hcp-subcortex"]``; an address
+        A name or alias of the catalogue (`list_atlases`); several names, which are joined
+        (`join`, with `conflicts`), as ``["schaefer2018", "hcp-subcortex"]``; an address
         (``https://...``); files as for `atlasinit.io.read_atlas`; or, in the place of
         files, what is in memory: nibabel images, arrays of vertex values, a nilearn
         ``SurfaceImage`` with its mesh.
@@ -146,7 +146,10 @@ def load_atlas(
     further = {} if radius is None else {"radius": radius}
     # With a file among them it is a list of files.
     if isinstance(source, list | tuple) and source and all(_is_name(item) for item in source):
-        return _load_joined(source, options, {**choices, **further}, via=via, download=download)
+        # What two files of labels claim is told of here, and not of each atlas.
+        each = options.replace(conflicts=None)
+        atlases = load_each(source, each, {**choices, **further}, via=via, download=download)
+        return join(atlases, name=options.name, conflicts=options.conflicts or "error")
     if _is_name(source):
         return _load_named(str(source), options, {**choices, **further}, via=via, download=download)
     stated = [*choices, *further, *(["via"] if via is not None else [])]
@@ -213,24 +216,30 @@ def _format_command(variant: Variant) -> str:
     )
 
 
-def _load_joined(
+def load_each(
     names: Sequence[Any],
     options: ReadOptions,
     choices: Mapping[str, Any],
     *,
     via: str | None,
     download: bool,
-) -> Atlas:
-    """Return several atlases as one; each takes the choices that it has."""
-    offered = [_choices(entry_of(name)) for name in names]
+) -> list[Atlas]:
+    """Return several atlases of the catalogue, each by the choices that it has; and of files.
+
+    A file takes of the options the space alone.
+    """
+    offered = [_choices(entry_of(name)) if _is_name(name) else set() for name in names]
     for option in choices:
         if not any(option in own for own in offered):
             raise ArgumentError(option, f": none of {format_list(names)} has a choice of it")
     atlases = []
     for name, own in zip(names, offered, strict=True):
-        taken = {option: value for option, value in choices.items() if option in own}
-        atlases.append(_load_named(name, options, taken, via=via, download=download))
-    return join(atlases, name=options.name)
+        if _is_name(name):
+            taken = {option: value for option, value in choices.items() if option in own}
+            atlases.append(_load_named(name, options, taken, via=via, download=download))
+        else:
+            atlases.append(load_atlas(name, space=options.space, download=download))
+    return atlases
 
 
 def _choices(entry: Entry) -> set[str]:

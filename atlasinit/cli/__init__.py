@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from atlasinit.cli import doctor, exporting, lookup, making, moving, refining, reporting
+from atlasinit.cli import doctor, exporting, lookup, making, moving, refining, reporting, several
 from atlasinit.cli.flags import Command, Group
 from atlasinit.cli.mistakes import explain
 from atlasinit.cli.output import say
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 _THEMES = {
     "Find": (lookup,),
-    "Make": (making, moving, exporting, refining),
+    "Make": (making, moving, several, exporting, refining),
     "Look": (reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.

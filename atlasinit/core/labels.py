@@ -245,6 +245,14 @@ def take_free_name(name: str, taken: set[str]) -> str:
     return found
 
 
+def offset_keys(keys: Iterable[int], taken: Iterable[int], *, step: int) -> int:
+    """Return what moves `keys` above those that are taken: a multiple of `step`, where it fits."""
+    own, last = list(keys), max(taken)
+    above = -(-(last + 1) // step) * step
+    # Where round numbers do not fit int32, the keys begin right after the largest so far.
+    return above if above + max(own) < 2**31 else last + 1 - min(own)
+
+
 def hemisphere_of(name: str, compartment: str = "") -> str:
     """Return the side that a compartment or else a name states: ``"L"``, ``"R"`` or ``""``.
 

@@ -104,6 +104,28 @@ def place_parcels(maps: Maps, rows: Int[np.ndarray, " parcels"], n_parcels: int)
     return SparseMaps(ordered.values, ordered.indices, indptr, maps.n_locations)
 
 
+def place_locations(maps: Maps, places: Int[np.ndarray, " locations"], n_locations: int) -> Maps:
+    """Return maps of `n_locations` columns, those given at `places` and the others without weight.
+
+    `take_locations` with the same `places` undoes it.
+    """
+    if np.array_equal(places, np.arange(n_locations)):
+        return maps
+    if isinstance(maps, HardMaps):
+        labels = np.full(n_locations, -1, np.int32)
+        labels[places] = np.asarray(maps.labels)
+        return HardMaps(labels, maps.n_parcels)
+    if isinstance(maps, DenseMaps):
+        values = np.asarray(maps.values)
+        out = np.zeros((maps.n_parcels, n_locations), values.dtype)
+        out[:, places] = values
+        return DenseMaps(make_read_only(out))
+    indices = np.asarray(places, np.int32)[np.asarray(maps.indices)]
+    # Ascending within each parcel again.
+    order = np.lexsort((indices, maps.rows()))
+    return SparseMaps(np.asarray(maps.values)[order], indices[order], maps.indptr, n_locations)
+
+
 def choose_compartments(
     given: str | Iterable[str] | None, compartments: Sequence[str]
 ) -> tuple[str, ...]:

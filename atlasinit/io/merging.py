@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32
 
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.core.labels import offset_keys
 from atlasinit.errors import ArgumentError, Passing, format_count
 from atlasinit.io.assembly.exact import find_keys
 from atlasinit.io.assembly.fitting import Present, find_zero
@@ -19,8 +20,6 @@ from atlasinit.io.keys import UNLABELLED
 from atlasinit.io.numbers import describe_numbers, look_like_weights
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.tables.reading import rows_from_table, rows_of_compartment
-
-_LARGEST = np.iinfo(np.int32).max
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -204,11 +203,7 @@ def _number(
         )
         keys = sorted(own | (set(table) - background))
         if collides:
-            above = -(-(max([*taken, *used]) + 1) // step) * step
-            if above + max(keys) > _LARGEST:
-                # Where round numbers do not fit int32, the keys begin right after the largest so
-                # far.
-                above = max([*taken, *used]) + 1 - min(keys)
+            above = offset_keys(keys, [*taken, *used], step=step)
             numbers = {key: key + above for key in keys}
         else:
             # What another file's table names too is one parcel.

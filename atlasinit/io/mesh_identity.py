@@ -64,7 +64,7 @@ def check_meshes(
             )
         # Another number of vertices is told with that of the values.
         if isinstance(own, SurfaceMesh) and len(mesh.coordinates) == own.n_vertices:
-            problem = _difference(mesh.coordinates, mesh.faces, own)
+            problem = find_difference(mesh.coordinates, mesh.faces, own)
             if problem:
                 raise ArgumentError(
                     argument,
@@ -127,13 +127,15 @@ def share_triangles(one: Int[np.ndarray, "faces 3"], other: Int[np.ndarray, "_ 3
     return bool(np.isin(fewer, more).all())
 
 
-def _difference(
-    points: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], own: SurfaceMesh
+def find_difference(
+    points: Float[np.ndarray, "vertices 3"] | None,
+    faces: Int[np.ndarray, "faces 3"] | None,
+    own: SurfaceMesh,
 ) -> str:
     """Return how a mesh differs from that of an atlas, ``""`` where nothing shows that it does."""
-    if own.faces is not None and not share_triangles(faces, own.faces):
+    if faces is not None and own.faces is not None and not share_triangles(faces, own.faces):
         return "its triangles differ, so its vertices are others or in another order"
-    if own.sphere is None or not _is_sphere(points):
+    if points is None or own.sphere is None or not _is_sphere(points):
         return ""
     one, other = _directions(points), _directions(own.sphere)
     # By rounding the cosine of equal directions may exceed 1, of which `arccos` is NaN.

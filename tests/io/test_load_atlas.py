@@ -287,12 +287,12 @@ def test_a_radius_is_of_those_that_have_one():
         load_atlas(["power", "aal"], radius=0.0, download=False)
 
 
-def test_join_refuses_other_spaces_and_shared_compartments():
+def test_join_refuses_other_spaces_and_labels_at_one_location():
     surface = load_atlas("dk", space="fsaverage5", download=False)
     volume = load_atlas("aal", download=False)
     with pytest.raises(ValueError, match="one space, got fsaverage5, MNIColin27"):
         join([surface, volume])
-    with pytest.raises(ValueError, match="no compartment in common, got volume, volume"):
+    with pytest.raises(ValueError, match="'aal' and 'aal' both have labels at 185355 voxels"):
         join([volume, volume])
 
 
