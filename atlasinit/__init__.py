@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from atlasinit.report import Report as Report
     from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
+    from atlasinit.seeding import sphere_atlas as sphere_atlas
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
     from atlasinit.splitting import split_parcels as split_parcels
@@ -103,6 +104,7 @@ _HOMES = {
     "smoothing_operator": "smoothing",
     "SparseMaps": "core.maps",
     "spins": "nullmodels",
+    "sphere_atlas": "seeding",
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
     "VolumeGrid": "core.grid",

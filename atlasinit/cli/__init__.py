@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from atlasinit.cli import doctor, exporting, lookup, making, moving, refining, reporting, several
+from atlasinit.cli import (
+    doctor,
+    exporting,
+    lookup,
+    making,
+    moving,
+    refining,
+    reporting,
+    seeding,
+    several,
+)
 from atlasinit.cli.flags import Command, Group
 from atlasinit.cli.mistakes import explain
 from atlasinit.cli.output import say
@@ -25,7 +35,7 @@ app = typer.Typer(
 )
 _THEMES = {
     "Find": (lookup,),
-    "Make": (making, moving, several, exporting, refining),
+    "Make": (making, moving, several, seeding, exporting, refining),
     "Look": (reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.

@@ -1,4 +1,4 @@
-"""The command join."""
+"""The commands join and spheres."""
 
 import json
 
@@ -47,3 +47,28 @@ def test_bad_joins(run, tmp_path):
     ):
         status, _, errors = run("join", *arguments, "-o", out)
         assert (status, message in errors) == (2, True), errors
+
+
+def test_spheres(run, tmp_path):
+    image = write(tmp_path, "grid", np.ones((6, 6, 6), int))
+    table = tmp_path / "seeds.csv"
+    table.write_text("x,y,z,name,radius\n-2,4,4,left,2\n-6,4,4,right,2\n")
+    arguments = ("spheres", table, "--grid", image, "--space", "mine")
+    out = tmp_path / "seeds.nii.gz"
+    status, told, errors = run(*arguments, "--overlap", "first", "-o", out)
+    assert (status, told.split()) == (0, [str(out), str(tmp_path / "seeds.tsv")]), errors
+    atlas = ai.load_atlas(out)
+    assert atlas.table["name"] == ("left", "right")
+    assert atlas.labels["n_locations"].tolist() == [7, 6]
+    assert atlas.provenance.files[0][0] == "seeds.csv"
+    for further, message in (
+        (("--overlap", "error"), "--overlap: 1 pair of spheres overlap, most 'left' and 'right', by 1 voxel, 4 mm apart; take a smaller radius, or pass --overlap nearest"),
+        (("--radius", "-1"), "--radius should be one length"),
+        (("--overlap", "both"), "'both' is not one of"),
+    ):  # fmt: skip
+        status, _, errors = run(*arguments, *further, "-o", tmp_path / "x.npz")
+        assert (status, message in errors) == (2, True), errors
+    table.write_text("x,y,z,name\n-2,400,4,left\n")
+    status, _, errors = run(*arguments, "-o", tmp_path / "x.npz")
+    assert status == 2
+    assert "TABLE: 1 seed of 1 lies outside of the grid (x -10 to 0" in errors

@@ -47,6 +47,7 @@ def folder(tmp_path, monkeypatch):
     nb.save(nb.Nifti1Image(data, aal.affine), "bold.nii.gz")
     coarse = aal.affine @ np.diag([1.5, 1.5, 1.5, 1])
     nb.save(nb.Nifti1Image(np.zeros((50, 61, 50), np.uint8), coarse), "bold_3mm.nii.gz")
+    Path("seeds.tsv").write_text("x\ty\tz\tname\n0\t-52\t26\tPCC\n-38\t-24\t56\tM1\n")
     return tmp_path
 
 
