@@ -11,7 +11,6 @@ from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, panel
 from atlasinit.cli.output import count_sweeps, print_saved, say
 from atlasinit.cli.values import parse_key, parse_runs, read_numbers
 from atlasinit.support.interrupts import ending_at_once
-from atlasinit.support.numbers import check_whole_number
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -74,6 +73,8 @@ class Fitting:
         """What `refine` and `assess_halves` take for them."""
         # Here, since `--help` needs no JAX, whose import takes a second or more.
         import jax
+
+        from atlasinit.support.numbers import check_whole_number
 
         # JAX takes larger ones, of which it forgets all but 32 bits.
         seed = check_whole_number(self.seed, "seed", least=0, most=2**32 - 1)
