@@ -1,19 +1,20 @@
 """Parcel series of data that is larger than memory, a chunk of time after another."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.sparse import block_diag, csr_array
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
 from atlasinit.io import DataSource
 from atlasinit.projection import project
-from atlasinit.projection.reductions import find_reduction
+from atlasinit.projection.reductions import Reduction, find_reduction
 
 _CHUNK_BYTES = 2**28
 
@@ -46,6 +47,10 @@ def stream(
             return means
         whole = HardMaps(np.arange(n, dtype=np.int32), n)
         return np.asarray(project(whole, means.T, reduction=wanted, missing=missing)).T
+    if smoothers is None and wanted.of_sums and source.sums is not None:
+        found = _add_up(atlas, source.sums, wanted)
+        if found is not None:
+            return found
     per_time = 4 * max(source.n_locations, 1)
     chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
     length = -(-source.n_time // chunks)
@@ -65,6 +70,32 @@ def stream(
         parts.append(np.asarray(jax.device_get(out)).T[:kept])
         del data  # before the next chunk is read
     return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
+
+
+def _add_up(
+    atlas: Atlas, sums: Callable[[csr_array], Iterator[np.ndarray]], reduction: Reduction
+) -> Float[np.ndarray, "time parcels"] | None:
+    """Return series of sums of the data; None where some value is missing, which sums do not tell.
+
+    Sums are of double precision, and their quotients by sums of weights are rounded once.
+    """
+    weights = _whole_matrix(atlas)
+    parts = []
+    for part in sums(weights):
+        if not np.isfinite(part).all():
+            return None
+        parts.append(part)
+    out = np.concatenate(parts, axis=1)
+    if reduction.weights is not None:
+        sizes = np.abs(weights) if reduction.weights == "absolute" else weights
+        totals = sizes.sum(axis=1)[:, None]
+        out = np.where(totals != 0, out / np.where(totals != 0, totals, 1), np.nan)
+    return out.T.astype(np.float32)
+
+
+def _whole_matrix(atlas: Atlas) -> csr_array:
+    """Return the weights (parcels, locations) of all compartments, in double precision."""
+    return block_diag([m.to_scipy().astype(np.float64) for m in atlas.maps.values()], format="csr")
 
 
 def _smooth(

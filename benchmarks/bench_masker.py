@@ -7,6 +7,7 @@ import atlases
 import nibabel as nib
 import numpy as np
 from harness import median_seconds, report, row
+from isal import igzip
 
 import atlasinit as ai
 
@@ -42,15 +43,25 @@ def main() -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bold.nii.gz"
         nib.save(nib.Nifti1Image(bold.dataobj, grid.affine, dtype=np.int16), path)
+        own = median_seconds(lambda: ours.transform(path), repeats=3)
         rows.append(
             row(
                 f"{name}, .nii.gz; NiftiLabelsMasker",
-                median_seconds(lambda: ours.transform(path), repeats=1, warmup=0),
+                own,
                 median_seconds(lambda: theirs.transform(path), repeats=1, warmup=0),
-                least=1,
+                least=8,
             )
         )
+        alone = median_seconds(lambda: unpack(path), repeats=3)
+        rows.append(row(f"{name}, .nii.gz; isal that unpacks it alone", own, alone, least=1 / 1.2))
     return rows
+
+
+def unpack(path: Path) -> None:
+    """Decompress a file, and keep nothing."""
+    with igzip.open(path, "rb") as file:
+        while file.read(2**20):
+            pass
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The masker against nilearn's, on its own terms as an estimator, and in chunks of time."""
 
+import dataclasses
 import pickle
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import pytest
 from helpers import mixed_atlas, table
 from helpers_packages import package_file
 from nibabel.cifti2 import BrainModelAxis, SeriesAxis
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -335,6 +337,72 @@ def test_chunks_of_time_change_nothing(per_chunk):
     np.testing.assert_allclose(series, AtlasMasker(own).fit_transform(bold()), rtol=1e-6)
     assert max(s.stop - s.start for s in spans) <= per_chunk
     assert len({s.start for s in spans}) == len(spans)
+
+
+def soft_atlas():
+    """Signed weights of three parcels, the last without any, on half of the voxels."""
+    rng = np.random.default_rng(8)
+    weights = rng.normal(size=(3, 252)).astype(np.float32) * (rng.random((3, 252)) < 0.4)
+    weights[2] = 0
+    grid = ai.VolumeGrid(SHAPE, AFFINE, rng.permutation(504)[:252])
+    return ai.Atlas(
+        name="soft",
+        space="test",
+        maps={"volume": ai.SparseMaps.from_scipy(csr_array(weights))},
+        geometry={"volume": grid},
+        labels=table(["volume"] * 3),
+    )
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "memory"])
+@pytest.mark.parametrize("make", [atlas, soft_atlas])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "absmean"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_sums_of_volumes_are_those_of_rows(tmp_path, name, make, reduction, scaled):
+    stored = np.random.default_rng(6).integers(-500, 30000, (*SHAPE, 5)).astype(np.int16)
+    image = nib.Nifti1Image(np.asfortranarray(stored), AFFINE)
+    if scaled:
+        image = nib.Nifti1Image(np.asfortranarray(0.25 * stored - 3), AFFINE, dtype=np.int16)
+    if name != "memory":
+        # Stored from right to left, as many scanners do.
+        nib.save(image.as_reoriented(np.array([[0, -1], [1, 1], [2, 1]])), tmp_path / name)
+        # The numbers as they were rounded.
+        image = nib.as_closest_canonical(nib.load(tmp_path / name))
+    own = make()
+    source = open_data(image if name == "memory" else tmp_path / name, own)
+    assert source.sums is not None
+    found = stream(own, source, reduction=reduction)
+    by_rows = stream(own, dataclasses.replace(source, sums=None), reduction=reduction)
+    # Signed weights take amounts off each other, which leaves rows in single precision less.
+    np.testing.assert_allclose(found, by_rows, rtol=1e-5, atol=0.05)
+    weights = own.to_scipy()["volume"].toarray().astype(float)
+    values = np.asarray(image.dataobj).reshape(-1, 5)[own.geometry["volume"].voxels]
+    sizes = {
+        "mean": weights.sum(1),
+        "absmean": np.abs(weights).sum(1),
+        "sum": np.ones(len(weights)),
+    }
+    with np.errstate(invalid="ignore"):
+        expected = (weights @ values / sizes[reduction][:, None]).T
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("missing", ["propagate", "omit"])
+@pytest.mark.parametrize("make", [atlas, soft_atlas])
+def test_what_is_missing_late_in_a_file_counts_as_in_memory(tmp_path, value, missing, make):
+    values, own = np.asarray(bold(time=4).dataobj).copy(order="F"), make()
+    used = own.to_scipy()["volume"].tocsc().indptr
+    voxels = own.geometry["volume"].voxels
+    values.reshape(-1, 4)[voxels[np.flatnonzero(np.diff(used))[:2]], 2] = value
+    # One that no parcel has a weight at counts for nothing.
+    values.reshape(-1, 4)[voxels[np.flatnonzero(np.diff(used) == 0)[:1]], 0] = value
+    image = nib.Nifti1Image(values, AFFINE)
+    nib.save(image, tmp_path / "x.nii.gz")
+    found = AtlasMasker(own, missing=missing).fit_transform(tmp_path / "x.nii.gz")
+    expected = ai.project(own, values.reshape(-1, 4)[voxels], missing=missing)
+    np.testing.assert_allclose(found, np.asarray(expected).T, rtol=1e-5)
+    assert np.isfinite(found[[0, 1, 3]][:, :2]).all()
 
 
 @pytest.mark.parametrize("reduction", ["zscore", "psc"])

@@ -2,9 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.filebasedimages import FileBasedImage
@@ -30,6 +30,9 @@ from atlasinit.io.mesh_identity import check_meshes
 from atlasinit.io.meshes import halves_of
 from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
 from atlasinit.projection.reductions import find_reduction
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 def open_data(
@@ -205,7 +208,7 @@ def _labelled(part: DataSource, source: Input) -> DataSource:
             )
         return values
 
-    return dataclasses.replace(part, read=read, labelled=shown)
+    return dataclasses.replace(part, read=read, labelled=shown, sums=None)
 
 
 def _guarded(part: DataSource, source: Input) -> DataSource:
@@ -216,7 +219,14 @@ def _guarded(part: DataSource, source: Input) -> DataSource:
         with parsing(shown, "an image"):
             return part.read(span)
 
-    return part if source.path is None else dataclasses.replace(part, read=read)
+    def sums(weights: "csr_array") -> Iterator[np.ndarray]:
+        assert part.sums is not None
+        with parsing(shown, "an image"):
+            yield from part.sums(weights)
+
+    if source.path is None:
+        return part
+    return dataclasses.replace(part, read=read, sums=None if part.sums is None else sums)
 
 
 def _match(

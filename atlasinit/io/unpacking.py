@@ -1,8 +1,9 @@
 """Compressed files: unpacked within bounds, their checksum checked as they are read."""
 
-import gzip
 import os
 from typing import Any
+
+from isal import igzip
 
 from atlasinit.errors import ArgumentError, AtlasFileError
 
@@ -80,10 +81,10 @@ def _bound() -> float:
         raise ArgumentError(LIMIT, f"should be a number of GiB, got {text!r}") from error
 
 
-class Unpacked(gzip.GzipFile):
+class Unpacked(igzip.IGzipFile):
     """A compressed file, whose checksum is checked with the last of its bytes.
 
-    Python checks it once more than there is has been asked for, which who knows the size of
+    It is checked once more than there is has been asked for, which who knows the size of
     an image never does.
     """
 

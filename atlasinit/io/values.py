@@ -1,8 +1,8 @@
 """Values of a data file, read by chunks of time."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -12,6 +12,9 @@ from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import ArgumentError
 from atlasinit.io.contents import Stated
 from atlasinit.io.meshes import halves_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,10 @@ class DataSource:
         missed: 0 is read there, which no average may take for a value. None for nowhere.
     labelled
         The file or image that states that its numbers are labels, ``""`` where none does.
+    sums
+        Takes weights (parcels, locations) in double precision, returns their sums (parcels,
+        time) of one chunk of time after another, all of the data once: of files of volumes, of
+        which the rows of locations need not be made for that. None of other data.
     """
 
     n_locations: int
@@ -36,6 +43,7 @@ class DataSource:
     read: Callable[[slice], np.ndarray]
     outside: Bool[np.ndarray, " locations"] | None = None
     labelled: str = ""
+    sums: Callable[["csr_array"], Iterator[np.ndarray]] | None = None
 
     @property
     def is_outside(self) -> Bool[np.ndarray, " locations"]:
@@ -135,9 +143,19 @@ def rows_source(rows: Shaped[np.ndarray, "locations ..."]) -> DataSource:
 
 def floating(values: np.ndarray) -> np.ndarray:
     """Return native floating values; whole numbers become float32."""
-    if values.dtype.kind not in "fiub":
-        raise ArgumentError("data", f"should be real numbers, got dtype {values.dtype}")
+    return np.ascontiguousarray(values, dtype=floating_type(values.dtype))
+
+
+def floating_type(dtype: np.dtype) -> np.dtype:
+    """Return the type in which values of a type are computed with: native, and floating.
+
+    Raises
+    ------
+    ValueError
+        A type of no real numbers.
+    """
+    if dtype.kind not in "fiub":
+        raise ArgumentError("data", f"should be real numbers, got dtype {dtype}")
     # JAX takes numbers of the machine's own order of bytes alone; MGH files, for one, have the
     # other. Whole numbers beyond 16,777,216 are rounded in float32.
-    kind = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.float32
-    return np.ascontiguousarray(values, dtype=kind)
+    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)

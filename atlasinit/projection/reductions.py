@@ -71,6 +71,11 @@ class Reduction:
         return self.host is None
 
     @property
+    def of_sums(self) -> bool:
+        """Whether it is W x, or that divided by sums of weights."""
+        return self.linear and not self.solve and self.over_time is None
+
+    @property
     def kernel(self) -> str | None:
         """The only kernel that `xla` takes, None for any."""
         return None if self.linear else "scatter"

@@ -4,9 +4,9 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -29,6 +29,9 @@ def _n_cores() -> int:
 WORKERS = _n_cores()
 _ALIGNED = 64  # bytes; XLA on a CPU copies what begins elsewhere
 
+
+_T = TypeVar("_T")
+_END = object()
 
 _forked: list[bool] = []
 
@@ -115,6 +118,17 @@ def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> 
     for helper in running:
         helper.result()
     return results
+
+
+def make_ahead(items: Iterable[_T]) -> Iterator[_T]:
+    """Yield the items, each made in another thread while the one before it is used."""
+    iterator = iter(items)
+    # One thread of its own: those of the pool are for pieces of work that do not wait.
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, iterator, _END)
+        while (item := coming.result()) is not _END:
+            coming = maker.submit(next, iterator, _END)
+            yield item  # pyright: ignore[reportReturnType]
 
 
 @functools.cache

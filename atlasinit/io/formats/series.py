@@ -2,12 +2,13 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nb
 import numpy as np
+from jaxtyping import Float, Int
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
@@ -18,7 +19,11 @@ from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.input import is_plain
 from atlasinit.io.meshes import halves_of, is_sliced
 from atlasinit.io.unpacking import Unpacked
-from atlasinit.io.values import Block, DataSource, Values, floating, mesh_values
+from atlasinit.io.values import Block, DataSource, Values, floating_type, mesh_values
+from atlasinit.support.threads import make_ahead, run_in_threads
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # 64 MiB of float32: 18 volumes of the MNI152 at 2 mm, of 91 x 109 x 91 voxels.
 _READ_VOXELS = 2**24  # of whole volumes at once
@@ -66,17 +71,15 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
 
     def volumes(span: slice) -> np.ndarray:
         if len(shape) == 3:
-            values = np.asanyarray(stored)
-        else:
-            index = [slice(None)] * 3 + [0] * (len(shape) - 3)
-            index[time] = span
-            values = _volumes(stored, tuple(index))
-        return floating(grid.take(values).reshape(grid.n_locations, -1))
+            return np.asanyarray(stored)[..., None]
+        index = [slice(None)] * 3 + [0] * (len(shape) - 3)
+        index[time] = span
+        return _volumes(stored, tuple(index))
 
     def read(span: slice) -> np.ndarray:
         spans = _spans(stored, span, n_time, read_voxels)
         parts = (volumes(s) for s in spans)
-        values = next(parts) if len(spans) == 1 else _joined(parts, spans)
+        values = _taken(grid, make_ahead(parts) if len(spans) > 1 else parts, spans)
         if spans[-1].stop == n_time and isinstance(stored, ArrayProxy):
             _check_rest(stored.file_like)
         if (slope, inter) != (1, 0):
@@ -84,7 +87,39 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
             values += inter
         return values
 
-    return DataSource(grid.n_locations, n_time, read)
+    def sums(weights: "csr_array") -> Iterator[np.ndarray]:
+        used, matrix = _in_file_order(weights, grid)
+        totals = weights.sum(axis=1)[:, None]
+        parts = (volumes(s) for s in _spans(stored, slice(0, n_time), n_time, read_voxels))
+        for part in make_ahead(parts):
+            # (time, voxels), each volume as it lies in the file.
+            flat = part.reshape(-1, part.shape[3], order="F").T
+            found = run_in_threads(lambda x: matrix @ x[used].astype(np.float64), zip(flat))
+            yield slope * np.stack(found, axis=1) + inter * totals
+        if isinstance(stored, ArrayProxy):
+            _check_rest(stored.file_like)
+
+    # Volumes lie one after the other in a file, and in memory where the last axis is the slowest.
+    laid_out = isinstance(stored, np.ndarray) and stored.flags.f_contiguous
+    one_by_one = laid_out or isinstance(stored, ArrayProxy)
+    return DataSource(grid.n_locations, n_time, read, sums=sums if one_by_one else None)
+
+
+def _in_file_order(
+    weights: "csr_array", grid: VolumeGrid
+) -> tuple[Int[np.ndarray, " used"], "csr_array"]:
+    """Return which voxels have weights, as an image stores them, and the weights of these."""
+    from scipy.sparse import csr_array
+
+    # An image has the first axis fastest, a grid the last.
+    axes = np.unravel_index(grid.voxels[weights.indices], grid.shape)
+    stored = np.ravel_multi_index(axes, grid.shape, order="F")
+    used, columns = np.unique(stored, return_inverse=True)
+    shape = (weights.shape[0], used.size)
+    matrix = csr_array((weights.data, columns.astype(np.int32), weights.indptr), shape=shape)
+    # Sums of voxels in the order in which they lie stay in the caches.
+    matrix.sort_indices()
+    return used, matrix
 
 
 def _volumes(stored: Any, index: tuple[Any, ...]) -> np.ndarray:
@@ -111,7 +146,8 @@ def _check_rest(file: Any) -> None:
 
 def _spans(stored: Any, span: slice, n_time: int, read_voxels: int) -> list[slice]:
     """Return `span` in parts: of a file, whole volumes are read for the voxels of an atlas."""
-    start, stop, _ = span.indices(n_time)
+    # An image without an axis of time is one map, whatever is asked for.
+    start, stop, _ = (slice(0, 1) if len(stored.shape) == 3 else span).indices(n_time)
     if not nb.is_proxy(stored):
         return [slice(start, stop)]
     step = max(1, read_voxels // int(np.prod(stored.shape[:3])))
@@ -119,13 +155,18 @@ def _spans(stored: Any, span: slice, n_time: int, read_voxels: int) -> list[slic
     return [slice(*pair) for pair in itertools.pairwise(edges)] or [slice(start, stop)]
 
 
-def _joined(parts: Iterator[np.ndarray], spans: Sequence[slice]) -> np.ndarray:
-    """Return the parts (locations, time) of `spans` side by side, of which one exists at a time."""
-    first = next(parts)
-    start = spans[0].start
-    out = np.empty((len(first), spans[-1].stop - start), first.dtype)
-    for part, span in zip(itertools.chain([first], parts), spans, strict=True):
-        out[:, span.start - start : span.stop - start] = part
+def _taken(
+    grid: VolumeGrid, parts: Iterable[np.ndarray], spans: Sequence[slice]
+) -> Float[np.ndarray, "locations time"]:
+    """Return the voxels of a grid from volumes (x, y, z, time) of `spans`, side by side."""
+    start, n_time = spans[0].start, spans[-1].stop - spans[0].start
+    out = np.empty((0, 0), np.float32)
+    for part, span in zip(parts, spans, strict=True):
+        values = grid.take(part)
+        if not out.size:
+            out = np.empty((grid.n_locations, n_time), floating_type(values.dtype))
+        # Turned and made floating in one step: of a part at a time there is no further copy.
+        out[:, span.start - start : span.stop - start] = values
     return out
 
 
