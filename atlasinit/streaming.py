@@ -87,7 +87,7 @@ def _add_up(
         parts.append(part)
     out = np.concatenate(parts, axis=1)
     if reduction.weights is not None:
-        sizes = np.abs(weights) if reduction.weights == "absolute" else weights
+        sizes = abs(weights) if reduction.weights == "absolute" else weights
         totals = sizes.sum(axis=1)[:, None]
         out = np.where(totals != 0, out / np.where(totals != 0, totals, 1), np.nan)
     return out.T.astype(np.float32)
@@ -95,7 +95,8 @@ def _add_up(
 
 def _whole_matrix(atlas: Atlas) -> csr_array:
     """Return the weights (parcels, locations) of all compartments, in double precision."""
-    return block_diag([m.to_scipy().astype(np.float64) for m in atlas.maps.values()], format="csr")
+    parts = [m.to_scipy().astype(np.float64) for m in atlas.maps.values()]
+    return csr_array(block_diag(parts, format="csr"))
 
 
 def _smooth(

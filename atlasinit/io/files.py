@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from isal import isal_zlib
+from isal.isal_zlib import IsalError
 from nibabel.imageglobals import logger
 
 from atlasinit.errors import AtlasFileError, AtlasWarning, ContentError
@@ -72,7 +72,7 @@ def parsing(source: object, what: str) -> Iterator[None]:
         raise
     except ContentError as error:
         raise error.of_file(source, what) from error
-    except (EOFError, zlib.error, isal_zlib.error) as error:
+    except (EOFError, zlib.error, IsalError) as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise AtlasFileError(
             source, f"truncated or damaged ({error})", f"expected {what}. Fetch it again"
         ) from error

@@ -115,7 +115,7 @@ def _in_file_order(
     axes = np.unravel_index(grid.voxels[weights.indices], grid.shape)
     stored = np.ravel_multi_index(axes, grid.shape, order="F")
     used, columns = np.unique(stored, return_inverse=True)
-    shape = (weights.shape[0], used.size)
+    shape = (len(weights.indptr) - 1, used.size)
     matrix = csr_array((weights.data, columns.astype(np.int32), weights.indptr), shape=shape)
     # Sums of voxels in the order in which they lie stay in the caches.
     matrix.sort_indices()
