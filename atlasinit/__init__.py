@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from atlasinit.loading import load_atlas as load_atlas
     from atlasinit.masker import AtlasMasker as AtlasMasker
     from atlasinit.nn import AtlasLinear as AtlasLinear
+    from atlasinit.nullmodels import nulls as nulls
+    from atlasinit.nullmodels import spin_test as spin_test
     from atlasinit.nullmodels import spins as spins
     from atlasinit.projection import back_project as back_project
     from atlasinit.projection import coverage as coverage
@@ -87,6 +89,7 @@ _HOMES = {
     "list_atlases": "catalogue",
     "load_atlas": "loading",
     "merge_parcels": "editing",
+    "nulls": "nullmodels",
     "plot_atlas": "figures",
     "project": "projection",
     "Provenance": "core.provenance",
@@ -103,6 +106,7 @@ _HOMES = {
     "smooth": "smoothing",
     "smoothing_operator": "smoothing",
     "SparseMaps": "core.maps",
+    "spin_test": "nullmodels",
     "spins": "nullmodels",
     "sphere_atlas": "seeding",
     "split_parcels": "splitting",

@@ -36,7 +36,14 @@ MODULES = (
 _FURTHER = ("atlasinit.catalogue.cache_folder", "atlasinit.catalogue.package_file")
 """Public names in modules that serve the package itself for the rest."""
 
-_MADE_BY_FUNCTIONS = ("AtlasLinear", "LinenAtlas", "SmoothingOperator", "Spins")
+_MADE_BY_FUNCTIONS = (
+    "AtlasLinear",
+    "LinenAtlas",
+    "NullMaps",
+    "NullTest",
+    "SmoothingOperator",
+    "Spins",
+)
 """Classes that users do not construct, so that the signature would only confuse."""
 
 _CODE = re.compile(r"(?:ai|atlasinit|activities|domains|initializers)(?:\.[A-Za-z]\w*)+")
