@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,17 @@ def resample(
             autocompletion=completion.meshes,
         ),
     ],
+    method: Annotated[
+        Literal["auto", "nearest", "linear", "area"],
+        typer.Option(
+            help="Auto is linear, but for labels on grids: area, the majority, where voxels get "
+            "larger, and else nearest. Area is the overlap of voxels, or counts vertex areas."
+        ),
+    ] = "auto",
+    areas: Annotated[
+        Literal["auto", "anatomical", "sphere"],
+        typer.Option(help="Vertex areas of --method area; auto is anatomical where there are."),
+    ] = "auto",
     to_space: Annotated[
         str | None,
         typer.Option(metavar="SPACE", help="The space of the result, where it is another."),
@@ -65,7 +76,7 @@ def resample(
             check_target_space(found.space, atlas, found.name, override="to_space")
     else:
         geometry = _spheres([Path(name) for name in to], atlas, to_space)
-    moved = resample_(atlas, geometry, space=to_space)
+    moved = resample_(atlas, geometry, method=method, areas=areas, space=to_space)
     files = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
     print_saved(moved, files, as_json=as_json)
 

@@ -1,40 +1,39 @@
 """Move an atlas to another grid or mesh of the same space: explicit, never silent."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.core.maps import HardMaps, Maps, SparseMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, warn
-from atlasinit.resampling.grids import nearest_voxels, trilinear
-from atlasinit.resampling.matrices import gather
-from atlasinit.resampling.spheres import barycentric, nearest_vertices, same_vertices
+from atlasinit.core.geometry import Geometry
+from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.errors import ArgumentTypeError, format_list, warn
+from atlasinit.resampling.labels import elect
+from atlasinit.resampling.matrices import multiply_maps
 from atlasinit.resampling.targets import Place, find_places
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from atlasinit.resampling.weights import Options, find_weights
 
 
 def resample(
     atlas: Atlas,
     target: Any,
     *,
+    method: str = "auto",
+    areas: str = "auto",
     space: str | None = None,
 ) -> Atlas:
-    """Return `atlas` on the locations of `target`.
+    r"""Return `atlas` on the locations of `target`.
 
-    Hard labels take the label of the nearest source location; soft maps are
-    interpolated linearly: trilinear between voxel centres, barycentric in the
-    triangle of the source sphere that a target vertex falls into. Positions on
-    grids are world millimetres, positions on spheres are directions, so radii may
-    differ. The nearest voxel is that of voxel coordinates, which on a sheared grid may
-    not be the nearest in mm. Outside the source's grid, at voxels that it does not keep
-    and on its medial wall, labels are none and weights 0; the outer half of the grid's
-    outer voxels belongs to it. Corresponds to ``nilearn.image.resample_img``
-    (``interpolation="nearest"`` and ``"linear"``), which gives 0 in that outer half,
-    and to ``wb_command -label-resample`` and ``-metric-resample`` (``BARYCENTRIC``).
+    Each target location weighs source locations by :math:`w_{ij}`. Soft maps are
+    :math:`\sum_j w_{ij} m_j`; hard labels are the label :math:`l` with the largest
+    :math:`\sum_{j: l_j = l} w_{ij}`, where none is a label as the others, and of equal sums
+    the one that is complete first wins, with the sources in their order. Outside the source's
+    grid, at voxels that it does not keep and on its medial wall, labels are none and weights
+    0; the outer half of the grid's outer voxels belongs to it.
+
+    The same voxels stored in another direction, and meshes of the same triangles and spheres
+    (of the same triangles, where one has no sphere), are passed through as they are, by
+    every method.
 
     Parameters
     ----------
@@ -45,7 +44,30 @@ def resample(
         `atlas`, or the geometry of its only compartment; an image of a volume, of nibabel or
         its path, stands for its whole grid, and a CIFTI-2 file or image for its locations, on
         the meshes of `atlas`. It must be in the same world space, or its
-        spheres in register with those of `atlas`.
+        spheres in register with those of `atlas`: positions on grids are world millimetres,
+        positions on spheres are directions, so radii may differ.
+    method
+        How :math:`w` is found.
+
+        ``"nearest"``
+            The voxel that a position lies in (of voxel coordinates, which on a sheared grid may
+            not be the nearest in mm), or the nearest vertex.
+        ``"linear"``
+            On grids the eight voxels around a position, trilinear. On meshes the corners of the
+            triangle of the source that is closest to the vertex, by barycentric weights.
+        ``"area"``
+            On grids the share of the target's voxel that each voxel of the source covers
+            (exact where the axes are parallel; otherwise of points inside the voxel, two a
+            source voxel and axis at least). On meshes adaptive barycentric weights that count
+            each source vertex by its area.
+        ``"auto"``
+            Maps: ``"linear"``. Labels: on meshes ``"linear"``; on grids ``"area"`` where a voxel
+            of the target is larger than one of the source (by more than 1% of its volume), so that
+            the majority wins, and ``"nearest"`` otherwise.
+    areas
+        For ``"area"`` on meshes: the vertex areas of both meshes, ``"anatomical"`` (their `areas`,
+        or of their anatomical surfaces) or ``"sphere"``; ``"auto"`` takes the anatomical ones
+        where both meshes have them.
     space
         Name of the result's space where it differs from that of `atlas`, for
         instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
@@ -56,8 +78,8 @@ def resample(
     ------
     ValueError
         Compartments that `target` lacks, an atlas or file in another space, a mesh without
-        its sphere (or faces, for soft maps), a grid for a mesh or the reverse, a mesh of
-        the other hemisphere.
+        its sphere (or faces, but for ``"nearest"``) or areas, a grid for a mesh or the reverse, a
+        mesh of the other hemisphere, a sphere that is none about the origin, an unknown method.
     TypeError
         An `atlas` or `target` of another type.
     AtlasFileError
@@ -67,19 +89,28 @@ def resample(
     -----
     AtlasWarning
         Parcels that no location is left for; they stay as empty rows.
+
+    Notes
+    -----
+    The same as ``wb_command -label-resample`` and ``-metric-resample`` with ``BARYCENTRIC``
+    (``"linear"``) and ``ADAP_BARY_AREA`` (``"area"``), and as
+    ``nilearn.image.resample_to_img`` with ``interpolation="nearest"`` and ``"linear"``, which
+    gives 0 in the outer half of the grid's outer voxels.
     """
     if not isinstance(atlas, Atlas):
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    options = Options(method, areas)
     places = find_places(atlas, target, space)
     geometries = {c: place.geometry for c, place in places.items()}
-    maps = {c: _move(m, atlas.geometry[c], places[c], c) for c, m in atlas.maps.items()}
+    maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
+    how = [*map(repr, geometries.values()), *options.describe()]
     moved = Atlas(
         name=atlas.name,
         space=space or atlas.space,
         maps=maps,
         geometry=geometries,
         labels=atlas.table,
-        provenance=atlas.provenance.then(f"resample({', '.join(map(repr, geometries.values()))})"),
+        provenance=atlas.provenance.then(f"resample({', '.join(how)})"),
     )
     counts = zip(
         atlas.table["name"], atlas.labels["n_locations"], moved.labels["n_locations"], strict=True
@@ -94,26 +125,20 @@ def resample(
     return moved
 
 
-def _move(maps: Maps, source: Geometry, place: Place, compartment: str) -> Maps:
+def _move(maps: Maps, source: Geometry, place: Place, compartment: str, options: Options) -> Maps:
     """Return maps on the locations of a place."""
     hard = isinstance(maps, HardMaps)
-    matrix = _find_weights(source, place, compartment, nearest=hard)
+    parts = find_weights(source, place, options, hard=hard, names=("atlas", compartment))
     if isinstance(maps, HardMaps):
-        return HardMaps(gather(matrix, np.asarray(maps.labels), empty=-1), maps.n_parcels)
-    # (parcels, sources) @ (sources, targets): rows of `matrix` are targets, as they interpolate.
-    return SparseMaps.from_scipy((maps.to_scipy() @ matrix.T).astype(np.float32))
+        labels = np.asarray(maps.labels)
+        return HardMaps(np.concatenate([elect(part, labels) for part in parts]), maps.n_parcels)
+    if isinstance(maps, DenseMaps):
+        values = np.asarray(maps.values, np.float32)
+        return DenseMaps(np.concatenate([multiply_maps(values, part) for part in parts], axis=1))
+    from scipy.sparse import hstack
 
-
-def _find_weights(
-    source: Geometry, place: Place, compartment: str, *, nearest: bool
-) -> "csr_array":
-    """Return the matrix (targets, sources) that moves values to a place."""
-    target = place.geometry
-    if isinstance(source, VolumeGrid) and isinstance(target, VolumeGrid):
-        positions = place.find_sources(target.coordinates)
-        return (nearest_voxels if nearest else trilinear)(source, positions)
-    if isinstance(source, SurfaceMesh) and isinstance(target, SurfaceMesh):
-        if place.by_number:
-            return same_vertices(source, target)
-        return (nearest_vertices if nearest else barycentric)(source, target)
-    raise ArgumentError("target", f"of {compartment!r} is {target!r}, but the atlas has {source!r}")
+    # (parcels, sources) @ (sources, targets): rows of a part are targets, as they interpolate.
+    matrix = maps.to_scipy()
+    return SparseMaps.from_scipy(
+        hstack([(matrix @ part.T).astype(np.float32) for part in parts], format="csr")
+    )

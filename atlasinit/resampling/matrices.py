@@ -3,10 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
+
+from atlasinit.support.threads import run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+_MAPS = 32  # multiplied at once: two lines of the cache for each location
 
 
 def weigh(
@@ -17,14 +21,16 @@ def weigh(
     """Return the matrix (targets, sources) of some source locations, -1 for none, a target.
 
     What is not kept has no entry, and the others are not scaled up for it: a soft map fades
-    towards the edge of what its atlas keeps.
+    towards the edge of what its atlas keeps. In each row the sources ascend, each once.
     """
     from scipy.sparse import csr_array
 
     rows = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)
     used = (columns >= 0) & (weights > 0)
     entries = (weights[used], (rows[used], columns[used]))
-    return csr_array(entries, shape=(len(columns), n_sources))
+    matrix = csr_array(entries, shape=(len(columns), n_sources))
+    matrix.sum_duplicates()
+    return matrix
 
 
 def pick(sources: Int[np.ndarray, " targets"], n_sources: int) -> "csr_array":
@@ -32,9 +38,42 @@ def pick(sources: Int[np.ndarray, " targets"], n_sources: int) -> "csr_array":
     return weigh(sources[:, None], np.ones((len(sources), 1)), n_sources)
 
 
-def gather(matrix: Any, values: np.ndarray, *, empty: Any) -> np.ndarray:
-    """Return the value of the only entry in each row, and `empty` where there is none."""
-    filled = np.diff(matrix.indptr) > 0
-    out = np.full(len(filled), empty, values.dtype)
-    out[filled] = values[matrix.indices[matrix.indptr[:-1][filled]]]
+def take_columns(matrix: Any, places: Int[np.ndarray, " columns"], n_sources: int) -> "csr_array":
+    """Return a matrix with its columns at other places, without those of place -1."""
+    from scipy.sparse import csr_array
+
+    entries = matrix.tocoo()
+    columns = places[entries.col]
+    kept = columns >= 0
+    parts = (entries.data[kept], (entries.row[kept], columns[kept]))
+    moved = csr_array(parts, shape=(matrix.shape[0], n_sources))
+    moved.sum_duplicates()
+    return moved
+
+
+def scale_rows(matrix: Any, factors: Float[np.ndarray, " targets"]) -> "csr_array":
+    """Return a matrix with its rows multiplied."""
+    from scipy.sparse import csr_array
+
+    values = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def average_rows(matrix: Any) -> "csr_array":
+    """Return a matrix whose rows have the sum 1, but for those without weights."""
+    totals = np.asarray(matrix.sum(axis=1)).reshape(-1)
+    return scale_rows(matrix, 1 / np.where(totals > 0, totals, 1))
+
+
+def multiply_maps(
+    values: Float32[np.ndarray, "parcels sources"], matrix: Any
+) -> Float32[np.ndarray, "parcels targets"]:
+    """Return dense maps at the targets of a matrix (targets, sources)."""
+    out = np.empty((len(values), matrix.shape[0]), np.float32)
+    weights = matrix.astype(np.float32)
+
+    def multiply(some: slice) -> None:
+        out[some] = (weights @ np.ascontiguousarray(values[some].T)).T
+
+    run_in_threads(multiply, [(slice(i, i + _MAPS),) for i in range(0, len(values), _MAPS)])
     return out

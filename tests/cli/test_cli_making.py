@@ -212,6 +212,22 @@ def test_resample_to_the_grid_of_an_image(run, labels):
     np.testing.assert_array_equal(moved[::2, ::2, ::2], expected.get_fdata()[::2, ::2, ::2])
 
 
+def test_resample_by_a_method(run, labels):
+    folder, values, _ = labels
+    coarse = nb.Nifti1Image(np.zeros((2, 3, 3), np.uint8), np.diag([-4.0, 4, 4, 1]))
+    nb.save(coarse, folder / "coarse.nii.gz")
+    resample = ("resample", folder / "dseg.nii.gz", "--space", "unknown", "--to")
+    command = (*resample, folder / "coarse.nii.gz", "-o", folder / "m.nii.gz", "--overwrite")
+    assert run(*command, "--method", "nearest")[0] == 0
+    # Centres of the coarse voxels lie on those of every other fine one.
+    moved = np.asarray(nb.load(folder / "m.nii.gz").dataobj)
+    np.testing.assert_array_equal(moved, values[::2, ::2, ::2])
+    status, _, errors = run(*command, "--areas", "sphere")
+    assert status == 2
+    assert "--areas is for --method area, got --method auto" in errors
+    assert "'cubic' is not one of 'auto', 'nearest'" in run(*command, "--method", "cubic")[2]
+
+
 def test_resample_to_spheres(run, tmp_path):
     spheres = "nilearn/datasets/data/fsaverage5/sphere_{}.gii.gz"
     arguments = ["resample", "desikan", "--space", "fsaverage5", "-o", tmp_path / "moved.npz"]

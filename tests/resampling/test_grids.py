@@ -1,0 +1,198 @@
+"""Resampling between grids: overlaps counted on a fine lattice, and equal voxels."""
+
+import numpy as np
+import pytest
+from helpers_resampling import volume_atlas
+
+import atlasinit as ai
+from atlasinit.resampling.grids import find_grid_weights
+from atlasinit.resampling.targets import Place
+
+METHODS = ["auto", "nearest", "linear", "area"]
+
+
+def affine_of(sizes, origin=(0, 0, 0)):
+    affine = np.diag([*sizes, 1.0])
+    affine[:3, 3] = origin
+    return affine
+
+
+def turned(grid):
+    """Return the voxels of a whole grid stored in another direction, with axes exchanged."""
+    turn = np.array(
+        [
+            [0, -1, 0, grid.shape[0] - 1],
+            [0, 0, 1, 0],
+            [-1, 0, 0, grid.shape[2] - 1],
+            [0, 0, 0, 1.0],
+        ]
+    )
+    shape = (grid.shape[2], grid.shape[0], grid.shape[1])
+    return ai.VolumeGrid(shape, grid.affine @ turn)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("soft", [False, True])
+def test_equal_voxels_stored_otherwise_are_exact(method, soft):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4, 5, 6, 2)) if soft else rng.integers(0, 6, (4, 5, 6))
+    # Oblique axes, which no interpolation would meet exactly.
+    affine = np.array([[-2, 0.1, 0.3, 9], [0.2, 2, 0, -7], [0, 0.2, 2.5, 3], [0, 0, 0, 1.0]])
+    atlas = volume_atlas(values, affine, soft)
+    target = turned(atlas.geometry["volume"])
+    moved = ai.resample(atlas, target, method=method)
+    back = np.linalg.inv(affine) @ target.affine
+    ijk = np.rint(target.ijk @ back[:3, :3].T + back[:3, 3]).astype(int)
+    own = values[tuple(ijk.T)]
+    got = moved.maps["volume"]
+    if soft:
+        np.testing.assert_array_equal(got.to_dense().T, own.astype(np.float32))
+    else:
+        np.testing.assert_array_equal(got.labels + 1, own)
+
+
+def overlap_shares(sizes, origins, shapes, unit):
+    """Return (targets, sources) shares of the target's edge on one axis, counted in units."""
+    (a, b), (start, begin), (n, m) = sizes, origins, shapes
+    ends = [
+        np.floor((np.arange(0, k * size / unit) + 0.5) * unit / size).astype(int)
+        for k, size in ((n, a), (m, b))
+    ]
+    low = min(start - a / 2, begin - b / 2)
+    shift = [round((o - s / 2 - low) / unit) for o, s in ((start, a), (begin, b))]
+    length = max(len(e) + s for e, s in zip(ends, shift, strict=True))
+    lines = [np.full(length, -1) for _ in range(2)]
+    for line, e, s in zip(lines, ends, shift, strict=True):
+        line[s : s + len(e)] = e
+    out = np.zeros((m, n))
+    for source, target in zip(*lines, strict=True):
+        if source >= 0 and target >= 0:
+            out[target, source] += unit / b
+    return out
+
+
+# Sizes, origins: fine to coarse by 2 with shared corners or centres, by 1.5, and past the edges.
+CASES = {
+    "corners": ((1, 2), (0, 0.5)),
+    "centres": ((1, 2), (0, 0)),
+    "1.5": ((1, 1.5), (0.25, 0)),
+    "3": ((0.5, 1.5), (-1, -2)),
+    "finer": ((2, 1.5), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_overlaps_are_those_counted_on_a_fine_lattice(case, flip):
+    sizes, origins = CASES[case]
+    shapes = (8, 5)
+    share = overlap_shares(sizes, origins, shapes, unit=0.125)
+    source = ai.VolumeGrid((8, 8, 8), affine_of([sizes[0]] * 3, [origins[0]] * 3))
+    affine = affine_of([sizes[1]] * 3, [origins[1]] * 3)
+    if flip:
+        last = origins[1] + sizes[1] * (shapes[1] - 1)
+        affine[0, 0], affine[0, 3] = -sizes[1], last
+    target = ai.VolumeGrid((5, 5, 5), affine)
+    (matrix,) = find_grid_weights(source, Place(target), "area")
+    first = share[::-1] if flip else share
+    np.testing.assert_allclose(matrix.toarray(), np.kron(np.kron(first, share), share), atol=1e-9)
+    # Points in each voxel, as for oblique and warped grids, count the same where sizes divide.
+    if case in ("corners", "centres", "3"):
+        moved = Place(target, warp=lambda points: points + 0.0)
+        (sampled,) = find_grid_weights(source, moved, "area")
+        np.testing.assert_allclose(sampled.toarray(), matrix.toarray(), atol=1e-9)
+
+
+def test_a_coarser_grid_takes_the_majority():
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 4, (6, 6, 6))
+    atlas = volume_atlas(values, np.eye(4), soft=False)
+    target = ai.VolumeGrid((3, 3, 3), affine_of([2, 2, 2], [0.5, 0.5, 0.5]))
+    moved = ai.resample(atlas, target)
+    blocks = values.reshape(3, 2, 3, 2, 3, 2).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 8)
+    counts = (blocks[:, :, None] == np.arange(4)).sum(axis=1)
+    got = moved.maps["volume"].labels + 1
+    assert (counts[np.arange(27), got] == counts.max(axis=1)).all()
+    clear = (counts == counts.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    np.testing.assert_array_equal(got[clear], counts.argmax(axis=1)[clear])
+    assert moved == ai.resample(atlas, target, method="area").replace(provenance=moved.provenance)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((2, 2, 2), "nearest"),
+        ((1.9, 2, 2.2), "area"),
+        ((1, 1, 7), "nearest"),
+        ((2, 2, 2.1), "area"),
+    ],
+)
+def test_auto_is_the_majority_where_voxels_are_larger(sizes, expected):
+    rng = np.random.default_rng(4)
+    atlas = volume_atlas(rng.integers(0, 4, (7, 7, 7)), affine_of([2, 2, 2]), soft=False)
+    target = ai.VolumeGrid((6, 6, 4), affine_of(sizes, [0.3, 0.4, 0.6]))
+    found = {m: ai.resample(atlas, target, method=m).maps["volume"] for m in ("auto", expected)}
+    np.testing.assert_array_equal(found["auto"].labels, found[expected].labels)
+
+
+def test_means_over_larger_voxels_keep_the_total():
+    values = np.random.default_rng(5).uniform(size=(6, 6, 6, 2))
+    atlas = volume_atlas(values, np.eye(4), soft=True)
+    target = ai.VolumeGrid((4, 4, 4), affine_of([1.5] * 3, [0.25] * 3))
+    moved = ai.resample(atlas, target, method="area").to_dense()["volume"]
+    np.testing.assert_allclose(moved.sum(axis=1) * 1.5**3, values.sum(axis=(0, 1, 2)), rtol=1e-5)
+
+
+def test_an_oblique_grid_is_counted_by_points():
+    angle = np.deg2rad(30)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    source = ai.VolumeGrid((20, 20, 4), affine_of([1, 1, 1], [-9.5, -9.5, 0]))
+    target = ai.VolumeGrid((4, 4, 1), turn @ affine_of([3, 3, 2], [-4.5, -4.5, 1.5]))
+    (matrix,) = find_grid_weights(source, Place(target), "area")
+    weights = matrix.toarray()
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    # The centre of what a voxel covers is its own, and the spread that of a cube of its size.
+    centres = weights @ source.coordinates
+    np.testing.assert_allclose(centres, target.coordinates, atol=0.1)
+    off = source.coordinates[None] - centres[:, None]
+    spread = np.einsum("ts,tsx->tx", weights, off**2)
+    np.testing.assert_allclose(spread[:, :2], (9 + 1) / 12, rtol=0.15)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_grids_that_do_not_meet_give_none(method):
+    atlas = volume_atlas(np.ones((3, 3, 3), int), np.eye(4), soft=False)
+    far = ai.VolumeGrid((2, 2, 2), affine_of([2, 2, 2], [50, 0, 0]))
+    with pytest.warns(ai.AtlasWarning, match="1 of 1 parcels"):
+        moved = ai.resample(atlas, far, method=method)
+    assert (moved.maps["volume"].labels == -1).all()
+
+
+def test_voxels_that_are_not_kept_count_as_none():
+    mask = np.zeros((4, 4, 4), bool)
+    mask[:3] = True
+    grid = ai.VolumeGrid.from_mask(mask, np.eye(4))
+    atlas = volume_atlas(np.ones((4, 4, 4), int), np.eye(4), soft=False).replace(
+        maps={"volume": ai.HardMaps(np.zeros(48, np.int32), 1)}, geometry={"volume": grid}
+    )
+    target = ai.VolumeGrid((2, 2, 2), affine_of([2, 2, 2], [0.5, 0.5, 0.5]))
+    labels = ai.resample(atlas, target, method="area").maps["volume"].labels.reshape(2, 2, 2)
+    # The second half of the first axis is covered by one kept voxel of two: a tie, for the label.
+    np.testing.assert_array_equal(labels, 0)
+    wider = ai.VolumeGrid((2, 1, 1), affine_of([3, 3, 3], [1, 1, 1]))
+    labels = ai.resample(atlas, wider, method="area").maps["volume"].labels
+    assert labels.tolist() == [0, -1]
+
+
+def test_an_empty_target_and_many_chunks(monkeypatch):
+    values = np.random.default_rng(6).integers(0, 5, (5, 5, 5))
+    atlas = volume_atlas(values, np.eye(4), soft=False)
+    target = ai.VolumeGrid((3, 3, 3), affine_of([1.7] * 3))
+    whole = {m: ai.resample(atlas, target, method=m) for m in METHODS}
+    monkeypatch.setattr("atlasinit.resampling.grids._AT_ONCE", 40)
+    for method in METHODS:
+        assert ai.resample(atlas, target, method=method) == whole[method]
+    with pytest.warns(ai.AtlasWarning, match="have no location left"):
+        none = ai.resample(atlas, target.restrict(np.array([], int)))
+    assert none.n_locations == 0
