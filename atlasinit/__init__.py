@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from atlasinit import nullmodels as nullmodels
     from atlasinit import penalties as penalties
     from atlasinit import refinement as refinement
+    from atlasinit import sampling as sampling
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from atlasinit.report import Report as Report
     from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
+    from atlasinit.sampling import sampling_operator as sampling_operator
+    from atlasinit.sampling import to_surface as to_surface
     from atlasinit.seeding import sphere_atlas as sphere_atlas
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
@@ -98,6 +101,7 @@ _HOMES = {
     "renumber_parcels": "editing",
     "Report": "report",
     "resample": "resampling",
+    "sampling_operator": "sampling",
     "save_atlas": "io",
     "save_labels": "io",
     "save_masks": "io",
@@ -111,6 +115,7 @@ _HOMES = {
     "sphere_atlas": "seeding",
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
+    "to_surface": "sampling",
     "VolumeGrid": "core.grid",
 }
 _MODULES = (
@@ -123,6 +128,7 @@ _MODULES = (
     "nullmodels",
     "penalties",
     "refinement",
+    "sampling",
     "smoothing",
 )
 

@@ -21,12 +21,12 @@ from atlasinit.smoothing.blocks import BlockKernel
 from atlasinit.smoothing.checks import check_positive, check_threshold
 from atlasinit.smoothing.grid import GridKernel
 from atlasinit.smoothing.sparse import (
-    multiply,
     scale_between,
     spread_by,
     spread_maps,
 )
 from atlasinit.smoothing.types import Stored
+from atlasinit.support.sparse import multiply
 from atlasinit.support.threads import is_host, to_native_order
 from atlasinit.support.typing import AnyArray
 

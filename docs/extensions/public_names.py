@@ -29,6 +29,7 @@ MODULES = (
     "atlasinit.penalties",
     "atlasinit.refinement",
     "atlasinit.projection",
+    "atlasinit.sampling",
     "atlasinit.smoothing",
 )
 """Whose names are public; of an object with several names the first is its page's."""
@@ -41,6 +42,7 @@ _MADE_BY_FUNCTIONS = (
     "LinenAtlas",
     "NullMaps",
     "NullTest",
+    "SamplingOperator",
     "SmoothingOperator",
     "Spins",
 )

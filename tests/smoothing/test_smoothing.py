@@ -15,7 +15,8 @@ from jax import export
 import atlasinit as ai
 from atlasinit.smoothing import blocks, smooth, smoothing_operator
 from atlasinit.smoothing.build import host_spread
-from atlasinit.smoothing.sparse import multiply, spread_maps
+from atlasinit.smoothing.sparse import spread_maps
+from atlasinit.support.sparse import multiply
 
 try:
     from jax import enable_x64
