@@ -5,26 +5,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import VolumeGrid
-from atlasinit.core.named_values import align_values
 from atlasinit.errors import ArgumentError, ArgumentTypeError
-from atlasinit.io import DataSource, open_data
-from atlasinit.io.files import existing
-from atlasinit.io.formats.nifti_writing import image_of
-from atlasinit.io.surface_images import image_of_meshes
+from atlasinit.image_series import (
+    clean_series,
+    list_images,
+    name_atlases,
+    open_image,
+    paint,
+    read_series,
+    stamp_files,
+)
 from atlasinit.projection.checks import check_options
-from atlasinit.projection.painting import paint_locations
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.report import Report, generate_report
 from atlasinit.report.cleaning import describe_confounds, read_sample_mask
 from atlasinit.smoothing import smoothing_operator
-from atlasinit.streaming import stream
 
 
 class AtlasMasker(TransformerMixin, BaseEstimator):
@@ -39,7 +39,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     atlas
-        The atlas.
+        The atlas; or several, as a list or a mapping from names, of one space and of one grid or
+        meshes. An image is then read once for all of them (for each, where it is smoothed), and
+        what is one result of one atlas is a mapping from the names of the atlases to theirs.
     reduction, missing, min_coverage
         As for `atlasinit.project`; not those over time (``zscore``,
         ``psc``), which are `standardize` here.
@@ -64,6 +66,16 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         Names of the parcels, in the order of the columns.
     n_elements_
         Number of parcels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import atlasinit as ai
+    >>> atlas = ai.load_atlas("desikan-killiany", space="fsaverage5")
+    >>> both = {"regions": atlas, "sides": ai.merge_parcels(atlas, "hemisphere")}
+    >>> series = AtlasMasker(both).fit_transform(np.ones((20484, 3), np.float32))
+    >>> {name: found.shape for name, found in series.items()}
+    {'regions': (3, 68), 'sides': (3, 2)}
     """
 
     def __init__(
@@ -109,8 +121,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             Ignored.
         """
         del y
-        if not isinstance(self.atlas, Atlas):
-            raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(self.atlas).__name__}")
+        atlases = name_atlases(self.atlas)
         wanted = find_reduction(self.reduction)
         if wanted.over_time is not None:
             raise ArgumentError(
@@ -118,25 +129,30 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 f"{wanted.name!r} is over time",
                 f'use `standardize="{wanted.standardize}"`',
             )
-        check_options(
-            tuple(self.atlas.maps.values()),
-            reduction=wanted,
-            missing=self.missing,
-            min_coverage=self.min_coverage,
-        )
+        for atlas in atlases.values():
+            check_options(
+                tuple(atlas.maps.values()),
+                reduction=wanted,
+                missing=self.missing,
+                min_coverage=self.min_coverage,
+            )
         if imgs is not None:
-            for img in _list_images(imgs) or [imgs]:
-                _open(img, self.atlas, wanted, self.data_space)
+            for img in list_images(imgs) or [imgs]:
+                open_image(img, list(atlases.values()), wanted, self.data_space)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
-        self._atlas, self._fwhm, self._reduction = self.atlas, self.smoothing_fwhm, self.reduction
-        self._space = self.data_space
-        self.labels_ = list(self.atlas.table["name"])
-        self.n_elements_ = len(self.labels_)
+        self._atlases, self._several = atlases, not isinstance(self.atlas, Atlas)
+        self._fwhm, self._reduction, self._space = (
+            self.smoothing_fwhm,
+            self.reduction,
+            self.data_space,
+        )
+        self.labels_ = self._give([list(atlas.table["name"]) for atlas in atlases.values()])
+        self.n_elements_ = self._give([atlas.n_parcels for atlas in atlases.values()])
         self._smoothers = None
         if self.smoothing_fwhm is not None:
             self._smoothers = [
-                smoothing_operator(g, fwhm=self.smoothing_fwhm)
-                for g in self.atlas.geometry.values()
+                [smoothing_operator(g, fwhm=self.smoothing_fwhm) for g in atlas.geometry.values()]
+                for atlas in atlases.values()
             ]
         return self
 
@@ -169,32 +185,41 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        numpy.ndarray or list
-            (time, parcels) of one image. Of a list of maps (3-D images, say), which is one
-            sample per map, (maps, parcels), as ``NiftiLabelsMasker`` returns; of a list of images
-            over time a list of what each gives, as ``MultiNiftiLabelsMasker`` returns.
+        numpy.ndarray, list or dict
+            (time, parcels) of one image; for several atlases a mapping from the name of each. Of a
+            list of maps (3-D images, say), which is one sample per map, (maps, parcels), as
+            ``NiftiLabelsMasker`` returns; of a list of images over time a list of what each gives,
+            as ``MultiNiftiLabelsMasker`` returns.
 
         Raises
         ------
         ValueError
             Data of another space, of another shape, or without a time point; an empty list; or
-            a list of images over time where `set_output` asks for tables, which scikit-learn
-            makes of one result only.
+            a list of images over time, or several atlases, where `set_output` asks for tables,
+            which scikit-learn makes of one result only.
         """
         check_is_fitted(self, "labels_")
-        images = _list_images(imgs)
+        images = list_images(imgs)
+        if self._several and self._find_container() != "default":
+            raise ArgumentError(
+                "atlas",
+                "holds several, where `set_output` makes a table of one",
+                "make a masker of each",
+            )
         if images is None:
             return self._extract_one(imgs, confounds, sample_mask)
         from joblib import Parallel, delayed
 
         # Threads share the smoothers and what JAX has compiled; processes would make both anew.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
-        options = (self._reduction, self._space)
+        one = next(iter(self._atlases.values()))
+        options = ([one], self._reduction, self._space)
         # Maps of many subjects are one sample each, and are cleaned together; runs, each alone.
-        if all(_open(img, self._atlas, *options).n_time == 1 for img in images):
+        if all(open_image(img, *options)[0].n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._extract_raw)(img) for img in images)
-            # (maps, parcels), of one row (1, parcels) each.
-            return self._clean(np.concatenate(rows), confounds, sample_mask)
+            # (maps, parcels) of each atlas, of one row (1, parcels) each.
+            whole = [np.concatenate(own) for own in zip(*rows, strict=True)]
+            return self._give([self._clean(own, confounds, sample_mask) for own in whole])
         if self._find_container() != "default":
             raise ArgumentError(
                 "imgs",
@@ -225,7 +250,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         ----------
         signals
             (time, parcels), or (parcels,); a table of pandas or a mapping by the names of the
-            parcels, in any order, an array by row.
+            parcels, in any order, an array by row. Of several atlases a mapping from the names of
+            any of them, as `transform` returns.
         surface_image
             Return a ``nilearn.surface.SurfaceImage``, for atlases of cortical meshes.
 
@@ -241,19 +267,26 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             compartment is no mesh with faces and coordinates, or two are of one hemisphere.
         """
         check_is_fitted(self, "labels_")
-        table = self._atlas.table
-        values = align_values(signals, table, argument="signals", parcels_last=True).array
         # What least squares solved for is painted by the sum over the parcels of a location;
         # means are not.
-        average = not find_reduction(self._reduction).solve
-        painted = paint_locations(self._atlas, values, average=average)
-        if surface_image:
-            return image_of_meshes(self._atlas.geometry, painted)
-        # An image has one grid: with surfaces or a second grid beside it, a dictionary.
-        grid, *others = self._atlas.geometry.values()
-        if isinstance(grid, VolumeGrid) and not others:
-            return image_of(grid, next(iter(painted.values())), self._atlas.space)
-        return painted
+        how = {
+            "average": not find_reduction(self._reduction).solve,
+            "surface_image": surface_image,
+        }
+        if not self._several:
+            return paint(self._atlases[next(iter(self._atlases))], signals, **how)
+        if not isinstance(signals, Mapping):
+            raise ArgumentTypeError(
+                "signals",
+                f"should be a mapping from the names of atlases, {list(self._atlases)}, "
+                f"got {type(signals).__name__}",
+            )
+        unknown = [name for name in signals if name not in self._atlases]
+        if unknown:
+            raise ArgumentError(
+                "signals", f": the atlases are {list(self._atlases)}, got {unknown}"
+            )
+        return {name: paint(self._atlases[name], own, **how) for name, own in signals.items()}
 
     def generate_report(
         self,
@@ -286,6 +319,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             `atlasinit.generate_report` raise.
         """
         check_is_fitted(self, "labels_")
+        if self._several:
+            raise ArgumentError(
+                "atlas", f"holds several, {list(self._atlases)}", "ask for the report of each"
+            )
+        (atlas,) = self._atlases.values()
         if imgs is not None and series is not None:
             raise ArgumentError("imgs", "and `series` are both given", "pass one of them")
         if imgs is not None:
@@ -295,10 +333,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                     "imgs", "holds several runs", "ask for the report of one of them"
                 )
         if series is None:
-            return generate_report(self._atlas, title=title)
+            return generate_report(atlas, title=title)
         kept, left = read_sample_mask(sample_mask)
         return generate_report(
-            self._atlas,
+            atlas,
             series=series,
             title=title,
             t_r=self.t_r,
@@ -327,8 +365,9 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         """Return the names of the parcels."""
         del input_features
         check_is_fitted(self, "labels_")
-        # Of dtype object, as scikit-learn's own names are.
-        return np.asarray(self.labels_, dtype=object)
+        # Of several atlases one after the other. Of dtype object, as scikit-learn's own names are.
+        names = [name for atlas in self._atlases.values() for name in atlas.table["name"]]
+        return np.asarray(names, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the input is images, not a table of features."""
@@ -345,114 +384,34 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         own = getattr(self, "_sklearn_output_config", {})
         return own.get("transform", get_config()["transform_output"])
 
-    def _extract_one(self, img: Any, confounds: Any, sample_mask: Any) -> np.ndarray:
-        return self._clean(self._extract_raw(img), confounds, sample_mask)
+    def _give(self, found: list) -> Any:
+        """Return what is found of each atlas by its name; of a single one as it is."""
+        return dict(zip(self._atlases, found, strict=True)) if self._several else found[0]
 
-    def _extract_raw(self, img: Any) -> np.ndarray:
+    def _extract_one(self, img: Any, confounds: Any, sample_mask: Any) -> Any:
+        found = self._extract_raw(img)
+        return self._give([self._clean(series, confounds, sample_mask) for series in found])
+
+    def _extract_raw(self, img: Any) -> list[np.ndarray]:
         from sklearn.utils.validation import check_memory
 
         memory = self.memory
         if isinstance(memory, os.PathLike):  # scikit-learn takes text alone
             memory = os.fspath(memory)
         # The smoothers follow from the atlas and `fwhm`, by whose hashes a result is found.
-        extract: Any = check_memory(memory).cache(_read_series, ignore=["smoothers"])
+        extract: Any = check_memory(memory).cache(read_series, ignore=["smoothers"])
         options = (self._reduction, self.missing, self.min_coverage, self._fwhm, self._space)
-        return extract(img, _stamp_files(img), self._atlas, *options, self._smoothers)
+        atlases = list(self._atlases.values())
+        return extract(img, stamp_files(img), atlases, *options, self._smoothers)
 
     def _clean(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
-        from nilearn.signal import clean
-
-        cleaning = (self.detrend, self.standardize, self.low_pass, self.high_pass)
-        if not any(cleaning) and confounds is None and sample_mask is None:
-            return series
-        # Numbers that stay, or truths; of several runs a list of these.
-        masks = sample_mask if isinstance(sample_mask, list | tuple) else [sample_mask]
-        if not any(np.any(m) if np.asarray(m).dtype == bool else np.size(m) for m in masks):
-            raise ArgumentError("sample_mask", f"keeps none of the {len(series)} time points")
-        try:
-            return clean(
-                series,
-                detrend=self.detrend,
-                standardize=self.standardize,
-                sample_mask=sample_mask,
-                confounds=confounds,
-                low_pass=self.low_pass,
-                high_pass=self.high_pass,
-                t_r=self.t_r,
-            )
-        except ValueError as error:
-            # nilearn's own words, the only sign of what it refused.
-            if confounds is None or "NaN" not in str(error):
-                raise
-            raise ArgumentError(
-                "confounds",
-                "should be finite, but hold NaN, as the first row of fMRIPrep's tables does",
-                "fill it, as by `table.fillna(0)`, or take what "
-                "`nilearn.interfaces.fmriprep.load_confounds` returns",
-            ) from error
-
-
-def _list_images(imgs: Any) -> list | None:
-    """Return the images of a list, None for one image."""
-    # scikit-learn cuts a table's column of paths, or an array of them, into the same again.
-    # Of kind "O" or "U": an array of numbers is data, (locations, time).
-    of_objects = getattr(getattr(imgs, "dtype", None), "kind", "") in ("O", "U")
-    if not isinstance(imgs, list) and not (of_objects and np.ndim(imgs) == 1):
-        return None
-    if not len(imgs):
-        raise ArgumentError("imgs", "is empty", "pass at least one image")
-    return list(imgs)
-
-
-def _open(img: Any, atlas: Atlas, reduction: Any, space: str | None) -> DataSource:
-    """Return an image as a source of data, of which there has to be some."""
-    source = open_data(img, atlas, reduction=reduction, data_space=space)
-    if source.n_time == 0:
-        raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
-    return source
-
-
-def _stamp_files(img: Any) -> Any:
-    """Return when the files of an image were written and their sizes: their names may stay."""
-    # For joblib a path is a text, the same whatever the file holds.
-    if isinstance(img, str | os.PathLike):
-        found = existing(img).stat()
-        return found.st_mtime_ns, found.st_size
-    # None of what is in memory, whose values joblib hashes itself.
-    if isinstance(img, Mapping):
-        img = list(img.values())
-    return [_stamp_files(part) for part in img] if isinstance(img, list | tuple) else None
-
-
-def _read_series(
-    img: Any,
-    written: Any,
-    atlas: Atlas,
-    reduction: Any,
-    missing: str,
-    min_coverage: float,
-    fwhm: float | None,
-    space: str | None,
-    smoothers: Any,
-) -> Float[np.ndarray, "time parcels"]:
-    """Return the raw series of one image.
-
-    `written` tells its files from others of their names, and `fwhm` is what the smoothers
-    were made with.
-    """
-    del written
-    source = _open(img, atlas, reduction, space)
-    if source.labelled and fwhm is not None:
-        raise ArgumentError(
-            "smoothing_fwhm",
-            f": {source.labelled} holds labels, between which there is nothing",
-            "leave them unsmoothed",
+        return clean_series(
+            series,
+            confounds,
+            sample_mask,
+            detrend=self.detrend,
+            standardize=self.standardize,
+            low_pass=self.low_pass,
+            high_pass=self.high_pass,
+            t_r=self.t_r,
         )
-    return stream(
-        atlas,
-        source,
-        reduction=reduction,
-        missing=missing,
-        min_coverage=min_coverage,
-        smoothers=smoothers,
-    )

@@ -1,20 +1,21 @@
 """Parcel series of data that is larger than memory, a chunk of time after another."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.sparse import block_diag, csr_array
+from scipy.sparse import block_diag, csr_array, vstack
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
 from atlasinit.io import DataSource
 from atlasinit.projection import project
 from atlasinit.projection.reductions import Reduction, find_reduction
+from atlasinit.sharing import View
 
 _CHUNK_BYTES = 2**28
 
@@ -30,58 +31,101 @@ def stream(
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Float[np.ndarray, "time parcels"]:
     """Return the parcel series of data that is read in chunks of time of one length."""
+    (found,) = stream_views(
+        [View(atlas)],
+        source,
+        reduction=reduction,
+        missing=missing,
+        min_coverage=min_coverage,
+        smoothers=smoothers,
+        chunk_bytes=chunk_bytes,
+    )
+    return found
+
+
+def stream_views(
+    views: Sequence[View],
+    source: DataSource,
+    *,
+    reduction: Any = "mean",
+    missing: str = "propagate",
+    min_coverage: float = 0.0,
+    smoothers: Sequence[Any] | None = None,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> list[Float[np.ndarray, "time parcels"]]:
+    """Return the parcel series of each of several atlases, of data that is read once.
+
+    Smoothers are of the compartments of a single one.
+    """
     wanted = find_reduction(reduction)
-    if wanted.over_time is not None:
-        # These are of whole series, each of which is by now one location.
-        means = stream(
-            atlas,
-            source,
-            reduction=dataclasses.replace(wanted, over_time=None),
-            missing=missing,
-            min_coverage=min_coverage,
-            smoothers=smoothers,
-            chunk_bytes=chunk_bytes,
-        )
-        n = atlas.n_parcels
-        if not means.size:
-            return means
-        whole = HardMaps(np.arange(n, dtype=np.int32), n)
-        return np.asarray(project(whole, means.T, reduction=wanted, missing=missing)).T
-    if smoothers is None and wanted.of_sums and source.sums is not None:
-        found = _add_up(atlas, source.sums, wanted)
-        if found is not None:
-            return found
-    per_time = 4 * max(source.n_locations, 1)
-    chunks = max(1, -(-source.n_time * per_time // chunk_bytes))
+    own = dataclasses.replace(wanted, over_time=None)
+    found = None
+    if smoothers is None and own.of_sums and source.sums is not None:
+        found = _add_up(views, source, own)
+    if found is None:
+        options = {"reduction": own, "missing": missing, "min_coverage": min_coverage}
+        found = _project_chunks(views, source, smoothers, chunk_bytes, options)
+    if wanted.over_time is None:
+        return found
+    # These are of whole series, each of which is by now one location.
+    return [
+        np.asarray(project(_whole(means), means.T, reduction=wanted, missing=missing)).T
+        if means.size
+        else means
+        for means in found
+    ]
+
+
+def _whole(series: Float[np.ndarray, "time parcels"]) -> HardMaps:
+    n = series.shape[1]
+    return HardMaps(np.arange(n, dtype=np.int32), n)
+
+
+def _project_chunks(
+    views: Sequence[View],
+    source: DataSource,
+    smoothers: Sequence[Any] | None,
+    chunk_bytes: int,
+    options: dict[str, Any],
+) -> list[Float[np.ndarray, "time parcels"]]:
+    # What is read, and a copy of the rows of one atlas at a time.
+    copied = max(0 if view.rows is None else view.rows.size for view in views)
+    chunks = max(1, -(-source.n_time * 4 * (source.n_locations + copied) // chunk_bytes))
     length = -(-source.n_time // chunks)
-    parts = []
+    parts: list[list[np.ndarray]] = [[] for _ in views]
     for start in range(0, source.n_time, max(length, 1)):
         data = source.read(slice(start, min(start + length, source.n_time)))
         kept = data.shape[1]
         # The last chunk is filled up, so that one compilation serves all.
         data = np.pad(data, [(0, 0), (0, length - kept)]) if kept < length else data
-        if smoothers is not None:
-            pairs = zip(smoothers, atlas.location_slices().values(), strict=True)
-            omit, outside = missing == "omit", source.is_outside
-            data = jnp.concatenate(
-                [_smooth(s, data[part], outside[part], omit=omit) for s, part in pairs]
-            )
-        out = project(atlas, data, reduction=wanted, missing=missing, min_coverage=min_coverage)
-        parts.append(np.asarray(jax.device_get(out)).T[:kept])
+        for view, own in zip(views, parts, strict=True):
+            x = view.take(data)
+            if smoothers is not None:
+                pairs = zip(smoothers, view.atlas.location_slices().values(), strict=True)
+                omit, outside = options["missing"] == "omit", source.is_outside
+                x = jnp.concatenate([_smooth(s, x[p], outside[p], omit=omit) for s, p in pairs])
+            out = project(view.atlas, x, **options)
+            own.append(np.asarray(jax.device_get(out)).T[:kept])
+            del x
         del data  # before the next chunk is read
-    return np.concatenate(parts) if parts else np.zeros((0, atlas.n_parcels), np.float32)
+    return [
+        np.concatenate(own) if own else np.zeros((0, view.atlas.n_parcels), np.float32)
+        for view, own in zip(views, parts, strict=True)
+    ]
 
 
 def _add_up(
-    atlas: Atlas, sums: Callable[[csr_array], Iterator[np.ndarray]], reduction: Reduction
-) -> Float[np.ndarray, "time parcels"] | None:
+    views: Sequence[View], source: DataSource, reduction: Reduction
+) -> list[Float[np.ndarray, "time parcels"]] | None:
     """Return series of sums of the data; None where some value is missing, which sums do not tell.
 
     Sums are of double precision, and their quotients by sums of weights are rounded once.
     """
-    weights = _whole_matrix(atlas)
+    assert source.sums is not None
+    matrices = [_whole_matrix(view, source.n_locations) for view in views]
+    weights = csr_array(vstack(matrices, format="csr"))
     parts = []
-    for part in sums(weights):
+    for part in source.sums.of(weights):
         if not np.isfinite(part).all():
             return None
         parts.append(part)
@@ -90,13 +134,19 @@ def _add_up(
         sizes = abs(weights) if reduction.weights == "absolute" else weights
         totals = sizes.sum(axis=1)[:, None]
         out = np.where(totals != 0, out / np.where(totals != 0, totals, 1), np.nan)
-    return out.T.astype(np.float32)
+    dtype = jax.dtypes.canonicalize_dtype(source.sums.dtype)
+    ends = np.cumsum([view.atlas.n_parcels for view in views])[:-1]
+    return [part.T.astype(dtype) for part in np.split(out, ends)]
 
 
-def _whole_matrix(atlas: Atlas) -> csr_array:
-    """Return the weights (parcels, locations) of all compartments, in double precision."""
-    parts = [m.to_scipy().astype(np.float64) for m in atlas.maps.values()]
-    return csr_array(block_diag(parts, format="csr"))
+def _whole_matrix(view: View, n_rows: int) -> csr_array:
+    """Return the weights (parcels, rows) of all compartments, in double precision."""
+    parts = [m.to_scipy().astype(np.float64) for m in view.atlas.maps.values()]
+    matrix = csr_array(block_diag(parts, format="csr"))
+    if view.rows is None:
+        return matrix
+    columns = view.rows[matrix.indices]
+    return csr_array((matrix.data, columns, matrix.indptr), shape=(len(matrix.indptr) - 1, n_rows))
 
 
 def _smooth(

@@ -21,6 +21,7 @@ from sklearn.utils import estimator_checks
 
 import atlasinit as ai
 from atlasinit.io import open_data
+from atlasinit.io.unpacking import Unpacked
 from atlasinit.masker import AtlasMasker
 from atlasinit.projection import xla
 from atlasinit.smoothing import smoothing_operator
@@ -403,6 +404,156 @@ def test_what_is_missing_late_in_a_file_counts_as_in_memory(tmp_path, value, mis
     expected = ai.project(own, values.reshape(-1, 4)[voxels], missing=missing)
     np.testing.assert_allclose(found, np.asarray(expected).T, rtol=1e-5)
     assert np.isfinite(found[[0, 1, 3]][:, :2]).all()
+
+
+def other_atlas():
+    """Labels of some voxels that `atlas` does not keep, too, on a grid stored right to left."""
+    flipped = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = AFFINE[0, 0] * (SHAPE[0] - 1)
+    voxels = np.arange(100, 400)
+    labels = np.random.default_rng(9).integers(-1, 4, 300).astype(np.int32)
+    return ai.Atlas(
+        name="other",
+        space="test",
+        maps={"subcortex": ai.HardMaps(labels, 4)},
+        geometry={"subcortex": ai.VolumeGrid(SHAPE, flipped, voxels)},
+        labels=table(["subcortex"] * 4),
+    )
+
+
+def elsewhere():
+    own = atlas()
+    return ai.Atlas(
+        name="elsewhere", space="moon", maps=own.maps, geometry=own.geometry, labels=own.table
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "median"},
+        {"reduction": "absmean", "standardize": "zscore_sample"},
+        {"smoothing_fwhm": 4.0},
+        {"missing": "omit"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["x.nii.gz", "memory", "with NaN"])
+def test_several_atlases_are_each_as_alone(tmp_path, options, kind):
+    image = bold()
+    if kind == "with NaN":
+        np.asarray(image.dataobj)[3:5, 3:5, 3:5, 7] = np.nan
+    if kind == "x.nii.gz":
+        nib.save(image, tmp_path / kind)
+        image = tmp_path / kind
+    several = {"grid": atlas(), "soft": soft_atlas(), "right": other_atlas()}
+    if options.get("reduction") == "median":
+        del several["soft"]
+    masker = AtlasMasker(several, **options).fit(image)
+    found = masker.transform(image)
+    assert list(found) == list(masker.labels_) == list(several)
+    for name, own in several.items():
+        alone = AtlasMasker(own, **options).fit_transform(image)
+        np.testing.assert_allclose(found[name], alone, rtol=1e-5, atol=1e-5)
+        assert masker.labels_[name] == own.labels["name"].tolist()
+        assert masker.n_elements_[name] == own.n_parcels
+
+
+def test_an_image_is_read_once_for_several_atlases(tmp_path, monkeypatch):
+    nib.save(bold(), tmp_path / "x.nii.gz")
+    unpacked = []
+    read = Unpacked.read
+    monkeypatch.setattr(
+        Unpacked, "read", lambda self, size=-1: unpacked.append(found := read(self, size)) or found
+    )
+    AtlasMasker([atlas(), soft_atlas(), other_atlas()]).fit_transform(tmp_path / "x.nii.gz")
+    total = 352 + 4 * TIME * np.prod(SHAPE)
+    assert total <= sum(map(len, unpacked)) < total + 1000
+
+
+def test_several_atlases_of_surfaces_and_of_a_part_of_them():
+    whole = surface_atlas()
+    left = ai.Atlas(
+        name="left",
+        space="test",
+        maps={"cortex_L": ai.HardMaps(np.array([0, 1, 0], np.int32), 2)},
+        geometry={"cortex_L": ai.SurfaceMesh(20, vertices=[0, 5, 3], hemisphere="L")},
+        labels=table(["cortex_L"] * 2),
+    )
+    rng = np.random.default_rng(2)
+    data = {c: rng.normal(size=(20, 6)).astype(np.float32) for c in whole.compartments}
+    found = AtlasMasker([left, whole]).fit_transform(data)
+    expected = AtlasMasker(left).fit_transform({"cortex_L": data["cortex_L"]})
+    np.testing.assert_allclose(found["left"], expected, rtol=1e-6)
+    np.testing.assert_allclose(found["sides"], AtlasMasker(whole).fit_transform(data), rtol=1e-6)
+
+
+def test_lists_of_images_for_several_atlases(tmp_path):
+    masker = AtlasMasker([atlas(), other_atlas()], memory=str(tmp_path)).fit()
+    runs = masker.transform([bold(), bold(2)], confounds=[np.arange(TIME)[:, None]] * 2)
+    assert [list(run) for run in runs] == [["grid", "other"]] * 2
+    alone = AtlasMasker(atlas()).fit_transform(bold(2), confounds=np.arange(TIME)[:, None])
+    np.testing.assert_allclose(runs[1]["grid"], alone, rtol=1e-5, atol=1e-4)
+    maps = masker.transform([bold(time=1), bold(3, time=1), bold(4, time=1)])
+    assert {name: found.shape for name, found in maps.items()} == {"grid": (3, 5), "other": (3, 4)}
+    painted = masker.inverse_transform(maps)
+    assert painted["grid"].shape == (*SHAPE, 3)
+    np.testing.assert_array_equal(
+        painted["other"].get_fdata(),
+        AtlasMasker(other_atlas()).fit().inverse_transform(maps["other"]).get_fdata(),
+    )
+    assert masker.get_feature_names_out().size == 9
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: AtlasMasker([]).fit(), "`atlas` should hold at least one atlas, got none"),
+        (
+            lambda: AtlasMasker([atlas(), 3]).fit(),
+            "`atlas` should be an Atlas, or several, got int",
+        ),
+        (lambda: AtlasMasker("aal").fit(), "`atlas` should be an Atlas, or several, got str"),
+        (
+            lambda: AtlasMasker([atlas(), atlas()]).fit(),
+            "`atlas` should hold atlases of different names, got grid, grid; pass a mapping",
+        ),
+        (
+            lambda: AtlasMasker([atlas(), elsewhere()]).fit(bold()),
+            "should be of one space, got test, moon; extract each by itself",
+        ),
+        (
+            lambda: AtlasMasker([atlas(), surface_atlas()]).fit(bold()),
+            r"`data` holds nothing for \['cortex_L', 'cortex_R'\]",
+        ),
+        (
+            lambda: (
+                AtlasMasker([atlas(), other_atlas()])
+                .set_output(transform="pandas")
+                .fit_transform(bold())
+            ),
+            "`atlas` holds several, where `set_output` makes a table of one; make a masker of each",
+        ),
+        (
+            lambda: AtlasMasker([atlas(), other_atlas()]).fit().generate_report(bold()),
+            "`atlas` holds several, .*; ask for the report of each",
+        ),
+        (
+            lambda: AtlasMasker([atlas(), other_atlas()]).fit().inverse_transform(np.ones(9)),
+            "`signals` should be a mapping from the names of atlases",
+        ),
+        (
+            lambda: (
+                AtlasMasker([atlas(), other_atlas()]).fit().inverse_transform({"c": np.ones(9)})
+            ),
+            r"`signals`: the atlases are \['grid', 'other'\], got \['c'\]",
+        ),
+    ],
+)
+def test_what_several_atlases_cannot_do(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
 
 
 @pytest.mark.parametrize("reduction", ["zscore", "psc"])

@@ -28,7 +28,7 @@ from atlasinit.io.formats.registry import read_values
 from atlasinit.io.input import Input, SurfaceImage, sides_of
 from atlasinit.io.mesh_identity import check_meshes
 from atlasinit.io.meshes import halves_of
-from atlasinit.io.values import Block, DataSource, Select, Values, floating, rows_source
+from atlasinit.io.values import Block, DataSource, Select, Sums, Values, floating, rows_source
 from atlasinit.projection.reductions import find_reduction
 
 if TYPE_CHECKING:
@@ -222,11 +222,12 @@ def _guarded(part: DataSource, source: Input) -> DataSource:
     def sums(weights: "csr_array") -> Iterator[np.ndarray]:
         assert part.sums is not None
         with parsing(shown, "an image"):
-            yield from part.sums(weights)
+            yield from part.sums.of(weights)
 
     if source.path is None:
         return part
-    return dataclasses.replace(part, read=read, sums=None if part.sums is None else sums)
+    short = None if part.sums is None else Sums(sums, part.sums.dtype)
+    return dataclasses.replace(part, read=read, sums=short)
 
 
 def _match(

@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sums:
+    """Weighted sums of data, straight from how a file stores them.
+
+    Parameters
+    ----------
+    of
+        Takes weights (parcels, locations) in double precision, returns their sums (parcels,
+        time) in it, of one chunk of time after another: all of the data once.
+    dtype
+        The type that rows of the data would have.
+    """
+
+    of: Callable[["csr_array"], Iterator[np.ndarray]]
+    dtype: np.dtype
+
+
+@dataclasses.dataclass(frozen=True)
 class DataSource:
     """Data of all locations of an atlas that is read by chunks of time.
 
@@ -33,9 +50,8 @@ class DataSource:
     labelled
         The file or image that states that its numbers are labels, ``""`` where none does.
     sums
-        Takes weights (parcels, locations) in double precision, returns their sums (parcels,
-        time) of one chunk of time after another, all of the data once: of files of volumes, of
-        which the rows of locations need not be made for that. None of other data.
+        Sums of volumes, of which the rows of locations need not be made for that. None of other
+        data.
     """
 
     n_locations: int
@@ -43,7 +59,7 @@ class DataSource:
     read: Callable[[slice], np.ndarray]
     outside: Bool[np.ndarray, " locations"] | None = None
     labelled: str = ""
-    sums: Callable[["csr_array"], Iterator[np.ndarray]] | None = None
+    sums: "Sums | None" = None
 
     @property
     def is_outside(self) -> Bool[np.ndarray, " locations"]:

@@ -19,7 +19,7 @@ from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.input import is_plain
 from atlasinit.io.meshes import halves_of, is_sliced
 from atlasinit.io.unpacking import Unpacked
-from atlasinit.io.values import Block, DataSource, Values, floating_type, mesh_values
+from atlasinit.io.values import Block, DataSource, Sums, Values, floating_type, mesh_values
 from atlasinit.support.threads import make_ahead, run_in_threads
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
     # Volumes lie one after the other in a file, and in memory where the last axis is the slowest.
     laid_out = isinstance(stored, np.ndarray) and stored.flags.f_contiguous
     one_by_one = laid_out or isinstance(stored, ArrayProxy)
-    return DataSource(grid.n_locations, n_time, read, sums=sums if one_by_one else None)
+    short = Sums(sums, floating_type(stored.dtype)) if one_by_one else None
+    return DataSource(grid.n_locations, n_time, read, sums=short)
 
 
 def _in_file_order(
