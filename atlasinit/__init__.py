@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from atlasinit import smoothing as smoothing
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
+    from atlasinit.comparison import Comparison as Comparison
+    from atlasinit.comparison import compare as compare
     from atlasinit.connectomes import connectome as connectome
     from atlasinit.core.atlas import Atlas as Atlas
     from atlasinit.core.geometry import SurfaceMesh as SurfaceMesh
@@ -80,6 +82,8 @@ _HOMES = {
     "AtlasWarning": "errors",
     "back_project": "projection",
     "cluster_atlas": "refinement",
+    "compare": "comparison",
+    "Comparison": "comparison",
     "connectome": "connectomes",
     "coverage": "projection",
     "DenseMaps": "core.maps",

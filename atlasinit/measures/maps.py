@@ -39,11 +39,11 @@ def location_entropy(maps: Maps) -> Float[AnyArray, " locations"]:
     """
     if is_traced(maps):
         return traced.location_entropy(maps)
-    shares = _positive_weights(maps)
+    shares = positive_weights(maps)
     totals = np.asarray(shares.sum(axis=0), dtype=np.float64)
     of = totals[shares.indices]
     p = shares.data / of
-    # Every p is above 0, since `_positive_weights` keeps no other weight.
+    # Every p is above 0, since `positive_weights` keeps no other weight.
     terms = -p * np.log2(p)
     out = np.bincount(shares.indices, weights=terms, minlength=maps.n_locations)
     # A sum of rounded terms may fall a little below 0, which would be shown as -0.
@@ -57,7 +57,7 @@ def parcel_entropy(maps: Maps) -> Float[AnyArray, " parcels"]:
     """
     if is_traced(maps):
         return traced.parcel_entropy(maps)
-    weights = _positive_weights(maps)
+    weights = positive_weights(maps)
     return _ratio(weights @ location_entropy(maps), np.asarray(weights.sum(axis=1)))
 
 
@@ -85,7 +85,7 @@ def parcel_sizes(maps: Maps, geometry: Geometry) -> Float[AnyArray, " parcels"]:
     sizes = location_sizes(geometry)
     if is_traced(maps):
         return traced.parcel_sizes(maps, sizes)
-    return _memberships(maps) @ sizes
+    return scale_to_peak(positive_weights(maps)) @ sizes
 
 
 def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
@@ -102,7 +102,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
         points = geometry.anatomical[geometry.vertices].astype(np.float64)
     if is_traced(maps):
         return traced.centres(maps, points)
-    weights = _positive_weights(maps)
+    weights = positive_weights(maps)
     totals = np.asarray(weights.sum(axis=1), dtype=np.float64)
     return np.stack([_ratio(weights @ axis, totals) for axis in points.T], axis=1)
 
@@ -144,7 +144,7 @@ def boundary_width(
     if is_traced(maps):
         return traced.boundary_width(maps, gradient, elements, sizes, EDGE)
     blurred, length = np.zeros(maps.n_parcels), np.zeros(maps.n_parcels)
-    memberships = _memberships(maps)
+    memberships = scale_to_peak(positive_weights(maps))
     for rows in _batches(memberships, batch_nonzeros):
         part = memberships[rows]
         # |grad m|^2 of each element (face or voxel), from its components.
@@ -177,7 +177,7 @@ def overlap(maps: Maps) -> "csr_array | Array":
     return csr_array(scaled @ scaled.T)
 
 
-def _positive_weights(maps: Maps) -> "csr_array":
+def positive_weights(maps: Maps) -> "csr_array":
     """Return the weights as float64, without those that are negative or 0."""
     weights: Any = maps.to_scipy().astype(np.float64)
     weights.data[weights.data < 0] = 0
@@ -185,11 +185,12 @@ def _positive_weights(maps: Maps) -> "csr_array":
     return weights
 
 
-def _memberships(maps: Maps) -> "csr_array":
-    weights = _positive_weights(maps)
-    rows = np.repeat(np.arange(maps.n_parcels), np.diff(weights.indptr))
+def scale_to_peak(weights: "csr_array") -> "csr_array":
+    """Return positive weights over the largest of each parcel: its memberships."""
+    n_parcels = len(weights.indptr) - 1
+    rows = np.repeat(np.arange(n_parcels), np.diff(weights.indptr))
     # The largest weight of each parcel; `reduceat` would fail at those that have none.
-    peaks = np.zeros(maps.n_parcels)
+    peaks = np.zeros(n_parcels)
     with np.errstate(invalid="ignore"):  # NaN stays NaN
         np.maximum.at(peaks, rows, weights.data)
     weights.data = weights.data / peaks[rows]

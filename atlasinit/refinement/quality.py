@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int
 
+from atlasinit.comparison.partitions import adjusted_rand
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import HardMaps
@@ -99,7 +100,7 @@ def measure_agreement(one: Atlas, other: Atlas) -> Agreement:
     ValueError
         Soft atlases, or two of other parcels or geometries.
     """
-    from sklearn.metrics import adjusted_rand_score
+    from scipy.sparse import csr_array
 
     for atlas in (one, other):
         check_labels(atlas)
@@ -114,7 +115,9 @@ def measure_agreement(one: Atlas, other: Atlas) -> Agreement:
     shared = np.bincount(first[same], minlength=n)
     total = counts[0] + counts[1]
     dice = np.where(total > 0, 2 * shared / np.where(total > 0, total, 1), np.nan)
-    return Agreement(dice, float(adjusted_rand_score(first[both], second[both])))
+    table = csr_array((np.ones(np.count_nonzero(both)), (first[both], second[both])), shape=(n, n))
+    table.sum_duplicates()
+    return Agreement(dice, adjusted_rand(table))
 
 
 def labels_of(atlas: Atlas) -> Int[np.ndarray, " locations"]:

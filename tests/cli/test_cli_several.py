@@ -1,9 +1,10 @@
-"""The commands join and spheres."""
+"""The commands join, compare and spheres."""
 
 import json
 
 import nibabel as nb
 import numpy as np
+import pandas as pd
 
 import atlasinit as ai
 
@@ -11,7 +12,7 @@ import atlasinit as ai
 def write(folder, name, values):
     affine = np.diag([-2.0, 2, 2, 1])
     nb.save(nb.Nifti1Image(np.asarray(values, np.int16), affine), folder / f"{name}.nii.gz")
-    rows = "".join(f"{k}\t{name}{k}\n" for k in np.unique(values)[1:])
+    rows = "".join(f"{k}\t{name}{k}\n" for k in np.unique(values) if k)
     (folder / f"{name}.tsv").write_text(f"index\tname\n{rows}")
     return folder / f"{name}.nii.gz"
 
@@ -72,3 +73,41 @@ def test_spheres(run, tmp_path):
     status, _, errors = run(*arguments, "-o", tmp_path / "x.npz")
     assert status == 2
     assert "TABLE: 1 seed of 1 lies outside of the grid (x -10 to 0" in errors
+
+
+def test_compare(run, tmp_path):
+    one = np.repeat([1, 2, 0], 8).reshape(3, 4, 2)
+    other = np.repeat([3, 4, 5], 8).reshape(3, 2, 4).transpose(0, 2, 1)
+    files = write(tmp_path, "one", one), write(tmp_path, "other", other)
+    status, out, errors = run("compare", *files, "--space", "unknown")
+    assert status == 0, errors
+    lines = out.splitlines()
+    assert lines[0] == "Comparison of 'one' (2 parcels) with 'other' (3) in volume"
+    assert (
+        lines[4].split() == "parcel locations largest share match dice hausdorff boundary".split()
+    )
+    assert lines[5].split() == ["one1", "8", "other3", "1.000", "other3", "1.000", "0.0", "0.00"]
+    table = tmp_path / "found.tsv"
+    status, out, errors = run("compare", *files, "--space", "unknown", "-o", table)
+    assert (status, out) == (0, f"{table}\n"), errors
+    assert pd.read_csv(table, sep="\t")["match"].tolist() == ["other3", "other4"]
+    status, out, errors = run("compare", *files, "--space", "unknown", "--json")
+    told = json.loads(out)
+    assert (told["rand"], told["vi"], told["parcels"][1]["match"]) == (1, 0, "other4")
+    for arguments, message in (
+        (files[:1], "ATLAS... should be two atlases to compare, got 1"),
+        ((*files, "-o", "x.txt"), ".tsv or .csv"),
+        ((*files, "-o", table), "--overwrite"),
+        (("aal", files[0]), "--space: 'aal' has no space 'unknown'"),
+    ):
+        status, _, errors = run("compare", *arguments, "--space", "unknown")
+        assert (status, message in errors) == (2, True), errors
+
+
+def test_compare_of_other_grids_names_the_command_that_helps(run, tmp_path):
+    one = write(tmp_path, "one", np.ones((3, 4, 2), int))
+    other = write(tmp_path, "other", np.ones((3, 4, 3), int))
+    status, _, errors = run("compare", one, other, "--space", "unknown")
+    assert status == 2
+    assert "lie on different grids" in errors
+    assert "`atlasinit resample`" in errors

@@ -1,0 +1,107 @@
+"""How far parcels of two atlases lie from each other, in mm."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from atlasinit.core.geometry import Geometry, VolumeGrid
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Places:
+    """Where the locations of labels lie.
+
+    Parameters
+    ----------
+    labels
+        (locations,) row of the parcel of each location, -1 for none.
+    points
+        (locations, 3) in mm; NaN where nothing says.
+    borders
+        (locations,) which of them lie at the border of their parcel.
+    """
+
+    labels: Int[np.ndarray, " locations"]
+    points: Float64[np.ndarray, "locations 3"]
+    borders: Bool[np.ndarray, " locations"]
+
+    @functools.cached_property
+    def _order(self) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(self.labels, kind="stable")
+        return order, self.labels[order]
+
+    def members(self, row: int) -> Int[np.ndarray, " members"]:
+        """Return the locations of a parcel, ascending."""
+        order, labels = self._order
+        return order[slice(*np.searchsorted(labels, [row, row + 1]))]
+
+
+def find_points(geometry: Geometry) -> Float64[np.ndarray, "locations 3"]:
+    """Return centres of voxels, or vertices of the anatomical surface, in mm; else NaN."""
+    if isinstance(geometry, VolumeGrid):
+        return geometry.coordinates.astype(np.float64)
+    if geometry.anatomical is None:
+        return np.full((geometry.n_locations, 3), np.nan)
+    return geometry.anatomical[geometry.vertices].astype(np.float64)
+
+
+def find_borders(
+    labels: Int[np.ndarray, " locations"], geometry: Geometry
+) -> Bool[np.ndarray, " locations"]:
+    """Return which locations of parcels touch another parcel, or none.
+
+    Voxels touch by their faces, and beyond the grid is none; vertices by edges. Of a mesh without
+    triangles none is known.
+    """
+    # 0 for none, and for what is not kept.
+    whole = geometry.put(labels + 1)
+    touches = np.zeros(whole.shape, bool)
+    if isinstance(geometry, VolumeGrid):
+        padded = np.pad(whole, 1)
+        inner = tuple(slice(1, -1) for _ in range(3))
+        for axis in range(3):
+            for step in (-1, 1):
+                touches |= np.roll(padded, step, axis=axis)[inner] != whole
+    elif geometry.faces is not None:
+        ends = geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+        differ = ends[whole[ends[:, 0]] != whole[ends[:, 1]]]
+        touches[differ.reshape(-1)] = True
+    return geometry.take(touches) & (labels >= 0)
+
+
+def measure_pair(one: Places, row: int, other: Places, column: int) -> tuple[float, float]:
+    r"""Return the Hausdorff and the mean boundary distance of two parcels, in mm.
+
+    Along straight lines, of the sets of locations :math:`A, B` and of those at their borders:
+
+    .. math::
+        \max\Big(\max_{x \in A} \min_{y \in B} |x - y|,\
+                 \max_{y \in B} \min_{x \in A} |x - y|\Big)
+        \qquad
+        \frac{\sum_{x \in \partial A} \min_{y \in \partial B} |x - y|
+              + \sum_{y \in \partial B} \min_{x \in \partial A} |x - y|}
+              {|\partial A| + |\partial B|}
+
+    NaN where a parcel is empty, or lies on a mesh without an anatomical surface (or triangles).
+    """
+    a, b = one.members(row), other.members(column)
+    if not a.size or not b.size:
+        return np.nan, np.nan
+    first, second = one.points[a], other.points[b]
+    if not np.isfinite(first).all() or not np.isfinite(second).all():
+        return np.nan, np.nan
+    farthest = max(_nearest(first, second).max(), _nearest(second, first).max())
+    at_a, at_b = first[one.borders[a]], second[other.borders[b]]
+    if not len(at_a) or not len(at_b):
+        return float(farthest), np.nan
+    apart = np.concatenate([_nearest(at_a, at_b), _nearest(at_b, at_a)])
+    return float(farthest), float(apart.mean())
+
+
+def _nearest(points: np.ndarray, others: np.ndarray) -> Any:
+    from scipy.spatial import KDTree
+
+    return KDTree(others).query(points)[0]
