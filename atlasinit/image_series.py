@@ -16,6 +16,7 @@ from atlasinit.io.files import existing
 from atlasinit.io.formats.nifti_writing import image_of
 from atlasinit.io.surface_images import image_of_meshes
 from atlasinit.projection.painting import paint_locations
+from atlasinit.sampling.data import open_sampled
 from atlasinit.sharing import View, open_shared
 from atlasinit.streaming import stream, stream_views
 
@@ -71,10 +72,15 @@ def paint(atlas: Atlas, signals: Any, *, average: bool, surface_image: bool) -> 
 
 
 def open_image(
-    img: Any, atlases: list[Atlas], reduction: Any, space: str | None
+    img: Any, atlases: list[Atlas], reduction: Any, space: str | None, sampling: Any
 ) -> tuple[DataSource, list[View]]:
     """Return an image as a source of data, of which there has to be some."""
-    source, views = open_shared(img, atlases, reduction=reduction, data_space=space)
+    options = {"reduction": reduction, "data_space": space}
+    if sampling is None:
+        source, views = open_shared(img, atlases, **options)
+    else:
+        (atlas,) = atlases
+        source, views = open_sampled(img, atlas, sampling, **options), [View(atlas)]
     if source.n_time == 0:
         raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source, views
@@ -101,6 +107,7 @@ def read_series(
     min_coverage: float,
     fwhm: float | None,
     space: str | None,
+    sampling: Any,
     smoothers: Any,
 ) -> list[Float[np.ndarray, "time parcels"]]:
     """Return the raw series of one image, of each atlas.
@@ -111,12 +118,12 @@ def read_series(
     del written
     options = {"reduction": reduction, "missing": missing, "min_coverage": min_coverage}
     if fwhm is None:
-        source, views = open_image(img, atlases, reduction, space)
+        source, views = open_image(img, atlases, reduction, space, sampling)
         return stream_views(views, source, **options)
     found = []
     # What is smoothed ends where an atlas ends, so that each reads its own.
     for atlas, own in zip(atlases, smoothers, strict=True):
-        source, _ = open_image(img, [atlas], reduction, space)
+        source, _ = open_image(img, [atlas], reduction, space, sampling)
         if source.labelled:
             raise ArgumentError(
                 "smoothing_fwhm",

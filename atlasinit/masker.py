@@ -24,6 +24,7 @@ from atlasinit.projection.checks import check_options
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.report import Report, generate_report
 from atlasinit.report.cleaning import describe_confounds, read_sample_mask
+from atlasinit.sampling.data import check_sampling
 from atlasinit.smoothing import smoothing_operator
 
 
@@ -54,6 +55,11 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     data_space
         The space that the images are in, where their names (``space-``, ``tpl-``) or headers
         state none or a wrong one. Images that state another space than the atlas's are refused.
+    sampling
+        What takes volumes to the surfaces of one atlas: an `atlasinit.sampling_operator`, or a
+        mapping from compartments to these, one for each surface. Images are then volumes on the
+        operators' grid; smoothing comes after sampling, on the surfaces. Vertices without a
+        voxel are missing data. None: volumes are refused where the atlas has surfaces alone.
     n_jobs
         How many images of a list are extracted at the same time, in threads.
     memory
@@ -92,6 +98,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         high_pass: float | None = None,
         t_r: float | None = None,
         data_space: str | None = None,
+        sampling: Any = None,
         n_jobs: int = 1,
         memory: Any = None,
     ) -> None:
@@ -107,6 +114,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         self.high_pass = high_pass
         self.t_r = t_r
         self.data_space = data_space
+        self.sampling = sampling
         self.n_jobs = n_jobs
         self.memory = memory
 
@@ -136,9 +144,14 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
                 missing=self.missing,
                 min_coverage=self.min_coverage,
             )
+        sampling = None
+        if self.sampling is not None:
+            if len(atlases) > 1:
+                raise ArgumentError("sampling", "is for one atlas", "make a masker for each")
+            sampling = check_sampling(next(iter(atlases.values())), self.sampling)
         if imgs is not None:
             for img in list_images(imgs) or [imgs]:
-                open_image(img, list(atlases.values()), wanted, self.data_space)
+                open_image(img, list(atlases.values()), wanted, self.data_space, sampling)
         # Names, smoothers and results stay together whatever `set_params` does before the next fit.
         self._atlases, self._several = atlases, not isinstance(self.atlas, Atlas)
         self._fwhm, self._reduction, self._space = (
@@ -146,6 +159,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             self.reduction,
             self.data_space,
         )
+        self._sampling = sampling
         self.labels_ = self._give([list(atlas.table["name"]) for atlas in atlases.values()])
         self.n_elements_ = self._give([atlas.n_parcels for atlas in atlases.values()])
         self._smoothers = None
@@ -213,7 +227,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         # Threads share the smoothers and what JAX has compiled; processes would make both anew.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
         one = next(iter(self._atlases.values()))
-        options = ([one], self._reduction, self._space)
+        options = ([one], self._reduction, self._space, self._sampling)
         # Maps of many subjects are one sample each, and are cleaned together; runs, each alone.
         if all(open_image(img, *options)[0].n_time == 1 for img in images):
             rows: Any = parallel(delayed(self._extract_raw)(img) for img in images)
@@ -402,7 +416,8 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         extract: Any = check_memory(memory).cache(read_series, ignore=["smoothers"])
         options = (self._reduction, self.missing, self.min_coverage, self._fwhm, self._space)
         atlases = list(self._atlases.values())
-        return extract(img, stamp_files(img), atlases, *options, self._smoothers)
+        sampling, smoothers = self._sampling, self._smoothers
+        return extract(img, stamp_files(img), atlases, *options, sampling, smoothers)
 
     def _clean(self, series: np.ndarray, confounds: Any, sample_mask: Any) -> np.ndarray:
         return clean_series(

@@ -12,7 +12,14 @@ from nibabel.filebasedimages import FileBasedImage
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import has_weight
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Passing, Value
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    AtlasFileError,
+    Call,
+    Passing,
+    Value,
+)
 from atlasinit.io.agreement import (
     check_space,
     check_surface,
@@ -263,7 +270,9 @@ def _match(
         raise ArgumentError(
             "data",
             f"is a volume, but {atlas.name!r} has only surfaces: {list(atlas.compartments)}",
-            "sample it on them first, as by `nilearn.surface.vol_to_surf`",
+            "sample it on them by "
+            + Call("ai.sampling_operator", "grid", "mesh")
+            + ", which `AtlasMasker` takes as `sampling`",
         )
     if len(grids) > 1:
         raise ArgumentError(

@@ -65,7 +65,7 @@ def to_surface(
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     if not isinstance(space, str) or not space:
         raise ArgumentTypeError("space", f"should name the meshes' space, got {space!r}")
-    wanted = _by_compartment(operators)
+    wanted = operators_of(operators, "operators")
     grid, *others = atlas.geometry.values()
     if others or not isinstance(grid, VolumeGrid):
         raise ArgumentError(
@@ -104,28 +104,28 @@ def to_surface(
     return out
 
 
-def _by_compartment(operators: Any) -> dict[str, SamplingOperator]:
-    """Return compartment to operator."""
-    if isinstance(operators, SamplingOperator):
-        side = operators.mesh.hemisphere
+def operators_of(given: Any, argument: str) -> dict[str, SamplingOperator]:
+    """Return compartment to operator, of one or a mapping that errors call `argument`."""
+    if isinstance(given, SamplingOperator):
+        side = given.mesh.hemisphere
         if not side:
             raise ArgumentError(
-                "operators",
-                f": the mesh {operators.mesh!r} does not state its hemisphere",
+                argument,
+                f": the mesh {given.mesh!r} does not state its hemisphere",
                 'name the compartment, as {"cortex_L": operator}',
             )
-        return {COMPARTMENTS[side]: operators}
-    if not isinstance(operators, Mapping) or not all(
-        isinstance(one, SamplingOperator) for one in operators.values()
+        return {COMPARTMENTS[side]: given}
+    if not isinstance(given, Mapping) or not all(
+        isinstance(one, SamplingOperator) for one in given.values()
     ):
         raise ArgumentTypeError(
-            "operators",
+            argument,
             "should be a SamplingOperator or a mapping from compartments to these",
             "make them by " + Call("ai.sampling_operator", "grid", "mesh"),
         )
-    if not operators:
-        raise ArgumentError("operators", "is empty", "pass one operator at least")
-    return dict(operators)
+    if not given:
+        raise ArgumentError(argument, "is empty", "pass one operator at least")
+    return dict(given)
 
 
 def _rows_of(

@@ -238,7 +238,7 @@ def refused():
         "other affine": (nb.Nifti1Image(volume(), moved), volume_atlas(), r"another grid.*-1\.9.*-2\.0"),
         "other shape": (nb.Nifti1Image(volume()[:2], AFFINE), volume_atlas(), r"\(2, 4, 5\).*\(3, 4, 5\)"),
         "5-D": (nb.Nifti1Image(np.stack([volume()] * 2, -1), AFFINE), volume_atlas(), "3-D or 4-D"),
-        "volume for surfaces": (nb.Nifti1Image(volume(), AFFINE), surface_atlas(), "has only surfaces.*vol_to_surf"),
+        "volume for surfaces": (nb.Nifti1Image(volume(), AFFINE), surface_atlas(), "has only surfaces.*ai.sampling_operator"),
         "one hemisphere": ([gifti(left, "L")], surface_atlas(), r"nothing for \['cortex_R'\].*select"),
         "unknown side": ([gifti(left)], surface_atlas(), "does not state its hemisphere"),
         "other structure": (gifti(left, "Cerebellum"), surface_atlas(), "is of 'cerebellum'"),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import nibabel as nb
 import numpy as np
 import pytest
-from helpers import mixed_atlas, unchecked
+from helpers import mixed_atlas, table, unchecked
 from helpers_packages import package_file
 from helpers_smoothing import _gifti, icosphere, plane_mesh
 
@@ -455,11 +455,11 @@ def test_surfaces_of_files(tmp_path):
         ai.sampling_operator(CUBE, PLAIN, white=tmp_path / "rh.white", pial=path)
 
 
-def label_atlas(values, hemispheres=None, affine=AFFINE):
+def label_atlas(values, hemispheres=None, affine=AFFINE, space="MNI152NLin6Asym"):
     n = int(values.max())
     return ai.Atlas(
         name="blocks",
-        space="MNI152NLin6Asym",
+        space=space,
         maps={"volume": ai.HardMaps(values.reshape(-1).astype(np.int32) - 1, n)},
         geometry={"volume": ai.VolumeGrid(values.shape, affine)},
         labels=ai.LabelTable(
@@ -599,3 +599,117 @@ def test_a_side_has_to_be_named(small):
         ai.to_surface(atlas, small, space="x")
     named = ai.to_surface(atlas, {"cortex_L": small}, space="x")
     assert named.labels["n_locations"].tolist() == [2]
+
+
+def sided_atlas(**changes):
+    """An atlas of the two vertices of each side of `two_sides`, in a parcel each."""
+    meshes = {c: operator.mesh for c, operator in two_sides().items()}
+    return ai.Atlas(
+        name="sides",
+        space="fsaverage5",
+        maps={c: ai.HardMaps(np.array([0, 0], np.int32), 1) for c in meshes},
+        geometry=meshes | changes,
+        labels=table(["cortex_L", "cortex_R"]),
+    )
+
+
+def run_of(values, affine=None):
+    return nb.Nifti1Image(values, np.diag([2.0, 2, 2, 1]) if affine is None else affine)
+
+
+def test_a_masker_samples_volumes(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 2, 1, 6)).astype(np.float32)
+    nb.save(run_of(values), tmp_path / "sub-01_space-T1w_bold.nii.gz")
+    atlas, operators = sided_atlas(), two_sides("trilinear")
+    masker = ai.AtlasMasker(atlas, sampling=operators, memory=tmp_path / "cache")
+    flat = values.reshape(8, 6)
+    data = np.concatenate([np.asarray(operator(flat)) for operator in operators.values()])
+    expected = np.asarray(ai.project(atlas, data)).T
+    paths = [str(tmp_path / "sub-01_space-T1w_bold.nii.gz")] * 2
+    for _ in range(2):
+        for series in masker.fit_transform(paths):
+            np.testing.assert_allclose(series, expected, rtol=1e-5)
+    turned = np.diag([-2.0, 2, 2, 1])
+    turned[0, 3] = 6
+    np.testing.assert_allclose(masker.transform(run_of(values[::-1], turned)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        ai.AtlasMasker(atlas.select(compartments="cortex_L"), sampling=operators["cortex_L"])
+        .fit(run_of(values))
+        .transform(run_of(values)),
+        expected[:, :1],
+        rtol=1e-5,
+    )
+
+
+def test_a_masker_of_cortex_and_voxels_reads_one_volume():
+    values = np.random.default_rng(0).normal(size=(4, 2, 1, 6)).astype(np.float32)
+    atlas, operators = sided_atlas(), two_sides()
+    deep = label_atlas(LABELS, affine=np.diag([2.0, 2, 2, 1]), space="fsaverage5")
+    both = ai.join([atlas, deep])
+    series = ai.AtlasMasker(both, sampling=operators).fit_transform(run_of(values))
+    np.testing.assert_allclose(
+        series[:, 2:], np.asarray(ai.project(deep, values.reshape(8, 6))).T, rtol=1e-5
+    )
+    cortex = ai.AtlasMasker(atlas, sampling=operators).fit_transform(run_of(values))
+    np.testing.assert_array_equal(series[:, :2], cortex)
+
+
+def labels_image():
+    image = run_of(np.ones((4, 2, 1), np.int16))
+    image.header.set_intent("label")
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "sampling", "error", "message"),
+    [
+        (None, 3, TypeError, "`sampling` should be a SamplingOperator or a mapping"),
+        (None, {}, ValueError, "`sampling` is empty"),
+        (None, two_sides()["cortex_L"], ValueError, "for each of the surfaces .*got.*cortex_L"),
+        (
+            None,
+            dict.fromkeys(("cortex_L", "cortex_R"), two_sides()["cortex_R"]),
+            ValueError,
+            r"of 'cortex_L' goes to SurfaceMesh\(R, .* has SurfaceMesh\(L",
+        ),
+        (
+            run_of(np.zeros((4, 2, 2), np.float32)),
+            two_sides(),
+            ValueError,
+            "is on another grid than 'sampling'",
+        ),
+        (
+            labels_image(),
+            two_sides("trilinear"),
+            ValueError,
+            'averages voxels, but .* holds labels.*make operators by method="nearest"',
+        ),
+    ],
+)
+def test_sampling_that_does_not_fit(image, sampling, error, message):
+    reduction = "mode" if image is not None and image.ndim == 3 else "mean"
+    masker = ai.AtlasMasker(sided_atlas(), sampling=sampling, reduction=reduction)
+    with pytest.raises(error, match=message):
+        masker.fit(image)
+
+
+def test_sampling_to_other_vertices_is_refused():
+    atlas = sided_atlas()
+    other = ai.SurfaceMesh(3, [0, 2], hemisphere="L")
+    moved = ai.Atlas(
+        name="other",
+        space="x",
+        maps=atlas.maps,
+        geometry=atlas.geometry | {"cortex_L": other},
+        labels=atlas.table,
+    )
+    with pytest.raises(
+        ValueError, match=r"goes to SurfaceMesh\(L, 2 of 2 .* has SurfaceMesh\(L, 2 of 3"
+    ):
+        ai.AtlasMasker(moved, sampling=two_sides()).fit()
+
+
+def test_several_atlases_are_not_sampled_together():
+    masker = ai.AtlasMasker({"a": sided_atlas(), "b": sided_atlas()}, sampling=two_sides())
+    with pytest.raises(ValueError, match="`sampling` is for one atlas; make a masker for each"):
+        masker.fit()

@@ -1,0 +1,114 @@
+"""Images of volumes as data of surfaces."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.labels import LabelTable
+from atlasinit.core.maps import HardMaps
+from atlasinit.core.spaces import UNKNOWN
+from atlasinit.errors import ArgumentError, Passing
+from atlasinit.io.data import open_data
+from atlasinit.io.values import DataSource
+from atlasinit.sampling.atlases import operators_of
+from atlasinit.sampling.operator import SamplingOperator
+
+
+def check_sampling(atlas: Atlas, sampling: Any) -> dict[str, SamplingOperator]:
+    """Return compartment to operator, one for each surface of an atlas.
+
+    Raises
+    ------
+    ValueError
+        A surface without an operator, an operator for no surface, or one for other vertices.
+    TypeError
+        What is no operator.
+    """
+    found = operators_of(sampling, "sampling")
+    surfaces = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+    if set(found) != set(surfaces):
+        raise ArgumentError(
+            "sampling",
+            f"should have an operator for each of the surfaces {surfaces}, got {list(found)}",
+        )
+    for c, operator in found.items():
+        wanted, mesh = atlas.geometry[c], operator.mesh
+        assert isinstance(wanted, SurfaceMesh)
+        same = mesh.n_vertices == wanted.n_vertices
+        same &= not wanted.hemisphere or mesh.hemisphere in ("", wanted.hemisphere)
+        if not same or not np.array_equal(mesh.vertices, wanted.vertices):
+            raise ArgumentError(
+                "sampling",
+                f"of {c!r} goes to {mesh!r}, where {atlas.name!r} has {wanted!r}",
+                "make it for `atlas.geometry`",
+            )
+    return found
+
+
+def open_sampled(
+    image: Any,
+    atlas: Atlas,
+    operators: Mapping[str, SamplingOperator],
+    *,
+    reduction: Any = "mean",
+    data_space: str | None = None,
+) -> DataSource:
+    """Return a volume as data of an atlas, at whose surfaces it is sampled when it is read.
+
+    Compartments that are grids are read as they are. The space that the image states is that of
+    the operators' surfaces, whose name nothing states, and is compared with that of grids alone.
+
+    Parameters
+    ----------
+    image, reduction, data_space
+        As for `atlasinit.io.open_data`.
+    atlas, operators
+        As `check_sampling` has checked them.
+    """
+    grids = {operator.grid: None for operator in operators.values()}
+    sources: dict[Any, DataSource] = {
+        grid: open_data(image, _atlas_of(grid), reduction=reduction, data_space=None)
+        for grid in grids
+    }
+    for c, geometry in atlas.geometry.items():
+        if c not in operators:
+            own = atlas.select(compartments=c)
+            sources[geometry] = open_data(image, own, reduction=reduction, data_space=data_space)
+    first = next(iter(sources.values()))
+    if first.labelled and any(operator.method != "nearest" for operator in operators.values()):
+        raise ArgumentError(
+            "sampling",
+            f"averages voxels, but {first.labelled} holds labels, between which there is nothing",
+            "make operators by " + Passing(method="nearest"),
+        )
+
+    def read(span: slice) -> np.ndarray:
+        # Once for each grid: both hemispheres take their values of the same volume.
+        data = {grid: source.read(span) for grid, source in sources.items()}
+        parts = [
+            np.asarray(operators[c](data[operators[c].grid])) if c in operators else data[geometry]
+            for c, geometry in atlas.geometry.items()
+        ]
+        return np.concatenate(parts)
+
+    outside = [
+        np.zeros(g.n_locations, bool) if c in operators else sources[g].is_outside
+        for c, g in atlas.geometry.items()
+    ]
+    whole = np.concatenate(outside) if any(part.any() for part in outside) else None
+    return DataSource(atlas.n_locations, first.n_time, read, whole, first.labelled)
+
+
+def _atlas_of(grid: VolumeGrid) -> Atlas:
+    """Return an atlas that wants every location of a grid, in a space that contradicts none."""
+    row = {"compartment": ["volume"], "key": [1], "name": ["all"], "color": [""]}
+    return Atlas(
+        name="sampling",
+        space=UNKNOWN,
+        maps={"volume": HardMaps(np.zeros(grid.n_locations, np.int32), 1)},
+        geometry={"volume": grid},
+        labels=LabelTable({**row, "hemisphere": [""]}),
+    )
