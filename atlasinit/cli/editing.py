@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from atlasinit.cli.options import panel
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
 
 _EDITED = functools.partial(panel, "What becomes of the parcels")
+
+
+_MARK = "\0"
+"""Between a name and a new one, of which both may hold a =."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +50,8 @@ class Editing:
         if self.merge is not None:
             atlas = editing.merge_parcels(atlas, self.merge)
         if self.rename:
-            pairs = parse_pairs(self.rename, "rename")
+            texts = [_mark_name(text, atlas.table["name"]) for text in self.rename]
+            pairs = parse_pairs(texts, "rename", mark=_MARK)
             try:
                 atlas = editing.rename_parcels(
                     atlas, {parse_key(old): new for old, new in pairs.items()}
@@ -53,3 +60,10 @@ class Editing:
                 # `names` are those of atlases here.
                 raise error.of("rename") from error
         return editing.renumber_parcels(atlas) if self.renumber else atlas
+
+
+def _mark_name(text: str, names: Sequence[str]) -> str:
+    """Return OLD=NEW with a mark for the = behind a name that there is, the longest of several."""
+    ends = [match.start() for match in re.finditer("=", text) if text[: match.start()] in names]
+    at = max(ends, default=text.find("="))
+    return text if at < 0 else f"{text[:at]}{_MARK}{text[at + 1 :]}"

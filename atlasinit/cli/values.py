@@ -83,12 +83,12 @@ def read_numbers(path: Path, argument: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def parse_pairs(texts: Sequence[str] | None, argument: str) -> dict[str, str]:
-    """Return key to value of texts KEY=VALUE, which `argument` was given."""
+def parse_pairs(texts: Sequence[str] | None, argument: str, *, mark: str = "=") -> dict[str, str]:
+    """Return key to value of texts KEY=VALUE, which `argument` was given; `mark` is their ``=``."""
     # The first = parts them, as a value may hold more: License=CC BY = 4.0.
-    parts = {text: text.partition("=") for text in texts or ()}
-    for text, (name, mark, value) in parts.items():
-        if not (name and mark and value):
+    parts = {text.replace(mark, "="): text.partition(mark) for text in texts or ()}
+    for text, (name, found, value) in parts.items():
+        if not (name and found and value):
             raise ArgumentError(argument, f"should be KEY=VALUE, got {text!r}")
     names = [name for name, _, _ in parts.values()]
     if len(set(names)) < len(names):

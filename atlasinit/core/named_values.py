@@ -22,6 +22,7 @@ from atlasinit.errors import (
     nearest,
 )
 from atlasinit.support.arrays import narrow
+from atlasinit.support.tracing import is_traced
 
 Absent: TypeAlias = Literal["error", "nan"]
 
@@ -89,6 +90,7 @@ def align_values(
     TypeError
         Values that are not real numbers, or a masked array.
     """
+    _check_concrete(values, argument)
     order = _Order(table, argument, absent)
     # Tables of polars and pyarrow have this method, too.
     if hasattr(values, "to_pandas"):
@@ -152,6 +154,7 @@ def align_matrix(
     ValueError, TypeError
         As `align_values`; names on one side alone.
     """
+    _check_concrete(matrix, argument)
     order, count = _Order(table, argument, absent), len(table)
     if hasattr(matrix, "to_pandas"):
         matrix = matrix.to_pandas()
@@ -369,6 +372,15 @@ def _firsts(frame: Any) -> list[Any]:
     return [c[0] if isinstance(c, tuple) and c and not any(c[1:]) else c for c in frame.columns]
 
 
+def _check_concrete(values: Any, argument: str) -> None:
+    if is_traced(values):
+        raise ArgumentTypeError(
+            argument,
+            "should be concrete, as names, files and pictures need the numbers, but is traced",
+            "do this outside of `jit`, `grad` and `vmap`",
+        )
+
+
 def _is_numbered(labels: Any) -> bool:
     """Whether an axis has whole numbers for labels, and no name."""
     # A plain range has no name, while a column of keys made an index keeps its own.
@@ -381,7 +393,9 @@ def _is_default(labels: Any) -> bool:
 
 
 def _titles(labels: Any) -> tuple[str, ...] | None:
-    return None if _is_default(labels) else tuple(map(str, labels))
+    # Of columns on several levels each has a tuple.
+    parts = [label if isinstance(label, tuple) else (label,) for label in labels]
+    return None if _is_default(labels) else tuple(" ".join(map(str, own)) for own in parts)
 
 
 def _is_in(label: Any, known: Any) -> bool:

@@ -19,6 +19,7 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.core.selection import Parcel, select_rows
 from atlasinit.core.uniting import plain_name
 from atlasinit.errors import ArgumentError, AtlasFileWarning, format_list, warn
+from atlasinit.io.files import extension
 from atlasinit.io.formats.freesurfer import write_vertex_list
 from atlasinit.io.formats.gifti import write_labels
 from atlasinit.io.formats.hemispheres import words_for
@@ -160,6 +161,12 @@ class Mask:
 
     def file_name(self, stem: str) -> str:
         """Return the name of the file, which states the side of a surface."""
+        # A parcel `x.dlabel` would make the name of a CIFTI file.
+        whole = extension(self.plain_name(stem)) == self.ending
+        return self.plain_name(stem if whole else stem.replace(".", "-"))
+
+    def plain_name(self, stem: str) -> str:
+        """Return the name of a file, which may be that of another format."""
         if FORMATS[self.ending][0] is VolumeGrid:
             return f"{stem}{self.ending}"
         side, freesurfer = words_for(self.compartment)
@@ -274,7 +281,7 @@ def _tell(
     changed = [
         f"{mask.name!r} in {name}"
         for name, mask in named.items()
-        if name != mask.file_name(mask.called)
+        if name != mask.plain_name(mask.called)
     ]
     if changed:
         told = "files are not called as their parcels: "

@@ -52,6 +52,22 @@ def test_build_edits_parcels(run, labels):
     assert ai.load_atlas(folder / "two.nii.gz").labels["name"].tolist() == ["box", "corner"]
 
 
+def test_names_with_equals_signs_are_renamed(run, labels):
+    folder, _, _ = labels
+    (folder / "equals.tsv").write_text("index\tname\n3\ta=b\n5\ta\n7\tc\n")
+    own = (folder / "dseg.nii.gz", "--labels", folder / "equals.tsv", "--space", "unknown")
+    edits = ("--rename", "a=b=x=y", "--rename", "c=z")
+    status, _, errors = run("build", *own, *edits, "-o", folder / "odd.nii.gz")
+    assert status == 0, errors
+    found = ai.load_atlas(folder / "odd.nii.gz")
+    assert found.labels["name"].tolist() == ["x=y", "a", "z"]
+    status, _, errors = run("build", *own, "--rename", "c", "-o", folder / "two.nii.gz")
+    assert (status, errors.splitlines()[-1]) == (
+        2,
+        "atlasinit: --rename should be KEY=VALUE, got 'c'.",
+    )
+
+
 def test_build_splits_parcels_before_it_merges_them(run, labels):
     folder = labels[0]
     shifted = nb.load(folder / "dseg.nii.gz")

@@ -155,6 +155,14 @@ def test_file_names(tmp_path, names, files):
     assert [int(read(p)[0, 0, i]) for i, (p,) in enumerate(found.values(), 1)] == [1] * len(names)
 
 
+@pytest.mark.parametrize("name", ["x.dlabel", "x.dtseries", "a.b.pscalar"])
+def test_no_mask_is_called_as_a_file_of_another_format(tmp_path, name):
+    with pytest.warns(ai.AtlasWarning, match="files are not called as their parcels"):
+        ((path,),) = ai.save_masks(volume([name]), tmp_path, format=".nii").values()
+    assert path.name == f"{name.replace('.', '-')}.nii"
+    assert ai.load_atlas(path).table["name"] == (name,)
+
+
 @pytest.mark.filterwarnings("ignore:.*files are not called as their parcels")
 @pytest.mark.parametrize("letter", ["x", "é", "中", "𝓐"])
 def test_long_names_of_any_letters_are_written(tmp_path, letter):

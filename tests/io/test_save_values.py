@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import nibabel as nb
 import numpy as np
 import pandas as pd
@@ -380,6 +382,31 @@ def test_columns_are_chosen(tmp_path):
         read_values(tmp_path / "w.tsv")
 
 
+def test_columns_on_two_levels_are_titled_by_both(tmp_path):
+    columns = pd.MultiIndex.from_tuples([("rest", "mean"), ("task", 2)])
+    frame = pd.DataFrame(np.ones((2, 2)), ["a", "b"], columns)
+    grid = nb.Nifti1Image((np.arange(8, dtype=np.int16) % 3).reshape(2, 2, 2), np.eye(4))
+    atlas = ai.load_atlas(grid, labels={1: "a", 2: "b"}, space="x")
+    (path,) = ai.save_values(frame, atlas, tmp_path / "x.nii")
+    # In the header extension that Workbench shows.
+    assert b"rest mean" in path.read_bytes()
+    assert b"task 2" in path.read_bytes()
+
+
+def test_traced_values_are_refused(tmp_path):
+    grid = nb.Nifti1Image((np.arange(8, dtype=np.int16) % 3).reshape(2, 2, 2), np.eye(4))
+    atlas = ai.load_atlas(grid, labels={1: "a", 2: "b"}, space="x")
+    for call in (
+        lambda x: ai.save_values(x, atlas, tmp_path / "x.nii"),
+        lambda x: ai.save_values({"a": x[0], "b": x[1]}, atlas, tmp_path / "x.nii"),
+        lambda x: ai.save_matrix(jnp.outer(x, x), atlas, tmp_path / "x.npz"),
+        lambda x: ai.plot_atlas(atlas, x),
+    ):
+        with pytest.raises(TypeError, match="should be concrete, .* outside of `jit`, `grad`"):
+            jax.jit(call)(np.ones(2, np.float32))
+    assert not list(tmp_path.iterdir())
+
+
 NAMES = ["b", "a", "NA"]
 SERIES = pd.Series([1.5, np.nan, 3], NAMES)
 MATRIX = pd.DataFrame(np.arange(9.0).reshape(3, 3), NAMES, NAMES)
@@ -396,6 +423,10 @@ MATRIX = pd.DataFrame(np.arange(9.0).reshape(3, 3), NAMES, NAMES)
         (
             SERIES.rename("t").set_axis(pd.MultiIndex.from_product([["x"], [1, 2, 3]])),
             ["level-0\tlevel-1\tt", "x\t1\t1.5"],
+        ),
+        (
+            SERIES.rename("t").set_axis(pd.MultiIndex.from_product([["volume"], [1, 2, 3]])),
+            ["compartment\tkey\tt", "volume\t1\t1.5"],
         ),
     ],
 )

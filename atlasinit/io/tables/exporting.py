@@ -11,12 +11,20 @@ import numpy as np
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import ArgumentError, AtlasFileWarning, Call, Passing, format_list, warn
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileWarning,
+    Call,
+    ContentError,
+    Passing,
+    format_list,
+    warn,
+)
 from atlasinit.io.centres import parcel_centres
 from atlasinit.io.colors import colors_of, to_bytes
 from atlasinit.io.files import extension
 from atlasinit.io.own_header import check_names, file_keys
-from atlasinit.io.tables.reading import write_labels
+from atlasinit.io.tables.reading import rows_of_bytes, write_labels
 from atlasinit.io.tables.workbench import NONE
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -223,7 +231,10 @@ def save_labels(
             names = _names(atlas.table["name"], path, grammar.blank)
             colors = map(to_bytes, colors_of(atlas.table))
             entries = [Entry(*own) for own in zip(keys, names, colors, strict=True)]
-            temporary.write_text(grammar.text(atlas, entries), encoding="utf-8")
+            text = grammar.text(atlas, entries).encode()
+            if grammar.keyed:
+                _check_read_back(text, entries, path)
+            temporary.write_bytes(text)
     return expand(path)
 
 
@@ -267,3 +278,21 @@ def _names(names: Sequence[str], path: PathLike, blank: str) -> list[str]:
         told = f"has {blank!r} for blanks in names, which its grammar lacks: "
         warn(AtlasFileWarning(path, told + format_list(changed, 3)))
     return written
+
+
+def _check_read_back(text: bytes, entries: Sequence[Entry], path: PathLike) -> None:
+    """Refuse names that a grammar takes for something else, as a comment: read back they differ."""
+    try:
+        found = {row.key: row.name for row in rows_of_bytes(text, {})}
+    except (ContentError, ValueError):
+        found = {}
+    lost = [entry.name for entry in entries if found.get(entry.key) != entry.name]
+    # Where one name changes how all are read, the others are not to blame.
+    odd = [name for name in lost if not name[:1].isalnum()] or lost
+    if lost:
+        raise ArgumentError(
+            "path",
+            f": {Path(path).name} cannot hold names that begin comments or quotes in its grammar, "
+            f"got {format_list(map(repr, odd), 5)}",
+            "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
+        )

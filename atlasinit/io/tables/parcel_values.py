@@ -160,6 +160,9 @@ def _numbers(cells: Any) -> Any:
         return None
 
 
+_COMPARTMENTS = ("cortex_L", "cortex_R", "subcortex", "volume")
+
+
 def write_table(
     frame: "pd.DataFrame | pd.Series", path: PathLike, *, overwrite: bool = False
 ) -> Path:
@@ -219,6 +222,8 @@ def _index_titles(index: "pd.Index") -> list[str]:
     """Return what the columns of an index are called, none for the numbers from 0."""
     import pandas as pd
 
+    if index.nlevels == 2 and not any(index.names) and _are_parcels(index):
+        return ["compartment", "key"]
     if index.nlevels > 1:
         return [f"level-{i}" if name is None else str(name) for i, name in enumerate(index.names)]
     if index.name is not None:
@@ -226,6 +231,14 @@ def _index_titles(index: "pd.Index") -> list[str]:
     if index.dtype.kind in "iu" and index.equals(pd.RangeIndex(len(index))):
         return []
     return ["name" if all(isinstance(label, str) for label in index) else "index"]
+
+
+def _are_parcels(index: "pd.Index") -> bool:
+    """Whether pairs are (compartment, key), which tell parcels without names."""
+    return index.get_level_values(1).dtype.kind in "iu" and all(
+        isinstance(home, str) and set(home.split("+")) <= set(_COMPARTMENTS)
+        for home in index.get_level_values(0)
+    )
 
 
 def separator_of(path: PathLike) -> str:

@@ -67,14 +67,20 @@ def read_table(path: PathLike, *, formats: Mapping[str, str] | None = None) -> R
         A file that is missing, or is not a label table.
     """
     with reading(path, "a label table") as found:
-        rows = _rows_of(found.read_bytes(), formats or {})
+        rows = rows_of_bytes(found.read_bytes(), formats or {})
     if not rows:
         raise AtlasFileError(path, "the label table has no entries")
     return rows
 
 
-def _rows_of(data: bytes, formats: Mapping[str, str]) -> Rows:
-    """Return the rows of a file's content, whose first bytes say what it is."""
+def rows_of_bytes(data: bytes, formats: Mapping[str, str]) -> Rows:
+    """Return the rows of a file's content, whose first bytes say what it is, as `read_table`.
+
+    Raises
+    ------
+    ContentError
+        What is no label table.
+    """
     if is_zip(data):
         return rows_of_workbook(data)
     text = decode(data)

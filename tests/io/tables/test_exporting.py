@@ -42,6 +42,34 @@ def test_ours_reads_every_table(tmp_path, name):
     assert again.table["name"] == plain().table["name"]
 
 
+ODD = ["#x", "a#b", "//c", "a // b", "%d", "'q'", "q'", "a,b", "a<&>", "1 2", "x 1 2 3 4", "0"]
+
+
+REFUSED = {
+    *((name, "#x") for name in ("freesurfer", "slicer", "fsleyes", "mrtrix", "workbench")),
+    *((name, "'q'") for name in ("freesurfer", "slicer", "fsleyes")),
+    *(("workbench", odd) for odd in ("//c", "%d")),
+}
+"""What begins a comment, or is quoted, in the grammar of a program or by our reader."""
+
+
+@pytest.mark.parametrize("name", [*(n for n, form in FORMATS.items() if form.keyed), "bids"])
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.filterwarnings("ignore:.*for blanks in names")
+def test_odd_names_come_back_or_are_refused(tmp_path, name, odd):
+    own = atlas({3: "plain", 7: odd, 12: "last"})
+    path = tmp_path / ("x.tsv" if name == "bids" else "x.txt")
+    if (name, odd) in REFUSED:
+        with pytest.raises(ValueError, match="cannot hold names that begin comments or quotes"):
+            ai.save_labels(own, path, format=name)
+        assert not list(tmp_path.iterdir())
+        return
+    ai.save_labels(own, path, format=name)
+    blank = FORMATS[name].blank if name in FORMATS else " "
+    names = {row.key: row.name for row in read_table(path) if row.key}
+    assert names == {3: "plain", 7: odd.replace(" ", blank), 12: "last"}
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
