@@ -12,6 +12,7 @@ from atlasinit.support.version import __version__ as __version__
 if TYPE_CHECKING:
     from atlasinit import activities as activities
     from atlasinit import domains as domains
+    from atlasinit import extraction as extraction
     from atlasinit import figures as figures
     from atlasinit import initializers as initializers
     from atlasinit import io as io
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from atlasinit.errors import AtlasFileError as AtlasFileError
     from atlasinit.errors import AtlasUnavailableError as AtlasUnavailableError
     from atlasinit.errors import AtlasWarning as AtlasWarning
+    from atlasinit.extraction import extract as extract
     from atlasinit.figures import plot_atlas as plot_atlas
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
@@ -88,6 +90,7 @@ _HOMES = {
     "coverage": "projection",
     "DenseMaps": "core.maps",
     "dirichlet_atlas": "initializers",
+    "extract": "extraction",
     "fetch_atlases": "catalogue",
     "generate_report": "report",
     "HardMaps": "core.maps",
@@ -125,6 +128,7 @@ _HOMES = {
 _MODULES = (
     "activities",
     "domains",
+    "extraction",
     "figures",
     "initializers",
     "io",

@@ -11,6 +11,7 @@ import typer
 from atlasinit.cli import (
     doctor,
     exporting,
+    extracting,
     lookup,
     making,
     moving,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 _THEMES = {
     "Find": (lookup,),
-    "Make": (making, moving, several, seeding, exporting, refining),
+    "Make": (making, moving, several, seeding, exporting, refining, extracting),
     "Look": (reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.

@@ -20,6 +20,7 @@ MODULES = (
     "atlasinit",
     "atlasinit.activities",
     "atlasinit.domains",
+    "atlasinit.extraction",
     "atlasinit.figures",
     "atlasinit.flax",
     "atlasinit.initializers",

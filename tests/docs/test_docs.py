@@ -49,7 +49,7 @@ def preprocessed(folder):
     table.to_csv(f"{run}_desc-confounds_timeseries.tsv", sep="\t", index=False)
 
 
-BEFORE = {"fmriprep": preprocessed}
+BEFORE = {"fmriprep": preprocessed, "datasets": preprocessed}
 PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 
 

@@ -1,0 +1,169 @@
+"""Runs spread over processes: of this machine, or of a Dask cluster."""
+
+import contextlib
+import importlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
+from atlasinit.extraction.performing import Outcome, Setup, perform, record_failure
+from atlasinit.extraction.planning import Job
+from atlasinit.extraction.state import Ledger
+
+_setup: list[Setup] = []
+"""Of a worker process, which gets it once and not with each run."""
+
+
+def run_here(setup: Setup, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """Yield outcomes of runs that are done in this process, one after the other."""
+    for job in jobs:
+        yield perform(setup, job)
+
+
+def run_processes(setup: Setup, jobs: Sequence[Job], count: int) -> Iterator[Outcome]:
+    """Yield outcomes of runs in `count` processes of this machine, as they are ready.
+
+    A process that dies takes the others of its pool with it. The runs that they were at are done
+    again, each in a pool of its own, so that the one whose process dies once more is known: it
+    has failed, and the rest go on.
+    """
+    waiting = deque(jobs)
+    while waiting:
+        suspects: list[Job] = []
+        with _pool(setup, min(count, len(waiting))) as pool:
+            running: dict[Any, Job] = {}
+            while (waiting or running) and not suspects:
+                while waiting and len(running) < count:
+                    job = waiting.popleft()
+                    try:
+                        running[pool.submit(_perform, job)] = job
+                    except BrokenProcessPool:
+                        suspects.append(job)
+                        break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    job = running.pop(future)
+                    try:
+                        yield future.result()
+                    except BrokenProcessPool:
+                        suspects.append(job)
+            # The others were killed with it.
+            suspects += running.values()
+        for job in suspects:
+            yield _try_alone(setup, job)
+
+
+def _try_alone(setup: Setup, job: Job) -> Outcome:
+    with _pool(setup, 1) as pool:
+        try:
+            return pool.submit(_perform, job).result()
+        except BrokenProcessPool:
+            reason = "the process that it ran in was killed twice, as where memory does not suffice"
+            told = f"{reason}; do it alone, with jobs=1"
+            return record_failure(Ledger(setup.root), job.run.name, told)
+
+
+@contextlib.contextmanager
+def _pool(setup: Setup, count: int) -> Iterator[Any]:
+    # Its workers are new processes, as JAX needs, which do not run the user's script once more, as
+    # those of `multiprocessing` do.
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    threads = str(max(1, count_cores() // count))
+    pool = ProcessPoolExecutor(
+        count, initializer=_begin, initargs=(setup,), env={"OMP_NUM_THREADS": threads}
+    )
+    try:
+        yield pool
+    except BaseException:
+        # An interrupt: what a worker was at is not kept, and nothing of it lies under its name.
+        pool.shutdown(wait=False, kill_workers=True)
+        raise
+    pool.shutdown(wait=True)
+
+
+def _begin(setup: Setup) -> None:
+    import signal
+
+    # Ctrl-C goes to all processes of a terminal; the one that started these ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _setup[:] = [setup]
+
+
+def _perform(job: Job) -> Outcome:
+    return perform(_setup[0], job)
+
+
+def run_dask(setup: Setup, jobs: Sequence[Job], dask: Any) -> Iterator[Outcome]:
+    """Yield outcomes of runs on a Dask cluster, as they are ready.
+
+    Runs of workers that are lost are done again by others; retries, memory limits and the
+    dashboard are Dask's.
+    """
+    with _client(dask) as client:
+        # Atlases go to each worker once.
+        shared = client.scatter(setup, broadcast=True)
+        futures = {client.submit(perform, shared, job, pure=False): job for job in jobs}
+        try:
+            for future in _distributed().as_completed(list(futures)):
+                job = futures.pop(future)
+                if future.status == "finished":
+                    yield future.result()
+                else:
+                    error = future.exception()
+                    reason = " ".join(f"{type(error).__name__}: {error}".split())
+                    yield record_failure(Ledger(setup.root), job.run.name, reason)
+                future.release()
+        finally:
+            client.cancel(list(futures))
+
+
+@contextlib.contextmanager
+def _client(dask: Any) -> Iterator[Any]:
+    client_of = _distributed().Client
+    if isinstance(dask, client_of):
+        yield dask
+        return
+    if not isinstance(dask, str | os.PathLike):
+        raise ArgumentTypeError(
+            "dask",
+            "should be an address, a scheduler file or a distributed.Client, got "
+            f"{type(dask).__name__}",
+        )
+    text = os.fspath(dask)
+    given: dict[str, Any] = {"address": text}
+    if "://" not in text:
+        if not Path(text).expanduser().is_file():
+            raise AtlasFileError(
+                text, "is no scheduler file, nor an address", "addresses begin with tcp://"
+            )
+        given = {"scheduler_file": str(Path(text).expanduser())}
+    try:
+        client = client_of(**given, set_as_default=False)
+    except OSError as error:
+        raise ArgumentError(
+            "dask", f": no scheduler answers at {text}", "is it running, and reachable from here?"
+        ) from error
+    with client:
+        yield client
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise ArgumentError(
+            "dask", "needs dask.distributed", 'install it: pip install "atlasinit[scale]"'
+        ) from error
+
+
+def count_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,120 @@
+"""Files of a run, by the names of BIDS derivatives that XCP-D uses."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlasinit.connectomes import connectome
+from atlasinit.core.atlas import Atlas
+from atlasinit.extraction.runs import Image, Run, name_of
+from atlasinit.io import save_matrix
+from atlasinit.io.saving import write_parcellated
+from atlasinit.io.tables.parcel_values import write_table
+
+KINDS = {
+    "correlation": "pearsoncorrelation",
+    "partial correlation": "partialcorrelation",
+    "covariance": "covariance",
+    "precision": "precision",
+    "tangent": "tangent",
+}
+"""Kind of connectome to the label of ``stat-``."""
+
+NAMELESS = (
+    *("*_timeseries.*", "*_relmat.*", "*_stat-coverage_bold.*"),
+    *("quality.*", "atlases", "atlases/**", "logs/"),
+)
+"""What BIDS 1.11 has no name for; validators are told by ``.bidsignore``."""
+
+
+def write_run(
+    folder: Path,
+    run: Run,
+    image: Image,
+    label: str,
+    atlas: Atlas,
+    *,
+    series: np.ndarray,
+    coverage: np.ndarray,
+    kinds: Sequence[str],
+    estimator: str,
+    step: float | None,
+    sidecar: Mapping[str, Any],
+) -> None:
+    """Write series, coverage and connectomes of one atlas, with a sidecar each.
+
+    Parameters
+    ----------
+    folder
+        Where the folders of persons lie.
+    run, image, label, atlas
+        Of which they are.
+    series, coverage
+        (time, parcels) and (parcels,).
+    kinds, estimator
+        Of connectomes, as for `atlasinit.connectome`.
+    step
+        Seconds between two rows of the series, None where some are missing.
+    sidecar
+        What all sidecars say.
+    """
+    import pandas as pd
+
+    names = list(atlas.table["name"])
+    stem = folder / run.folder / name_of({**run.entities, **_spatial(image, atlas), "atlas": label})
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    reduction = label_reduction(sidecar["Reduction"])
+    path = Path(f"{stem}_stat-{reduction}_timeseries.tsv")
+    # As many digits as data have; connectomes are made of all.
+    frame = pd.DataFrame(series.astype(np.float32), columns=names)
+    write_table(frame, path, overwrite=True)
+    if image.is_cifti:
+        write_parcellated(
+            frame,
+            atlas,
+            path.with_suffix(".ptseries.nii"),
+            step=step,
+            overwrite=True,
+        )
+    further: dict[str, Any] = {} if step is None else {"SamplingFrequency": 1 / step}
+    _write_json(path.with_suffix(".json"), {**sidecar, **further, "Statistic": reduction})
+    path = Path(f"{stem}_stat-coverage_bold.tsv")
+    share = pd.DataFrame({"coverage": coverage}, index=pd.Index(names, name="name"))
+    write_table(share, path, overwrite=True)
+    _write_json(
+        path.with_suffix(".json"),
+        {
+            **sidecar,
+            "coverage": {"Description": "Share of the parcel's weight where there are data."},
+        },
+    )
+    for kind in kinds:
+        found = connectome(series.astype(np.float64), atlas, kind=kind, estimator=estimator)
+        path = Path(f"{stem}_stat-{KINDS[kind]}_relmat.tsv")
+        save_matrix(found, atlas, path, overwrite=True)
+        if image.is_cifti:
+            save_matrix(found, atlas, path.with_suffix(".pconn.nii"), overwrite=True)
+        about = {**sidecar, "Measure": kind, "Estimator": estimator}
+        _write_json(path.with_suffix(".json"), about)
+
+
+def _spatial(image: Image, atlas: Atlas) -> dict[str, str]:
+    """Return the entities of an image's place; those of the atlas where it states none."""
+    own = {k: v for k, v in image.entities.items() if k in ("space", "cohort", "res", "den")}
+    if "space" not in own and not image.entities and atlas.space != "unknown":
+        from atlasinit.extraction.naming import label_of
+
+        own["space"] = label_of(atlas.space.partition(":")[0])
+    return own
+
+
+def label_reduction(reduction: str) -> str:
+    """Return the label of ``stat-`` of a reduction."""
+    return "".join(c for c in reduction if c.isalnum())
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

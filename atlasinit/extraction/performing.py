@@ -1,0 +1,295 @@
+"""One run done: read, cleaned, written and recorded, or its reason kept; in any process."""
+
+import dataclasses
+import datetime
+import os
+import platform
+import time
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlasinit.errors import ArgumentError, AtlasFileError
+from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
+from atlasinit.extraction.naming import is_seconds, read_sidecar
+from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
+from atlasinit.extraction.outputs import write_run
+from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
+from atlasinit.extraction.runs import Image, Run
+from atlasinit.extraction.state import Ledger, Record, fingerprint, stamp
+from atlasinit.io.timing import read_repetition_time
+from atlasinit.support.version import __version__
+
+VERSIONED = ("jax", "nibabel", "nilearn", "numpy")
+"""Packages whose versions sidecars state."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setup:
+    """What all runs have in common.
+
+    Parameters
+    ----------
+    root
+        The output.
+    atlases
+        With their labels.
+    averaging, cleaning
+        What parcels are made of, and what is done to their series.
+    kinds, estimator
+        Of connectomes.
+    mask
+        ``"run"`` for each run's own, None, or a file for all.
+    source
+        The folder of the dataset, None for lists of files.
+    """
+
+    root: Path
+    atlases: tuple[LabelledAtlas, ...]
+    averaging: Averaging
+    cleaning: Cleaning
+    kinds: tuple[str, ...]
+    estimator: str
+    mask: str | Path | None
+    source: Path | None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What all files of the output are made with, as plain data."""
+        return {
+            **to_plain(self.averaging),
+            **to_plain(self.cleaning),
+            "connectome": list(self.kinds),
+            "estimator": self.estimator,
+            "mask": None if self.mask is None else str(self.mask),
+            "atlases": {own.key: own.digest for own in self.atlases},
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a run in one call.
+
+    Parameters
+    ----------
+    run
+        Its name.
+    status
+        ``"done"``; ``"skipped"`` if it was done before; ``"elsewhere"`` if another process has it;
+        ``"failed"``.
+    reason
+        Why it failed.
+    seconds
+        That it took.
+    """
+
+    run: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
+    """Return each part of a run, an atlas on an image, with the fingerprint of what makes it."""
+    shared = {k: v for k, v in setup.options.items() if k != "atlases"}
+    found = {}
+    for image, which in job.tasks:
+        files = [*image.files]
+        files += [job.run.confounds] if job.run.confounds and setup.cleaning.needs_table else []
+        mask = _mask_of(setup, image)
+        files += [mask] if mask else []
+        stamps = [stamp(path) for path in files]
+        for i in which:
+            own = setup.atlases[i]
+            content = [shared, stamps, own.digest, job.run.t_r, image.space]
+            found[f"{own.key}|{image.files[0].name}"] = fingerprint(content)
+    return found
+
+
+def _mask_of(setup: Setup, image: Image) -> Path | None:
+    return image.mask if setup.mask == "run" else None if setup.mask is None else Path(setup.mask)
+
+
+def perform(setup: Setup, job: Job) -> Outcome:
+    """Do a run unless it is done or another process has it; an error is its outcome."""
+    ledger, name, begun = Ledger(setup.root), job.run.name, time.perf_counter()
+    with ledger.claim(name) as mine:
+        if not mine:
+            return Outcome(name, "elsewhere")
+        try:
+            tasks = list_tasks(setup, job)
+            if ledger.is_done(name, tasks):
+                return Outcome(name, "skipped")
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                record = _do(setup, job, ledger, tasks)
+            seconds = time.perf_counter() - begun
+            ledger.write(name, dataclasses.replace(record, seconds=round(seconds, 3)))
+            _log(setup.root, name, "done", [f"{w.category.__name__}: {w.message}" for w in caught])
+            return Outcome(name, "done", seconds=seconds)
+        except Exception as error:
+            return _fail(ledger, name, error, time.perf_counter() - begun)
+
+
+def _fail(ledger: Ledger, name: str, error: Exception, seconds: float) -> Outcome:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, ValueError | OSError):
+        reason = f"{type(error).__name__}: {reason}"
+    trace = "".join(traceback.format_exception(error)).splitlines()
+    return record_failure(ledger, name, reason, trace, seconds)
+
+
+def record_failure(
+    ledger: Ledger, name: str, reason: str, trace: Sequence[str] = (), seconds: float = 0.0
+) -> Outcome:
+    """Keep why a run failed, in its record and its log, and return it."""
+    try:
+        # What the run had before stays in its record, so that it can be removed.
+        before = ledger.read(name)
+        files = before.files if before else {}
+        ledger.write(name, Record("failed", {}, files, reason, seconds=round(seconds, 3)))
+        _log(ledger.root, name, f"failed: {reason}", trace)
+    except OSError:
+        # Of a full disk, which took no record either; the outcome tells it.
+        pass
+    return Outcome(name, "failed", reason, seconds)
+
+
+def _log(root: Path, name: str, line: str, further: Sequence[str]) -> None:
+    folder = root / "logs"
+    folder.mkdir(exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    where = f"{platform.node()}, process {os.getpid()}, atlasinit {__version__}"
+    with (folder / f"{name}.log").open("a", encoding="utf-8") as stream:
+        stream.write(f"{now} ({where}): {line}\n")
+        stream.writelines(f"    {one}\n" for one in further)
+
+
+def _do(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> Record:
+    """Write the parts of a run that are not done, and return its record."""
+    before = ledger.read(job.run.name)
+    valid = (
+        before is not None
+        and before.status == "done"
+        and all(ledger.is_whole(file, size) for file, size in before.files.items())
+    )
+    have: Mapping[str, str] = before.tasks if before and valid else {}
+    quality: dict[str, Any] = dict(before.quality) if before and valid else {}
+    files: dict[str, int] = dict(before.files) if before and valid else {}
+    with ledger.staged(job.run.name) as staging:
+        for image, which in job.tasks:
+            keys = {i: f"{setup.atlases[i].key}|{image.files[0].name}" for i in which}
+            open_ = [i for i in which if have.get(keys[i]) != tasks[keys[i]]]
+            if open_:
+                quality |= _do_image(setup, job.run, image, open_, staging)
+        written = [path for path in staging.rglob("*") if path.is_file()]
+        files |= {path.relative_to(staging).as_posix(): path.stat().st_size for path in written}
+    return Record("done", {**have, **tasks}, files, quality=quality)
+
+
+def _do_image(
+    setup: Setup, run: Run, image: Image, which: Sequence[int], staging: Path
+) -> dict[str, Any]:
+    """Write what the atlases have of one image, and return the numbers of its quality."""
+    cleaning = setup.cleaning
+    first = open_image(image, setup.atlases[which[0]].atlas, setup.averaging.reduction)
+    if first.n_time < 2:
+        raise AtlasFileError(image.files[0], f"has {first.n_time} volume", "expected a series")
+    # Before the data are read, which takes longest.
+    confounds = read_confounds(run.confounds, image.files, cleaning, first.n_time)
+    t_r = _repetition_time(run, image, cleaning)
+    if cleaning.filters and t_r is None:
+        raise ArgumentError(
+            "t_r", f"is needed for filters, and {image.files[0].name} states none", "pass it"
+        )
+    mask = _mask_of(setup, image)
+    found = extract_run(
+        image.files,
+        [setup.atlases[i].atlas for i in which],
+        setup.averaging,
+        mask=mask,
+        data_space=image.space if image.stated and image.space else None,
+    )
+    dropped = np.setdiff1d(np.arange(first.n_time), confounds.kept)
+    shared = _describe(setup, run, image, confounds, mask) | {
+        "Volumes": first.n_time,
+        "VolumesDropped": dropped.tolist(),
+        **({} if t_r is None else {"RepetitionTime": t_r}),
+    }
+    quality: dict[str, Any] = {
+        "volumes": first.n_time,
+        "kept": len(confounds.kept),
+        "mean_fd": confounds.displacement,
+        "mean_std_dvars": confounds.dvars,
+    }
+    for i, own in zip(which, found, strict=True):
+        labelled = setup.atlases[i]
+        write_run(
+            staging,
+            run,
+            image,
+            labelled.label,
+            labelled.atlas,
+            series=clean_series(own.series, confounds, cleaning, t_r),
+            coverage=own.coverage,
+            kinds=setup.kinds,
+            estimator=setup.estimator,
+            # Volumes that are left are not evenly spaced once others were dropped.
+            step=None if dropped.size else t_r,
+            sidecar={"Atlas": labelled.label, "AtlasHash": labelled.digest, **shared},
+        )
+        quality |= {f"{name}_{labelled.label}": value for name, value in _judge(own, setup).items()}
+    return {k: None if v != v else v for k, v in quality.items()}
+
+
+def _judge(found: Extracted, setup: Setup) -> dict[str, float]:
+    """Return the coverage of parcels, and the temporal signal-to-noise ratio of their series."""
+    spread = found.series.std(axis=0, dtype=np.float64)
+    level = np.abs(found.series.mean(axis=0, dtype=np.float64))
+    good = np.isfinite(spread) & (spread > 0)
+    return {
+        "coverage": float(found.coverage.mean()) if found.coverage.size else 0.0,
+        "parcels_below_coverage": int((found.coverage < setup.averaging.min_coverage).sum()),
+        "tsnr": float(np.median(level[good] / spread[good])) if good.any() else float("nan"),
+    }
+
+
+def _repetition_time(run: Run, image: Image, cleaning: Cleaning) -> float | None:
+    stated = read_sidecar(image.files[0]).get("RepetitionTime")
+    if stated is not None and not is_seconds(stated):
+        raise ArgumentError(
+            "t_r", f"should be positive, but the sidecar of {image.files[0].name} has {stated!r}"
+        )
+    return cleaning.t_r or run.t_r or stated or read_repetition_time(image.files[0])
+
+
+def _describe(
+    setup: Setup, run: Run, image: Image, confounds: Confounds, mask: Path | None
+) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    def source(path: Path) -> str:
+        inside = setup.source is not None and path.is_relative_to(setup.source)
+        return f"bids:source:{path.relative_to(setup.source).as_posix()}" if inside else path.name  # pyright: ignore[reportArgumentType]
+
+    inputs = [*image.files, *([run.confounds] if run.confounds else []), *([mask] if mask else [])]
+    cleaning = setup.cleaning
+    return {
+        "Sources": [source(path) for path in inputs],
+        "Reduction": setup.averaging.reduction,
+        "MinimumCoverage": setup.averaging.min_coverage,
+        "SmoothingFWHM": setup.averaging.smoothing_fwhm,
+        "Mask": None if mask is None else source(mask),
+        "Confounds": confounds.names,
+        "ConfoundStrategy": list(cleaning.confounds) if cleaning.is_strategy else None,
+        "FDThreshold": cleaning.fd_threshold,
+        "Detrended": cleaning.detrend,
+        "Standardized": cleaning.standardize or False,
+        "LowPass": cleaning.low_pass,
+        "HighPass": cleaning.high_pass,
+        "Software": {"atlasinit": __version__, **{name: version(name) for name in VERSIONED}},
+    }

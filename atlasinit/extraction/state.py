@@ -1,0 +1,209 @@
+"""What of an output is done: a record for each run, and claims of those that are worked on."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from atlasinit.errors import AtlasFileError, Passing
+from atlasinit.support.writing import atomic_write
+
+FOLDER = ".atlasinit"
+"""Hidden, so that readers of BIDS do not look into it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What became of a run.
+
+    Parameters
+    ----------
+    status
+        ``"done"`` or ``"failed"``.
+    tasks
+        Each part of the run, an atlas on an image, to the fingerprint of what it was made of.
+    files
+        Files below the output, to their bytes.
+    reason
+        Why it failed.
+    quality
+        Numbers of the run for the table of all.
+    seconds
+        That it took.
+    """
+
+    status: str
+    tasks: Mapping[str, str]
+    files: Mapping[str, int]
+    reason: str = ""
+    quality: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def fingerprint(content: Any) -> str:
+    """Return the hash of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def stamp(path: Path) -> list[Any]:
+    """Return what tells a file from another of its name: its size, and when it was written."""
+    found = path.stat()
+    return [path.name, found.st_size, found.st_mtime_ns]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """The records of an output, the folder `root`."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where all of them lie."""
+        return self.root / FOLDER
+
+    def open(self) -> None:
+        """Make the folders that there are not."""
+        try:
+            for name in ("runs", "claims", "staging"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.folder / "writable"):
+                pass
+        except OSError as error:
+            told = error.strerror or getattr(error, "problem", "")
+            raise AtlasFileError(
+                self.root, f"cannot be written ({told})", "choose another folder"
+            ) from error
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Yield whether what is called `name` is this process's: no other has it meanwhile."""
+        from filelock import FileLock, Timeout
+
+        # The system releases it when the process ends, however that ends.
+        lock = FileLock(self.folder / "claims" / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Wait until what is called `name` is this process's."""
+        from filelock import FileLock
+
+        with FileLock(self.folder / "claims" / f"{name}.lock"):
+            yield
+
+    def read(self, run: str) -> Record | None:
+        """Return the record of a run, None where there is none that can be read."""
+        try:
+            text = (self.folder / "runs" / f"{run}.json").read_text(encoding="utf-8")
+            return Record(**json.loads(text))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, run: str, record: Record) -> None:
+        """Keep the record of a run."""
+        with atomic_write(self.folder / "runs" / f"{run}.json") as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(record)), encoding="utf-8")
+
+    def records(self) -> dict[str, Record]:
+        """Return all records by run."""
+        names = sorted(path.stem for path in (self.folder / "runs").glob("*.json"))
+        found = {name: self.read(name) for name in names if not name.startswith(".")}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def is_done(self, run: str, tasks: Mapping[str, str]) -> bool:
+        """Whether a run has these tasks, made of the same, and their files are as written."""
+        record = self.read(run)
+        if record is None or record.status != "done" or not tasks.items() <= record.tasks.items():
+            return False
+        return all(self.is_whole(file, size) for file, size in record.files.items())
+
+    def is_whole(self, file: str, size: int) -> bool:
+        """Whether a file of the output has as many bytes as were written."""
+        path = self.root / file
+        return path.is_file() and path.stat().st_size == size
+
+    @contextlib.contextmanager
+    def staged(self, run: str) -> Iterator[Path]:
+        """Yield an empty folder whose files move below the output once all of them are whole."""
+        staging = self.folder / "staging" / run
+        # Of a process that was killed.
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+            for path in sorted(p for p in staging.rglob("*") if p.is_file()):
+                target = self.root / path.relative_to(staging)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def remove(self, record: Record) -> None:
+        """Remove the files of a record."""
+        for file in record.files:
+            (self.root / file).unlink(missing_ok=True)
+
+    def settle(self, options: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Keep what all runs of the output are made with, or compare it with what was kept.
+
+        Raises
+        ------
+        AtlasFileError
+            Other options than those before, without `overwrite`; with it, what was made with
+            those is removed.
+        """
+        path = self.folder / "options.json"
+        with self.hold("options"):
+            before = None
+            if path.is_file():
+                try:
+                    before = json.loads(path.read_text(encoding="utf-8"))
+                except ValueError as error:
+                    raise AtlasFileError(
+                        path, "is damaged", f"remove {self.folder} to do all runs again"
+                    ) from error
+            added = dict(options)
+            if before is not None:
+                # Atlases may be added, but not be others under the same labels.
+                added["atlases"] = {**before.get("atlases", {}), **options["atlases"]}
+                changed = [*_list_changes(before, options)]
+                if changed and not overwrite:
+                    raise AtlasFileError(
+                        self.root,
+                        "holds an extraction with other options: " + "; ".join(changed),
+                        "choose another folder, or pass "
+                        + Passing(overwrite=True)
+                        + " to replace what is there",
+                    )
+                if changed:
+                    for record in self.records().values():
+                        self.remove(record)
+                    shutil.rmtree(self.folder / "runs")
+                    (self.folder / "runs").mkdir()
+                    shutil.rmtree(self.root / "atlases", ignore_errors=True)
+                    added = dict(options)
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(added, indent=1), encoding="utf-8")
+
+
+def _list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in now.items():
+        old = before.get(name)
+        if name != "atlases" and old != json.loads(json.dumps(value)):
+            yield f"{name} was {old}, is {value}"
+    for label, digest in now["atlases"].items():
+        if before.get("atlases", {}).get(label, digest) != digest:
+            yield f"the atlas {label} was another"

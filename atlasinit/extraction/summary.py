@@ -1,0 +1,108 @@
+"""What became of an extraction, and the table of all runs of an output."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atlasinit.errors import format_count
+from atlasinit.extraction.performing import Outcome
+from atlasinit.extraction.planning import LabelledAtlas, Plan, describe_plan
+from atlasinit.extraction.state import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUSES = ("done", "skipped", "elsewhere", "failed")
+TABLE = "quality.tsv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Extraction:
+    """What became of the runs of an `extract`.
+
+    Parameters
+    ----------
+    output
+        The folder of the dataset.
+    plan
+        What was to be done.
+    atlases
+        With their labels.
+    jobs
+        Processes that were asked for.
+    outcomes
+        One a run, as they came; None of a plan alone.
+    """
+
+    output: Path
+    plan: Plan
+    atlases: tuple[LabelledAtlas, ...]
+    jobs: int
+    outcomes: tuple[Outcome, ...] | None = None
+
+    def count(self, status: str) -> int:
+        """Return how many runs are ``"done"``, ``"skipped"``, ``"elsewhere"`` or ``"failed"``."""
+        return sum(one.status == status for one in self.outcomes or ())
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Runs that failed, with the reasons."""
+        return {one.run: one.reason for one in self.outcomes or () if one.status == "failed"}
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row for each run of the output, whoever did it, with the numbers of its quality."""
+        return tabulate(Ledger(self.output))
+
+    def __str__(self) -> str:
+        counts = Counter(one.status for one in self.outcomes or ())
+        words = {
+            "done": "done",
+            "skipped": "done before",
+            "elsewhere": "in other processes",
+            "failed": "failed",
+        }
+        told = [f"{counts[status]} {words[status]}" for status in STATUSES if counts[status]]
+        lost = len(self.plan.unmatched)
+        text = f"{format_count(len(self.plan.jobs), 'run')}: {', '.join(told) or 'none begun'}"
+        return text + (f"; {lost} without an image for an atlas" if lost else "")
+
+    def describe(self) -> list[str]:
+        """Return the lines of a plan that was not carried out; else the files of the whole."""
+        if self.outcomes is None:
+            return describe_plan(self.plan, self.atlases, self.jobs)
+        return [str(self.output / TABLE)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts, the failures and what was not matched, for JSON."""
+        return {
+            "output": str(self.output),
+            "atlases": {own.key: own.atlas.n_parcels for own in self.atlases},
+            "runs": len(self.plan.jobs),
+            "bytes": self.plan.size,
+            "seconds_of_reading": self.plan.seconds,
+            **{status: self.count(status) for status in STATUSES},
+            "failures": self.failures,
+            "unmatched": [list(one) for one in self.plan.unmatched],
+        }
+
+
+def tabulate(ledger: Ledger) -> "pd.DataFrame":
+    """Return the records of an output as a table."""
+    import pandas as pd
+
+    rows = [
+        {"run": name, "status": record.status, **record.quality, "reason": record.reason}
+        for name, record in ledger.records().items()
+    ]
+    columns = list(dict.fromkeys(title for row in rows for title in row if title != "reason"))
+    return pd.DataFrame(rows, columns=[*(columns or ["run", "status"]), "reason"])
+
+
+def write_table(ledger: Ledger) -> Path:
+    """Write the table of all runs."""
+    from atlasinit.io.tables.parcel_values import write_table as write
+
+    with ledger.hold("quality"):
+        return write(tabulate(ledger), ledger.root / TABLE, overwrite=True)
