@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
     from atlasinit.splitting import split_parcels as split_parcels
+    from atlasinit.tessellation import equal_area_atlas as equal_area_atlas
+    from atlasinit.tessellation import icosahedral_atlas as icosahedral_atlas
+    from atlasinit.tessellation import voronoi_atlas as voronoi_atlas
 
 _HOMES = {
     "Atlas": "core.atlas",
@@ -90,10 +93,12 @@ _HOMES = {
     "coverage": "projection",
     "DenseMaps": "core.maps",
     "dirichlet_atlas": "initializers",
+    "equal_area_atlas": "tessellation",
     "extract": "extraction",
     "fetch_atlases": "catalogue",
     "generate_report": "report",
     "HardMaps": "core.maps",
+    "icosahedral_atlas": "tessellation",
     "join": "joining",
     "LabelTable": "core.labels",
     "list_atlases": "catalogue",
@@ -124,6 +129,7 @@ _HOMES = {
     "SurfaceMesh": "core.mesh",
     "to_surface": "sampling",
     "VolumeGrid": "core.grid",
+    "voronoi_atlas": "tessellation",
 }
 _MODULES = (
     "activities",
