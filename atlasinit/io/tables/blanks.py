@@ -212,7 +212,8 @@ def _find_short_names(names: Sequence[str]) -> list[str] | None:
     words = [name.split() for name in names]
     if len(words) < 2 or any(len(pair) != 2 for pair in words):
         return None
-    if all(short == long for short, long in words):
+    # The background of these tables is "??? Unknown".
+    if all(short in (long, "???") for short, long in words):
         return [short for short, _ in words]
     if not any(map(hemisphere_of, words[0])) and not any(map(hemisphere_of, words[-1])):
         return None

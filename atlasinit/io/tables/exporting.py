@@ -47,7 +47,7 @@ class LabelFormat:
     Parameters
     ----------
     text
-        Returns the whole file of the atlas and its entries.
+        Returns the whole file of the atlas and its entries; the path is where it will lie.
     endings
         Of file names that mean it; none where several programs have one.
     blank
@@ -58,26 +58,32 @@ class LabelFormat:
         Whether it tells parcels by the values in an image.
     """
 
-    text: Callable[[Atlas, Sequence[Entry]], str]
+    text: Callable[[Atlas, Sequence[Entry], Path], str]
     endings: tuple[str, ...] = ()
     blank: str = " "
     background: str | None = None
     keyed: bool = True
 
 
-def _lines(begin: str, line: Callable[[Entry], str]) -> Callable[[Atlas, Sequence[Entry]], str]:
-    return lambda _, entries: begin + "".join(f"{line(entry)}\n" for entry in entries)
+def _lines(
+    begin: str, line: Callable[[Entry], str]
+) -> Callable[[Atlas, Sequence[Entry], Path], str]:
+    return lambda _, entries, path: begin + "".join(f"{line(entry)}\n" for entry in entries)
 
 
 def _rgb(entry: Entry) -> str:
     return " ".join(map(str, entry.rgb))
 
 
-def _fsl(atlas: Atlas, entries: Sequence[Entry]) -> str:
+def _fsl(atlas: Atlas, entries: Sequence[Entry], path: Path) -> str:
     root = Element("atlas", version="1.0")
     header = SubElement(root, "header")
     for tag, text in (("name", atlas.name), ("shortname", atlas.name), ("type", "Label")):
         SubElement(header, tag).text = text
+    # FSL opens the image with the table: that of the same name beside it, without its extension.
+    images = SubElement(header, "images")
+    for tag in ("imagefile", "summaryimagefile"):
+        SubElement(images, tag).text = f"/{path.name.removesuffix(path.suffix)}"
     data = SubElement(root, "data")
     for entry, xyz in zip(entries, _centres(atlas), strict=True):
         at = {"index": str(entry.key), **dict(zip("xyz", map(str, xyz), strict=True))}
@@ -86,8 +92,9 @@ def _fsl(atlas: Atlas, entries: Sequence[Entry]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, "unicode")}\n'
 
 
-def _brainnet(atlas: Atlas, entries: Sequence[Entry]) -> str:
+def _brainnet(atlas: Atlas, entries: Sequence[Entry], path: Path) -> str:
     """Return a line ``x y z colour size label`` for each parcel, between tabs."""
+    del path
     places = parcel_centres(atlas)
     lost = [
         n for n, at in zip(atlas.table["name"], places, strict=True) if not np.isfinite(at).all()
@@ -161,7 +168,8 @@ FORMATS = {
     "fsl": LabelFormat(text=_fsl, endings=(".xml",)),
     "mrtrix": LabelFormat(
         text=_lines(
-            "# MRtrix lookup table\n0 Unknown Unknown 0 0 0 0\n",
+            # MRtrix tells the two names apart by their length, the first of which is the shorter.
+            "# MRtrix lookup table\n0 ??? Unknown 0 0 0 0\n",
             lambda e: f"{e.key} {e.name} {e.name} {_rgb(e)} 255",
         ),
         blank="-",
@@ -186,7 +194,8 @@ def save_labels(
     ``itksnap``                            ITK-SNAP's label descriptions
     ``slicer``      ``.ctbl``              3D Slicer
     ``fsleyes``     ``.lut``               FSLeyes
-    ``fsl``         ``.xml``               FSL, whose atlas is of type ``Label``
+    ``fsl``         ``.xml``               FSL, whose atlas is of type ``Label``, with the image of
+                                           the same name that `save_atlas` writes beside it
     ``mrtrix``                             MRtrix' ``labelconvert``
     ``workbench``                          ``wb_command -volume-label-import`` and its like
     ``bids``        ``.tsv``               BIDS ``dseg.tsv``, nilearn
@@ -231,7 +240,7 @@ def save_labels(
             names = _names(atlas.table["name"], path, grammar.blank)
             colors = map(to_bytes, colors_of(atlas.table))
             entries = [Entry(*own) for own in zip(keys, names, colors, strict=True)]
-            text = grammar.text(atlas, entries).encode()
+            text = grammar.text(atlas, entries, expand(path)).encode()
             if grammar.keyed:
                 _check_read_back(text, entries, path)
             temporary.write_bytes(text)

@@ -85,6 +85,33 @@ def test_the_extension_tells_the_program(tmp_path, name, line):
     assert len(lines) >= 3
 
 
+@pytest.mark.parametrize("table", ["old.txt", "old.ctab"])
+def test_mrtrix_converts_labels(tmp_path, table):
+    if shutil.which("labelconvert") is None:
+        pytest.skip("MRtrix's labelconvert is not installed")
+    own, again = plain(), ai.renumber_parcels(plain())
+    ai.save_atlas(own, tmp_path / "own.nii.gz")
+    ai.save_labels(own, tmp_path / table, format="mrtrix" if table.endswith("txt") else None)
+    ai.save_labels(again, tmp_path / "new.txt", format="mrtrix")
+    files = ["own.nii.gz", table, "new.txt", "converted.nii.gz"]
+    subprocess.run(["labelconvert", *files], cwd=tmp_path, check=True, capture_output=True)
+    found = np.asarray(nb.load(tmp_path / "converted.nii.gz").dataobj)
+    np.testing.assert_array_equal(found, np.searchsorted([0, 3, 7, 12], KEYS))
+
+
+def test_fsl_opens_the_table_with_its_image(tmp_path):
+    from fsl.data.atlases import AtlasDescription
+
+    ai.save_atlas(plain(), tmp_path / "own.nii.gz")
+    found = AtlasDescription(str(ai.save_labels(plain(), tmp_path / "own.xml")), "own")
+    assert found.atlasType == "label"
+    assert [label.name for label in found.labels] == list(plain().table["name"])
+    assert [label.value for label in found.labels] == [3, 7, 12]
+    # In mm, a voxel of the parcel.
+    at = np.array([[label.x, label.y, label.z] for label in found.labels], int)
+    assert [KEYS[tuple(xyz)] for xyz in at] == [3, 7, 12]
+
+
 def test_itk_snap(tmp_path):
     path = ai.save_labels(atlas(), tmp_path / "x.txt", format="itksnap")
     lines = [text for text in path.read_text().splitlines() if not text.startswith("#")]
