@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 
 import nibabel as nb
 import numpy as np
@@ -51,8 +52,11 @@ def surface_atlas(mesh, maps):
     )
 
 
-def resample_by_workbench(folder, source, target, values, *, method, areas):
-    """Return ``wb_command -label-resample`` of whole numbers, ``-metric-resample`` of others."""
+def resample_by_workbench(folder, source, target, values, *, method, areas, seconds=None):
+    """Return ``wb_command -label-resample`` of whole numbers, ``-metric-resample`` of others.
+
+    The wall time of the command is appended to `seconds`.
+    """
     if shutil.which("wb_command") is None:
         pytest.skip("wb_command is not installed")
     for name, mesh, area in zip("st", (source, target), areas, strict=True):
@@ -69,7 +73,10 @@ def resample_by_workbench(folder, source, target, values, *, method, areas):
     command = ["wb_command", verb, *files]
     if method == "ADAP_BARY_AREA":
         command += ["-area-metrics", "s.func.gii", "t.func.gii"]
+    start = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    if seconds is not None:
+        seconds.append(time.perf_counter() - start)
     found = nb.load(folder / f"out.{kind}.gii").darrays
     return found[0].data if kind == "label" else np.stack([one.data for one in found])
 

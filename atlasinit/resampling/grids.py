@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,14 +9,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import VolumeGrid
+from atlasinit.resampling.axes import find_axes, snap
 from atlasinit.resampling.matrices import pick, weigh
 from atlasinit.resampling.targets import Place
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-_ROUNDING = 1e-4
-"""Share of a voxel by which the affines of images, stored in float32, miss their numbers."""
 
 _COARSER = 1.01
 """Volume of a target's voxel in voxels of the source, from which on it is the larger one."""
@@ -41,7 +38,7 @@ class Lookup:
     def find_voxels(self, positions: Float[np.ndarray, "points 3"]) -> np.ndarray:
         """Return voxel coordinates; those at or halfway between centres exactly."""
         # World to voxel: positions are rows, hence the transposed matrix from the right.
-        return _snap(positions @ self.inverse[:3, :3].T + self.inverse[:3, 3])
+        return snap(positions @ self.inverse[:3, :3].T + self.inverse[:3, 3])
 
     def find_locations(self, ijk: Int[np.ndarray, "... 3"]) -> Int[np.ndarray, "..."]:
         """Return the location of each voxel, -1 outside the grid or where not kept."""
@@ -62,11 +59,14 @@ def nearest_voxels(source: Lookup, positions: Float[np.ndarray, "targets 3"]) ->
 def trilinear(source: Lookup, positions: Float[np.ndarray, "targets 3"]) -> "csr_array":
     """Return the matrix (targets, sources) of the eight voxels around each position in mm."""
     voxels = source.find_voxels(positions)
-    # The eight voxels around a position, each by the product of its three shares.
     low = np.floor(voxels).astype(np.int64)
     part = voxels - low
-    starts = [(low[:, axis], np.stack([1 - part[:, axis], part[:, axis]], 1)) for axis in range(3)]
-    return _multiply_axes(source, starts)
+    # Each of the eight by the product of its three shares.
+    columns, weights = [], []
+    for corner in np.ndindex(2, 2, 2):
+        columns.append(source.find_locations(low + corner))
+        weights.append(np.where(corner, part, 1 - part).prod(axis=1))
+    return weigh(np.stack(columns, 1), np.stack(weights, 1), source.grid.n_locations)
 
 
 def same_voxels(source: VolumeGrid, target: VolumeGrid) -> "csr_array | None":
@@ -85,15 +85,19 @@ def is_coarser(source: VolumeGrid, target: VolumeGrid) -> bool:
 
 def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterator[csr_array]":
     """Yield the matrices (some targets, sources), one after the other in the targets' order."""
-    target, lookup = place.geometry, Lookup.build(source)
+    target = place.geometry
     assert isinstance(target, VolumeGrid)
-    size, weigh_some = _choose(lookup, target, place, method)
+    axes = find_axes(source, target, method) if place.warp is None else None
+    if axes is not None:
+        size, find_some = max(_AT_ONCE // axes.n_weights, 1), axes.find_weights
+    else:
+        size, find_some = _look_up(Lookup.build(source), target, place, method)
     for start in range(0, max(target.n_locations, 1), size):
         some = target.voxels[start : start + size]
-        yield weigh_some(np.stack(np.unravel_index(some, target.shape), axis=-1))
+        yield find_some(np.stack(np.unravel_index(some, target.shape), axis=-1))
 
 
-def _choose(
+def _look_up(
     source: Lookup, target: VolumeGrid, place: Place, method: str
 ) -> tuple[int, "Callable[[np.ndarray], csr_array]"]:
     """Return of how many target voxels the weights are found at once, and what finds them."""
@@ -105,75 +109,16 @@ def _choose(
         return _AT_ONCE, lambda ijk: nearest_voxels(source, find_sources(ijk))
     if method == "linear":
         return _AT_ONCE // 8, lambda ijk: trilinear(source, find_sources(ijk))
-    overlaps = None if place.warp is not None else _find_overlaps(source, target)
-    if overlaps is not None:
-        size = math.prod(share.shape[1] for _, _, share in overlaps)
-
-        def overlap(ijk: np.ndarray) -> "csr_array":
-            return _multiply_axes(source, [(s[ijk[:, a]], w[ijk[:, a]]) for a, s, w in overlaps])
-
-        return max(_AT_ONCE // size, 1), overlap
     # Points that divide each target voxel evenly, two a source voxel and axis at least.
     moved = np.abs((source.inverse @ target.affine)[:3, :3]).max(axis=0)
-    counts = 2 * np.ceil(moved).astype(np.int64)
-    points = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+    points = [(np.arange(n) + 0.5) / n - 0.5 for n in (2 * np.ceil(moved)).astype(np.int64)]
     offsets = np.array(list(itertools.product(*points)))
 
     def sample(ijk: np.ndarray) -> "csr_array":
         inner = (ijk[:, None] + offsets).reshape(-1, 3)
         voxels = np.floor(source.find_voxels(find_sources(inner)) + 0.5).astype(np.int64)
-        columns = source.find_locations(voxels).reshape(len(ijk), -1)
+        columns = source.find_locations(voxels).reshape(len(ijk), len(offsets))
         weights = np.broadcast_to(1 / len(offsets), columns.shape)
         return weigh(columns, weights, source.grid.n_locations)
 
     return max(_AT_ONCE // len(offsets), 1), sample
-
-
-def _find_overlaps(
-    source: Lookup, target: VolumeGrid
-) -> list[tuple[int, np.ndarray, np.ndarray]] | None:
-    """Return for each axis of the source how voxels overlap along it; None for oblique grids.
-
-    The axis of the target that runs along it; and for each index on that axis the first source
-    index, and the shares (indices, n) of the target voxel's edge in that and the next ones.
-    """
-    moved = source.inverse @ target.affine
-    along = np.abs(moved[:3, :3]).argmax(axis=1)
-    rest = np.where(np.arange(3) == along[:, None], 0, moved[:3, :3])
-    # An axis is parallel where it leaves its row of source voxels nowhere by more than rounding.
-    if len(set(along)) < 3 or (np.abs(rest) * target.shape > _ROUNDING * 10).any():
-        return None
-    found = []
-    for axis, other in enumerate(along):
-        width = abs(moved[axis, other])
-        centres = moved[axis, other] * np.arange(target.shape[other]) + moved[axis, 3]
-        # Edges of the target's voxels in source indices, where source voxel j is [j, j + 1].
-        low, high = _snap(centres - width / 2 + 0.5), _snap(centres + width / 2 + 0.5)
-        start = np.floor(low).astype(np.int64)
-        j = start[:, None] + np.arange(math.ceil(width + 1 - _ROUNDING) + 1)
-        shares = np.minimum(high[:, None], j + 1) - np.maximum(low[:, None], j)
-        shares = shares.clip(0) / (high - low)[:, None]
-        found.append((int(other), start, shares[:, shares.any(axis=0)]))
-    return found
-
-
-def _multiply_axes(source: Lookup, starts: list[tuple[np.ndarray, np.ndarray]]) -> "csr_array":
-    """Return the matrix of weights that are products of one a source axis.
-
-    `starts` has for each axis the first index (targets,), and the weights (targets, n) there
-    and at the indices behind.
-    """
-    columns, weights = [], []
-    for steps in np.ndindex(*(share.shape[1] for _, share in starts)):
-        ijk = [first + step for (first, _), step in zip(starts, steps, strict=True)]
-        shares = [share[:, step] for (_, share), step in zip(starts, steps, strict=True)]
-        columns.append(source.find_locations(np.stack(ijk, axis=-1)))
-        weights.append(shares[0] * shares[1] * shares[2])
-    return weigh(np.stack(columns, 1), np.stack(weights, 1), source.grid.n_locations)
-
-
-def _snap(numbers: np.ndarray) -> np.ndarray:
-    """Return numbers with those near whole and half ones exactly there."""
-    halves = np.rint(2 * numbers) / 2
-    # At a half which of two voxels is the nearest must not hang on the last bit of an affine.
-    return np.where(np.abs(numbers - halves) < _ROUNDING, halves, numbers)

@@ -10,7 +10,7 @@ from atlasinit.support.threads import run_in_threads
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_MAPS = 32  # multiplied at once: two lines of the cache for each location
+_MAPS = 8  # multiplied by one thread at a time
 
 
 def weigh(
@@ -72,8 +72,11 @@ def multiply_maps(
     out = np.empty((len(values), matrix.shape[0]), np.float32)
     weights = matrix.astype(np.float32)
 
-    def multiply(some: slice) -> None:
-        out[some] = (weights @ np.ascontiguousarray(values[some].T)).T
+    # A map at a time: maps together, side by side for each location, would have to be turned twice.
+    def multiply(some: range) -> None:
+        for i in some:
+            out[i] = weights @ values[i]
 
-    run_in_threads(multiply, [(slice(i, i + _MAPS),) for i in range(0, len(values), _MAPS)])
+    starts = range(0, len(values), _MAPS)
+    run_in_threads(multiply, [(range(i, min(i + _MAPS, len(values))),) for i in starts])
     return out

