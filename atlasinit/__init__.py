@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from atlasinit.report import Report as Report
     from atlasinit.report import generate_report as generate_report
     from atlasinit.resampling import resample as resample
+    from atlasinit.resampling import resample_data as resample_data
+    from atlasinit.resampling import resampling_operator as resampling_operator
     from atlasinit.sampling import sampling_operator as sampling_operator
     from atlasinit.sampling import to_surface as to_surface
     from atlasinit.seeding import sphere_atlas as sphere_atlas
@@ -113,6 +115,8 @@ _HOMES = {
     "renumber_parcels": "editing",
     "Report": "report",
     "resample": "resampling",
+    "resample_data": "resampling",
+    "resampling_operator": "resampling",
     "sampling_operator": "sampling",
     "save_atlas": "io",
     "save_labels": "io",

@@ -73,7 +73,9 @@ def resample(
         # An image has one grid, which all parts of the atlas are moved to.
         geometry = to[0] if grid is None else dict.fromkeys(atlas.compartments, grid)
         if to_space is None:
-            check_target_space(found.space, atlas, found.name, override="to_space")
+            check_target_space(
+                found.space, (atlas.space, repr(atlas.name)), found.name, override="to_space"
+            )
     else:
         geometry = _spheres([Path(name) for name in to], atlas, to_space)
     moved = resample_(atlas, geometry, method=method, areas=areas, space=to_space)
@@ -109,7 +111,9 @@ def _spheres(paths: Sequence[Path], atlas: "Atlas", to_space: str | None) -> dic
         # Of a sphere ``space-`` is the one that it is in register with, and ``tpl-`` its mesh.
         for entity, stated in entities_of(path).items():
             if entity in ("tpl", "space") and to_space is None:
-                check_target_space(stated, atlas, path.name, override="to_space")
+                check_target_space(
+                    stated, (atlas.space, repr(atlas.name)), path.name, override="to_space"
+                )
     return _meshes(paths)
 
 

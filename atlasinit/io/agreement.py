@@ -156,15 +156,15 @@ def check_mask_space(stated: str, space: str, mask: object) -> None:
     )
 
 
-def check_target_space(stated: str, atlas: Atlas, target: object, *, override: str) -> None:
-    """Refuse to move an atlas to what states another space, without a transform.
+def check_target_space(stated: str, own: tuple[str, str], target: object, *, override: str) -> None:
+    """Refuse to move values to what states another space, without a transform.
 
     Parameters
     ----------
     stated
         The space that `target` states, ``""`` where it states none.
-    atlas
-        With its space.
+    own
+        The space of the values, ``""`` where it is not stated, and what messages call them.
     target
         What messages call it.
     override
@@ -175,16 +175,17 @@ def check_target_space(stated: str, atlas: Atlas, target: object, *, override: s
     ValueError
         Names that contradict each other, as `atlasinit.core.spaces.may_be_one` says.
     """
-    if may_be_one(stated, atlas.space):
+    space, name = own
+    if may_be_one(stated, space):
         return
     raise ArgumentError(
         "target",
-        f": {target} states the space {stated!r}, but {atlas.name!r} is in {atlas.space!r}",
+        f": {target} states the space {stated!r}, but {name} is in {space!r}",
         "Move one of them by a transform of the two first. If they are in register, name the "
         "space of the result: "
         + Passing(**{override: stated})
         + "; if the name or header is wrong, "
-        + Passing(**{override: atlas.space}),
+        + Passing(**{override: space}),
     )
 
 

@@ -1,8 +1,9 @@
-"""Atlases moved to other grids and meshes of their space."""
+"""Atlases and data moved to other grids and meshes of their space."""
 
 from atlasinit.resampling.api import resample
+from atlasinit.resampling.operator import ResamplingOperator, resample_data, resampling_operator
 
-__all__ = ["resample"]
+__all__ = ["ResamplingOperator", "resample", "resample_data", "resampling_operator"]
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.errors import ArgumentTypeError, format_list, warn
 from atlasinit.resampling.labels import elect
 from atlasinit.resampling.matrices import multiply_maps
-from atlasinit.resampling.targets import Place, find_places
+from atlasinit.resampling.targets import Origin, Place, find_places
 from atlasinit.resampling.weights import Options, find_weights
 
 
@@ -100,7 +100,7 @@ def resample(
     if not isinstance(atlas, Atlas):
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     options = Options(method, areas)
-    places = find_places(atlas, target, space)
+    places = find_places(Origin.of_atlas(atlas), target, space)
     geometries = {c: place.geometry for c, place in places.items()}
     maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
     how = [*map(repr, geometries.values()), *options.describe()]

@@ -38,33 +38,97 @@ class Place:
         return positions if self.warp is None else self.warp(positions)
 
 
-def find_places(atlas: Atlas, target: Any, space: str | None) -> dict[str, Place]:
-    """Return where each compartment of an atlas is moved to."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Origin:
+    """What is moved.
+
+    Parameters
+    ----------
+    geometry
+        Compartment to where its values lie.
+    space
+        Of them all, ``""`` where it is not stated.
+    name
+        What messages call it.
+    argument
+        The argument that it came by.
+    """
+
+    geometry: Mapping[str, Geometry]
+    space: str
+    name: str
+    argument: str
+
+    @classmethod
+    def of_atlas(cls, atlas: Atlas, argument: str = "atlas") -> "Origin":
+        """Return what moves an atlas, or data of it."""
+        return cls(atlas.geometry, atlas.space, repr(atlas.name), argument)
+
+    @property
+    def compartments(self) -> tuple[str, ...]:
+        """Their names, in the order of the values."""
+        return tuple(self.geometry)
+
+
+def find_origin(source: Any, target: Any) -> Origin:
+    """Return where data lie: at the locations of an atlas, of geometries, or of an image.
+
+    Geometries without names are those of the target's only compartment, where it has one.
+    """
+    from atlasinit.io.targets import is_target, read_target
+
+    if isinstance(source, Atlas):
+        return Origin.of_atlas(source, "source")
+    if isinstance(source, VolumeGrid | SurfaceMesh):
+        named = target.geometry if isinstance(target, Atlas) else target
+        only = list(named) if isinstance(named, Mapping) and len(named) == 1 else ["data"]
+        return Origin({only[0]: source}, "", "the source", "source")
+    if isinstance(source, Mapping):
+        wrong = [c for c, g in source.items() if not isinstance(g, VolumeGrid | SurfaceMesh)]
+        if wrong or not source:
+            raise ArgumentTypeError(
+                "source",
+                "should be a mapping from compartments to VolumeGrid or SurfaceMesh, got other "
+                f"values for {wrong}",
+            )
+        return Origin(source, "", "the source", "source")
+    if not is_target(source):
+        raise ArgumentTypeError(
+            "source",
+            "should be an Atlas, a VolumeGrid, a SurfaceMesh, an image or its path, or a mapping "
+            f"from compartments to geometries, got {type(source).__name__}",
+        )
+    found = read_target(source)
+    return Origin(found.geometry, found.space, found.name, "source")
+
+
+def find_places(origin: Origin, target: Any, space: str | None) -> dict[str, Place]:
+    """Return where each compartment of an origin is moved to."""
     if isinstance(target, Atlas):
-        if target.space not in (atlas.space, space):
+        if origin.space and target.space not in (origin.space, space):
             raise ArgumentError(
                 "target",
-                f"is in {target.space}, but {atlas.name!r} is in {atlas.space}",
+                f"is in {target.space}, but {origin.name} is in {origin.space}",
                 "if their coordinates are in register, pass " + Passing(space=target.space),
             )
         target = target.geometry
     elif not isinstance(target, Mapping):
-        target = _of_file(target, atlas, space)
+        target = _of_file(target, origin, space)
         if not isinstance(target, dict):
-            if len(atlas.compartments) > 1:
+            if len(origin.compartments) > 1:
                 raise ArgumentError(
                     "target",
-                    f"should be a mapping from each of {list(atlas.compartments)} to its "
+                    f"should be a mapping from each of {list(origin.compartments)} to its "
                     "geometry, got one geometry",
                 )
-            target = dict.fromkeys(atlas.compartments, target)
-    missing = [c for c in atlas.compartments if c not in target]
+            target = dict.fromkeys(origin.compartments, target)
+    missing = [c for c in origin.compartments if c not in target]
     if missing:
         raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
-    return {c: _of_compartment(target[c], atlas, c, space) for c in atlas.compartments}
+    return {c: _of_compartment(target[c], origin, c, space) for c in origin.compartments}
 
 
-def _of_file(target: Any, atlas: Atlas, space: str | None) -> Geometry | dict[str, Place]:
+def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[str, Place]:
     """Return a geometry as it is, and of an image its whole grid, or the locations of CIFTI."""
     from atlasinit.io.agreement import check_target_space
     from atlasinit.io.targets import is_target, read_target
@@ -79,32 +143,33 @@ def _of_file(target: Any, atlas: Atlas, space: str | None) -> Geometry | dict[st
         )
     found = read_target(target)
     if space is None:
-        check_target_space(found.space, atlas, found.name, override="space")
+        own = (origin.space, origin.name)
+        check_target_space(found.space, own, found.name, override="space")
     if found.grid is not None:
         return found.grid
-    return {c: _on_own_mesh(g, atlas, c) for c, g in found.geometry.items()}
+    return {c: _on_own_mesh(g, origin, c) for c, g in found.geometry.items()}
 
 
-def _on_own_mesh(geometry: Geometry, atlas: Atlas, compartment: str) -> Place:
-    """Return locations of CIFTI, which states numbers of vertices alone, on the atlas's mesh."""
-    own = atlas.geometry.get(compartment)
+def _on_own_mesh(geometry: Geometry, origin: Origin, compartment: str) -> Place:
+    """Return locations of CIFTI, which states numbers of vertices alone, on the origin's mesh."""
+    own = origin.geometry.get(compartment)
     if not isinstance(own, SurfaceMesh) or not isinstance(geometry, SurfaceMesh):
         return Place(geometry)
     if own.n_vertices != geometry.n_vertices:
         raise ArgumentError(
             "target",
-            f"has {geometry.n_vertices} vertices for {compartment!r}, {atlas.name!r} has "
+            f"has {geometry.n_vertices} vertices for {compartment!r}, {origin.name} has "
             f"{own.n_vertices}",
             "pass the meshes with their spheres",
         )
     return Place(dataclasses.replace(own, vertices=geometry.vertices), by_number=True)
 
 
-def _of_compartment(target: Any, atlas: Atlas, compartment: str, space: str | None) -> Place:
+def _of_compartment(target: Any, origin: Origin, compartment: str, space: str | None) -> Place:
     """Return the place of one compartment of a mapping, each of which a file may hold."""
     if isinstance(target, Place):
         return target
-    found = _of_file(target, atlas, space)
+    found = _of_file(target, origin, space)
     if not isinstance(found, dict):
         return Place(found)
     if compartment not in found:

@@ -30,6 +30,7 @@ MODULES = (
     "atlasinit.penalties",
     "atlasinit.refinement",
     "atlasinit.projection",
+    "atlasinit.resampling",
     "atlasinit.sampling",
     "atlasinit.smoothing",
 )
@@ -43,6 +44,7 @@ _MADE_BY_FUNCTIONS = (
     "LinenAtlas",
     "NullMaps",
     "NullTest",
+    "ResamplingOperator",
     "SamplingOperator",
     "SmoothingOperator",
     "Spins",

@@ -61,6 +61,7 @@ NAMESPACES = (
     "atlasinit.measures",
     "atlasinit.projection",
     "atlasinit.report",
+    "atlasinit.resampling",
     "atlasinit.sampling",
     "atlasinit.smoothing",
 )
