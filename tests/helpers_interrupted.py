@@ -21,6 +21,7 @@ from atlasinit.io import write_table
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link"}
 LIMITS = (0, 1, 64)
+_ALL = 12  # more steps that may fail than any writer has in a row
 
 
 def atlas_for(case):
@@ -87,6 +88,21 @@ def kill_before(change):
     sys.addaudithook(hook)
 
 
+def fail_at(change, code):
+    """Let the n-th change of the file system of this process, and no other, fail with an errno."""
+    count = 0
+
+    def hook(event, arguments):
+        nonlocal count
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+        if event in CHANGES or writes:
+            count += 1
+            if count == change:
+                raise OSError(code, os.strerror(code), str(arguments[0]))
+
+    sys.addaudithook(hook)
+
+
 def kill_beyond(size):
     """Have the kernel kill this process when it writes a file beyond `size` bytes."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -102,6 +118,21 @@ def survived(prepare, write):
         write()
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0
+
+
+def outcome(prepare, write):
+    """Return how a process ends whose file system fails: "done", "told", or what is wrong."""
+    child = os.fork()
+    if child == 0:
+        prepare()
+        try:
+            write()
+        except ai.AtlasFileError:
+            os._exit(1)
+        except BaseException:
+            os._exit(2)
+        os._exit(0)
+    return ("done", "told", "raw")[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
 
 
 def of_atlas(case, root):
@@ -160,23 +191,53 @@ def of_file(case, root):
 def main(case, root):
     write, tell = (of_file if case in WRITERS else of_atlas)(case, root)
     out = {}
-    for start in ("old", "none"):
+    for start, folder in starts(root, write):
         states = []
         steps = [lambda n=n: kill_beyond(n) for n in LIMITS]
         steps += [lambda n=n: kill_before(n) for n in range(1, 200)]
         for step in steps:
-            folder = root / "folder"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            if start == "old":
-                write("old", folder)
-            done = survived(step, lambda: write("new", folder))  # noqa: B023 (called here)
-            states.append(tell(folder))
+            folder()
+            done = survived(step, lambda: write("new", root / "folder"))
+            states.append(tell(root / "folder"))
             if done:
                 break
         out[start] = states
     print(json.dumps(out))
 
 
+def main_failing(case, root, code):
+    write, tell = (of_file if case in WRITERS else of_atlas)(case, root)
+    out = {}
+    for start, folder in starts(root, write):
+        out[start] = []
+        for n in range(1, 200):
+            folder()
+            before = sorted(map(str, (root / "folder").rglob("*")))
+            ended = outcome(lambda n=n: fail_at(n, code), lambda: write("new", root / "folder"))
+            after = sorted(map(str, (root / "folder").rglob("*")))
+            out[start].append((ended, tell(root / "folder"), before == after))
+            # What is taken away, or linked rather than copied, may fail unsaid; not many in a row.
+            if [end for end, *_ in out[start][-_ALL:]] == ["done"] * _ALL:
+                break
+    print(json.dumps(out))
+
+
+def starts(root, write):
+    """Yield what lies in a folder at first, and what makes it so anew."""
+    for start in ("old", "none"):
+
+        def make(start=start):
+            shutil.rmtree(root / "folder", ignore_errors=True)
+            (root / "folder").mkdir()
+            if start == "old":
+                write("old", root / "folder")
+
+        yield start, make
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    name, where, *code = sys.argv[1:]
+    if code:
+        main_failing(name, Path(where), int(code[0]))
+    else:
+        main(name, Path(where))

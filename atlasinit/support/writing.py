@@ -1,19 +1,15 @@
 """Files and folders that appear under their names once they are whole."""
 
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from atlasinit.errors import AtlasFileError, Passing
 from atlasinit.support.files import expand, name_beside
 from atlasinit.support.typing import PathLike
-
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS}
-"""What a disk that takes no more answers, which names no file."""
 
 
 @contextlib.contextmanager
@@ -44,22 +40,68 @@ def atomic_writes(files: Mapping[str, Path], *, overwrite: bool) -> Iterator[dic
         temporary: dict[str, Path] = {}
         for name, target in targets.items():
             temporary[name] = _make_temporary(target)
-            stack.callback(temporary[name].unlink, missing_ok=True)
-        try:
+            stack.callback(_discard, temporary[name])
+        with _telling(list(targets.values()), temporary.values()):
             yield temporary
-        except OSError as error:
-            if isinstance(error, AtlasFileError) or error.errno not in _FULL:
-                raise
-            (first, *_) = targets.values()
-            raise AtlasFileError(
-                first, f"could not be written ({error.strerror}), and nothing of it was left"
-            ) from error
-        if len(targets) > 1:
-            # Whoever stops the process here finds no new file beside an old one.
-            for target in targets.values():
-                target.unlink(missing_ok=True)
-        for name, target in targets.items():
-            temporary[name].replace(target)
+            _move_in([(temporary[name], target) for name, target in targets.items()])
+
+
+@contextlib.contextmanager
+def _telling(targets: Sequence[Path], written: Iterable[Path]) -> Iterator[None]:
+    """Turn what the file system refuses of `written`, or of targets, into an error of the first."""
+    try:
+        yield
+    except OSError as error:
+        # A disk that is full or broken names no file.
+        names = (error.filename, error.filename2)
+        own = all(name is None for name in names) or any(
+            Path(os.fsdecode(name)).is_relative_to(path)
+            for name in names
+            if isinstance(name, str | bytes)
+            for path in (*written, *targets)
+        )
+        if isinstance(error, AtlasFileError) or not own:
+            raise
+        why = error.strerror or error
+        raise AtlasFileError(
+            targets[0], f"could not be written ({why}), and nothing of it was left"
+        ) from error
+
+
+def _move_in(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Move each new file to its place; what fails leaves the old ones."""
+    if len(pairs) == 1:
+        ((new, target),) = pairs
+        new.replace(target)
+        return
+    # Whoever stops the process meanwhile finds no new file beside an old one, but the old ones
+    # under other names.
+    kept: list[tuple[Path, Path]] = []
+    moved: list[Path] = []
+    try:
+        for _, target in pairs:
+            if os.path.lexists(target):
+                old = name_beside(target, suffix="".join(target.suffixes[-2:]))
+                target.rename(old)
+                kept.append((old, target))
+        for new, target in pairs:
+            new.rename(target)
+            moved.append(target)
+    except BaseException:
+        for target in moved:
+            _discard(target)
+        for old, target in kept:
+            with contextlib.suppress(OSError):
+                old.replace(target)
+        raise
+    for old, _ in kept:
+        _discard(old)
+
+
+def _discard(path: Path) -> None:
+    """Take away a file that is of no use any more, if it is there and can be."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -116,16 +158,20 @@ def staged_folder(target: Path, *, keep: bool) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(target, error) from error
     try:
-        if keep:
-            shutil.copytree(target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True)
-        yield staging
+        with _telling([target], [staging]):
+            if keep:
+                shutil.copytree(
+                    target, staging, symlinks=True, copy_function=_link, dirs_exist_ok=True
+                )
+            yield staging
         if _state(target) != before:
             raise AtlasFileError(
                 target,
                 "another process has changed it meanwhile, and nothing was written",
                 "write to it again",
             )
-        _take_place(staging, target)
+        with _telling([target], [staging]):
+            _take_place(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -151,7 +197,10 @@ def _take_place(folder: Path, target: Path) -> None:
     if not target.exists():
         folder.rename(target)
         return
-    kept = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent))
+    try:
+        kept = Path(tempfile.mkdtemp(prefix=".atlasinit-old-", dir=target.parent))
+    except OSError as error:
+        raise _unwritable(target, error) from error
     try:
         _exchange(folder, target, kept / target.name)
     except BaseException:

@@ -1,5 +1,6 @@
-"""A process that is killed while it writes leaves the old file, or none, and never a part."""
+"""A process that is killed while it writes, or refused, leaves the old file, and never a part."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -41,3 +42,31 @@ def test_killed_at_every_step(tmp_path, case):
         order = [state for i, state in enumerate(steps) if i == 0 or steps[i - 1] != state]
         assert order in ([start, "new"], [start, "none", "new"])
         assert steps.count(start) >= 2
+
+
+FAILING = (
+    ".nii.gz",
+    *(
+        pytest.param(case, marks=pytest.mark.sweep)
+        for case in ("bids", ".annot", ".npz", ".safetensors", ".label.gii", ".dscalar.nii")
+    ),
+    *(pytest.param(case, marks=pytest.mark.sweep) for case in WRITERS),
+)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, pytest.param(errno.EIO, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("case", FAILING)
+def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
+    done = subprocess.run(
+        [sys.executable, HELPER, case, tmp_path, str(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for start, found in json.loads(done.stdout).items():
+        assert found[0] == ["told", start, True]
+        for ended, state, same in found:
+            # What cannot be written is told as such, and all is as it was; else it is done.
+            assert (ended, state) in (("told", start), ("done", "new"))
+            assert same or ended == "done"
