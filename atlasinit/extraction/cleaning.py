@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from atlasinit import image_series
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list, nearest
 from atlasinit.io.files import reading
 
@@ -274,14 +275,12 @@ def clean_series(
     out = np.full((len(kept), series.shape[1]), np.nan)
     if not alive.any():
         return out
-    from nilearn.signal import clean
-
-    out[:, alive] = clean(
+    out[:, alive] = image_series.clean_series(
         np.ascontiguousarray(series[:, alive], np.float64),
+        confounds.table,
+        None if len(kept) == len(series) else kept,
         detrend=cleaning.detrend,
         standardize=cleaning.standardize,
-        confounds=confounds.table,
-        sample_mask=None if len(kept) == len(series) else kept,
         low_pass=cleaning.low_pass,
         high_pass=cleaning.high_pass,
         t_r=t_r,

@@ -4,18 +4,21 @@ import contextlib
 import importlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError
 from atlasinit.extraction.performing import Outcome, Setup, perform, record_failure
 from atlasinit.extraction.planning import Job
 from atlasinit.extraction.state import Ledger
 
-_setup: list[Setup] = []
+Do: TypeAlias = Callable[[Setup, Job], Outcome]
+"""What does a run: `perform`."""
+
+_given: list[tuple[Setup, Do]] = []
 """Of a worker process, which gets it once and not with each run."""
 
 
@@ -25,7 +28,9 @@ def run_here(setup: Setup, jobs: Sequence[Job]) -> Iterator[Outcome]:
         yield perform(setup, job)
 
 
-def run_processes(setup: Setup, jobs: Sequence[Job], count: int) -> Iterator[Outcome]:
+def run_processes(
+    setup: Setup, jobs: Sequence[Job], count: int, *, do: Do = perform
+) -> Iterator[Outcome]:
     """Yield outcomes of runs in `count` processes of this machine, as they are ready.
 
     A process that dies takes the others of its pool with it. The runs that they were at are done
@@ -35,7 +40,7 @@ def run_processes(setup: Setup, jobs: Sequence[Job], count: int) -> Iterator[Out
     waiting = deque(jobs)
     while waiting:
         suspects: list[Job] = []
-        with _pool(setup, min(count, len(waiting))) as pool:
+        with _pool(setup, min(count, len(waiting)), do) as pool:
             running: dict[Any, Job] = {}
             while (waiting or running) and not suspects:
                 while waiting and len(running) < count:
@@ -55,11 +60,11 @@ def run_processes(setup: Setup, jobs: Sequence[Job], count: int) -> Iterator[Out
             # The others were killed with it.
             suspects += running.values()
         for job in suspects:
-            yield _try_alone(setup, job)
+            yield _try_alone(setup, job, do)
 
 
-def _try_alone(setup: Setup, job: Job) -> Outcome:
-    with _pool(setup, 1) as pool:
+def _try_alone(setup: Setup, job: Job, do: Do) -> Outcome:
+    with _pool(setup, 1, do) as pool:
         try:
             return pool.submit(_perform, job).result()
         except BrokenProcessPool:
@@ -69,14 +74,14 @@ def _try_alone(setup: Setup, job: Job) -> Outcome:
 
 
 @contextlib.contextmanager
-def _pool(setup: Setup, count: int) -> Iterator[Any]:
+def _pool(setup: Setup, count: int, do: Do) -> Iterator[Any]:
     # Its workers are new processes, as JAX needs, which do not run the user's script once more, as
     # those of `multiprocessing` do.
     from joblib.externals.loky import ProcessPoolExecutor
 
     threads = str(max(1, count_cores() // count))
     pool = ProcessPoolExecutor(
-        count, initializer=_begin, initargs=(setup,), env={"OMP_NUM_THREADS": threads}
+        count, initializer=_begin, initargs=(setup, do), env={"OMP_NUM_THREADS": threads}
     )
     try:
         yield pool
@@ -87,19 +92,22 @@ def _pool(setup: Setup, count: int) -> Iterator[Any]:
     pool.shutdown(wait=True)
 
 
-def _begin(setup: Setup) -> None:
+def _begin(setup: Setup, do: Do) -> None:
     import signal
 
     # Ctrl-C goes to all processes of a terminal; the one that started these ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _setup[:] = [setup]
+    _given[:] = [(setup, do)]
 
 
 def _perform(job: Job) -> Outcome:
-    return perform(_setup[0], job)
+    ((setup, do),) = _given
+    return do(setup, job)
 
 
-def run_dask(setup: Setup, jobs: Sequence[Job], dask: Any) -> Iterator[Outcome]:
+def run_dask(
+    setup: Setup, jobs: Sequence[Job], dask: Any, *, do: Do = perform
+) -> Iterator[Outcome]:
     """Yield outcomes of runs on a Dask cluster, as they are ready.
 
     Runs of workers that are lost are done again by others; retries, memory limits and the
@@ -108,9 +116,9 @@ def run_dask(setup: Setup, jobs: Sequence[Job], dask: Any) -> Iterator[Outcome]:
     with _client(dask) as client:
         # Atlases go to each worker once.
         shared = client.scatter(setup, broadcast=True)
-        futures = {client.submit(perform, shared, job, pure=False): job for job in jobs}
+        futures = {client.submit(do, shared, job, pure=False): job for job in jobs}
         try:
-            for future in _distributed().as_completed(list(futures)):
+            for future in _distributed().as_completed(list(futures), loop=client.loop):
                 job = futures.pop(future)
                 if future.status == "finished":
                     yield future.result()

@@ -6,18 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.io import DataSource, open_data
+from atlasinit.core.labels import numbered_labels
+from atlasinit.core.maps import HardMaps, has_weight
+from atlasinit.io import DataSource
 from atlasinit.io.overlay.masks import read_mask
 from atlasinit.projection import coverage
+from atlasinit.projection.reductions import find_reduction
+from atlasinit.sharing import View, open_shared
 from atlasinit.smoothing import smoothing_operator
-from atlasinit.streaming import stream
+from atlasinit.streaming import stream, stream_views
 
 _HELD = 2**30
-"""Bytes of a run's data that are kept between the two looks at it, else it is read twice."""
+"""Bytes of a run's data that are kept between two looks at it, else it is read twice."""
+
+_SUSPECTS = 50_000
+"""Locations that are followed one by one while the data are read: 0.1 GiB of 250 volumes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +51,10 @@ class Extracted:
     series: Float[np.ndarray, "time parcels"]
     coverage: Float[np.ndarray, " parcels"]
 
+    def is_lost(self, averaging: Averaging) -> Bool[np.ndarray, " parcels"]:
+        """Return which parcels have too little data, or none."""
+        return (self.coverage < averaging.min_coverage) | (self.coverage == 0)
+
 
 def extract_run(
     files: Sequence[Path],
@@ -53,7 +64,7 @@ def extract_run(
     mask: Path | None = None,
     data_space: str | None = None,
 ) -> list[Extracted]:
-    """Return what each atlas has of one image.
+    """Return what each atlas has of one image, which is read once for all of them.
 
     A location has data where it lies inside the mask, and its values are finite in every volume
     and not 0 in all; the others are left out, and weights rescaled, as ``missing="omit"``.
@@ -74,35 +85,113 @@ def extract_run(
     Raises
     ------
     ValueError
-        What `atlasinit.io.open_data` raises; a mask of another grid.
+        What `atlasinit.sharing.open_shared` raises; a mask of another grid.
     AtlasFileError
         A file that cannot be read.
     """
-    return [_extract(files, atlas, averaging, mask, data_space) for atlas in atlases]
-
-
-def _extract(
-    files: Sequence[Path],
-    atlas: Atlas,
-    averaging: Averaging,
-    mask: Path | None,
-    space: str | None,
-) -> Extracted:
     data: Any = files[0] if len(files) == 1 else tuple(files)
-    source = open_data(data, atlas, reduction=averaging.reduction, data_space=space)
-    if 4 * source.n_locations * source.n_time <= _HELD:
-        source = _hold(source)
-    present = _find_inside(atlas, mask) & _find_varying(source)
-    share = coverage(atlas, np.where(present, 1, np.nan).astype(np.float32)[:, None])
-    smoothers = None
+    how = {"reduction": averaging.reduction, "data_space": data_space}
     if averaging.smoothing_fwhm is not None:
-        smoothers = [
-            smoothing_operator(g, fwhm=averaging.smoothing_fwhm) for g in atlas.geometry.values()
-        ]
+        # What is smoothed ends where an atlas ends, so that each reads its own.
+        found = []
+        for atlas in atlases:
+            source, views = open_shared(data, [atlas], **how)
+            found.append(_extract_smoothed(source, views[0], averaging, mask))
+        return found
+    source, views = open_shared(data, atlases, **how)
+    inside = _find_inside(views, source.n_locations, mask)
+    reduction = averaging.reduction
+    if source.sums is not None and find_reduction(reduction).of_sums:
+        found = _look_once(source, views, inside, averaging)
+        if found is not None:
+            return found
+    source = _hold(source)
+    present = inside & _find_varying(source)
+    series = stream_views(_restrict(views, present), source, reduction=reduction)
+    return _finish(series, views, present, averaging)
+
+
+def _look_once(
+    source: DataSource,
+    views: Sequence[View],
+    inside: Bool[np.ndarray, " rows"],
+    averaging: Averaging,
+) -> list[Extracted] | None:
+    """Return what one look at the data gives, None where it leaves a doubt.
+
+    What is 0 in all volumes is 0 in the first one: those rows alone are followed while the others
+    are summed. They nearly always are without data.
+    """
+    first = source.read(slice(0, 1))[:, 0]
+    suspects = inside & ~(np.isfinite(first) & (first != 0))
+    if suspects.sum() > _SUSPECTS:
+        return None
+    present = inside & ~suspects
+    at = np.flatnonzero(suspects)
+    followed = [_follow(at)] if at.size else []
+    kept = _restrict(views, present)
+    series = stream_views([*kept, *followed], source, reduction=averaging.reduction)
+    if any(((own != 0) & np.isfinite(own)).any() for own in series[len(kept) :]):
+        return None
+    found = _finish(series[: len(kept)], views, present, averaging)
+    # A parcel with data is finite unless some of them are not, behind the first volume.
+    doubtful = any(not np.isfinite(one.series[:, ~one.is_lost(averaging)]).all() for one in found)
+    return None if doubtful else found
+
+
+def _follow(rows: Int[np.ndarray, " rows"]) -> View:
+    """Return an atlas of a parcel for each of some rows of data."""
+    atlas = Atlas(
+        name="rows",
+        space="unknown",
+        maps={"volume": HardMaps(np.arange(rows.size, dtype=np.int32), rows.size)},
+        geometry={"volume": VolumeGrid((rows.size, 1, 1), np.eye(4))},
+        labels=numbered_labels({"volume": rows.size}),
+    )
+    return View(atlas, rows)
+
+
+def _restrict(views: Sequence[View], present: Bool[np.ndarray, " rows"]) -> list[View]:
+    """Return atlases of the rows that are present alone, with all their parcels."""
+    found = []
+    for view in views:
+        rows = np.arange(present.size) if view.rows is None else view.rows
+        keep = present[rows]
+        maps, geometry = {}, {}
+        for c, part in view.atlas.location_slices().items():
+            own = np.flatnonzero(keep[part])
+            maps[c] = view.atlas.maps[c].take_locations(own)
+            geometry[c] = view.atlas.geometry[c].restrict(own)
+        atlas = view.atlas.replace(maps=maps, geometry=geometry)
+        found.append(View(atlas, rows[keep]))
+    return found
+
+
+def _finish(
+    series: Sequence[np.ndarray],
+    views: Sequence[View],
+    present: Bool[np.ndarray, " rows"],
+    averaging: Averaging,
+) -> list[Extracted]:
+    found = []
+    for own, view in zip(series, views, strict=True):
+        shown = np.where(view.take(present), 1, np.nan).astype(np.float32)[:, None]
+        one = Extracted(own, np.asarray(coverage(view.atlas, shown))[:, 0])
+        few = one.is_lost(averaging)
+        found.append(Extracted(np.where(few, np.asarray(np.nan, own.dtype), own), one.coverage))
+    return found
+
+
+def _extract_smoothed(
+    source: DataSource, view: View, averaging: Averaging, mask: Path | None
+) -> Extracted:
+    atlas = view.atlas
+    source = _hold(source)
+    inside = _find_inside([view], source.n_locations, mask, weighted=False)
+    present = inside & _find_varying(source)
 
     def read(span: slice) -> np.ndarray:
         values = source.read(span)
-        # What was held, or a view of a file, stays as it is.
         return np.where(present[:, None], values, np.asarray(np.nan, values.dtype))
 
     series = stream(
@@ -110,33 +199,42 @@ def _extract(
         dataclasses.replace(source, read=read, sums=None),
         reduction=averaging.reduction,
         missing="omit",
-        min_coverage=averaging.min_coverage,
-        smoothers=smoothers,
+        smoothers=[
+            smoothing_operator(g, fwhm=averaging.smoothing_fwhm) for g in atlas.geometry.values()
+        ],
     )
-    return Extracted(series, np.asarray(share)[:, 0])
+    return _finish([series], [view], present, averaging)[0]
 
 
 def _hold(source: DataSource) -> DataSource:
+    """Return the data in memory, where they are not too many, to look at them twice."""
+    if 4 * source.n_locations * source.n_time > _HELD:
+        return source
     values = source.all()
-    return dataclasses.replace(source, read=lambda span: values[:, span])
+    return dataclasses.replace(source, read=lambda span: values[:, span], sums=None)
 
 
-def _find_inside(atlas: Atlas, mask: Path | None) -> Bool[np.ndarray, " locations"]:
-    """Return which locations of an atlas lie in a mask, which is for its voxels alone."""
-    if mask is None:
-        return np.ones(atlas.n_locations, bool)
-    parts = []
-    for geometry in atlas.geometry.values():
-        if isinstance(geometry, VolumeGrid):
-            kept = read_mask(mask, grid=geometry).voxels
-            parts.append(np.isin(geometry.voxels, kept))
-        else:
-            parts.append(np.ones(geometry.n_locations, bool))
-    return np.concatenate(parts)
+def _find_inside(
+    views: Sequence[View], n_rows: int, mask: Path | None, *, weighted: bool = True
+) -> Bool[np.ndarray, " rows"]:
+    """Return which rows some atlas wants, and that lie in the mask, which is for voxels."""
+    found = np.zeros(n_rows, bool)
+    for view in views:
+        parts = []
+        for c, geometry in view.atlas.geometry.items():
+            own = np.ones(geometry.n_locations, bool)
+            if weighted:
+                own &= has_weight(view.atlas.maps[c])
+            if mask is not None and isinstance(geometry, VolumeGrid):
+                own &= np.isin(geometry.voxels, read_mask(mask, grid=geometry).voxels)
+            parts.append(own)
+        rows = slice(None) if view.rows is None else view.rows
+        found[rows] |= np.concatenate(parts)
+    return found
 
 
-def _find_varying(source: DataSource) -> Bool[np.ndarray, " locations"]:
-    """Return which locations are finite in all volumes and not 0 in all."""
+def _find_varying(source: DataSource) -> Bool[np.ndarray, " rows"]:
+    """Return which rows are finite in all volumes and not 0 in all."""
     finite = np.ones(source.n_locations, bool)
     some = np.zeros(source.n_locations, bool)
     length = max(1, 2**26 // max(1, source.n_locations))
