@@ -1,19 +1,19 @@
 """Parcels of an atlas split: at the midline, or into their connected pieces."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int8
 
-from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.grid import SHARE
 from atlasinit.core.labels import LabelTable, hemisphere_of, take_free_name
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.core.pieces import find_members, find_pieces
 from atlasinit.errors import Argument, ArgumentError, Call, format_count, format_list
-from atlasinit.support.arrays import make_read_only, number_by_first
+from atlasinit.support.arrays import make_read_only
 
 _SIDES = ("L", "R")
 
@@ -73,7 +73,7 @@ def split_parcels(atlas: Atlas, by: str) -> Atlas:
     }
     if by not in rules:
         raise ArgumentError("by", f'should be "midline" or "pieces", got {by!r}')
-    members = _find_members(atlas)
+    members = find_members(atlas)
     parts = rules[by](atlas, members)
     counts = _count_parts(members, parts, len(atlas.table))
     labels = _name_parts(atlas.table, counts, by)
@@ -95,25 +95,6 @@ _Members = Mapping[str, Int[np.ndarray, "2 members"]]
 """Compartment to the row of the table and the location of each weight that is not 0."""
 _Parts = Mapping[str, Int[np.ndarray, " members"]]
 """Compartment to the part of its parcel, from 0, that each of these is in."""
-
-
-def _find_members(atlas: Atlas) -> dict[str, Int[np.ndarray, "2 members"]]:
-    """Return the members of each compartment, by row and then by location."""
-    found = {}
-    for c, maps in atlas.maps.items():
-        if isinstance(maps, HardMaps):
-            labels = np.asarray(maps.labels)
-            locations = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
-            rows = labels[locations]
-        elif isinstance(maps, DenseMaps):
-            rows, locations = np.nonzero(np.asarray(maps.values))
-        else:
-            # What is stored as 0 is no member.
-            kept = np.flatnonzero(np.asarray(maps.values))
-            rows, locations = maps.rows()[kept], np.asarray(maps.indices)[kept]
-        start = atlas.table.rows_of(c).start
-        found[c] = np.stack([rows + start, locations]).astype(np.int64)
-    return found
 
 
 def _by_midline(atlas: Atlas, members: _Members) -> _Parts:
@@ -148,7 +129,7 @@ def _by_pieces(atlas: Atlas, members: _Members) -> _Parts:
     for c, own in members.items():
         _check_faces(c, atlas.geometry[c])
         # Numbers of pieces count on through all compartments, as parcels may lie in several.
-        pieces = _find_pieces(own, atlas.geometry[c]) + sum(map(len, sizes))
+        pieces = find_pieces(own, atlas.geometry[c]) + sum(map(len, sizes))
         first = np.unique(pieces, return_index=True)[1]
         found[c] = pieces
         sizes.append(np.unique(pieces, return_counts=True)[1])
@@ -160,42 +141,6 @@ def _by_pieces(atlas: Atlas, members: _Members) -> _Parts:
     # The rank within the row: the place in the order, less that of the row's first piece.
     ranks[order] = np.arange(size.size) - np.searchsorted(row[order], row[order])
     return {c: ranks[pieces] for c, pieces in found.items()}
-
-
-def _find_pieces(
-    members: Int[np.ndarray, "2 members"], geometry: Geometry
-) -> Int[np.ndarray, " members"]:
-    """Return the connected piece of each member, numbered in the order of their first members."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = geometry.n_locations
-    one, other = find_touching(geometry)
-    touching = csr_array((np.ones(one.size, bool), (one, other)), shape=(n, n))
-    starts, neighbours = touching.indptr, touching.indices
-    pieces, count = np.empty(members.shape[1], np.int64), 0
-    # Where a location stands among those of the parcel at hand, else -1.
-    place = np.full(n, -1, np.int64)
-    for begin, end in _runs(members[0]):
-        own = members[1, begin:end]
-        place[own] = np.arange(own.size)
-        degrees = starts[own + 1] - starts[own]
-        # Positions in `neighbours` of all that touch the parcel's locations, one after the other.
-        shifts = np.repeat(starts[own] - np.cumsum(degrees) + degrees, degrees)
-        near = place[neighbours[shifts + np.arange(shifts.size)]]
-        edges = np.stack([np.repeat(np.arange(own.size), degrees), near])[:, near >= 0]
-        graph = csr_array((np.ones(edges.shape[1], bool), tuple(edges)), shape=(own.size,) * 2)
-        _, labels = connected_components(graph, directed=False)
-        pieces[begin:end] = count + number_by_first(labels)
-        count = pieces[begin:end].max() + 1
-        place[own] = -1
-    return pieces
-
-
-def _runs(rows: Int[np.ndarray, " members"]) -> Iterator[tuple[int, int]]:
-    """Yield where each run of equal rows begins and ends."""
-    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1)).tolist() if rows.size else []
-    yield from zip(edges[:-1], edges[1:], strict=True)
 
 
 def _check_faces(compartment: str, geometry: Geometry) -> None:

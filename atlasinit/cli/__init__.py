@@ -14,6 +14,7 @@ from atlasinit.cli import (
     extracting,
     lookup,
     making,
+    measuring,
     moving,
     refining,
     reporting,
@@ -37,7 +38,7 @@ app = typer.Typer(
 _THEMES = {
     "Find": (lookup,),
     "Make": (making, moving, several, seeding, exporting, refining, extracting),
-    "Look": (reporting, doctor),
+    "Look": (measuring, reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.
 for title, themes in _THEMES.items():

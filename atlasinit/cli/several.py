@@ -1,6 +1,5 @@
-"""The commands that take several atlases: join and compare."""
+"""The command that makes one atlas of several: join."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,7 +14,7 @@ from atlasinit.cli.options import (
     may_download,
     takes,
 )
-from atlasinit.cli.output import print_json, print_saved, print_table, print_written, say
+from atlasinit.cli.output import print_saved
 from atlasinit.errors import ArgumentError
 from atlasinit.support.interrupts import ending_at_once
 
@@ -83,85 +82,3 @@ def join(
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)
     print_saved(atlas, files, as_json=as_json)
-
-
-_COLUMNS = ("parcel", "locations", "largest", "share", "match", "dice", "hausdorff", "boundary")
-_FIRST = 20
-
-
-@commands.command(
-    epilog="Example: atlasinit compare desikan-killiany yeo2011 --space fsLR --networks 7"
-)
-@takes(load_several)
-def compare(
-    atlases: "list[Atlas]",
-    *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Save the table: .tsv or .csv."),
-    ] = None,
-    overwrite: Overwrite = False,
-    all_parcels: Annotated[
-        bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two atlases of one space: what overlaps, and what matches what."""
-    import json
-
-    from atlasinit.comparison import compare as compare_
-    from atlasinit.io import write_table
-    from atlasinit.io.tables.parcel_values import separator_of
-    from atlasinit.support.writing import check_target
-
-    if len(atlases) != 2:
-        raise ArgumentError("names", f"should be two atlases to compare, got {len(atlases)}")
-    if output is not None:
-        separator_of(output)
-        check_target(output, overwrite=overwrite)
-    found = compare_(*atlases)
-    files = [] if output is None else [write_table(found.table, output, overwrite=overwrite)]
-    # Through pandas' JSON, which has null for missing values and plain numbers.
-    rows = json.loads(found.table.to_json(orient="records") or "[]")
-    if as_json:
-        summary = {
-            "one": found.one,
-            "other": found.other,
-            "compartments": list(found.compartments),
-            "left_out": list(found.left_out),
-            "rand": found.rand,
-            "nmi": found.nmi,
-            "vi": found.vi,
-            "mean_dice": found.mean_dice,
-        }
-        # JSON has no NaN.
-        plain = {k: None if v != v else v for k, v in summary.items()}
-        print_json({**plain, "parcels": rows, "files": [str(path) for path in files]})
-        return
-    if output is not None:
-        print_written(files, as_json=False)
-        for line in repr(found).splitlines():
-            say(line)
-        return
-    print(found)
-    print()
-    shown = [
-        {
-            "parcel": row["parcel"],
-            # Sums of memberships are none; whole numbers stand under each other.
-            "locations": int(n) if (n := row["locations"]) == int(n) else f"{n:.6g}",
-            "largest": row["largest"],
-            "match": row["match"],
-            **{
-                title: "" if (value := row[column]) is None else f"{value:{form}}"
-                for title, column, form in (
-                    ("share", "share", ".3f"),
-                    ("dice", "dice", ".3f"),
-                    ("hausdorff", "hausdorff", ".1f"),
-                    ("boundary", "boundary_distance", ".2f"),
-                )
-            },
-        }
-        for row in rows
-    ]
-    print_table(shown, _COLUMNS, most=None if all_parcels else _FIRST)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from atlasinit.aligning import unite_geometries
-from atlasinit.comparison.distances import Places, find_borders, find_points, measure_pair
+from atlasinit.comparison.distances import Places, find_borders, measure_pair
 from atlasinit.comparison.overlaps import count_shared, intersect
 from atlasinit.comparison.partitions import (
     adjusted_rand,
@@ -19,7 +19,7 @@ from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.spaces import may_be_one
 from atlasinit.core.uniting import place_locations
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list
-from atlasinit.measures.maps import location_sizes, positive_weights, scale_to_peak
+from atlasinit.measures.maps import find_points, location_sizes, positive_weights, scale_to_peak
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -39,15 +39,6 @@ class Places:
         return order[slice(*np.searchsorted(labels, [row, row + 1]))]
 
 
-def find_points(geometry: Geometry) -> Float64[np.ndarray, "locations 3"]:
-    """Return centres of voxels, or vertices of the anatomical surface, in mm; else NaN."""
-    if isinstance(geometry, VolumeGrid):
-        return geometry.coordinates.astype(np.float64)
-    if geometry.anatomical is None:
-        return np.full((geometry.n_locations, 3), np.nan)
-    return geometry.anatomical[geometry.vertices].astype(np.float64)
-
-
 def find_borders(
     labels: Int[np.ndarray, " locations"], geometry: Geometry
 ) -> Bool[np.ndarray, " locations"]:

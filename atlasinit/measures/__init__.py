@@ -1,6 +1,7 @@
 r"""What maps are like: sizes, centres, entropy, width of boundaries, overlap.
 
-The measures take the maps of one compartment, and its geometry where they need lengths.
+`measure_parcels` has a table of an atlas's parcels, and `adjacency` which of them touch. The other
+measures take the maps of one compartment, and its geometry where they need lengths.
 Those of lengths and sizes do not depend on the maps' scale (labels, memberships, per
 cent): they are of the *memberships* :math:`m = \max(w, 0) / \max_j w_j`, each map divided
 by its largest weight. A parcel without a positive weight has none, NaN weights make its
@@ -23,12 +24,15 @@ from atlasinit.measures.maps import (
     parcel_entropy,
     parcel_sizes,
 )
+from atlasinit.measures.parcels import adjacency, measure_parcels
 
 __all__ = [
+    "adjacency",
     "boundary_width",
     "centres",
     "location_entropy",
     "location_sizes",
+    "measure_parcels",
     "overlap",
     "parcel_entropy",
     "parcel_sizes",

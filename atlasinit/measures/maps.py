@@ -74,6 +74,15 @@ def location_sizes(geometry: Geometry) -> Float64[np.ndarray, " locations"]:
     return geometry.vertex_areas[geometry.vertices]
 
 
+def find_points(geometry: Geometry) -> Float64[np.ndarray, "locations 3"]:
+    """Return centres of voxels, or vertices of the anatomical surface, in mm; NaN without one."""
+    if isinstance(geometry, VolumeGrid):
+        return geometry.coordinates.astype(np.float64)
+    if geometry.anatomical is None:
+        return np.full((geometry.n_locations, 3), np.nan)
+    return geometry.anatomical[geometry.vertices].astype(np.float64)
+
+
 def parcel_sizes(maps: Maps, geometry: Geometry) -> Float[AnyArray, " parcels"]:
     r"""Return each parcel's area in mm2 on a mesh, or volume in mm3 on a grid.
 
@@ -94,12 +103,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
     On a mesh, of the anatomical surface's coordinates; the centre of a curved parcel lies
     beside the surface. NaN where there is no such surface.
     """
-    if isinstance(geometry, VolumeGrid):
-        points = geometry.coordinates
-    elif geometry.anatomical is None:
-        return np.full((maps.n_parcels, 3), np.nan)
-    else:
-        points = geometry.anatomical[geometry.vertices].astype(np.float64)
+    points = find_points(geometry)
     if is_traced(maps):
         return traced.centres(maps, points)
     weights = positive_weights(maps)

@@ -1,7 +1,7 @@
 """The table with a row per parcel: what its columns are, and how their cells read."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.colors
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import Geometry, SurfaceMesh
+from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import REQUIRED
-from atlasinit.core.maps import HardMaps, Maps
-from atlasinit.measures import boundary_width, centres, parcel_entropy, parcel_sizes
+from atlasinit.core.maps import HardMaps
+from atlasinit.measures import boundary_width, centres, parcel_entropy
+from atlasinit.measures.parcels import average, count_locations, measure_sizes, per_compartment
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
 from atlasinit.report.numbers import format_number
-from atlasinit.support.typing import AnyArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +84,16 @@ def measure(atlas: Atlas) -> Measures:
     """Return what is measured of each parcel of an atlas."""
     soft = is_soft(atlas)
     return Measures(
-        locations=atlas.header.add_rows(m.counts() for m in atlas.maps.values()),
-        sizes=atlas.header.add_rows(_per_compartment(atlas, _sizes)),
+        locations=count_locations(atlas),
+        sizes=atlas.header.add_rows(measure_sizes(atlas).values()),
         is_surface=atlas.header.add_rows(
-            _per_compartment(atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh)))
+            per_compartment(atlas, lambda m, g: np.full(m.n_parcels, isinstance(g, SurfaceMesh)))
         ),
-        centres=_average(atlas, _per_compartment(atlas, centres)),
-        entropy=_average(atlas, _per_compartment(atlas, lambda m, _: parcel_entropy(m)))
+        centres=average(atlas, per_compartment(atlas, centres)),
+        entropy=average(atlas, per_compartment(atlas, lambda m, _: parcel_entropy(m)))
         if soft
         else None,
-        width=_average(atlas, _per_compartment(atlas, boundary_width)) if soft else None,
+        width=average(atlas, per_compartment(atlas, boundary_width)) if soft else None,
         cosines=overlaps(atlas) if soft else None,
     )
 
@@ -154,25 +154,6 @@ def _data_columns(data: ParcelData) -> list[Column]:
         out.append(_of_numbers("mean", data.series.mean(axis=0), note="over time"))
         out.append(_of_numbers("sd", data.series.std(axis=0, ddof=1), note="over time"))
     return out
-
-
-def _sizes(maps: Maps, geometry: Geometry) -> np.ndarray:
-    # Without areas of its own a mesh has them from the triangles of its anatomical surface, not
-    # from those of the sphere, which are blown up differently from place to place.
-    if isinstance(geometry, SurfaceMesh) and not geometry.has_vertex_areas:
-        return np.full(maps.n_parcels, np.nan)
-    return np.asarray(parcel_sizes(maps, geometry))
-
-
-def _per_compartment(atlas: Atlas, of: Callable[[Maps, Geometry], AnyArray]) -> list[np.ndarray]:
-    """Return what is measured of the parcels of each compartment."""
-    return [np.asarray(of(m, atlas.geometry[c])) for c, m in atlas.maps.items()]
-
-
-def _average(atlas: Atlas, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return values of parcels, of those in several compartments the mean by their weight."""
-    weights = (m.totals(absolute=True) for m in atlas.maps.values())
-    return atlas.header.average_rows(parts, weights)
 
 
 def _of_texts(title: str, values: tuple[Any, ...]) -> Column:

@@ -1,4 +1,4 @@
-"""The commands join, compare and spheres."""
+"""The commands join, compare, measure and spheres."""
 
 import json
 
@@ -111,3 +111,23 @@ def test_compare_of_other_grids_names_the_command_that_helps(run, tmp_path):
     assert status == 2
     assert "lie on different grids" in errors
     assert "`atlasinit resample`" in errors
+
+
+def test_measure(run, tmp_path):
+    image = write(tmp_path, "one", np.repeat([1, 2, 0], 8).reshape(3, 4, 2))
+    status, out, errors = run("measure", image, "--space", "unknown")
+    assert status == 0, errors
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == "name n_locations volume x y z surface_area compactness pieces n_neighbours".split()  # fmt: skip
+    assert lines[1] == ["one1", "8", "64.0", "0.0", "3.0", "1.0", "112.0", "0.528", "1", "1"]
+    saved = tmp_path / "table.csv"
+    status, out, _ = run("measure", image, "--space", "unknown", "-o", saved)
+    assert (status, out) == (0, f"{saved}\n")
+    table = pd.read_csv(saved)
+    np.testing.assert_allclose(table["volume"], [64, 64])
+    assert table["z_max"].tolist() == [2, 2]
+    told = json.loads(run("measure", image, "--space", "unknown", "--json")[1])
+    assert told["parcels"][1]["n_neighbours"] == 1
+    assert told["parcels"][1]["vertex"] is None
+    assert "--overwrite" in run("measure", image, "--space", "unknown", "-o", saved)[2]
+    assert "should end in .tsv or .csv" in run("measure", image, "-o", "x.txt", "--space", "q")[2]
