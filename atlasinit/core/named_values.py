@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from atlasinit.core.labels import LabelTable
@@ -22,7 +23,6 @@ from atlasinit.errors import (
     nearest,
 )
 from atlasinit.support.arrays import narrow
-from atlasinit.support.tracing import is_traced
 
 Absent: TypeAlias = Literal["error", "nan"]
 
@@ -373,7 +373,9 @@ def _firsts(frame: Any) -> list[Any]:
 
 
 def _check_concrete(values: Any, argument: str) -> None:
-    if is_traced(values):
+    # Not by `jax.tree`, which sorts the keys of a mapping: names and keys beside each other.
+    each = list(values.values()) if isinstance(values, Mapping) else [values]
+    if any(isinstance(one, Tracer) for one in each):
         raise ArgumentTypeError(
             argument,
             "should be concrete, as names, files and pictures need the numbers, but is traced",
