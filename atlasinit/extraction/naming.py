@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from atlasinit.errors import ArgumentError, format_list
+from atlasinit.errors import ArgumentError, ContentError, format_list
 from atlasinit.extraction.runs import NATIVE, OF_IMAGE, ORDER, Image, Run
 from atlasinit.io.bids.names import entities_of, space_of, stem, suffix_of
 from atlasinit.io.files import reading
@@ -121,7 +121,7 @@ def read_sidecar(image: Path) -> dict:
     with reading(path, "a JSON object of metadata"):
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}")
+            raise ContentError(f"it holds a {type(found).__name__}")
     return found
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -311,15 +310,11 @@ def format_time(seconds: float) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Return what JSON holds of dataclasses, tuples, paths and NumPy's numbers."""
+    """Return what JSON holds of dataclasses, tuples and NumPy's numbers; text of others."""
     return json.loads(json.dumps(value, default=_plain))
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(type(value).__name__)
+    return value.item() if isinstance(value, np.generic) else str(value)
