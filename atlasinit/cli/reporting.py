@@ -47,11 +47,12 @@ def report(
     ] = None,
     reduction: Reduction = "mean",
     palette: Annotated[
-        Literal["safe", "own"],
+        Literal["network", "safe", "own"],
         typer.Option(
-            metavar="COLOURS", help="safe, which any vision tells apart, or the atlas's own."
+            metavar="COLOURS",
+            help="network; safe, which any vision tells apart; or the atlas's own.",
         ),
-    ] = "safe",
+    ] = "network",
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Of the page; else the atlas's name.")
     ] = None,

@@ -1,13 +1,15 @@
 """Pictures of atlases and of parcel values: cortex on surfaces, volumes in slices."""
 
-from atlasinit.figures.palettes import mixed_colors, parcel_colors, value_colors
+from atlasinit.figures.palettes import mixed_colors, network_colors, parcel_colors, value_colors
 from atlasinit.figures.plots import plot_atlas
-from atlasinit.figures.views import View, atlas_views, paint
+from atlasinit.figures.views import View, atlas_views, find_unseen, paint
 
 __all__ = [
     "View",
     "atlas_views",
+    "find_unseen",
     "mixed_colors",
+    "network_colors",
     "paint",
     "parcel_colors",
     "plot_atlas",

@@ -14,7 +14,14 @@ from atlasinit.errors import ArgumentError
 SAFE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 """Okabe and Ito's colours (2008) without black, told apart by any common colour vision."""
 
-PALETTES = ("own", "safe")
+PALETTES = ("own", "network", "safe")
+
+_NO_NETWORK = "#9a9a9a"
+_NO_NAMES = ("unassigned", "unknown", "none", "n/a", "uncertain")
+"""What tables call the network of parcels that are in none."""
+
+_NETWORKS = 24
+"""Networks up to which each has a colour of its own and a name beside the picture."""
 
 
 def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "parcels 3"]:
@@ -23,10 +30,12 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
     Parameters
     ----------
     palette
-        ``"own"``: the label table's colours, and the safe ones where it has none;
-        ``"safe"``: `SAFE`, given out so that parcels that touch differ. On a surface seven
-        colours always suffice for parcels in one piece; where they do not, the parcels
-        with the shortest common border share one.
+        ``"own"``: the label table's colours; where it states none, as ``"network"``.
+        ``"network"``: a colour for each network of the table, grey without one; without a
+        column ``network``, or with more than 24, as ``"safe"``. ``"safe"``: `SAFE`, given out
+        so that parcels that touch differ. On a surface seven colours always suffice for
+        parcels in one piece; where they do not, the parcels with the shortest common border
+        share one.
 
     Raises
     ------
@@ -34,12 +43,30 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
         Another `palette`.
     """
     if palette not in PALETTES:
-        raise ArgumentError("palette", f'should be "own" or "safe", got {palette!r}')
+        raise ArgumentError("palette", f'should be "own", "network" or "safe", got {palette!r}')
     stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
+    networks = _networks(atlas)
+    if palette != "safe" and networks and not any(stated):
+        given = _give_out(networks)
+        return _rgb([given.get(n, _NO_NETWORK) for n in atlas.table["network"]])
     if all(stated):
         return _rgb(stated)
     safe = [SAFE[i] for home in atlas.header.home_slices() for i in _color_apart(atlas, home)]
     return _rgb([own or other for own, other in zip(stated, safe, strict=True)])
+
+
+def network_colors(
+    atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]
+) -> dict[str, Float[np.ndarray, "3"]]:
+    """Return network to its colour, where every network has one; else nothing."""
+    networks = _networks(atlas)
+    if not networks:
+        return {}
+    of = np.array([networks.index(n) if n else -1 for n in atlas.table["network"]])
+    found = {name: colors[of == i] for i, name in enumerate(networks)}
+    if any(np.ptp(own, axis=0).max() > 1e-6 for own in found.values()):
+        return {}
+    return {name: own[0] for name, own in found.items()}
 
 
 def value_colors(
@@ -80,6 +107,24 @@ def label_colors(
     opaque = colors if colors.shape[1] == 4 else np.column_stack([colors, np.ones(len(colors))])
     # The label -1 takes the last row.
     return np.vstack([opaque, np.zeros(4)])[labels]
+
+
+def _networks(atlas: Atlas) -> list[str]:
+    """Return the networks in the order of the table; none where they are too many."""
+    if "network" not in atlas.table:
+        return []
+    found = list(dict.fromkeys(n for n in atlas.table["network"] if n))
+    return found if len(found) <= _NETWORKS else []
+
+
+def _give_out(networks: list[str]) -> dict[object, str]:
+    """Return network to colour: the safe ones, then theirs darkened and lightened."""
+    rgb = np.array([matplotlib.colors.to_rgb(color) for color in SAFE])
+    shades = np.concatenate([rgb, 0.55 * rgb, 0.5 * rgb + 0.5, 0.75 * rgb])
+    named = [n for n in networks if n.casefold() not in _NO_NAMES]
+    colors = map(matplotlib.colors.to_hex, shades.tolist())
+    out: dict[object, str] = dict.fromkeys(networks, _NO_NETWORK)
+    return out | dict(zip(named, colors, strict=False))
 
 
 def _rgb(texts: object) -> Float[np.ndarray, "parcels 3"]:

@@ -1,21 +1,40 @@
 """Figures for notebooks and files."""
 
+import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.colors
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError, ArgumentTypeError
-from atlasinit.figures.palettes import label_colors, parcel_colors, value_colors, value_range
+from atlasinit.figures.backdrops import Background
+from atlasinit.figures.palettes import (
+    label_colors,
+    network_colors,
+    parcel_colors,
+    value_colors,
+    value_range,
+)
 from atlasinit.figures.surfaces import Surface
-from atlasinit.figures.views import View, atlas_views, paint
+from atlasinit.figures.views import View, atlas_views, describe_unseen, paint
+
+WIDTH = 12.0
+"""Of a figure, in inches, as all below."""
+
+_TITLE, _CAPTION, _TEXT = 0.36, 0.26, 0.24
+_GAP, _RIGHT = 0.1, 1.1
+_HIGHEST = 3.2
+_COLUMNS = 6
+"""Networks and slices that stand side by side."""
 
 
 def plot_atlas(
@@ -24,12 +43,14 @@ def plot_atlas(
     *,
     palette: str = "own",
     surfaces: Mapping[str, Surface] | None = None,
-    background: Real[np.ndarray, "x y z"] | None = None,
+    background: Background = None,
+    slices: int = 2,
 ) -> Figure:
     """Return a figure of the parcels, and of parcel values below it.
 
-    Cortex on surfaces, from both sides of each hemisphere; volumes in a sagittal, a coronal
-    and an axial slice. A notebook shows the figure where it is the last line of a cell;
+    Cortex on surfaces, from both sides of each hemisphere; volumes in sagittal, coronal and
+    axial slices, which lie where most parcels are seen; a line says how many parcels none of
+    the pictures shows. A notebook shows the figure where it is the last line of a cell;
     elsewhere, use its ``savefig``. Like ``nilearn.plotting.plot_roi`` and
     ``plot_surf_roi``, for atlases of any kind.
 
@@ -42,13 +63,18 @@ def plot_atlas(
         from names to numbers, by name; or several of these, as a DataFrame or a mapping from
         titles. NaN is shown in grey. The colours reach from the 2nd to the 98th percentile.
     palette
-        ``"own"``, the table's colours where it has them, or ``"safe"``, seven colours
-        that any common colour vision tells apart, by which parcels that touch differ.
+        As for `atlasinit.figures.parcel_colors`: the table's own colours, those of networks,
+        or seven that any common colour vision tells apart.
     surfaces
         Compartment to (coordinates, faces) to draw on. By default the mesh's anatomical
         surface, smoothed until its sulci are open, else its sphere.
     background
-        Image on the atlas's grid that is shown in grey beside the parcels.
+        What is shown in grey beside the parcels of volumes: an array on the atlas's grid, a
+        path or an image of nibabel on any grid in the atlas's space, False for nothing. By
+        default the brain of the atlas's space, where one is on this machine (for all MNI152
+        spaces the one that nilearn packages); else the outline of the grid's mask.
+    slices
+        Number of slices of each plane.
 
     Raises
     ------
@@ -73,7 +99,9 @@ def plot_atlas(
     # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
     pyplot.install_repl_displayhook()
     columns = {} if values is None else align_columns(values, atlas.table)
-    views = atlas_views(atlas, surfaces=surfaces, background=background, slices=1)
+    if slices < 1:
+        raise ArgumentError("slices", f"should be 1 or more, got {slices}")
+    views = atlas_views(atlas, surfaces=surfaces, background=background, slices=slices)
     for compartment, found in views.items():
         if not found:
             raise ArgumentError(
@@ -81,19 +109,78 @@ def plot_atlas(
                 f": the mesh of {compartment!r} has no surface to draw on",
                 "pass (coordinates, faces)",
             )
-    rows: list[tuple[str, Any, np.ndarray]] = [
-        (atlas.name, None, parcel_colors(atlas, palette=palette))
-    ]
+    colors = parcel_colors(atlas, palette=palette)
+    rows: list[tuple[str, Any, np.ndarray]] = [(atlas.name, None, colors)]
     for title, column in columns.items():
         rows.append((title, *_scale_colors(column.astype(np.float64))))
-    strips = _strips(atlas, views)
+    networks = {} if palette == "safe" else network_colors(atlas, colors)
+    right = _RIGHT if columns else _GAP
+    layout = _Layout.of(atlas, views, networks=networks, right=right)
     # Not pyplot's, which would keep every figure until it is closed.
-    figure = Figure(figsize=(12, 2.5 * len(rows) * len(strips)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-    for part, (title, scale, colors) in zip(parts, rows, strict=True):
-        part.suptitle(title, x=0.01, ha="left", parse_math=False)
-        _draw(part, atlas, strips, colors, scale)
+    heights = [layout.row + layout.below, *([layout.row] * (len(rows) - 1))]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, height, (title, scale, painted) in zip(parts, heights, rows, strict=True):
+        part.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", parse_math=False)
+        _draw(part, atlas, layout, height, painted)
+        if scale is not None:
+            top = (layout.row - _TITLE) / height
+            bar = part.add_axes((1 - 0.9 / WIDTH, 0.12 * top, 0.14 / WIDTH, 0.76 * top))
+            part.colorbar(scale, cax=bar)
+    _explain(parts[0], layout, heights[0])
     return figure
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Layout:
+    """Where the views of a row stand, in inches, the same in every row.
+
+    Parameters
+    ----------
+    strips
+        The views that stand side by side: those of all surfaces, those of each grid.
+    heights
+        Of each strip.
+    note
+        What is not seen, in words.
+    networks
+        Name to colour.
+    """
+
+    strips: list[list[View]]
+    heights: list[float]
+    note: str
+    networks: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        atlas: Atlas,
+        views: Mapping[str, list[View]],
+        *,
+        networks: dict[str, Any],
+        right: float,
+    ) -> "_Layout":
+        meshes = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+        strips = [[view for c in meshes for view in views[c]]] if meshes else []
+        for compartment, found in views.items():
+            strips += [] if compartment in meshes else _break_lines(found)
+        heights = []
+        for strip in strips:
+            wide = WIDTH - right - _GAP * (len(strip) + 1)
+            # All views of a strip are as high, so that their widths add up.
+            heights.append(min(wide / sum(_aspect(v) for v in strip), _HIGHEST))
+        return cls(strips, heights, describe_unseen(atlas, views), networks)
+
+    @property
+    def row(self) -> float:
+        """Height of a row."""
+        return _TITLE + sum(self.heights) + len(self.heights) * _CAPTION
+
+    @property
+    def below(self) -> float:
+        """Height of what is said below the first row."""
+        return _TEXT * (bool(self.note) + -(-len(self.networks) // _COLUMNS))
 
 
 def _scale_colors(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
@@ -104,26 +191,58 @@ def _scale_colors(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray,
     return scale, value_colors(shown, low=low, high=high)
 
 
-def _strips(atlas: Atlas, views: Mapping[str, list[View]]) -> list[list[View]]:
-    """Return the views that stand side by side: those of all surfaces, those of each grid."""
-    meshes = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
-    strips = [[view for c in meshes for view in views[c]]] if meshes else []
-    return [*strips, *(found for c, found in views.items() if c not in meshes)]
+def _break_lines(views: list[View]) -> list[list[View]]:
+    """Return the views of a grid in lines of few; a plane begins one where all are too many."""
+    if len(views) <= _COLUMNS:
+        return [views]
+    planes = itertools.groupby(views, lambda view: view.title[0])
+    return [list(line) for _, plane in planes for line in _chunks(list(plane))]
 
 
-def _draw(
-    part: Any, atlas: Atlas, strips: list[list[View]], colors: np.ndarray, scale: Any
-) -> None:
+def _chunks(views: list[View]) -> list[list[View]]:
+    # As even as whole numbers are: 7 are 4 and 3.
+    parts = -(-len(views) // _COLUMNS)
+    return [list(part) for part in np.array_split(np.array(views, object), parts)]
+
+
+def _aspect(view: View) -> float:
+    rows, columns = view.locations.shape
+    return columns / rows
+
+
+def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: np.ndarray) -> None:
     rows = atlas.parcel_slices()
-    widest = max(len(strip) for strip in strips)
-    grid = part.subplots(len(strips), widest, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for line, strip in zip(grid, strips, strict=True):
-        for axes, view in zip(line, strip, strict=False):
+    top = height - _TITLE
+    for strip, high in zip(layout.strips, layout.heights, strict=True):
+        left, top = _GAP, top - _CAPTION - high
+        for view in strip:
+            wide = high * _aspect(view)
+            axes = part.add_axes((left / WIDTH, top / height, wide / WIDTH, high / height))
+            axes.axis("off")
             labels = np.asarray(atlas.maps[view.compartment].harden().labels)
             own = label_colors(labels, colors[rows[view.compartment]])
-            axes.imshow(paint(view, own, labels=labels), interpolation="antialiased")
-            axes.set_title(view.title, fontsize="small")
-    if scale is not None:
-        part.colorbar(scale, ax=grid, shrink=0.7, pad=0.01)
+            axes.imshow(paint(view, own, labels=labels), interpolation="antialiased", aspect="auto")
+            axes.set_title(view.title, fontsize="small", pad=3)
+            for x, side in zip((0.0, 1.0), view.ends, strict=True):
+                align = "right" if x else "left"
+                axes.text(
+                    x, 1.0, side, transform=axes.transAxes, ha=align, va="top", fontsize="small"
+                )
+            left += wide + _GAP
+
+
+def _explain(part: Any, layout: _Layout, height: float) -> None:
+    """Write the networks and what is not seen below the first row."""
+    if layout.note:
+        part.text(_GAP / WIDTH, 0.3 * _TEXT / height, layout.note, fontsize="small")
+    handles = [Patch(color=color, label=name) for name, color in layout.networks.items()]
+    if handles:
+        part.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0, bool(layout.note) * _TEXT / height),
+            ncols=_COLUMNS,
+            fontsize="small",
+            frameon=False,
+            borderaxespad=0,
+        )

@@ -1,19 +1,17 @@
 """Views of compartments: which location each pixel shows, painted in any colours."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, Int32, Real
+from jaxtyping import Bool, Float, Int, Int32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError
-from atlasinit.figures.slices import SIZE, slice_pixels
+from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.errors import format_count
+from atlasinit.figures.backdrops import Background, find_backdrop
+from atlasinit.figures.slices import GREY, SIZE, slice_pixels
 from atlasinit.figures.surfaces import WIDTH, Surface, surface_pixels
-
-GREY = 0.66
-"""Brightness of what belongs to no parcel: seen on a light and on a dark page."""
 
 _LINE = 0.5
 """Brightness of a boundary, as a share of the parcel's."""
@@ -28,7 +26,7 @@ class View:
     compartment
         Which compartment it shows.
     title
-        As ``"left hemisphere, lateral"`` or ``"x = -24 mm"``.
+        As ``"left hemisphere, lateral"`` or ``"x = -24 mm, left"``.
     locations
         (rows, columns) the location that each pixel shows, -1 for none; twice as many as
         are painted each way.
@@ -36,6 +34,10 @@ class View:
         (rows, columns) brightness of the light that falls on it.
     under
         (rows, columns) opacity of the grey that is seen where nothing is painted.
+    grey
+        (rows, columns) its brightness; or one for all.
+    ends
+        What lies at the left and the right of a slice, ``("L", "R")`` or ``("P", "A")``.
     """
 
     compartment: str
@@ -43,6 +45,8 @@ class View:
     locations: Int32[np.ndarray, "rows columns"]
     shade: Float[np.ndarray, "rows columns"]
     under: Float[np.ndarray, "rows columns"]
+    grey: Float[np.ndarray, "rows columns"] | float = GREY
+    ends: tuple[str, str] = ("", "")
 
     def shown(
         self, labels: Int[np.ndarray, " locations"], n_parcels: int
@@ -56,15 +60,17 @@ def atlas_views(
     atlas: Atlas,
     *,
     surfaces: Mapping[str, Surface] | None = None,
-    background: Real[np.ndarray, "x y z"] | None = None,
+    background: Background = None,
     slices: int = 3,
+    most: int = 0,
     width: int = WIDTH,
     size: int = SIZE,
 ) -> dict[str, list[View]]:
     """Return compartment to its views, empty for a mesh that has no surface to draw.
 
-    A mesh is seen laterally and medially; on a grid each plane is shown `slices` times, in
-    the slice that holds most labelled voxels of each part of the brain.
+    A mesh is seen laterally and medially. On a grid each plane is shown `slices` times, from
+    one end of the labelled voxels to the other, where most parcels are seen;
+    `find_unseen` tells which parcels no view shows.
 
     Parameters
     ----------
@@ -72,9 +78,13 @@ def atlas_views(
         Compartment to (coordinates, faces) to draw on, for instance inflated. By default
         the mesh's anatomical surface smoothed until its sulci are open, else its sphere.
     background
-        Image on the atlas's grid that is shown in grey beside the parcels.
+        What is shown in grey beside the parcels: an array on the atlas's grid, a path or an
+        image of nibabel on any grid, False for nothing. By default the brain of the atlas's
+        space, where one is on this machine; else the outline of the grid's mask.
     slices
         Number of slices of each plane.
+    most
+        Number of slices of a grid up to which more are added, while parcels are in none.
     width, size
         Pixels from side to side of a surface, and at the least along the longest side of a
         slice, before `paint` makes one of each four.
@@ -89,15 +99,53 @@ def atlas_views(
         if isinstance(place, SurfaceMesh):
             surface = (surfaces or {}).get(compartment)
             views[compartment] = _surface_views(compartment, place, surface, width)
-        else:
-            labelled = np.asarray(atlas.maps[compartment].harden().labels) >= 0
-            under = _check_background(background, place)
-            found = slice_pixels(place, labelled, background=under, count=slices, size=size)
-            views[compartment] = [
-                View(compartment, title, locations, np.ones(locations.shape), opacity)
-                for title, locations, opacity in found
-            ]
+            continue
+        maps = atlas.maps[compartment].harden()
+        found = slice_pixels(
+            place,
+            np.asarray(maps.labels),
+            maps.n_parcels,
+            backdrop=find_backdrop(atlas, background, place),
+            count=slices,
+            most=most,
+            size=size,
+        )
+        views[compartment] = [
+            View(
+                compartment,
+                one.title,
+                one.locations,
+                shade=np.ones(one.locations.shape),
+                under=one.opacity,
+                grey=one.grey,
+                ends=one.ends,
+            )
+            for one in found
+        ]
     return views
+
+
+def find_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> Bool[np.ndarray, " parcels"]:
+    """Return which parcels of an atlas no view shows, as hidden, between slices or empty."""
+    seen = np.zeros(atlas.n_parcels, np.int64)
+    for compartment, rows in atlas.parcel_slices().items():
+        labels = np.asarray(atlas.maps[compartment].harden().labels)
+        for view in views[compartment]:
+            seen[rows] += view.shown(labels, atlas.maps[compartment].n_parcels)
+    return seen == 0
+
+
+def describe_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> str:
+    """Return a sentence on the parcels that no view shows, empty where all are seen."""
+    # A mesh without a surface has no views, and what it lacks is another matter.
+    drawn = np.zeros(atlas.n_parcels, bool)
+    for compartment, rows in atlas.parcel_slices().items():
+        drawn[rows] |= bool(views[compartment])
+    count = int(np.count_nonzero(find_unseen(atlas, views) & drawn))
+    if not count:
+        return ""
+    verb = "is" if count == 1 else "are"
+    return f"{count} of {format_count(atlas.n_parcels, 'parcel')} {verb} in none of these pictures."
 
 
 def paint(
@@ -123,7 +171,8 @@ def paint(
     light = view.shade.astype(np.float32)
     if labels is not None:
         light[_find_edges(_look_up(view.locations, labels, -1))] *= _LINE
-    rgb = np.where(painted[..., None], own[..., :3], np.float32(GREY)) * light[..., None]
+    grey = np.broadcast_to(np.asarray(view.grey, np.float32), painted.shape)[..., None]
+    rgb = np.where(painted[..., None], own[..., :3], grey) * light[..., None]
     alpha = np.where(painted, own[..., 3], view.under.astype(np.float32))
     return _halve(np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1))
 
@@ -144,15 +193,6 @@ def _surface_views(
         View(compartment, title, *pixels)
         for (title, _), pixels in zip(titles[side], found, strict=False)
     ]
-
-
-def _check_background(background: np.ndarray | None, grid: VolumeGrid) -> np.ndarray | None:
-    """Return the background of a grid, whose shape it has to have."""
-    if background is not None and background.shape != grid.shape:
-        raise ArgumentError(
-            "background", f"should have the grid's shape {grid.shape}, got {background.shape}"
-        )
-    return background
 
 
 def _look_up(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:

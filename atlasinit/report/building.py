@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Real
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
-from atlasinit.figures.palettes import label_colors, value_range
+from atlasinit.figures.backdrops import Background
+from atlasinit.figures.palettes import label_colors, network_colors, value_range
 from atlasinit.figures.surfaces import Surface
 from atlasinit.refinement import Halves
 from atlasinit.report.borders import border_findings, compare_borders
@@ -41,9 +42,9 @@ def generate_report(
     numbers: ArrayLike | None = None,
     details: Mapping[str, str] | None = None,
     reduction: Any = "mean",
-    palette: str = "safe",
+    palette: str = "network",
     surfaces: Mapping[str, Surface] | None = None,
-    background: Real[np.ndarray, "x y z"] | None = None,
+    background: Background = None,
 ) -> Report:
     """Return one HTML page that shows what an atlas is, and what data of it hold.
 
@@ -84,7 +85,8 @@ def generate_report(
     reduction
         As for `atlasinit.project`.
     palette, surfaces, background
-        As for `atlasinit.plot_atlas`; here the safe colours are the default.
+        As for `atlasinit.plot_atlas`; here the colours of networks are the default, and
+        without networks the safe ones.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def generate_report(
     findings = [*atlas_findings(atlas, measures)]
     findings += [] if held is None else data_findings(atlas, measures, held)
     colors = parcel_colors(atlas, palette=palette)
-    found = scenes(atlas, surfaces=surfaces, background=background)
+    found, unseen = scenes(atlas, surfaces=surfaces, background=background)
     borders = compare_borders(atlas, before, halves, found, colors)
     findings += border_findings(borders)
     heading = title or atlas.name
@@ -132,7 +134,8 @@ def generate_report(
         findings=findings,
         compartments=_compartments(atlas),
         scenes=found,
-        parcels=parcels_strip(atlas, found, colors, title="Parcels"),
+        parcels=parcels_strip(atlas, found, colors, title="Parcels", text=unseen),
+        networks=_name_networks(atlas, colors) if palette != "safe" else {},
         values=[_value_strip(atlas, found, t, column) for t, column in columns.items()],
         sizes=_histograms(measures),
         borders=borders,
@@ -187,6 +190,12 @@ def _check_numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " 
             f"{found.dtype} of shape {found.shape}",
         )
     return found
+
+
+def _name_networks(atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]) -> dict[str, str]:
+    """Return network to its colour as CSS."""
+    found = network_colors(atlas, colors)
+    return dict(zip(found, swatches(np.array([*found.values()])), strict=True)) if found else {}
 
 
 def _compartments(atlas: Atlas) -> list[dict[str, Any]]:

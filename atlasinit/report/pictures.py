@@ -16,8 +16,10 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import format_count
 from atlasinit.figures import View, atlas_views, mixed_colors, paint
+from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.surfaces import Surface
+from atlasinit.figures.views import describe_unseen
 from atlasinit.report.numbers import format_number
 
 _QUALITY = 82
@@ -25,6 +27,9 @@ _QUALITY = 82
 
 _FROM = 0.15
 """Where the colours of values begin: the darkest would be lost on a dark page."""
+
+_MOST = 24
+"""Slices of a grid up to which the page has as many as it takes to show every parcel."""
 
 _NAMED = 3
 """Parcels of a view that its description names."""
@@ -48,6 +53,8 @@ class Picture:
         The number of the `Scene` that it shows, -1 for none.
     compartment
         Of a slice of a grid; ``""`` for surfaces, which belong together.
+    ends
+        What lies at its left and its right, as ``("L", "R")``.
     """
 
     src: str
@@ -57,6 +64,7 @@ class Picture:
     title: str = ""
     scene: int = -1
     compartment: str = ""
+    ends: tuple[str, str] = ("", "")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,11 +117,11 @@ def scenes(
     atlas: Atlas,
     *,
     surfaces: Mapping[str, Surface] | None,
-    background: Real[np.ndarray, "x y z"] | None,
-) -> list[Scene]:
-    """Return the views of all compartments."""
+    background: Background,
+) -> tuple[list[Scene], str]:
+    """Return the views of all compartments, and a sentence on the parcels that none shows."""
     out = []
-    views = atlas_views(atlas, surfaces=surfaces, background=background)
+    views = atlas_views(atlas, surfaces=surfaces, background=background, most=_MOST)
     for compartment, found in views.items():
         labels = np.asarray(atlas.maps[compartment].harden().labels)
         first = atlas.parcel_slices()[compartment].start
@@ -125,7 +133,7 @@ def scenes(
             about = _describe_view(atlas, view, labels, first)
             place = f"slice at {view.title}" if is_slice else view.title
             out.append(Scene(view, labels, f"{place}; {about}", rows, is_slice))
-    return out
+    return out, describe_unseen(atlas, views)
 
 
 def strip(
@@ -150,6 +158,7 @@ def strip(
             title=scene.view.title,
             scene=number,
             compartment=scene.view.compartment if scene.is_slice else "",
+            ends=scene.view.ends,
         )
         pictures.append(picture)
     # `groupby` joins neighbours alone, and the scenes of a compartment follow each other.
@@ -158,9 +167,17 @@ def strip(
 
 
 def parcels_strip(
-    atlas: Atlas, found: Sequence[Scene], colors: Float[np.ndarray, "parcels 3"], *, title: str
+    atlas: Atlas,
+    found: Sequence[Scene],
+    colors: Float[np.ndarray, "parcels 3"],
+    *,
+    title: str,
+    text: str = "",
 ) -> Strip:
-    """Return the parcels in their colours, mixed by weight where maps are soft."""
+    """Return the parcels in their colours, mixed by weight where maps are soft.
+
+    What is said of colours stands before `text`.
+    """
     painted, mixed = {}, False
     for c, rows in atlas.parcel_slices().items():
         maps = atlas.maps[c]
@@ -168,7 +185,7 @@ def parcels_strip(
             painted[c] = label_colors(np.asarray(maps.labels), colors[rows])
         else:
             painted[c], mixed = mixed_colors(maps, colors[rows]), True
-    text = "Colours are mixed by weight." if mixed else ""
+    text = f"Colours are mixed by weight. {text}".strip() if mixed else text
     return strip(found, painted, title=title, text=text, lines=not mixed)
 
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import matplotlib
+import nibabel as nib
 import numpy as np
 import pytest
 from helpers import mixed_atlas, table
@@ -14,8 +15,10 @@ import atlasinit as ai
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.figures.palettes import SAFE, label_colors
+from atlasinit.figures.positions import choose_slices
+from atlasinit.figures.slices import GREY
 from atlasinit.figures.surfaces import open_sulci, rasterise
-from atlasinit.figures.views import GREY
+from atlasinit.figures.views import find_unseen
 
 WIDTH = 240
 
@@ -64,7 +67,9 @@ def test_own_colors_are_the_tables_and_the_rest_is_safe():
     safe = [to_rgb(c) for c in SAFE]
     assert all(tuple(colors[row]) in safe for row in (1, 3))
     np.testing.assert_array_equal(parcel_colors(atlas, palette="safe")[[1, 3]], colors[[1, 3]])
-    with pytest.raises(ValueError, match='`palette` should be "own" or "safe", got \'tab20\''):
+    with pytest.raises(
+        ValueError, match='`palette` should be "own", "network" or "safe", got \'tab20\''
+    ):
         parcel_colors(atlas, palette="tab20")
 
 
@@ -178,7 +183,10 @@ def test_slices_are_turned_to_the_world(affine):
         across, up = (a for a in range(3) if a != axis)
         rows, columns = np.nonzero(view.locations >= 0)
         points = grid.coordinates[view.locations[rows, columns]]
-        place = float(view.title[4:-3].replace("\N{MINUS SIGN}", "-"))
+        place = float(view.title.split()[2].replace("\N{MINUS SIGN}", "-"))
+        side = {True: ", left", False: ", right"}[place < 0] if axis == 0 else ""
+        assert view.title.endswith(f" mm{side}")
+        assert view.ends == (("P", "A") if axis == 0 else ("L", "R"))
         np.testing.assert_allclose(points[:, axis], place, atol=0.7)
         assert np.corrcoef(points[:, across], columns)[0, 1] > 0.99
         assert np.corrcoef(points[:, up], rows)[0, 1] < -0.99
@@ -194,8 +202,8 @@ def test_the_fullest_slices_are_shown():
     labels = ai.HardMaps(np.zeros(grid.n_locations, np.int32), 1)
     atlas = atlas_on({"volume": grid}, {"volume": labels})
     views = atlas_views(atlas, slices=2)["volume"]
-    assert [v.title for v in views[:2]] == ["x = 2 mm", "x = 7 mm"]
-    assert atlas_views(atlas, slices=1)["volume"][0].title == "x = 2 mm"
+    assert [v.title for v in views[:2]] == ["x = 2 mm, right", "x = 7 mm, right"]
+    assert atlas_views(atlas, slices=1)["volume"][0].title == "x = 2 mm, right"
 
 
 def test_paint_shows_colors_grey_and_lines():
@@ -219,17 +227,162 @@ def test_paint_shows_colors_grey_and_lines():
 
 
 def test_the_background_is_seen_beside_the_parcels():
-    affine = np.eye(4)
-    grid = ai.VolumeGrid((5, 6, 7), affine, [100, 101, 120])
+    grid = ai.VolumeGrid((5, 6, 7), np.eye(4), [100, 101, 120])
     atlas = atlas_on({"volume": grid}, {"volume": ai.HardMaps(np.array([0, 0, 1], np.int32), 2)})
     image = np.zeros((5, 6, 7))
     image[1:4] = 4.0
+    colors = label_colors(np.array([0, 0, 1]), parcel_colors(atlas))
     view = atlas_views(atlas, background=image, slices=1)["volume"][1]
-    picture = paint(view, label_colors(np.array([0, 0, 1]), parcel_colors(atlas)))
-    assert np.allclose(picture[0, picture.shape[1] // 2], [GREY, GREY, GREY, 0.85])
+    picture = paint(view, colors)
+    # The brightest of what lies behind, opaque; nothing where the image is 0.
+    middle = picture.shape[1] // 2
+    np.testing.assert_allclose(picture[0, middle], [0.85, 0.85, 0.85, 1], atol=1e-6)
     assert picture[0, 0, 3] == 0
-    with pytest.raises(ValueError, match=r"`background` .* shape \(5, 6, 7\), got \(5, 6, 8\)"):
-        ai.plot_atlas(atlas, background=np.ones((5, 6, 8)))
+    # The same image on another grid, stored from right to left with half voxels, in memory.
+    fine = np.repeat(np.repeat(np.repeat(image, 2, 0), 2, 1), 2, 2)[::-1].astype(np.float32)
+    affine = np.diag([-0.5, 0.5, 0.5, 1])
+    affine[:3, 3] = [4.25, -0.25, -0.25]
+    view = atlas_views(atlas, background=nib.Nifti1Image(fine, affine), slices=1)["volume"][1]
+    again = paint(view, colors)
+    near = (np.abs(again - picture) < 0.01).all(axis=-1)
+    assert again.shape == picture.shape
+    # But for what is interpolated at the edges of the image, a voxel wide.
+    assert near[:, 62:138].all()
+    # Nothing behind but the outline of the mask, or not even that.
+    bare = atlas_views(atlas, background=False, slices=1)["volume"][1]
+    assert set(np.unique(bare.under)) <= {0.0, 0.12, 0.8}
+    for wrong, message in (
+        (np.ones((5, 6, 8)), r"shape \(5, 6, 7\), got \(5, 6, 8\)"),
+        (nib.Nifti1Image(np.ones((2, 2, 2, 3), np.float32), np.eye(4)), "one volume"),
+    ):
+        with pytest.raises(ValueError, match=rf"`background` .*{message}"):
+            ai.plot_atlas(atlas, background=wrong)
+
+
+def test_the_brain_of_the_space_lies_behind():
+    """Where no image is given: nilearn's T1w in any MNI152, in its place and with its sides."""
+    affine = np.diag([-4.0, 4, 4, 1])
+    affine[:3, 3] = [90, -126, -72]
+    grid = ai.VolumeGrid((46, 55, 46), affine, [60000, 60001])
+    rows = table(["volume"])
+    for space, found in (("MNI152NLin6Asym", True), ("T1w", False), ("unknown", False)):
+        atlas = ai.Atlas(
+            name="a",
+            space=space,
+            maps={"volume": ai.HardMaps(np.zeros(2, np.int32), 1)},
+            geometry={"volume": grid},
+            labels=rows,
+        )
+        views = atlas_views(atlas, slices=1, size=120)["volume"]
+        assert all((np.mean(v.under > 0.9) > 0.3) == found for v in views)
+        if found:
+            x, y, z = views
+            # The brain's 180 x 218 x 189 mm without its outer margin.
+            assert x.under.shape[1] / x.under.shape[0] == pytest.approx(178 / 150, rel=0.1)
+            assert y.under.shape[1] / y.under.shape[0] == pytest.approx(143 / 150, rel=0.1)
+
+
+def slices_of(labels, n_parcels, count, most=0):
+    return choose_slices(np.asarray(labels), n_parcels, count=count, most=most)
+
+
+def test_slices_show_parcels_apart_and_from_end_to_end():
+    rng = np.random.default_rng(0)
+    labels = np.full((40, 44, 38), -1)
+    centres = rng.integers(3, 35, size=(60, 3))
+    for row, (i, j, k) in enumerate(centres):
+        labels[i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2] = row
+    n = len(centres)
+    exists = np.isin(np.arange(n), labels)
+
+    def seen(found):
+        cuts = [np.unique(labels.take(index, axis)) for axis, index in found]
+        return np.isin(np.arange(n), np.concatenate(cuts))
+
+    found = slices_of(labels, n, 3)
+    assert [axis for axis, _ in found] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for axis in range(3):
+        filled = np.flatnonzero((labels >= 0).any(axis=tuple({0, 1, 2} - {axis})))
+        part = (filled[-1] + 1 - filled[0]) / 3
+        index = np.array([i for a, i in found if a == axis])
+        # One in each third, half a third apart.
+        assert np.floor((index + 0.5 - filled[0]) / part).tolist() == [0, 1, 2]
+        assert np.diff(index).min() >= part / 2
+    # More than of as many slices at the middle of the parts, and than most of chance.
+    others = [
+        seen([(axis, i) for axis in range(3) for i in rng.choice(np.arange(3, 35), 3)]).sum()
+        for _ in range(50)
+    ]
+    assert seen(found).sum() > np.percentile(others, 95)
+    more = slices_of(labels, n, 3, most=30)
+    assert set(found) <= set(more)
+    assert (seen(more) == exists).all()
+    assert len(slices_of(labels, n, 3, most=11)) == 11
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_slices_of_little_and_of_nothing(count):
+    labels = np.full((4, 5, 6), -1)
+    assert slices_of(labels, 2, count) == [(0, 2), (1, 2), (2, 3)]
+    labels[3, 1, 4] = 1
+    assert slices_of(labels, 2, count, most=9) == [(0, 3), (1, 1), (2, 4)]
+
+
+def test_what_no_picture_shows_is_counted():
+    labels = np.zeros((9, 9, 9), np.int32)
+    labels[0, 0, 0], labels[8, 0, 8] = 1, 2
+    atlas = atlas_on(
+        {"volume": ai.VolumeGrid((9, 9, 9), np.eye(4))},
+        {"volume": ai.HardMaps(labels.reshape(-1), 4)},
+    )
+    views = atlas_views(atlas, slices=1)
+    assert find_unseen(atlas, views).tolist()[3]
+    count = int(np.count_nonzero(find_unseen(atlas, views)))
+    are = "is" if count == 1 else "are"
+    [part] = ai.plot_atlas(atlas, slices=1).subfigs
+    said = [text.get_text() for text in part.texts]
+    assert f"{count} of 4 parcels {are} in none of these pictures." in said
+    marks = [text.get_text() for axes in part.axes for text in axes.texts]
+    assert marks == ["P", "A", "L", "R", "L", "R"]
+    assert find_unseen(atlas, atlas_views(atlas, slices=1, most=9)).tolist() == [False] * 3 + [True]
+    with pytest.raises(ValueError, match="`slices` should be 1 or more, got 0"):
+        ai.plot_atlas(atlas, slices=0)
+
+
+def test_networks_have_a_colour_and_a_name():
+    atlas = blocks((6, 6, 6), 2)
+    networks = ["Vis", "Default", None, "Vis", "unassigned", "Default", "Limbic", "Vis"]
+    columns = {c: atlas.table[c] for c in atlas.table.columns}
+    rows = ai.LabelTable(columns | {"color": [""] * 8, "network": networks})
+    atlas = atlas.replace(labels=rows)
+    for palette in ("own", "network"):
+        colors = parcel_colors(atlas, palette=palette)
+        named = dict(zip(networks, map(tuple, colors), strict=True))
+        assert named["Vis"] == to_rgb(SAFE[0])
+        assert named["Default"] == to_rgb(SAFE[1])
+        assert named["Limbic"] == to_rgb(SAFE[2])
+        assert named[None] == named["unassigned"] == to_rgb("#9a9a9a")
+        assert all(tuple(c) == named[n] for n, c in zip(networks, colors, strict=True))
+    [part] = ai.plot_atlas(atlas).subfigs
+    assert [text.get_text() for text in part.legends[0].get_texts()] == [
+        "Vis", "Default", "unassigned", "Limbic"
+    ]  # fmt: skip
+    many = [f"net {i}" for i in range(8)] * 4
+    shades = parcel_colors(blocks_of_networks(many), palette="network")
+    assert len(np.unique(shades, axis=0)) == 8
+    # Too many to tell apart: as without networks.
+    lots = blocks_of_networks([f"net {i}" for i in range(32)])
+    np.testing.assert_array_equal(
+        parcel_colors(lots, palette="network"), parcel_colors(lots, palette="safe")
+    )
+
+
+def blocks_of_networks(networks):
+    n = len(networks)
+    grid = ai.VolumeGrid((n, 1, 1), np.eye(4))
+    return atlas_on(
+        {"volume": grid}, {"volume": ai.HardMaps(np.arange(n, dtype=np.int32), n)}
+    ).replace(labels=table(["volume"] * n, network=networks))
 
 
 def test_mixed_colors_are_means_by_weight():
@@ -277,7 +430,7 @@ def test_plot_shows_cortex_and_subcortex():
     [part] = ai.plot_atlas(atlas).subfigs
     titles = [axes.get_title() for axes in part.axes if axes.images]
     assert titles[3:] == ["right hemisphere, lateral", *titles[4:]]
-    assert [title[0] for title in titles[4:]] == ["x", "y", "z"]
+    assert [title[0] for title in titles[4:]] == ["x", "x", "y", "y", "z", "z"]
 
 
 def test_what_has_no_surface_has_no_views_and_no_plot():

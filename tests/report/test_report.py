@@ -318,7 +318,7 @@ MISTAKES = {
     "values": ({"values": {"x": np.ones(3)}}, r"`values\['x'\]` should be \(8 parcels,\).*got shape \(3,\)"),
     "t_r": ({"t_r": 0.0}, "positive number of seconds, got 0.0"),
     "data": ({"data": np.ones((5, 3), np.float32)}, r"512 locations, got shape \(5, 3\)"),
-    "palette": ({"palette": "tab20"}, '`palette` should be "own" or "safe"'),
+    "palette": ({"palette": "tab20"}, '`palette` should be "own", "network" or "safe"'),
     "before": ({"before": cortex_atlas()}, "`before` should have the parcels and locations"),
 }  # fmt: skip
 

@@ -114,8 +114,26 @@
     });
     return Promise.all(pictures.map(highlight));
   };
+  // Choosing in the table moves to the picture of the parcels that shows most of it, if any does.
+  const show = async () => {
+    for (const figure of document.querySelectorAll("figure.shows")) figure.classList.remove("shows");
+    if (chosen < 0) return;
+    const [row, own] = [chosen, pictures.filter((picture) => picture.closest("#pictures"))];
+    const counts = await Promise.all(own.map(async (picture) => {
+      const { parcels } = await decode(picture);
+      return parcels.reduce((count, parcel) => count + (parcel === row), 0);
+    }));
+    const most = Math.max(0, ...counts);
+    if (!most || row !== chosen) return;
+    const figure = own[counts.indexOf(most)].closest("figure");
+    figure.classList.add("shows");
+    figure.scrollIntoView({ block: "center" });
+  };
   rows.forEach((row, index) => {
-    row.cells[0].querySelector("button").addEventListener("click", () => choose(index));
+    row.cells[0].querySelector("button").addEventListener("click", async () => {
+      await choose(index);
+      await show();
+    });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     if (chosen >= 0) pictures.forEach(highlight);
@@ -141,7 +159,9 @@
     });
     picture.addEventListener("click", async (event) => {
       const row = await parcelAt(event);
-      if (row >= 0) choose(row);
+      if (row < 0) return;
+      for (const figure of document.querySelectorAll("figure.shows")) figure.classList.remove("shows");
+      choose(row);
     });
   }
 })();
