@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from atlasinit.tessellation import equal_area_atlas as equal_area_atlas
     from atlasinit.tessellation import icosahedral_atlas as icosahedral_atlas
     from atlasinit.tessellation import voronoi_atlas as voronoi_atlas
+    from atlasinit.transforms import Transform as Transform
 
 _HOMES = {
     "Atlas": "core.atlas",
@@ -132,6 +133,7 @@ _HOMES = {
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
     "to_surface": "sampling",
+    "Transform": "transforms",
     "VolumeGrid": "core.grid",
     "voronoi_atlas": "tessellation",
 }

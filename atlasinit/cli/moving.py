@@ -10,7 +10,7 @@ from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
 from atlasinit.cli.values import read_meshes
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, Passing
 from atlasinit.support.files import expand
 
 if TYPE_CHECKING:
@@ -51,17 +51,59 @@ def resample(
         str | None,
         typer.Option(metavar="SPACE", help="The space of the result, where it is another."),
     ] = None,
+    transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A spatial transform from the atlas's space to that of the target (ITK, FSL, "
+            "FreeSurfer .lta, X5); several in the order in which the atlas goes through them.",
+        ),
+    ] = None,
+    inverse: Annotated[
+        bool, typer.Option("--inverse", help="The matrix is of the other direction.")
+    ] = False,
+    reference: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="What `flirt -ref` was given.")
+    ] = None,
+    moving: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="What `flirt -in` was given.")
+    ] = None,
     output: Output,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move an atlas to the grid of an image, or to another mesh."""
+    """Move an atlas to the grid of an image, or to another mesh, perhaps in another space."""
     from atlasinit.io.agreement import check_target_space
     from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.io.targets import holds_locations, read_target
     from atlasinit.resampling import resample as resample_
+    from atlasinit.transforms import Transform
 
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
+    if transform:
+        if len(to) > 1 or not expand(to[0]).exists():
+            raise ArgumentError("to", f"should be one image with a transform, got {to}")
+        if inverse and len(transform) > 1:
+            raise ArgumentError("inverse", "is for one transform, got several")
+        files = [
+            Transform(name, inverse=inverse, reference=reference, moving=moving)
+            for name in transform
+        ]
+        options = {"method": method, "areas": areas, "transform": files, "space": to_space}
+        try:
+            moved = resample_(atlas, to[0], **options)
+        except ArgumentError as error:
+            if error.argument != "space":
+                raise
+            # What is the space of the result there is that of the atlas here.
+            remedy = "pass " + Passing(to_space="T1w") + " for one person's, or a template's name"
+            raise ArgumentError("to_space", error.problem, remedy) from error
+        saved = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
+        print_saved(moved, saved, as_json=as_json)
+        return
+    for name, given in (("inverse", inverse), ("reference", reference), ("moving", moving)):
+        if given:
+            raise ArgumentError(name, "is of a transform", "give it by " + Passing(transform=...))
     # A file goes before a space of its name; two targets are files in any case, one per side.
     if len(to) == 1 and not expand(to[0]).exists():
         if to_space is not None:

@@ -83,7 +83,7 @@ SIGNATURES = (
         "an HDF5 file",
         _begins(b"\x89HDF\r\n\x1a\n"),
         "pass the array that `h5py` reads of it",
-        (".mnc", ".h5", ".hdf5"),
+        (".mnc", ".h5", ".hdf5", ".x5"),
     ),
     Signature(
         "a picture",

@@ -11,6 +11,7 @@ from atlasinit.errors import ArgumentTypeError, format_list, warn
 from atlasinit.resampling.labels import elect
 from atlasinit.resampling.matrices import multiply_maps
 from atlasinit.resampling.targets import Origin, Place, find_places
+from atlasinit.resampling.warping import check_overlap, find_warped_places
 from atlasinit.resampling.weights import Options, find_weights
 
 
@@ -20,6 +21,7 @@ def resample(
     *,
     method: str = "auto",
     areas: str = "auto",
+    transform: Any = None,
     space: str | None = None,
 ) -> Atlas:
     r"""Return `atlas` on the locations of `target`.
@@ -68,22 +70,34 @@ def resample(
         For ``"area"`` on meshes: the vertex areas of both meshes, ``"anatomical"`` (their `areas`,
         or of their anatomical surfaces) or ``"sphere"``; ``"auto"`` takes the anatomical ones
         where both meshes have them.
+    transform
+        Files of spatial transforms that take an image of the atlas's space to that of `target`:
+        a path (ITK, FSL, FreeSurfer's ``.lta`` or X5, told apart by their content), an
+        `atlasinit.Transform` where the file does not say all, or a list of these in the order in
+        which the atlas goes through them. Names of fMRIPrep (``from-A_to-B_mode-image_xfm.h5``)
+        have to begin in the space of the atlas and to end in that of the target. For grids;
+        needs the package nitransforms (``atlasinit[transforms]``). Corresponds to
+        ``antsApplyTransforms``, whose list is in the reverse order.
     space
         Name of the result's space where it differs from that of `atlas`, for
         instance ``"fsLR"`` for fsaverage labels moved to the fsLR mesh through its
         sphere deformed to fsaverage. It also says that `target` may be used although its
         name (``space-``, ``tpl-``) or header states another space than that of `atlas`.
+        With `transform` by default what the name of the last file says (``to-``), else what
+        `target` states; one of these has to.
 
     Raises
     ------
     ValueError
         Compartments that `target` lacks, an atlas or file in another space, a mesh without
         its sphere (or faces, but for ``"nearest"``) or areas, a grid for a mesh or the reverse, a
-        mesh of the other hemisphere, a sphere that is none about the origin, an unknown method.
+        mesh of the other hemisphere, a sphere that is none about the origin, an unknown method;
+        transforms of other spaces or of the other direction, that are singular, or after which
+        nothing of the atlas lies in `target`.
     TypeError
         An `atlas` or `target` of another type.
     AtlasFileError
-        A file that is missing or no image of a volume.
+        A file that is missing, or no image of a volume or no spatial transform.
 
     Warns
     -----
@@ -100,18 +114,25 @@ def resample(
     if not isinstance(atlas, Atlas):
         raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
     options = Options(method, areas)
-    places = find_places(Origin.of_atlas(atlas), target, space)
+    chain, goal = None, space or atlas.space
+    if transform is None:
+        places = find_places(Origin.of_atlas(atlas), target, space)
+    else:
+        places, chain, goal = find_warped_places(atlas, target, transform, space)
     geometries = {c: place.geometry for c, place in places.items()}
     maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
     how = [*map(repr, geometries.values()), *options.describe()]
+    how += [] if chain is None else [chain.describe()]
     moved = Atlas(
         name=atlas.name,
-        space=space or atlas.space,
+        space=goal,
         maps=maps,
         geometry=geometries,
         labels=atlas.table,
         provenance=atlas.provenance.then(f"resample({', '.join(how)})"),
     )
+    if chain is not None:
+        check_overlap(moved, chain)
     counts = zip(
         atlas.table["name"], atlas.labels["n_locations"], moved.labels["n_locations"], strict=True
     )

@@ -1,8 +1,8 @@
 """Where each compartment of an atlas is moved to: a place for what stands for a target."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,9 +10,7 @@ from jaxtyping import Float
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
-
-PointMap: TypeAlias = Callable[[Float[np.ndarray, "points 3"]], Float[np.ndarray, "points 3"]]
-"""From positions in the space of a target to those of its source, both in mm (RAS+)."""
+from atlasinit.transforms.maps import PointMap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -392,3 +392,35 @@ def test_what_cannot_be_united_says_what_can(run, tmp_path, labels):
     assert status == 2
     assert "--unite should be two or more that may share parcels, got ['volume']" in told
     assert run(*own, tmp_path / "z.tsv", "--unite", "colour")[0] == 2
+
+
+def test_resample_through_a_transform(run, labels):
+    folder, values, _ = labels
+    target = nb.Nifti1Image(np.zeros(values.shape, np.uint8), np.diag([-2.0, 2, 2, 1]))
+    nb.save(target, folder / "t1.nii.gz")
+    text = "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
+    # In LPS: a voxel of 2 mm along the image's second axis.
+    numbers = "Parameters: 1 0 0 0 1 0 0 0 1 0 2 0\nFixedParameters: 0 0 0\n"
+    (folder / "from-MNI152_to-T1w_xfm.txt").write_text(text + numbers)
+    (folder / "plain.txt").write_text(text + numbers)
+    command = ("resample", folder / "dseg.nii.gz", "--space", "MNI152", "--to")
+    command = (*command, folder / "t1.nii.gz", "-o", folder / "moved.nii.gz", "--overwrite")
+    status, out, errors = run(
+        *command, "--transform", folder / "from-MNI152_to-T1w_xfm.txt", "--json"
+    )
+    assert (status, errors) == (0, "")
+    assert json.loads(out)["atlas"]["space"] == "T1w"
+    moved = np.asarray(nb.load(folder / "moved.nii.gz").dataobj)
+    np.testing.assert_array_equal(moved[:, 1:], values[:, :-1])
+    assert not moved[:, 0].any()
+    wrong = {
+        ("--transform", folder / "plain.txt"): "--to-space is needed: neither plain.txt .*"
+        "pass --to-space T1w",
+        ("--inverse",): "--inverse is of a transform; give it by --transform",
+        ("--transform", folder / "plain.txt", "--transform", "b", "--inverse"): "is for one",
+        ("--transform", folder / "none.txt"): "no such file",
+    }
+    for options, message in wrong.items():
+        status, _, errors = run(*command, *options)
+        assert status == 2
+        assert re.search(message, errors), errors
