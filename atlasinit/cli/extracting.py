@@ -89,6 +89,10 @@ def extract(
     smoothing_fwhm: Annotated[
         float | None, panel(_DONE, "MM", "Smooth the data first.", "--fwhm")
     ] = None,
+    resample: Annotated[
+        bool,
+        panel(_DONE, "", "Move atlases to the grid of the volumes of their space.", "--resample"),
+    ] = False,
     reduction: Reduction = "mean",
     min_coverage: Annotated[
         float, panel(_DONE, "SHARE", "Parcels with less data are NaN.", "--min-coverage")
@@ -141,6 +145,7 @@ def extract(
             high_pass=high_pass,
             t_r=t_r,
             smoothing_fwhm=smoothing_fwhm,
+            resample=resample,
             reduction=reduction,
             min_coverage=min_coverage,
             mask=None if mask == "none" else mask,

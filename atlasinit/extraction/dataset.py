@@ -46,8 +46,17 @@ def _write_atlas(folder: Path, own: LabelledAtlas) -> None:
     if mark.is_file():
         return
     folder.mkdir(exist_ok=True)
+    # BIDS wants a licence; an atlas of one's own states none.
+    terms = {} if own.atlas.provenance.licence else {"License": "not stated"}
     try:
-        save_atlas(own.atlas, folder, format="bids", entities={"atlas": own.label}, overwrite=True)
+        save_atlas(
+            own.atlas,
+            folder,
+            format="bids",
+            entities={"atlas": own.label},
+            metadata=terms,
+            overwrite=True,
+        )
     except ArgumentError:
         # In a space that BIDS has no name for, or that is not known: all of it, in one file.
         save_atlas(own.atlas, folder / f"{own.label}-{own.digest[:8]}.npz", overwrite=True)

@@ -16,7 +16,14 @@ from atlasinit.extraction.discovery import Filters, find_runs
 from atlasinit.extraction.one_run import Averaging
 from atlasinit.extraction.outputs import KINDS
 from atlasinit.extraction.performing import Outcome, Setup, list_tasks
-from atlasinit.extraction.planning import Job, Plan, estimate_time, label_atlases, make_plan
+from atlasinit.extraction.planning import (
+    Job,
+    Plan,
+    estimate_time,
+    label_atlases,
+    make_plan,
+    move_atlases,
+)
 from atlasinit.extraction.state import Ledger
 from atlasinit.extraction.summary import Extraction, write_table
 from atlasinit.projection.reductions import find_reduction
@@ -43,6 +50,7 @@ def extract(
     high_pass: float | None = None,
     t_r: float | None = None,
     smoothing_fwhm: float | None = None,
+    resample: bool = False,
     reduction: str = "mean",
     min_coverage: float = 0.5,
     mask: PathLike | None = "run",
@@ -81,7 +89,7 @@ def extract(
         files) to atlas. In the place of an atlas a text: a file, or a name of the catalogue, with
         choices as in ``"schaefer2018,parcels=400"``; without a space (``space=fsLR``) it is loaded
         in that of the images. Each takes the image of a run that is in its space and on its grid
-        or mesh; nothing is resampled.
+        or mesh; the data are never resampled.
     output
         The folder; made if there is none.
     participants, sessions, tasks, runs, spaces, desc
@@ -98,6 +106,9 @@ def extract(
     smoothing_fwhm, reduction, min_coverage
         As for `AtlasMasker`; parcels below `min_coverage` are NaN. A location is without data
         outside of the mask, where it is not finite in some volume, and where it is 0 in all.
+    resample
+        Move an atlas that fits no image to the grid of the volumes in its space, as
+        `atlasinit.resample` does.
     mask
         ``"run"`` for the brain mask beside each volume (or that of the table), where there is
         one; a file for all; or None.
@@ -163,6 +174,8 @@ def extract(
         raise AtlasFileError(mask, "no such file", 'pass a file, "run" or None')
     found = find_runs(dataset, filters)
     labelled = label_atlases(load_atlases(atlases, found, download=download))
+    if resample:
+        labelled = move_atlases(labelled, found, reduction=reduction)
     plan = make_plan(found, labelled, reduction=reduction, shard=_parse_shard(shard))
     _check_confounds(plan, cleaning)
     root = expand(output)

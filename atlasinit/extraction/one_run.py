@@ -14,7 +14,6 @@ from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import HardMaps, has_weight
 from atlasinit.io import DataSource
 from atlasinit.io.overlay.masks import read_mask
-from atlasinit.projection import coverage
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.sharing import View, open_shared
 from atlasinit.smoothing import smoothing_operator
@@ -175,8 +174,7 @@ def _finish(
 ) -> list[Extracted]:
     found = []
     for own, view in zip(series, views, strict=True):
-        shown = np.where(view.take(present), 1, np.nan).astype(np.float32)[:, None]
-        one = Extracted(own, np.asarray(coverage(view.atlas, shown))[:, 0])
+        one = Extracted(own, view.atlas.coverage(view.take(present)).to_numpy())
         few = one.is_lost(averaging)
         found.append(Extracted(np.where(few, np.asarray(np.nan, own.dtype), own), one.coverage))
     return found

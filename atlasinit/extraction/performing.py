@@ -240,7 +240,12 @@ def _do_image(
             estimator=setup.estimator,
             # Volumes that are left are not evenly spaced once others were dropped.
             step=None if dropped.size else t_r,
-            sidecar={"Atlas": labelled.label, "AtlasHash": labelled.digest, **shared},
+            sidecar={
+                "Atlas": labelled.label,
+                "AtlasHash": labelled.digest,
+                "AtlasOperations": list(labelled.atlas.provenance.operations),
+                **shared,
+            },
         )
         quality |= {f"{name}_{labelled.label}": value for name, value in _judge(own, setup).items()}
     return {k: None if v != v else v for k, v in quality.items()}

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.spaces import UNKNOWN, may_be_one
-from atlasinit.errors import ArgumentError, AtlasFileError, format_count, format_list
+from atlasinit.errors import (
+    ArgumentError,
+    AtlasFileError,
+    Passing,
+    Words,
+    format_count,
+    format_list,
+)
 from atlasinit.extraction.naming import label_of
 from atlasinit.extraction.runs import Image, Run
 from atlasinit.io import open_data
 from atlasinit.io.own_header import pack_metadata
+from atlasinit.resampling import resample
 
 _LOOK = 8
 """Volumes that are read of one image to estimate how long all take."""
@@ -180,19 +189,60 @@ def make_plan(
     return Plan(tuple(jobs), tuple(unmatched), sum(job.size for job in jobs))
 
 
+def move_atlases(
+    atlases: Sequence[LabelledAtlas], runs: Sequence[Run], *, reduction: str
+) -> list[LabelledAtlas]:
+    """Return atlases of which those that fit no image are moved to the grid of one of their space.
+
+    Raises
+    ------
+    ValueError
+        Images of its space on several grids, as their names say.
+    """
+    fits = _Fits(atlases, reduction)
+    found = []
+    for i, own in enumerate(atlases):
+        if any(fits.choose(run, i) is not None for run in runs):
+            found.append(own)
+            continue
+        images = [
+            image
+            for run in runs
+            for image in run.images
+            if image.is_volume and may_be_one(image.space, own.atlas.space)
+        ]
+        kinds = {_kind(image): image for image in reversed(images)}
+        if len(kinds) > 1:
+            raise ArgumentError(
+                "spaces",
+                f": {own.label} could be moved to images of {format_list(kinds)}",
+                "choose one of these",
+            )
+        for image in kinds.values():
+            moved = resample(own.atlas, image.files[0])
+            own = LabelledAtlas(own.label, moved, digest_atlas(moved))
+        found.append(own)
+    return found
+
+
 def _explain(run: Run, atlas: Atlas) -> str:
     spaces = format_list(dict.fromkeys(image.space or UNKNOWN for image in run.images))
     return f"its images are in {spaces}, none of them on the grid or mesh of {atlas.space}"
 
 
-def _tell_none(own: LabelledAtlas, runs: Sequence[Run], reasons: Sequence[str]) -> tuple[str, str]:
+def _tell_none(
+    own: LabelledAtlas, runs: Sequence[Run], reasons: Sequence[str]
+) -> tuple[str, Words]:
     spaces = sorted({image.space or UNKNOWN for run in runs for image in run.images})
     told = (
         f": no image fits {own.label} in {own.atlas.space!r}; images are in {format_list(spaces)}"
     )
     if reasons:
         told += f". Of those in its space: {reasons[0]}"
-    return told, "load the atlas in the space and resolution of the images, or resample it to one"
+    remedy: Words = "load the atlas in the space and resolution of the images"
+    if reasons:
+        remedy = remedy + ", or move it to the grid of these by " + Passing(resample=True)
+    return told, remedy
 
 
 class _Fits:
@@ -204,8 +254,11 @@ class _Fits:
         self._verdicts: dict[tuple, str] = {}
 
     def reasons(self, atlas: int) -> list[str]:
-        """Return why images of an atlas's space did not fit."""
-        return [why for (*_, i), why in self._verdicts.items() if i == atlas and why]
+        """Return why images of an atlas's space did not fit, those of its own kind first."""
+        grids = [isinstance(g, VolumeGrid) for g in self._atlases[atlas].atlas.geometry.values()]
+        found = [(kind, why) for (*kind, i), why in self._verdicts.items() if i == atlas and why]
+        # By whether the image is CIFTI, as the fourth part of a kind says.
+        return [why for _, why in sorted(found, key=lambda pair: pair[0][3] == all(grids))]
 
     def choose(self, run: Run, atlas: int) -> int | None:
         """Return the number of the image of a run that an atlas takes, None for none."""

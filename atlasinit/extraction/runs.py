@@ -47,6 +47,11 @@ class Image:
         return self.files[0].name.endswith(".dtseries.nii")
 
     @property
+    def is_volume(self) -> bool:
+        """Whether it is of voxels alone, by its name."""
+        return not self.is_cifti and self.files[0].name.endswith((".nii", ".nii.gz"))
+
+    @property
     def size(self) -> int:
         """Bytes of its files."""
         return sum(file.stat().st_size for file in self.files)

@@ -353,3 +353,26 @@ def test_an_atlas_by_name_comes_in_the_space_of_the_images(tmp_path):
     other = files[0].rename(tmp_path / "sub-01_hemi-L_space-fsnative_bold.func.gii")
     with pytest.raises(ai.ArgumentError, match=r"could not be loaded in a space .*\(fsnative\)"):
         load_atlases("desikan-killiany", find_runs([other], Filters()))
+
+
+def test_atlases_are_moved_where_that_is_asked_for(dataset, tmp_path):
+    fine = volume_atlas("fine")
+    half = fine.geometry["volume"].affine @ np.diag([0.5, 0.5, 0.5, 1])
+    half[:3, 3] += -0.25 * np.diag(AFFINE)[:3]  # voxels of half the size, in the same box
+    labels = fine.maps["volume"].labels.reshape(SHAPE)
+    twice = np.repeat(np.repeat(np.repeat(labels, 2, 0), 2, 1), 2, 2)
+    fine = fine.replace(
+        maps={"volume": ai.HardMaps(twice.reshape(-1), 3)},
+        geometry={"volume": ai.VolumeGrid(twice.shape, half)},
+    )
+    given = {"jobs": 1, "participants": "01", "connectome": ()}
+    with pytest.raises(ai.ArgumentError, match="by resample=True"):
+        ai.extract(dataset, fine, tmp_path / "out", **given)
+    assert ai.extract(dataset, fine, tmp_path / "out", **given, resample=True).failures == {}
+    ai.extract(dataset, volume_atlas(), tmp_path / "same", **given)
+    found, same = (
+        next((tmp_path / name).rglob("*_timeseries.tsv")).read_text() for name in ("out", "same")
+    )
+    assert found == same
+    (sidecar,) = (tmp_path / "out").rglob("*_timeseries.json")
+    assert "AtlasOperations" in json.loads(sidecar.read_text())
