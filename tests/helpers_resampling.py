@@ -52,6 +52,15 @@ def surface_atlas(mesh, maps):
     )
 
 
+def save_sphere(path, mesh):
+    """Write the sphere of a left mesh."""
+    coordinates = nb.gifti.GiftiDataArray(mesh.sphere, "NIFTI_INTENT_POINTSET")
+    coordinates.meta["GeometricType"] = "Spherical"
+    coordinates.meta["AnatomicalStructurePrimary"] = "CortexLeft"
+    faces = nb.gifti.GiftiDataArray(mesh.faces, "NIFTI_INTENT_TRIANGLE")
+    nb.save(nb.GiftiImage(darrays=[coordinates, faces]), path)
+
+
 def resample_by_workbench(folder, source, target, values, *, method, areas, seconds=None):
     """Return ``wb_command -label-resample`` of whole numbers, ``-metric-resample`` of others.
 
@@ -60,11 +69,7 @@ def resample_by_workbench(folder, source, target, values, *, method, areas, seco
     if shutil.which("wb_command") is None:
         pytest.skip("wb_command is not installed")
     for name, mesh, area in zip("st", (source, target), areas, strict=True):
-        coordinates = nb.gifti.GiftiDataArray(mesh.sphere, "NIFTI_INTENT_POINTSET")
-        coordinates.meta["GeometricType"] = "Spherical"
-        coordinates.meta["AnatomicalStructurePrimary"] = "CortexLeft"
-        faces = nb.gifti.GiftiDataArray(mesh.faces, "NIFTI_INTENT_TRIANGLE")
-        nb.save(nb.GiftiImage(darrays=[coordinates, faces]), folder / f"{name}.surf.gii")
+        save_sphere(folder / f"{name}.surf.gii", mesh)
         _save(folder / f"{name}.func.gii", [area.astype("f4")], "func")
     kind = "label" if values.dtype.kind == "i" else "func"
     _save(folder / f"in.{kind}.gii", np.atleast_2d(values), kind)

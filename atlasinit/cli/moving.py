@@ -1,6 +1,7 @@
 """The command that moves an atlas to another grid or mesh: resample."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +16,7 @@ from atlasinit.support.files import expand
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
-    from atlasinit.core.geometry import Geometry
+    from atlasinit.core.geometry import Geometry, SurfaceMesh
 
 commands = typer.Typer()
 
@@ -31,8 +32,9 @@ def resample(
         list[str],
         typer.Option(
             metavar="TARGET",
-            help="An image, whose grid is taken; CIFTI, for its locations; a sphere, twice for "
-            "two sides; or a space of the catalogue, as fsaverage6.",
+            help="An image, whose grid is taken; CIFTI, for its locations (with the spheres of its "
+            "meshes where they are others than the atlas's); a sphere, twice for two sides; or a "
+            "space of the catalogue, as fsaverage6.",
             autocompletion=completion.meshes,
         ),
     ],
@@ -125,7 +127,7 @@ def resample(
     print_saved(moved, files, as_json=as_json)
 
 
-def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geometry"]:
+def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "SurfaceMesh"]:
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
     from atlasinit.catalogue import spaces
     from atlasinit.catalogue.sources import references
@@ -145,10 +147,22 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Geom
 
 
 def _spheres(paths: Sequence[Path], atlas: "Atlas", to_space: str | None) -> dict[str, "Geometry"]:
-    """Return compartment to mesh of spheres, whose names should state the atlas's space."""
+    """Return compartment to mesh of spheres, whose names should state the atlas's space.
+
+    A file of CIFTI among them says which vertices of these meshes, and which voxels.
+    """
     from atlasinit.io.agreement import check_target_space
     from atlasinit.io.bids.names import entities_of
+    from atlasinit.io.targets import holds_locations, read_target
 
+    placed = [path for path in paths if holds_locations(path)]
+    if len(placed) > 1:
+        raise ArgumentError(
+            "target",
+            f": {placed[0]} and {placed[1]} both state locations",
+            "give one image, or one file of CIFTI with the spheres of its meshes",
+        )
+    paths = [path for path in paths if path not in placed]
     for path in paths:
         # Of a sphere ``space-`` is the one that it is in register with, and ``tpl-`` its mesh.
         for entity, stated in entities_of(path).items():
@@ -156,10 +170,39 @@ def _spheres(paths: Sequence[Path], atlas: "Atlas", to_space: str | None) -> dic
                 check_target_space(
                     stated, (atlas.space, repr(atlas.name)), path.name, override="to_space"
                 )
-    return _meshes(paths)
+    meshes = _meshes(paths)
+    if not placed:
+        return dict(meshes)
+    found = read_target(placed[0])
+    if to_space is None:
+        own = (atlas.space, repr(atlas.name))
+        check_target_space(found.space, own, found.name, override="to_space")
+    return _lay_on(found.geometry, meshes, found.name)
 
 
-def _meshes(paths: Sequence[Path]) -> dict[str, "Geometry"]:
+def _lay_on(
+    locations: "Mapping[str, Geometry]", meshes: "Mapping[str, SurfaceMesh]", name: str
+) -> dict[str, "Geometry"]:
+    """Return the locations of CIFTI, which states numbers of vertices alone, on meshes."""
+    from atlasinit.core.geometry import SurfaceMesh
+
+    out: dict[str, Geometry] = {}
+    for c, geometry in locations.items():
+        mesh = meshes.get(c)
+        if isinstance(geometry, SurfaceMesh) and mesh is not None:
+            if mesh.n_vertices != geometry.n_vertices:
+                raise ArgumentError(
+                    "target",
+                    f": {name} has {geometry.n_vertices} vertices for {c!r}, its sphere "
+                    f"{mesh.n_vertices}",
+                    "give the spheres of its meshes",
+                )
+            geometry = dataclasses.replace(mesh, vertices=geometry.vertices)
+        out[c] = geometry
+    return out
+
+
+def _meshes(paths: Sequence[Path]) -> dict[str, "SurfaceMesh"]:
     """Return compartment to mesh of spheres, which tell their sides."""
     from atlasinit.core.geometry import SurfaceMesh
 

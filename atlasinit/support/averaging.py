@@ -1,6 +1,7 @@
 """Weighted means by a sparse matrix: on the host, jitted, differentiable, with missing data."""
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -117,7 +118,7 @@ class SparseMeans(eqx.Module):
             return _compiled(self, jnp.asarray(data), transpose=False)
         # Columns first, and all other axes as columns of one matrix.
         columns = np.moveaxis(np.asarray(data), -2, 0)
-        flat = columns.reshape(len(columns), -1)
+        flat = columns.reshape(len(columns), math.prod(columns.shape[1:]))
         values, indices, ends = (np.asarray(part) for part in parts)
         out = multiply(values, indices, ends, flat)
         return jnp.moveaxis(out.reshape(len(out), *columns.shape[1:]), 0, -2)
@@ -139,7 +140,7 @@ def _compiled(means: SparseMeans, data: Array, *, transpose: bool) -> Array:
     """Return the product, or the adjoint's, with batch axes and the last one taken together."""
     dtype = jnp.float64 if data.dtype == jnp.float64 else jnp.float32
     columns = jnp.moveaxis(data, -2, 0).astype(dtype)
-    flat = columns.reshape(columns.shape[0], -1)
+    flat = columns.reshape(columns.shape[0], math.prod(columns.shape[1:]))
     values = jnp.asarray(means.values, dtype)
     rows, indices = jnp.asarray(means.rows), jnp.asarray(means.indices)
     into, out_of = (indices, rows) if transpose else (rows, indices)
@@ -150,7 +151,10 @@ def _compiled(means: SparseMeans, data: Array, *, transpose: bool) -> Array:
         sums = jnp.zeros(n_out, dtype)
         return sums.at[into].add(values * column[out_of], indices_are_sorted=not transpose)
 
-    batch = max(1, _GATHERED // max(values.shape[0], 1))
-    out = jax.lax.map(one, flat.T, batch_size=min(batch, max(1, flat.shape[1]))).T
+    if values.shape[0] and flat.size:
+        batch = max(1, _GATHERED // values.shape[0])
+        out = jax.lax.map(one, flat.T, batch_size=min(batch, flat.shape[1])).T
+    else:  # which `map` cannot divide into batches
+        out = jnp.zeros((n_out, flat.shape[1]), dtype)
     result = data.dtype if jnp.issubdtype(data.dtype, jnp.floating) else dtype
     return jnp.moveaxis(out.reshape(n_out, *columns.shape[1:]), 0, -2).astype(result)

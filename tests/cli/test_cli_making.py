@@ -7,6 +7,7 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers_resampling import save_sphere, sphere, surface_atlas
 from nilearn.image import resample_img
 
 import atlasinit as ai
@@ -242,6 +243,29 @@ def test_resample_by_a_method(run, labels):
     assert status == 2
     assert "--areas is for --method area, got --method auto" in errors
     assert "'cubic' is not one of 'auto', 'nearest'" in run(*command, "--method", "cubic")[2]
+
+
+def test_resample_to_the_locations_of_cifti_on_its_spheres(run, tmp_path):
+    source, target = sphere(60, 1, 100), sphere(40, 2, 100)
+    atlas = surface_atlas(source, ai.HardMaps(np.arange(60, dtype=np.int32) // 10, 6))
+    kept = target.restrict(np.arange(3, 33))
+    data = surface_atlas(kept, ai.HardMaps(np.arange(30, dtype=np.int32) // 10, 3))
+    ai.save_atlas(atlas, tmp_path / "a.npz")
+    ai.save_atlas(data, tmp_path / "x.dlabel.nii")
+    save_sphere(tmp_path / "lh.surf.gii", target)
+    save_sphere(tmp_path / "small.surf.gii", sphere(20, 2, 100))
+    command = ("resample", tmp_path / "a.npz", "-o", tmp_path / "b.npz", "--to")
+    cifti = tmp_path / "x.dlabel.nii"
+    status, _, errors = run(*command, cifti)
+    assert status == 2
+    assert "pass the meshes with their spheres" in errors
+    status, _, errors = run(*command, cifti, "--to", tmp_path / "small.surf.gii")
+    assert status == 2
+    assert "has 40 vertices for 'cortex_L', its sphere 20" in errors
+    assert "both state locations" in run(*command, cifti, "--to", cifti)[2]
+    assert run(*command, cifti, "--to", tmp_path / "lh.surf.gii")[0] == 0
+    moved = ai.load_atlas(tmp_path / "b.npz")
+    assert moved.maps == ai.resample(atlas, kept).maps
 
 
 def test_resample_to_spheres(run, tmp_path):

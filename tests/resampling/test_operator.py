@@ -155,3 +155,14 @@ ATLAS = surface_atlas(LEFT, ai.HardMaps(np.zeros(60, np.int32), 1))
 def test_refuses(data, source, target, error, message):
     with pytest.raises(error, match=message):
         ai.resample_data(data, source, target)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_nothing_is_moved_of_or_to_nothing(transpose):
+    none, some = ai.VolumeGrid((3, 3, 3), FINE, []), ai.VolumeGrid((2, 2, 2), FINE)
+    made = ai.resampling_operator(none, some)
+    if transpose:
+        assert made.transpose(np.ones((8, 2), np.float32)).shape == (0, 2)
+    else:
+        assert np.isnan(made(np.ones((0, 2), np.float32))).all()
+        assert ai.resample_data(np.ones((8, 2), np.float32), some, none).shape == (0, 2)
