@@ -16,6 +16,7 @@ from atlasinit.cli import (
     making,
     measuring,
     moving,
+    projecting,
     refining,
     reporting,
     seeding,
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 _THEMES = {
     "Find": (lookup,),
-    "Make": (making, moving, several, seeding, exporting, refining, extracting),
+    "Make": (making, projecting, moving, several, seeding, exporting, refining, extracting),
     "Look": (measuring, reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.

@@ -7,19 +7,14 @@ import typer
 
 from atlasinit.cli.editing import Editing
 from atlasinit.cli.options import (
-    DATA_HELP,
     AsJson,
-    DataSpace,
     Output,
     Overwrite,
-    Reduction,
     Saving,
     load,
     takes,
 )
-from atlasinit.cli.output import print_saved, print_written, progress, say
-from atlasinit.cli.values import parse_one_each
-from atlasinit.errors import format_count
+from atlasinit.cli.output import print_saved, print_written, progress
 from atlasinit.support.interrupts import ending_at_once
 
 if TYPE_CHECKING:
@@ -84,51 +79,6 @@ def build(
         atlas = atlas.drop_empty()
     files = save_atlas(atlas, output, overwrite=overwrite, **saving.arguments)
     print_saved(atlas, files, as_json=as_json)
-
-
-@commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
-@takes(load)
-def project(
-    atlas: "Atlas",
-    *,
-    data: Annotated[list[str], typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP)],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="A .tsv or .csv table.")
-    ],
-    data_space: DataSpace = None,
-    reduction: Reduction = "mean",
-    missing: Annotated[
-        Literal["propagate", "omit", "error"],
-        typer.Option(metavar="HOW", help="NaN in the data: propagate, omit or error."),
-    ] = "propagate",
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Project data: a table with one row per time point and one column per parcel."""
-    import pandas as pd
-
-    from atlasinit.io import open_data, write_table
-    from atlasinit.io.tables.parcel_values import separator_of
-    from atlasinit.streaming import stream
-    from atlasinit.support.writing import check_target
-
-    # Before the work, too; the separator says whether the table's extension is one.
-    separator_of(output)
-    check_target(output, overwrite=overwrite)
-    source = open_data(
-        parse_one_each(data, "data", sided=True),
-        atlas,
-        reduction=reduction,
-        data_space=data_space,
-    )
-    series = stream(atlas, source, reduction=reduction, missing=missing)
-    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
-    path = write_table(table, output, overwrite=overwrite)
-    shape = {"time_points": len(series), "parcels": atlas.n_parcels}
-    print_written([path], as_json=as_json, **shape)
-    if not as_json:
-        times = format_count(len(series), "time point")
-        say(f"{times} x {format_count(atlas.n_parcels, 'parcel')}, {reduction}")
 
 
 @commands.command(epilog="Example: atlasinit demo --out demo/")

@@ -1,0 +1,252 @@
+"""The command that projects one image: parcel series, cleaned, as a table, CIFTI or a matrix."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from atlasinit.cli.options import (
+    DATA_HELP,
+    AsJson,
+    DataSpace,
+    Overwrite,
+    Reduction,
+    load,
+    panel,
+    takes,
+)
+from atlasinit.cli.output import print_written, say
+from atlasinit.cli.values import parse_one_each
+from atlasinit.errors import ArgumentError, format_count, format_list
+from atlasinit.support.files import expand
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from atlasinit.core.atlas import Atlas
+    from atlasinit.extraction.cleaning import Cleaning, Confounds
+
+commands = typer.Typer()
+
+_CLEANED = functools.partial(panel, "What is done to series")
+
+ENDINGS = (".tsv", ".csv", ".ptseries.nii", ".pconn.nii")
+"""Of what is written: a table, series as CIFTI, or the correlations of the series."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cleaned:
+    """How series are cleaned, by nilearn."""
+
+    confounds: Annotated[
+        list[str] | None,
+        _CLEANED(
+            "NAME",
+            "A strategy of nilearn (simple, scrubbing, compcor, ica_aroma), its components "
+            "(motion, wm_csf, ...), or columns; repeatable.",
+        ),
+    ] = None
+    confounds_table: Annotated[
+        Path | None, _CLEANED("FILE", "Whose columns they are; by default fMRIPrep's beside it.")
+    ] = None
+    fd_threshold: Annotated[
+        float | None, _CLEANED("MM", "Leave out volumes of a larger displacement.")
+    ] = None
+    detrend: Annotated[bool, _CLEANED("", "Take out a linear trend.", "--detrend")] = False
+    standardize: Annotated[
+        Literal["zscore_sample", "psc"] | None, _CLEANED("HOW", "zscore_sample or psc.")
+    ] = None
+    low_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is below.")] = None
+    high_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is above.")] = None
+    t_r: Annotated[
+        float | None, _CLEANED("SECONDS", "Between volumes, where the file states none.", "--t-r")
+    ] = None
+
+    @property
+    def cleaning(self) -> "Cleaning":
+        """The same, checked."""
+        from atlasinit.extraction.cleaning import Cleaning
+
+        made = Cleaning(
+            tuple(self.confounds or ()),
+            self.fd_threshold,
+            self.detrend,
+            self.standardize,
+            self.low_pass,
+            self.high_pass,
+            self.t_r,
+        )
+        made.check()
+        return made
+
+
+@commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
+@takes(load, Cleaned)
+def project(
+    atlas: "Atlas",
+    cleaned: Cleaned,
+    *,
+    data: Annotated[list[str], typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .tsv or .csv table, .ptseries.nii, or .pconn.nii of the correlations.",
+        ),
+    ],
+    data_space: DataSpace = None,
+    reduction: Reduction = "mean",
+    missing: Annotated[
+        Literal["propagate", "omit", "error"],
+        typer.Option(metavar="HOW", help="NaN in the data: propagate, omit or error."),
+    ] = "propagate",
+    min_coverage: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="With --missing omit: parcels with less data are NaN."),
+    ] = 0.0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Project data on the parcels of an atlas: their series, or how these correlate."""
+    from atlasinit.io import open_data
+    from atlasinit.streaming import stream
+    from atlasinit.support.writing import check_target
+
+    # Before the work, too.
+    write = _writer_of(output)
+    check_target(expand(output), overwrite=overwrite)
+    cleaning = cleaned.cleaning
+    given = parse_one_each(data, "data", sided=True)
+    source = open_data(given, atlas, reduction=reduction, data_space=data_space)
+    files = _files_of(given)
+    needs_time = cleaning.filters or output.name.lower().endswith(".ptseries.nii")
+    t_r = _find_t_r(files, cleaning) if needs_time else None
+    confounds = _read_confounds(files, cleaned, cleaning, source.n_time)
+    series = stream(atlas, source, reduction=reduction, missing=missing, min_coverage=min_coverage)
+    series = _clean(series, confounds, cleaning, t_r)
+    path = write(series, atlas, output, t_r, overwrite)
+    shape = {"time_points": len(series), "parcels": atlas.n_parcels}
+    told: dict[str, Any] = shape
+    if confounds is not None and cleaning.needs_table:
+        told = {**shape, "confounds": confounds.names, "left_out": source.n_time - len(series)}
+    print_written([path], as_json=as_json, **told)
+    if not as_json:
+        times = format_count(len(series), "time point")
+        say(f"{times} x {format_count(atlas.n_parcels, 'parcel')}, {reduction}")
+        if cleaning.needs_table and confounds is not None:
+            named = format_list(confounds.names) if confounds.names else "none"
+            left = format_count(source.n_time - len(series), "volume")
+            say(f"confounds: {named}; {left} left out")
+
+
+def _files_of(given: Any) -> list[Path]:
+    """Return the files of one run: one, or one for each compartment."""
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    return [expand(path) for path in ([given] if isinstance(given, str) else given)]
+
+
+def _read_confounds(
+    files: list[Path], cleaned: Cleaned, cleaning: "Cleaning", n_time: int
+) -> "Confounds | None":
+    if not cleaning.needs_table:
+        return None
+    from atlasinit.extraction.cleaning import check_columns, read_confounds
+    from atlasinit.extraction.naming import group_files
+
+    if cleaned.confounds_table is not None and cleaning.is_strategy:
+        raise ArgumentError(
+            "confounds_table",
+            "is for columns: nilearn finds the table of a strategy by the name of the image",
+            "leave it out",
+        )
+    table = cleaned.confounds_table
+    if table is None:
+        # Of two hemispheres it is the same.
+        table = group_files(files[:1])[0].confounds
+    if table is not None:
+        check_columns(expand(table), cleaning)
+    return read_confounds(None if table is None else expand(table), files, cleaning, n_time)
+
+
+def _find_t_r(files: list[Path], cleaning: "Cleaning") -> float | None:
+    from atlasinit.extraction.naming import read_sidecar
+    from atlasinit.io.timing import read_repetition_time
+
+    found = cleaning.t_r or read_sidecar(files[0]).get("RepetitionTime")
+    found = found or read_repetition_time(files[0])
+    if cleaning.filters and found is None:
+        raise ArgumentError("t_r", f"is needed for filters, and {files[0].name} states none")
+    return found
+
+
+def _clean(
+    series: "np.ndarray", confounds: "Confounds | None", cleaning: "Cleaning", t_r: float | None
+) -> "np.ndarray":
+    import numpy as np
+
+    from atlasinit.extraction.cleaning import Confounds, clean_series
+
+    own = confounds or Confounds(None, np.arange(len(series)))
+    return clean_series(series, own, cleaning, t_r)
+
+
+_Writer = Callable[["np.ndarray", "Atlas", Path, float | None, bool], Path]
+
+
+def _writer_of(output: Path) -> _Writer:
+    writers = dict(
+        zip(ENDINGS, (_write_table, _write_table, _write_series, _write_matrix), strict=True)
+    )
+    name = output.name.lower()
+    for ending, write in writers.items():
+        if name.endswith(ending):
+            return write
+    raise ArgumentError("output", f"should end in {format_list(ENDINGS)}, got {output.name!r}")
+
+
+def _write_table(
+    series: "np.ndarray",
+    atlas: "Atlas",
+    output: Path,
+    t_r: float | None,
+    overwrite: bool,  # noqa: FBT001
+) -> Path:
+    del t_r
+    import pandas as pd
+
+    from atlasinit.io import write_table
+
+    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
+    return write_table(table, output, overwrite=overwrite)
+
+
+def _write_series(
+    series: "np.ndarray",
+    atlas: "Atlas",
+    output: Path,
+    t_r: float | None,
+    overwrite: bool,  # noqa: FBT001
+) -> Path:
+    from atlasinit.io.saving import write_parcellated
+
+    return write_parcellated(series.T, atlas, output, step=t_r, overwrite=overwrite)
+
+
+def _write_matrix(
+    series: "np.ndarray",
+    atlas: "Atlas",
+    output: Path,
+    t_r: float | None,
+    overwrite: bool,  # noqa: FBT001
+) -> Path:
+    del t_r
+    from atlasinit.connectomes import connectome
+    from atlasinit.io.parcel_matrices import save_matrix
+
+    return save_matrix(connectome(series, atlas), atlas, output, overwrite=overwrite)
