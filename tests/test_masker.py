@@ -439,7 +439,10 @@ def elsewhere():
     ],
     ids=str,
 )
-@pytest.mark.parametrize("kind", ["x.nii.gz", "memory", "with NaN"])
+@pytest.mark.parametrize(
+    "kind",
+    ["x.nii.gz", *(pytest.param(k, marks=pytest.mark.sweep) for k in ("memory", "with NaN"))],
+)
 def test_several_atlases_are_each_as_alone(tmp_path, options, kind):
     image = bold()
     if kind == "with NaN":
