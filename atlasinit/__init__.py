@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from atlasinit.core.maps import HardMaps as HardMaps
     from atlasinit.core.maps import SparseMaps as SparseMaps
     from atlasinit.core.provenance import Provenance as Provenance
+    from atlasinit.editing import drop_small_parcels as drop_small_parcels
     from atlasinit.editing import merge_parcels as merge_parcels
     from atlasinit.editing import rename_parcels as rename_parcels
     from atlasinit.editing import renumber_parcels as renumber_parcels
+    from atlasinit.editing import reorder_parcels as reorder_parcels
     from atlasinit.errors import ArgumentError as ArgumentError
     from atlasinit.errors import ArgumentTypeError as ArgumentTypeError
     from atlasinit.errors import AtlasFileError as AtlasFileError
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from atlasinit.resampling import resample as resample
     from atlasinit.resampling import resample_data as resample_data
     from atlasinit.resampling import resampling_operator as resampling_operator
+    from atlasinit.reshaping import dilate_parcels as dilate_parcels
+    from atlasinit.reshaping import erode_parcels as erode_parcels
     from atlasinit.sampling import sampling_operator as sampling_operator
     from atlasinit.sampling import to_surface as to_surface
     from atlasinit.seeding import sphere_atlas as sphere_atlas
@@ -95,7 +99,10 @@ _HOMES = {
     "connectome": "connectomes",
     "coverage": "projection",
     "DenseMaps": "core.maps",
+    "dilate_parcels": "reshaping",
     "dirichlet_atlas": "initializers",
+    "drop_small_parcels": "editing",
+    "erode_parcels": "reshaping",
     "equal_area_atlas": "tessellation",
     "extract": "extraction",
     "fetch_atlases": "catalogue",
@@ -114,6 +121,7 @@ _HOMES = {
     "refine": "refinement",
     "rename_parcels": "editing",
     "renumber_parcels": "editing",
+    "reorder_parcels": "editing",
     "Report": "report",
     "resample": "resampling",
     "resample_data": "resampling",

@@ -1,4 +1,4 @@
-"""Parcels of an atlas merged, renamed and renumbered."""
+"""Parcels of an atlas merged, renamed, renumbered, reordered, and small ones left out."""
 
 import itertools
 from collections import Counter
@@ -21,7 +21,9 @@ from atlasinit.errors import (
     format_list,
     nearest,
 )
+from atlasinit.measures.maps import parcel_sizes
 from atlasinit.support.arrays import make_read_only
+from atlasinit.support.numbers import check_number, check_whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,15 +168,120 @@ def renumber_parcels(atlas: Atlas, keys: "Told | None" = None) -> Atlas:
     return atlas.replace(labels=table.replace(key=new), operation=operation)
 
 
+def reorder_parcels(atlas: Atlas, by: str | Iterable[Parcel]) -> Atlas:
+    """Return the atlas with its rows in another order, within each compartment.
+
+    Compartments keep their order, as that of the locations. Names, keys and all columns go along.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    by
+        A column of ``atlas.labels``, as ``"name"``, ``"key"`` or ``"network"``, whose values are
+        sorted (rows of equal values stay in their order, those without a value come last); or
+        parcels in the order wanted: names, keys, (compartment, key) pairs, or patterns that are
+        searched in the names. Parcels that are not named come after those, in their order.
+
+    Raises
+    ------
+    ValueError
+        A column or a parcel that the atlas does not have (with the nearest), a parcel twice, a
+        column of numbers and text.
+    """
+    table = atlas.table
+    if isinstance(by, str):
+        if by not in table:
+            raise _no_column(table, by)
+        try:
+            order = sorted(range(len(table)), key=lambda row: _sort_key(table[by][row]))
+        except TypeError as error:
+            problem = f": the column {by!r} holds values that have no order, as numbers and text"
+            raise ArgumentError("by", problem) from error
+        told = repr(by)
+    elif not isinstance(by, Iterable):
+        raise ArgumentTypeError("by", f"should be a column or parcels, got {type(by).__name__}")
+    else:
+        named = [row for parcel in by for row in _rows(atlas, parcel, "by")]
+        twice = [table["name"][row] for row, count in Counter(named).items() if count > 1]
+        if twice:
+            raise ArgumentError("by", f"has parcels twice: {format_list(map(repr, twice), 5)}")
+        order = list(dict.fromkeys([*named, *range(len(table))]))
+        told = format_list((repr(table["name"][row]) for row in named), 5)
+    ranks = {row: rank for rank, row in enumerate(order)}
+    return _keep_rows(atlas, ranks).replace(operation=f"reorder_parcels({told})")
+
+
+def drop_small_parcels(
+    atlas: Atlas, *, locations: int | None = None, size: float | int | None = None
+) -> Atlas:
+    """Return the atlas without its small parcels; their locations belong to none.
+
+    Geometries stay, so that data still fits.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    locations
+        The least number of locations that a parcel keeps its row with: 1 drops empty ones.
+    size
+        The least size, in mm2 on meshes and mm3 on grids, as of `measures.parcel_sizes`.
+
+    Raises
+    ------
+    ValueError
+        Neither of the two, one that is negative, no parcel that is left, a mesh without areas.
+    """
+    if locations is None and size is None:
+        raise ArgumentError("locations", "should be the least number, or `size` the least size")
+    least = 0 if locations is None else check_whole_number(locations, "locations", least=0)
+    most = 0.0 if size is None else check_number(size, "size", least=0)
+    small = atlas.header.add_rows(m.counts() for m in atlas.maps.values()) < least
+    if size is not None:
+        parts = (parcel_sizes(m, atlas.geometry[c]) for c, m in atlas.maps.items())
+        small |= atlas.header.add_rows(map(np.asarray, parts)) < most
+    kept = np.flatnonzero(~small).tolist()
+    if not kept and len(atlas.table):
+        raise ArgumentError("size" if locations is None else "locations", ": no parcel is left")
+    gone = [repr(atlas.table["name"][row]) for row in np.flatnonzero(small)]
+    asked = [f"locations={least}"] if locations is not None else []
+    asked += [f"size={most:g}"] if size is not None else []
+    told = f"{', '.join(asked)}; {format_list(gone, 5) if gone else 'none'}"
+    ranks = {row: rank for rank, row in enumerate(kept)}
+    return _keep_rows(atlas, ranks).replace(operation=f"drop_small_parcels({told})")
+
+
+def _keep_rows(atlas: Atlas, ranks: Mapping[int, int]) -> Atlas:
+    """Return the atlas with the rows that have a rank, in its order within each compartment."""
+    homes = {home: i for i, home in enumerate(dict.fromkeys(atlas.table["compartment"]))}
+    rows = sorted(ranks, key=lambda row: (homes[atlas.table["compartment"][row]], ranks[row]))
+    maps = {}
+    for c, own in atlas.maps.items():
+        mine = atlas.table.rows_of(c)
+        taken = [row - mine.start for row in rows if row in mine]
+        maps[c] = own.take_parcels(np.array(taken, np.int64))
+    return atlas.replace(maps=maps, labels=atlas.table.take(rows))
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    # Of missing values none is less than another.
+    return (True, 0) if value in (None, "") else (False, value)
+
+
+def _no_column(table: LabelTable, title: str) -> ArgumentError:
+    return ArgumentError(
+        "by",
+        f": the labels have no column {title!r}",
+        nearest(title, table.columns) or f"they have {format_list(table.columns)}",
+        "Another table comes by " + Call("atlas.replace", labels=...),
+    )
+
+
 def _of_column(table: LabelTable, title: str) -> list[str]:
     """Return the new name of each row: its value in a column, else the name that it has."""
     if title not in table:
-        raise ArgumentError(
-            "by",
-            f": the labels have no column {title!r}",
-            nearest(title, table.columns) or f"they have {format_list(table.columns)}",
-            "Another table comes by " + Call("atlas.replace", labels=...),
-        )
+        raise _no_column(table, title)
     values = table[title]
     if all(value in (None, "") for value in values):
         raise ArgumentError("by", f": no parcel has a value in the column {title!r}")

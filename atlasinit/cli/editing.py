@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from atlasinit.cli.options import panel
 from atlasinit.cli.values import parse_key, parse_pairs
@@ -28,11 +29,26 @@ class Editing:
         Literal["midline", "pieces"] | None,
         _EDITED("HOW", "Those of both sides (midline), or of several pieces, are several."),
     ] = None
+    erode: Annotated[
+        float | None, _EDITED("MM", "Labels this near to the border of their parcel are lost.")
+    ] = None
+    dilate: Annotated[
+        float | None, _EDITED("MM", "What is of no parcel goes to the nearest within this; inf.")
+    ] = None
+    within: Annotated[
+        Path | None, _EDITED("IMAGE", "The mask that --dilate stays in; else all of the grid.")
+    ] = None
     merge: Annotated[
         str | None, _EDITED("COLUMN", "Those of one value are one: network, or of --labels.")
     ] = None
     rename: Annotated[
         list[str] | None, _EDITED("OLD=NEW", "A name or key to its new name; repeatable.")
+    ] = None
+    min_locations: Annotated[
+        int | None, _EDITED("N", "Leave out parcels of fewer voxels or vertices.")
+    ] = None
+    order: Annotated[
+        str | None, _EDITED("COLUMN", "Sort the rows by it: name, key, network, ...")
     ] = None
     renumber: Annotated[
         bool, _EDITED("", "New keys 1, 2, ... through all compartments.", "--renumber")
@@ -42,11 +58,19 @@ class Editing:
     ] = False
 
     def of(self, atlas: "Atlas") -> "Atlas":
-        """Return `atlas` with parcels split, merged, renamed and renumbered."""
-        from atlasinit import editing, splitting
+        """Return `atlas` with what is asked for done, in the order of the options."""
+        from atlasinit import editing, reshaping, splitting
 
+        if self.within is not None and self.dilate is None:
+            raise ArgumentError("within", "is for --dilate", "pass both, or neither")
         if self.split is not None:
             atlas = splitting.split_parcels(atlas, self.split)
+        if self.erode is not None:
+            atlas = _tell("erode", reshaping.erode_parcels, atlas, self.erode)
+        if self.dilate is not None:
+            atlas = _tell(
+                "dilate", reshaping.dilate_parcels, atlas, self.dilate, within=self.within
+            )
         if self.merge is not None:
             atlas = editing.merge_parcels(atlas, self.merge)
         if self.rename:
@@ -59,7 +83,24 @@ class Editing:
             except (ArgumentError, ArgumentTypeError) as error:
                 # `names` are those of atlases here.
                 raise error.of("rename") from error
+        if self.min_locations is not None:
+            least = self.min_locations
+            atlas = _tell("min_locations", editing.drop_small_parcels, atlas, locations=least)
+        if self.order is not None:
+            atlas = _tell("order", editing.reorder_parcels, atlas, self.order)
         return editing.renumber_parcels(atlas) if self.renumber else atlas
+
+
+_OWN = ("distance", "locations", "by")
+"""Arguments that are called otherwise here."""
+
+
+def _tell(option: str, edit: Callable[..., "Atlas"], *arguments: Any, **further: Any) -> "Atlas":
+    """Return what `edit` returns; what it says of its own argument is of the option."""
+    try:
+        return edit(*arguments, **further)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise (error.of(option) if error.argument in _OWN else error) from error
 
 
 def _mark_name(text: str, names: Sequence[str]) -> str:

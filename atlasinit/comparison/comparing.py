@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from atlasinit.aligning import unite_geometries
-from atlasinit.comparison.distances import Places, find_borders, measure_pair
+from atlasinit.comparison.distances import Places, measure_pair
 from atlasinit.comparison.overlaps import count_shared, intersect
 from atlasinit.comparison.partitions import (
     adjusted_rand,
     normalized_mutual_information,
     variation_of_information,
 )
+from atlasinit.core.adjacency import find_borders
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.spaces import may_be_one

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from atlasinit.core.geometry import Geometry, VolumeGrid
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Places:
@@ -37,30 +35,6 @@ class Places:
         """Return the locations of a parcel, ascending."""
         order, labels = self._order
         return order[slice(*np.searchsorted(labels, [row, row + 1]))]
-
-
-def find_borders(
-    labels: Int[np.ndarray, " locations"], geometry: Geometry
-) -> Bool[np.ndarray, " locations"]:
-    """Return which locations of parcels touch another parcel, or none.
-
-    Voxels touch by their faces, and beyond the grid is none; vertices by edges. Of a mesh without
-    triangles none is known.
-    """
-    # 0 for none, and for what is not kept.
-    whole = geometry.put(labels + 1)
-    touches = np.zeros(whole.shape, bool)
-    if isinstance(geometry, VolumeGrid):
-        padded = np.pad(whole, 1)
-        inner = tuple(slice(1, -1) for _ in range(3))
-        for axis in range(3):
-            for step in (-1, 1):
-                touches |= np.roll(padded, step, axis=axis)[inner] != whole
-    elif geometry.faces is not None:
-        ends = geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-        differ = ends[whole[ends[:, 0]] != whole[ends[:, 1]]]
-        touches[differ.reshape(-1)] = True
-    return geometry.take(touches) & (labels >= 0)
 
 
 def measure_pair(one: Places, row: int, other: Places, column: int) -> tuple[float, float]:

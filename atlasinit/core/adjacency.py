@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import HardMaps
@@ -53,3 +53,27 @@ def count_borders(maps: HardMaps, pairs: Int[np.ndarray, "2 pairs"]) -> "csr_arr
     columns = np.concatenate([other[kept], one[kept]])
     shape = (maps.n_parcels, maps.n_parcels)
     return csr_array((np.ones(rows.size, np.int64), (rows, columns)), shape=shape)
+
+
+def find_borders(
+    labels: Int[np.ndarray, " locations"], geometry: Geometry
+) -> Bool[np.ndarray, " locations"]:
+    """Return which locations of parcels touch another parcel, or none.
+
+    Voxels touch by their faces, and beyond the grid is none; vertices by edges. Of a mesh without
+    triangles none is known.
+    """
+    # 0 for none, and for what is not kept.
+    whole = geometry.put(labels + 1)
+    touches = np.zeros(whole.shape, bool)
+    if isinstance(geometry, VolumeGrid):
+        padded = np.pad(whole, 1)
+        inner = tuple(slice(1, -1) for _ in range(3))
+        for axis in range(3):
+            for step in (-1, 1):
+                touches |= np.roll(padded, step, axis=axis)[inner] != whole
+    elif geometry.faces is not None:
+        ends = geometry.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+        differ = ends[whole[ends[:, 0]] != whole[ends[:, 1]]]
+        touches[differ.reshape(-1)] = True
+    return geometry.take(touches) & (labels >= 0)

@@ -103,6 +103,13 @@ class VolumeGrid(ByContent):
         return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
 
     @property
+    def voxel_volume(self) -> float:
+        """Volume of a voxel in mm3."""
+        a, b, c = self.affine[:3, :3].T
+        # The triple product: whole numbers stay whole, which `det` computes through logarithms.
+        return abs(float(a @ np.cross(b, c)))
+
+    @property
     def ijk(self) -> Int[np.ndarray, "locations 3"]:
         """Voxel indices of the locations."""
         return np.stack(np.unravel_index(self.voxels, self.shape), axis=-1)

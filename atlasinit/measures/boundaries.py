@@ -110,6 +110,6 @@ def measure_compactness(
     means = (memberships @ points) / weight[:, None]
     spread = (memberships @ (points**2).sum(axis=1)) / weight - (means**2).sum(axis=1)
     steps = geometry.affine[:3, :3]
-    volumes = totals * abs(np.linalg.det(steps))
+    volumes = totals * geometry.voxel_volume
     ball = 0.6 * (3 * volumes / (4 * np.pi)) ** (2 / 3)
     return ball / (np.maximum(spread, 0) + (steps**2).sum() / 12)

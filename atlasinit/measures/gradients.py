@@ -112,5 +112,5 @@ def _grid_gradient(grid: VolumeGrid) -> "tuple[list[csr_array], np.ndarray, np.n
         component: Any = sum(step * f for step, f in zip(steps, factors, strict=True))
         component.eliminate_zeros()
         gradient.append(component)
-    volumes = np.full(n, abs(np.linalg.det(grid.affine[:3, :3])))
+    volumes = np.full(n, grid.voxel_volume)
     return gradient, volumes, volumes

@@ -70,7 +70,7 @@ def location_sizes(geometry: Geometry) -> Float64[np.ndarray, " locations"]:
         A mesh with neither ``areas`` nor an anatomical surface.
     """
     if isinstance(geometry, VolumeGrid):
-        return np.full(geometry.n_locations, abs(np.linalg.det(geometry.affine[:3, :3])))
+        return np.full(geometry.n_locations, geometry.voxel_volume)
     return geometry.vertex_areas[geometry.vertices]
 
 

@@ -79,7 +79,7 @@ def same_voxels(source: VolumeGrid, target: VolumeGrid) -> "csr_array | None":
 
 def is_coarser(source: VolumeGrid, target: VolumeGrid) -> bool:
     """Whether a voxel of the target is larger than one of the source, by more than rounding."""
-    volumes = [abs(np.linalg.det(grid.affine[:3, :3])) for grid in (source, target)]
+    volumes = [grid.voxel_volume for grid in (source, target)]
     return bool(volumes[1] > _COARSER * volumes[0])
 
 

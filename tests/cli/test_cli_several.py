@@ -131,3 +131,39 @@ def test_measure(run, tmp_path):
     assert told["parcels"][1]["vertex"] is None
     assert "--overwrite" in run("measure", image, "--space", "unknown", "-o", saved)[2]
     assert "should end in .tsv or .csv" in run("measure", image, "-o", "x.txt", "--space", "q")[2]
+
+
+def test_build_reshapes_and_reorders(run, tmp_path):
+    values = np.zeros((9, 9, 9), int)
+    values[2:5, 2:7, 2:7], values[6, 4, 4] = 1, 2
+    image = write(tmp_path, "one", values)
+    mask = write(tmp_path, "mask", np.pad(np.ones((7, 7, 7), int), 1))
+    own = ("build", image, "--space", "unknown")
+    edits = (
+        "--erode",
+        2,
+        "--dilate",
+        "inf",
+        "--within",
+        mask,
+        "--min-locations",
+        1,
+        "--order",
+        "key",
+    )
+    status, _, errors = run(*own, *edits, "-o", tmp_path / "out.npz")
+    assert status == 0, errors
+    assert "1 parcel lost all locations by erosion: one2" in errors
+    found = ai.load_atlas(tmp_path / "out.npz")
+    assert found.table["name"] == ("one1",)
+    assert found.labels["n_locations"].tolist() == [343]
+    names = [o.partition("(")[0] for o in found.provenance.operations]
+    assert names == ["erode_parcels", "dilate_parcels", "drop_small_parcels", "reorder_parcels"]
+    for further, message in (
+        (("--erode", 0), "--erode should be a length in mm above 0, got 0"),
+        (("--within", mask), "--within is for --dilate"),
+        (("--min-locations", -1), "--min-locations should be a whole number from 0, got -1"),
+        (("--order", "nam"), "--order: the labels have no column 'nam'. Did you mean 'name'"),
+    ):
+        status, _, errors = run(*own, *further, "-o", tmp_path / "x.npz")
+        assert (status, message in errors) == (2, True), errors
