@@ -20,8 +20,16 @@ from atlasinit.report import generate_report
 from atlasinit.smoothing import smooth
 from atlasinit.support.writing import atomic_write
 
-MEASURES = {"thickness": "thick", "sulcal_depth": "sulc", "curvature": "curv", "area": "area"}
+MEASURES = {
+    "thickness": "thick",
+    "sulcal_depth": "sulc",
+    "curvature": "curv",
+    "vertex_area": "area",
+}
 """Column of the table to the name of nilearn's packaged fsaverage5 map."""
+
+UNITS = {"thickness": "mm", "sulcal_depth": "mm", "curvature": "1/mm", "vertex_area": "mm²"}
+"""The mean area of a vertex is not that of the parcel, which the report measures."""
 
 SIDES = {"cortex_L": "left", "cortex_R": "right"}
 _FSAVERAGE5 = "nilearn/datasets/data/fsaverage5"
@@ -67,7 +75,9 @@ def _surface(out: Path, fwhm: float) -> Iterator[Path]:
     yield from save_atlas(atlas, out / "desikan-killiany.label.gii", overwrite=True)
     yield from save_atlas(soft, out / "desikan-killiany.func.gii", overwrite=True)
     yield write_table(table, out / "desikan-killiany_values.tsv", overwrite=True)
-    yield _save(plot_atlas(atlas, values, surfaces=surfaces), out / "desikan-killiany.png")
+    yield _save(
+        plot_atlas(atlas, values, surfaces=surfaces, units=UNITS), out / "desikan-killiany.png"
+    )
     report = generate_report(soft, before=atlas, values=values, surfaces=surfaces)
     yield report.save(out / "desikan-killiany.html", overwrite=True)
 

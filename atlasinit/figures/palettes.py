@@ -78,13 +78,6 @@ def value_colors(
     return np.where(np.isnan(values)[:, None], 0.0, colors)
 
 
-def value_range(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Return the values at the ends of a colour scale: the 2nd and the 98th percentile."""
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, [2, 98]).tolist() if finite.size else (0.0, 1.0)
-    return low, high
-
-
 def mixed_colors(
     maps: Maps, colors: Float[np.ndarray, "parcels 3"]
 ) -> Float[np.ndarray, "locations 4"]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.colors
 import numpy as np
-from jaxtyping import Float
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,15 +14,14 @@ from matplotlib.patches import Patch
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.named_values import align_columns
-from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.errors import ArgumentError, ArgumentTypeError, nearest
 from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import (
     label_colors,
     network_colors,
     parcel_colors,
-    value_colors,
-    value_range,
 )
+from atlasinit.figures.scales import ColorMap, ColorScale, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import View, atlas_views, describe_unseen, paint
 
@@ -31,7 +29,7 @@ WIDTH = 12.0
 """Of a figure, in inches, as all below."""
 
 _TITLE, _CAPTION, _TEXT = 0.36, 0.26, 0.24
-_GAP, _RIGHT = 0.1, 1.1
+_GAP, _RIGHT = 0.1, 1.3
 _HIGHEST = 3.2
 _COLUMNS = 6
 """Networks and slices that stand side by side."""
@@ -45,6 +43,12 @@ def plot_atlas(
     surfaces: Mapping[str, Surface] | None = None,
     background: Background = None,
     slices: int = 2,
+    cmap: ColorMap | None = None,
+    vmin: float | int | None = None,
+    vmax: float | int | None = None,
+    symmetric: bool | None = None,
+    title: str | None = None,
+    units: str | Mapping[str, str] | None = None,
 ) -> Figure:
     """Return a figure of the parcels, and of parcel values below it.
 
@@ -61,7 +65,7 @@ def plot_atlas(
     values
         (parcels,) values: an array in the order of ``atlas.labels``; a Series, or a mapping
         from names to numbers, by name; or several of these, as a DataFrame or a mapping from
-        titles. NaN is shown in grey. The colours reach from the 2nd to the 98th percentile.
+        titles. NaN and infinity are shown in grey.
     palette
         As for `atlasinit.figures.parcel_colors`: the table's own colours, those of networks,
         or seven that any common colour vision tells apart.
@@ -75,10 +79,25 @@ def plot_atlas(
         spaces the one that nilearn packages); else the outline of the grid's mask.
     slices
         Number of slices of each plane.
+    cmap
+        A colormap of Matplotlib or its name. By default viridis; blue to red, with white at
+        0, where a scale has both signs.
+    vmin, vmax
+        Where the colours of all values begin and end. By default at the smallest and the
+        largest, of each row its own. Values beyond take the colour of the end, which has an
+        arrow then, and are counted beside it.
+    symmetric
+        Whether colours reach as far below 0 as above. By default they do for values of both
+        signs, unless both ends or a `cmap` are given.
+    title
+        Of the first row, in place of the atlas's name.
+    units
+        What is written beside the colour bar, as ``"mm"``; or title to unit.
 
     Raises
     ------
     ValueError
+        Ends of a scale that do not ascend, an unknown colormap, units of other titles;
         A mesh without a surface to draw on, values or a background of another shape, names
         that are not the atlas's, another `palette`.
     TypeError
@@ -110,9 +129,14 @@ def plot_atlas(
                 "pass (coordinates, faces)",
             )
     colors = parcel_colors(atlas, palette=palette)
-    rows: list[tuple[str, Any, np.ndarray]] = [(atlas.name, None, colors)]
-    for title, column in columns.items():
-        rows.append((title, *_scale_colors(column.astype(np.float64))))
+    unit_of = _name_units(units, columns)
+    rows: list[tuple[str, ColorScale | None, np.ndarray]]
+    rows = [(atlas.name if title is None else title, None, colors)]
+    for name, column in columns.items():
+        scale = scale_values(
+            column.astype(np.float64), cmap=cmap, vmin=vmin, vmax=vmax, symmetric=symmetric
+        )
+        rows.append((name, scale, scale(column.astype(np.float64))))
     networks = {} if palette == "safe" else network_colors(atlas, colors)
     right = _RIGHT if columns else _GAP
     layout = _Layout.of(atlas, views, networks=networks, right=right)
@@ -120,13 +144,11 @@ def plot_atlas(
     heights = [layout.row + layout.below, *([layout.row] * (len(rows) - 1))]
     figure = Figure(figsize=(WIDTH, sum(heights)))
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, height, (title, scale, painted) in zip(parts, heights, rows, strict=True):
-        part.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", parse_math=False)
+    for part, height, (name, scale, painted) in zip(parts, heights, rows, strict=True):
+        part.suptitle(name, x=0.01, y=1 - 0.08 / height, ha="left", va="top", parse_math=False)
         _draw(part, atlas, layout, height, painted)
         if scale is not None:
-            top = (layout.row - _TITLE) / height
-            bar = part.add_axes((1 - 0.9 / WIDTH, 0.12 * top, 0.14 / WIDTH, 0.76 * top))
-            part.colorbar(scale, cax=bar)
+            _draw_scale(part, scale, unit_of.get(name, ""), height)
     _explain(parts[0], layout, heights[0])
     return figure
 
@@ -183,14 +205,6 @@ class _Layout:
         return _TEXT * (bool(self.note) + -(-len(self.networks) // _COLUMNS))
 
 
-def _scale_colors(column: np.ndarray) -> tuple[ScalarMappable, Float[np.ndarray, "parcels 4"]]:
-    low, high = value_range(column)
-    scale = ScalarMappable(matplotlib.colors.Normalize(low, high), "viridis")
-    # Infinite values are grey, as NaN: they lie on no scale.
-    shown = np.where(np.isfinite(column), column, np.nan)
-    return scale, value_colors(shown, low=low, high=high)
-
-
 def _break_lines(views: list[View]) -> list[list[View]]:
     """Return the views of a grid in lines of few; a plane begins one where all are too many."""
     if len(views) <= _COLUMNS:
@@ -229,6 +243,31 @@ def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: np.nd
                     x, 1.0, side, transform=axes.transAxes, ha=align, va="top", fontsize="small"
                 )
             left += wide + _GAP
+
+
+def _draw_scale(part: Any, scale: ColorScale, unit: str, height: float) -> None:
+    """Draw the colour bar at the right of a row, and say below it what lies beyond."""
+    top = (height - _TITLE) / height
+    axes = part.add_axes((1 - (_RIGHT - 0.2) / WIDTH, 0.2 * top, 0.14 / WIDTH, 0.7 * top))
+    norm = matplotlib.colors.Normalize(scale.low, scale.high)
+    part.colorbar(ScalarMappable(norm, scale.colormap), cax=axes, label=unit, extend=scale.extend)
+    if scale.beyond:
+        said = scale.beyond.replace("; ", ";\n")
+        part.text(1 - 0.05 / WIDTH, 0.02, said, fontsize="x-small", ha="right", va="bottom")
+
+
+def _name_units(
+    units: str | Mapping[str, str] | None, columns: Mapping[str, np.ndarray]
+) -> dict[str, str]:
+    """Return the unit of each row of values."""
+    if units is None or isinstance(units, str):
+        return dict.fromkeys(columns, units or "")
+    for name in units:
+        if name not in columns:
+            raise ArgumentError(
+                "units", f": there are no values {name!r}", nearest(name, list(columns))
+            )
+    return dict(units)
 
 
 def _explain(part: Any, layout: _Layout, height: float) -> None:

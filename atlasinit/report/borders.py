@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import format_list
+from atlasinit.figures.scales import ColorScale, page_colormap
 from atlasinit.refinement import Agreement, Halves, measure_agreement
 from atlasinit.refinement.quality import pieces_in_compartments
 from atlasinit.refinement.regions import labels_in
 from atlasinit.report.parcels import is_soft
-from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip, value_scale
+from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip
 
 _SHOWN = 8
 
@@ -122,7 +123,7 @@ def _moves(
 def _moved_strip(
     moved: dict[str, Bool[np.ndarray, " locations"]], scenes: Sequence[Scene]
 ) -> Strip:
-    _, painter = value_scale(0.0, 1.0)
-    painted = {c: painter(own.astype(float)) for c, own in moved.items()}
+    scale = ColorScale(0.0, 1.0, page_colormap())
+    painted = {c: scale(own.astype(float)) for c, own in moved.items()}
     text = "Light are the locations whose parcel is another than before."
     return strip(scenes, painted, title="What moved", text=text)

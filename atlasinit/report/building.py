@@ -12,7 +12,8 @@ from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.backdrops import Background
-from atlasinit.figures.palettes import label_colors, network_colors, value_range
+from atlasinit.figures.palettes import label_colors, network_colors
+from atlasinit.figures.scales import page_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.refinement import Halves
 from atlasinit.report.borders import border_findings, compare_borders
@@ -22,7 +23,7 @@ from atlasinit.report.findings import atlas_findings, data_findings
 from atlasinit.report.matrices import overlap_matrix
 from atlasinit.report.page import Report, render
 from atlasinit.report.parcels import Measures, measure, parcel_columns, swatches
-from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, strip, value_scale
+from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, show_scale, strip
 from atlasinit.report.series import LEAST, build_series
 from atlasinit.report.softness import softness
 from atlasinit.support.version import __version__
@@ -218,14 +219,14 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
-    scale, colors = value_scale(*value_range(column))
+    scale = scale_values(column, sequential=page_colormap())
     # Values are of all parcels, labels of one compartment: its slice takes its own values.
     rows = atlas.parcel_slices()
     painted = {
-        c: label_colors(np.asarray(m.harden().labels), colors(column[rows[c]]))
+        c: label_colors(np.asarray(m.harden().labels), scale(column[rows[c]]))
         for c, m in atlas.maps.items()
     }
-    return strip(found, painted, title=title, scale=scale)
+    return strip(found, painted, title=title, scale=show_scale(scale))
 
 
 def _histograms(measures: Measures) -> list[Bars]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from atlasinit.report.numbers import format_number
+from atlasinit.support.formatting import format_number
 
 WIDTH, HEIGHT = 600, 150
 """Of the area that is drawn in."""

@@ -8,15 +8,10 @@ from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import SparseMaps, to_matrix
+from atlasinit.figures.scales import diverging_colormap, page_colormap
 from atlasinit.measures import overlap
 from atlasinit.report.extraction import connectivity
-from atlasinit.report.pictures import (
-    Picture,
-    Scale,
-    diverging_colormap,
-    matrix,
-    sequential_colormap,
-)
+from atlasinit.report.pictures import Picture, Scale, matrix
 
 _MOST = 10
 
@@ -72,7 +67,7 @@ def overlap_matrix(atlas: Atlas, cosines: Float[np.ndarray, "parcels parcels"]) 
         shared,
         low=-high if signed else 0.0,
         high=high,
-        colormap=diverging_colormap() if signed else sequential_colormap(),
+        colormap=diverging_colormap() if signed else page_colormap(),
         what="the overlap",
         unit="cosine",
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.errors import ArgumentError
-from atlasinit.report.numbers import format_number
 from atlasinit.support.files import expand
+from atlasinit.support.formatting import format_number
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write, check_target
 

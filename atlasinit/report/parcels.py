@@ -16,7 +16,7 @@ from atlasinit.measures import boundary_width, centres, parcel_entropy
 from atlasinit.measures.parcels import average, count_locations, measure_sizes, per_compartment
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
-from atlasinit.report.numbers import format_number
+from atlasinit.support.formatting import format_number
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,15 +18,13 @@ from atlasinit.errors import format_count
 from atlasinit.figures import View, atlas_views, mixed_colors, paint
 from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import label_colors
+from atlasinit.figures.scales import ColorScale
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import describe_unseen
-from atlasinit.report.numbers import format_number
+from atlasinit.support.formatting import format_number
 
 _QUALITY = 82
 """Of WebP, from 0 to 100."""
-
-_FROM = 0.15
-"""Where the colours of values begin: the darkest would be lost on a dark page."""
 
 _MOST = 24
 """Slices of a grid up to which the page has as many as it takes to show every parcel."""
@@ -189,36 +187,12 @@ def parcels_strip(
     return strip(found, painted, title=title, text=text, lines=not mixed)
 
 
-def value_scale(low: float, high: float, *, unit: str = "") -> tuple[Scale, "Painter"]:
-    """Return the colour bar of values from `low` to `high`, and what colours them."""
-    painter = Painter(low, high, sequential_colormap())
-    return _make_scale(low, high, unit, painter.colormap), painter
-
-
-def sequential_colormap() -> matplotlib.colors.Colormap:
-    """Return the colours of values: viridis without its darkest."""
-    colormap = matplotlib.colormaps["viridis"]
-    return matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
-
-
-def diverging_colormap() -> matplotlib.colors.Colormap:
-    """Return the colours of values around 0: blue below, red above."""
-    return matplotlib.colormaps["RdBu_r"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Painter:
-    """Colours of values between two ends."""
-
-    low: float
-    high: float
-    colormap: matplotlib.colors.Colormap
-
-    def __call__(self, values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "... 4"]:
-        """Return RGBA, transparent where a value is NaN."""
-        norm = matplotlib.colors.Normalize(self.low, self.high, clip=True)
-        colors = self.colormap(norm(np.where(np.isnan(values), self.low, values)))
-        return np.where(np.isnan(values)[..., None], 0.0, colors)
+def show_scale(scale: ColorScale, *, unit: str = "") -> Scale:
+    """Return the colour bar of a scale as the page shows it."""
+    # Between the nine stops CSS mixes linearly.
+    stops = [matplotlib.colors.to_hex(scale.colormap(x)) for x in np.linspace(0, 1, 9)]
+    low, high = format_number(scale.low), format_number(scale.high)
+    return Scale(low, high, unit, ", ".join(stops))
 
 
 def matrix(
@@ -235,18 +209,12 @@ def matrix(
 
     Where it has more than `largest` rows or columns, a pixel is the mean of several.
     """
-    colors = Painter(low, high, colormap)
+    colors = ColorScale(low, high, colormap)
     image = colors(_reduce(np.asarray(values, dtype=np.float64), largest))
     # A matrix of few cells is exact and small; in one of many, noise would be stored exactly.
     src = _webp(image, exact=image.shape[0] * image.shape[1] < 200 * 200)
     picture = Picture(src, alt, image.shape[1], image.shape[0])
-    return picture, _make_scale(low, high, unit, colors.colormap)
-
-
-def _make_scale(low: float, high: float, unit: str, colormap: matplotlib.colors.Colormap) -> Scale:
-    # Between the nine stops CSS mixes linearly.
-    stops = [matplotlib.colors.to_hex(colormap(x)) for x in np.linspace(0, 1, 9)]
-    return Scale(format_number(low), format_number(high), unit, ", ".join(stops))
+    return picture, show_scale(colors, unit=unit)
 
 
 def _reduce(values: np.ndarray, largest: int) -> np.ndarray:

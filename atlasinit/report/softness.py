@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.figures.scales import ColorScale, page_colormap
 from atlasinit.measures import location_entropy
 from atlasinit.report.matrices import count_pairs
 from atlasinit.report.parcels import Measures, is_soft, measure
-from atlasinit.report.pictures import Scene, Strip, parcels_strip, strip, value_scale
+from atlasinit.report.pictures import Scene, Strip, parcels_strip, show_scale, strip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +81,15 @@ def _entropy_strip(atlas: Atlas, scenes: Sequence[Scene]) -> Strip:
     entropy = {c: np.asarray(location_entropy(m)) for c, m in atlas.maps.items()}
     # At least to 1 bit, so that maps that are nearly labels look like it.
     high = max(np.nanmax(h, initial=1.0) for h in entropy.values())
-    scale, painter = value_scale(0.0, float(high), unit="bits")
-    painted = {c: painter(h) for c, h in entropy.items()}
-    return strip(scenes, painted, title="Entropy at each location", scale=scale, lines=False)
+    scale = ColorScale(0.0, float(high), page_colormap())
+    painted = {c: scale(h) for c, h in entropy.items()}
+    return strip(
+        scenes,
+        painted,
+        title="Entropy at each location",
+        scale=show_scale(scale, unit="bits"),
+        lines=False,
+    )
 
 
 def _stage(name: str, atlas: Atlas, measures: Measures) -> Stage:

@@ -16,6 +16,7 @@ from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
 from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.positions import choose_slices
+from atlasinit.figures.scales import scale_values
 from atlasinit.figures.slices import GREY
 from atlasinit.figures.surfaces import open_sulci, rasterise
 from atlasinit.figures.views import find_unseen
@@ -455,3 +456,93 @@ def test_real_cortex_is_in_its_place():
 def test_only_atlases_are_plotted():
     with pytest.raises(TypeError, match="`atlas` should be an Atlas, got str"):
         inspect.unwrap(ai.plot_atlas)("aal")
+
+
+SCALES = {
+    # values, options, ends, clipped below and above
+    "all of the range": ([1, 2, 9.5, np.nan, np.inf], {}, (1, 9.5), (0, 0)),
+    "negative alone": ([-3, -1], {}, (-3, -1), (0, 0)),
+    "both signs": ([-1, 0, 4], {}, (-4, 4), (0, 0)),
+    "both signs, not symmetric": ([-1, 0, 4], {"symmetric": False}, (-1, 4), (0, 0)),
+    "symmetric without a sign": ([1, 4], {"symmetric": True}, (-4, 4), (0, 0)),
+    "one end of both signs": ([-1, 0, 4], {"vmax": 2}, (-2, 2), (0, 1)),
+    "both ends": ([-5, 0, 4, 6], {"vmin": -1, "vmax": 4}, (-1, 4), (1, 1)),
+    "an end above 0": ([-5, 1, 4], {"vmin": 0}, (0, 4), (1, 0)),
+    "constant": ([5, 5], {}, (4.5, 5.5), (0, 0)),
+    "zeros": ([0, 0], {}, (-0.5, 0.5), (0, 0)),
+    "nothing": ([np.nan], {}, (0, 1), (0, 0)),
+    "nothing, with an end": ([np.nan], {"vmax": -3}, (-4, -3), (0, 0)),
+    "a map of its own": ([-1, 0, 4], {"cmap": "magma"}, (-1, 4), (0, 0)),
+}
+
+
+@pytest.mark.parametrize("case", list(SCALES))
+def test_scales_reach_over_all_values_or_say_what_not(case):
+    values, options, ends, clipped = SCALES[case]
+    scale = scale_values(np.array(values, float), **options)
+    assert (scale.low, scale.high) == ends
+    assert (scale.below, scale.above) == clipped
+    assert (
+        scale.extend == {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[clipped]
+    )
+    if "cmap" in options:
+        np.testing.assert_allclose(scale(np.array([4.0])), matplotlib.colormaps["magma"]([1.0]))
+    elif ends[0] < 0 < ends[1]:
+        # White at 0, blue below and red above, and as far from it on either side as deep.
+        step = 0.5 * min(-ends[0], ends[1])
+        colors = scale(np.array([0.0, -step, step]))
+        most = max(-ends[0], ends[1])
+        expected = matplotlib.colormaps["RdBu_r"](0.5 + np.array([0, -step, step]) / most / 2)
+        np.testing.assert_allclose(colors, expected, atol=0.02)
+    else:
+        np.testing.assert_allclose(
+            scale(np.array(ends, float)), matplotlib.colormaps["viridis"]([0.0, 1.0])
+        )
+    assert not scale(np.array([np.nan, np.inf, -np.inf])).any()
+
+
+def test_what_lies_beyond_a_scale_is_said():
+    assert scale_values(np.array([-5, 0, 4, 6.0])).beyond == ""
+    said = scale_values(np.array([-5, 0, 4, 6.0]), vmin=-1, vmax=4).beyond
+    assert said == "2 values beyond; all from \N{MINUS SIGN}5 to 6"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vmin": 2, "vmax": 2}, "`vmin` leaves a scale from 2 to 2"),
+        ({"vmin": 9}, "`vmin` leaves a scale from 9 to 4"),
+        ({"vmax": 0, "symmetric": False}, "`vmax` leaves a scale from 1 to 0"),
+        ({"vmin": np.nan}, "`vmin` should be"),
+        ({"vmin": -1, "vmax": 2, "symmetric": True}, "`symmetric` asks for .* got -1 and 2"),
+        ({"cmap": "viridas"}, "no colormap 'viridas'.*viridis"),
+    ],
+)
+def test_scales_without_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        scale_values(np.array([1.0, 4]), **options)
+
+
+def test_rows_are_aligned_and_have_their_units():
+    atlas = cortex(2)
+    figure = ai.plot_atlas(
+        atlas,
+        {"a": [1, 2, 3, 4.0], "b": [-1, 0, 1, 90]},
+        title="two measures",
+        units={"a": "mm"},
+        vmax=50,
+        cmap="magma",
+    )
+    first, *rows = figure.subfigs
+    assert first.get_suptitle() == "two measures"
+    places = [[a.get_position().bounds for a in part.axes if a.images] for part in rows]
+    np.testing.assert_allclose(places[0], places[1])
+    bars = [part.axes[-1] for part in rows]
+    assert [bar.get_ylabel() for bar in bars] == ["mm", ""]
+    assert [text.get_text() for text in rows[1].texts[1:]] == [
+        "1 value beyond;\nall from \N{MINUS SIGN}1 to 90"
+    ]
+    with pytest.raises(ValueError, match="`units`: there are no values 'c'"):
+        ai.plot_atlas(atlas, {"a": np.ones(4)}, units={"c": "mm"})
+    with pytest.raises(TypeError, match="`cmap` should be a colormap"):
+        inspect.unwrap(scale_values)(np.ones(4), cmap=3)

@@ -16,8 +16,8 @@ import atlasinit as ai
 from atlasinit.figures import atlas_views
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.extraction import connectivity, extract, standardise
-from atlasinit.report.numbers import format_number
 from atlasinit.streaming import stream
+from atlasinit.support.formatting import format_number
 
 
 @pytest.fixture(autouse=True)
