@@ -109,6 +109,8 @@ def sampling_operator(
             "and `mesh` should be a VolumeGrid and a SurfaceMesh, got "
             f"{type(grid).__name__} and {type(mesh).__name__}",
         )
+    if not grid.n_locations:
+        raise ArgumentError("grid", "keeps no voxel", "pass one that does")
     _check_choice("method", method, _METHODS)
     _check_choice("interpolation", interpolation, _INTERPOLATIONS)
     for name, value in (("subdivisions", subdivisions), ("n_points", n_points)):

@@ -124,7 +124,10 @@ def read_transform(given: Any) -> Step:
             f": {name} is of the mode {entities['mode']!r}, which moves points",
             "pass the one of mode-image",
         )
-    origin, goal = entities.get("from", ""), entities.get("to", "")
+    # TemplateFlow's names have the space that images are moved to as their template. A cohort
+    # stands behind a plus.
+    goal = entities.get("to") or (entities.get("tpl", "") if "from" in entities else "")
+    origin, goal = (s.replace("+", ":cohort-") for s in (entities.get("from", ""), goal))
     if not wanted.inverse:
         return Step(name, sha256, origin, goal, points, inverse=False)
     if not isinstance(points, LinearMap):

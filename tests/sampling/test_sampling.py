@@ -437,6 +437,11 @@ def test_what_does_not_fit_is_refused(mesh, options, error, message):
         unchecked(ai.sampling_operator)(CUBE, mesh, **options)
 
 
+def test_a_grid_without_voxels_is_refused():
+    with pytest.raises(ValueError, match="`grid` keeps no voxel"):
+        ai.sampling_operator(CUBE.restrict(np.zeros(0, int)), PLAIN, **RAW)
+
+
 def test_a_grid_and_a_mesh_are_wanted():
     with pytest.raises(TypeError, match="should be a VolumeGrid and a SurfaceMesh, got SurfaceM"):
         unchecked(ai.sampling_operator)(PLAIN, CUBE)

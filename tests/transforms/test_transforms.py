@@ -338,6 +338,24 @@ def test_what_provenance_and_space_say(tmp_path):
         moved(plain, space=None)
 
 
+@pytest.mark.parametrize(
+    ("name", "space", "goal"),
+    [
+        (
+            "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.txt",
+            "MNI152NLin2009cAsym",
+            "MNI152NLin6Asym",
+        ),
+        ("from-MNIPediatricAsym+2_to-T1w_mode-image_xfm.txt", "MNIPediatricAsym:cohort-2", "T1w"),
+    ],
+)
+def test_names_of_templates_and_cohorts(tmp_path, name, space, goal):
+    path = write_itk_text(tmp_path / name)
+    assert ai.resample(phantom(space), PERSON_GRID, transform=path).space == goal
+    with pytest.raises(ValueError, match="moves images from"):
+        ai.resample(phantom("MNIInfant"), PERSON_GRID, transform=path)
+
+
 NAMES = {
     "other way": (
         ["from-T1w_to-MNI152NLin6Asym_mode-image_xfm.txt"],
