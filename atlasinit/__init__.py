@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from atlasinit.reshaping import erode_parcels as erode_parcels
     from atlasinit.sampling import sampling_operator as sampling_operator
     from atlasinit.sampling import to_surface as to_surface
+    from atlasinit.sampling import to_volume as to_volume
     from atlasinit.seeding import sphere_atlas as sphere_atlas
     from atlasinit.smoothing import smooth as smooth
     from atlasinit.smoothing import smoothing_operator as smoothing_operator
@@ -141,6 +142,7 @@ _HOMES = {
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
     "to_surface": "sampling",
+    "to_volume": "sampling",
     "Transform": "transforms",
     "VolumeGrid": "core.grid",
     "voronoi_atlas": "tessellation",

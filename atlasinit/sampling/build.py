@@ -118,7 +118,7 @@ def sampling_operator(
             raise ArgumentError(name, f"should be a whole number from 1, got {value!r}")
     if not 0 < radius < np.inf:
         raise ArgumentError("radius", f"should be positive and finite, in mm, got {radius!r}")
-    around = _surfaces(mesh, white, pial)
+    around = surfaces_of(mesh, white, pial)
     if method == "ribbon":
         matrix, coverage = _ribbon(grid, mesh, around, int(subdivisions))
     else:
@@ -141,7 +141,7 @@ def sampling_operator(
     return SamplingOperator.from_scipy(matrix, coverage, grid, mesh, method=method)
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
     """The white and the pial surface of a mesh, and its triangles where any are given."""
 
     white: Float[np.ndarray, "vertices 3"]
@@ -149,7 +149,7 @@ class _Pair(NamedTuple):
     faces: Int[np.ndarray, "faces 3"] | None
 
 
-def _surfaces(mesh: SurfaceMesh, white: Any, pial: Any) -> _Pair | None:
+def surfaces_of(mesh: SurfaceMesh, white: Any, pial: Any) -> Pair | None:
     """Return both surfaces, checked to lie in each other, or None where none is given."""
     if white is None and pial is None:
         return None
@@ -161,11 +161,11 @@ def _surfaces(mesh: SurfaceMesh, white: Any, pial: Any) -> _Pair | None:
     faces = next((f for f in (mesh.faces, own, other) if f is not None), None)
     if faces is not None:
         check_nested(inner, outer, faces)
-    return _Pair(inner, outer, faces)
+    return Pair(inner, outer, faces)
 
 
 def _ribbon(
-    grid: VolumeGrid, mesh: SurfaceMesh, around: _Pair | None, subdivisions: int
+    grid: VolumeGrid, mesh: SurfaceMesh, around: Pair | None, subdivisions: int
 ) -> "tuple[csr_array, np.ndarray]":
     """Return weights (vertices, voxels) of kept ones, and the share of the ribbon in them."""
     if around is None or around.faces is None:
@@ -193,7 +193,7 @@ def _ribbon(
 
 
 def _line(
-    mesh: SurfaceMesh, around: _Pair | None, n_points: int, radius: float
+    mesh: SurfaceMesh, around: Pair | None, n_points: int, radius: float
 ) -> Float[np.ndarray, "vertices samples 3"]:
     if around is not None:
         return points_between(around.white, around.pial, n_points)
@@ -207,7 +207,7 @@ def _line(
     return points_along_normals(points, mesh.faces, radius=radius, n_points=n_points)
 
 
-def _one_point(mesh: SurfaceMesh, around: _Pair | None) -> Float[np.ndarray, "vertices 1 3"]:
+def _one_point(mesh: SurfaceMesh, around: Pair | None) -> Float[np.ndarray, "vertices 1 3"]:
     """Return where each vertex lies: on the mesh's own surface, or between the two given."""
     if around is None:
         return _anatomical(mesh)[:, None]

@@ -40,11 +40,14 @@ def ribbon_volumes(
     pial: Float[np.ndarray, "vertices 3"],
     *,
     subdivisions: int,
+    thin: bool = False,
 ) -> "csr_array":
     """Return the number of points of each voxel in the ribbon around each vertex.
 
     The ribbon around a vertex is what lies between the two surfaces in the triangles that it is
-    a corner of. Each voxel has `subdivisions` ** 3 points, the centres of its parts.
+    a corner of; `thin`, in the third of each of them that is next to it, between the middles of
+    edges and of triangles, so that the ribbons of two vertices have nothing in common. Each voxel
+    has `subdivisions` ** 3 points, the centres of its parts.
 
     Returns
     -------
@@ -52,12 +55,63 @@ def ribbon_volumes(
     """
     from scipy.sparse import csr_array
 
+    n, oriented = len(white), is_oriented(faces)
+    # (pieces, vertices) of ones: whose ribbon each triangle is a part of.
+    owners = np.repeat(np.arange(len(faces)), 3), faces.reshape(-1)
+    if thin:
+        pieces = _thirds(faces, n)
+        white, pial = (_refine(points, faces) for points in (white, pial))
+        faces, owners = pieces, (np.arange(len(pieces)), pieces[:, 0])
+    volumes = _prism_volumes(grid, faces, (white, pial), subdivisions)
+    # What lies in a prism that is turned inside out, and in another one, lies in neither. Of
+    # triangles that face several ways only the size of each prism is left.
+    volumes = volumes if oriented else abs(volumes)
+    of = csr_array((np.ones(owners[0].size), owners[::-1]), shape=(n, len(faces)))
+    around = abs(csr_array(of @ volumes))
+    around.eliminate_zeros()
+    return around
+
+
+def _thirds(faces: Int[np.ndarray, "faces 3"], n_vertices: int) -> Int[np.ndarray, "pieces 3"]:
+    """Return the triangles of a mesh with its edges and triangles cut at their middles.
+
+    Six of each, two next to each corner, which comes first; their other corners are the points
+    that `_refine` adds.
+    """
+    edges = n_vertices + np.arange(len(faces))[:, None] + len(faces) * np.arange(3)
+    centres = n_vertices + 3 * len(faces) + np.arange(len(faces))
+    found = []
+    for corner in range(3):
+        ahead, behind = edges[:, corner], edges[:, corner - 1]
+        found += [(faces[:, corner], ahead, centres), (faces[:, corner], centres, behind)]
+    return np.concatenate([np.stack(triangle, axis=1) for triangle in found])
+
+
+def _refine(
+    points: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> Float64[np.ndarray, "more 3"]:
+    """Return a surface's vertices, the middle of each triangle's edges, and that of triangles."""
+    corners = points[faces].astype(np.float64)
+    # Edge e of a triangle is that from its corner e to the next.
+    middles = [(corners[:, e] + corners[:, (e + 1) % 3]) / 2 for e in range(3)]
+    return np.concatenate([points, *middles, corners.mean(axis=1)])
+
+
+def _prism_volumes(
+    grid: VolumeGrid,
+    faces: Int[np.ndarray, "faces 3"],
+    surfaces: tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices 3"]],
+    subdivisions: int,
+) -> "csr_array":
+    """Return the number of points of each voxel in the prism of each triangle, or less than 0."""
+    from scipy.sparse import csr_array
+
     inverse = np.linalg.inv(grid.affine)
     inner, outer = (
         # Scaled so that the points of the voxels are the whole numbers: voxel v has those from
         # v s to v s + s - 1, around its centre.
         (points.astype(np.float64) @ inverse[:3, :3].T + inverse[:3, 3] + 0.5) * subdivisions - 0.5
-        for points in (white, pial)
+        for points in surfaces
     )
     corners = np.concatenate([inner[faces], outer[faces]], axis=1)  # (faces, 6, 3)
     sizes = np.array(grid.shape) * subdivisions
@@ -71,15 +125,9 @@ def ribbon_volumes(
     entries = [np.concatenate(part) for part in zip(*found, strict=True)] or [np.zeros(0)] * 3
     counts, owners, voxels = entries[0], *(part.astype(np.int64) for part in entries[1:])
     shape = (len(faces), int(np.prod(grid.shape)))
-    # Above and below a prism the counts of its triangles cancel. Where surfaces cross, a prism is
-    # turned inside out: its volume is negative, and what lies in it and in another one lies in
-    # neither. Of triangles that face several ways only the size of each prism is left.
-    volumes = csr_array((counts, (owners, voxels)), shape=shape)
-    volumes = volumes if is_oriented(faces) else abs(volumes)
-    corner_of = (np.ones(faces.size), (faces.reshape(-1), np.arange(faces.size) // 3))
-    around = abs(csr_array(csr_array(corner_of, shape=(len(white), len(faces))) @ volumes))
-    around.eliminate_zeros()
-    return around
+    # Above and below a prism the counts of its triangles cancel. Where surfaces cross, or triangles
+    # face the other way, a prism is turned inside out, and its counts are negative.
+    return csr_array((counts, (owners, voxels)), shape=shape)
 
 
 def _count(
