@@ -16,6 +16,7 @@ import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.header import AtlasHeader
 from atlasinit.core.labels import LabelTable
@@ -28,8 +29,9 @@ from atlasinit.core.maps import (
 )
 from atlasinit.core.provenance import Provenance
 from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
+from atlasinit.domains.base import check_domain
 from atlasinit.domains.pinned import pin
-from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
+from atlasinit.errors import ArgumentError, format_list, nearest
 from atlasinit.projection.api import reduce
 from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.checks import check_options
@@ -151,17 +153,9 @@ class AtlasLinear(eqx.Module):
         >>> AtlasLinear.from_atlas(atlas)(jax.numpy.array([[1.0], [3.0], [5.0]])).tolist()
         [[2.0], [5.0]]
         """
-        if not isinstance(atlas, Atlas):
-            raise ArgumentTypeError(
-                "atlas",
-                f"should be an Atlas, got {type(atlas).__name__}",
-                "load one of a name or files by `atlasinit.load_atlas`",
-            )
-        if not isinstance(domain, Domain | None):
-            raise ArgumentTypeError(
-                "domain",
-                f"should be a domain such as `atlasinit.domains.Simplex()`, got {domain!r}",
-            )
+        check_atlas(atlas)
+        if domain is not None:
+            check_domain(domain)
         trained = _choose_trained(atlas, trainable=trainable)
         frozen = _choose_frozen(atlas, frozen_parcels, frozen_locations)
         if not (math.isfinite(noise) and noise >= 0):

@@ -16,6 +16,7 @@ from atlasinit.core.maps import (
     location_totals,
     scale,
 )
+from atlasinit.core.notebooks import show_atlas
 from atlasinit.core.provenance import Provenance
 from atlasinit.core.selection import (
     Parcel,
@@ -436,6 +437,9 @@ class Atlas(eqx.Module):
         total = self.header.add_rows(m.totals(absolute=True) for m in self._maps)
         share = self.header.add_rows(parts) / np.where(total == 0, 1, total)
         return pd.Series(share, index=list(self.table["name"]), name="coverage")
+
+    def _repr_html_(self) -> str:
+        return show_atlas(self)
 
     def __repr__(self) -> str:
         lines = [f"Atlas {self.name!r} in {self.space}: {format_count(self.n_parcels, 'parcel')}"]

@@ -39,9 +39,11 @@ def check_geometries(geometry: Any) -> dict[str, Geometry]:
         if not isinstance(c, str):
             raise ArgumentTypeError("geometry", f"should have names of compartments, got {c!r}")
         if not isinstance(one, VolumeGrid | SurfaceMesh):
+            number = isinstance(one, int)
             raise ArgumentTypeError(
                 "geometry",
                 f"of {c!r} should be a VolumeGrid or a SurfaceMesh, got {type(one).__name__}",
+                f"pass numbers of parcels as `n_parcels={{{c!r}: {one}}}`" if number else "",
             )
     return dict(geometry)
 

@@ -213,3 +213,22 @@ def check_positive(value: object, name: str) -> None:
 
 def _tuples(nested: Any) -> Fixed:
     return tuple(_tuples(item) for item in nested) if isinstance(nested, list) else nested
+
+
+def check_domain(given: Any, name: str = "domain") -> Domain:
+    """Return `given`, checked to be a domain.
+
+    Raises
+    ------
+    TypeError
+        Anything else: the class of one, or its name.
+    """
+    if isinstance(given, Domain):
+        return given
+    if isinstance(given, type) and issubclass(given, Domain):
+        problem = f"should be a domain, got the class {given.__name__}"
+        remedy = f"make one of it, `atlasinit.domains.{given.__name__}()`"
+    else:
+        problem = f"should be a domain, got {given!r}"
+        remedy = "pass one such as `atlasinit.domains.Simplex()`"
+    raise ArgumentTypeError(name, problem, remedy)

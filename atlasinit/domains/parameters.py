@@ -15,7 +15,7 @@ from atlasinit.core.maps import (
     SparseMaps,
     densify,
 )
-from atlasinit.domains.base import Domain
+from atlasinit.domains.base import Domain, check_domain
 from atlasinit.errors import ArgumentTypeError
 from atlasinit.support.typing import AnyArray
 
@@ -111,6 +111,7 @@ def constrained(values: Any, domain: Domain) -> Constrained:
     `HardMaps` become dense, since every weight is then free. Values outside the
     domain are treated as the domain says.
     """
+    check_domain(domain)
     if isinstance(values, HardMaps):
         values = densify(values)
     array = values.values if isinstance(values, DenseMaps) else values

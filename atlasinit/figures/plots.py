@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.named_values import align_columns
-from atlasinit.errors import ArgumentError, ArgumentTypeError, nearest
+from atlasinit.errors import ArgumentError, nearest
 from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import (
     label_colors,
@@ -113,8 +114,7 @@ def plot_atlas(
     """
     from matplotlib import pyplot
 
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    check_atlas(atlas)
     # Makes notebooks show figures, which they otherwise learn with pyplot's first figure.
     pyplot.install_repl_displayhook()
     columns = {} if values is None else align_columns(values, atlas.table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import Absent, align_values
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.io.bids import writing as bids
@@ -81,6 +82,7 @@ def save_atlas(
         An existing file without `overwrite`; a folder that does not exist or cannot be
         written.
     """
+    check_atlas(atlas)
     if format == "bids":
         return bids.write(atlas, path, overwrite=overwrite, entities=entities, metadata=metadata)
     if format is not None:
@@ -153,6 +155,7 @@ def save_values(
         An existing file without `overwrite`; a folder that does not exist or cannot be
         written.
     """
+    check_atlas(atlas)
     # First, so that an unknown extension is told before the values are looked at.
     write = painter_of(path)
     aligned = align_values(values, atlas.table, absent=absent)

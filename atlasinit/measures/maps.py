@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
+from atlasinit.core.checking import check_maps
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
 from atlasinit.measures import traced
@@ -37,6 +38,7 @@ def location_entropy(maps: Maps) -> Float[AnyArray, " locations"]:
     equally: ``scipy.stats.entropy(w, base=2)`` of a column. Negative weights count as 0;
     a location without a positive weight is NaN.
     """
+    check_maps(maps)
     if is_traced(maps):
         return traced.location_entropy(maps)
     shares = positive_weights(maps)
@@ -55,6 +57,7 @@ def parcel_entropy(maps: Maps) -> Float[AnyArray, " parcels"]:
 
     .. math:: \bar{H}_k = \frac{\sum_j w_{kj} H_j}{\sum_j w_{kj}}
     """
+    check_maps(maps)
     if is_traced(maps):
         return traced.parcel_entropy(maps)
     weights = positive_weights(maps)
@@ -91,6 +94,7 @@ def parcel_sizes(maps: Maps, geometry: Geometry) -> Float[AnyArray, " parcels"]:
     with the areas or volumes :math:`a` of `location_sizes`: the whole of the parcel's
     locations for labels. Raises as `location_sizes`.
     """
+    check_maps(maps)
     sizes = location_sizes(geometry)
     if is_traced(maps):
         return traced.parcel_sizes(maps, sizes)
@@ -103,6 +107,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
     On a mesh, of the anatomical surface's coordinates; the centre of a curved parcel lies
     beside the surface. NaN where there is no such surface.
     """
+    check_maps(maps)
     points = find_points(geometry)
     if is_traced(maps):
         return traced.centres(maps, points)
@@ -141,6 +146,7 @@ def boundary_width(
     batch_nonzeros
         About how many weights of parcels are worked on at once, which bounds the memory.
     """
+    check_maps(maps)
     parts = gradient_of(geometry)
     if parts is None:
         return np.full(maps.n_parcels, np.nan)
@@ -173,6 +179,7 @@ def overlap(maps: Maps) -> "csr_array | Array":
     """
     from scipy.sparse import csr_array, diags_array
 
+    check_maps(maps)
     if is_traced(maps):
         return traced.overlap(maps)
     weights = maps.to_scipy().astype(np.float64)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
@@ -102,6 +103,7 @@ def generate_report(
         a `before` of other parcels or locations; `halves` without `before`; a `t_r` that is not
         positive; and as `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
+    check_atlas(atlas)
     if data is not None and series is not None:
         raise ArgumentError("data", "and `series` are both given", "pass one of them")
     if t_r is not None and not (np.isfinite(t_r) and t_r > 0):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.maps import DenseMaps, Maps
 from atlasinit.errors import ArgumentError
@@ -81,6 +82,7 @@ def smooth(
         What `smoothing_operator` raises, an unknown compartment, a negative `noise_sigma`,
         or noise without a `key`.
     """
+    check_atlas(atlas)
     widths = _widths(atlas, sigma, fwhm)
     # Here, as of a grid `geometry` and `profile` are replaced, and would not be checked.
     check_choices(geometry=geometry, conserve=conserve, weights=weights, profile=profile)

@@ -1,0 +1,117 @@
+"""What is given in place of an atlas, of maps or of a domain: the error says what to pass."""
+
+import inspect
+from html.parser import HTMLParser
+
+import jax.random as jr
+import numpy as np
+import pytest
+from helpers import mixed_atlas
+from helpers_report import hostile_atlas
+
+import atlasinit as ai
+from atlasinit import measures
+
+LAYER = ai.AtlasLinear.from_atlas(mixed_atlas().select(compartments="cortex_R"))
+ATLAS = LAYER.to_atlas()
+
+
+def call(function, *arguments, **options):
+    """Call without the run-time checks of annotations, as users do."""
+    return inspect.unwrap(function)(*arguments, **options)
+
+
+TAKES_ATLAS = {
+    "save_atlas": lambda given, path: call(ai.save_atlas, given, path),
+    "save_values": lambda given, path: call(ai.save_values, np.ones(2), given, path),
+    "generate_report": lambda given, path: call(ai.generate_report, given),
+    "plot_atlas": lambda given, path: call(ai.plot_atlas, given),
+    "smooth": lambda given, path: call(ai.smooth, given, fwhm=6.0),
+    "from_atlas": lambda given, path: call(
+        ai.AtlasLinear.from_atlas.__func__, ai.AtlasLinear, given
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(TAKES_ATLAS))
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (LAYER, r"got AtlasLinear; pass the atlas that its method `to_atlas\(\)` returns"),
+        ("aal", r"got str; pass `atlasinit\.load_atlas\('aal'\)`"),
+        (ATLAS.maps["cortex_R"], r"got HardMaps; load one of a name or files by `atlasinit"),
+    ],
+    ids=["layer", "name", "maps"],
+)
+def test_what_is_no_atlas_is_told_with_what_to_pass(name, given, message, tmp_path):
+    with pytest.raises(TypeError, match=rf"^`atlas` should be an Atlas, {message}"):
+        TAKES_ATLAS[name](given, tmp_path / "x.npz")
+
+
+def test_the_atlas_of_a_layer_is_saved(tmp_path):
+    assert ai.save_atlas(LAYER.to_atlas(), tmp_path / "x.npz") == [tmp_path / "x.npz"]
+
+
+MEASURES = {
+    "overlap": (),
+    "location_entropy": (),
+    "parcel_entropy": (),
+    "parcel_sizes": (ATLAS.geometry["cortex_R"],),
+    "centres": (ATLAS.geometry["cortex_R"],),
+    "boundary_width": (ATLAS.geometry["cortex_R"],),
+}
+
+
+@pytest.mark.parametrize("name", list(MEASURES))
+def test_measures_ask_for_the_maps_of_a_compartment(name):
+    measure = getattr(measures, name)
+    for given, message in (
+        (ATLAS, r"got Atlas; pass `atlas\.maps\['cortex_R'\]`"),
+        (LAYER, r"got AtlasLinear; pass `layer\.to_atlas\(\)\.maps\['cortex_R'\]`"),
+        (ATLAS.maps, r"got dict; pass one of them, `maps\['cortex_R'\]`"),
+        (np.ones((2, 12)), r"got ndarray; pass `atlasinit\.DenseMaps\(array\)`"),
+        (3, r"got int; pass one of `atlas\.maps`"),
+    ):
+        with pytest.raises(TypeError, match=rf"^`maps` should be the maps .*, {message}"):
+            call(measure, given, *MEASURES[name])
+    assert measures.overlap(ATLAS.maps["cortex_R"]).shape == (2, 2)
+
+
+def test_numbers_of_parcels_are_not_geometries():
+    said = r"`geometry` of 'a' .*got int; pass .*n_parcels={'a': 10}"
+    with pytest.raises(TypeError, match=said):
+        call(ai.dirichlet_atlas, {"a": 10}, key=jr.key(0))
+
+
+def test_the_class_of_a_domain_is_told_from_one():
+    said = r"`domain` should be a domain, got the class Simplex; make one .*domains\.Simplex\(\)`"
+    with pytest.raises(TypeError, match=said):
+        call(ai.AtlasLinear.from_atlas.__func__, ai.AtlasLinear, ATLAS, domain=ai.domains.Simplex)
+    with pytest.raises(TypeError, match=said):
+        call(ai.domains.constrained, np.ones((2, 3)), ai.domains.Simplex)
+    with pytest.raises(TypeError, match=r"got 'simplex'; pass one such as"):
+        call(ai.domains.constrained, np.ones((2, 3)), "simplex")
+
+
+def texts_of(html):
+    found, tags = [], []
+    parser = HTMLParser()
+    parser.handle_data = found.append
+    parser.handle_starttag = lambda tag, attrs: tags.append(tag)
+    parser.feed(html)
+    parser.close()
+    return found, tags
+
+
+def test_notebooks_show_a_table_and_the_terms():
+    atlas = mixed_atlas()
+    found, tags = texts_of(atlas._repr_html_())
+    assert tags.count("tr") == 4
+    assert "".join(found).startswith("mixed in test: 7 parcels")
+    assert [text for text in found if text in atlas.compartments] == list(atlas.compartments)
+    assert repr(atlas.geometry["subcortex"]) in found
+    assert found[-1] == "source: files; licence: CC0; citation: not stated"
+    # Nothing of a name is markup.
+    hostile, tags = texts_of(hostile_atlas()._repr_html_())
+    assert set(tags) <= {"div", "strong", "table", "thead", "tbody", "tr", "th", "td", "small"}
+    assert "<script>" in "".join(hostile)
