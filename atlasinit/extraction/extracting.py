@@ -24,6 +24,7 @@ from atlasinit.extraction.planning import (
     make_plan,
     move_atlases,
 )
+from atlasinit.extraction.quality import write_page
 from atlasinit.extraction.state import Ledger
 from atlasinit.extraction.summary import Extraction, write_table
 from atlasinit.projection.reductions import find_reduction
@@ -205,6 +206,7 @@ def extract(
     finally:
         # Also where it is interrupted: what is finished is in the table.
         write_table(ledger)
+        write_page(ledger)
     return Extraction(root, plan, tuple(labelled), count, tuple(outcomes))
 
 

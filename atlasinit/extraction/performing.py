@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
 from atlasinit.extraction.naming import is_seconds, read_sidecar
@@ -247,18 +248,24 @@ def _do_image(
                 **shared,
             },
         )
-        quality |= {f"{name}_{labelled.label}": value for name, value in _judge(own, setup).items()}
+        quality |= {
+            f"{name}_{labelled.label}": value
+            for name, value in _judge(own, labelled.atlas, setup).items()
+        }
+    # JSON has no NaN.
     return {k: None if v != v else v for k, v in quality.items()}
 
 
-def _judge(found: Extracted, setup: Setup) -> dict[str, float]:
-    """Return the coverage of parcels, and the temporal signal-to-noise ratio of their series."""
+def _judge(found: Extracted, atlas: Atlas, setup: Setup) -> dict[str, Any]:
+    """Return coverage, the parcels that are lost, and the signal-to-noise ratio of the others."""
+    lost = np.flatnonzero(found.is_lost(setup.averaging))
     spread = found.series.std(axis=0, dtype=np.float64)
     level = np.abs(found.series.mean(axis=0, dtype=np.float64))
     good = np.isfinite(spread) & (spread > 0)
     return {
         "coverage": float(found.coverage.mean()) if found.coverage.size else 0.0,
-        "parcels_below_coverage": int((found.coverage < setup.averaging.min_coverage).sum()),
+        "parcels_lost": int(lost.size),
+        "lost": [atlas.table["name"][i] for i in lost],
         "tsnr": float(np.median(level[good] / spread[good])) if good.any() else float("nan"),
     }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("done", "skipped", "elsewhere", "failed")
 TABLE = "quality.tsv"
+PAGE = "quality.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Extraction:
         """Return the lines of a plan that was not carried out; else the files of the whole."""
         if self.outcomes is None:
             return describe_plan(self.plan, self.atlases, self.jobs)
-        return [str(self.output / TABLE)]
+        return [str(self.output / TABLE), str(self.output / PAGE)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, the failures and what was not matched, for JSON."""
@@ -93,7 +94,13 @@ def tabulate(ledger: Ledger) -> "pd.DataFrame":
     import pandas as pd
 
     rows = [
-        {"run": name, "status": record.status, **record.quality, "reason": record.reason}
+        {
+            "run": name,
+            "status": record.status,
+            # Names of parcels that are lost are for the page.
+            **{k: v for k, v in record.quality.items() if not isinstance(v, list)},
+            "reason": record.reason,
+        }
         for name, record in ledger.records().items()
     ]
     columns = list(dict.fromkeys(title for row in rows for title in row if title != "reason"))

@@ -131,6 +131,7 @@ def generate_report(
     findings += border_findings(borders)
     heading = title or atlas.name
     html = render(
+        "page.html",
         version=__version__,
         title=heading,
         atlas=atlas,

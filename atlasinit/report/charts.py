@@ -48,28 +48,40 @@ class Band:
     ticks: tuple[tuple[float, str], ...]
 
 
-def histogram(values: Float[np.ndarray, " n"], *, title: str, unit: str) -> Bars | None:
-    """Return how many values there are of each size, on a logarithmic scale, or None."""
-    values = values[np.isfinite(values) & (values > 0)]
+def histogram(
+    values: Float[np.ndarray, " n"],
+    *,
+    title: str,
+    unit: str,
+    what: str = "parcels",
+    linear: bool = False,
+) -> Bars | None:
+    """Return how many values there are of each size, or None where there are none.
+
+    The scale is logarithmic, and of values above 0, unless it is `linear`.
+    """
+    values = values[np.isfinite(values) & (linear | (values > 0))]
     if not values.size:
         return None
-    logs = np.log10(values)
-    low, high = logs.min(), logs.max()
-    # At least a tenth of a decade, so that parcels of one size are a bar and not a line.
+    places = values if linear else np.log10(values)
+    low, high = places.min(), places.max()
+    # At least a tenth (of a decade), so that parcels of one size are a bar and not a line.
     low, high = (low, high) if high - low > 0.1 else (low - 0.05, high + 0.05)
     # About four parcels per bin; more than 24 bars are too thin, fewer than 6 show no shape.
-    counts, edges = np.histogram(logs, bins=min(24, max(6, values.size // 4)), range=(low, high))
+    counts, edges = np.histogram(places, bins=min(24, max(6, values.size // 4)), range=(low, high))
     x = (edges - low) / (high - low) * WIDTH
     most = int(counts.max())
     heights = counts / most * HEIGHT
     # (x, y, width, height); y is of the upper edge, as it grows downwards in SVG.
     corners = np.column_stack([x[:-1], HEIGHT - heights, np.diff(x), heights]).round(1)
     bars = tuple((a, b, c, d) for a, b, c, d in corners.tolist() if d)
-    ticks = _ticks(low, high, lambda position: format_number(10**position))
+    ticks = _ticks(low, high, lambda x: format_number(x if linear else 10**x))
     smallest, middle, largest = np.percentile(values, [0, 50, 100])
     alt = (
-        f"Histogram of {values.size} parcels: smallest {format_number(smallest)}, median "
-        f"{format_number(middle)}, largest {format_number(largest)} {unit}."
+        f"Histogram of {values.size} {what}: smallest {format_number(smallest)}, median "
+        f"{format_number(middle)}, largest "
+        f"{format_number(largest)} {unit}".strip()
+        + "."
     )
     return Bars(title, alt, bars, ticks, most)
 

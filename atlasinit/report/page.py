@@ -87,13 +87,13 @@ def target_of(path: PathLike, *, overwrite: bool) -> Path:
     return target
 
 
-def render(**content: Any) -> str:
-    """Return the page of the template, with every text of `content` escaped."""
+def render(template: str, **content: Any) -> str:
+    """Return the page of a template, with every text of `content` escaped."""
     script, style = _part("page.js"), _part("page.css")
     # The page forbids every script but the one of this hash (its Content-Security-Policy), so that
     # names out of files that look like one would not run even if they were not escaped.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = _environment().get_template("page.html")
+    page = _environment().get_template(template)
     return page.render(script=script, script_digest=digest, style=style, **content)
 
 

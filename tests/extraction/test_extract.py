@@ -327,7 +327,8 @@ def test_the_command_line(dataset, tmp_path, run):
     assert f"cubes (3 parcels, {SPACE}): 2 runs, images in {SPACE}:res-2" in out
     assert not (tmp_path / "out").exists()
     status, out, err = run(*given, "--connectome", "none")
-    assert (status, out) == (0, f"{tmp_path / 'out' / 'quality.tsv'}\n")
+    written = [str(tmp_path / "out" / f"quality.{ending}") for ending in ("tsv", "html")]
+    assert (status, out.splitlines()) == (0, written)
     assert err == "atlasinit: 2 runs: 2 done\n"
     status, out, _ = run(*given, "--connectome", "none", "--json")
     assert json.loads(out)["skipped"] == 2
