@@ -275,14 +275,22 @@ def clean_series(
     out = np.full((len(kept), series.shape[1]), np.nan)
     if not alive.any():
         return out
-    out[:, alive] = image_series.clean_series(
-        np.ascontiguousarray(series[:, alive], np.float64),
-        confounds.table,
-        None if len(kept) == len(series) else kept,
-        detrend=cleaning.detrend,
-        standardize=cleaning.standardize,
-        low_pass=cleaning.low_pass,
-        high_pass=cleaning.high_pass,
-        t_r=t_r,
-    )
+    try:
+        out[:, alive] = image_series.clean_series(
+            np.ascontiguousarray(series[:, alive], np.float64),
+            confounds.table,
+            None if len(kept) == len(series) else kept,
+            detrend=cleaning.detrend,
+            standardize=cleaning.standardize,
+            low_pass=cleaning.low_pass,
+            high_pass=cleaning.high_pass,
+            t_r=t_r,
+        )
+    except ValueError as error:
+        # SciPy's own words, the only sign of what it refused.
+        if "padlen" not in str(error):
+            raise
+        name = "low_pass" if cleaning.low_pass else "high_pass"
+        problem = f": {len(series)} volumes are too few for a filter, which takes 19 or more"
+        raise ArgumentError(name, problem, "leave it out") from error
     return out

@@ -204,6 +204,7 @@ def extract(
             if progress is not None:
                 progress(outcome, len(outcomes), len(plan.jobs))
     finally:
+        ledger.tidy()
         # Also where it is interrupted: what is finished is in the table.
         write_table(ledger)
         write_page(ledger)

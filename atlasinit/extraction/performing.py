@@ -208,9 +208,10 @@ def _do_image(
             "t_r", f"is needed for filters, and {image.files[0].name} states none", "pass it"
         )
     mask = _mask_of(setup, image)
+    atlases = [setup.atlases[i].atlas for i in which]
     found = extract_run(
-        image.files,
-        [setup.atlases[i].atlas for i in which],
+        image.files_for({c for atlas in atlases for c in atlas.compartments}),
+        atlases,
         setup.averaging,
         mask=mask,
         data_space=image.space if image.stated and image.space else None,

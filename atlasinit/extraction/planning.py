@@ -238,7 +238,7 @@ def _tell_none(
         f": no image fits {own.label} in {own.atlas.space!r}; images are in {format_list(spaces)}"
     )
     if reasons:
-        told += f". Of those in its space: {reasons[0]}"
+        told += f". Of those in its space: {reasons[0].rstrip('.')}"
     remedy: Words = "load the atlas in the space and resolution of the images"
     if reasons:
         remedy = remedy + ", or move it to the grid of these by " + Passing(resample=True)
@@ -298,7 +298,8 @@ class _Fits:
 
 def open_image(image: Image, atlas: Atlas, reduction: str) -> Any:
     """Return an image as data of an atlas, of which nothing is read yet."""
-    data: Any = image.files[0] if len(image.files) == 1 else image.files
+    files = image.files_for(atlas.compartments)
+    data: Any = files[0] if len(files) == 1 else files
     space = image.space if image.stated and image.space else None
     return open_data(data, atlas, reduction=reduction, data_space=space)
 

@@ -10,8 +10,8 @@ from atlasinit.errors import format_count
 from atlasinit.extraction.state import Ledger
 from atlasinit.extraction.summary import PAGE, tabulate
 from atlasinit.report.charts import Bars, histogram
-from atlasinit.report.numbers import format_number
 from atlasinit.report.page import Report, render
+from atlasinit.support.formatting import format_number
 from atlasinit.support.version import __version__
 
 if TYPE_CHECKING:

@@ -1,8 +1,10 @@
 """A run of a dataset: its images in their spaces, what lies beside them, and its names."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+
+from atlasinit.io.bids.names import side_of
 
 ORDER = (
     *("sub", "ses", "sample", "task", "acq", "ce", "rec", "dir", "run", "echo", "part"),
@@ -40,6 +42,20 @@ class Image:
     space: str = ""
     mask: Path | None = None
     stated: bool = False
+
+    def files_for(self, compartments: Collection[str]) -> tuple[Path, ...]:
+        """Return the files that an atlas needs: of two hemispheres that of its own, if it has one.
+
+        Parameters
+        ----------
+        compartments
+            Of the atlas, or of several.
+        """
+        if len(self.files) == 1:
+            return self.files
+        sides = {side_of(file): file for file in self.files}
+        wanted = tuple(file for side, file in sides.items() if f"cortex_{side}" in compartments)
+        return wanted or self.files
 
     @property
     def is_cifti(self) -> bool:

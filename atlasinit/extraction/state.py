@@ -151,6 +151,13 @@ class Ledger:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Remove what processes left that were killed, of runs that no process has."""
+        for folder in (self.folder / "staging").iterdir():
+            with self.claim(folder.name) as mine:
+                if mine:
+                    shutil.rmtree(folder, ignore_errors=True)
+
     def remove(self, record: Record) -> None:
         """Remove the files of a record."""
         for file in record.files:

@@ -153,6 +153,12 @@ def test_hemispheres_are_one_run(tmp_path):
     expected = [values[s][:, at].mean(axis=1) for s in "LR" for at in (slice(6), slice(6, 12))]
     np.testing.assert_allclose(pd.read_csv(file, sep="\t"), np.stack(expected, 1), atol=1e-6)
     assert json.loads(file.with_suffix(".json").read_text())["RepetitionTime"] == 2.0
+    # An atlas of one side takes the file of that side.
+    right = atlas.select(compartments="cortex_R")
+    done = ai.extract(tmp_path / "in", right, tmp_path / "right", jobs=1)
+    assert done.failures == {}
+    (file,) = (tmp_path / "right").rglob("*_timeseries.tsv")
+    np.testing.assert_allclose(pd.read_csv(file, sep="\t"), np.stack(expected[2:], 1), atol=1e-6)
 
 
 def test_each_atlas_takes_its_image_and_the_rest_is_said(dataset):
@@ -314,6 +320,11 @@ BROKEN = {
         "has -2",
     ),
     "all volumes moved": (lambda func: None, {"fd_threshold": 1e-9}, "leaves 1 of 10 volumes"),
+    "few volumes for a filter": (
+        lambda func: None,
+        {"low_pass": 0.1},
+        "10 volumes are too few for a filter",
+    ),
     "a single volume": (one_volume, {"confounds": None}, "has 1 volume"),
 }
 

@@ -311,8 +311,12 @@ def test_an_interrupt_keeps_what_is_finished(dataset, tmp_path):
         assert (number, total) == (1, 2)
         raise KeyboardInterrupt
 
+    # Of another process, which was killed.
+    left = tmp_path / "out" / ".atlasinit" / "staging" / "sub-77"
+    left.mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):
         ai.extract(root, volume_atlas(), tmp_path / "out", jobs=1, progress=stop)
+    assert not left.exists()
     assert list(pd.read_csv(tmp_path / "out" / "quality.tsv", sep="\t")["run"]) == [RUNS[0]]
     assert ai.extract(root, volume_atlas(), tmp_path / "out", jobs=1).count("skipped") == 1
 
