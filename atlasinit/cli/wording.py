@@ -94,8 +94,10 @@ class Wording(Voice):
         own = name.rpartition(".")[2]
         command = own.removesuffix("_atlases")
         options = [self._option(*item) for item in values.items() if item[0] in self.flags]
-        if options or own in self.flags:
-            return " ".join(options) or self.flags[own]
+        # A command goes before an option of its name that another command has.
+        flag = self.flags.get(own, "")
+        if options or (flag and not (command in self.commands and flag.startswith("`"))):
+            return " ".join(options) or flag
         if command in self.commands:
             return f"`atlasinit {command}`"
         return super().call(name, arguments, values)

@@ -28,6 +28,11 @@ Absent: TypeAlias = Literal["error", "nan"]
 
 _IDENTITY = ("name", "key", "index")
 """Columns that tell parcels, the first that there is being decisive."""
+_TIMES = "time times t tr volume volumes scan frame timepoint time_point"
+_OF_TIME = frozenset(_TIMES.split())
+"""Names of an axis of pandas that tells no parcels, whatever its numbers are."""
+_OF_KEYS = frozenset({"label", "labels", "roi", "region", "parcel", "id", "number", "index", "key"})
+"""Titles of a first column whose whole numbers are keys, where all of them are."""
 _OF_LABELS = {*_IDENTITY, "compartment", "color", "hemisphere"}
 
 
@@ -91,6 +96,8 @@ def align_values(
         Values that are not real numbers, or a masked array.
     """
     _check_concrete(values, argument)
+    if absent not in (None, "error", "nan"):
+        raise ArgumentError("absent", f'should be "error" or "nan", got {absent!r}')
     order = _Order(table, argument, absent)
     # Tables of polars and pyarrow have this method, too.
     if hasattr(values, "to_pandas"):
@@ -100,6 +107,9 @@ def align_values(
     if not _is_pandas(values):
         return _of_array(values, order, parcels_last=parcels_last)
     if values.ndim == 1:
+        kind = getattr(values.infer_objects().dtype, "kind", "O")
+        if kind not in "fiub":
+            raise ArgumentTypeError(argument, f"should be real numbers, got dtype {values.dtype}")
         array = _numbers(values.to_frame(), argument)[:, 0]
         if not _is_default(values.index):
             # A MultiIndex lists pairs, which (compartment, key) may be.
@@ -212,7 +222,7 @@ class _Order:
 
     def rank(self, labels: Any) -> int:
         """Return how an axis of pandas names parcels: 2 by names, 1 by keys, 0 not at all."""
-        if _is_default(labels) or not len(labels):
+        if _is_default(labels) or not len(labels) or str(labels.name).lower() in _OF_TIME:
             return 0
         names, keys = self.names, set(self.table["key"])
         # A name may be misspelt, which is an error of that name and not another axis.
@@ -342,6 +352,17 @@ def _of_frame(frame: Any, order: _Order, *, parcels_last: bool) -> ParcelValues:
     if by_row and (len(own) == len(order.table) or len(other) != len(order.table)):
         found = _of_array(array, order, parcels_last=parcels_last)
         return dataclasses.replace(found, titles=_titles(other))
+    if order.rank(own) == order.rank(other) == 1:
+        # Numbers on both sides that are keys: time points may look like these, too.
+        whole = [set(axis) >= set(order.table["key"]) for axis in (own, other)]
+        if whole[0] == whole[1]:
+            raise ArgumentError(
+                order.argument,
+                ": its index and its columns both hold numbers that are keys of parcels",
+                'say which are, as by `values.rename_axis("time")` of the others, or name parcels',
+            )
+        if whole[1]:
+            axes, own, other = axes[::-1], other, own
     # Where only the other axis is as long as the table, its labels are taken for names or keys, so
     # that an error is about these and not about a shape.
     if by_row or order.rank(other) > order.rank(own):
@@ -357,14 +378,29 @@ def _by_identity(frame: Any, table: LabelTable) -> Any:
     # An atlas may have a parcel called "name" or "key", whose values such a column then holds.
     told = next((c for c in _IDENTITY if c in _firsts(frame) and c not in table["name"]), None)
     # Rows that were sorted or left out keep pandas' numbers, which then tell no parcels.
-    if told is None or not _is_numbered(frame.index):
+    if not _is_numbered(frame.index):
         return frame
+    if told is None:
+        return frame.set_index(frame.columns[0]) if _tells_parcels(frame, table) else frame
     keyed = told == "key" and "compartment" in _firsts(frame)
     titles = ["compartment", "key"] if keyed else [told]
     cells = [frame.iloc[:, _firsts(frame).index(title)] for title in titles]
     # Compartments, colours and sides describe parcels and are no values of them.
     further = [i for i, c in enumerate(_firsts(frame)) if c not in _OF_LABELS]
     return frame.iloc[:, further].set_index(cells)
+
+
+def _tells_parcels(frame: Any, table: LabelTable) -> bool:
+    """Whether the first column, whatever its title, holds names of parcels, or by it their keys."""
+    if frame.shape[1] < 2 or frame.columns[0] in table["name"]:
+        return False
+    cells = list(frame.iloc[:, 0])
+    if len(set(cells)) < len(cells):
+        return False
+    if all(isinstance(cell, str) for cell in cells):
+        return set(cells) <= set(table["name"])
+    titled = str(frame.columns[0]).lower() in _OF_KEYS
+    return titled and frame.iloc[:, 0].dtype.kind in "iu" and set(cells) <= set(table["key"])
 
 
 def _firsts(frame: Any) -> list[Any]:
@@ -424,7 +460,7 @@ def _numbers(frame: Any, argument: str) -> Float[np.ndarray, "rows columns"]:
         raise ArgumentTypeError(
             argument,
             f"should be numbers, but the columns {format_list(map(repr, text), 5)} are not",
-            'take those that are, as `frame.set_index("name")[["t"]]`',
+            f"leave them out by `{argument}.drop(columns={text!r})`",
         )
     # Types of pandas' own, as Float64, have NA, and no dtype that NumPy knows: they become float64.
     one = len(set(kinds)) == 1 and isinstance(kinds[0], np.dtype) and kinds[0].kind == "f"

@@ -8,7 +8,7 @@ from typing import Any
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import Absent, align_values
-from atlasinit.errors import ArgumentError, Passing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
 from atlasinit.io.bids import writing as bids
 from atlasinit.io.files import extension
 from atlasinit.io.formats.hemispheres import targets
@@ -173,15 +173,21 @@ def save_values(
     return write(painted, path, overwrite=overwrite)
 
 
-def _map_names(names: Sequence[str], count: int) -> tuple[str, ...]:
+def _map_names(names: Any, count: int) -> tuple[str, ...]:
     # A str is a sequence too, whose letters would become the names.
+    if not isinstance(names, Sequence):
+        raise ArgumentTypeError(
+            "names", f"should be a list of names, got {type(names).__name__}", "pass a list"
+        )
     if isinstance(names, str):
         raise ArgumentError(
             "names", f"should be a list of names, got {names!r}", f"pass [{names!r}]"
         )
     if len(names) != count:
         raise ArgumentError("names", f"should be {count}, one a map, got {len(names)}")
-    return tuple(map(str, names))
+    if not all(isinstance(name, str) for name in names):
+        raise ArgumentTypeError("names", f"should be text, got {list(names)!r}")
+    return tuple(names)
 
 
 def write_parcellated(
@@ -191,13 +197,14 @@ def write_parcellated(
     *,
     names: Sequence[str] | None = None,
     step: float | None = None,
+    absent: Absent = "error",
     overwrite: bool = False,
 ) -> Path:
     """Write one value for each parcel as CIFTI-2: `save_values` of such files alone.
 
     Parameters
     ----------
-    values, atlas, names, step, overwrite
+    values, atlas, names, step, absent, overwrite
         As for `atlasinit.save_values`.
     path
         ``.pscalar.nii`` for n maps, ``.ptseries.nii`` for n time points.
@@ -215,7 +222,9 @@ def write_parcellated(
     if extension(path) not in INTENTS:
         raise ArgumentError("path", f"should end in {' or '.join(INTENTS)}, got {Path(path).name}")
     # CIFTI holds all compartments in one file.
-    (file,) = save_values(values, atlas, path, names=names, step=step, overwrite=overwrite)
+    (file,) = save_values(
+        values, atlas, path, names=names, step=step, absent=absent, overwrite=overwrite
+    )
     return file
 
 

@@ -91,7 +91,7 @@ MISTAKES = {
     "nothing named": (["show", ""], "empty"),
     "another table": (
         [*PROJECT, "{folder}/x.xlsx"],
-        "--output should end in .tsv or .csv",
+        "--output should end in .tsv, .csv",
     ),
     "nothing to fetch": (["fetch"], "--all-offline"),
     "no folder": (

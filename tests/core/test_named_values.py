@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import unchecked
 
 from atlasinit import LabelTable
 from atlasinit.core.named_values import align_columns, align_values, carries_names
@@ -177,13 +178,73 @@ def test_the_advice_on_parcels_without_a_value_works(values, table):
         (np.array(list("abcd")), TABLE, TypeError, "should be real numbers"),
         (VALUES + 1j, TABLE, TypeError, "should be real numbers"),
         ({"beta": "1.0"}, TABLE, TypeError, "should be real numbers"),
-        (FRAME.assign(remark="x"), TABLE, TypeError, "columns 'remark' are not; take"),
-        (SERIES.astype(str), TABLE, TypeError, "are not"),
+        (FRAME.assign(remark="x"), TABLE, TypeError,  r"columns 'remark' are not; leave them out by `values.drop\(columns=\['remark'\]\)`"),
+        (SERIES.astype(str), TABLE, TypeError, "should be real numbers, got dtype"),
     ],
 )  # fmt: skip
 def test_bad_input(values, table, error, message):
     with pytest.raises(error, match=message):
         align_values(values, table)
+
+
+def square(index, columns):
+    return pd.DataFrame(np.arange(16.0).reshape(4, 4), index=index, columns=columns)
+
+
+@pytest.mark.parametrize("parcels_last", [False, True])
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.RangeIndex(4),
+        pd.Index(sorted(KEYS), name="volume"),
+        pd.Index([1.0, 2.0, 3.0, 4.0], name="time"),
+        pd.Index(["a", "b", "c", "d"]),
+    ],
+)
+def test_time_points_are_not_taken_for_keys(index, parcels_last):
+    shuffled = list(np.roll(KEYS, 1))
+    found = align_values(square(index, shuffled), TABLE, parcels_last=parcels_last)
+    expected = np.arange(16.0).reshape(4, 4)[:, [shuffled.index(key) for key in KEYS]].T
+    np.testing.assert_array_equal(found.array, expected)
+
+
+def test_keys_on_both_sides_are_asked_about():
+    frame = square(sorted(KEYS), list(KEYS))
+    with pytest.raises(ValueError, match="index and its columns both hold numbers that are keys"):
+        align_values(frame, TABLE)
+    # What it advises.
+    found = align_values(frame.rename_axis("time"), TABLE)
+    np.testing.assert_array_equal(found.array, np.arange(16.0).reshape(4, 4).T)
+
+
+@pytest.mark.parametrize("title", ["label", "ROI", "parcel", "region", "Id", "Key"])
+def test_a_first_column_of_keys_tells_parcels(title):
+    frame = pd.DataFrame({title: KEYS[::-1], "t": VALUES[::-1]})
+    found = align_values(frame, TABLE)
+    np.testing.assert_array_equal(found.array, VALUES[:, None])
+    assert found.titles == ("t",)
+
+
+@pytest.mark.parametrize("title", ["region", "Name", "what"])
+def test_a_first_column_of_names_tells_parcels(title):
+    frame = pd.DataFrame({title: list(NAMES)[::-1], "t": VALUES[::-1]})
+    np.testing.assert_array_equal(align_values(frame, TABLE).array, VALUES[:, None])
+
+
+def test_a_first_column_that_is_none_of_keys_is_a_map():
+    frame = pd.DataFrame({"area": KEYS[::-1], "t": VALUES})
+    assert align_values(frame, TABLE).titles == ("area", "t")
+
+
+@pytest.mark.parametrize("odd", [np.nan, None, ("volume", 1), 1])
+def test_names_of_several_kinds_are_an_error_of_these(odd):
+    with pytest.raises(ValueError, match="`values`"):
+        align_values({"beta": 1.0, odd: 2.0, "nothing": 3.0}, TABLE)
+
+
+def test_what_an_absent_parcel_is_has_two_answers():
+    with pytest.raises(ValueError, match='`absent` should be "error" or "nan", got \'zero\''):
+        unchecked(align_values)(SERIES, TABLE, absent="zero")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import unchecked
 from helpers_surfaces import brain_atlas, cortex_atlas
 from nilearn.maskers import NiftiLabelsMasker
 
@@ -391,6 +392,41 @@ def test_columns_on_two_levels_are_titled_by_both(tmp_path):
     # In the header extension that Workbench shows.
     assert b"rest mean" in path.read_bytes()
     assert b"task 2" in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"names": 5}, TypeError, "`names` should be a list of names, got int"),
+        ({"names": {"p", "q"}}, TypeError, "`names` should be a list of names, got set"),
+        ({"names": [None, "q"]}, TypeError, "`names` should be text"),
+        ({"names": "pq"}, ValueError, r"pass \['pq'\]"),
+    ],
+)
+def test_names_of_maps_are_a_list_of_text(tmp_path, options, error, message):
+    grid = nb.Nifti1Image((np.arange(8, dtype=np.int16) % 3).reshape(2, 2, 2), np.eye(4))
+    atlas = ai.load_atlas(grid, labels={1: "a", 2: "b"}, space="x")
+    with pytest.raises(error, match=message):
+        unchecked(ai.save_values)(np.ones((2, 2)), atlas, tmp_path / "x.nii", **options)
+
+
+def test_one_map_has_no_time_step(tmp_path):
+    grid = nb.Nifti1Image((np.arange(8, dtype=np.int16) % 3).reshape(2, 2, 2), np.eye(4))
+    atlas = ai.load_atlas(grid, labels={1: "a", 2: "b"}, space="x")
+    with pytest.raises(ValueError, match="`step` is for series, but x.nii holds maps"):
+        ai.save_values([1.0, 2.0], atlas, tmp_path / "x.nii", step=2.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*parcels without a location are NaN")
+def test_missing_parcels_of_parcellated_files(tmp_path):
+    atlas = brain_atlas()
+    some = pd.Series(np.arange(6.0), atlas.labels["name"][:6])
+    with pytest.raises(ValueError, match='pass absent="nan"'):
+        ai.io.write_parcellated(some, atlas, tmp_path / "x.pscalar.nii")
+    path = ai.io.write_parcellated(some, atlas, tmp_path / "x.pscalar.nii", absent="nan")
+    found = nb.load(path).get_fdata()[0]
+    # L_b and Left-Thalamus have no location, and the last has no value.
+    np.testing.assert_array_equal(found, [0, np.nan, 2, 3, 4, np.nan, np.nan])
 
 
 def test_traced_values_are_refused(tmp_path):

@@ -342,7 +342,7 @@ def targets(atlas: Atlas, path: PathLike, *, values: bool = False) -> dict[str, 
         raise ArgumentError(
             "path",
             f": a {ending} file holds one surface, but {volumes} of {atlas.name!r} are volumes",
-            suggest(atlas, values=values),
+            suggest(atlas, values=values, alone=len(volumes) < len(atlas.geometry)),
         )
     if len(atlas.compartments) == 1:
         (only,) = atlas.compartments

@@ -30,11 +30,12 @@ def only_grid(atlas: Atlas, *, values: bool = False) -> VolumeGrid:
     """
     grid, *others = atlas.geometry.values()
     if others or not isinstance(grid, VolumeGrid):
+        any_grid = any(isinstance(g, VolumeGrid) for g in atlas.geometry.values())
         raise ArgumentError(
             "path",
             f": a NIfTI image holds one volume, but {atlas.name!r} has "
             f"{', '.join(f'{c} ({type(g).__name__})' for c, g in atlas.geometry.items())}",
-            suggest(atlas, values=values),
+            suggest(atlas, values=values, alone=any_grid),
         )
     return grid
 
@@ -119,10 +120,12 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     (values,) = painted.locations.values()
     # Values (parcels,) become an image (x, y, z), and (parcels, n) one of (x, y, z, n).
     single = painted.values.ndim == 1
+    if single:
+        painted.check_maps(path)
     values = values[:, 0] if single else values
     image = image_of(grid, values, painted.atlas.space, fill=painted.fill)
     header: Any = image.header
-    if painted.step is not None and not single:
+    if painted.step is not None:
         header.set_zooms((*header.get_zooms()[:3], painted.step))
         header.set_xyzt_units("mm", "sec")
     if painted.step is None and (painted.names or painted.columns):

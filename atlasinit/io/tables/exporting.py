@@ -54,6 +54,10 @@ class LabelFormat:
         What stands for a blank in names, where the grammar has none.
     background
         The name that means no parcel, if the program has one.
+    quotes
+        Marks that no name may hold, as the grammar quotes by them.
+    ascii
+        Whether the program drops other letters.
     keyed
         Whether it tells parcels by the values in an image.
     """
@@ -62,6 +66,8 @@ class LabelFormat:
     endings: tuple[str, ...] = ()
     blank: str = " "
     background: str | None = None
+    quotes: str = '"'
+    ascii: bool = False
     keyed: bool = True
 
 
@@ -173,9 +179,12 @@ FORMATS = {
             lambda e: f"{e.key} {e.name} {e.name} {_rgb(e)} 255",
         ),
         blank="-",
+        quotes="\"'",
     ),
     "workbench": LabelFormat(
-        text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255"), background=NONE
+        text=_lines("", lambda e: f"{e.name}\n{e.key} {_rgb(e)} 255"),
+        background=NONE,
+        ascii=True,
     ),
     "brainnet": LabelFormat(text=_brainnet, endings=(".node",), blank="_", keyed=False),
 }
@@ -206,7 +215,8 @@ def save_labels(
     Parameters
     ----------
     atlas
-        The atlas; its keys are the values in the images that `save_atlas` writes. Parcels without
+        The atlas; its keys are the values in the images that `save_atlas` writes (where several
+        compartments share some, those of ``.dlabel.nii``). Parcels without
         a colour get new ones, which differ; in ``bids`` they have none.
     path
         The file.
@@ -226,18 +236,25 @@ def save_labels(
     Warns
     -----
     AtlasFileWarning
-        Blanks in names, for which a grammar without them has ``-`` or ``_``; keys that several
-        compartments share.
+        Blanks in names, for which a grammar without them has ``-`` or ``_``; letters beyond ASCII
+        for Workbench, which drops them; keys that several compartments share.
     """
     chosen = _format_of(path, format)
     grammar = FORMATS.get(chosen)
     check_names(atlas, path, background=grammar and grammar.background, instead="")
-    keys = file_keys(atlas.table, path if grammar is None or grammar.keyed else None)
+    keys = file_keys(atlas.table)
+    if keys != list(atlas.table["key"]) and (grammar is None or grammar.keyed):
+        told = (
+            "compartments share keys, or a parcel has key 0, so that its parcels are numbered 1 to "
+            f"{len(keys)}: as in a .dlabel.nii, and not as in the .label.gii or .annot of each side"
+        )
+        remedy = "for one numbering of all files save " + Call("ai.renumber_parcels", "atlas")
+        warn(AtlasFileWarning(path, told, remedy + " and its table"))
     with atomic_write(path, overwrite=overwrite) as temporary:
         if grammar is None:
             write_labels(atlas.table, temporary, index=keys)
         else:
-            names = _names(atlas.table["name"], path, grammar.blank)
+            names = _names(atlas.table["name"], path, grammar)
             colors = map(to_bytes, colors_of(atlas.table))
             entries = [Entry(*own) for own in zip(keys, names, colors, strict=True)]
             text = grammar.text(atlas, entries, expand(path)).encode()
@@ -265,15 +282,21 @@ def _format_of(path: PathLike, format: str | None) -> str:  # noqa: A002
     return found
 
 
-def _names(names: Sequence[str], path: PathLike, blank: str) -> list[str]:
+def _names(names: Sequence[str], path: PathLike, grammar: LabelFormat) -> list[str]:
     """Return names as a grammar has them, still different from each other."""
-    quoted = [name for name in names if '"' in name]
+    blank = grammar.blank
+    quoted = [name for name in names if any(mark in name for mark in grammar.quotes)]
     if quoted:
         raise ArgumentError(
             "path",
-            f": label tables of other programs hold no quotes, got {format_list(quoted, 3)}",
-            "rename them",
+            f": {Path(path).name} cannot hold names that would be read as comments or quotes, "
+            f"got {format_list(map(repr, quoted), 3)}",
+            "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
         )
+    foreign = [name for name in names if grammar.ascii and not name.isascii()]
+    if foreign:
+        told = "has letters that the program drops, as it takes ASCII alone: "
+        warn(AtlasFileWarning(path, told + format_list(foreign, 3)))
     # Also blanks that are no space, as U+00A0.
     written = [re.sub(r"\s", blank, name) if blank != " " else name for name in names]
     if len(set(written)) < len(written):
@@ -301,7 +324,7 @@ def _check_read_back(text: bytes, entries: Sequence[Entry], path: PathLike) -> N
     if lost:
         raise ArgumentError(
             "path",
-            f": {Path(path).name} cannot hold names that begin comments or quotes in its grammar, "
+            f": {Path(path).name} cannot hold names that would be read as comments or quotes, "
             f"got {format_list(map(repr, odd), 5)}",
             "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
         )

@@ -9,6 +9,7 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import table
 from nilearn import plotting
 
 import atlasinit as ai
@@ -29,6 +30,7 @@ def plain():
     return atlas({key: name.replace(" ", "-") for key, name in NAMES.items()})
 
 
+@pytest.mark.filterwarnings("ignore:.*it takes ASCII alone")
 @pytest.mark.parametrize("name", [*(n for n, form in FORMATS.items() if form.keyed), "bids"])
 def test_ours_reads_every_table(tmp_path, name):
     path = ai.save_labels(plain(), tmp_path / ("x.tsv" if name == "bids" else "x.txt"), format=name)
@@ -49,6 +51,7 @@ REFUSED = {
     *((name, "#x") for name in ("freesurfer", "slicer", "fsleyes", "mrtrix", "workbench")),
     *((name, "'q'") for name in ("freesurfer", "slicer", "fsleyes")),
     *(("workbench", odd) for odd in ("//c", "%d")),
+    *(("mrtrix", odd) for odd in ("'q'", "q'")),
 }
 """What begins a comment, or is quoted, in the grammar of a program or by our reader."""
 
@@ -60,7 +63,9 @@ def test_odd_names_come_back_or_are_refused(tmp_path, name, odd):
     own = atlas({3: "plain", 7: odd, 12: "last"})
     path = tmp_path / ("x.tsv" if name == "bids" else "x.txt")
     if (name, odd) in REFUSED:
-        with pytest.raises(ValueError, match="cannot hold names that begin comments or quotes"):
+        with pytest.raises(
+            ValueError, match="cannot hold names that would be read as comments or quotes"
+        ):
             ai.save_labels(own, path, format=name)
         assert not list(tmp_path.iterdir())
         return
@@ -85,15 +90,40 @@ def test_the_extension_tells_the_program(tmp_path, name, line):
     assert len(lines) >= 3
 
 
-@pytest.mark.parametrize("table", ["old.txt", "old.ctab"])
-def test_mrtrix_converts_labels(tmp_path, table):
+def test_letters_that_workbench_drops_are_told(tmp_path):
+    with pytest.warns(ai.AtlasWarning, match="takes ASCII alone: R_V1-é"):
+        ai.save_labels(plain(), tmp_path / "x.txt", format="workbench")
+
+
+def test_keys_that_sides_share_are_told(tmp_path):
+    meshes = {f"cortex_{side}": ai.SurfaceMesh(4, hemisphere=side) for side in "LR"}
+    own = ai.Atlas(
+        name="sides",
+        space="x",
+        geometry=meshes,
+        maps={c: ai.HardMaps(np.array([0, 0, 1, 1], np.int32), 2) for c in meshes},
+        labels=table(["cortex_L"] * 2 + ["cortex_R"] * 2, [1, 2, 1, 2], ["La", "Lb", "Ra", "Rb"]),
+    )
+    with pytest.warns(ai.AtlasWarning, match="numbered 1 to 4: as in a .dlabel.nii, and not as in"):
+        ai.save_labels(own, tmp_path / "x.txt", format="freesurfer")
+    # What it advises: one numbering of all files.
+    again = ai.renumber_parcels(own)
+    path = ai.save_labels(again, tmp_path / "y.txt", format="freesurfer")
+    names = {row.key: row.name for row in read_table(path) if row.key}
+    for file in ai.save_atlas(again, tmp_path / "y.label.gii"):
+        labels = nb.load(file).labeltable.get_labels_as_dict()
+        assert all(names[key] == name for key, name in labels.items() if key)
+
+
+@pytest.mark.parametrize("name", ["old.txt", "old.ctab"])
+def test_mrtrix_converts_labels(tmp_path, name):
     if shutil.which("labelconvert") is None:
         pytest.skip("MRtrix's labelconvert is not installed")
     own, again = plain(), ai.renumber_parcels(plain())
     ai.save_atlas(own, tmp_path / "own.nii.gz")
-    ai.save_labels(own, tmp_path / table, format="mrtrix" if table.endswith("txt") else None)
+    ai.save_labels(own, tmp_path / name, format="mrtrix" if name.endswith("txt") else None)
     ai.save_labels(again, tmp_path / "new.txt", format="mrtrix")
-    files = ["own.nii.gz", table, "new.txt", "converted.nii.gz"]
+    files = ["own.nii.gz", name, "new.txt", "converted.nii.gz"]
     subprocess.run(["labelconvert", *files], cwd=tmp_path, check=True, capture_output=True)
     found = np.asarray(nb.load(tmp_path / "converted.nii.gz").dataobj)
     np.testing.assert_array_equal(found, np.searchsorted([0, 3, 7, 12], KEYS))
@@ -186,7 +216,7 @@ def test_nilearn_draws_what_has_no_colours(tmp_path):
         (NAMES, "x.txt", {}, r"should end in .ctab, .ctbl, .lut, .xml, .node, .tsv.*format=\.\.\."),
         (NAMES, "x.ctab", {"format": "spm"}, "should be one of freesurfer, itksnap"),
         ({3: "a b", 7: "a-b", 12: "c"}, "x.ctab", {}, "would be the same"),
-        ({3: 'a "b"', 7: "b", 12: "c"}, "x.lut", {}, "hold no quotes"),
+        ({3: 'a "b"', 7: "b", 12: "c"}, "x.lut", {}, "would be read as comments or quotes"),
         ({3: "a\x07", 7: "b", 12: "c"}, "x.lut", {}, r"control characters.*; rename them\.$"),
     ],
 )
