@@ -340,7 +340,9 @@ class DenseMaps(eqx.Module):
 
     def counts(self) -> Int64[np.ndarray, " parcels"]:
         """Return the number of locations with a non-zero weight per parcel."""
-        return np.count_nonzero(np.asarray(self.values), axis=1).astype(np.int64)
+        # A row at a time: with an axis NumPy makes booleans of all of them first.
+        rows = np.asarray(self.values)
+        return np.array([np.count_nonzero(row) for row in rows], np.int64)
 
     def totals(self, *, absolute: bool = False) -> Float64[np.ndarray, " parcels"]:
         """Return the sum of the weights (or of their absolute values) per parcel."""

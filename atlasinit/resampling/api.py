@@ -155,7 +155,7 @@ def _move(maps: Maps, source: Geometry, place: Place, compartment: str, options:
         return HardMaps(np.concatenate([elect(part, labels) for part in parts]), maps.n_parcels)
     if isinstance(maps, DenseMaps):
         values = np.asarray(maps.values, np.float32)
-        return DenseMaps(np.concatenate([multiply_maps(values, part) for part in parts], axis=1))
+        return DenseMaps(multiply_maps(values, parts))
     from scipy.sparse import hstack
 
     # (parcels, sources) @ (sources, targets): rows of a part are targets, as they interpolate.

@@ -1,5 +1,6 @@
 """The matrix of a resampling: for each target location the weights of source locations."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,16 +67,18 @@ def average_rows(matrix: Any) -> "csr_array":
 
 
 def multiply_maps(
-    values: Float32[np.ndarray, "parcels sources"], matrix: Any
+    values: Float32[np.ndarray, "parcels sources"], parts: Iterable[Any]
 ) -> Float32[np.ndarray, "parcels targets"]:
-    """Return dense maps at the targets of a matrix (targets, sources)."""
-    out = np.empty((len(values), matrix.shape[0]), np.float32)
-    weights = matrix.astype(np.float32)
+    """Return dense maps at the targets of matrices (some targets, sources), side by side."""
+    weights = [part.astype(np.float32) for part in parts]
+    ends = np.cumsum([0, *(len(part.indptr) - 1 for part in weights)]).tolist()
+    out = np.empty((len(values), ends[-1]), np.float32)
 
     # A map at a time: maps together, side by side for each location, would have to be turned twice.
     def multiply(some: range) -> None:
         for i in some:
-            out[i] = weights @ values[i]
+            for part, start, end in zip(weights, ends[:-1], ends[1:], strict=True):
+                out[i, start:end] = part @ values[i]
 
     starts = range(0, len(values), _MAPS)
     run_in_threads(multiply, [(range(i, min(i + _MAPS, len(values))),) for i in starts])
