@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from atlasinit.errors import AtlasWarning as AtlasWarning
     from atlasinit.extraction import extract as extract
     from atlasinit.figures import plot_atlas as plot_atlas
+    from atlasinit.figures import plot_matrix as plot_matrix
+    from atlasinit.figures import plot_series as plot_series
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
     from atlasinit.io import save_atlas as save_atlas
     from atlasinit.io import save_labels as save_labels
@@ -117,6 +119,8 @@ _HOMES = {
     "merge_parcels": "editing",
     "nulls": "nullmodels",
     "plot_atlas": "figures",
+    "plot_matrix": "figures",
+    "plot_series": "figures",
     "project": "projection",
     "Provenance": "core.provenance",
     "refine": "refinement",

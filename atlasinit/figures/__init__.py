@@ -1,5 +1,7 @@
 """Pictures of atlases and of parcel values: cortex on surfaces, volumes in slices."""
 
+from atlasinit.figures.carpets import plot_series
+from atlasinit.figures.matrices import plot_matrix
 from atlasinit.figures.palettes import mixed_colors, network_colors, parcel_colors, value_colors
 from atlasinit.figures.plots import plot_atlas
 from atlasinit.figures.views import View, atlas_views, find_unseen, paint
@@ -13,6 +15,8 @@ __all__ = [
     "paint",
     "parcel_colors",
     "plot_atlas",
+    "plot_matrix",
+    "plot_series",
     "value_colors",
 ]
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.figures.carpets import standardise
 from atlasinit.io import open_data
 from atlasinit.streaming import stream
 
@@ -66,12 +67,3 @@ def connectivity(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray,
     values = standardise(series)
     # Rounding takes the correlation of a series with itself beyond 1.
     return (values.T @ values / max(len(series) - 1, 1)).clip(-1, 1)
-
-
-def standardise(series: Float[np.ndarray, "time parcels"]) -> Float[np.ndarray, "time parcels"]:
-    """Return series of mean 0 and standard deviation 1; NaN where one is constant."""
-    values = np.asarray(series, dtype=np.float64)
-    # The sum of many equal numbers rounds; what varies less than that does not vary.
-    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    still = spread <= 1e-6 * np.abs(values).max(axis=0, initial=0)
-    return (values - values.mean(axis=0)) / np.where(still, np.nan, spread)

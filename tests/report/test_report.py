@@ -14,8 +14,9 @@ from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_at
 
 import atlasinit as ai
 from atlasinit.figures import atlas_views
+from atlasinit.figures.carpets import standardise
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
-from atlasinit.report.extraction import connectivity, extract, standardise
+from atlasinit.report.extraction import connectivity, extract
 from atlasinit.streaming import stream
 from atlasinit.support.formatting import format_number
 
