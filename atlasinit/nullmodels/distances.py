@@ -11,6 +11,7 @@ from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.io.centres import parcel_centres
 from atlasinit.measures import centres
+from atlasinit.nullmodels.hemispheres import shared_parcels
 from atlasinit.smoothing.checks import check_triangles
 from atlasinit.smoothing.surface import geodesic_graph
 
@@ -57,6 +58,14 @@ def _along_cortex(atlas: Atlas) -> Float64[np.ndarray, "parcels parcels"]:
             "pass " + Passing(distances="centroid"),
         )
     _check_surfaces(atlas, "geodesic")
+    shared = shared_parcels(atlas)
+    if shared:
+        raise ArgumentError(
+            "distances",
+            f": {len(shared)} parcels lie in several hemispheres, as "
+            f"{format_list(map(repr, shared), 3)}, between which no path leads",
+            "pass " + Passing(distances="centroid") + ", or the atlas before `unite`",
+        )
     out = np.full((atlas.n_parcels, atlas.n_parcels), np.nan)
     for c, mesh in atlas.geometry.items():
         assert isinstance(mesh, SurfaceMesh)

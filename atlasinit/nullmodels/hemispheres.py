@@ -1,13 +1,14 @@
 """The hemispheres of an atlas, checked to have spheres on which labels can be rotated."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
-from atlasinit.core.labels import hemisphere_of
+from atlasinit.core.labels import TOGETHER, hemisphere_of
 from atlasinit.core.maps import HardMaps
 from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, format_list
 from atlasinit.nullmodels.rotations import mirror
@@ -55,7 +56,7 @@ class Hemisphere:
         return mirror(left) if self.mirrored else left
 
 
-def find_hemispheres(atlas: Atlas) -> list[Hemisphere]:
+def find_hemispheres(atlas: Any) -> list[Hemisphere]:
     """Return the hemispheres of an atlas of labels, in the order of its compartments.
 
     Raises
@@ -66,6 +67,7 @@ def find_hemispheres(atlas: Atlas) -> list[Hemisphere]:
     TypeError
         A traced atlas.
     """
+    check_atlas(atlas)
     if is_traced(atlas):
         raise ArgumentTypeError(
             "atlas",
@@ -110,6 +112,20 @@ def find_hemispheres(atlas: Atlas) -> list[Hemisphere]:
 def label_rows(atlas: Atlas) -> Int32[np.ndarray, " locations"]:
     """Return the row of the table of each location of all compartments, -1 for none."""
     return np.concatenate([_row_labels(atlas, c) for c in atlas.compartments])
+
+
+def shared_parcels(atlas: Atlas) -> list[str]:
+    """Return the names of parcels that lie in several compartments."""
+    homes = atlas.table["compartment"]
+    return [n for n, home in zip(atlas.table["name"], homes, strict=True) if TOGETHER in home]
+
+
+def check_atlas(atlas: Any) -> None:
+    """Raise where `atlas` is none."""
+    if not isinstance(atlas, Atlas):
+        raise ArgumentTypeError(
+            "atlas", f"should be an Atlas, got {type(atlas).__name__}", "load it by `ai.load_atlas`"
+        )
 
 
 def _row_labels(atlas: Atlas, compartment: str) -> Int32[np.ndarray, " locations"]:

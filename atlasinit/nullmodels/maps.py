@@ -12,6 +12,7 @@ from atlasinit.core.labels import LabelTable
 from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.nullmodels.distances import parcel_distances
+from atlasinit.nullmodels.hemispheres import check_atlas
 from atlasinit.nullmodels.spinning import Assign, spins
 from atlasinit.nullmodels.surrogates import SURROGATES, draw_surrogates
 from atlasinit.nullmodels.testing import Alternative, NullTest, Statistic, run_test
@@ -151,6 +152,7 @@ def nulls(
     """
     if method != "spin" and method not in SURROGATES:
         raise ArgumentError("method", f"should be one of {['spin', *SURROGATES]}, got {method!r}")
+    check_atlas(atlas)
     _check_options(method, assign=assign, rotations=rotations, distances=distances)
     found = _one_map(values, atlas.table, "values")
     _check_varies(found)

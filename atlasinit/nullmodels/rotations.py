@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.support.keys import check_key
 from atlasinit.support.numbers import check_whole_number
 
@@ -53,7 +53,10 @@ def draw_rotations(n: int, *, key: Any) -> Float64[np.ndarray, "n 3 3"]:
 def check_rotations(rotations: Any) -> Float64[np.ndarray, "n 3 3"]:
     """Return rotations of a user as matrices, checked to be rotations."""
     given = rotations.as_matrix() if hasattr(rotations, "as_matrix") else rotations
-    matrices = np.array(given, np.float64)
+    try:
+        matrices = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError("rotations", f"should be numbers: {error}") from error
     if matrices.ndim == 2:
         matrices = matrices[None]
     if matrices.ndim != 3 or matrices.shape[1:] != (3, 3) or not len(matrices):

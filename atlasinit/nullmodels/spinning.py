@@ -1,6 +1,7 @@
 """Null atlases: the parcellation rotated on the spheres of its hemispheres."""
 
 import dataclasses
+import operator
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -9,11 +10,15 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.labels import TOGETHER
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.named_values import align_values
 from atlasinit.errors import Argument, ArgumentError, Passing, format_list
-from atlasinit.nullmodels.hemispheres import Hemisphere, find_hemispheres, label_rows
+from atlasinit.nullmodels.hemispheres import (
+    Hemisphere,
+    find_hemispheres,
+    label_rows,
+    shared_parcels,
+)
 from atlasinit.nullmodels.nearest import nearest_rotated
 from atlasinit.nullmodels.rotations import check_rotations, draw_rotations
 from atlasinit.support.arrays import make_read_only
@@ -57,6 +62,8 @@ class Spins:
         return len(self.indices)
 
     def __getitem__(self, i: int) -> Atlas:
+        # A slice would give labels of several: it is a TypeError here.
+        i = operator.index(i)
         rows = self.labels(i)
         # Each compartment counts its own rows from 0.
         starts, places = self.atlas.parcel_slices(), self.atlas.location_slices()
@@ -230,7 +237,8 @@ def find_centroids(
     rows, which = np.unique(labels[labels >= 0], return_inverse=True)
     points = sphere[hemisphere.mesh.vertices[labels >= 0]]
     means = np.stack([np.bincount(which, axis, len(rows)) for axis in points.T], axis=1)
-    means /= np.bincount(which, minlength=len(rows))[:, None]
+    # Of no parcels the sums are whole numbers, which cannot be divided in place.
+    means = means / np.bincount(which, minlength=len(rows))[:, None]
     return rows.astype(np.int32), sphere[KDTree(sphere).query(means)[1]]
 
 
@@ -282,8 +290,7 @@ def _match(
 
 
 def _check_centroids(atlas: Atlas) -> None:
-    homes = atlas.table["compartment"]
-    shared = [n for n, h in zip(atlas.table["name"], homes, strict=True) if TOGETHER in h]
+    shared = shared_parcels(atlas)
     if shared:
         raise ArgumentError(
             "atlas",

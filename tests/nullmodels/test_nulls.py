@@ -257,6 +257,9 @@ def test_bad_atlases_are_refused(atlas, values):
         ai.ArgumentError, match=r"no paths along the cortex .*'subcortex'.*centroid"
     ):
         ai.nulls(np.arange(7.0), mixed_atlas(), distances="geodesic", **options)
+    with pytest.raises(ai.ArgumentError, match=r"12 parcels lie in several hemispheres.*centroid"):
+        ai.nulls(values[:12], atlas.unite(), distances="geodesic", **options)
+    assert len(ai.nulls(values[:12], atlas.unite(), **options)) == 2
     few = two_hemispheres()
     with pytest.raises(ai.ArgumentError, match="'variogram' needs 10 parcels .* got 8"):
         ai.nulls(np.arange(16.0), few, distances="geodesic", **options)

@@ -82,6 +82,8 @@ def test_vertices_by_definition(rotations, medial_wall, jitted, monkeypatch):
     assert len(list(found)) == 6
     with pytest.raises(IndexError):
         found[6]
+    with pytest.raises(TypeError):
+        unchecked(type(found).__getitem__)(found, slice(2))
 
 
 @pytest.mark.parametrize("case", ["even", "uneven", "few", "doubled"])
@@ -350,6 +352,8 @@ def test_advice_works(rotations):
             "1 of 2 are reflections, the first is number 1",
         ),
         ({"rotations": np.zeros((0, 3, 3))}, "got shape"),
+        ({"rotations": [[1, 2], [3]]}, "`rotations` should be numbers"),
+        ({"rotations": "mine"}, "`rotations` should be numbers"),
         ({"rotations": np.eye(3), "n": 3}, "leave out `n` and `key`"),
         ({"n": 0, "key": jax.random.key(0)}, "`n` should be a whole number from 1, got 0"),
         ({"n": 3}, re.escape("`key` should be a key of JAX, got None; pass `jax.random.key(0)`")),
@@ -387,3 +391,21 @@ def test_traced_atlases_are_refused(rotations):
     atlas = two_hemispheres()
     with pytest.raises(ai.ArgumentTypeError, match="is traced here"):
         jax.jit(lambda a: ai.spins(a, rotations=rotations).indices)(atlas)
+
+
+def test_what_is_no_atlas_is_refused(rotations):
+    wrong = {"cortex_L": 1}
+    for call, arguments in ((ai.spins, (wrong,)), (ai.nulls, (np.arange(4.0), wrong))):
+        with pytest.raises(ai.ArgumentTypeError, match=r"should be an Atlas, got dict; load it by"):
+            unchecked(call)(*arguments, rotations=rotations)
+
+
+@pytest.mark.parametrize("assign", ["vertex", "nearest", "hungarian"])
+def test_a_hemisphere_without_parcels(assign, rotations):
+    """As of an atlas of which one side's parcels were selected."""
+    left = two_hemispheres().select(hemisphere="L")
+    found = ai.spins(left, rotations=rotations, assign=assign)
+    both = ai.spins(two_hemispheres(), rotations=rotations, assign=assign)
+    values = np.arange(8.0)
+    np.testing.assert_array_equal(found.apply(values), both.apply(np.tile(values, 2))[:, :8])
+    assert (found.labels(0)[582:] == -1).all()
