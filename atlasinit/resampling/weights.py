@@ -115,8 +115,11 @@ def find_weights(
         method = choose_method(source, target, options.method, hard=hard)
         yield _find_mesh_weights(*pair, method, options.areas)
     else:
+        way = "to_surface" if isinstance(source, VolumeGrid) else "to_volume"
         raise ArgumentError(
-            "target", f"of {compartment!r} is {target!r}, but the {argument} has {source!r}"
+            "target",
+            f"of {compartment!r} is {target!r}, but the {argument} has {source!r}",
+            "between white and pial surfaces an atlas is moved by " + Call(f"ai.{way}", "atlas"),
         )
 
 

@@ -164,7 +164,7 @@ def test_medial_wall_and_outside_give_none():
                 "cortex_R": ai.SurfaceMesh(3),
                 "subcortex": ai.VolumeGrid((2, 2, 2), np.eye(4)),
             },
-            "but the atlas has SurfaceMesh",
+            "but the atlas has SurfaceMesh.*by `ai.to_volume",
         ),
         (mixed_atlas(), "needs the `sphere`"),
     ],

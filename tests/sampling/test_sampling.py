@@ -125,6 +125,7 @@ def test_ribbon_is_workbenchs(workbench, ribbon, grid, mesh, surfaces, volume):
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
+@pytest.mark.sweep
 def test_labels_are_workbenchs(workbench, ribbon, surfaces):
     values = np.indices(SHAPE).sum(0) // 5 % 4 * (np.random.default_rng(0).random(SHAPE) < 0.7)
     image = nb.Nifti1Image(values.astype(np.int32), AFFINE)

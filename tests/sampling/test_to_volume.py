@@ -54,7 +54,9 @@ def by_workbench(folder, values, *options, labels):
     return np.asarray(nb.load(folder / "out.nii").dataobj).reshape(-1)
 
 
-@pytest.mark.parametrize(("options", "min_share"), [((), 0.5), (("-greedy",), 0)])
+@pytest.mark.parametrize(
+    ("options", "min_share"), [((), 0.5), pytest.param(("-greedy",), 0, marks=pytest.mark.sweep)]
+)
 def test_labels_are_workbenchs(tmp_path, options, min_share):
     theirs = by_workbench(tmp_path, OCTANTS, *options, labels=True)
     ours = ai.to_volume(octants(), GRID, min_share=min_share, **SURFACES).maps["volume"].labels
@@ -63,6 +65,7 @@ def test_labels_are_workbenchs(tmp_path, options, min_share):
     assert (theirs != ours + 1).sum() < 0.005 * (theirs > 0).sum()
 
 
+@pytest.mark.sweep
 def test_maps_are_workbenchs(tmp_path):
     values = np.random.default_rng(0).random((2, len(POINTS))).astype(np.float32)
     theirs = by_workbench(tmp_path, values[1], "-greedy", labels=False)
