@@ -22,6 +22,7 @@ from atlasinit.errors import (
     ArgumentError,
     AtlasFileWarning,
     AtlasUnavailableError,
+    Call,
     Words,
     format_list,
     warn,
@@ -154,7 +155,12 @@ def load_atlas(
         return _load_named(str(source), options, {**choices, **further}, via=via, download=download)
     stated = [*choices, *further, *(["via"] if via is not None else [])]
     if stated:
-        raise ArgumentError(stated[0], "chooses among variants of a named atlas", "files have none")
+        remedy: Words = "files have none"
+        if stated[0] == "radius":
+            remedy = "own coordinates go to " + Call(
+                "ai.sphere_atlas", "coordinates", "grid", radius=...
+            )
+        raise ArgumentError(stated[0], "chooses among variants of a named atlas", remedy)
     if is_url(source):
         source = obtain_url(str(source), allow_download=download)
     return read_files(source, options)

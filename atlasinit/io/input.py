@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
-from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.io.contents import CarriedMesh, Stated
 from atlasinit.io.files import existing, parsing
 from atlasinit.io.signatures import LENGTH, check_signature
@@ -25,6 +25,9 @@ InMemory: TypeAlias = FileBasedImage | np.ndarray
 
 IN_MEMORY = "in memory"
 """What provenance and messages call what comes from no file."""
+
+SEEDS = "coordinates in mm are no files: " + Call("ai.sphere_atlas", "coordinates", "grid")
+"""Where a user's own coordinates belong."""
 
 _HEAD = 8192  # bytes; holds the header of any image, and the beginning of CIFTI's XML
 # The bytes ID1 and ID2 of every gzip file: https://www.rfc-editor.org/rfc/rfc1952
@@ -281,6 +284,7 @@ def _not_files(given: str) -> ArgumentTypeError:
         "files",
         "should be a path, an image in memory, a list of these, or a dict {compartment: path}, "
         f"got {given}",
+        SEEDS,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers import unchecked
 from helpers_cli import run_cli
 from helpers_packages import package_file
 from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
@@ -295,3 +296,15 @@ def test_an_atlas_of_our_own_may_have_no_location(tmp_path):
     for name in ("a.nii.gz", "a.npz"):
         ai.save_atlas(empty, tmp_path / name)
         assert ai.load_atlas(tmp_path / name).labels["name"].tolist() == ["b"]
+
+
+@pytest.mark.parametrize("form", ["list", "array", "csv", "radius", "radius of a csv"])
+def test_own_coordinates_are_shown_the_way(tmp_path, form):
+    points = [(-38, -7, 50), (41, -10, 51)]
+    (tmp_path / "seeds.csv").write_text("x,y,z,name\n-38,-7,50,PCC\n41,-10,51,LAG\n")
+    given = {"list": points, "array": np.array(points, float), "radius": points}
+    options = {"radius": 5} if "radius" in form else {}
+    with pytest.raises(
+        (TypeError, ValueError, OSError), match=r"`ai\.sphere_atlas\(coordinates, grid"
+    ):
+        unchecked(ai.load_atlas)(given.get(form, tmp_path / "seeds.csv"), space="MNI", **options)

@@ -32,7 +32,7 @@ from atlasinit.io.contents import (
 )
 from atlasinit.io.files import extension
 from atlasinit.io.formats.choosing import suggest
-from atlasinit.io.input import Input
+from atlasinit.io.input import SEEDS, Input
 from atlasinit.io.keys import Keys, are_moved_labels, read_keys, say_renumbering
 from atlasinit.io.meshes import halves_of
 from atlasinit.io.numbers import Numbers, are_levels, describe_numbers, say_levels
@@ -68,10 +68,13 @@ def compartment_of(source: Input, compartment: str | None, *, stated: str = "") 
         check_name(source, hemisphere_of("", stated), side)
         return stated
     if not side:
+        remedy = "give it as " + Value({"cortex_L": Path}) + " or " + Value({"cortex_R": Path})
+        # (n, 3) may be three maps of vertices, or coordinates.
+        triples = isinstance(source.content, np.ndarray) and source.content.shape[1:] == (3,)
         raise AtlasFileError(
             source,
             "neither the file nor its name states a hemisphere",
-            "give it as " + Value({"cortex_L": Path}) + " or " + Value({"cortex_R": Path}),
+            remedy + "; " + SEEDS if triples else remedy,
         )
     return COMPARTMENTS[side]
 

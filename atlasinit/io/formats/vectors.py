@@ -23,7 +23,7 @@ from atlasinit.io.formats.hemispheres import (
     weights,
 )
 from atlasinit.io.formats.npz import open_npz
-from atlasinit.io.input import Input
+from atlasinit.io.input import SEEDS, Input
 from atlasinit.io.keys import as_keys
 from atlasinit.io.meshes import as_maps
 from atlasinit.io.options import ReadOptions
@@ -249,6 +249,8 @@ def _text(source: Input) -> Vectors:
     delimiter = next((mark for mark in ",;\t" if mark in first), None)
     cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
     named = not all(_is_number(cell) for cell in cells)
+    if {"x", "y", "z"} <= {cell.casefold() for cell in cells}:
+        raise AtlasFileError(source, "its columns are x, y and z, not maps of vertices", SEEDS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "loadtxt: input contained no data")  # an error below
         lines = io.StringIO(text)
