@@ -118,6 +118,8 @@ def load_atlas(
     >>> ai.load_atlas("desikan-killiany", space="fsaverage5").n_parcels
     68
     """
+    # With a file among them it is a list of files.
+    names = isinstance(source, list | tuple) and source and all(_is_name(item) for item in source)
     options = ReadOptions(
         labels=labels,
         space=space,
@@ -129,7 +131,8 @@ def load_atlas(
         background=background,
         scale=scale,
         nan=nan,
-        conflicts=conflicts,
+        # What two atlases claim is settled as they are joined.
+        conflicts=None if names else conflicts,
         meshes=meshes,
     )
     axes = {
@@ -145,12 +148,9 @@ def load_atlas(
     # Only what was stated: of several atlases each takes the choices that it has.
     choices = {axis: value for axis, value in axes.items() if value is not None}
     further = {} if radius is None else {"radius": radius}
-    # With a file among them it is a list of files.
-    if isinstance(source, list | tuple) and source and all(_is_name(item) for item in source):
-        # What two files of labels claim is told of here, and not of each atlas.
-        each = options.replace(conflicts=None)
-        atlases = load_each(source, each, {**choices, **further}, via=via, download=download)
-        return join(atlases, name=options.name, conflicts=options.conflicts or "error")
+    if names and isinstance(source, list | tuple):
+        atlases = load_each(source, options, {**choices, **further}, via=via, download=download)
+        return join(atlases, name=name, conflicts="error" if conflicts is None else conflicts)
     if _is_name(source):
         return _load_named(str(source), options, {**choices, **further}, via=via, download=download)
     stated = [*choices, *further, *(["via"] if via is not None else [])]

@@ -195,8 +195,8 @@ class Reading:
         Literal["error", "zero"] | None, _FILES("HOW", "NaN: error, or zero for none.")
     ] = None
     conflicts: Annotated[
-        Literal["error", "first", "last"] | None,
-        _FILES("HOW", "What two files of labels claim: error, or that of the first or last."),
+        Literal["error", "first", "last", "larger"] | None,
+        _FILES("HOW", "What two files or names claim: error, first, last; of names also larger."),
     ] = None
     scale: Annotated[
         float | None,

@@ -19,7 +19,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.spaces import may_be_one
 from atlasinit.core.uniting import place_locations
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_count, format_list
 from atlasinit.measures.maps import find_points, location_sizes, positive_weights, scale_to_peak
 
 if TYPE_CHECKING:
@@ -139,11 +139,12 @@ class Comparison:
         return largest, most / np.where(self.sizes > 0, self.sizes, 1)
 
     def __repr__(self) -> str:
+        matched = int(np.count_nonzero(self.matches >= 0))
         lines = [
-            f"Comparison of {self.one!r} ({len(self.parcels)} parcels) with {self.other!r} "
-            f"({len(self.others)}) in {', '.join(self.compartments)}",
+            f"Comparison of {self.one!r} ({format_count(len(self.parcels), 'parcel')}) with "
+            f"{self.other!r} ({len(self.others)}) in {', '.join(self.compartments)}",
             f"  adjusted Rand {self.rand:.3f}, NMI {self.nmi:.3f}, VI {self.vi:.3f} bits",
-            f"  {int((self.matches >= 0).sum())} parcels matched, mean Dice {self.mean_dice:.3f}",
+            f"  {format_count(matched, 'parcel')} matched, mean Dice {self.mean_dice:.3f}",
         ]
         if self.left_out:
             lines.append(f"  not compared: {', '.join(self.left_out)}, which one has alone")

@@ -28,13 +28,17 @@ class Places:
 
     @functools.cached_property
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
+        # The locations by parcel, and where each begins; before the first are those of none.
         order = np.argsort(self.labels, kind="stable")
-        return order, self.labels[order]
+        return order, np.searchsorted(
+            self.labels[order], np.arange(self.labels.max(initial=-1) + 2)
+        )
 
     def members(self, row: int) -> Int[np.ndarray, " members"]:
         """Return the locations of a parcel, ascending."""
-        order, labels = self._order
-        return order[slice(*np.searchsorted(labels, [row, row + 1]))]
+        order, starts = self._order
+        # A parcel behind the last that has locations is empty.
+        return order[starts[row] : starts[row + 1]] if row + 1 < len(starts) else order[:0]
 
 
 def measure_pair(one: Places, row: int, other: Places, column: int) -> tuple[float, float]:
@@ -58,15 +62,19 @@ def measure_pair(one: Places, row: int, other: Places, column: int) -> tuple[flo
     first, second = one.points[a], other.points[b]
     if not np.isfinite(first).all() or not np.isfinite(second).all():
         return np.nan, np.nan
-    farthest = max(_nearest(first, second).max(), _nearest(second, first).max())
+    # What both have lies at 0.
+    alone = one.points[np.setdiff1d(a, b)], other.points[np.setdiff1d(b, a)]
+    apart = _nearest(alone[0], second), _nearest(alone[1], first)
+    farthest = max(distances.max(initial=0.0) for distances in apart)
     at_a, at_b = first[one.borders[a]], second[other.borders[b]]
     if not len(at_a) or not len(at_b):
         return float(farthest), np.nan
-    apart = np.concatenate([_nearest(at_a, at_b), _nearest(at_b, at_a)])
-    return float(farthest), float(apart.mean())
+    between = np.concatenate([_nearest(at_a, at_b), _nearest(at_b, at_a)])
+    return float(farthest), float(between.mean())
 
 
 def _nearest(points: np.ndarray, others: np.ndarray) -> Any:
     from scipy.spatial import KDTree
 
-    return KDTree(others).query(points)[0]
+    # Trees without balanced halves are made faster, and these are asked only once.
+    return KDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0]

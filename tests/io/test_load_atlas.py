@@ -287,6 +287,21 @@ def test_a_radius_is_of_those_that_have_one():
         load_atlas(["power", "aal"], radius=0.0, download=False)
 
 
+def test_names_take_conflicts_of_joins():
+    names = ["desikan-killiany", "yeo2011"]
+    options = {"space": "fsLR", "networks": 7, "download": False}
+    with pytest.raises(ValueError, match="'desikan-killiany' and 'yeo2011' both have labels at"):
+        load_atlas(names, **options)
+    with pytest.warns(ai.AtlasWarning, match="8 parcels lost all locations to other atlases"):
+        atlas = load_atlas(names, conflicts="first", **options)
+    regions = load_atlas("dk", space="fsLR", download=False)
+    for c, maps in regions.maps.items():
+        own = np.asarray(maps.labels)
+        np.testing.assert_array_equal(np.asarray(atlas.maps[c].labels)[own >= 0], own[own >= 0])
+    with pytest.raises(ValueError, match="`conflicts` should be .* \"larger\", got 'none'"):
+        load_atlas(names, conflicts="none", **options)
+
+
 def test_join_refuses_other_spaces_and_labels_at_one_location():
     surface = load_atlas("dk", space="fsaverage5", download=False)
     volume = load_atlas("aal", download=False)
