@@ -32,7 +32,7 @@ def load_several(
         list[str],
         typer.Argument(
             help="Catalogue names and files, an atlas each.",
-            metavar="ATLAS...",
+            metavar="ATLAS",
             autocompletion=completion.atlases,
         ),
     ],

@@ -40,8 +40,8 @@ def test_join_of_files(run, tmp_path):
 def test_bad_joins(run, tmp_path):
     out = tmp_path / "x.npz"
     for arguments, message in (
-        (("desikan-killiany", ""), "ATLAS... holds an empty name or file"),
-        (("aal", "glasser"), "ATLAS... should be of one space, got MNIColin27, fsLR"),
+        (("desikan-killiany", ""), "ATLAS holds an empty name or file"),
+        (("aal", "glasser"), "ATLAS should be of one space, got MNIColin27, fsLR"),
         (("aal", "nothing.nii.gz"), "nothing.nii.gz"),
         (("aal", "--parcels", "100"), "--parcels: none of aal has a choice of it"),
         ((), "ATLAS"),
@@ -95,7 +95,7 @@ def test_compare(run, tmp_path):
     told = json.loads(out)
     assert (told["rand"], told["vi"], told["parcels"][1]["match"]) == (1, 0, "other4")
     for arguments, message in (
-        (files[:1], "ATLAS... should be two atlases to compare, got 1"),
+        (files[:1], "ATLAS should be two atlases to compare, got 1"),
         ((*files, "-o", "x.txt"), ".tsv or .csv"),
         ((*files, "-o", table), "--overwrite"),
         (("aal", files[0]), "--space: 'aal' has no space 'unknown'"),
