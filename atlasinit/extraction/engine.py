@@ -133,10 +133,32 @@ def run_dask(
 
 @contextlib.contextmanager
 def _client(dask: Any) -> Iterator[Any]:
-    client_of = _distributed().Client
-    if isinstance(dask, client_of):
+    given = find_scheduler(dask)
+    if given is None:
         yield dask
         return
+    try:
+        client = _distributed().Client(**given, set_as_default=False)
+    except OSError as error:
+        raise ArgumentError(
+            "dask", f": no scheduler answers at {dask}", "is it running, and reachable from here?"
+        ) from error
+    with client:
+        yield client
+
+
+def find_scheduler(dask: Any) -> dict[str, str] | None:
+    """Return how a client finds a scheduler, None of what is a client.
+
+    Raises
+    ------
+    ValueError, TypeError
+        dask.distributed that is not installed; what is neither an address, a file nor a client.
+    AtlasFileError
+        A scheduler file that there is not.
+    """
+    if isinstance(dask, _distributed().Client):
+        return None
     if not isinstance(dask, str | os.PathLike):
         raise ArgumentTypeError(
             "dask",
@@ -144,21 +166,13 @@ def _client(dask: Any) -> Iterator[Any]:
             f"{type(dask).__name__}",
         )
     text = os.fspath(dask)
-    given: dict[str, Any] = {"address": text}
-    if "://" not in text:
-        if not Path(text).expanduser().is_file():
-            raise AtlasFileError(
-                text, "is no scheduler file, nor an address", "addresses begin with tcp://"
-            )
-        given = {"scheduler_file": str(Path(text).expanduser())}
-    try:
-        client = client_of(**given, set_as_default=False)
-    except OSError as error:
-        raise ArgumentError(
-            "dask", f": no scheduler answers at {text}", "is it running, and reachable from here?"
-        ) from error
-    with client:
-        yield client
+    if "://" in text:
+        return {"address": text}
+    if not Path(text).expanduser().is_file():
+        raise AtlasFileError(
+            text, "is no scheduler file, nor an address", "addresses begin with tcp://"
+        )
+    return {"scheduler_file": str(Path(text).expanduser())}
 
 
 def _distributed() -> Any:

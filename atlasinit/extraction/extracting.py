@@ -173,6 +173,8 @@ def extract(
         raise ArgumentError("jobs", f"should be 1 or more, got {jobs}")
     if mask is not None and mask != "run" and not expand(mask).is_file():
         raise AtlasFileError(mask, "no such file", 'pass a file, "run" or None')
+    if dask is not None:
+        engine.find_scheduler(dask)
     found = find_runs(dataset, filters)
     labelled = label_atlases(load_atlases(atlases, found, download=download))
     if resample:

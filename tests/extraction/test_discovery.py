@@ -1,6 +1,7 @@
 """Which runs are found where, and what is said where none are, or not those that were meant."""
 
 import json
+import sys
 
 import nibabel as nb
 import numpy as np
@@ -339,6 +340,13 @@ def test_runs_that_are_broken_fail_with_a_reason(tmp_path, damage, options, word
     # Nothing of it is left but the reason.
     assert not [*(tmp_path / "out").rglob("*_timeseries.*")]
     assert not [*(tmp_path / "out" / ".atlasinit" / "staging").iterdir()]
+
+
+def test_dask_that_is_not_there_is_said_first(dataset, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ai.ArgumentError, match=r"needs dask.distributed; .*atlasinit\[scale\]"):
+        ai.extract(dataset, volume_atlas(), tmp_path / "out", dask="tcp://127.0.0.1:8786")
+    assert not (tmp_path / "out").exists()
 
 
 def test_outputs_that_cannot_be(dataset, tmp_path):
