@@ -119,5 +119,7 @@ def wording(group: Any, name: str) -> Wording:
                 max(parameter.opts, key=len) if is_option else parameter.metavar or parameter.name
             )
             flags[parameter.name] = typed if own else f"`atlasinit {command.name} {typed}`"
-    flags |= {other: flags[own] for other, own in _OTHERWISE.items()}
+    own_names = {p.name for c in group.commands.values() if c.name == name for p in c.params}
+    # A command that has an argument's own name for an option says it by that.
+    flags |= {other: flags[own] for other, own in _OTHERWISE.items() if other not in own_names}
     return Wording(flags, tuple(group.commands), name if name in group.commands else "")

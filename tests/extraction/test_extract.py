@@ -339,6 +339,10 @@ def test_the_command_line(dataset, tmp_path, run):
     status, _, err = run(*given, "--participant", "3")
     assert status == 2
     assert "--participant: no run of 2 is of '3'" in err
+    ai.save_atlas(volume_atlas(space="MNI305"), tmp_path / "other.npz")
+    status, _, err = run("extract", root, "-a", tmp_path / "other.npz", "-o", tmp_path / "none")
+    assert status == 2
+    assert err.startswith("atlasinit: --atlas: no image fits cubes in 'MNI305'")
     broken = tmp_path / "broken"
     make_dataset(broken, ("01",), cifti=False, n_time=10)
     next(broken.rglob("*desc-confounds*.tsv")).unlink()
