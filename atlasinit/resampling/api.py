@@ -92,6 +92,7 @@ def resample(
         Compartments that `target` lacks, an atlas or file in another space, a mesh without
         its sphere (or faces, but for ``"nearest"``) or areas, a grid for a mesh or the reverse, a
         mesh of the other hemisphere, a sphere that is none about the origin, an unknown method;
+        grids whose boxes lie side by side;
         transforms of other spaces or of the other direction, that are singular, or after which
         nothing of the atlas lies in `target`.
     TypeError

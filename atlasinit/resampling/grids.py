@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError
 from atlasinit.resampling.axes import find_axes, snap
 from atlasinit.resampling.matrices import pick, weigh
 from atlasinit.resampling.targets import Place
@@ -87,6 +88,8 @@ def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterato
     """Yield the matrices (some targets, sources), one after the other in the targets' order."""
     target = place.geometry
     assert isinstance(target, VolumeGrid)
+    if place.warp is None:
+        _check_overlap(source, target)
     axes = find_axes(source, target, method) if place.warp is None else None
     if axes is not None:
         size, find_some = max(_AT_ONCE // axes.n_weights, 1), axes.find_weights
@@ -95,6 +98,28 @@ def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterato
     for start in range(0, max(target.n_locations, 1), size):
         some = target.voxels[start : start + size]
         yield find_some(np.stack(np.unravel_index(some, target.shape), axis=-1))
+
+
+def _check_overlap(source: VolumeGrid, target: VolumeGrid) -> None:
+    """Refuse grids whose boxes lie side by side, whatever voxels they keep."""
+
+    def find_corners(grid: VolumeGrid) -> np.ndarray:
+        ends = np.stack([np.full(3, -0.5), np.array(grid.shape) - 0.5])
+        corners = np.array([ends[c, range(3)] for c in np.ndindex(2, 2, 2)])
+        return corners @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+
+    boxes = [(c.min(axis=0), c.max(axis=0)) for c in map(find_corners, (source, target))]
+    (low, high), (other_low, other_high) = boxes
+    if (other_low >= high).any() or (other_high <= low).any():
+        spans = [
+            ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(*box, strict=True)) for box in boxes
+        ]
+        raise ArgumentError(
+            "target",
+            f": its grid lies beside that of the source: x, y and z are {spans[1]} mm, where the "
+            f"source has {spans[0]}",
+            "Are both in one space, in mm? From one space to another leads a transform",
+        )
 
 
 def _look_up(

@@ -161,11 +161,19 @@ def test_an_oblique_grid_is_counted_by_points():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_grids_that_do_not_meet_give_none(method):
+def test_grids_side_by_side_are_refused(method):
     atlas = volume_atlas(np.ones((3, 3, 3), int), np.eye(4), soft=False)
     far = ai.VolumeGrid((2, 2, 2), affine_of([2, 2, 2], [50, 0, 0]))
+    message = r"beside that of the source: .* 49 to 53, -1 to 3, .* the source has -0.5 to 2.5"
+    with pytest.raises(ValueError, match=message):
+        ai.resample(atlas, far, method=method)
+    # One that touches the box and meets none of what is kept loses the parcel, and says so.
+    near = ai.VolumeGrid((2, 2, 2), affine_of([2, 2, 2], [0, 0, 0]))
+    corner = ai.VolumeGrid((9, 9, 9), np.eye(4), [728])
+    maps = ai.HardMaps(np.zeros(1, np.int32), 1)
+    kept = atlas.replace(maps={"volume": maps}, geometry={"volume": corner})
     with pytest.warns(ai.AtlasWarning, match="1 of 1 parcels"):
-        moved = ai.resample(atlas, far, method=method)
+        moved = ai.resample(kept, near, method=method)
     assert (moved.maps["volume"].labels == -1).all()
 
 
