@@ -24,6 +24,10 @@ _ASIDE = 2.0
 """mm that the centre of a parcel may lie on the other side, for parcels at the midline."""
 
 _HALF = 0.5
+
+_ROUNDED = 1e-6
+"""Range of a series as a share of its largest value, below which it is constant."""
+
 _SHOWN = 8
 # What `atlasinit.catalogue.finishing` has written into the provenance.
 _MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)$")
@@ -79,11 +83,20 @@ def data_findings(atlas: Atlas, measures: Measures, data: ParcelData) -> Iterato
     if data.observed is not None:
         unseen = has_weight & (data.observed < _HALF)
         yield from _tell(atlas, unseen, "observed at less than half of their weight")
-    if data.flat is not None:
-        still = data.flat > _HALF
+    still = np.zeros(atlas.n_parcels, bool) if data.flat is None else data.flat > _HALF
+    yield from _tell(
+        atlas, still, "where most of the data never change, as outside of the field of view"
+    )
+    # Also of series that come without their data, as a masker's; standardised, a constant is 0.
+    if len(data.series) > 1:
+        largest = np.abs(data.series).max(axis=0)
+        with np.errstate(invalid="ignore"):
+            same = np.ptp(data.series, axis=0) <= _ROUNDED * largest
+        told = gaps | still
         yield from _tell(
-            atlas, still, "where most of the data never change, as outside of the field of view"
+            atlas, ~told & (largest == 0), "with 0 at all times, as outside of the field of view"
         )
+        yield from _tell(atlas, ~told & same & (largest > 0), "whose series never changes")
 
 
 def _lie_across(sides: Sequence[str], measures: Measures) -> np.ndarray:

@@ -18,6 +18,8 @@ from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
 from atlasinit.support.formatting import format_number
 
+_POINT, _DIGIT = "\N{PUNCTUATION SPACE}", "\N{FIGURE SPACE}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
@@ -171,8 +173,25 @@ def _of_numbers(
     title: str, values: np.ndarray, *, unit: str = "", note: str = "", form: str = ".3g"
 ) -> Column:
     # Shown rounded, but sorted by the full value.
+    texts = _align([format_number(v, form) if np.isfinite(v) else "" for v in values.tolist()])
     cells = tuple(
-        Cell(format_number(v, form), repr(v)) if np.isfinite(v) else Cell("")
-        for v in values.tolist()
+        Cell(text, repr(v)) if text else Cell("")
+        for text, v in zip(texts, values.tolist(), strict=True)
     )
     return Column(title, unit, note, cells, is_number=True)
+
+
+def _align(texts: list[str]) -> list[str]:
+    """Return numbers with spaces behind them, so that their decimal points lie below each other.
+
+    A figure space is as wide as a digit, a punctuation space as a point.
+    """
+    decimals = [len(text.partition(".")[2]) for text in texts]
+    most = max(decimals, default=0)
+    # Of an exponent, what stands behind the point are not decimals alone.
+    if any("e" in text for text in texts):
+        return texts
+    return [
+        text and text + _POINT * (most > 0 and not own) + _DIGIT * (most - own)
+        for text, own in zip(texts, decimals, strict=True)
+    ]

@@ -517,3 +517,27 @@ def test_an_atlas_without_a_parcel_is_a_page_too():
     page = page_of(atlas)
     assert "0 parcels on 8 locations" in page.text
     assert page.table()["name"] == []
+
+
+def test_series_that_never_change_are_findings_without_their_data():
+    atlas = cortex_atlas()
+    series = np.random.default_rng(0).normal(size=(12, 8))
+    series[:, 1], series[:, 3], series[4, 5] = 0, 7.1, np.nan
+    names = list(atlas.table["name"])
+    found = [
+        f for f in ai.generate_report(atlas, series=series).findings if f.startswith("Parcels")
+    ]
+    assert found == [
+        f"Parcels with NaN in their series: {names[5]}.",
+        f"Parcels with 0 at all times, as outside of the field of view: {names[1]}.",
+        f"Parcels whose series never changes: {names[3]}.",
+    ]
+
+
+def test_numbers_of_a_column_align_by_their_points():
+    values = [0.5, np.nan, -2, 3000, 0.125, 1, 1, 1]
+    page = ai.generate_report(cortex_atlas(), values={"measure": values}).html
+    # As wide as "0.125" behind the point: a space for the point, and one for each digit.
+    point, digit = "\u2008", "\u2007"
+    for text in (f"0.5{digit * 2}<", f"\N{MINUS SIGN}2{point}{digit * 3}<", "0.125<"):
+        assert f">{text}" in page

@@ -378,3 +378,37 @@ def test_it_works_within_a_notebook(visit):
     find(page, "#table tbody tr:not([hidden]) button").send_keys("\ue007")
     assert find(page, ".canvas canvas").get_attribute("aria-hidden") == "true"
     page.switch_to.default_content()
+
+
+def test_names_stay_in_sight_when_the_table_scrolls(visit):
+    page = visit("cortex", width=500)
+    frame = find(page, ".scroll.tall")
+    left = (
+        "const c = document.querySelector('#table tbody th'); return c.getBoundingClientRect().left"
+    )
+    before = page.execute_script(left)
+    page.execute_script("arguments[0].scrollLeft = 200", frame)
+    assert page.execute_script("return arguments[0].scrollLeft", frame) > 50
+    assert page.execute_script(left) == pytest.approx(before, abs=1)
+
+
+def test_a_matrix_names_the_parcels_of_a_cell(visit):
+    from selenium.webdriver import ActionChains
+
+    page = visit("cortex")
+    image = find(page, "#overlap figure[data-pairs] img")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", image)
+    size = image.size
+    # The middle of row 2, column 6 of 8; offsets count from the middle of the picture.
+    x, y = (5.5 / 8 - 0.5) * size["width"], (1.5 / 8 - 0.5) * size["height"]
+    ActionChains(page).move_to_element_with_offset(image, round(x), round(y)).perform()
+    assert find(page, "#overlap figcaption").text == f"{ROWS[1]}, {ROWS[5]}"
+
+
+def test_the_table_moves_to_a_picture_that_shows_the_parcel(visit):
+    page = visit("volume")
+    page.find_elements("css selector", "#table tbody button")[6].click()
+    shown = find(page, "#pictures figure.shows")
+    inside = "const b = arguments[0].getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight"
+    assert page.execute_script(inside, shown)
+    assert [e.text for e in shown.find_elements("css selector", ".end")] in (["P", "A"], ["L", "R"])

@@ -139,6 +139,22 @@
     if (chosen >= 0) pictures.forEach(highlight);
   });
 
+  // Pointing at a matrix names its two parcels, row and column, in the order of the table.
+  for (const figure of document.querySelectorAll("figure[data-pairs]")) {
+    const image = figure.querySelector("img");
+    const caption = figure.querySelector("figcaption");
+    const title = caption.textContent;
+    const at = (share) => names[Math.min(Math.max(Math.floor(share * names.length), 0), names.length - 1)];
+    image.addEventListener("pointermove", (event) => {
+      const box = image.getBoundingClientRect();
+      const [row, column] = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
+      caption.textContent = `${at(row)}, ${at(column)}`;
+    });
+    image.addEventListener("pointerleave", () => {
+      caption.textContent = title;
+    });
+  }
+
   // Pointing names the parcel in the picture's caption.
   for (const picture of pictures) {
     const caption = picture.closest("figure").querySelector("figcaption");
