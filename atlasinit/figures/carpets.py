@@ -47,8 +47,8 @@ def plot_series(
     ----------
     series
         (time, parcels), as `AtlasMasker.transform` returns it and as ``project(...).T`` is; or a
-        DataFrame whose columns name the parcels. NaN is grey, as is a constant series that is
-        standardised.
+        DataFrame whose columns name the parcels. NaN and infinity are grey;
+        standardised, so is a whole series with any, or a constant one.
     atlas
         Whose parcels they are.
     t_r
@@ -93,8 +93,8 @@ def plot_series(
             f"{np.shape(series)}",
         )
     step = 1.0 if t_r is None else check_number(t_r, "t_r", least=1e-9)
-    # (parcels, time), as carpets have them.
-    values = found.astype(np.float64)
+    # (parcels, time), as carpets have them; infinity is on no scale, and has no mean.
+    values = np.where(np.isfinite(found), found, np.nan).astype(np.float64)
     blocks = order_parcels(atlas, order=order)
     shown = standardise(values.T).T if standardize else values
     if standardize and vmin is None and vmax is None:

@@ -130,6 +130,15 @@ def test_a_carpet_has_a_row_a_parcel_standardised():
     np.testing.assert_array_equal(named, shown)
 
 
+def test_series_with_gaps_are_grey_without_a_warning():
+    series = np.random.default_rng(0).normal(size=(9, 6))
+    series[2, 1], series[3, 4] = np.inf, np.nan
+    _, shown = picture_of(ai.plot_series(series, line()))
+    assert (shown[..., 3] == 0).all(axis=1).tolist() == [row in (1, 4) for row in range(6)]
+    _, shown = picture_of(ai.plot_series(series, line(), standardize=False))
+    assert np.argwhere(shown[..., 3] == 0).tolist() == [[1, 2], [4, 3]]
+
+
 def test_standardised_series_are_scipys():
     from scipy.stats import zscore
 
