@@ -22,6 +22,9 @@ DIVERGING = "RdBu_r"
 _FROM = 0.15
 """Where the colours begin for pages: the darkest would be lost on a dark one."""
 
+_ENDS, _DIMMED = 0.06, 0.85
+"""The same of colours around 0, whose middle is white: it would be lost on a light page."""
+
 _LARGEST = 1e300
 
 
@@ -79,6 +82,7 @@ def scale_values(
     vmax: float | int | None = None,
     symmetric: bool | None = None,
     sequential: ColorMap = SEQUENTIAL,
+    diverging: matplotlib.colors.Colormap | None = None,
 ) -> ColorScale:
     """Return the colour scale of values: all of their range, or what is asked for.
 
@@ -91,6 +95,8 @@ def scale_values(
         0 in the middle where the scale has both signs.
     vmin, vmax
         The ends; by default those of the values.
+    diverging
+        Colours of scales of both signs in place of these, with the middle at 0.
     symmetric
         Whether the ends are as far from 0. By default those of values of both signs are,
         unless both ends or a `cmap` are given.
@@ -115,8 +121,10 @@ def scale_values(
     elif finite.size:
         low, high = least if low is None else low, most if high is None else high
     low, high = _widen(low, high, given=ends)
-    diverging = cmap is None and low < 0 < high
-    colormap = _centre(low, high) if diverging else _find(sequential if cmap is None else cmap)
+    if cmap is None and low < 0 < high:
+        colormap = _centre(low, high, diverging or diverging_colormap())
+    else:
+        colormap = _find(sequential if cmap is None else cmap)
     return ColorScale(
         low,
         high,
@@ -132,6 +140,14 @@ def page_colormap() -> matplotlib.colors.Colormap:
     """Return the sequential colours without their darkest, for a light and a dark page."""
     colormap = matplotlib.colormaps[SEQUENTIAL]
     return matplotlib.colors.ListedColormap(colormap(np.linspace(_FROM, 1, 256)))
+
+
+def page_diverging_colormap() -> matplotlib.colors.Colormap:
+    """Return colours around 0 without white and without the darkest, for light and dark pages."""
+    colors = diverging_colormap()(np.linspace(_ENDS, 1 - _ENDS, 256))
+    return matplotlib.colors.ListedColormap(
+        np.column_stack([_DIMMED * colors[:, :3], colors[:, 3]])
+    )
 
 
 def diverging_colormap() -> matplotlib.colors.Colormap:
@@ -177,11 +193,13 @@ def _widen(
     )
 
 
-def _centre(low: float, high: float) -> matplotlib.colors.Colormap:
+def _centre(
+    low: float, high: float, diverging: matplotlib.colors.Colormap
+) -> matplotlib.colors.Colormap:
     """Return the diverging colours from `low` to `high`, with their middle at 0."""
     end = max(-low, high)
     share = np.linspace(0.5 + low / (2 * end), 0.5 + high / (2 * end), 256)
-    return matplotlib.colors.ListedColormap(diverging_colormap()(share))
+    return matplotlib.colors.ListedColormap(diverging(share))
 
 
 def _find(cmap: Any) -> matplotlib.colors.Colormap:

@@ -14,7 +14,7 @@ from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import label_colors, network_colors
-from atlasinit.figures.scales import page_colormap, scale_values
+from atlasinit.figures.scales import page_colormap, page_diverging_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.refinement import Halves
 from atlasinit.report.borders import border_findings, compare_borders
@@ -222,7 +222,7 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
-    scale = scale_values(column, sequential=page_colormap())
+    scale = scale_values(column, sequential=page_colormap(), diverging=page_diverging_colormap())
     # Values are of all parcels, labels of one compartment: its slice takes its own values.
     rows = atlas.parcel_slices()
     painted = {
