@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -158,7 +158,7 @@ def adaptive_area(
     # Where all that is given is also taken, the target is the finer.
     shared = (backward != 0).multiply(forward != 0)
     finer = np.asarray(shared.sum(axis=1)).reshape(-1) == np.diff(backward.indptr)
-    weights = scale_rows(forward, finer * new) + scale_rows(backward, ~finer * new)
+    weights: Any = scale_rows(forward, finer * new) + scale_rows(backward, ~finer * new)
     received = np.asarray(weights.sum(axis=0)).reshape(-1)
     weights.data *= (own / np.where(received > 0, received, 1))[weights.indices]
     # Vertices without an area, as of a surface that was cut, take what is around them.

@@ -250,7 +250,7 @@ def _average(
 
     held = np.diff(own.indptr) > 0
     factors = np.where(kept & ~held, 1 / np.where(within > 0, within, 1), 0)
-    weights = csr_array(diags_array(factors) @ sums) + own
+    weights: Any = csr_array(diags_array(factors) @ sums) + own
     weights.eliminate_zeros()
     return SparseMaps.from_scipy(weights.T.tocsr().astype(np.float32))
 

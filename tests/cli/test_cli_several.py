@@ -163,7 +163,7 @@ def test_build_reshapes_and_reorders(run, tmp_path):
         (("--erode", 0), "--erode should be a length in mm above 0, got 0"),
         (("--within", mask), "--within is for --dilate"),
         (("--min-locations", -1), "--min-locations should be a whole number from 0, got -1"),
-        (("--order", "nam"), "--order: the labels have no column 'nam'. Did you mean 'name'"),
+        (("--order", "names"), "--order: the labels have no column 'names'. Did you mean 'name'"),
     ):
         status, _, errors = run(*own, *further, "-o", tmp_path / "x.npz")
         assert (status, message in errors) == (2, True), errors

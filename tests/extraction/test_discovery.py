@@ -221,7 +221,10 @@ WRONG = {
         lambda d: {"atlases": "aal,parcel=3"},
         "got 'parcel=3' in 'aal,parcel=3'.*'parcels'",
     ),
-    "a kind of connectome": (lambda d: {"connectome": "corelation"}, "Did you mean 'correlation'"),
+    "a kind of connectome": (
+        lambda d: {"connectome": "correlations"},
+        "Did you mean 'correlation'",
+    ),
     "tangents": (lambda d: {"connectome": "tangent"}, "once all are extracted"),
     "an estimator": (lambda d: {"estimator": "lw"}, "one of 'empirical', 'ledoit-wolf'"),
     "a reduction over time": (lambda d: {"reduction": "zscore"}, "use `standardize`"),
