@@ -194,7 +194,7 @@ def _extract_smoothed(
 
     series = stream(
         atlas,
-        dataclasses.replace(source, read=read, sums=None),
+        source.read_by(read),
         reduction=averaging.reduction,
         missing="omit",
         smoothers=[
@@ -209,7 +209,7 @@ def _hold(source: DataSource) -> DataSource:
     if 4 * source.n_locations * source.n_time > _HELD:
         return source
     values = source.all()
-    return dataclasses.replace(source, read=lambda span: values[:, span], sums=None)
+    return source.read_by(lambda span: values[:, span])
 
 
 def _find_inside(

@@ -215,7 +215,7 @@ def _labelled(part: DataSource, source: Input) -> DataSource:
             )
         return values
 
-    return dataclasses.replace(part, read=read, labelled=shown, sums=None)
+    return dataclasses.replace(part.read_by(read), labelled=shown)
 
 
 def _guarded(part: DataSource, source: Input) -> DataSource:
@@ -234,7 +234,7 @@ def _guarded(part: DataSource, source: Input) -> DataSource:
     if source.path is None:
         return part
     short = None if part.sums is None else Sums(sums, part.sums.dtype)
-    return dataclasses.replace(part, read=read, sums=short)
+    return dataclasses.replace(part.read_by(read), sums=short)
 
 
 def _match(

@@ -70,6 +70,10 @@ class DataSource:
         """Return everything (locations, time)."""
         return self.read(slice(0, self.n_time))
 
+    def read_by(self, read: Callable[[slice], np.ndarray]) -> "DataSource":
+        """Return the data as another function reads them, which sums would pass by."""
+        return dataclasses.replace(self, read=read, sums=None)
+
 
 Select: TypeAlias = Callable[[np.ndarray], DataSource]
 """Takes numbers of locations of a block, returns the data of these in their order."""

@@ -51,8 +51,7 @@ def extract(
         np.fmax(high, values.max(axis=1), out=high)
         return values
 
-    watched = dataclasses.replace(source, read=read)
-    series = mask_infinite(stream(atlas, watched, reduction=reduction))
+    series = mask_infinite(stream(atlas, source.read_by(read), reduction=reduction))
     flat = atlas.coverage(finite & (low == high)).to_numpy() if source.n_time > 1 else None
     return ParcelData(series, atlas.coverage(finite).to_numpy(), flat)
 

@@ -220,6 +220,18 @@ def test_extraction_is_what_project_gives_in_chunks(monkeypatch):
     assert found.flat.tolist() == [0.0] * atlas.n_parcels
 
 
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_locations_that_never_change_are_found_in_files(tmp_path, name):
+    values = np.arange(8).reshape(2, 2, 2) // 4 + 1
+    atlas = ai.load_atlas(nib.Nifti1Image(values.astype(np.int16), np.eye(4)), space="x")
+    data = np.random.default_rng(0).integers(1, 99, (2, 2, 2, 5)).astype(np.int16)
+    data[0, 0] = 7
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / name)
+    found = extract(atlas, tmp_path / name, reduction="mean")
+    assert found.flat.tolist() == [0.5, 0.0]
+    assert found.observed.tolist() == [1.0, 1.0]
+
+
 def test_connectivity_is_the_correlation():
     series = np.random.default_rng(1).normal(size=(50, 6)) * 1e3 + 1e5
     np.testing.assert_allclose(connectivity(series), np.corrcoef(series.T), atol=1e-12)
