@@ -47,18 +47,25 @@ def test_a_volume_is_refined_and_named_as_before(run, volume, tmp_path):
     assert "exists already" in errors
 
 
+WEIGHTS = {"max_hops": 1, "tether": 5.0, "neighbours": 0.5}
+
+
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [
-        (("--max-hops", 1), {"max_hops": 1}),
-        (("--max-mm", 2.5), {"max_mm": 2.5}),
+        (("--max-hops", 1, "--tether", 5, "--neighbours", 0.5), WEIGHTS),
         (("--frozen", "volume_2", "--frozen", 3), {"frozen": ["volume_2", 3]}),
-        (("--tether", 5, "--neighbours", 0.5), {"tether": 5.0, "neighbours": 0.5}),
-        (("--raw", "--no-denoise"), {"standardize": False, "denoise": False}),
-        (("--halves",), {"halves": True}),
-        (("--min-size", 60, "--strays", 0, "--sweeps", 400), {"min_size": 60, "strays": 0.0}),
-        (("--fill", "--seed", 3), {"fill": True}),
-        (("--min-coverage", 0.5), {"min_coverage": 0.5}),
+        *(
+            pytest.param(*case, marks=pytest.mark.sweep)
+            for case in [
+                (("--max-mm", 2.5), {"max_mm": 2.5}),
+                (("--raw", "--no-denoise"), {"standardize": False, "denoise": False}),
+                (("--halves",), {"halves": True}),
+                (("--min-size", 60, "--strays", 0), {"min_size": 60, "strays": 0.0}),
+                (("--fill", "--seed", 3), {"fill": True}),
+                (("--min-coverage", 0.5), {"min_coverage": 0.5}),
+            ]
+        ),
     ],
 )
 def test_options_are_those_of_python(run, volume, tmp_path, options, arguments):

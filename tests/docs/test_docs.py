@@ -54,7 +54,7 @@ PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 
 
 def quick_or_swept(page):
-    quick = page.name in ("index.md", "quick-start.md")
+    quick = page.name == "quick-start.md"
     return pytest.param(
         page, id=str(page.relative_to(DOCS)), marks=() if quick else pytest.mark.sweep
     )

@@ -79,8 +79,8 @@ def holds(found, shown):
     return found == shown
 
 
-# The example of `refine` fits real data three times; tests/cli tries the command on small data.
-SLOW = {"refine": pytest.mark.sweep}
+# The examples fit real data, or load several real atlases; tests/cli tries the commands on small ones.
+SLOW = dict.fromkeys(("refine", "report", "compare", "join", "measure"), pytest.mark.sweep)
 
 
 @pytest.mark.parametrize(

@@ -355,11 +355,10 @@ def trained():
 @pytest.mark.parametrize(
     "ending",
     [
-        ".npz",
         ".dscalar.nii",
         *(
             pytest.param(ending, marks=pytest.mark.sweep)
-            for ending in (".safetensors", ".scipy.npz", ".weight.safetensors")
+            for ending in (".npz", ".safetensors", ".scipy.npz", ".weight.safetensors")
         ),
     ],
 )

@@ -12,11 +12,18 @@ from helpers_interrupted import LIMITS, WRITERS
 HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
 CASES = (
     ".nii.gz",
-    "bids",
     "matrix.tsv",
     *(
         pytest.param(case, marks=pytest.mark.sweep)
-        for case in (".annot", ".npz", ".safetensors", ".label.gii", ".dscalar.nii", *WRITERS)
+        for case in (
+            "bids",
+            ".annot",
+            ".npz",
+            ".safetensors",
+            ".label.gii",
+            ".dscalar.nii",
+            *WRITERS,
+        )
         if case != "matrix.tsv"
     ),
 )
