@@ -43,9 +43,12 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!atlasinit\b).*")]
 nitpick_ignore = [
     # A protocol that stands for a class of nilearn.
     ("py:class", "atlasinit.io.input.SurfaceImage"),
-    # What errors and layers are made of, which no user makes.
+    # What errors, layers, sources and extractions are made of, which no user makes.
     ("py:class", "atlasinit.errors.Phrase"),
     ("py:class", "atlasinit.core.header.AtlasHeader"),
+    ("py:class", "atlasinit.io.values.Sums"),
+    ("py:class", "atlasinit.extraction.planning.Plan"),
+    ("py:class", "atlasinit.extraction.planning.LabelledAtlas"),
 ]
 
 # Docstrings put parameters and names alike in single back-ticks; what is found becomes a link.
