@@ -112,6 +112,12 @@ def sphere_atlas(
     if mask is not None:
         own = keep_voxels(mask, grid=whole, space=place).grid
         own = whole.restrict(np.isin(whole.voxels, own.voxels))
+    if hasattr(radius, "iloc") and list(radius.index) != list(range(len(radius))):
+        raise ArgumentError(
+            "radius",
+            "should be in the order of the coordinates, but is a Series with an index of its own",
+            'put it in their order, as by `radius.loc[...].to_numpy()`, or in a column "radius"',
+        )
     if radius is None:
         radius = _RADIUS if seeds.radii is None else seeds.radii
     _check_inside(seeds, whole)

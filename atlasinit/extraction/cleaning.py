@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from atlasinit import image_series
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list, nearest
 from atlasinit.io.files import reading
+from atlasinit.support.numbers import take_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,9 @@ COMPONENTS = (
     "non_steady_state",
 )
 """Noise components of ``nilearn.interfaces.fmriprep.load_confounds``."""
+
+COLUMN = "global_signal"
+"""A component that is a column of fMRIPrep's tables, too."""
 
 DISPLACEMENT = "framewise_displacement"
 
@@ -57,7 +62,18 @@ class Cleaning:
 
     def check(self) -> None:
         """Refuse what does not go together, before any run is read."""
+        twice = [name for name, count in Counter(self.confounds).items() if count > 1]
+        if twice:
+            raise ArgumentError("confounds", f"names {format_list(twice)} more than once")
+        kinds = (None, False, True, "zscore_sample", "zscore", "psc")
+        if not any(self.standardize is one or self.standardize == one for one in kinds):
+            raise ArgumentError(
+                "standardize",
+                f'should be "zscore_sample" or "psc", got {self.standardize!r}',
+            )
         named = [one for one in self.confounds if one in (*STRATEGIES, *COMPONENTS)]
+        if set(named) == {COLUMN} and len(self.confounds) > 1:
+            named = []
         if named and len(named) < len(self.confounds):
             others = [one for one in self.confounds if one not in named]
             close = next(filter(None, (nearest(o, (*STRATEGIES, *COMPONENTS)) for o in others)), "")
@@ -77,7 +93,9 @@ class Cleaning:
             )
         for argument in ("fd_threshold", "low_pass", "high_pass", "t_r"):
             value = getattr(self, argument)
-            if value is not None and not 0 < value < math.inf:
+            if value is None:
+                continue
+            if not 0 < take_number(value, argument, "a positive number") < math.inf:
                 raise ArgumentError(argument, f"should be a positive number, got {value}")
         if self.low_pass and self.high_pass and self.low_pass <= self.high_pass:
             raise ArgumentError(

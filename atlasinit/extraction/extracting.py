@@ -197,7 +197,7 @@ def extract(
         source=_folder_of(dataset),
     )
     ledger = _open(root)
-    ledger.settle(setup.options, overwrite=overwrite)
+    ledger.settle(setup.options, {job.run.name for job in plan.jobs}, overwrite=overwrite)
     write_frame(ledger, setup.source, labelled)
     outcomes: list[Outcome] = []
     try:

@@ -105,6 +105,12 @@ class _Folders:
         return None
 
 
+def sidecar_of(path: Path) -> Path:
+    """Return where the metadata of a file are, if it has any."""
+    ending = ending_of(path.name)
+    return path.with_name(f"{path.name.removesuffix(ending) if ending else stem(path)}.json")
+
+
 def read_sidecar(image: Path) -> dict:
     """Return what the sidecar beside an image says, nothing where there is none.
 
@@ -113,9 +119,7 @@ def read_sidecar(image: Path) -> dict:
     AtlasFileError
         A sidecar that is no JSON object.
     """
-    path = image.with_name(f"{stem(image)}.json")
-    if ending_of(image.name):
-        path = image.with_name(f"{image.name.removesuffix(ending_of(image.name))}.json")
+    path = sidecar_of(image)
     if not path.is_file():
         return {}
     with reading(path, "a JSON object of metadata"):

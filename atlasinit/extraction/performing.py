@@ -16,7 +16,7 @@ import numpy as np
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
-from atlasinit.extraction.naming import is_seconds, read_sidecar
+from atlasinit.extraction.naming import is_seconds, read_sidecar, sidecar_of
 from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
 from atlasinit.extraction.outputs import write_run
 from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
@@ -103,6 +103,8 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
         files += [job.run.confounds] if job.run.confounds and setup.cleaning.needs_table else []
         mask = _mask_of(setup, image)
         files += [mask] if mask else []
+        # What states the time between volumes, and of what kind components are.
+        files += [own for path in files if (own := sidecar_of(path)).is_file()]
         stamps = [stamp(path) for path in files]
         for i in which:
             own = setup.atlases[i]

@@ -5,11 +5,11 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import AtlasFileError, Passing
+from atlasinit.errors import AtlasFileError, Passing, format_list
 from atlasinit.support.writing import atomic_write
 
 FOLDER = ".atlasinit"
@@ -163,14 +163,15 @@ class Ledger:
         for file in record.files:
             (self.root / file).unlink(missing_ok=True)
 
-    def settle(self, options: Mapping[str, Any], *, overwrite: bool) -> None:
+    def settle(self, options: Mapping[str, Any], runs: Collection[str], *, overwrite: bool) -> None:
         """Keep what all runs of the output are made with, or compare it with what was kept.
 
         Raises
         ------
         AtlasFileError
             Other options than those before, without `overwrite`; with it, what was made with
-            those is removed.
+            those is removed, unless some of it is of other atlases, or of runs that are none of
+            `runs`, and would not be made again.
         """
         path = self.folder / "options.json"
         with self.hold("options"):
@@ -180,7 +181,7 @@ class Ledger:
                     before = json.loads(path.read_text(encoding="utf-8"))
                 except ValueError as error:
                     raise AtlasFileError(
-                        path, "is damaged", f"remove {self.folder} to do all runs again"
+                        path, "is damaged", "remove this file to do all runs again"
                     ) from error
             added = dict(options)
             if before is not None:
@@ -196,6 +197,7 @@ class Ledger:
                         + " to replace what is there",
                     )
                 if changed:
+                    self._check_made_again(before, options, runs)
                     for record in self.records().values():
                         self.remove(record)
                     shutil.rmtree(self.folder / "runs")
@@ -204,6 +206,18 @@ class Ledger:
                     added = dict(options)
             with atomic_write(path) as temporary:
                 temporary.write_text(json.dumps(added, indent=1), encoding="utf-8")
+
+    def _check_made_again(
+        self, before: Mapping[str, Any], options: Mapping[str, Any], runs: Collection[str]
+    ) -> None:
+        lost = [f"run {name}" for name in self.records() if name not in runs]
+        lost += [f"atlas {a}" for a in before.get("atlases", {}) if a not in options["atlases"]]
+        if lost:
+            raise AtlasFileError(
+                self.root,
+                f"holds what would be removed and not made again: {format_list(lost, 5)}",
+                "extract all of it, choose another folder, or remove this one yourself",
+            )
 
 
 def _list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

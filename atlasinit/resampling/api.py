@@ -120,7 +120,7 @@ def resample(
         places = find_places(Origin.of_atlas(atlas), target, space)
     else:
         places, chain, goal = find_warped_places(atlas, target, transform, space)
-    geometries = {c: place.geometry for c, place in places.items()}
+    geometries = {c: places[c].geometry for c in atlas.compartments}
     maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
     how = [*map(repr, geometries.values()), *options.describe()]
     how += [] if chain is None else [chain.describe()]

@@ -125,7 +125,8 @@ def resampling_operator(
         (of nibabel, or its path), which stands for its whole grid, or for the locations of
         CIFTI-2. Data of several compartments lie one after the other, in their order.
     target
-        Where they are moved to: as for `atlasinit.resample`.
+        Where they are moved to: as for `atlasinit.resample`, of the same compartments. The result
+        has them in the order of the target.
     method
         ``"nearest"``, ``"linear"`` or ``"area"``; ``"auto"`` is ``"linear"``.
     areas, space
@@ -147,21 +148,24 @@ def resampling_operator(
     >>> operator(np.array([1.0, 3, 5, 7], np.float32)).tolist()
     [2.0, 6.0]
     """
-    from scipy.sparse import block_diag, csr_array, vstack
+    from scipy.sparse import block_array, csr_array, vstack
 
     options = Options(method, areas)
     origin = find_origin(source, target)
-    places = find_places(origin, target, space)
-    blocks = []
+    places = find_places(origin, target, space, whole=True)
+    # A row of blocks for each compartment of the target, a column for each of the source: their
+    # orders may differ.
+    blocks: list[list[Any]] = []
     for c, place in places.items():
         parts = find_weights(
             origin.geometry[c], place, options, hard=False, names=(origin.argument, c)
         )
-        blocks.append(vstack(list(parts)))
-    matrix = csr_array(block_diag(blocks))
+        own = vstack(list(parts))
+        blocks.append([own if c == other else None for other in origin.compartments])
+    matrix = csr_array(block_array(blocks))
     return ResamplingOperator(
         SparseMeans.from_scipy(matrix),
-        tuple((c, origin.geometry[c]) for c in places),
+        tuple(origin.geometry.items()),
         tuple((c, place.geometry) for c, place in places.items()),
     )
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing
 from atlasinit.transforms.maps import PointMap
 
 
@@ -100,8 +100,13 @@ def find_origin(source: Any, target: Any) -> Origin:
     return Origin(found.geometry, found.space, found.name, "source")
 
 
-def find_places(origin: Origin, target: Any, space: str | None) -> dict[str, Place]:
-    """Return where each compartment of an origin is moved to."""
+def find_places(
+    origin: Origin, target: Any, space: str | None, *, whole: bool = False
+) -> dict[str, Place]:
+    """Return where each compartment of an origin is moved to, in the order of the target.
+
+    With `whole` the target may have no further ones.
+    """
     if isinstance(target, Atlas):
         if origin.space and target.space not in (origin.space, space):
             raise ArgumentError(
@@ -123,7 +128,15 @@ def find_places(origin: Origin, target: Any, space: str | None) -> dict[str, Pla
     missing = [c for c in origin.compartments if c not in target]
     if missing:
         raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
-    return {c: _of_compartment(target[c], origin, c, space) for c in origin.compartments}
+    further = [c for c in target if c not in origin.compartments]
+    if whole and further:
+        raise ArgumentError(
+            "target",
+            f"has compartments that {origin.name} lacks, {further}",
+            "leave them out, of an atlas by "
+            + Call("atlas.select", compartments=list(origin.compartments)),
+        )
+    return {c: _of_compartment(target[c], origin, c, space) for c in target if c not in further}
 
 
 def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[str, Place]:

@@ -155,7 +155,7 @@ def _reader_of(source: Input) -> _Reader:
         return _Reader(_read_hdf5)
     if claims_nifti(source):
         return _reader_of_field(source)
-    if b"Transform_" in head[:200] and b"\0" in head:
+    if re.search(rb"Transform\w*_", head[:200]) and b"\0" in head:
         return _Reader(_read_matlab)
     text = head.decode("latin-1")
     if text.startswith("#Insight Transform File"):

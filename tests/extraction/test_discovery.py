@@ -19,6 +19,7 @@ from helpers_extraction import (
 )
 
 import atlasinit as ai
+from atlasinit.extraction.cleaning import Cleaning
 from atlasinit.extraction.discovery import Filters, find_runs
 from atlasinit.extraction.planning import label_atlases, make_plan
 
@@ -236,6 +237,8 @@ WRONG = {
     "filters": (lambda d: {"low_pass": 0.01, "high_pass": 0.1}, "should lie above `high_pass`"),
     "a strategy and more": (lambda d: {"confounds": ["simple", "motion"]}, "pass one strategy"),
     "columns and more": (lambda d: {"confounds": ["motion", "trans_x"]}, "motion beside trans_x"),
+    "columns twice": (lambda d: {"confounds": ["csf", "csf"]}, "names csf more than once"),
+    "a way to standardise": (lambda d: {"standardize": "zscroe"}, 'should be "zscore_sample" or'),
     "a misspelt strategy": (lambda d: {"confounds": "simpel"}, "Did you mean 'simple'"),
     "no scheduler file": (lambda d: {"dask": "none.json"}, "no scheduler file, nor an address"),
 }
@@ -398,3 +401,10 @@ def test_atlases_are_moved_where_that_is_asked_for(dataset, tmp_path):
     assert found == same
     (sidecar,) = (tmp_path / "out").rglob("*_timeseries.json")
     assert "AtlasOperations" in json.loads(sidecar.read_text())
+
+
+def test_a_component_that_is_a_column_goes_with_columns():
+    both = Cleaning(("global_signal", "csf"))
+    both.check()
+    assert not both.is_strategy
+    assert Cleaning(("global_signal",)).is_strategy

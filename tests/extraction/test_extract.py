@@ -235,6 +235,10 @@ def test_an_input_that_changed_is_done_again(tmp_path):
         "done",
         "skipped",
     ]
+    # The sidecar, too, which states the time between volumes.
+    image.with_name(image.name.replace(".nii.gz", ".json")).write_text('{"RepetitionTime": 3.0}')
+    done = ai.extract(root, volume_atlas(), output, jobs=1)
+    assert done.count("done") == 1
 
 
 def test_a_failed_run_stops_no_other(tmp_path):
@@ -270,12 +274,30 @@ def test_other_options_are_refused_until_replaced(dataset, tmp_path):
     })  # fmt: skip
     with pytest.raises(ai.AtlasFileError, match="the atlas halves:fsLR was another"):
         ai.extract(root, other, output, jobs=1)
-    done = ai.extract(
-        root, surface_atlas(), output, jobs=1, low_pass=0.1, participants="02", overwrite=True
-    )
+    with pytest.raises(ai.AtlasFileError, match="not made again: run sub-01_task-rest_run-1; extr"):
+        ai.extract(
+            root, surface_atlas(), output, jobs=1, low_pass=0.1, participants="02", overwrite=True
+        )
+    with pytest.raises(ai.AtlasFileError, match="not made again: atlas halves:fsLR"):
+        ai.extract(root, volume_atlas(), output, jobs=1, low_pass=0.1, overwrite=True)
+    assert [*output.glob("sub-01/func/*")]
+    done = ai.extract(root, surface_atlas(), output, jobs=1, low_pass=0.1, overwrite=True)
     # What was made with the options before does not stay beside it.
-    assert done.count("done") == 1
-    assert not [*output.glob("sub-01/func/*")]
+    assert done.count("done") == 2
+    sidecar = next(output.glob("sub-01/func/*mean_timeseries.json"))
+    assert json.loads(sidecar.read_text())["LowPass"] == 0.1
+
+
+def test_damaged_options_are_removed_as_told(dataset, tmp_path):
+    root, _ = dataset
+    output = tmp_path / "out"
+    ai.extract(root, surface_atlas(), output, jobs=1, participants="01")
+    options = output / ".atlasinit" / "options.json"
+    options.write_text("{")
+    with pytest.raises(ai.AtlasFileError, match="options.json: is damaged; remove this file"):
+        ai.extract(root, surface_atlas(), output, jobs=1, participants="01")
+    options.unlink()
+    assert not ai.extract(root, surface_atlas(), output, jobs=1, participants="01").failures
 
 
 def test_shards_are_all_of_it(dataset, tmp_path):

@@ -1,5 +1,7 @@
 """Data moved by an operator: nilearn, NumPy's product with its matrix, and its adjoint."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import nibabel as nb
@@ -104,13 +106,13 @@ def test_compartments_lie_one_after_the_other():
     source = {"cortex_L": left, "cortex_R": right, "subcortex": grid}
     target = {"subcortex": other, "cortex_R": right, "cortex_L": sphere(30, 3, 100)}
     made = ai.resampling_operator(source, target)
-    assert [c for c, _ in made.targets] == ["cortex_L", "cortex_R", "subcortex"]
+    assert [c for c, _ in made.targets] == ["subcortex", "cortex_R", "cortex_L"]
     assert made.shape == (30 + 70 + 64, 60 + 70 + 27)
     data = {c: np.random.default_rng(4).normal(size=(g.n_locations, 2)) for c, g in source.items()}
     moved = made({c: x.astype(np.float32) for c, x in data.items()})
-    np.testing.assert_array_equal(moved[30:100], data["cortex_R"].astype(np.float32))
+    np.testing.assert_array_equal(moved[64:134], data["cortex_R"].astype(np.float32))
     one = ai.resample_data(data["subcortex"].astype(np.float32), grid, other)
-    np.testing.assert_allclose(moved[100:], one, atol=1e-6)
+    np.testing.assert_allclose(moved[:64], one, atol=1e-6)
     assert repr(made) == "ResamplingOperator(157 to 164 locations)"
 
 
@@ -166,3 +168,24 @@ def test_nothing_is_moved_of_or_to_nothing(transpose):
     else:
         assert np.isnan(made(np.ones((0, 2), np.float32))).all()
         assert ai.resample_data(np.ones((8, 2), np.float32), some, none).shape == (0, 2)
+
+
+def test_rows_are_in_the_order_of_the_target():
+    left = sphere(40, 0, 1.0)
+    right = dataclasses.replace(left, hemisphere="R")
+    grid = ai.VolumeGrid((3, 1, 1), np.eye(4))
+    source = {"subcortex": grid, "cortex_R": right, "cortex_L": left}
+    target = {c: source[c] for c in ("cortex_L", "cortex_R", "subcortex")}
+    rng = np.random.default_rng(0)
+    data = {c: rng.normal(size=(g.n_locations, 2)).astype(np.float32) for c, g in source.items()}
+    found = ai.resample_data(data, source, target)
+    np.testing.assert_allclose(found, np.concatenate([data[c] for c in target]), rtol=1e-6)
+    operator = ai.resampling_operator(source, target)
+    assert [c for c, _ in operator.targets] == list(target)
+    assert [c for c, _ in operator.sources] == list(source)
+
+
+def test_a_target_of_more_compartments_is_refused():
+    grid = ai.VolumeGrid((3, 1, 1), np.eye(4))
+    with pytest.raises(ValueError, match=r"has compartments that the source lacks, \['b'\]"):
+        ai.resampling_operator({"a": grid}, {"a": grid, "b": grid})
