@@ -33,6 +33,7 @@ _OF_TIME = frozenset(_TIMES.split())
 """Names of an axis of pandas that tells no parcels, whatever its numbers are."""
 _OF_KEYS = frozenset({"label", "labels", "roi", "region", "parcel", "id", "number", "index", "key"})
 """Titles of a first column whose whole numbers are keys, where all of them are."""
+_COUNTS = ("n_locations", "empty")
 _OF_LABELS = {*_IDENTITY, "compartment", "color", "hemisphere"}
 
 
@@ -385,8 +386,11 @@ def _by_identity(frame: Any, table: LabelTable) -> Any:
     keyed = told == "key" and "compartment" in _firsts(frame)
     titles = ["compartment", "key"] if keyed else [told]
     cells = [frame.iloc[:, _firsts(frame).index(title)] for title in titles]
-    # Compartments, colours and sides describe parcels and are no values of them.
-    further = [i for i, c in enumerate(_firsts(frame)) if c not in _OF_LABELS]
+    # Compartments, colours and sides describe parcels and are no values of them. Of a table made
+    # from `atlas.labels` nor are its numbers, where there are others.
+    described = _OF_LABELS | ({*_COUNTS} if {*_COUNTS} <= {*_firsts(frame)} else set())
+    further = [i for i, c in enumerate(_firsts(frame)) if c not in described]
+    further = further or [i for i, c in enumerate(_firsts(frame)) if c not in _OF_LABELS]
     return frame.iloc[:, further].set_index(cells)
 
 

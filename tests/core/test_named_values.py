@@ -231,6 +231,15 @@ def test_a_first_column_of_names_tells_parcels(title):
     np.testing.assert_array_equal(align_values(frame, TABLE).array, VALUES[:, None])
 
 
+def test_a_column_added_to_the_labels_is_the_only_map():
+    frame = pd.DataFrame({"name": list(NAMES), "n_locations": [5, 6, 7, 0], "empty": [False] * 4})
+    found = align_values(frame[::-1].assign(t=VALUES[::-1]).reset_index(drop=True), TABLE)
+    assert found.titles == ("t",)
+    np.testing.assert_array_equal(found.array, VALUES[:, None])
+    # Without others these are what is asked for.
+    assert align_values(frame, TABLE).titles == ("n_locations", "empty")
+
+
 def test_a_first_column_that_is_none_of_keys_is_a_map():
     frame = pd.DataFrame({"area": KEYS[::-1], "t": VALUES})
     assert align_values(frame, TABLE).titles == ("area", "t")
