@@ -169,9 +169,11 @@ def test_ribbon_of_a_real_hemisphere(workbench, size):
     found = theirs != 0
     assert found.mean() > 0.95
     ours = at(operator, volume)[found]
-    assert np.corrcoef(ours, theirs[found])[0, 1] > 0.999
-    # Of ribbons that hold one or two points, as at the medial wall, rounding may lose one.
+    # Rounding may lose a point of a ribbon that holds one or two, as the medial wall's of 0.1 mm.
     assert (np.abs(ours - theirs[found]) > 0.01).mean() < 1e-3
+    thick = np.linalg.norm(surfaces[0] - surfaces[1], axis=1)[found] > 0.2
+    assert thick.mean() > 0.95
+    assert np.corrcoef(ours[thick], theirs[found][thick])[0, 1] > 0.9999
 
 
 def surface(points, faces):
