@@ -49,4 +49,7 @@ def test_damage_is_the_same_each_time_and_damages():
 )
 def test_the_harness_finds_what_it_should(tmp_path, monkeypatch, use, told):
     monkeypatch.setattr("fuzz.harness.SECONDS", 0.2)
+    # What a process had before, and gave back, hides nothing.
+    before = bytearray(b"x") * 2**30
+    del before
     assert told in find_fault(Seed("x.txt", b"1 2 3", use), 0, tmp_path)
