@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from atlasinit.cli.several import load_several
 from atlasinit.errors import ArgumentError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from atlasinit.core.atlas import Atlas
 
 commands = typer.Typer()
@@ -31,34 +33,49 @@ _COMPARED = ("parcel", "locations", "largest", "share", "match", "dice", "hausdo
 _FIRST = 20
 
 
-@commands.command(epilog="Example: atlasinit measure aal -o aal_parcels.tsv")
-@takes(load)
-def measure(
-    atlas: "Atlas",
-    *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Save the table: .tsv or .csv."),
-    ] = None,
-    overwrite: Overwrite = False,
-    all_parcels: Annotated[
-        bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure parcels: sizes, centres, boxes, pieces, boundaries, neighbours, counterparts."""
-    from atlasinit.io import write_table
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Save the table: .tsv or .csv."),
+]
+EveryParcel = Annotated[
+    bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
+]
+
+
+def _check_output(output: Path | None, *, overwrite: bool) -> None:
+    """Refuse a table that could not be saved, before the work."""
     from atlasinit.io.tables.parcel_values import separator_of
-    from atlasinit.measures import measure_parcels
     from atlasinit.support.writing import check_target
 
     if output is not None:
         separator_of(output)
         check_target(output, overwrite=overwrite)
-    table = measure_parcels(atlas)
+
+
+def _save(table: "pd.DataFrame", output: Path | None, *, overwrite: bool) -> tuple[list[Path], Any]:
+    """Return the file of a table, if it is saved, and its rows as JSON has them."""
+    from atlasinit.io import write_table
+
     files = [] if output is None else [write_table(table, output, overwrite=overwrite)]
     # Through pandas' JSON, which has null for missing values and plain numbers.
-    rows = json.loads(table.to_json(orient="records") or "[]")
+    return files, json.loads(table.to_json(orient="records") or "[]")
+
+
+@commands.command(epilog="Example: atlasinit measure aal -o aal_parcels.tsv")
+@takes(load)
+def measure(
+    atlas: "Atlas",
+    *,
+    output: TableFile = None,
+    overwrite: Overwrite = False,
+    all_parcels: EveryParcel = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure parcels: sizes, centres, boxes, pieces, boundaries, neighbours, counterparts."""
+    from atlasinit.measures import measure_parcels
+
+    _check_output(output, overwrite=overwrite)
+    files, rows = _save(measure_parcels(atlas), output, overwrite=overwrite)
     if as_json:
         print_json({"files": [str(path) for path in files], "parcels": rows})
     elif output is not None:
@@ -79,31 +96,19 @@ def measure(
 def compare(
     atlases: "list[Atlas]",
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Save the table: .tsv or .csv."),
-    ] = None,
+    output: TableFile = None,
     overwrite: Overwrite = False,
-    all_parcels: Annotated[
-        bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
-    ] = False,
+    all_parcels: EveryParcel = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare two atlases of one space: what overlaps, and what matches what."""
     from atlasinit.comparison import compare as compare_
-    from atlasinit.io import write_table
-    from atlasinit.io.tables.parcel_values import separator_of
-    from atlasinit.support.writing import check_target
 
     if len(atlases) != 2:
         raise ArgumentError("names", f"should be two atlases to compare, got {len(atlases)}")
-    if output is not None:
-        separator_of(output)
-        check_target(output, overwrite=overwrite)
+    _check_output(output, overwrite=overwrite)
     found = compare_(*atlases)
-    files = [] if output is None else [write_table(found.table, output, overwrite=overwrite)]
-    # Through pandas' JSON, which has null for missing values and plain numbers.
-    rows = json.loads(found.table.to_json(orient="records") or "[]")
+    files, rows = _save(found.table, output, overwrite=overwrite)
     if as_json:
         summary = {
             "one": found.one,
