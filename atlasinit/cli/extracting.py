@@ -1,13 +1,15 @@
 """The command for many runs: extract."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlasinit.cli.options import AsJson, Offline, Overwrite, Reduction, panel
+from atlasinit.cli.cleaning import Cleaned
+from atlasinit.cli.options import AsJson, Offline, Overwrite, Reduction, panel, takes
 from atlasinit.cli.output import print_json, say
 from atlasinit.errors import ArgumentError
 
@@ -24,7 +26,9 @@ _RUN = "How it runs"
     epilog="Example: atlasinit extract derivatives/fmriprep --atlas schaefer2018,parcels=400 "
     "--confounds simple -o parcels"
 )
+@takes(Cleaned)
 def extract(
+    cleaned: Cleaned,
     *,
     dataset: Annotated[
         list[str],
@@ -63,28 +67,6 @@ def extract(
     ] = None,
     desc: Annotated[
         list[str] | None, panel(_WHICH, "LABEL", "Of images, as denoised.", "--desc")
-    ] = None,
-    confounds: Annotated[
-        list[str] | None,
-        panel(
-            _DONE,
-            "NAME",
-            "A strategy of nilearn (simple, scrubbing, compcor, ica_aroma), its components "
-            "(motion, wm_csf, ...), or columns; repeatable.",
-            "--confounds",
-        ),
-    ] = None,
-    fd_threshold: Annotated[
-        float | None, panel(_DONE, "MM", "Leave out volumes of a larger displacement.")
-    ] = None,
-    detrend: Annotated[bool, panel(_DONE, "", "Take out a linear trend.", "--detrend")] = False,
-    standardize: Annotated[
-        Literal["zscore_sample", "psc"] | None, panel(_DONE, "HOW", "zscore_sample or psc.")
-    ] = None,
-    low_pass: Annotated[float | None, panel(_DONE, "HZ", "Keep what is below.")] = None,
-    high_pass: Annotated[float | None, panel(_DONE, "HZ", "Keep what is above.")] = None,
-    t_r: Annotated[
-        float | None, panel(_DONE, "SECONDS", "Between volumes, where files state none.", "--t-r")
     ] = None,
     smoothing_fwhm: Annotated[
         float | None, panel(_DONE, "MM", "Smooth the data first.", "--fwhm")
@@ -137,13 +119,7 @@ def extract(
             runs=runs or (),
             spaces=spaces or (),
             desc=desc or (),
-            confounds=confounds,
-            fd_threshold=fd_threshold,
-            detrend=detrend,
-            standardize=standardize,
-            low_pass=low_pass,
-            high_pass=high_pass,
-            t_r=t_r,
+            **dataclasses.asdict(cleaned),
             smoothing_fwhm=smoothing_fwhm,
             resample=resample,
             reduction=reduction,

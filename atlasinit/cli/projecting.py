@@ -1,13 +1,12 @@
 """The command that projects one image: parcel series, cleaned, as a table, CIFTI or a matrix."""
 
-import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from atlasinit.cli.cleaning import Cleaned
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
@@ -31,56 +30,8 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-_CLEANED = functools.partial(panel, "What is done to series")
-
 ENDINGS = (".tsv", ".csv", ".ptseries.nii", ".pconn.nii")
 """Of what is written: a table, series as CIFTI, or the correlations of the series."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Cleaned:
-    """How series are cleaned, by nilearn."""
-
-    confounds: Annotated[
-        list[str] | None,
-        _CLEANED(
-            "NAME",
-            "A strategy of nilearn (simple, scrubbing, compcor, ica_aroma), its components "
-            "(motion, wm_csf, ...), or columns; repeatable.",
-        ),
-    ] = None
-    confounds_table: Annotated[
-        Path | None, _CLEANED("FILE", "Whose columns they are; by default fMRIPrep's beside it.")
-    ] = None
-    fd_threshold: Annotated[
-        float | None, _CLEANED("MM", "Leave out volumes of a larger displacement.")
-    ] = None
-    detrend: Annotated[bool, _CLEANED("", "Take out a linear trend.", "--detrend")] = False
-    standardize: Annotated[
-        Literal["zscore_sample", "psc"] | None, _CLEANED("HOW", "zscore_sample or psc.")
-    ] = None
-    low_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is below.")] = None
-    high_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is above.")] = None
-    t_r: Annotated[
-        float | None, _CLEANED("SECONDS", "Between volumes, where the file states none.", "--t-r")
-    ] = None
-
-    @property
-    def cleaning(self) -> "Cleaning":
-        """The same, checked."""
-        from atlasinit.extraction.cleaning import Cleaning
-
-        made = Cleaning(
-            tuple(self.confounds or ()),
-            self.fd_threshold,
-            self.detrend,
-            self.standardize,
-            self.low_pass,
-            self.high_pass,
-            self.t_r,
-        )
-        made.check()
-        return made
 
 
 @commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
@@ -99,6 +50,12 @@ def project(
             help="A .tsv or .csv table, .ptseries.nii, or .pconn.nii of the correlations.",
         ),
     ],
+    confounds_table: Annotated[
+        Path | None,
+        panel(
+            "What is done to series", "FILE", "Whose columns they are; by default that beside it."
+        ),
+    ] = None,
     data_space: DataSpace = None,
     reduction: Reduction = "mean",
     missing: Annotated[
@@ -113,6 +70,7 @@ def project(
     as_json: AsJson = False,
 ) -> None:
     """Project data on the parcels of an atlas: their series, or how these correlate."""
+    from atlasinit.extraction.timing import find_repetition_time
     from atlasinit.io import open_data
     from atlasinit.streaming import stream
     from atlasinit.support.writing import check_target
@@ -124,9 +82,9 @@ def project(
     given = parse_one_each(data, "data", sided=True)
     source = open_data(given, atlas, reduction=reduction, data_space=data_space)
     files = _files_of(given)
-    needs_time = cleaning.filters or output.name.lower().endswith(".ptseries.nii")
-    t_r = _find_t_r(files, cleaning) if needs_time else None
-    confounds = _read_confounds(files, cleaned, cleaning, source.n_time)
+    in_time = output.name.lower().endswith(".ptseries.nii")
+    t_r = find_repetition_time(files[0], cleaning) if cleaning.filters or in_time else None
+    confounds = _read_confounds(files, confounds_table, cleaning, source.n_time)
     series = stream(atlas, source, reduction=reduction, missing=missing, min_coverage=min_coverage)
     series = _clean(series, confounds, cleaning, t_r)
     path = write(series, atlas, output, t_r, overwrite)
@@ -152,37 +110,25 @@ def _files_of(given: Any) -> list[Path]:
 
 
 def _read_confounds(
-    files: list[Path], cleaned: Cleaned, cleaning: "Cleaning", n_time: int
+    files: list[Path], table: Path | None, cleaning: "Cleaning", n_time: int
 ) -> "Confounds | None":
     if not cleaning.needs_table:
         return None
     from atlasinit.extraction.cleaning import check_columns, read_confounds
     from atlasinit.extraction.naming import group_files
 
-    if cleaned.confounds_table is not None and cleaning.is_strategy:
+    if table is not None and cleaning.is_strategy:
         raise ArgumentError(
             "confounds_table",
             "is for columns: nilearn finds the table of a strategy by the name of the image",
             "leave it out",
         )
-    table = cleaned.confounds_table
     if table is None:
         # Of two hemispheres it is the same.
         table = group_files(files[:1])[0].confounds
     if table is not None:
         check_columns(expand(table), cleaning)
     return read_confounds(None if table is None else expand(table), files, cleaning, n_time)
-
-
-def _find_t_r(files: list[Path], cleaning: "Cleaning") -> float | None:
-    from atlasinit.extraction.naming import read_sidecar
-    from atlasinit.io.timing import read_repetition_time
-
-    found = cleaning.t_r or read_sidecar(files[0]).get("RepetitionTime")
-    found = found or read_repetition_time(files[0])
-    if cleaning.filters and found is None:
-        raise ArgumentError("t_r", f"is needed for filters, and {files[0].name} states none")
-    return found
 
 
 def _clean(

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.errors import ArgumentError, AtlasFileError
+from atlasinit.errors import AtlasFileError
 from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
-from atlasinit.extraction.naming import is_seconds, read_sidecar, sidecar_of
+from atlasinit.extraction.naming import sidecar_of
 from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
 from atlasinit.extraction.outputs import write_run
 from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
 from atlasinit.extraction.runs import Image, Run
 from atlasinit.extraction.state import Ledger, Record, fingerprint, stamp
-from atlasinit.io.timing import read_repetition_time
+from atlasinit.extraction.timing import find_repetition_time
 from atlasinit.support.version import __version__
 
 VERSIONED = ("jax", "nibabel", "nilearn", "numpy")
@@ -204,11 +204,7 @@ def _do_image(
         raise AtlasFileError(image.files[0], f"has {first.n_time} volume", "expected a series")
     # Before the data are read, which takes longest.
     confounds = read_confounds(run.confounds, image.files, cleaning, first.n_time)
-    t_r = _repetition_time(run, image, cleaning)
-    if cleaning.filters and t_r is None:
-        raise ArgumentError(
-            "t_r", f"is needed for filters, and {image.files[0].name} states none", "pass it"
-        )
+    t_r = find_repetition_time(image.files[0], cleaning, stated=run.t_r)
     mask = _mask_of(setup, image)
     atlases = [setup.atlases[i].atlas for i in which]
     found = extract_run(
@@ -271,15 +267,6 @@ def _judge(found: Extracted, atlas: Atlas, setup: Setup) -> dict[str, Any]:
         "lost": [atlas.table["name"][i] for i in lost],
         "tsnr": float(np.median(level[good] / spread[good])) if good.any() else float("nan"),
     }
-
-
-def _repetition_time(run: Run, image: Image, cleaning: Cleaning) -> float | None:
-    stated = read_sidecar(image.files[0]).get("RepetitionTime")
-    if stated is not None and not is_seconds(stated):
-        raise ArgumentError(
-            "t_r", f"should be positive, but the sidecar of {image.files[0].name} has {stated!r}"
-        )
-    return cleaning.t_r or run.t_r or stated or read_repetition_time(image.files[0])
 
 
 def _describe(
