@@ -87,7 +87,9 @@ def project(
     confounds = _read_confounds(files, confounds_table, cleaning, source.n_time)
     series = stream(atlas, source, reduction=reduction, missing=missing, min_coverage=min_coverage)
     series = _clean(series, confounds, cleaning, t_r)
-    path = write(series, atlas, output, t_r, overwrite)
+    # Volumes that are left are not evenly spaced once others were dropped.
+    step = t_r if len(series) == source.n_time else None
+    path = write(series, atlas, output, step, overwrite)
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}
     told: dict[str, Any] = shape
     if confounds is not None and cleaning.needs_table:

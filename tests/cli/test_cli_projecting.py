@@ -4,6 +4,7 @@ import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import table
 from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nilearn.signal import clean
 
@@ -94,6 +95,32 @@ def test_filters_take_the_time_of_the_header(run, tmp_path, preprocessed):
     expected = clean(means, low_pass=0.1, t_r=2.0, standardize=None, detrend=False)
     found = pd.read_csv(tmp_path / "x.tsv", sep="\t").to_numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_series_without_volumes_that_moved_have_no_time_step(run, tmp_path):
+    grid = ai.VolumeGrid((2, 1, 1), np.eye(4), structures=[("CIFTI_STRUCTURE_THALAMUS_LEFT", 2)])
+    atlas = ai.Atlas(
+        name="two",
+        space="fsLR",
+        geometry={"subcortex": grid},
+        maps={"subcortex": ai.HardMaps(np.array([0, 1], np.int32), 2)},
+        labels=table(["subcortex"] * 2, [1, 2], ["a", "b"]),
+    )
+    ai.save_atlas(atlas, tmp_path / "two.dlabel.nii")
+    image = nb.Nifti1Image(np.random.default_rng(0).normal(size=(2, 1, 1, 9)) + 9, np.eye(4))
+    image.header.set_zooms((1, 1, 1, 2.0))
+    image.header.set_xyzt_units("mm", "sec")
+    nb.save(image, tmp_path / "bold.nii")
+    moved = pd.DataFrame({"framewise_displacement": [0.0, 0, 0, 9, 0, 0, 0, 0, 0]})
+    moved.to_csv(tmp_path / "own.tsv", sep="\t", index=False)
+    command = ("project", tmp_path / "two.dlabel.nii", "-d", tmp_path / "bold.nii")
+    own = ("--fd-threshold", 1, "--confounds-table", tmp_path / "own.tsv")
+    for options, step, count in (((), 2.0, 9), (own, 1.0, 8)):
+        out_file = tmp_path / f"{count}.ptseries.nii"
+        status, _, errors = run(*command, *options, "-o", out_file)
+        assert status == 0, errors
+        axis = nb.load(out_file).header.get_axis(0)
+        assert (axis.step, axis.size) == (step, count)
 
 
 def test_series_and_correlations_as_cifti(run, tmp_path):
