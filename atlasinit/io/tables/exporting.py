@@ -287,12 +287,7 @@ def _names(names: Sequence[str], path: PathLike, grammar: LabelFormat) -> list[s
     blank = grammar.blank
     quoted = [name for name in names if any(mark in name for mark in grammar.quotes)]
     if quoted:
-        raise ArgumentError(
-            "path",
-            f": {Path(path).name} cannot hold names that would be read as comments or quotes, "
-            f"got {format_list(map(repr, quoted), 3)}",
-            "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
-        )
+        raise _misread(quoted, path)
     foreign = [name for name in names if grammar.ascii and not name.isascii()]
     if foreign:
         told = "has letters that the program drops, as it takes ASCII alone: "
@@ -322,9 +317,13 @@ def _check_read_back(text: bytes, entries: Sequence[Entry], path: PathLike) -> N
     # Where one name changes how all are read, the others are not to blame.
     odd = [name for name in lost if not name[:1].isalnum()] or lost
     if lost:
-        raise ArgumentError(
-            "path",
-            f": {Path(path).name} cannot hold names that would be read as comments or quotes, "
-            f"got {format_list(map(repr, odd), 5)}",
-            "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
-        )
+        raise _misread(odd, path)
+
+
+def _misread(names: Sequence[str], path: PathLike) -> ArgumentError:
+    return ArgumentError(
+        "path",
+        f": {Path(path).name} cannot hold names that would be read as comments or quotes, "
+        f"got {format_list(map(repr, names), 5)}",
+        "rename them by " + Call("ai.rename_parcels", "atlas", "names"),
+    )
