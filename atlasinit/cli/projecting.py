@@ -1,6 +1,6 @@
 """The command that projects one image: parcel series, cleaned, as a table, CIFTI or a matrix."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -76,7 +76,7 @@ def project(
     from atlasinit.support.writing import check_target
 
     # Before the work, too.
-    write = _writer_of(output)
+    _check_ending(output)
     check_target(expand(output), overwrite=overwrite)
     cleaning = cleaned.cleaning
     given = parse_one_each(data, "data", sided=True)
@@ -89,7 +89,7 @@ def project(
     series = _clean(series, confounds, cleaning, t_r)
     # Volumes that are left are not evenly spaced once others were dropped.
     step = t_r if len(series) == source.n_time else None
-    path = write(series, atlas, output, step, overwrite)
+    path = _write(series, atlas, output, step=step, overwrite=overwrite)
     shape = {"time_points": len(series), "parcels": atlas.n_parcels}
     told: dict[str, Any] = shape
     if confounds is not None and cleaning.needs_table:
@@ -144,57 +144,25 @@ def _clean(
     return clean_series(series, own, cleaning, t_r)
 
 
-_Writer = Callable[["np.ndarray", "Atlas", Path, float | None, bool], Path]
+def _check_ending(output: Path) -> None:
+    if not output.name.lower().endswith(ENDINGS):
+        raise ArgumentError("output", f"should end in {format_list(ENDINGS)}, got {output.name!r}")
 
 
-def _writer_of(output: Path) -> _Writer:
-    writers = dict(
-        zip(ENDINGS, (_write_table, _write_table, _write_series, _write_matrix), strict=True)
-    )
-    name = output.name.lower()
-    for ending, write in writers.items():
-        if name.endswith(ending):
-            return write
-    raise ArgumentError("output", f"should end in {format_list(ENDINGS)}, got {output.name!r}")
-
-
-def _write_table(
-    series: "np.ndarray",
-    atlas: "Atlas",
-    output: Path,
-    t_r: float | None,
-    overwrite: bool,  # noqa: FBT001
+def _write(
+    series: "np.ndarray", atlas: "Atlas", output: Path, *, step: float | None, overwrite: bool
 ) -> Path:
-    del t_r
+    """Write series, or how they correlate, as the extension says; return the file."""
     import pandas as pd
 
-    from atlasinit.io import write_table
-
-    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
-    return write_table(table, output, overwrite=overwrite)
-
-
-def _write_series(
-    series: "np.ndarray",
-    atlas: "Atlas",
-    output: Path,
-    t_r: float | None,
-    overwrite: bool,  # noqa: FBT001
-) -> Path:
-    from atlasinit.io.saving import write_parcellated
-
-    return write_parcellated(series.T, atlas, output, step=t_r, overwrite=overwrite)
-
-
-def _write_matrix(
-    series: "np.ndarray",
-    atlas: "Atlas",
-    output: Path,
-    t_r: float | None,
-    overwrite: bool,  # noqa: FBT001
-) -> Path:
-    del t_r
     from atlasinit.connectomes import connectome
+    from atlasinit.io import write_parcellated, write_table
     from atlasinit.io.parcel_matrices import save_matrix
 
-    return save_matrix(connectome(series, atlas), atlas, output, overwrite=overwrite)
+    name = output.name.lower()
+    if name.endswith(".ptseries.nii"):
+        return write_parcellated(series.T, atlas, output, step=step, overwrite=overwrite)
+    if name.endswith(".pconn.nii"):
+        return save_matrix(connectome(series, atlas), atlas, output, overwrite=overwrite)
+    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
+    return write_table(table, output, overwrite=overwrite)
