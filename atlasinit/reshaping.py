@@ -9,6 +9,7 @@ from jaxtyping import Int
 from atlasinit.aligning import unite_geometries
 from atlasinit.core.adjacency import find_borders
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_labels
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.uniting import place_locations
@@ -16,7 +17,6 @@ from atlasinit.errors import (
     Argument,
     ArgumentError,
     ArgumentTypeError,
-    Call,
     format_count,
     format_list,
     warn,
@@ -78,7 +78,7 @@ def dilate_parcels(atlas: Atlas, distance: float | int, *, within: Any = None) -
     >>> ai.dilate_parcels(seed, 2).labels["n_locations"].tolist()
     [7]
     """
-    _check_labels(atlas)
+    check_labels(atlas)
     reach = _check_distance(distance)
     maps, geometry, added = {}, {}, 0
     for c, place in _find_places(atlas, within).items():
@@ -133,7 +133,7 @@ def erode_parcels(atlas: Atlas, distance: float | int) -> Atlas:
     On grids the voxels that ``scipy.ndimage.distance_transform_edt`` of each parcel has above
     `distance`.
     """
-    _check_labels(atlas)
+    check_labels(atlas)
     reach = _check_distance(distance)
     maps, removed = {}, 0
     for c, own in atlas.maps.items():
@@ -154,18 +154,6 @@ def erode_parcels(atlas: Atlas, distance: float | int) -> Atlas:
         names = format_list(np.array(atlas.table["name"])[gone])
         warn(f"{format_count(gone.size, 'parcel')} lost all locations by erosion: {names}.")
     return eroded
-
-
-def _check_labels(atlas: Any) -> None:
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
-    soft = [c for c, m in atlas.maps.items() if not isinstance(m, HardMaps)]
-    if soft:
-        raise ArgumentError(
-            "atlas",
-            f"should be of labels, but {', '.join(soft)} holds weights",
-            "pass " + Call("atlas.harden"),
-        )
 
 
 def _check_distance(distance: Any) -> float:

@@ -1,4 +1,4 @@
-"""What is no atlas and no maps, told with what to pass instead."""
+"""What is no atlas, no labels or no maps, told with what to pass; and parcels that are lost."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.maps import DenseMaps, HardMaps, SparseMaps
-from atlasinit.errors import ArgumentTypeError
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list, warn
 
 
 def check_atlas(given: Any, name: str = "atlas") -> Atlas:
@@ -29,6 +29,40 @@ def check_atlas(given: Any, name: str = "atlas") -> Atlas:
     else:
         remedy = "load one of a name or files by `atlasinit.load_atlas`"
     raise ArgumentTypeError(name, f"should be an Atlas, got {kind}", remedy)
+
+
+def check_labels(given: Any) -> Atlas:
+    """Return `given`, checked to be an Atlas of labels.
+
+    Raises
+    ------
+    ValueError
+        An atlas with weights.
+    TypeError
+        What is no atlas.
+    """
+    atlas = check_atlas(given)
+    soft = [c for c, m in atlas.maps.items() if not isinstance(m, HardMaps)]
+    if soft:
+        raise ArgumentError(
+            "atlas",
+            f"should be of labels, but {', '.join(soft)} holds weights",
+            "pass " + Call("atlas.harden"),
+        )
+    return atlas
+
+
+def warn_of_lost(before: Atlas, after: Atlas, lack: str) -> None:
+    """Warn of parcels that had locations and have none now; `lack` says what they are without."""
+    # Those that were empty before are not lost by this.
+    had = dict(zip(before.table["name"], before.labels["n_locations"], strict=True))
+    has = zip(after.table["name"], after.labels["n_locations"], strict=True)
+    lost = [name for name, count in has if had[name] and not count]
+    if lost:
+        warn(
+            f"{len(lost)} of {before.n_parcels} parcels of {before.name!r} have {lack}: "
+            f"{format_list(lost)}."
+        )
 
 
 def check_maps(given: Any, name: str = "maps") -> None:

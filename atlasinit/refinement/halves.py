@@ -10,13 +10,13 @@ import jax
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_labels
 from atlasinit.core.selection import Parcel
 from atlasinit.errors import AtlasWarning
 from atlasinit.refinement.compartments import refine_compartments
 from atlasinit.refinement.fitting import Effort
 from atlasinit.refinement.quality import (
     Agreement,
-    check_labels,
     labels_of,
     measure_agreement,
     share_kept,

@@ -9,8 +9,8 @@ from jaxtyping import Float64, Int
 from atlasinit.comparison.partitions import adjusted_rand
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.maps import HardMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
+from atlasinit.core.checking import check_labels
+from atlasinit.errors import ArgumentError
 from atlasinit.refinement.connectivity import count_pieces
 from atlasinit.refinement.regions import find_regions, labels_in
 from atlasinit.refinement.runs import Runs, read_runs, scale_runs
@@ -145,20 +145,3 @@ def pieces_in_compartments(atlas: Atlas) -> dict[str, Int[np.ndarray, " parcels"
         c: count_pieces(labels_in(atlas, c), find_touching(atlas.geometry[c]), maps.n_parcels)
         for c, maps in atlas.maps.items()
     }
-
-
-def check_labels(atlas: Atlas) -> None:
-    """Raise for an atlas that is not of labels."""
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError(
-            "atlas",
-            f"should be an Atlas, got {type(atlas).__name__}",
-            "pass what " + Call("ai.load_atlas", "...") + " returns",
-        )
-    soft = [c for c, m in atlas.maps.items() if not isinstance(m, HardMaps)]
-    if soft:
-        raise ArgumentError(
-            "atlas",
-            f"should be of labels, but {', '.join(soft)} holds weights",
-            "pass " + Call("atlas.harden"),
-        )

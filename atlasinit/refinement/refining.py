@@ -6,10 +6,10 @@ from typing import Any
 import jax
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_labels
 from atlasinit.core.selection import Parcel
 from atlasinit.errors import format_list, warn
 from atlasinit.refinement.halves import fit_runs
-from atlasinit.refinement.quality import check_labels
 from atlasinit.refinement.runs import read_runs
 from atlasinit.refinement.settings import Progress, make_settings
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas, warn_of_lost
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
-from atlasinit.errors import ArgumentTypeError, format_list, warn
 from atlasinit.resampling.labels import elect
 from atlasinit.resampling.matrices import multiply_maps
 from atlasinit.resampling.targets import Origin, Place, find_places
@@ -112,8 +112,7 @@ def resample(
     ``nilearn.image.resample_to_img`` with ``interpolation="nearest"`` and ``"linear"``, which
     gives 0 in the outer half of the grid's outer voxels.
     """
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    check_atlas(atlas)
     options = Options(method, areas)
     chain, goal = None, space or atlas.space
     if transform is None:
@@ -134,16 +133,7 @@ def resample(
     )
     if chain is not None:
         check_overlap(moved, chain)
-    counts = zip(
-        atlas.table["name"], atlas.labels["n_locations"], moved.labels["n_locations"], strict=True
-    )
-    # Parcels that were empty before are not lost by this.
-    lost = [name for name, before, after in counts if before and not after]
-    if lost:
-        warn(
-            f"{len(lost)} of {atlas.n_parcels} parcels of {atlas.name!r} have no location left "
-            f"after resampling: {format_list(lost)}."
-        )
+    warn_of_lost(atlas, moved, "no location left after resampling")
     return moved
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Int
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas, warn_of_lost
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.labels import TOGETHER, LabelTable
 from atlasinit.core.maps import HardMaps, Maps, SparseMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list, warn
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.sampling.operator import SamplingOperator
 
@@ -61,8 +62,7 @@ def to_surface(
     AtlasWarning
         Parcels that have no vertex; they stay as empty rows.
     """
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    check_atlas(atlas)
     if not isinstance(space, str) or not space:
         raise ArgumentTypeError("space", f"should name the meshes' space, got {space!r}")
     wanted = operators_of(operators, "operators")
@@ -93,14 +93,7 @@ def to_surface(
             f"to_surface({', '.join(map(repr, wanted.values()))}, space={space!r})"
         ),
     )
-    before = dict(zip(atlas.table["name"], atlas.labels["n_locations"], strict=True))
-    after = zip(out.table["name"], out.labels["n_locations"], strict=True)
-    lost = [name for name, count in after if before[name] and not count]
-    if lost:
-        warn(
-            f"{len(lost)} of {atlas.n_parcels} parcels of {atlas.name!r} have no vertex: "
-            f"{format_list(lost)}."
-        )
+    warn_of_lost(atlas, out, "no vertex")
     return out
 
 

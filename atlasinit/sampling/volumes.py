@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas, warn_of_lost
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps, SparseMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list, warn
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.sampling.build import surfaces_of
 from atlasinit.sampling.ribbon import ribbon_volumes
@@ -77,8 +78,7 @@ def to_volume(
     AtlasWarning
         Parcels that no voxel is left for; they stay as empty rows.
     """
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError("atlas", f"should be an Atlas, got {type(atlas).__name__}")
+    check_atlas(atlas)
     if not isinstance(space, str) or not space:
         raise ArgumentTypeError("space", f"should name the space of the grid, got {space!r}")
     if not 0 <= min_share <= 1:
@@ -130,15 +130,7 @@ def to_volume(
             f"to_volume({target!r}, space={space!r}, min_share={min_share:g})"
         ),
     )
-    before = atlas.labels["n_locations"]
-    after = out.labels["n_locations"]
-    names = zip(atlas.table["name"], before, after, strict=True)
-    lost = [name for name, had, has in names if had and not has]
-    if lost:
-        warn(
-            f"{len(lost)} of {atlas.n_parcels} parcels of {atlas.name!r} have no voxel: "
-            f"{format_list(lost)}."
-        )
+    warn_of_lost(atlas, out, "no voxel")
     return out
 
 
