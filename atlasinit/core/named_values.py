@@ -14,6 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from atlasinit.core.labels import LabelTable
+from atlasinit.core.named_frames import index_by_identity, is_default, is_of_time, titles_of
 from atlasinit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -25,16 +26,6 @@ from atlasinit.errors import (
 from atlasinit.support.arrays import narrow
 
 Absent: TypeAlias = Literal["error", "nan"]
-
-_IDENTITY = ("name", "key", "index")
-"""Columns that tell parcels, the first that there is being decisive."""
-_TIMES = "time times t tr volume volumes scan frame timepoint time_point"
-_OF_TIME = frozenset(_TIMES.split())
-"""Names of an axis of pandas that tells no parcels, whatever its numbers are."""
-_OF_KEYS = frozenset({"label", "labels", "roi", "region", "parcel", "id", "number", "index", "key"})
-"""Titles of a first column whose whole numbers are keys, where all of them are."""
-_COUNTS = ("n_locations", "empty")
-_OF_LABELS = {*_IDENTITY, "compartment", "color", "hemisphere"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +103,7 @@ def align_values(
         if kind not in "fiub":
             raise ArgumentTypeError(argument, f"should be real numbers, got dtype {values.dtype}")
         array = _numbers(values.to_frame(), argument)[:, 0]
-        if not _is_default(values.index):
+        if not is_default(values.index):
             # A MultiIndex lists pairs, which (compartment, key) may be.
             array = order.spread(array, list(values.index), "values.reindex(")
         titles = None if values.name is None else (str(values.name),)
@@ -170,8 +161,8 @@ def align_matrix(
     if hasattr(matrix, "to_pandas"):
         matrix = matrix.to_pandas()
     named = _is_pandas(matrix) and matrix.ndim == 2
-    frame = _by_identity(matrix, table) if named else None
-    plain = [] if frame is None else [_is_default(own) for own in (frame.index, frame.columns)]
+    frame = index_by_identity(matrix, table) if named else None
+    plain = [] if frame is None else [is_default(own) for own in (frame.index, frame.columns)]
     if any(plain) and not all(plain):
         side, other = ("columns", "index") if plain[0] else ("index", "columns")
         raise ArgumentError(
@@ -223,7 +214,7 @@ class _Order:
 
     def rank(self, labels: Any) -> int:
         """Return how an axis of pandas names parcels: 2 by names, 1 by keys, 0 not at all."""
-        if _is_default(labels) or not len(labels) or str(labels.name).lower() in _OF_TIME:
+        if is_default(labels) or not len(labels) or is_of_time(labels):
             return 0
         names, keys = self.names, set(self.table["key"])
         # A name may be misspelt, which is an error of that name and not another axis.
@@ -344,15 +335,15 @@ def _of_mapping(values: Mapping[Any, Any], order: _Order) -> ParcelValues:
 
 
 def _of_frame(frame: Any, order: _Order, *, parcels_last: bool) -> ParcelValues:
-    frame = _by_identity(frame, order.table)
+    frame = index_by_identity(frame, order.table)
     # Of the two axes that may name parcels, the one that is a plain array's comes first.
     axes = ["columns", "index"] if parcels_last else ["index", "columns"]
     own, other = (getattr(frame, axis) for axis in axes)
-    by_row = _is_default(own) and order.rank(other) == 0
+    by_row = is_default(own) and order.rank(other) == 0
     array = _numbers(frame, order.argument)
     if by_row and (len(own) == len(order.table) or len(other) != len(order.table)):
         found = _of_array(array, order, parcels_last=parcels_last)
-        return dataclasses.replace(found, titles=_titles(other))
+        return dataclasses.replace(found, titles=titles_of(other))
     if order.rank(own) == order.rank(other) == 1:
         # Numbers on both sides that are keys: time points may look like these, too.
         whole = [set(axis) >= set(order.table["key"]) for axis in (own, other)]
@@ -371,45 +362,7 @@ def _of_frame(frame: Any, order: _Order, *, parcels_last: bool) -> ParcelValues:
     call = "values.reindex(columns=" if axes[0] == "columns" else "values.reindex("
     # Parcels first.
     array = array.T if axes[0] == "columns" else array
-    return ParcelValues(order.spread(array, list(own), call), _titles(other))
-
-
-def _by_identity(frame: Any, table: LabelTable) -> Any:
-    """Return a frame by the names or keys that a column of it holds, if one does."""
-    # An atlas may have a parcel called "name" or "key", whose values such a column then holds.
-    told = next((c for c in _IDENTITY if c in _firsts(frame) and c not in table["name"]), None)
-    # Rows that were sorted or left out keep pandas' numbers, which then tell no parcels.
-    if not _is_numbered(frame.index):
-        return frame
-    if told is None:
-        return frame.set_index(frame.columns[0]) if _tells_parcels(frame, table) else frame
-    keyed = told == "key" and "compartment" in _firsts(frame)
-    titles = ["compartment", "key"] if keyed else [told]
-    cells = [frame.iloc[:, _firsts(frame).index(title)] for title in titles]
-    # Compartments, colours and sides describe parcels and are no values of them. Of a table made
-    # from `atlas.labels` nor are its numbers, where there are others.
-    described = _OF_LABELS | ({*_COUNTS} if {*_COUNTS} <= {*_firsts(frame)} else set())
-    further = [i for i, c in enumerate(_firsts(frame)) if c not in described]
-    further = further or [i for i, c in enumerate(_firsts(frame)) if c not in _OF_LABELS]
-    return frame.iloc[:, further].set_index(cells)
-
-
-def _tells_parcels(frame: Any, table: LabelTable) -> bool:
-    """Whether the first column, whatever its title, holds names of parcels, or by it their keys."""
-    if frame.shape[1] < 2 or frame.columns[0] in table["name"]:
-        return False
-    cells = list(frame.iloc[:, 0])
-    if len(set(cells)) < len(cells):
-        return False
-    if all(isinstance(cell, str) for cell in cells):
-        return set(cells) <= set(table["name"])
-    titled = str(frame.columns[0]).lower() in _OF_KEYS
-    return titled and frame.iloc[:, 0].dtype.kind in "iu" and set(cells) <= set(table["key"])
-
-
-def _firsts(frame: Any) -> list[Any]:
-    """Return the titles of columns; of those of several levels the first, if others are empty."""
-    return [c[0] if isinstance(c, tuple) and c and not any(c[1:]) else c for c in frame.columns]
+    return ParcelValues(order.spread(array, list(own), call), titles_of(other))
 
 
 def _check_concrete(values: Any, argument: str) -> None:
@@ -421,23 +374,6 @@ def _check_concrete(values: Any, argument: str) -> None:
             "should be concrete, as names, files and pictures need the numbers, but is traced",
             "do this outside of `jit`, `grad` and `vmap`",
         )
-
-
-def _is_numbered(labels: Any) -> bool:
-    """Whether an axis has whole numbers for labels, and no name."""
-    # A plain range has no name, while a column of keys made an index keeps its own.
-    return labels.name is None and labels.nlevels == 1 and labels.dtype.kind in "iu"
-
-
-def _is_default(labels: Any) -> bool:
-    """Whether an axis has no labels but the numbers from 0 that pandas gives it."""
-    return bool(_is_numbered(labels) and np.array_equal(labels, np.arange(len(labels))))
-
-
-def _titles(labels: Any) -> tuple[str, ...] | None:
-    # Of columns on several levels each has a tuple.
-    parts = [label if isinstance(label, tuple) else (label,) for label in labels]
-    return None if _is_default(labels) else tuple(" ".join(map(str, own)) for own in parts)
 
 
 def _is_in(label: Any, known: Any) -> bool:
