@@ -13,6 +13,7 @@ from atlasinit.resampling.matrices import multiply_maps
 from atlasinit.resampling.targets import Origin, Place, find_places
 from atlasinit.resampling.warping import check_overlap, find_warped_places
 from atlasinit.resampling.weights import Options, find_weights
+from atlasinit.transforms.chains import check_result
 
 
 def resample(
@@ -115,10 +116,12 @@ def resample(
     check_atlas(atlas)
     options = Options(method, areas)
     chain, goal = None, space or atlas.space
+    origin = Origin.of_atlas(atlas)
     if transform is None:
-        places = find_places(Origin.of_atlas(atlas), target, space)
+        places = find_places(origin, target, space)
     else:
-        places, chain, goal = find_warped_places(atlas, target, transform, space)
+        places, chain, goal = find_warped_places(origin, target, transform, space)
+        check_result(goal, chain)
     geometries = {c: places[c].geometry for c in atlas.compartments}
     maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
     how = [*map(repr, geometries.values()), *options.describe()]
@@ -131,8 +134,8 @@ def resample(
         labels=atlas.table,
         provenance=atlas.provenance.then(f"resample({', '.join(how)})"),
     )
-    if chain is not None:
-        check_overlap(moved, chain)
+    if chain is not None and moved.n_parcels:
+        check_overlap(sum(moved.labels["n_locations"]), f"parcel of {moved.name!r}", chain)
     warn_of_lost(atlas, moved, "no location left after resampling")
     return moved
 

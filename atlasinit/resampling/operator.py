@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool
 from atlasinit.core.geometry import Geometry
 from atlasinit.projection.checks import check_data, check_size
 from atlasinit.resampling.targets import find_origin, find_places
+from atlasinit.resampling.warping import check_overlap, find_warped_places
 from atlasinit.resampling.weights import Options, find_weights
 from atlasinit.support.averaging import SparseMeans
 
@@ -107,6 +108,7 @@ def resampling_operator(
     *,
     method: str = "auto",
     areas: str = "auto",
+    transform: Any = None,
     space: str | None = None,
 ) -> ResamplingOperator:
     """Return the operator that moves data from the locations of `source` to those of `target`.
@@ -116,7 +118,9 @@ def resampling_operator(
     weights of the others are scaled up to the sum 1, as ``-current-roi`` of ``wb_command
     -metric-resample`` does; a target of which none is kept has no value. The same as
     ``wb_command -metric-resample`` and ``nilearn.image.resample_to_img``
-    (``interpolation="nearest"`` and ``"linear"``; it gives 0 outside).
+    (``interpolation="nearest"`` and ``"linear"``; it gives 0 outside). Through `transform` each
+    position of the target is looked up where the transforms take it, once: data is interpolated
+    once, whatever their number, as ``antsApplyTransforms`` and nitransforms' ``apply`` do.
 
     Parameters
     ----------
@@ -129,8 +133,13 @@ def resampling_operator(
         has them in the order of the target.
     method
         ``"nearest"``, ``"linear"`` or ``"area"``; ``"auto"`` is ``"linear"``.
-    areas, space
+    areas
         As for `atlasinit.resample`.
+    transform
+        Files of spatial transforms that take an image of the source to the target, in the order in
+        which it goes through them: as for `atlasinit.resample`. For grids.
+    space
+        As for `atlasinit.resample`; with `transform` it may be left out.
 
     Raises
     ------
@@ -152,7 +161,11 @@ def resampling_operator(
 
     options = Options(method, areas)
     origin = find_origin(source, target)
-    places = find_places(origin, target, space, whole=True)
+    chain = None
+    if transform is None:
+        places = find_places(origin, target, space, whole=True)
+    else:
+        places, chain, _ = find_warped_places(origin, target, transform, space, whole=True)
     # A row of blocks for each compartment of the target, a column for each of the source: their
     # orders may differ.
     blocks: list[list[Any]] = []
@@ -163,6 +176,8 @@ def resampling_operator(
         own = vstack(list(parts))
         blocks.append([own if c == other else None for other in origin.compartments])
     matrix = csr_array(block_array(blocks))
+    if chain is not None:
+        check_overlap(matrix.nnz, f"location of {origin.name}", chain)
     return ResamplingOperator(
         SparseMeans.from_scipy(matrix),
         tuple(origin.geometry.items()),
@@ -177,6 +192,7 @@ def resample_data(
     *,
     method: str = "auto",
     areas: str = "auto",
+    transform: Any = None,
     missing: str = "propagate",
     empty: float = float("nan"),
     space: str | None = None,
@@ -191,7 +207,7 @@ def resample_data(
     data
         (..., locations, time), or (locations,), floating; or a mapping from compartment to such
         arrays: as for `atlasinit.project`. Labels are moved as an atlas, by `atlasinit.resample`.
-    source, target, method, areas, space
+    source, target, method, areas, transform, space
         As for `atlasinit.resampling_operator`.
     missing
         ``"propagate"``: a NaN makes NaN of every target that weighs it. ``"omit"``: it is left
@@ -211,5 +227,7 @@ def resample_data(
         As `atlasinit.resampling_operator`, and data of another number of locations or that is
         not floating.
     """
-    operator = resampling_operator(source, target, method=method, areas=areas, space=space)
+    operator = resampling_operator(
+        source, target, method=method, areas=areas, transform=transform, space=space
+    )
     return operator(data, missing=missing, empty=empty)

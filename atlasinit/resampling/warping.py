@@ -9,33 +9,33 @@ from atlasinit.errors import ArgumentError, Call
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.resampling.targets import Origin, Place, find_places
 from atlasinit.transforms import Chain, read_chain
-from atlasinit.transforms.chains import name_result
 
 
 def find_warped_places(
-    atlas: Atlas, target: Any, transform: Any, space: str | None
+    origin: Origin, target: Any, transform: Any, space: str | None, *, whole: bool = False
 ) -> tuple[dict[str, Place], Chain, str]:
     """Return where each compartment is moved to, the transforms, and the space of the result.
+
+    That space is ``""`` where nothing states it. With `whole` the target may have no compartments
+    that the origin lacks.
 
     Raises
     ------
     ValueError
-        An atlas or a target with surfaces, transforms of other spaces than those of the atlas and
-        the target, a space of the result that nothing states.
+        An origin or a target with surfaces, transforms of other spaces than those of both.
     """
     goal = _stated_space(target)
-    chain = read_chain(transform, name=atlas.name, space=atlas.space, goal=goal, stated=space)
-    found = name_result(chain, goal=goal, stated=space)
+    chain = read_chain(transform, name=origin.name, space=origin.space, goal=goal, stated=space)
+    found = space or chain.steps[-1].goal or goal
     # The name of the result tells that the target may state another space than the atlas.
     stated = target.space if isinstance(target, Atlas) else found
-    places = find_places(Origin.of_atlas(atlas), target, stated)
+    places = find_places(origin, target, stated or None, whole=whole)
     for c, place in places.items():
-        if not isinstance(place.geometry, VolumeGrid) or not isinstance(
-            atlas.geometry[c], VolumeGrid
-        ):
+        own = origin.geometry[c]
+        if not isinstance(place.geometry, VolumeGrid) or not isinstance(own, VolumeGrid):
             raise ArgumentError(
                 "transform",
-                f"moves grids, but {c!r} of {atlas.name!r} is moved from {atlas.geometry[c]!r} to "
+                f"moves grids, but {c!r} of {origin.name} is moved from {own!r} to "
                 f"{place.geometry!r}",
                 "Move surfaces by spheres in register, without a transform, and the grid alone: "
                 + Call("atlas.select", compartments=...),
@@ -44,21 +44,21 @@ def find_warped_places(
     return warped, chain, found
 
 
-def check_overlap(moved: Atlas, chain: Chain) -> None:
-    """Refuse an atlas of which nothing is left behind its transforms.
+def check_overlap(n_left: int, what: str, chain: Chain) -> None:
+    """Refuse transforms after which none of something, by its number and name, is left.
 
     Raises
     ------
     ValueError
-        No parcel has a location.
+        Nothing is left.
     """
-    if moved.n_parcels and not sum(moved.labels["n_locations"]):
+    if not n_left:
         names = ", ".join(step.name for step in chain.steps)
         raise ArgumentError(
             "transform",
-            f": no parcel of {moved.name!r} lies in the target after {names}",
-            "are these of this atlas and this target, in this order and direction, and of FSL with "
-            "the images that were registered?",
+            f": no {what} lies in the target after {names}",
+            "are these of this source and this target, in this order and direction, and of FSL "
+            "with the images that were registered?",
         )
 
 

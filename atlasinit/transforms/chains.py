@@ -46,7 +46,7 @@ def read_chain(given: Any, *, name: str, space: str, goal: str, stated: str | No
         A path or `Transform`, or a list of these, in the order in which the atlas goes through
         them.
     name, space
-        Of the atlas.
+        What messages call the source, and its space.
     goal
         The space that the target states; ``""`` where it states none.
     stated
@@ -66,7 +66,7 @@ def read_chain(given: Any, *, name: str, space: str, goal: str, stated: str | No
     if not may_be_one(first.origin, space):
         raise ArgumentError(
             "transform",
-            f": {first.name} moves images from {first.origin!r} to {first.goal!r}, but {name!r} is "
+            f": {first.name} moves images from {first.origin!r} to {first.goal!r}, but {name} is "
             f"in {space!r}",
             *_other_way(first, space),
         )
@@ -95,24 +95,22 @@ def _other_way(step: Step, space: str) -> list[Any]:
     return [
         f"It goes the other way: pass from-{step.goal}_to-{step.origin}_mode-image_xfm, which the "
         "registration wrote too; or, of a matrix, "
-        + Call("ai.Transform", repr(step.name), inverse=not step.inverse)
+        + Call("ai.Transform", repr(step.path), inverse=not step.inverse)
     ]
 
 
-def name_result(chain: Chain, *, goal: str, stated: str | None) -> str:
-    """Return the space that an atlas is in after transforms.
+def check_result(goal: str, chain: Chain) -> None:
+    """Refuse transforms of which nothing states the space that an atlas is in after them.
 
     Raises
     ------
     ValueError
-        None that is stated by the user, the names of the files or the target.
+        It is stated neither by the user nor by the names of the files or the target.
     """
-    found = stated or chain.steps[-1].goal or goal
-    if not found:
+    if not goal:
         raise ArgumentError(
             "space",
             f"is needed: neither {chain.steps[-1].name} (by to- in its name) nor the target states "
             "which space the result is in",
             "pass " + Passing(space="T1w") + " for one person's image, or the name of a template",
         )
-    return found

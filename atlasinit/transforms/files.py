@@ -32,6 +32,16 @@ _VECTOR = 1007
 # FSL's own: 2006 is a field; 2007 to 2009 and 2016 are coefficients of splines and cosines.
 _COEFFICIENTS = (2007, 2008, 2009, 2016)
 
+# FreeSurfer's transform.h.
+_LTA_KINDS = {
+    0: "LINEAR_VOX_TO_VOX",
+    1: "LINEAR_RAS_TO_RAS",
+    2: "LINEAR_PHYSVOX_TO_PHYSVOX",
+    14: "REGISTER_DAT",
+    21: "LINEAR_COR_TO_COR",
+}
+_LTA_READ = (0, 1)
+
 _SPLIT = "Take the file of one, as that of a volume of a run"
 
 
@@ -70,6 +80,8 @@ class Step:
     ----------
     name, sha256
         Of the file.
+    path
+        As it was given, so that a message can say what to pass.
     origin, goal
         The spaces that images are moved between, as the name says; ``""`` where it does not.
     points
@@ -80,6 +92,7 @@ class Step:
 
     name: str
     sha256: str
+    path: str
     origin: str
     goal: str
     points: PointMap
@@ -105,13 +118,16 @@ def read_transform(given: Any) -> Step:
             f"should be a path, a Transform or a list of these, got {type(given).__name__}",
         )
     wanted = given if isinstance(given, Transform) else Transform(given)
+    given_path = str(wanted.path)
     with Input(wanted.path) as source:
         with parsing(source, "a spatial transform"):
             reader = _reader_of(source)
         # Before anything is read: what is missing here is nothing that is wrong with the file.
         if reader.by_nitransforms:
             _nitransforms("io")
-        grids = {name: _grid(getattr(wanted, name), name, source) for name in reader.needs}
+        grids = {
+            name: _grid(getattr(wanted, name), name, source, given_path) for name in reader.needs
+        }
         with parsing(source, "a spatial transform"), warnings.catch_warnings():
             # Of nitransforms and NumPy, on what is checked here.
             warnings.simplefilter("ignore")
@@ -129,7 +145,7 @@ def read_transform(given: Any) -> Step:
     goal = entities.get("to") or (entities.get("tpl", "") if "from" in entities else "")
     origin, goal = (s.replace("+", ":cohort-") for s in (entities.get("from", ""), goal))
     if not wanted.inverse:
-        return Step(name, sha256, origin, goal, points, inverse=False)
+        return Step(name, sha256, given_path, origin, goal, points, inverse=False)
     if not isinstance(points, LinearMap):
         raise ArgumentError(
             "transform",
@@ -137,7 +153,7 @@ def read_transform(given: Any) -> Step:
             "pass the file of the other direction, which the registration wrote too",
         )
     back = LinearMap(np.linalg.inv(points.matrix))
-    return Step(name, sha256, goal, origin, back, inverse=True)
+    return Step(name, sha256, given_path, goal, origin, back, inverse=True)
 
 
 class _Reader(NamedTuple):
@@ -285,12 +301,30 @@ def _read_itk_text(source: Input) -> PointMap:
 
 
 def _read_lta(source: Input) -> PointMap:
+    text = source.stream().read().decode("latin-1")
+    kind, count = (_whole_number_of(text, field) for field in ("type", "nxforms"))
+    if kind not in _LTA_READ:
+        raise AtlasFileError(
+            source,
+            f"is an LTA of the type {_LTA_KINDS.get(kind, kind)}, where "
+            + " or ".join(_LTA_KINDS[one] for one in _LTA_READ)
+            + " is read",
+            "Convert it by `lta_convert --inlta ... --outlta ...`, which writes the latter",
+        )
+    if count != 1:
+        raise AtlasFileError(source, f"should hold one transform, got nxforms = {count}", _SPLIT)
     found = _nitransforms("io.lta").FSLinearTransform.from_filename(str(source.path))
     if int(found["type"]) == 0 and not (found["src"]["valid"] and found["dst"]["valid"]):
         raise AtlasFileError(
             source, "is from voxels to voxels, of volumes that it does not describe", "remake it"
         )
     return _linear(source, found.to_ras())
+
+
+def _whole_number_of(text: str, field: str) -> int | None:
+    """Return the number that a line of an LTA states, None for none."""
+    found = re.search(rf"^{field}\s*=\s*(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def _read_fsl_matrix(source: Input, *, reference: VolumeGrid, moving: VolumeGrid) -> PointMap:
@@ -314,7 +348,7 @@ def _read_fsl_field(source: Input, *, moving: VolumeGrid) -> PointMap:
     return FslMap.build(grid_of(image, source, shape=image.shape[:3]), values, moving)
 
 
-def _grid(given: Any, name: str, source: Input) -> VolumeGrid:
+def _grid(given: Any, name: str, source: Input, path: str) -> VolumeGrid:
     """Return the grid of an image that a transform of FSL was made for."""
     if given is None:
         raise ArgumentError(
@@ -322,7 +356,7 @@ def _grid(given: Any, name: str, source: Input) -> VolumeGrid:
             f": {source.name} is of FSL, whose numbers count voxels of the images that were "
             f"registered, of which `{name}` is not given",
             "pass "
-            + Call("ai.Transform", "path", reference=..., moving=...)
+            + Call("ai.Transform", repr(path), reference=..., moving=...)
             + " with the images of `flirt -ref` and `-in`",
         )
     if isinstance(given, Atlas):

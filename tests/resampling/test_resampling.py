@@ -187,7 +187,9 @@ def test_refuses_another_space_unless_it_is_named():
 
 
 @pytest.mark.parametrize("changed", ["source", "target"])
-@pytest.mark.parametrize("wrong", [lambda p: p * [0.7, 0.9, 0.6], lambda p: p + [0, 0, 20]])
+@pytest.mark.parametrize("wrong", [
+    lambda p: p * [0.7, 0.9, 0.6], lambda p: p + [0, 0, 20], lambda p: p + [0.3, 0.3, -0.3]
+])  # fmt: skip
 def test_what_is_no_sphere_about_the_origin_is_refused(changed, wrong):
     points = np.random.default_rng(0).normal(size=(60, 3))
     points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
