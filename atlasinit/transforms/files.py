@@ -306,7 +306,7 @@ def _read_lta(source: Input) -> PointMap:
     if kind not in _LTA_READ:
         raise AtlasFileError(
             source,
-            f"is an LTA of the type {_LTA_KINDS.get(kind, kind)}, where "
+            f"is an LTA of the type {_LTA_KINDS.get(kind or 0, kind)}, where "
             + " or ".join(_LTA_KINDS[one] for one in _LTA_READ)
             + " is read",
             "Convert it by `lta_convert --inlta ... --outlta ...`, which writes the latter",
