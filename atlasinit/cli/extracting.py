@@ -89,6 +89,10 @@ def extract(
     estimator: Annotated[
         str, panel(_DONE, "NAME", "Of covariances: empirical or ledoit-wolf.")
     ] = "empirical",
+    parquet: Annotated[
+        bool,
+        panel(_DONE, "", "Write all tables as a Parquet dataset, too (pyarrow).", "--parquet"),
+    ] = False,
     jobs: Annotated[
         int | None, panel(_RUN, "N", "Processes on this machine; one a core unless stated.")
     ] = None,
@@ -127,6 +131,7 @@ def extract(
             mask=None if mask == "none" else mask,
             connectome=_parse_kinds(connectome),
             estimator=estimator,
+            parquet=parquet,
             jobs=jobs,
             dask=dask,
             shard=shard,

@@ -80,5 +80,6 @@ A BIDS derivative dataset that `atlasinit extract` wrote. Of each run and atlas 
 - `..._stat-pearsoncorrelation_relmat.tsv` and others: connectomes (and `.pconn.nii`);
 
 each with a sidecar that says how it was made. `atlases/` has the atlases, `quality.tsv` a row for
-each run, `logs/` what was said of each, and `.bidsignore` what BIDS has no name for.
+each run, `parquet/`, where it was asked for, the tables of all runs together, `logs/` what was said
+of each, and `.bidsignore` what BIDS has no name for.
 """

@@ -15,7 +15,8 @@ from atlasinit.extraction.dataset import write_frame
 from atlasinit.extraction.discovery import Filters, find_runs
 from atlasinit.extraction.one_run import Averaging
 from atlasinit.extraction.outputs import KINDS
-from atlasinit.extraction.performing import Outcome, Setup, list_tasks
+from atlasinit.extraction.parquet import FOLDER, check_names, import_pyarrow
+from atlasinit.extraction.performing import Outcome, Setup, is_done, list_tasks
 from atlasinit.extraction.planning import (
     Job,
     Plan,
@@ -24,6 +25,7 @@ from atlasinit.extraction.planning import (
     make_plan,
     move_atlases,
 )
+from atlasinit.extraction.products import Products
 from atlasinit.extraction.quality import write_page
 from atlasinit.extraction.state import Ledger
 from atlasinit.extraction.summary import Extraction, write_table
@@ -57,6 +59,7 @@ def extract(
     mask: PathLike | None = "run",
     connectome: Sequence[str] | str = "correlation",
     estimator: str = "empirical",
+    parquet: bool = False,
     jobs: int | None = None,
     dask: Any = None,
     shard: str | tuple[int, int] | None = None,
@@ -115,6 +118,10 @@ def extract(
         one; a file for all; or None.
     connectome, estimator
         Kinds and estimator of `atlasinit.connectome`, but ``"tangent"``; an empty list for none.
+    parquet
+        Write all tables as Parquet, too (pyarrow; extra ``scale``): in ``parquet/`` a dataset for
+        each atlas and kind of table, in which every run is a file. May be asked for later, too,
+        when what is there is converted; once an output has it, all further runs get it.
     jobs
         Processes on this machine, by default one a core; 1 works in this process.
     dask
@@ -182,6 +189,11 @@ def extract(
     plan = make_plan(found, labelled, reduction=reduction, shard=_parse_shard(shard))
     _check_confounds(plan, cleaning)
     root = expand(output)
+    # What has some runs as Parquet alone would be taken for all of them.
+    parquet = parquet or (root / FOLDER).is_dir()
+    if parquet:
+        import_pyarrow()
+        check_names(own.atlas for own in labelled)
     count = engine.count_cores() if jobs is None else jobs
     if dry_run:
         plan = estimate_time(plan, labelled, reduction=reduction)
@@ -195,6 +207,7 @@ def extract(
         estimator=estimator,
         mask="run" if mask == "run" else None if mask is None else expand(mask),
         source=_folder_of(dataset),
+        products=Products(parquet=parquet),
     )
     ledger = _open(root)
     ledger.settle(setup.options, {job.run.name for job in plan.jobs}, overwrite=overwrite)
@@ -234,7 +247,7 @@ def _run_all(setup: Setup, plan: Plan, ledger: Ledger, count: int, dask: Any) ->
 
 def _is_done(setup: Setup, job: Job, ledger: Ledger) -> bool:
     try:
-        return ledger.is_done(job.run.name, list_tasks(setup, job))
+        return is_done(setup, job, ledger, list_tasks(setup, job))
     except OSError:  # a file that has gone: the run fails with it
         return False
 

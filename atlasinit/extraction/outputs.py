@@ -25,7 +25,7 @@ KINDS = {
 
 NAMELESS = (
     *("*_timeseries.*", "*_relmat.*", "*_stat-coverage_bold.*"),
-    *("quality.*", "atlases", "atlases/**", "logs/"),
+    *("quality.*", "atlases", "atlases/**", "logs/", "parquet/"),
 )
 """What BIDS 1.11 has no name for; validators are told by ``.bidsignore``."""
 

@@ -20,8 +20,9 @@ from atlasinit.extraction.naming import sidecar_of
 from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
 from atlasinit.extraction.outputs import write_run
 from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
+from atlasinit.extraction.products import Products
 from atlasinit.extraction.runs import Image, Run
-from atlasinit.extraction.state import Ledger, Record, fingerprint, stamp
+from atlasinit.extraction.state import Ledger, Record, fingerprint, seal_files, stamp
 from atlasinit.extraction.timing import find_repetition_time
 from atlasinit.support.version import __version__
 
@@ -47,6 +48,8 @@ class Setup:
         ``"run"`` for each run's own, None, or a file for all.
     source
         The folder of the dataset, None for lists of files.
+    products
+        What is made of its tables.
     """
 
     root: Path
@@ -57,6 +60,7 @@ class Setup:
     estimator: str
     mask: str | Path | None
     source: Path | None
+    products: Products = Products()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -125,7 +129,7 @@ def perform(setup: Setup, job: Job) -> Outcome:
             return Outcome(name, "elsewhere")
         try:
             tasks = list_tasks(setup, job)
-            if ledger.is_done(name, tasks):
+            if is_done(setup, job, ledger, tasks):
                 return Outcome(name, "skipped")
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
@@ -136,6 +140,14 @@ def perform(setup: Setup, job: Job) -> Outcome:
             return Outcome(name, "done", seconds=seconds)
         except Exception as error:
             return _fail(ledger, name, error, time.perf_counter() - begun)
+
+
+def is_done(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> bool:
+    """Whether a run has these tasks, and all that is made of their tables."""
+    if not ledger.is_done(job.run.name, tasks):
+        return False
+    record = ledger.read(job.run.name)
+    return record is not None and not setup.products.list_missing(job.run, record.files)
 
 
 def _fail(ledger: Ledger, name: str, error: Exception, seconds: float) -> Outcome:
@@ -175,22 +187,18 @@ def _log(root: Path, name: str, line: str, further: Sequence[str]) -> None:
 def _do(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> Record:
     """Write the parts of a run that are not done, and return its record."""
     before = ledger.read(job.run.name)
-    valid = (
-        before is not None
-        and before.status == "done"
-        and all(ledger.is_whole(file, size) for file, size in before.files.items())
-    )
+    valid = before is not None and before.status == "done" and ledger.is_whole(before)
     have: Mapping[str, str] = before.tasks if before and valid else {}
     quality: dict[str, Any] = dict(before.quality) if before and valid else {}
-    files: dict[str, int] = dict(before.files) if before and valid else {}
+    files: dict[str, Any] = dict(before.files) if before and valid else {}
     with ledger.staged(job.run.name) as staging:
         for image, which in job.tasks:
             keys = {i: f"{setup.atlases[i].key}|{image.files[0].name}" for i in which}
             open_ = [i for i in which if have.get(keys[i]) != tasks[keys[i]]]
             if open_:
                 quality |= _do_image(setup, job.run, image, open_, staging)
-        written = [path for path in staging.rglob("*") if path.is_file()]
-        files |= {path.relative_to(staging).as_posix(): path.stat().st_size for path in written}
+        setup.products.make(job.run, ledger.root, staging, files)
+        files |= seal_files(staging)
     return Record("done", {**have, **tasks}, files, quality=quality)
 
 

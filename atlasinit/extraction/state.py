@@ -5,11 +5,12 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from atlasinit.errors import AtlasFileError, Passing, format_list
+from atlasinit.support.files import sha256
 from atlasinit.support.writing import atomic_write
 
 FOLDER = ".atlasinit"
@@ -27,7 +28,7 @@ class Record:
     tasks
         Each part of the run, an atlas on an image, to the fingerprint of what it was made of.
     files
-        Files below the output, to their bytes.
+        Files below the output, to what tells whether they are as they were written (`seal`).
     reason
         Why it failed.
     quality
@@ -38,7 +39,7 @@ class Record:
 
     status: str
     tasks: Mapping[str, str]
-    files: Mapping[str, int]
+    files: Mapping[str, Sequence[Any]]
     reason: str = ""
     quality: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
@@ -53,6 +54,26 @@ def stamp(path: Path) -> list[Any]:
     """Return what tells a file from another of its name: its size, and when it was written."""
     found = path.stat()
     return [path.name, found.st_size, found.st_mtime_ns]
+
+
+def seal(path: Path) -> list[Any]:
+    """Return what a file is known by: its size, when it was written, and its hash."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, sha256(path)]
+
+
+def is_sealed(path: Path, sealed: Sequence[Any]) -> bool:
+    """Whether a file is as it was: by its time where that stayed, else, as of a copy, by hash."""
+    size, written, digest = sealed
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    return path.stat().st_mtime_ns == written or sha256(path) == digest
+
+
+def seal_files(folder: Path) -> dict[str, list[Any]]:
+    """Return the files below a folder with their seals."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): seal(path) for path in found}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,12 +149,11 @@ class Ledger:
         record = self.read(run)
         if record is None or record.status != "done" or not tasks.items() <= record.tasks.items():
             return False
-        return all(self.is_whole(file, size) for file, size in record.files.items())
+        return self.is_whole(record)
 
-    def is_whole(self, file: str, size: int) -> bool:
-        """Whether a file of the output has as many bytes as were written."""
-        path = self.root / file
-        return path.is_file() and path.stat().st_size == size
+    def is_whole(self, record: Record) -> bool:
+        """Whether the files of a record are as they were written."""
+        return all(is_sealed(self.root / file, own) for file, own in record.files.items())
 
     @contextlib.contextmanager
     def staged(self, run: str) -> Iterator[Path]:
