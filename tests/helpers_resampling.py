@@ -42,10 +42,10 @@ def sphere(n, seed, radius):
     return ai.SurfaceMesh(n, faces=faces, sphere=radius * points, hemisphere="L")
 
 
-def surface_atlas(mesh, maps):
+def surface_atlas(mesh, maps, space="fsaverage"):
     return ai.Atlas(
         name="s",
-        space="fsaverage",
+        space=space,
         maps={"cortex_L": maps},
         geometry={"cortex_L": mesh},
         labels=table(["cortex_L"] * maps.n_parcels),

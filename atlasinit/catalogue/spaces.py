@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlasinit.catalogue.entries import Variant
-from atlasinit.core.spaces import parse_space, space_data, usual_name
+from atlasinit.core.spaces import may_be_one, parse_space, space_data, usual_name
 from atlasinit.errors import ArgumentError, format_list, nearest
 
 
@@ -56,6 +56,20 @@ def spheres(space: str) -> Mapping[str, str]:
             f"Such spaces are {format_list(found, 30)}",
         )
     return found[name]
+
+
+def find_mesh(n_vertices: int, space: str) -> str:
+    """Return the name of the standard mesh with a number of vertices a hemisphere, ``""`` for none.
+
+    Of `space`, whatever density that states; where it is ``""``, of the only space that has one.
+    """
+    names = [
+        usual_name(f"{table['space']}:den-{table['density']}")
+        for table in space_data()["surface"]
+        if table.get("vertices") == n_vertices and may_be_one(table["space"], space)
+    ]
+    found = [name for name in names if name in spheres_by_space()]
+    return found[0] if len(found) == 1 else ""
 
 
 @functools.cache

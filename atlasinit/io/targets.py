@@ -9,10 +9,13 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentTypeError
-from atlasinit.io.formats import cifti, nifti
+from atlasinit.io.formats import cifti, gifti, nifti
 from atlasinit.io.formats.registry import state_by_name
 from atlasinit.io.input import Input
 from atlasinit.support.typing import PathLike
+
+_TRIANGLES = b"\xff\xff\xfe"
+"""With which FreeSurfer's triangle files begin."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,6 +75,14 @@ def holds_locations(path: PathLike) -> bool:
     """Whether a file is one that `read_target` reads, by its name and first bytes."""
     with Input(path) as source:
         return cifti.claims(source) or nifti.claims(source)
+
+
+def holds_surface(given: PathLike | FileBasedImage) -> bool:
+    """Whether something is GIFTI, by its name, or a surface of FreeSurfer, by its first bytes."""
+    with Input(given) as source:
+        if source.path is None or gifti.claims(source):
+            return gifti.claims(source)
+        return source.head.startswith(_TRIANGLES)
 
 
 def is_target(given: Any) -> bool:

@@ -123,7 +123,11 @@ def resample(
         places, chain, goal = find_warped_places(origin, target, transform, space)
         check_result(goal, chain)
     geometries = {c: places[c].geometry for c in atlas.compartments}
-    maps = {c: _move(m, atlas.geometry[c], places[c], c, options) for c, m in atlas.maps.items()}
+    known = origin.standard_space(space)
+    maps = {
+        c: _move(m, atlas.geometry[c], places[c], (c, known), options)
+        for c, m in atlas.maps.items()
+    }
     how = [*map(repr, geometries.values()), *options.describe()]
     how += [] if chain is None else [chain.describe()]
     moved = Atlas(
@@ -140,10 +144,15 @@ def resample(
     return moved
 
 
-def _move(maps: Maps, source: Geometry, place: Place, compartment: str, options: Options) -> Maps:
-    """Return maps on the locations of a place."""
+def _move(
+    maps: Maps, source: Geometry, place: Place, told: tuple[str, str], options: Options
+) -> Maps:
+    """Return maps on the locations of a place.
+
+    What messages call the compartment, and the space of standard spheres, are told.
+    """
     hard = isinstance(maps, HardMaps)
-    parts = find_weights(source, place, options, hard=hard, names=("atlas", compartment))
+    parts = find_weights(source, place, options, hard=hard, names=("atlas", told[0]), space=told[1])
     if isinstance(maps, HardMaps):
         labels = np.asarray(maps.labels)
         return HardMaps(np.concatenate([elect(part, labels) for part in parts]), maps.n_parcels)

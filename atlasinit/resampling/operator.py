@@ -169,9 +169,11 @@ def resampling_operator(
     # A row of blocks for each compartment of the target, a column for each of the source: their
     # orders may differ.
     blocks: list[list[Any]] = []
+    known = origin.standard_space(space)
     for c, place in places.items():
+        names = (origin.argument, c)
         parts = find_weights(
-            origin.geometry[c], place, options, hard=False, names=(origin.argument, c)
+            origin.geometry[c], place, options, hard=False, names=names, space=known
         )
         own = vstack(list(parts))
         blocks.append([own if c == other else None for other in origin.compartments])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_vertex_areas
-from atlasinit.errors import ArgumentError, Call, Passing
+from atlasinit.errors import ArgumentError, Call, Passing, Value
 from atlasinit.resampling.closest import find_closest
 from atlasinit.resampling.matrices import average_rows, pick, scale_rows, take_columns, weigh
 from atlasinit.smoothing.checks import check_radii
@@ -87,7 +87,12 @@ class Sphere:
         return ArgumentError(
             self.argument,
             f": resampling needs the `{what}` of the {self.role} mesh, which {self.mesh!r} lacks",
-            "add it with " + call + less,
+            "add it with "
+            + call
+            + less
+            + "; of a file give meshes in its place, as "
+            + Value({"cortex_L": ...})
+            + " of `ai.SurfaceMesh`",
         )
 
 

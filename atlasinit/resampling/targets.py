@@ -2,15 +2,21 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+from atlasinit.catalogue.spaces import find_mesh
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing
+from atlasinit.core.spaces import may_be_one
+from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, Value
+from atlasinit.resampling.registered import add_sphere
 from atlasinit.transforms.maps import PointMap
+
+if TYPE_CHECKING:
+    from atlasinit.io.targets import Target
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +68,14 @@ class Origin:
         """Return what moves an atlas, or data of it."""
         return cls(atlas.geometry, atlas.space, repr(atlas.name), argument)
 
+    def standard_space(self, stated: str | None) -> str:
+        """Return the space whose standard spheres stand in for those that meshes lack.
+
+        It is ``""`` for none: where the result is said to be in another one, meshes are in register
+        by spheres of their own alone.
+        """
+        return self.space if stated is None or may_be_one(stated, self.space) else ""
+
     @property
     def compartments(self) -> tuple[str, ...]:
         """Their names, in the order of the values."""
@@ -97,7 +111,16 @@ def find_origin(source: Any, target: Any) -> Origin:
             f"from compartments to geometries, got {type(source).__name__}",
         )
     found = read_target(source)
-    return Origin(found.geometry, found.space, found.name, "source")
+    return Origin(found.geometry, _space_of(found), found.name, "source")
+
+
+def _space_of(found: "Target") -> str:
+    """Return the space that a file states, or the only one with a standard mesh of CIFTI's numbers.
+
+    It is ``""`` where there is none such.
+    """
+    sizes = {g.n_vertices for g in found.geometry.values() if isinstance(g, SurfaceMesh)}
+    return found.space or (find_mesh(sizes.pop(), "") if len(sizes) == 1 else "")
 
 
 def find_places(
@@ -127,7 +150,11 @@ def find_places(
             target = dict.fromkeys(origin.compartments, target)
     missing = [c for c in origin.compartments if c not in target]
     if missing:
-        raise ArgumentError("target", f"lacks the compartments {missing}", f"it has {list(target)}")
+        raise ArgumentError(
+            "target",
+            f"lacks the compartments {missing} of {origin.name}; it has {list(target)}",
+            _say_less(origin, [c for c in origin.compartments if c not in missing]),
+        )
     further = [c for c in target if c not in origin.compartments]
     if whole and further:
         raise ArgumentError(
@@ -139,10 +166,19 @@ def find_places(
     return {c: _of_compartment(target[c], origin, c, space) for c in target if c not in further}
 
 
+def _say_less(origin: Origin, kept: list[str]) -> Any:
+    """Return how what a target lacks is left out of an origin."""
+    if not kept:
+        return "name them as those of the source"
+    if origin.argument == "atlas":
+        return "move the others alone: " + Call("atlas.select", compartments=kept)
+    return "pass a source of the others alone: " + Value(dict.fromkeys(kept, ...))
+
+
 def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[str, Place]:
     """Return a geometry as it is, and of an image its whole grid, or the locations of CIFTI."""
     from atlasinit.io.agreement import check_target_space
-    from atlasinit.io.targets import is_target, read_target
+    from atlasinit.io.targets import holds_surface, is_target, read_target
 
     if isinstance(target, VolumeGrid | SurfaceMesh):
         return target
@@ -150,29 +186,58 @@ def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[
         raise ArgumentTypeError(
             "target",
             "should be an Atlas, a VolumeGrid, a SurfaceMesh, an image of a volume or its path, "
+            "a file of a sphere, "
             f"or a mapping from compartments to such, got {type(target).__name__}",
         )
+    if holds_surface(target):
+        return _sphere_of(target, origin, space)
     found = read_target(target)
     if space is None:
         own = (origin.space, origin.name)
-        check_target_space(found.space, own, found.name, override="space")
+        check_target_space(_space_of(found), own, found.name, override="space")
     if found.grid is not None:
         return found.grid
     return {c: _on_own_mesh(g, origin, c) for c, g in found.geometry.items()}
 
 
+def _sphere_of(target: Any, origin: Origin, space: str | None) -> SurfaceMesh:
+    """Return the mesh of a file of a sphere, whose name may state what it is in register with."""
+    from atlasinit.io.agreement import check_target_space
+    from atlasinit.io.bids.names import entities_of, side_of
+    from atlasinit.io.input import Input
+    from atlasinit.io.overlay.surfaces import read_surface
+
+    surface, name = read_surface(target), Input(target).name
+    for entity, stated in entities_of(name).items():
+        if entity in ("tpl", "space") and space is None:
+            check_target_space(stated, (origin.space, origin.name), name, override="space")
+    return SurfaceMesh(
+        len(surface.coordinates),
+        sphere=surface.coordinates,
+        faces=surface.faces,
+        hemisphere=surface.hemisphere or side_of(name),
+    )
+
+
 def _on_own_mesh(geometry: Geometry, origin: Origin, compartment: str) -> Place:
-    """Return locations of CIFTI, which states numbers of vertices alone, on the origin's mesh."""
+    """Return locations of CIFTI, which states numbers of vertices alone, on the origin's mesh.
+
+    Of another number of vertices they lie on the standard mesh of the origin's space.
+    """
     own = origin.geometry.get(compartment)
     if not isinstance(own, SurfaceMesh) or not isinstance(geometry, SurfaceMesh):
         return Place(geometry)
     if own.n_vertices != geometry.n_vertices:
-        raise ArgumentError(
-            "target",
-            f"has {geometry.n_vertices} vertices for {compartment!r}, {origin.name} has "
-            f"{own.n_vertices}",
-            "pass the meshes with their spheres",
-        )
+        standard = add_sphere(geometry, origin.space) if origin.space else geometry
+        if standard.sphere is None:
+            raise ArgumentError(
+                "target",
+                f"has {geometry.n_vertices} vertices for {compartment!r}, {origin.name} has "
+                f"{own.n_vertices}, and no sphere of such a mesh is on this machine",
+                "pass the spheres of its meshes, which gives all their vertices: "
+                + Value({compartment: "sphere.surf.gii"}),
+            )
+        return Place(standard)
     return Place(dataclasses.replace(own, vertices=geometry.vertices), by_number=True)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, Call, Passing
 from atlasinit.resampling.grids import find_grid_weights, is_coarser, same_voxels
+from atlasinit.resampling.registered import add_sphere
 from atlasinit.resampling.spheres import (
     Sphere,
     adaptive_area,
@@ -75,6 +76,7 @@ def find_weights(
     *,
     hard: bool,
     names: tuple[str, str],
+    space: str = "",
 ) -> "Iterator[csr_array]":
     """Yield the matrices (some targets, sources) of a move, in the order of the targets.
 
@@ -92,6 +94,8 @@ def find_weights(
         Whether the values are hard labels.
     names
         What messages call the argument of the source, and the compartment.
+    space
+        Whose standard spheres stand in for those that meshes lack; ``""`` for none.
     """
     target = place.geometry
     argument, compartment = names
@@ -108,8 +112,13 @@ def find_weights(
                 "target",
                 f"of {compartment!r} should be of hemisphere {source.hemisphere!r}, got {target!r}",
             )
+        if place.by_number:
+            yield same_vertices(source, target)
+            return
+        if space:
+            source, target = add_sphere(source, space), add_sphere(target, space)
         pair = Sphere(source, argument), Sphere(target, "target")
-        if place.by_number or is_same_mesh(*pair):
+        if is_same_mesh(*pair):
             yield same_vertices(source, target)
             return
         method = choose_method(source, target, options.method, hard=hard)

@@ -3,12 +3,14 @@
 import nibabel as nb
 import numpy as np
 import pytest
-from helpers_resampling import resample_by_workbench, sphere, surface_atlas
+from helpers_resampling import resample_by_workbench, save_sphere, sphere, surface_atlas
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
 
 import atlasinit as ai
-from atlasinit.catalogue import package_file
+from atlasinit.catalogue import package_file, spaces
+from atlasinit.catalogue.sources import references
+from atlasinit.io.overlay.surfaces import read_surface
 from atlasinit.resampling.closest import find_closest
 from atlasinit.resampling.labels import elect
 from atlasinit.resampling.spheres import Sphere
@@ -221,3 +223,95 @@ def test_labels_without_triangles_go_to_the_nearest_vertex_when_asked():
     moved = ai.resample(atlas, sphere(60, 2, 100), method="nearest")
     assert not np.any(moved.maps["cortex_L"].labels)
     assert "method='nearest'" in moved.provenance.operations[-1]
+
+
+@pytest.fixture(scope="module")
+def standard():
+    """The left sphere of fsLR 32k, a coarse one in register with it, and CIFTI of some vertices."""
+    names = spaces.spheres("fsLR")
+    surface = read_surface(references.obtain(names["cortex_L"], allow_download=False))
+    kept = np.arange(0, 32492, 7)
+    mesh = ai.SurfaceMesh(
+        32492, kept, hemisphere="L", sphere=surface.coordinates, faces=surface.faces
+    )
+    models = nb.cifti2.BrainModelAxis.from_surface(kept, 32492, "CIFTI_STRUCTURE_CORTEX_LEFT")
+    values = np.random.default_rng(0).normal(size=(2, kept.size)).astype(np.float32)
+    header = nb.Cifti2Header.from_axes((nb.cifti2.ScalarAxis(["a", "b"]), models))
+    return mesh, sphere(120, 3, 100), nb.Cifti2Image(values, header), values.T
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear"])
+def test_cifti_lies_on_the_standard_mesh_of_its_numbers(standard, method):
+    mesh, coarse, image, values = standard
+    expected = ai.resample_data(values, {"cortex_L": mesh}, {"cortex_L": coarse}, method=method)
+    assert np.isfinite(expected).sum() > 10
+    found = ai.resample_data(values, image, {"cortex_L": coarse}, method=method)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_atlases_go_to_the_standard_mesh_of_cifti(standard):
+    mesh, coarse, image, _ = standard
+    labels = (coarse.sphere[:, 0] > 0) + 2 * (coarse.sphere[:, 2] > 0)
+    atlas = surface_atlas(coarse, ai.HardMaps(labels.astype(np.int32), 4), "fsLR")
+    moved = ai.resample(atlas, image)
+    expected = ai.resample(atlas, {"cortex_L": mesh})
+    assert moved == expected.replace(provenance=moved.provenance)
+    # And labels of such a file, which has no sphere either, the other way.
+    bare = moved.replace(
+        geometry={"cortex_L": ai.SurfaceMesh(32492, mesh.vertices, hemisphere="L")}
+    )
+    np.testing.assert_array_equal(
+        ai.resample(bare, atlas).maps["cortex_L"].labels,
+        ai.resample(moved, atlas).maps["cortex_L"].labels,
+    )
+
+
+def test_the_standard_mesh_is_that_of_the_space(standard, monkeypatch, tmp_path):
+    mesh, coarse, image, values = standard
+    elsewhere = surface_atlas(coarse, ai.HardMaps(np.zeros(120, np.int32), 1))
+    with pytest.raises(ValueError, match="is in fsaverage, but .* is in fsLR"):
+        ai.resample_data(values, image, elsewhere)
+    # In register with fsaverage, as is said, are only spheres that state it: the standard is not.
+    with pytest.raises(ValueError, match="needs the `sphere` of the source mesh"):
+        ai.resample_data(values, image, elsewhere, space="fsaverage")
+    with pytest.raises(ValueError, match="states the space 'fsLR', but 's' is in 'fsaverage'"):
+        ai.resample(elsewhere, image)
+    # Without the file of the sphere, as on another machine.
+    monkeypatch.setattr(references, "find", lambda reference: None)
+    with pytest.raises(
+        ValueError, match=r"of a file give meshes .* \{\"cortex_L\": ...\} of `ai.Su"
+    ):
+        ai.resample_data(values, image, {"cortex_L": coarse})
+    atlas = surface_atlas(coarse, elsewhere.maps["cortex_L"], "fsLR")
+    with pytest.raises(
+        ValueError, match=r"no sphere .* on this machine; pass .* \"sphere.surf.gii"
+    ):
+        ai.resample(atlas, image)
+    save_sphere(tmp_path / "sphere.surf.gii", mesh)
+    moved = ai.resample(atlas, {"cortex_L": tmp_path / "sphere.surf.gii"})
+    assert moved.n_locations == 32492
+
+
+def test_files_of_spheres_are_targets(tmp_path):
+    mesh = sphere(90, 1, 100)
+    atlas = surface_atlas(sphere(70, 2, 100), ai.HardMaps(np.arange(70, dtype=np.int32) % 3, 3))
+    expected = ai.resample(atlas, mesh)
+    save_sphere(tmp_path / "sub-1_hemi-L_space-fsaverage_sphere.surf.gii", mesh)
+    nb.freesurfer.write_geometry(tmp_path / "lh.sphere.reg", mesh.sphere, mesh.faces)
+    for name in ("sub-1_hemi-L_space-fsaverage_sphere.surf.gii", "lh.sphere.reg"):
+        for target in (tmp_path / name, {"cortex_L": str(tmp_path / name)}):
+            moved = ai.resample(atlas, target)
+            np.testing.assert_array_equal(
+                moved.maps["cortex_L"].labels, expected.maps["cortex_L"].labels
+            )
+    save_sphere(tmp_path / "tpl-fsLR_hemi-L_sphere.surf.gii", mesh)
+    with pytest.raises(ValueError, match="states the space 'fsLR', but 's' is in 'fsaverage'"):
+        ai.resample(atlas, tmp_path / "tpl-fsLR_hemi-L_sphere.surf.gii")
+    nb.freesurfer.write_geometry(tmp_path / "rh.sphere.reg", mesh.sphere, mesh.faces)
+    with pytest.raises(ValueError, match="should be of hemisphere 'L'"):
+        ai.resample(atlas, tmp_path / "rh.sphere.reg")
+    nb.freesurfer.write_geometry(
+        tmp_path / "lh.white", np.multiply(mesh.sphere, [1, 2, 1]), mesh.faces
+    )
+    with pytest.raises(ValueError, match="should have one radius around the origin"):
+        ai.resample(atlas, tmp_path / "lh.white")

@@ -157,7 +157,11 @@ def test_medial_wall_and_outside_give_none():
     ("target", "message"),
     [
         (ai.VolumeGrid((2, 2, 2), np.eye(4)), "mapping from each of"),
-        ({"cortex_L": ai.SurfaceMesh(3)}, r"lacks the compartments \['cortex_R', 'subcortex'\]"),
+        (
+            {"cortex_L": ai.SurfaceMesh(3)},
+            r"lacks the compartments \['cortex_R', 'subcortex'\] "
+            r"of 'mixed'; it has \['cortex_L'\]; .* `atlas.select\(compartments=\[\"cortex_L\"\]\)`",
+        ),
         (
             {
                 "cortex_L": ai.VolumeGrid((2, 2, 2), np.eye(4)),
