@@ -10,9 +10,11 @@ from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
-from atlasinit.resampling.axes import find_axes, snap
+from atlasinit.resampling.axes import Axes, find_axes, snap
 from atlasinit.resampling.matrices import pick, weigh
+from atlasinit.resampling.oblique import Oblique
 from atlasinit.resampling.targets import Place
+from atlasinit.transforms.maps import find_matrix
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -90,14 +92,30 @@ def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterato
     assert isinstance(target, VolumeGrid)
     if place.warp is None:
         _check_overlap(source, target)
-    axes = find_axes(source, target, method) if place.warp is None else None
-    if axes is not None:
-        size, find_some = max(_AT_ONCE // axes.n_weights, 1), axes.find_weights
+    laid = _lay_out(source, target, place, method)
+    if laid is not None:
+        size, find_some = max(_AT_ONCE // laid.n_weights, 1), laid.find_weights
     else:
         size, find_some = _look_up(Lookup.build(source), target, place, method)
     for start in range(0, max(target.n_locations, 1), size):
         some = target.voxels[start : start + size]
         yield find_some(np.stack(np.unravel_index(some, target.shape), axis=-1))
+
+
+def _lay_out(
+    source: VolumeGrid, target: VolumeGrid, place: Place, method: str
+) -> Axes | Oblique | None:
+    """Return what has weights for offsets or axes once for all voxels; None to look each up."""
+    moved = find_matrix(place.warp)
+    if moved is None:
+        return None
+    if place.warp is not None:
+        target = VolumeGrid(target.shape, moved @ target.affine)
+    axes = find_axes(source, target, method)
+    if axes is not None or method != "area":
+        return axes
+    matrix = np.linalg.inv(source.affine) @ target.affine
+    return Oblique(source, matrix, source.locations.reshape(-1))
 
 
 def _check_overlap(source: VolumeGrid, target: VolumeGrid) -> None:

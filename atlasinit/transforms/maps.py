@@ -98,6 +98,19 @@ class ChainedMap:
         return out
 
 
+def find_matrix(points: PointMap | None) -> Float64[np.ndarray, "4 4"] | None:
+    """Return the matrix of a map that is one, that of nothing for None; None for other maps."""
+    if points is None:
+        return np.eye(4)
+    parts = points.parts if isinstance(points, ChainedMap) else (points,)
+    matrix = np.eye(4)
+    for part in parts:
+        if not isinstance(part, LinearMap):
+            return None
+        matrix = part.matrix @ matrix
+    return matrix
+
+
 def fsl_scaling(grid: VolumeGrid) -> Float64[np.ndarray, "4 4"]:
     """Return the matrix from voxels to FSL's coordinates.
 

@@ -216,7 +216,7 @@ def test_cifti_is_a_target(tmp_path):
         ai.resample(surface_atlas("fsaverage5"), path)
     with pytest.raises(ValueError, match=r"lacks the compartments \['volume'\]"):
         ai.resample(volume_atlas("fsLR"), path)
-    with pytest.raises(TypeError, match="should be an image of a grid, or CIFTI-2, got GiftiImage"):
+    with pytest.raises(ai.AtlasFileError, match="should hold coordinates and triangles once"):
         ai.resample(atlas, nb.load(overlay(tmp_path / "lh.x.func.gii")))
 
 

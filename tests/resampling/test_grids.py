@@ -1,12 +1,17 @@
 """Resampling between grids: overlaps counted on a fine lattice, and equal voxels."""
 
+import nibabel as nb
 import numpy as np
 import pytest
 from helpers_resampling import volume_atlas
+from scipy.optimize import linprog
+from scipy.spatial import ConvexHull, HalfspaceIntersection
+from scipy.spatial.transform import Rotation
 
 import atlasinit as ai
 from atlasinit.resampling.grids import find_grid_weights
 from atlasinit.resampling.targets import Place
+from atlasinit.transforms.maps import LinearMap
 
 METHODS = ["auto", "nearest", "linear", "area"]
 
@@ -96,7 +101,7 @@ def test_overlaps_are_those_counted_on_a_fine_lattice(case, flip):
     (matrix,) = find_grid_weights(source, Place(target), "area")
     first = share[::-1] if flip else share
     np.testing.assert_allclose(matrix.toarray(), np.kron(np.kron(first, share), share), atol=1e-9)
-    # Points in each voxel, as for oblique and warped grids, count the same where sizes divide.
+    # Points in each voxel, as through warps, count the same where sizes divide.
     if case in ("corners", "centres", "3"):
         moved = Place(target, warp=lambda points: points + 0.0)
         (sampled,) = find_grid_weights(source, moved, "area")
@@ -143,21 +148,82 @@ def test_means_over_larger_voxels_keep_the_total():
     np.testing.assert_allclose(moved.sum(axis=1) * 1.5**3, values.sum(axis=(0, 1, 2)), rtol=1e-5)
 
 
-def test_an_oblique_grid_is_counted_by_points():
-    angle = np.deg2rad(30)
-    turn = np.eye(4)
-    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    source = ai.VolumeGrid((20, 20, 4), affine_of([1, 1, 1], [-9.5, -9.5, 0]))
-    target = ai.VolumeGrid((4, 4, 1), turn @ affine_of([3, 3, 2], [-4.5, -4.5, 1.5]))
-    (matrix,) = find_grid_weights(source, Place(target), "area")
+def overlap_volume(matrix, voxel):
+    """Return the volume that a unit cube about a voxel shares with one moved by a matrix."""
+    planes = []
+    for normal in np.linalg.inv(matrix[:3, :3]):
+        at = normal @ matrix[:3, 3]
+        planes += [[*normal, -at - 0.5], [*-normal, at - 0.5]]
+    for axis, centre in zip(np.eye(3), voxel, strict=True):
+        planes += [[*axis, -centre - 0.5], [*-axis, centre - 0.5]]
+    planes = np.array(planes)
+    # The middle of the largest ball between them.
+    lengths = np.linalg.norm(planes[:, :3], axis=1)
+    ends = [(None, None)] * 3 + [(0, None)]
+    found = linprog(
+        [0, 0, 0, -1], np.column_stack([planes[:, :3], lengths]), -planes[:, 3], bounds=ends
+    )
+    if found.status or found.x[3] < 1e-7:
+        return 0.0
+    return ConvexHull(HalfspaceIntersection(planes, found.x[:3]).intersections).volume
+
+
+OBLIQUE = {
+    "one axis": ([0, 0, 30], (3, 3, 2)),
+    "all axes": ([11, -23, 40], (1.9, 2.1, 1.6)),
+    "hardly": ([0.4, 0, 0.7], (2, 2, 2)),
+    "finer": ([20, 10, -15], (0.7, 0.9, 0.6)),
+}
+
+
+@pytest.mark.parametrize("warped", [False, True])
+@pytest.mark.parametrize("case", OBLIQUE)
+def test_shares_of_oblique_voxels_are_the_volumes(case, warped):
+    """Those of the polyhedra that both voxels are."""
+    angles, sizes = OBLIQUE[case]
+    affine = affine_of(sizes, [3.2, 3.7, 3.4])
+    affine[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ affine[:3, :3]
+    source = ai.VolumeGrid((10, 9, 8), np.eye(4))
+    if warped:
+        # The same by a matrix that is a transform.
+        place = Place(ai.VolumeGrid((2, 1, 1), np.eye(4)), warp=LinearMap(affine))
+    else:
+        place = Place(ai.VolumeGrid((2, 1, 1), affine))
+    (matrix,) = find_grid_weights(source, place, "area")
     weights = matrix.toarray()
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    # The centre of what a voxel covers is its own, and the spread that of a cube of its size.
-    centres = weights @ source.coordinates
-    np.testing.assert_allclose(centres, target.coordinates, atol=0.1)
-    off = source.coordinates[None] - centres[:, None]
-    spread = np.einsum("ts,tsx->tx", weights, off**2)
-    np.testing.assert_allclose(spread[:, :2], (9 + 1) / 12, rtol=0.15)
+    for row, shift in zip(weights, np.eye(4)[[3, 0], :3], strict=True):
+        own = affine @ nb.affines.from_matvec(np.eye(3), shift)
+        near = np.flatnonzero((np.abs(source.ijk - own[:3, 3]) < 4).all(axis=1) & (row > 0))
+        volumes = [overlap_volume(own, source.ijk[i]) for i in near]
+        np.testing.assert_allclose(row[near], volumes / np.prod(sizes), atol=5e-4)
+        # What has a share has a weight: all the volumes together are the voxel.
+        assert sum(volumes) / np.prod(sizes) > 0.999
+
+
+def test_labels_of_an_oblique_grid_are_the_majority():
+    """Of the voxels of a fine lattice in each."""
+    rng = np.random.default_rng(7)
+    values = np.kron(rng.integers(0, 4, (5, 5, 5)), np.ones((2, 2, 2), int))
+    atlas = volume_atlas(values, np.eye(4), soft=False)
+    affine = affine_of([2.5, 2.2, 2.4], [2.0, 3.0, 2.5])
+    affine[:3, :3] = (
+        Rotation.from_euler("xyz", [9, 14, -20], degrees=True).as_matrix() @ (affine[:3, :3])
+    )
+    target = ai.VolumeGrid((3, 3, 3), affine)
+    n = 30
+    inner = (np.arange(n) + 0.5) / n - 0.5
+    points = target.ijk[:, None] + np.stack(np.meshgrid(inner, inner, inner), -1).reshape(-1, 3)
+    voxels = np.floor(nb.affines.apply_affine(affine, points) + 0.5).astype(int)
+    inside = ((voxels >= 0) & (voxels < 10)).all(axis=2)
+    found = np.where(
+        inside, values[tuple(np.moveaxis(np.where(inside[..., None], voxels, 0), 2, 0))], 0
+    )
+    counts = (found[..., None] == np.arange(4)).mean(axis=1)
+    best = np.sort(counts, axis=1)
+    clear = best[:, -1] - best[:, -2] > 0.01
+    labels = ai.resample(atlas, target).maps["volume"].labels + 1
+    assert clear.sum() > 20
+    np.testing.assert_array_equal(labels[clear], counts.argmax(axis=1)[clear])
 
 
 @pytest.mark.parametrize("method", METHODS)

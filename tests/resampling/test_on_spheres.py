@@ -299,7 +299,8 @@ def test_files_of_spheres_are_targets(tmp_path):
     save_sphere(tmp_path / "sub-1_hemi-L_space-fsaverage_sphere.surf.gii", mesh)
     nb.freesurfer.write_geometry(tmp_path / "lh.sphere.reg", mesh.sphere, mesh.faces)
     for name in ("sub-1_hemi-L_space-fsaverage_sphere.surf.gii", "lh.sphere.reg"):
-        for target in (tmp_path / name, {"cortex_L": str(tmp_path / name)}):
+        image = nb.load(tmp_path / name) if name.endswith(".gii") else tmp_path / name
+        for target in (image, {"cortex_L": str(tmp_path / name)}):
             moved = ai.resample(atlas, target)
             np.testing.assert_array_equal(
                 moved.maps["cortex_L"].labels, expected.maps["cortex_L"].labels

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
+from nibabel.filebasedimages import FileBasedImage
 from nibabel.freesurfer import read_geometry
 
 from atlasinit.core.geometry import (
@@ -74,7 +75,7 @@ _STRUCTURES = (
 )
 
 
-def read_surface(path: PathLike) -> Surface:
+def read_surface(path: PathLike | FileBasedImage) -> Surface:
     """Read a surface: GIFTI (``.surf.gii``, ``.gii``, ``.gz``) or FreeSurfer (``lh.white``).
 
     Raises
