@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from atlasinit.errors import AtlasWarning as AtlasWarning
     from atlasinit.extraction import extract as extract
     from atlasinit.figures import plot_atlas as plot_atlas
+    from atlasinit.figures import plot_connectome as plot_connectome
     from atlasinit.figures import plot_matrix as plot_matrix
     from atlasinit.figures import plot_series as plot_series
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
@@ -119,6 +120,7 @@ _HOMES = {
     "merge_parcels": "editing",
     "nulls": "nullmodels",
     "plot_atlas": "figures",
+    "plot_connectome": "figures",
     "plot_matrix": "figures",
     "plot_series": "figures",
     "project": "projection",

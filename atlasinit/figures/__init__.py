@@ -1,6 +1,7 @@
 """Pictures of atlases and of parcel values: cortex on surfaces, volumes in slices."""
 
 from atlasinit.figures.carpets import plot_series
+from atlasinit.figures.glass import plot_connectome
 from atlasinit.figures.matrices import plot_matrix
 from atlasinit.figures.palettes import mixed_colors, network_colors, parcel_colors, value_colors
 from atlasinit.figures.plots import plot_atlas
@@ -15,6 +16,7 @@ __all__ = [
     "paint",
     "parcel_colors",
     "plot_atlas",
+    "plot_connectome",
     "plot_matrix",
     "plot_series",
     "value_colors",

@@ -12,6 +12,7 @@ from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_matrix
 from atlasinit.figures.blocks import draw_blocks, order_parcels
 from atlasinit.figures.scales import ColorMap, ColorScale, scale_values
+from atlasinit.support.formatting import format_number
 
 SIZE = 7.0
 """Of the picture, in inches, as all below."""
@@ -50,7 +51,8 @@ def plot_matrix(
         networks.
     cmap, vmin, vmax, symmetric
         As for `plot_atlas`. The scale is that of the entries beside the diagonal, which is
-        often a constant.
+        often a constant; where the diagonal lies beyond it, it is grey, and its values are
+        said below the colour bar.
     title
         By default the atlas's name.
     units
@@ -74,7 +76,7 @@ def plot_matrix(
     from matplotlib import pyplot
 
     check_atlas(atlas)
-    values = np.asarray(align_matrix(matrix, atlas.table), dtype=np.float64)
+    values = np.array(align_matrix(matrix, atlas.table), dtype=np.float64)
     blocks = order_parcels(atlas, order=order)
     beside = values[~np.eye(len(values), dtype=bool)]
     # A single parcel has no other entry.
@@ -89,6 +91,11 @@ def plot_matrix(
     width, height = _LEFT + SIZE + _RIGHT, _BELOW + SIZE + _ABOVE
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((_LEFT / width, _BELOW / height, SIZE / width, SIZE / height))
+    diagonal = np.diag(values)[np.isfinite(np.diag(values))]
+    beyond = diagonal.size and not (scale.low <= diagonal.min() <= diagonal.max() <= scale.high)
+    if beyond:
+        # The colour of the end would be that of another value.
+        np.fill_diagonal(values, np.nan)
     shown = scale(values[np.ix_(blocks.rows, blocks.rows)])
     axes.set_facecolor(_GREY)
     axes.imshow(shown, interpolation="nearest")
@@ -96,14 +103,27 @@ def plot_matrix(
     axes.set_yticks([])
     axes.set_title(atlas.name if title is None else title, loc="left", parse_math=False)
     draw_blocks(axes, atlas, blocks, sides="yx")
-    draw_scale(figure, scale, units, right=_RIGHT, bottom=_BELOW, tall=SIZE)
+    note = f"diagonal, {_name_range(diagonal)},\nbeyond: grey" if beyond else ""
+    draw_scale(figure, scale, units, right=_RIGHT, bottom=_BELOW, tall=SIZE, note=note)
     return figure
 
 
+def _name_range(values: np.ndarray) -> str:
+    least, most = (format_number(end) for end in (values.min(), values.max()))
+    return least if least == most else f"{least} to {most}"
+
+
 def draw_scale(
-    figure: Figure, scale: ColorScale, unit: str, *, right: float, bottom: float, tall: float
+    figure: Figure,
+    scale: ColorScale,
+    unit: str,
+    *,
+    right: float,
+    bottom: float,
+    tall: float,
+    note: str = "",
 ) -> None:
-    """Draw a colour bar at the right of a figure, and say below it what lies beyond."""
+    """Draw a colour bar at the right of a figure, and say below it what lies beyond, and a note."""
     width, height = figure.get_size_inches()
     left = (width - right + 0.2) / width
     axes = figure.add_axes(
@@ -111,7 +131,7 @@ def draw_scale(
     )
     norm = matplotlib.colors.Normalize(scale.low, scale.high)
     figure.colorbar(ScalarMappable(norm, scale.colormap), cax=axes, label=unit, extend=scale.extend)
-    if scale.beyond:
-        said = scale.beyond.replace("; ", ";\n")
+    said = "\n".join(text.replace("; ", ";\n") for text in (scale.beyond, note) if text)
+    if said:
         y = (bottom + 0.17 * tall) / height
         figure.text(1 - 0.05 / width, y, said, fontsize="x-small", ha="right", va="top")

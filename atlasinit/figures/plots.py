@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.colors
@@ -32,6 +32,9 @@ WIDTH = 12.0
 _TITLE, _CAPTION, _TEXT = 0.36, 0.26, 0.24
 _GAP, _RIGHT = 0.1, 1.3
 _HIGHEST = 3.2
+_NARROW = 1.8
+"""Up to which a title that names its hemisphere in full would reach into the next."""
+
 _COLUMNS = 6
 """Networks and slices that stand side by side."""
 
@@ -43,6 +46,8 @@ def plot_atlas(
     palette: str = "own",
     surfaces: Mapping[str, Surface] | None = None,
     background: Background = None,
+    hemispheres: str | Sequence[str] | None = None,
+    views: str | Sequence[str] | None = None,
     slices: int = 2,
     cmap: ColorMap | None = None,
     vmin: float | int | None = None,
@@ -53,10 +58,10 @@ def plot_atlas(
 ) -> Figure:
     """Return a figure of the parcels, and of parcel values below it.
 
-    Cortex on surfaces, from both sides of each hemisphere; volumes in sagittal, coronal and
-    axial slices, which lie where most parcels are seen; a line says how many parcels none of
-    the pictures shows. A notebook shows the figure where it is the last line of a cell;
-    elsewhere, use its ``savefig``. Like ``nilearn.plotting.plot_roi`` and
+    Cortex on surfaces, from both sides of each hemisphere unless `views` say otherwise; volumes
+    in sagittal, coronal and axial slices, which lie where most parcels are seen; a line says how
+    many parcels none of the pictures shows. A notebook shows the figure where it is the last
+    line of a cell; elsewhere, use its ``savefig``. Like ``nilearn.plotting.plot_roi`` and
     ``plot_surf_roi``, for atlases of any kind.
 
     Parameters
@@ -78,6 +83,12 @@ def plot_atlas(
         path or an image of nibabel on any grid in the atlas's space, False for nothing. By
         default the brain of the atlas's space, where one is on this machine (for all MNI152
         spaces the one that nilearn packages); else the outline of the grid's mask.
+    hemispheres
+        ``"left"``, ``"right"`` or both, of surfaces; by default all that the atlas has.
+    views
+        Of surfaces, ``"lateral"``, ``"medial"``, ``"dorsal"``, ``"ventral"``, ``"anterior"`` and
+        ``"posterior"``, by default the first two; of volumes, ``"sagittal"``, ``"coronal"`` and
+        ``"axial"``, by default all. Naming some of one kind leaves the other as it is.
     slices
         Number of slices of each plane.
     cmap
@@ -99,7 +110,8 @@ def plot_atlas(
     ------
     ValueError
         Ends of a scale that do not ascend, an unknown colormap, units of other titles;
-        A mesh without a surface to draw on, values or a background of another shape, names
+        `hemispheres` or `views` of other names, or of which the atlas has none;
+        a mesh without a surface to draw on, values or a background of another shape, names
         that are not the atlas's, another `palette`.
     TypeError
         An `atlas` of another type.
@@ -120,8 +132,15 @@ def plot_atlas(
     columns = {} if values is None else align_columns(values, atlas.table)
     if slices < 1:
         raise ArgumentError("slices", f"should be 1 or more, got {slices}")
-    views = atlas_views(atlas, surfaces=surfaces, background=background, slices=slices)
-    for compartment, found in views.items():
+    pictures = atlas_views(
+        atlas,
+        surfaces=surfaces,
+        background=background,
+        hemispheres=hemispheres,
+        views=views,
+        slices=slices,
+    )
+    for compartment, found in pictures.items():
         if not found:
             raise ArgumentError(
                 "surfaces",
@@ -139,7 +158,7 @@ def plot_atlas(
         rows.append((name, scale, scale(column.astype(np.float64))))
     networks = {} if palette == "safe" else network_colors(atlas, colors)
     right = _RIGHT if columns else _GAP
-    layout = _Layout.of(atlas, views, networks=networks, right=right)
+    layout = _Layout.of(atlas, pictures, networks=networks, right=right)
     # Not pyplot's, which would keep every figure until it is closed.
     heights = [layout.row + layout.below, *([layout.row] * (len(rows) - 1))]
     figure = Figure(figsize=(WIDTH, sum(heights)))
@@ -183,8 +202,8 @@ class _Layout:
         networks: dict[str, Any],
         right: float,
     ) -> "_Layout":
-        meshes = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
-        strips = [[view for c in meshes for view in views[c]]] if meshes else []
+        meshes = [c for c in views if isinstance(atlas.geometry[c], SurfaceMesh)]
+        strips = _break_lines([view for c in meshes for view in views[c]]) if meshes else []
         for compartment, found in views.items():
             strips += [] if compartment in meshes else _break_lines(found)
         heights = []
@@ -206,9 +225,10 @@ class _Layout:
 
 
 def _break_lines(views: list[View]) -> list[list[View]]:
-    """Return the views of a grid in lines of few; a plane begins one where all are too many."""
+    """Return views in lines of few; a plane or a hemisphere begins one where all are too many."""
     if len(views) <= _COLUMNS:
         return [views]
+    # By the first letter of x, y and z, left and right.
     planes = itertools.groupby(views, lambda view: view.title[0])
     return [list(line) for _, plane in planes for line in _chunks(list(plane))]
 
@@ -236,7 +256,8 @@ def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: np.nd
             labels = np.asarray(atlas.maps[view.compartment].harden().labels)
             own = label_colors(labels, colors[rows[view.compartment]])
             axes.imshow(paint(view, own, labels=labels), interpolation="antialiased", aspect="auto")
-            axes.set_title(view.title, fontsize="small", pad=3)
+            title = view.title if wide > _NARROW else view.title.replace(" hemisphere", "")
+            axes.set_title(title, fontsize="small", pad=3)
             for x, side in zip((0.0, 1.0), view.ends, strict=True):
                 align = "right" if x else "left"
                 axes.text(

@@ -1,5 +1,7 @@
 """Where a grid is cut, so that the slices show as many parcels as they can."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -8,11 +10,16 @@ _APART = 0.5
 
 
 def choose_slices(
-    labels: Int[np.ndarray, "x y z"], n_parcels: int, *, count: int, most: int = 0
+    labels: Int[np.ndarray, "x y z"],
+    n_parcels: int,
+    *,
+    count: int,
+    most: int = 0,
+    axes: Sequence[int] = (0, 1, 2),
 ) -> list[tuple[int, int]]:
     """Return (axis, index) of slices through a volume of labels (-1 for none), in order.
 
-    The labelled extent of each axis is divided into `count` parts of one length, and each
+    The labelled extent of each of `axes` is divided into `count` parts of one length, and each
     part has a slice, so that slices reach from one end of the brain to the other. They are
     taken one after the other, each where it adds most to how well the parcels are seen: the
     sum over parcels of the largest cut through it as a share of its largest possible along
@@ -24,7 +31,7 @@ def choose_slices(
     shares = [c / np.maximum(c.max(axis=1, keepdims=True), 1) for c in counts]
     seen = np.zeros(n_parcels)
     chosen: list[tuple[int, int]] = []
-    left = [(axis, part) for axis in range(3) for part in _parts(counts[axis], count)]
+    left = [(axis, part) for axis in axes for part in _parts(counts[axis], count)]
     while left:
         # The place of each part, by what it adds, and then by how full and central it is.
         found = []
@@ -40,8 +47,8 @@ def choose_slices(
     exists = np.any([c.any(axis=1) for c in counts], axis=0)
     missed = exists & (seen == 0)
     while missed.any() and len(chosen) < most:
-        gains = [share[missed].sum(axis=0) for share in shares]
-        axis = int(np.argmax([gain.max() for gain in gains]))
+        gains = {axis: shares[axis][missed].sum(axis=0) for axis in axes}
+        axis = max(gains, key=lambda axis: gains[axis].max())
         index = int(gains[axis].argmax())
         chosen.append((axis, index))
         missed &= counts[axis][:, index] == 0

@@ -1,7 +1,7 @@
 """Which voxel each pixel of a slice shows, and what lies behind it."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +17,9 @@ GREY = 0.66
 """Brightness of what belongs to no parcel: seen on a light and on a dark page."""
 
 _MARGIN = 3
+PLANES = ("sagittal", "coronal", "axial")
+"""By the axis that they cut."""
+
 _WORLD = "xyz"
 _ENDS = (("P", "A"), ("L", "R"), ("L", "R"))
 _DARKEST, _BRIGHTEST = 0.25, 0.85
@@ -70,8 +73,9 @@ def slice_pixels(
     count: int,
     most: int = 0,
     size: int = SIZE,
+    planes: Sequence[str] = PLANES,
 ) -> Iterator[Slice]:
-    """Yield slices, sagittal, coronal and axial, `count` each and more until `most`.
+    """Yield slices of the planes, `count` each and more until `most`.
 
     Where they lie, `choose_slices` says. The grid's axes are turned to the nearest of the
     world's: anterior and superior to the right and up, the left on the left. A mm takes as
@@ -91,7 +95,8 @@ def slice_pixels(
     centres = [
         low[a] + (np.arange(n) + 0.5) / n * (high[a] - low[a]) - 0.5 for a, n in enumerate(pixels)
     ]
-    for axis, index in choose_slices(shown, n_parcels, count=count, most=most):
+    chosen = sorted({PLANES.index(plane) for plane in planes})
+    for axis, index in choose_slices(shown, n_parcels, count=count, most=most, axes=chosen):
         across, up = (a for a in range(3) if a != axis)
         plane = _pad(volume.take(index, axis), centres[across], centres[up])
         at = [np.empty(0)] * 3

@@ -14,8 +14,27 @@ Surface: TypeAlias = tuple[np.ndarray, np.ndarray]
 WIDTH = 1160
 """Pixels from side to side of a surface, of which each four are painted as one."""
 
-_PIXELS = 2**20
-"""Pixels that are looked at together."""
+VIEWPOINTS = {
+    side: np.array(axes, dtype=np.float64)
+    for side, axes in {
+        "left": [[0, -1, 0], [0, 0, 1], [-1, 0, 0]],
+        "right": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+        "dorsal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        "ventral": [[-1, 0, 0], [0, 1, 0], [0, 0, -1]],
+        "anterior": [[-1, 0, 0], [0, 0, 1], [0, 1, 0]],
+        "posterior": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
+    }.items()
+}
+"""Where the viewer is, to the directions in mm that run to the right, up and towards the viewer."""
+
+# A little from the front or the right and from above: the relief is seen.
+_LIGHT = np.array([0.25, 0.45, 0.85]) / np.linalg.norm([0.25, 0.45, 0.85])
+
+_THIN = 1e-9
+"""Pixels of area, below which a triangle is none."""
+
+_NEAR = 1e-7
+"""Of a pixel, by which rounding may miss its centre."""
 
 _AMBIENT = 0.58
 _SULCI = 0.1
@@ -26,12 +45,12 @@ _OPENED = 250.0
 
 
 def surface_pixels(
-    mesh: SurfaceMesh, surface: Surface | None, *, from_left: Sequence[bool], width: int = WIDTH
+    mesh: SurfaceMesh, surface: Surface | None, *, sides: Sequence[str], width: int = WIDTH
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield, for each side, the location that each pixel shows, the shade, and what is drawn.
 
     Nothing is yielded for a mesh without a surface. A pixel shows the vertex that is
-    nearest in the triangle it falls into.
+    nearest in the triangle it falls into. Sides are of `VIEWPOINTS`.
     """
     folds = np.zeros(mesh.n_vertices)
     if surface is not None:
@@ -47,14 +66,12 @@ def surface_pixels(
         folds = _folds(folded, coordinates, _normals(coordinates, faces))
     normals = _normals(coordinates, faces)
     location = mesh.locations
-    for left in from_left:
-        towards = -1.0 if left else 1.0
-        face, weights = rasterise(coordinates, faces, from_left=left, width=width)
+    for side in sides:
+        axes = VIEWPOINTS[side]
+        face, weights = rasterise(coordinates, faces, axes=axes, width=width)
         drawn = face >= 0
         corners = faces[face[drawn]]
-        # From the viewer, a little from the front and from above: the relief is seen.
-        light = np.array([0.85 * towards, 0.25 * towards, 0.45])
-        lit = np.einsum("pcx,pc,x->p", normals[corners], weights, light / np.linalg.norm(light))
+        lit = np.einsum("pc,pc->p", (normals @ (_LIGHT @ axes))[corners], weights)
         fold = np.einsum("pc,pc->p", folds[corners], weights)
         shade = np.ones(face.shape)
         shade[drawn] = (_AMBIENT + (1 - _AMBIENT) * lit.clip(0, 1)) * (1 + _SULCI * fold)
@@ -95,12 +112,19 @@ def rasterise(
     coordinates: Float[np.ndarray, "vertices 3"],
     faces: Int[np.ndarray, "faces 3"],
     *,
-    from_left: bool,
+    axes: Float[np.ndarray, "3 3"],
     width: int = WIDTH,
 ) -> tuple[Int[np.ndarray, "rows columns"], Float[np.ndarray, "pixels 3"]]:
     """Return the face that each pixel shows, -1 for none, and where in it the pixel lies.
 
-    An orthographic projection along x with a depth buffer.
+    An orthographic projection with a depth buffer.
+
+    Parameters
+    ----------
+    axes
+        What runs to the right, up and towards the viewer, as `VIEWPOINTS` has them.
+    width
+        Pixels along the longer side of what is seen.
 
     Returns
     -------
@@ -109,67 +133,102 @@ def rasterise(
     weights
         (pixels, 3) barycentric coordinates of the pixels that show a face, in their order.
     """
-    towards = -1.0 if from_left else 1.0
-    # Columns run along y, to the right for who looks from the right, and rows down along z.
-    plane = coordinates[:, 1:] * [towards, -1]
-    low, high = plane.min(axis=0), plane.max(axis=0)
+    # Rows run down.
+    seen = coordinates @ (axes * [[1], [-1], [1]]).T
+    low = seen[:, :2].min(axis=0)
+    sizes = seen[:, :2].max(axis=0) - low
     # Half a pixel of margin on each side, in the units of the plane.
-    scale = (width - 1) / max(high[0] - low[0], 1e-9)
-    points = np.column_stack([(plane - low) * scale + 0.5, towards * coordinates[:, 0]])
-    shape = (int(points[:, 1].max()) + 2, width)
-    shown = np.full(shape[0] * shape[1], -1)
-    depths = np.full(shown.shape, -np.inf)
-    weights = np.zeros((shown.size, 3))
+    scale = (width - 1) / max(sizes.max(), 1e-9)
+    points = np.column_stack([(seen[:, :2] - low) * scale + 0.5, seen[:, 2]])
+    columns, rows = (int(end) + 1 for end in points[:, :2].max(axis=0))
     triangles = points[faces]
     a, b, c = np.moveaxis(triangles[..., :2], 1, 0)
     # Corners run anticlockwise for who sees a triangle from outside: clockwise where rows run down,
     # so with a negative area. The others are seen from behind, and hidden on a closed surface.
-    facing = np.flatnonzero(_cross(b - a, c - a) < 0)
-    for some in _portions(triangles, facing):
-        face, pixel, inner, depth = _cover_pixels(triangles, some, shape[1])
-        # By pixel, and by depth within it: the last entry of each pixel is the nearest face.
-        order = np.lexsort((depth, pixel))
-        last = order[np.append(np.diff(pixel[order]) > 0, True)[: order.size]]
-        last = last[depth[last] > depths[pixel[last]]]
-        depths[pixel[last]] = depth[last]
-        shown[pixel[last]] = face[last]
-        weights[pixel[last]] = inner[last]
-    return shown.reshape(shape), weights[shown >= 0]
-
-
-def _portions(
-    triangles: Float[np.ndarray, "faces 3 3"], facing: Int[np.ndarray, " some"]
-) -> Iterator[Int[np.ndarray, " few"]]:
-    """Yield faces whose bounding boxes hold a bounded number of pixels together."""
-    sizes = np.ptp(triangles[facing, :, :2], axis=1).prod(axis=1)
-    yield from np.split(facing, np.flatnonzero(np.diff(np.cumsum(sizes) // _PIXELS)) + 1)
+    facing = np.flatnonzero(_cross(b - a, c - a) < -_THIN)
+    # Far ones first, as what is written last into a pixel stays.
+    facing = facing[np.argsort(triangles[facing, :, 2].sum(axis=1), kind="stable")]
+    triangles = triangles[facing]
+    of, row, column = _cover_pixels(triangles[..., :2])
+    pixel = row * columns + column
+    planes = _planes(triangles[..., :2])
+    # Of a face that is seen from its edge the planes are steep: never beyond its corners.
+    low, high = triangles[..., 2].min(axis=1), triangles[..., 2].max(axis=1)
+    start, along, down = (np.einsum("fk,fk->f", p, triangles[..., 2]) for p in planes)
+    depth = np.clip(start[of] + along[of] * column + down[of] * row, low[of], high[of])
+    shown = np.full(rows * columns, -1)
+    depths = np.full(shown.size, -np.inf)
+    # The order of whole faces is nearly that of the depths within a pixel: a few rounds do.
+    while pixel.size:
+        shown[pixel], depths[pixel] = of, depth
+        nearer = depth > depths[pixel]
+        of, pixel, depth = of[nearer], pixel[nearer], depth[nearer]
+    drawn = np.flatnonzero(shown >= 0)
+    row, column = np.divmod(drawn, columns)
+    start, along, down = (p.take(shown[drawn], axis=0) for p in planes)
+    weights = np.clip(start + along * column[:, None] + down * row[:, None], 0, 1)
+    weights /= (weights[:, 0] + weights[:, 1] + weights[:, 2])[:, None]
+    return np.append(facing, -1)[shown].reshape(rows, columns), weights
 
 
 def _cover_pixels(
-    triangles: Float[np.ndarray, "faces 3 3"], some: Int[np.ndarray, " some"], width: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (face, pixel, barycentric weights, depth) of pixels whose centre a face covers."""
-    flat = triangles[some, :, :2]
-    first = np.floor(flat.min(axis=1)).astype(np.int64)
-    spans = np.floor(flat.max(axis=1)).astype(np.int64) - first + 1
-    counts = spans.prod(axis=1)
-    # Every pixel of every face's bounding box: `number` counts from 0 within each box.
-    of = np.repeat(np.arange(some.size), counts)
+    triangles: Float[np.ndarray, "faces 3 2"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (face, row, column) of the pixels whose centre a face covers, in the faces' order."""
+    of, row = _enumerate(triangles[..., 1].min(axis=1), triangles[..., 1].max(axis=1))
+    # Where a row through the pixels' centres enters and leaves: among the crossings of the edges.
+    height = row + 0.5
+    left, right = np.full(of.size, np.inf), np.full(of.size, -np.inf)
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        # From the lower end, so that two triangles find the same crossing of their common edge.
+        swap = triangles[:, first, 1] > triangles[:, second, 1]
+        p = np.where(swap[:, None], triangles[:, second], triangles[:, first])
+        step = np.where(swap[:, None], triangles[:, first], triangles[:, second]) - p
+        # An edge along a row ends where the two others do.
+        slope = step[:, 0] / np.where(step[:, 1] > _NEAR, step[:, 1], np.inf)
+        above = height - p[of, 1]
+        at = p[of, 0] + above * slope[of]
+        crosses = (above >= -_NEAR) & (above <= step[of, 1] + _NEAR) & (step[of, 1] > _NEAR)
+        left = np.where(crosses, np.minimum(left, at), left)
+        right = np.where(crosses, np.maximum(right, at), right)
+    span, column = _enumerate(left, right)
+    return of[span], row[span], column
+
+
+def _enumerate(
+    low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " pixels"], Int[np.ndarray, " pixels"]]:
+    """Return the pixels whose centres lie between two ends, and of which ends each is.
+
+    A centre on an end belongs to both sides, so that rounding leaves no hole.
+    """
+    empty = low > high
+    first = np.ceil(np.where(empty, 0, low) - 0.5 - _NEAR).astype(np.int64)
+    last = np.floor(np.where(empty, -1, high) - 0.5 + _NEAR).astype(np.int64)
+    counts = np.maximum(last - first + 1, 0)
+    of = np.repeat(np.arange(counts.size), counts)
+    # Counted from 0 within each.
     number = np.arange(of.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    column = first[of, 0] + number % spans[of, 0]
-    row = first[of, 1] + number // spans[of, 0]
-    # Corners as seen from the pixel's centre: the area of the triangle of the centre and the edge
-    # opposite a corner, over the whole area, is that corner's barycentric weight.
-    a, b, c = np.moveaxis(flat[of] - np.stack([column, row], axis=1)[:, None] - 0.5, 1, 0)
-    areas = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1)
-    total = areas.sum(axis=1)
-    # A pixel on an edge belongs to both triangles, so that rounding leaves no hole.
-    inside = (areas * np.sign(total)[:, None] >= -1e-9 * np.abs(total)[:, None]).all(axis=1)
-    inside &= total != 0
-    inner = areas[inside] / total[inside, None]
-    face = some[of[inside]]
-    depth = np.einsum("pc,pc->p", inner, triangles[face, :, 2])
-    return face, row[inside] * width + column[inside], inner, depth
+    return of, first[of] + number
+
+
+def _planes(
+    triangles: Float[np.ndarray, "faces 3 2"],
+) -> tuple[
+    Float[np.ndarray, "faces 3"], Float[np.ndarray, "faces 3"], Float[np.ndarray, "faces 3"]
+]:
+    """Return the three barycentric coordinates as planes over the pixels.
+
+    At the centre of the pixel in column 0 and row 0, and by how much they change from one
+    column and from one row to the next.
+    """
+    a, b, c = np.moveaxis(triangles - 0.5, 1, 0)
+    area = _cross(b - a, c - a)[:, None]
+    # The area of the triangle of a point and the edge opposite a corner, over the whole area.
+    start = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1) / area
+    along = np.stack([b[:, 1] - c[:, 1], c[:, 1] - a[:, 1], a[:, 1] - b[:, 1]], axis=1) / area
+    down = np.stack([c[:, 0] - b[:, 0], a[:, 0] - c[:, 0], b[:, 0] - a[:, 0]], axis=1) / area
+    return start, along, down
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import format_count
 from atlasinit.figures.backdrops import Background, find_backdrop
+from atlasinit.figures.sides import ENDS, choose_sides, find_viewpoint
 from atlasinit.figures.slices import GREY, SIZE, slice_pixels
 from atlasinit.figures.surfaces import WIDTH, Surface, surface_pixels
 
@@ -37,7 +38,7 @@ class View:
     grey
         (rows, columns) its brightness; or one for all.
     ends
-        What lies at the left and the right of a slice, ``("L", "R")`` or ``("P", "A")``.
+        What lies at the left and the right, as ``("L", "R")`` or ``("P", "A")``.
     """
 
     compartment: str
@@ -61,6 +62,8 @@ def atlas_views(
     *,
     surfaces: Mapping[str, Surface] | None = None,
     background: Background = None,
+    hemispheres: str | Sequence[str] | None = None,
+    views: str | Sequence[str] | None = None,
     slices: int = 3,
     most: int = 0,
     width: int = WIDTH,
@@ -68,8 +71,9 @@ def atlas_views(
 ) -> dict[str, list[View]]:
     """Return compartment to its views, empty for a mesh that has no surface to draw.
 
-    A mesh is seen laterally and medially. On a grid each plane is shown `slices` times, from
-    one end of the labelled voxels to the other, where most parcels are seen;
+    A mesh is seen laterally and medially, unless `views` say otherwise; compartments of other
+    hemispheres than those asked for are left out. On a grid each plane is shown `slices` times,
+    from one end of the labelled voxels to the other, where most parcels are seen;
     `find_unseen` tells which parcels no view shows.
 
     Parameters
@@ -81,6 +85,8 @@ def atlas_views(
         What is shown in grey beside the parcels: an array on the atlas's grid, a path or an
         image of nibabel on any grid, False for nothing. By default the brain of the atlas's
         space, where one is on this machine; else the outline of the grid's mask.
+    hemispheres, views
+        As for `atlasinit.plot_atlas`.
     slices
         Number of slices of each plane.
     most
@@ -92,13 +98,17 @@ def atlas_views(
     Raises
     ------
     ValueError
-        A `background` of another shape than the atlas's only grid.
+        A `background` of another shape than the atlas's only grid; `hemispheres` or `views`
+        of other names, or of which the atlas has none.
     """
-    views: dict[str, list[View]] = {}
+    chosen = choose_sides(atlas, hemispheres=hemispheres, views=views)
+    out: dict[str, list[View]] = {}
     for compartment, place in atlas.geometry.items():
         if isinstance(place, SurfaceMesh):
-            surface = (surfaces or {}).get(compartment)
-            views[compartment] = _surface_views(compartment, place, surface, width)
+            if place.hemisphere in chosen.hemispheres:
+                surface = (surfaces or {}).get(compartment)
+                sides = chosen.surfaces
+                out[compartment] = _surface_views(compartment, place, surface, sides, width)
             continue
         maps = atlas.maps[compartment].harden()
         found = slice_pixels(
@@ -109,8 +119,9 @@ def atlas_views(
             count=slices,
             most=most,
             size=size,
+            planes=chosen.planes,
         )
-        views[compartment] = [
+        out[compartment] = [
             View(
                 compartment,
                 one.title,
@@ -122,7 +133,7 @@ def atlas_views(
             )
             for one in found
         ]
-    return views
+    return out
 
 
 def find_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> Bool[np.ndarray, " parcels"]:
@@ -130,7 +141,7 @@ def find_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> Bool[np.nd
     seen = np.zeros(atlas.n_parcels, np.int64)
     for compartment, rows in atlas.parcel_slices().items():
         labels = np.asarray(atlas.maps[compartment].harden().labels)
-        for view in views[compartment]:
+        for view in views.get(compartment, ()):
             seen[rows] += view.shown(labels, atlas.maps[compartment].n_parcels)
     return seen == 0
 
@@ -140,7 +151,7 @@ def describe_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> str:
     # A mesh without a surface has no views, and what it lacks is another matter.
     drawn = np.zeros(atlas.n_parcels, bool)
     for compartment, rows in atlas.parcel_slices().items():
-        drawn[rows] |= bool(views[compartment])
+        drawn[rows] |= bool(views.get(compartment))
     count = int(np.count_nonzero(find_unseen(atlas, views) & drawn))
     if not count:
         return ""
@@ -178,21 +189,24 @@ def paint(
 
 
 def _surface_views(
-    compartment: str, mesh: SurfaceMesh, surface: Surface | None, width: int
+    compartment: str,
+    mesh: SurfaceMesh,
+    surface: Surface | None,
+    sides: Sequence[str],
+    width: int,
 ) -> list[View]:
-    side = mesh.hemisphere
-    titles = {
-        "L": (("left hemisphere, lateral", True), ("left hemisphere, medial", False)),
-        "R": (("right hemisphere, medial", True), ("right hemisphere, lateral", False)),
-        "": (("from the left", True), ("from the right", False)),
-    }
-    from_left = [left for _, left in titles[side]]
-    # Not strict: without a surface to draw there is no view of either side.
-    found = surface_pixels(mesh, surface, from_left=from_left, width=width)
-    return [
-        View(compartment, title, *pixels)
-        for (title, _), pixels in zip(titles[side], found, strict=False)
-    ]
+    whose = {"L": "left hemisphere, ", "R": "right hemisphere, ", "": ""}[mesh.hemisphere]
+    # Of the right hemisphere in reverse, so that what is alike lies alike beside the midline.
+    sides = sides[::-1] if mesh.hemisphere == "R" else sides
+    viewpoints = [find_viewpoint(side, mesh.hemisphere) for side in sides]
+    # Not strict: without a surface to draw there is no view of any side.
+    found = surface_pixels(mesh, surface, sides=viewpoints, width=width)
+    views = []
+    for side, viewpoint, pixels in zip(sides, viewpoints, found, strict=False):
+        # Without a hemisphere nothing is lateral.
+        seen = side if whose or side == viewpoint else f"from the {viewpoint}"
+        views.append(View(compartment, whose + seen, *pixels, ends=ENDS[viewpoint]))
+    return views
 
 
 def _look_up(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:

@@ -56,8 +56,9 @@ def test_a_matrix_is_in_blocks_of_networks_with_names():
     atlas, matrix = line(network=NETWORKS), entries()
     figure = ai.plot_matrix(matrix, atlas, units="r", title="a title")
     axes, shown = picture_of(figure)
-    # The diagonal does not stretch the scale.
-    end = np.nanmax(np.abs(np.where(np.eye(6) == 1, np.nan, matrix)))
+    # The diagonal does not stretch the scale, and beyond it is grey.
+    np.fill_diagonal(matrix, np.nan)
+    end = np.nanmax(np.abs(matrix))
     np.testing.assert_allclose(shown, colors_of(matrix[np.ix_(ROWS, ROWS)], end), atol=0.02)
     assert axes.get_title(loc="left") == "a title"
     for bar, across in zip(bars_of(axes), (False, True), strict=True):
@@ -77,7 +78,8 @@ def test_a_matrix_is_in_blocks_of_networks_with_names():
 def test_the_order_of_the_table_has_blocks_of_compartments():
     atlas, matrix = mixed_atlas(), entries(7)
     axes, shown = picture_of(ai.plot_matrix(matrix, atlas, order="table"))
-    end = np.nanmax(np.abs(np.where(np.eye(7) == 1, np.nan, matrix)))
+    np.fill_diagonal(matrix, np.nan)
+    end = np.nanmax(np.abs(matrix))
     np.testing.assert_allclose(shown, colors_of(matrix, end), atol=0.02)
     assert names_beside(bars_of(axes)[0], across=False) == list(atlas.table["name"])
     assert [round(p.get_height()) for p in bars_of(axes)[0].patches] == [3, 2, 2]
@@ -92,6 +94,25 @@ def test_many_parcels_are_named_by_their_blocks():
     atlas = line(n, network=["A"] * 100 + ["B"] * 98 + ["C", "D"])
     axes, _ = picture_of(ai.plot_matrix(np.eye(n), atlas))
     assert names_beside(bars_of(axes)[0], across=False) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(("diagonal", "said"), [(0.5, None), (99.0, "99"), (np.nan, None)])
+def test_a_diagonal_beyond_the_scale_is_grey_and_said(diagonal, said):
+    matrix = np.clip(entries(), -1, 1)
+    np.fill_diagonal(matrix, diagonal)
+    figure = ai.plot_matrix(matrix, line(network=NETWORKS))
+    _, shown = picture_of(figure)
+    on = np.eye(6, dtype=bool)
+    assert (shown[on][:, 3] == 0).all() == (diagonal != 0.5)
+    np.testing.assert_allclose(shown[~on], colors_of(matrix[np.ix_(ROWS, ROWS)], 1)[~on], atol=0.02)
+    expected = [f"diagonal, {said},\nbeyond: grey"] if said else []
+    assert [t.get_text() for t in figure.texts] == expected
+
+
+def test_a_diagonal_of_many_values_is_said_by_its_ends():
+    matrix = np.diag(np.arange(6.0) + 1) + 0.1
+    figure = ai.plot_matrix(matrix, line(), vmax=3)
+    assert [t.get_text() for t in figure.texts] == ["diagonal, 1.1 to 6.1,\nbeyond: grey"]
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -18,7 +18,7 @@ from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.positions import choose_slices
 from atlasinit.figures.scales import scale_values
 from atlasinit.figures.slices import GREY
-from atlasinit.figures.surfaces import open_sulci, rasterise
+from atlasinit.figures.surfaces import VIEWPOINTS, open_sulci, rasterise
 from atlasinit.figures.views import find_unseen
 
 WIDTH = 240
@@ -108,8 +108,8 @@ def test_safe_colors_are_told_apart_without_a_kind_of_cone(seen):
 
 def test_a_pixel_shows_the_triangle_in_front_of_it():
     points, faces = icosphere(3)
-    for from_left, towards in ((True, -1), (False, 1)):
-        face, weights = rasterise(points, faces, from_left=from_left)
+    for side, towards in (("left", -1), ("right", 1)):
+        face, weights = rasterise(points, faces, axes=VIEWPOINTS[side])
         rows, columns = np.nonzero(face >= 0)
         shown = np.einsum("pc,pcx->px", weights, points[faces[face[rows, columns]]])
         assert (towards * shown[:, 0] > -2).all()
@@ -128,10 +128,10 @@ def test_a_pixel_shows_the_triangle_in_front_of_it():
 def test_nearer_parts_hide_others():
     points, faces = icosphere(2)
     two = np.concatenate([points * 0.4 + [150, 0, 0], points])
-    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), from_left=False)
+    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), axes=VIEWPOINTS["right"])
     middle = face[face.shape[0] // 2, face.shape[1] // 2]
     assert 0 <= middle < len(faces)
-    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), from_left=True)
+    face, _ = rasterise(two, np.concatenate([faces, faces + len(points)]), axes=VIEWPOINTS["left"])
     assert face[face.shape[0] // 2, face.shape[1] // 2] >= len(faces)
 
 
@@ -159,6 +159,74 @@ def test_views_name_the_side_and_show_its_parcels():
         assert set(facing) <= set(seen)
         share = view.shown(labels, 8)[labels[(towards * mesh.sphere[:, 0]).argmax()]]
         assert share > 0.02 * view.locations.size
+
+
+TOWARDS = {"dorsal": (2, 1), "ventral": (2, -1), "anterior": (1, 1), "posterior": (1, -1)}
+
+
+@pytest.mark.parametrize("side", TOWARDS)
+def test_sides_show_what_faces_them_with_left_and_right_marked(side):
+    atlas = cortex(8, level=3)
+    mesh = atlas.geometry["cortex_L"]
+    [view] = atlas_views(atlas, hemispheres="left", views=[side])["cortex_L"]
+    assert view.title == f"left hemisphere, {side}"
+    axis, towards = TOWARDS[side]
+    _, columns = np.nonzero(view.locations >= 0)
+    points = mesh.sphere[view.locations[view.locations >= 0]]
+    assert (towards * points[:, axis] > -5).all()
+    # What is at the left of the picture is at the left of the brain, or is said not to be.
+    assert (np.corrcoef(points[:, 0], columns)[0, 1] > 0.9) == (view.ends == ("L", "R"))
+
+
+ASKED = [
+    ({}, ["L lateral", "L medial", "R medial", "R lateral", *"xxyyzz"]),
+    ({"hemispheres": "right"}, ["R medial", "R lateral", *"xxyyzz"]),
+    ({"hemispheres": ["right", "left"], "views": "dorsal"}, ["L dorsal", "R dorsal", *"xxyyzz"]),
+    (
+        {"views": ("axial", "lateral", "ventral", "sagittal")},
+        ["L lateral", "L ventral", "R ventral", "R lateral", *"xxzz"],
+    ),
+    ({"views": "coronal"}, ["L lateral", "L medial", "R medial", "R lateral", *"yy"]),
+]
+
+
+@pytest.mark.parametrize(("options", "titles"), ASKED)
+def test_hemispheres_and_views_are_those_asked_for(options, titles):
+    surface, volume = cortex(2, level=2), blocks((6, 6, 6), 2)
+    atlas = atlas_on(
+        surface.geometry | {"subcortex": volume.geometry["volume"]},
+        surface.maps | {"subcortex": volume.maps["volume"]},
+    )
+    [part] = ai.plot_atlas(atlas, **options).subfigs
+    found = [a.get_title() for a in part.axes if a.images]
+    short = [t.replace(" hemisphere,", "") if "hemi" in t else t[0] for t in found]
+    assert [t.replace("left", "L").replace("right", "R") for t in short] == titles
+    for axes in (a for a in part.axes if a.images):
+        assert {t.get_text() for t in axes.texts} in ({"L", "R"}, {"A", "P"})
+
+
+def test_many_sides_are_a_line_for_each_hemisphere():
+    atlas = cortex(2, level=2)
+    [part] = ai.plot_atlas(atlas, views=["lateral", "medial", "dorsal", "ventral"]).subfigs
+    tops = [round(a.get_position().y1, 3) for a in part.axes if a.images]
+    assert len(set(tops[:4])) == len(set(tops[4:])) == 1
+    assert tops[0] > tops[4]
+
+
+def test_views_that_an_atlas_has_not_are_refused():
+    volume, both = blocks((4, 4, 4), 2), cortex(2, level=1)
+    left = atlas_on(*({"cortex_L": d["cortex_L"]} for d in (both.geometry, both.maps)))
+    for atlas, options, match in (
+        (volume, {"hemispheres": "left"}, "`hemispheres` are of surfaces, .*none with a side"),
+        (left, {"hemispheres": "right"}, "has the left one alone"),
+        (left, {"hemispheres": "L"}, "`hemispheres` should be among left, right, got 'L'"),
+        (left, {"views": ["axial"]}, "`views` should be of surfaces.*choose among lateral"),
+        (volume, {"views": "lateral"}, "`views` should be of volumes.*got 'lateral'"),
+        (volume, {"views": "sagittally"}, "got 'sagittally'.*sagittal"),
+        (left, {"views": []}, "`views` names nothing to show"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            ai.plot_atlas(atlas, **options)
 
 
 @pytest.mark.parametrize(
