@@ -1,5 +1,6 @@
 """The parcel series of images as they are on disk or in memory, for a masker."""
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,12 +76,10 @@ def open_image(
     img: Any, atlases: list[Atlas], reduction: Any, space: str | None, sampling: Any
 ) -> tuple[DataSource, list[View]]:
     """Return an image as a source of data, of which there has to be some."""
-    options = {"reduction": reduction, "data_space": space}
-    if sampling is None:
-        source, views = open_shared(img, atlases, **options)
-    else:
-        (atlas,) = atlases
-        source, views = open_sampled(img, atlas, sampling, **options), [View(atlas)]
+    options: dict[str, Any] = {"reduction": reduction, "data_space": space}
+    if sampling is not None:
+        options["opener"] = functools.partial(open_sampled, operators=sampling)
+    source, views = open_shared(img, atlases, **options)
     if source.n_time == 0:
         raise ArgumentError("imgs", "holds an image without a time point", "pass at least one")
     return source, views

@@ -27,6 +27,8 @@ from atlasinit.errors import (
 CONFLICTS = ("error", "first", "last", "larger")
 """What becomes of locations that several atlases claim."""
 
+_LARGEST_KEY = 2**31 - 1
+
 _SHOWN = 2
 """Locations that an error names."""
 
@@ -242,6 +244,13 @@ def _join_tables(tables: Sequence[LabelTable], compartments: Sequence[str]) -> L
         for i, rows in own.items():
             now = [tables[i]["key"][row] for row in rows]
             above = offset_keys(now, taken, step=step) if taken.intersection(now) else 0
+            if above + max(now) > _LARGEST_KEY:
+                raise ArgumentError(
+                    "atlases",
+                    f": keys up to {max(now)} do not fit int32 above those up to {max(taken)} of "
+                    "another atlas, which has some of them too",
+                    "number the parcels of each anew by " + Call("ai.renumber_parcels", "atlas"),
+                )
             taken.update(key + above for key in now)
             for row, key in zip(rows, now, strict=True):
                 cells = {t: tables[i][t][row] if t in tables[i] else None for t in titles}

@@ -56,7 +56,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         The space that the images are in, where their names (``space-``, ``tpl-``) or headers
         state none or a wrong one. Images that state another space than the atlas's are refused.
     sampling
-        What takes volumes to the surfaces of one atlas: an `atlasinit.sampling_operator`, or a
+        What takes volumes to the surfaces of the atlases: an `atlasinit.sampling_operator`, or a
         mapping from compartments to these, one for each surface. Images are then volumes on the
         operators' grid; smoothing comes after sampling, on the surfaces. Vertices without a
         voxel are missing data. None: volumes are refused where the atlas has surfaces alone.
@@ -146,9 +146,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             )
         sampling = None
         if self.sampling is not None:
-            if len(atlases) > 1:
-                raise ArgumentError("sampling", "is for one atlas", "make a masker for each")
-            sampling = check_sampling(next(iter(atlases.values())), self.sampling)
+            sampling = check_sampling(atlases.values(), self.sampling)
         if imgs is not None:
             for img in list_images(imgs) or [imgs]:
                 open_image(img, list(atlases.values()), wanted, self.data_space, sampling)

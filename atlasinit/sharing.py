@@ -1,7 +1,7 @@
 """Data that several atlases share, read once for all of them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,12 @@ class View:
 
 
 def open_shared(
-    data: Any, atlases: Sequence[Atlas], *, reduction: Any = "mean", data_space: Any = None
+    data: Any,
+    atlases: Sequence[Atlas],
+    *,
+    reduction: Any = "mean",
+    data_space: Any = None,
+    opener: Callable[..., DataSource] = open_data,
 ) -> tuple[DataSource, list[View]]:
     """Return data at all locations of several atlases, and which of them each atlas has.
 
@@ -45,6 +50,8 @@ def open_shared(
     ----------
     data, reduction, data_space
         As for `atlasinit.io.open_data`.
+    opener
+        What opens the data of one atlas, called as `atlasinit.io.open_data`.
     atlases
         One at least, of one space. What they have of a compartment is of one grid or mesh. Where
         each has one grid at most, it is the same compartment whatever it is called.
@@ -55,7 +62,7 @@ def open_shared(
         Atlases of several spaces, grids or meshes, and what `atlasinit.io.open_data` raises.
     """
     if len(atlases) == 1:
-        source = open_data(data, atlases[0], reduction=reduction, data_space=data_space)
+        source = opener(data, atlases[0], reduction=reduction, data_space=data_space)
         return source, [View(atlases[0])]
     spaces = dict.fromkeys(atlas.space for atlas in atlases)
     if len(spaces) > 1:
@@ -90,7 +97,7 @@ def open_shared(
         geometry=geometry,
         labels=numbered_labels(dict.fromkeys(maps, 1)),
     )
-    source = open_data(data, whole, reduction=reduction, data_space=data_space)
+    source = opener(data, whole, reduction=reduction, data_space=data_space)
     starts = {c: part.start for c, part in whole.location_slices().items()}
     views = []
     for atlas, own, at in zip(atlases, homes, places, strict=True):

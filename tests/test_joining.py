@@ -260,3 +260,15 @@ def test_places_that_differ():
         ai.join([one, odd])
     with pytest.raises(ValueError, match="`conflicts` should be \"error\", .* got 'second'"):
         ai.join([one], conflicts="second")
+
+
+def test_keys_that_leave_no_room_are_refused_with_what_helps():
+    most = 2**31 - 1
+    atlases = [volume(np.where(ONE == 2, 1, np.where(ONE, most, 0)), name) for name in "ab"]
+    message = "keys up to 2147483647 do not fit int32 .* by `ai.renumber_parcels"
+    with pytest.raises(ValueError, match=message):
+        ai.join(atlases, conflicts="first")
+    numbered = [ai.renumber_parcels(atlas) for atlas in atlases]
+    with pytest.warns(ai.AtlasWarning, match="2 parcels lost all locations"):
+        joined = ai.join(numbered, conflicts="first")
+    assert joined.labels["key"].tolist() == [1, 2, 11, 12]

@@ -167,6 +167,8 @@ BAD = [
     (SEEDS, {"names": {"a": 1}}, "`names` should name the seeds 1 to 4, got 'a'"),
     (SEEDS, {"names": pd.Series(NAMES, list("abcd"))}, "`names` should have the index of the 4 coordinates, 0, 1, 2, 3, got 'a', 'b', 'c', 'd'"),
     (SEEDS, {"radius": -1}, "`radius` should be one length in mm, or 4 of them, got -1"),
+    (SEEDS, {"radius": "5"}, "`radius` should be one length in mm, or 4 of them, got '5'"),
+    (SEEDS, {"radius": [True] * 4}, "`radius` should be one length in mm, or 4 of them, got [True"),
     (SEEDS, {"overlap": "last"}, '`overlap` should be "allow", "first", "nearest" or "error", got \'last\''),
     (SEEDS, {"overlap": "error", "radius": 6}, "`overlap`: 4 pairs of spheres overlap, most 'seed-1' and 'seed-4', by "),
     (SEEDS, {"space": None}, "`space` should be stated, that of the coordinates; pass space=\"MNI152NLin6Asym\""),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io.contents import LabelRow, Part
 
 
@@ -53,9 +53,12 @@ def spheres(
             "seeds", f"should be finite coordinates (n, 3) in mm, got shape {centres.shape}"
         )
     n = len(centres)
+    wanted = f"should be one length in mm, or {n} of them, got {radius!r}"
+    if np.asarray(radius).dtype.kind not in "iuf":
+        raise ArgumentTypeError("radius", wanted)
     radii = np.asarray(radius, dtype=np.float64)
     if radii.shape not in ((), (n,)) or not np.isfinite(radii).all() or (radii < 0).any():
-        raise ArgumentError("radius", f"should be one length in mm, or {n} of them, got {radius!r}")
+        raise ArgumentError("radius", wanted)
     if rows is not None and len(rows) != n:
         raise ArgumentError("rows", f"should have one entry for each of {n} seeds, got {len(rows)}")
     members = _members(centres, np.broadcast_to(radii, (n,)), grid)

@@ -12,6 +12,7 @@ from atlasinit.sampling.operator import SamplingOperator
 from atlasinit.sampling.points import points_along_normals, points_between, sample_points
 from atlasinit.sampling.ribbon import ribbon_volumes
 from atlasinit.sampling.surfaces import check_nested, surface_of
+from atlasinit.support.numbers import check_whole_number, take_number
 
 _METHODS = ("ribbon", "line", "trilinear", "nearest")
 _INTERPOLATIONS = ("linear", "nearest")
@@ -113,20 +114,19 @@ def sampling_operator(
         raise ArgumentError("grid", "keeps no voxel", "pass one that does")
     _check_choice("method", method, _METHODS)
     _check_choice("interpolation", interpolation, _INTERPOLATIONS)
-    for name, value in (("subdivisions", subdivisions), ("n_points", n_points)):
-        if isinstance(value, bool) or value != int(value) or value < 1:
-            raise ArgumentError(name, f"should be a whole number from 1, got {value!r}")
-    if not 0 < radius < np.inf:
+    subdivisions = check_whole_number(subdivisions, "subdivisions", least=1)
+    n_points = check_whole_number(n_points, "n_points", least=1)
+    if not 0 < take_number(radius, "radius", "positive and finite, in mm") < np.inf:
         raise ArgumentError("radius", f"should be positive and finite, in mm, got {radius!r}")
     around = surfaces_of(mesh, white, pial)
     if method == "ribbon":
-        matrix, coverage = _ribbon(grid, mesh, around, int(subdivisions))
+        matrix, coverage = _ribbon(grid, mesh, around, subdivisions)
     else:
         if method != "line":
             points = _one_point(mesh, around)
             interpolation = "linear" if method == "trilinear" else "nearest"
         else:
-            points = _line(mesh, around, int(n_points), float(radius))
+            points = _line(mesh, around, n_points, float(radius))
         points = points[mesh.vertices]
         matrix, coverage = sample_points(grid, points, interpolation=interpolation)
     if mesh.n_locations and not matrix.nnz:

@@ -1,6 +1,6 @@
 """Images of volumes as data of surfaces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from atlasinit.sampling.atlases import operators_of
 from atlasinit.sampling.operator import SamplingOperator
 
 
-def check_sampling(atlas: Atlas, sampling: Any) -> dict[str, SamplingOperator]:
-    """Return compartment to operator, one for each surface of an atlas.
+def check_sampling(atlases: Iterable[Atlas], sampling: Any) -> dict[str, SamplingOperator]:
+    """Return compartment to operator, one for each surface of atlases that share images.
 
     Raises
     ------
@@ -28,15 +28,17 @@ def check_sampling(atlas: Atlas, sampling: Any) -> dict[str, SamplingOperator]:
         What is no operator.
     """
     found = operators_of(sampling, "sampling")
-    surfaces = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+    places = [(atlas, c, g) for atlas in atlases for c, g in atlas.geometry.items()]
+    surfaces = list(dict.fromkeys(c for _, c, g in places if isinstance(g, SurfaceMesh)))
     if set(found) != set(surfaces):
         raise ArgumentError(
             "sampling",
             f"should have an operator for each of the surfaces {surfaces}, got {list(found)}",
         )
-    for c, operator in found.items():
-        wanted, mesh = atlas.geometry[c], operator.mesh
-        assert isinstance(wanted, SurfaceMesh)
+    for atlas, c, wanted in places:
+        if not isinstance(wanted, SurfaceMesh):
+            continue
+        mesh = found[c].mesh
         same = mesh.n_vertices == wanted.n_vertices
         same &= not wanted.hemisphere or mesh.hemisphere in ("", wanted.hemisphere)
         if not same or not np.array_equal(mesh.vertices, wanted.vertices):
@@ -51,8 +53,8 @@ def check_sampling(atlas: Atlas, sampling: Any) -> dict[str, SamplingOperator]:
 def open_sampled(
     image: Any,
     atlas: Atlas,
-    operators: Mapping[str, SamplingOperator],
     *,
+    operators: Mapping[str, SamplingOperator],
     reduction: Any = "mean",
     data_space: str | None = None,
 ) -> DataSource:

@@ -1,18 +1,17 @@
 """The linear operator from the kept voxels of a grid to the kept vertices of a mesh."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import Maps, SparseMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.errors import ArgumentError
+from atlasinit.projection.checks import check_size
 from atlasinit.support.arrays import make_read_only
 from atlasinit.support.averaging import SparseMeans
-from atlasinit.support.threads import to_native_order
 from atlasinit.support.typing import AnyArray
 
 if TYPE_CHECKING:
@@ -69,13 +68,13 @@ class SamplingOperator(eqx.Module):
         """Whether a vertex has no kept voxel, so that its value is NaN."""
         return np.asarray(self.coverage) == 0
 
-    def __call__(self, data: AnyArray, *, missing: str = "propagate") -> Array:
+    def __call__(self, data: Any, *, missing: str = "propagate") -> Array:
         """Return data of voxels at the vertices.
 
         Parameters
         ----------
         data
-            (..., voxels, k) values of the grid's kept voxels, real: as for
+            (..., voxels, time) or (voxels,) values of the grid's kept voxels, floating: as for
             `atlasinit.project`.
         missing
             ``"propagate"``: a NaN makes NaN of every vertex that its voxel has weight at.
@@ -85,25 +84,31 @@ class SamplingOperator(eqx.Module):
         Returns
         -------
         jax.Array
-            (..., vertices, k), in the dtype of `data` if it is floating, else float32; sums are
-            in float32 or wider. NaN at the vertices without a kept voxel.
+            (..., vertices, time) or (vertices,), in the dtype of `data`; sums are in float32 or
+            wider. NaN at the vertices without a kept voxel.
 
         Raises
         ------
         ValueError
             Another number of voxels, or another word for `missing`.
         TypeError
-            Complex data.
+            Data that is not floating: means of labels are none.
         """
-        return self.means.average(_check(data, self.shape[1], "voxels"), missing=missing)
+        values = check_size(data, self.shape[1], "data", "voxels")
+        if values.ndim == 1:
+            return self.means.average(values[:, None], missing=missing)[:, 0]
+        return self.means.average(values, missing=missing)
 
-    def transpose(self, data: AnyArray) -> Array:
-        """Return the adjoint operator's result, (..., vertices, k) to (..., voxels, k).
+    def transpose(self, data: Any) -> Array:
+        """Return the adjoint operator's result, (..., vertices, time) to (..., voxels, time).
 
         ``sum(y * W(x)) == sum(W.transpose(y) * x)`` over the vertices that have voxels; values
         at the others are not read.
         """
-        return self.means.transpose(_check(data, self.shape[0], "vertices"))
+        values = check_size(data, self.shape[0], "data", "vertices")
+        if values.ndim == 1:
+            return self.means.transpose(values[:, None])[:, 0]
+        return self.means.transpose(values)
 
     def sample_maps(self, maps: Maps) -> SparseMaps:
         """Return the weights of parcels at the vertices, of maps on the grid's voxels.
@@ -127,14 +132,3 @@ class SamplingOperator(eqx.Module):
 
     def __repr__(self) -> str:
         return f"SamplingOperator({self.method}, {self.grid!r} to {self.mesh!r})"
-
-
-def _check(data: AnyArray, n: int, what: str) -> AnyArray:
-    data = to_native_order(data)
-    if data.ndim < 2 or data.shape[-2] != n:
-        raise ArgumentError(
-            "data", f"should be (..., {what}, k) with {n} {what}, got shape {data.shape}"
-        )
-    if jnp.issubdtype(data.dtype, jnp.complexfloating):
-        raise ArgumentTypeError("data", f"should be real, got {data.dtype}")
-    return data

@@ -15,6 +15,7 @@ from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.sampling.build import surfaces_of
 from atlasinit.sampling.ribbon import ribbon_volumes
+from atlasinit.support.numbers import check_number, check_whole_number
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -81,11 +82,8 @@ def to_volume(
     check_atlas(atlas)
     if not isinstance(space, str) or not space:
         raise ArgumentTypeError("space", f"should name the space of the grid, got {space!r}")
-    if not 0 <= min_share <= 1:
-        raise ArgumentError("min_share", f"should be from 0 to 1, got {min_share!r}")
-    if isinstance(subdivisions, bool) or subdivisions != int(subdivisions) or subdivisions < 1:
-        problem = f"should be a whole number from 1, got {subdivisions!r}"
-        raise ArgumentError("subdivisions", problem)
+    min_share = check_number(min_share, "min_share", least=0, most=1)
+    subdivisions = check_whole_number(subdivisions, "subdivisions", least=1)
     target = _grid_of(grid)
     meshes = {c: g for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
     if not meshes:
@@ -100,7 +98,7 @@ def to_volume(
         weights = atlas.maps[c].to_scipy().astype(np.float64).T
         if isinstance(geometry, SurfaceMesh):
             inner, outer = _own(white, c, meshes, "white"), _own(pial, c, meshes, "pial")
-            shares = _shares(target, geometry, inner, outer, int(subdivisions))
+            shares = _shares(target, geometry, inner, outer, subdivisions)
             within += np.asarray(shares.sum(axis=1)).reshape(-1)
             # Vertices that are not kept belong to no parcel.
             sums += _at_rows(shares[:, geometry.vertices] @ weights, slices[c], atlas.n_parcels)

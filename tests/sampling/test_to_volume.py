@@ -168,8 +168,16 @@ PAIR = {name: dict.fromkeys(("cortex_L", "cortex_R"), SURFACES[name]) for name i
     [
         ("a", {}, TypeError, "`atlas` should be an Atlas, got str"),
         (octants(), {"space": ""}, TypeError, "`space` should name the space of the grid"),
-        (octants(), {"min_share": 2}, ValueError, "`min_share` should be from 0 to 1, got 2"),
+        (
+            octants(),
+            {"min_share": 2},
+            ValueError,
+            "`min_share` should be a number from 0 to 1, got 2",
+        ),
+        (octants(), {"min_share": "0.5"}, TypeError, "`min_share` should be a number from 0 to 1"),
+        (octants(), {"min_share": np.nan}, ValueError, "`min_share` should be a .*, got nan"),
         (octants(), {"subdivisions": 0}, ValueError, "`subdivisions` should be a whole number"),
+        (octants(), {"subdivisions": "3"}, TypeError, "`subdivisions` should be a whole .*'3'"),
         (octants(), {"grid": MESH}, TypeError, "`grid` should be a VolumeGrid or an image"),
         (
             mixed_atlas().select(compartments="subcortex"),
