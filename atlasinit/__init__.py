@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from atlasinit.resampling import resample as resample
     from atlasinit.resampling import resample_data as resample_data
     from atlasinit.resampling import resampling_operator as resampling_operator
+    from atlasinit.resampling import to_grayordinates as to_grayordinates
     from atlasinit.reshaping import dilate_parcels as dilate_parcels
     from atlasinit.reshaping import erode_parcels as erode_parcels
     from atlasinit.sampling import sampling_operator as sampling_operator
@@ -147,6 +148,7 @@ _HOMES = {
     "sphere_atlas": "seeding",
     "split_parcels": "splitting",
     "SurfaceMesh": "core.mesh",
+    "to_grayordinates": "resampling",
     "to_surface": "sampling",
     "to_volume": "sampling",
     "Transform": "transforms",

@@ -95,6 +95,11 @@ def subcortex(variant: Variant) -> str:
     return _surface_table(variant).get("subcortex", "")
 
 
+def standard_subcortex() -> str:
+    """Return the reference of the volume of the subcortical structures of fsLR's grayordinates."""
+    return next(t["subcortex"] for t in space_data()["surface"] if "subcortex" in t)
+
+
 def n_vertices(variant: Variant) -> int:
     """Return the number of vertices of a hemisphere's mesh."""
     return _surface_table(variant)["vertices"]

@@ -25,13 +25,13 @@ def to_volume(
     atlas: Atlas,
     grid: Any,
     *,
-    white: Any,
-    pial: Any,
+    white: Any = None,
+    pial: Any = None,
     space: str,
     min_share: float | int = 0.5,
     subdivisions: int = 3,
 ) -> Atlas:
-    r"""Return an atlas of surfaces, or of surfaces and voxels, on one grid.
+    r"""Return an atlas of surfaces, of voxels, or of both, on one grid.
 
     The ribbon of a vertex is what lies between the two surfaces in the third of each of its
     triangles that is next to it. With the share :math:`w_{iv}` of voxel i that lies in the ribbon
@@ -40,18 +40,19 @@ def to_volume(
     which less than `min_share` lies in the ribbon have none, but for those that a grid of the atlas
     (a subcortex) has itself. Corresponds to ``wb_command -label-to-volume-mapping
     -ribbon-constrained``, and with ``min_share=0`` to ``-greedy``, also of
-    ``-metric-to-volume-mapping``.
+    ``-metric-to-volume-mapping``; for the voxels of CIFTI to ``-cifti-separate -volume-all``.
 
     Parameters
     ----------
     atlas
-        With a surface at least. A grid of it has the voxels of `grid`, though perhaps some of
+        With surfaces or grids. A grid of it has the voxels of `grid`, though perhaps some of
         them, or in another direction; where it has a parcel that goes before the ribbon.
     grid
         A `VolumeGrid`, or an image or its path, for its whole grid. Only kept voxels are filled.
     white, pial
         Compartment to surface, as ``{"cortex_L": "lh.white.surf.gii", ...}``, or the surface of
-        the only one: as for `atlasinit.sampling_operator`, in the same mm as the grid.
+        the only one: as for `atlasinit.sampling_operator`, in the same mm as the grid. For
+        surfaces alone.
     space
         Name of the space of the surfaces and the grid, as ``"T1w"``.
     min_share
@@ -68,7 +69,7 @@ def to_volume(
     Raises
     ------
     ValueError
-        No surface, a surface without white and pial surface, or what is wrong with these (see
+        A surface without white and pial surface, or what is wrong with these (see
         `atlasinit.sampling_operator`); a grid of the atlas with other voxels; surfaces that hold no
         voxel.
     TypeError
@@ -86,12 +87,13 @@ def to_volume(
     subdivisions = check_whole_number(subdivisions, "subdivisions", least=1)
     target = _grid_of(grid)
     meshes = {c: g for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}
-    if not meshes:
-        raise ArgumentError(
-            "atlas",
-            f"should have a surface, but {atlas.name!r} has {list(atlas.geometry.values())}",
-            "move grids by " + Call("ai.resample", "atlas", "grid"),
-        )
+    for name, given in (("white", white), ("pial", pial)):
+        if given is not None and not meshes:
+            raise ArgumentError(
+                name,
+                f"is of surfaces, but {atlas.name!r} has {list(atlas.geometry.values())}",
+                "leave it out",
+            )
     slices, n = atlas.header.parcel_slices(), target.n_locations
     within, sums, own = np.zeros(n), _zeros(n, atlas.n_parcels), _zeros(n, atlas.n_parcels)
     for c, geometry in atlas.geometry.items():
@@ -105,7 +107,7 @@ def to_volume(
         else:
             placed = _pick(geometry, target, c) @ weights
             own += _at_rows(placed, slices[c], atlas.n_parcels)
-    if not within.any():
+    if meshes and not within.any():
         raise ArgumentError(
             "white",
             "and `pial` hold no kept voxel of the grid",

@@ -183,7 +183,7 @@ PAIR = {name: dict.fromkeys(("cortex_L", "cortex_R"), SURFACES[name]) for name i
             mixed_atlas().select(compartments="subcortex"),
             {},
             ValueError,
-            "should have a surface, but 'mixed' has",
+            "`white` is of surfaces, but 'mixed' has",
         ),
         (both_sides(), {}, ValueError, "`white` should be a mapping from each of .* got one"),
         (

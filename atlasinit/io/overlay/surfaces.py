@@ -302,6 +302,15 @@ def grayordinates(
         # The whole mesh first: `locations_in` wants a value for each of its vertices.
         whole = SurfaceMesh(len(values), hemisphere=name[-1])
         meshes[name] = whole.restrict(locations_in(whole, values))
+    return {**meshes, "subcortex": structures_of(volume)}
+
+
+def structures_of(volume: PathLike) -> VolumeGrid:
+    """Return the voxels of CIFTI's structures, of an image with FreeSurfer's codes of these.
+
+    They are in the order of Connectome Workbench: by structure in alphabetical order, within one
+    the first index runs fastest.
+    """
     with Input(volume) as source, parsing(source, "a NIfTI image"):
         image = load_image(source)
         codes = as_keys(np.asanyarray(image.dataobj), source)
@@ -322,7 +331,7 @@ def grayordinates(
     ]
     # `VolumeGrid` names voxels by their place in C order, whatever the order of its locations.
     index = np.ravel_multi_index(ijk, codes.shape)
-    return {**meshes, "subcortex": VolumeGrid(grid.shape, grid.affine, index, structures)}
+    return VolumeGrid(grid.shape, grid.affine, index, structures)
 
 
 def _check_count(name: str, count: int, mesh: SurfaceMesh) -> None:
