@@ -1,5 +1,6 @@
 """Connectomes: how alike the series of parcels are, by nilearn, with names on both sides."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -95,23 +96,70 @@ def connectome(
             'should be a list of two or more for "tangent", which compares them with their mean',
         )
     own = {"series": series} if runs is None else {f"series[{i}]": r for i, r in enumerate(runs)}
-    table, names = _name_parcels(own, atlas)
-    arrays = {title: _read_series(run, table, title) for title, run in own.items()}
-    kept = {title: _find_changing(run) for title, run in arrays.items()}
     if kind == "tangent":
-        # One mean needs the same parcels in all.
-        common = np.all(list(kept.values()), axis=0)
-        kept = {title: common for title in arrays}
-    if estimator == "empirical" and kind in _INVERTED:
-        for title, run in arrays.items():
-            _check_invertible(run[:, kept[title]], kind, title)
-    groups = [list(arrays)] if kind == "tangent" else [[title] for title in arrays]
+        return measure_tangents(own, atlas, estimator=estimator).matrices
+    table, names = _name_parcels(own, atlas)
     found = []
-    for group in groups:
-        cut = [np.ascontiguousarray(arrays[title][:, kept[title]]) for title in group]
-        computed = _compute(cut, kind, estimator)
-        found += [_frame(m, kept[t], names) for m, t in zip(computed, group, strict=True)]
+    for title, run in own.items():
+        array = _read_series(run, table, title)
+        kept = _find_changing(array)
+        if estimator == "empirical" and kind in _INVERTED:
+            _check_invertible(array[:, kept], kind, title)
+        measure, cut = _measure(kind, estimator), np.ascontiguousarray(array[:, kept])
+        matrix = measure.fit_transform([cut])[0] if kept.any() else np.empty((0, 0))
+        found.append(_frame(matrix, kept, names))
     return found[0] if runs is None else found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tangents:
+    """Connectomes of several runs as they depart from their mean.
+
+    Parameters
+    ----------
+    matrices
+        (parcels, parcels), one a run.
+    mean
+        (parcels, parcels), the geometric mean of the covariances.
+    lacking
+        Parcels that are NaN in all, to the runs that lack them.
+    """
+
+    matrices: "list[pd.DataFrame]"
+    mean: "pd.DataFrame"
+    lacking: Mapping[Any, list[str]]
+
+
+def measure_tangents(
+    runs: Mapping[str, Any], atlas: Atlas | Sequence[str] | None = None, *, estimator: str
+) -> Tangents:
+    """Return the tangents of runs at their geometric mean, as `connectome` does, with the mean.
+
+    Parameters
+    ----------
+    runs
+        Series, by what errors call them.
+    atlas, estimator
+        As for `connectome`.
+    """
+    table, names = _name_parcels(runs, atlas)
+    arrays = {title: _read_series(run, table, title) for title, run in runs.items()}
+    each = {title: _find_changing(run) for title, run in arrays.items()}
+    # One mean needs the same parcels in all.
+    kept = np.all(list(each.values()), axis=0)
+    lacking = {
+        names[i]: [title for title, own in each.items() if not own[i]]
+        for i in np.flatnonzero(~kept)
+    }
+    if estimator == "empirical":
+        for title, run in arrays.items():
+            _check_invertible(run[:, kept], "tangent", title)
+    found, mean = np.empty((len(runs), 0, 0)), np.empty((0, 0))
+    if kept.any():
+        measure = _measure("tangent", estimator)
+        found = measure.fit_transform([np.ascontiguousarray(a[:, kept]) for a in arrays.values()])
+        mean = measure.mean_
+    return Tangents([_frame(m, kept, names) for m in found], _frame(mean, kept, names), lacking)
 
 
 def _check_choice(argument: str, given: str, choices: Sequence[str]) -> None:
@@ -204,9 +252,6 @@ def _check_invertible(series: Series, kind: str, argument: str) -> None:
     n_time, n_parcels = series.shape
     if not n_parcels:
         return
-    scaled = (series - series.mean(axis=0)) / series.std(axis=0)
-    if np.linalg.matrix_rank(scaled) == n_parcels:
-        return
     remedy = "for an estimate that has an inverse pass " + Passing(estimator="ledoit-wolf")
     if n_time <= n_parcels:
         problem = (
@@ -214,6 +259,12 @@ def _check_invertible(series: Series, kind: str, argument: str) -> None:
             f"{n_time} of {n_parcels}"
         )
         raise ArgumentError(argument, problem, remedy)
+    spread = series.std(axis=0)
+    sizes = np.linalg.svd((series - series.mean(axis=0)) / spread, compute_uv=False)
+    # Series far from 0 have lost digits when their mean is taken away.
+    lost = np.finfo(np.float64).eps * max(1.0, (np.abs(series).max(axis=0) / spread).max())
+    if sizes[-1] > sizes[0] * n_time * lost:
+        return
     raise ArgumentError(
         argument,
         f': the covariance has no inverse, which "{kind}" needs, as some parcels are sums of '
@@ -222,17 +273,12 @@ def _check_invertible(series: Series, kind: str, argument: str) -> None:
     )
 
 
-def _compute(
-    series: list[np.ndarray], kind: str, estimator: str
-) -> Float64[np.ndarray, "runs parcels parcels"]:
-    if not series[0].shape[1]:
-        return np.empty((len(series), 0, 0))
+def _measure(kind: str, estimator: str) -> Any:
     from nilearn.connectome import ConnectivityMeasure
     from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 
     fit = EmpiricalCovariance if estimator == "empirical" else LedoitWolf
-    measure = ConnectivityMeasure(fit(store_precision=False), kind=kind)
-    return np.asarray(measure.fit_transform(series))
+    return ConnectivityMeasure(fit(store_precision=False), kind=kind)
 
 
 def _frame(

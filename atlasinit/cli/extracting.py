@@ -84,7 +84,11 @@ def extract(
     ] = "run",
     connectome: Annotated[
         list[str] | None,
-        panel(_DONE, "KIND", "correlation, partial correlation, covariance, precision, or none."),
+        panel(
+            _DONE,
+            "KIND",
+            "correlation, partial correlation, covariance, precision, tangent, or none.",
+        ),
     ] = None,
     estimator: Annotated[
         str, panel(_DONE, "NAME", "Of covariances: empirical or ledoit-wolf.")
@@ -163,6 +167,8 @@ def _tell(done: "Extraction", *, dry_run: bool) -> None:
         return
     for run, reason in done.failures.items():
         say(f"{run} failed: {reason}")
+    for note in done.notes:
+        say(note)
     say(str(done))
 
 

@@ -28,7 +28,9 @@ from atlasinit.extraction.planning import (
 from atlasinit.extraction.products import Products
 from atlasinit.extraction.quality import write_page
 from atlasinit.extraction.state import Ledger
-from atlasinit.extraction.summary import Extraction, write_table
+from atlasinit.extraction.steps import do_steps
+from atlasinit.extraction.summary import Extraction, write_tables
+from atlasinit.extraction.tangents import KIND
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
@@ -117,7 +119,9 @@ def extract(
         ``"run"`` for the brain mask beside each volume (or that of the table), where there is
         one; a file for all; or None.
     connectome, estimator
-        Kinds and estimator of `atlasinit.connectome`, but ``"tangent"``; an empty list for none.
+        Kinds and estimator of `atlasinit.connectome`; an empty list for none. ``"tangent"`` is made
+        once the runs are done, at the mean of all runs of the output that are: not with `shard`,
+        and anew once there are more, or others.
     parquet
         Write all tables as Parquet, too (pyarrow; extra ``scale``): in ``parquet/`` a dataset for
         each atlas and kind of table, in which every run is a file. May be asked for later, too,
@@ -171,6 +175,7 @@ def extract(
     )
     cleaning.check()
     kinds = _check_kinds(_texts(connectome), estimator)
+    tangents = KIND in kinds
     wanted = find_reduction(reduction)
     if wanted.over_time is not None:
         raise ArgumentError("reduction", f"{wanted.name!r} is over time", "use `standardize`")
@@ -203,7 +208,8 @@ def extract(
         atlases=tuple(labelled),
         averaging=Averaging(reduction, min_coverage, smoothing_fwhm),
         cleaning=cleaning,
-        kinds=kinds,
+        # These are of all runs, and made of the series that there are.
+        kinds=tuple(kind for kind in kinds if kind != KIND),
         estimator=estimator,
         mask="run" if mask == "run" else None if mask is None else expand(mask),
         source=_folder_of(dataset),
@@ -213,17 +219,21 @@ def extract(
     ledger.settle(setup.options, {job.run.name for job in plan.jobs}, overwrite=overwrite)
     write_frame(ledger, setup.source, labelled)
     outcomes: list[Outcome] = []
+    groups, notes = [], []
     try:
         for outcome in _run_all(setup, plan, ledger, count, dask):
             outcomes.append(outcome)
             if progress is not None:
                 progress(outcome, len(outcomes), len(plan.jobs))
+        groups, notes = do_steps(setup, outcomes, tangents=tangents, whole=shard is None)
     finally:
         ledger.tidy()
         # Also where it is interrupted: what is finished is in the table.
-        write_table(ledger)
+        write_tables(ledger)
         write_page(ledger)
-    return Extraction(root, plan, tuple(labelled), count, tuple(outcomes))
+    return Extraction(
+        root, plan, tuple(labelled), count, tuple(outcomes), tuple(groups), tuple(notes)
+    )
 
 
 def _run_all(setup: Setup, plan: Plan, ledger: Ledger, count: int, dask: Any) -> Iterable[Outcome]:
@@ -288,12 +298,6 @@ def _texts(given: Sequence[Any] | str) -> tuple[str, ...]:
 
 def _check_kinds(kinds: tuple[str, ...], estimator: str) -> tuple[str, ...]:
     for kind in kinds:
-        if kind == "tangent":
-            raise ArgumentError(
-                "connectome",
-                '"tangent" compares runs with their mean, once all are extracted',
-                "call `ai.connectome` on their series",
-            )
         if kind not in KINDS:
             raise ArgumentError(
                 "connectome",

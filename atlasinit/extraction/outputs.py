@@ -25,7 +25,7 @@ KINDS = {
 
 NAMELESS = (
     *("*_timeseries.*", "*_relmat.*", "*_stat-coverage_bold.*"),
-    *("quality.*", "atlases", "atlases/**", "logs/", "parquet/"),
+    *("quality.*", "qcfc.tsv", "atlases", "atlases/**", "logs/", "parquet/"),
 )
 """What BIDS 1.11 has no name for; validators are told by ``.bidsignore``."""
 
@@ -64,7 +64,7 @@ def write_run(
     import pandas as pd
 
     names = list(atlas.table["name"])
-    stem = folder / run.folder / name_of({**run.entities, **_spatial(image, atlas), "atlas": label})
+    stem = folder / stem_of(run, image, label, atlas)
     stem.parent.mkdir(parents=True, exist_ok=True)
     reduction = label_reduction(sidecar["Reduction"])
     path = Path(f"{stem}_stat-{reduction}_timeseries.tsv")
@@ -80,11 +80,11 @@ def write_run(
             overwrite=True,
         )
     further: dict[str, Any] = {} if step is None else {"SamplingFrequency": 1 / step}
-    _write_json(path.with_suffix(".json"), {**sidecar, **further, "Statistic": reduction})
+    write_json(path.with_suffix(".json"), {**sidecar, **further, "Statistic": reduction})
     path = Path(f"{stem}_stat-coverage_bold.tsv")
     share = pd.DataFrame({"coverage": coverage}, index=pd.Index(names, name="name"))
     write_table(share, path, overwrite=True)
-    _write_json(
+    write_json(
         path.with_suffix(".json"),
         {
             **sidecar,
@@ -93,12 +93,39 @@ def write_run(
     )
     for kind in kinds:
         found = connectome(series.astype(np.float64), atlas, kind=kind, estimator=estimator)
-        path = Path(f"{stem}_stat-{KINDS[kind]}_relmat.tsv")
-        save_matrix(found, atlas, path, overwrite=True)
-        if image.is_cifti:
-            save_matrix(found, atlas, path.with_suffix(".pconn.nii"), overwrite=True)
-        about = {**sidecar, "Measure": kind, "Estimator": estimator}
-        _write_json(path.with_suffix(".json"), about)
+        about = {**sidecar, "Estimator": estimator}
+        write_connectome(found, atlas, stem, kind=kind, cifti=image.is_cifti, sidecar=about)
+
+
+def stem_of(run: Run, image: Image, label: str, atlas: Atlas) -> str:
+    """Return how the names of the files of an atlas begin, below the output."""
+    name = name_of({**run.entities, **_spatial(image, atlas), "atlas": label})
+    return (run.folder / name).as_posix()
+
+
+def write_connectome(
+    matrix: Any, atlas: Atlas, stem: Path, *, kind: str, cifti: bool, sidecar: Mapping[str, Any]
+) -> None:
+    """Write a connectome as a table, of CIFTI data for Connectome Workbench too, with a sidecar.
+
+    Parameters
+    ----------
+    matrix, atlas
+        By name, and of which parcels.
+    stem
+        How the names of its files begin.
+    kind
+        Of `KINDS`.
+    cifti
+        Whether the data were CIFTI.
+    sidecar
+        What is said of it.
+    """
+    path = Path(f"{stem}_stat-{KINDS[kind]}_relmat.tsv")
+    save_matrix(matrix, atlas, path, overwrite=True)
+    if cifti:
+        save_matrix(matrix, atlas, path.with_suffix(".pconn.nii"), overwrite=True)
+    write_json(path.with_suffix(".json"), {**sidecar, "Measure": kind})
 
 
 def _spatial(image: Image, atlas: Atlas) -> dict[str, str]:
@@ -116,5 +143,6 @@ def label_reduction(reduction: str) -> str:
     return "".join(c for c in reduction if c.isalnum())
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain data as JSON."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -18,11 +18,11 @@ from atlasinit.errors import AtlasFileError
 from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
 from atlasinit.extraction.naming import sidecar_of
 from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
-from atlasinit.extraction.outputs import write_run
+from atlasinit.extraction.outputs import stem_of, write_run
 from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
 from atlasinit.extraction.products import Products
 from atlasinit.extraction.runs import Image, Run
-from atlasinit.extraction.state import Ledger, Record, fingerprint, seal_files, stamp
+from atlasinit.extraction.state import Ledger, Record, fingerprint, list_files, seal_files, stamp
 from atlasinit.extraction.timing import find_repetition_time
 from atlasinit.support.version import __version__
 
@@ -151,11 +151,16 @@ def is_done(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) ->
 
 
 def _fail(ledger: Ledger, name: str, error: Exception, seconds: float) -> Outcome:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, ValueError | OSError):
-        reason = f"{type(error).__name__}: {reason}"
     trace = "".join(traceback.format_exception(error)).splitlines()
-    return record_failure(ledger, name, reason, trace, seconds)
+    return record_failure(ledger, name, describe_error(error), trace, seconds)
+
+
+def describe_error(error: Exception) -> str:
+    """Return an error in one line, with its type where it is none that is meant for people."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return (
+        reason if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {reason}"
+    )
 
 
 def record_failure(
@@ -191,15 +196,21 @@ def _do(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> Rec
     have: Mapping[str, str] = before.tasks if before and valid else {}
     quality: dict[str, Any] = dict(before.quality) if before and valid else {}
     files: dict[str, Any] = dict(before.files) if before and valid else {}
+    stems: dict[str, str] = dict(before.stems) if before and valid else {}
     with ledger.staged(job.run.name) as staging:
         for image, which in job.tasks:
             keys = {i: f"{setup.atlases[i].key}|{image.files[0].name}" for i in which}
             open_ = [i for i in which if have.get(keys[i]) != tasks[keys[i]]]
+            stems |= {
+                own.key: stem_of(job.run, image, own.label, own.atlas)
+                for own in (setup.atlases[i] for i in which)
+            }
             if open_:
                 quality |= _do_image(setup, job.run, image, open_, staging)
-        setup.products.make(job.run, ledger.root, staging, files)
+        new = list_files(staging)
+        setup.products.make(job.run, ledger.root, staging, new=new, files=files)
         files |= seal_files(staging)
-    return Record("done", {**have, **tasks}, files, quality=quality)
+    return Record("done", {**have, **tasks}, files, stems=stems, quality=quality)
 
 
 def _do_image(

@@ -37,7 +37,9 @@ class Products:
         if self.parquet and (place := parquet.find_place(run, table)) is not None:
             yield place, parquet.write_parquet
 
-    def make(self, run: Run, root: Path, staging: Path, files: Collection[str]) -> None:
+    def make(
+        self, run: Run, root: Path, staging: Path, *, new: Collection[str], files: Collection[str]
+    ) -> None:
         """Make what is missing, in the folder `staging`.
 
         Parameters
@@ -45,11 +47,10 @@ class Products:
         run, root
             Whose, and its output.
         staging
-            Where new tables of it lie; what is made of those is made anew.
+            Where its `new` files lie; what is made of those is made anew.
         files
             That it has in `root`.
         """
-        new = [p.relative_to(staging).as_posix() for p in staging.rglob("*") if p.is_file()]
         old = [place for table in new for place, _ in self._list_places(run, table)]
         kept = {*files, *new} - {*old}
         for place, (table, write) in self.list_missing(run, kept).items():

@@ -1,15 +1,18 @@
 """One page on all runs of an output: what to worry about, distributions, runs and parcels."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atlasinit.errors import format_count
-from atlasinit.extraction.state import Ledger
+from atlasinit.extraction.qcfc import LEAST, LEVEL
+from atlasinit.extraction.state import GROUPS, Ledger
 from atlasinit.extraction.summary import PAGE, tabulate
-from atlasinit.report.charts import Bars, histogram
+from atlasinit.io import read_matrix
+from atlasinit.report.charts import Bars, draw_band, histogram
 from atlasinit.report.page import Report, render
 from atlasinit.support.formatting import format_number
 from atlasinit.support.version import __version__
@@ -79,6 +82,8 @@ def build_page(ledger: Ledger) -> Report:
         runs=_list_runs(done, columns, worries),
         hidden=max(0, len(done) - _SHOWN),
         parcels=parcels.head(_SHOWN).to_dict("records"),
+        least=LEAST,
+        **_describe_relations(ledger),
     )
     return Report(title, html, tuple(findings))
 
@@ -133,6 +138,49 @@ def _list_runs(
         for i, run in enumerate(done["run"])
     ]
     return sorted(rows, key=lambda row: not row["worth"])[:_SHOWN]
+
+
+def _describe_relations(ledger: Ledger) -> dict[str, list[Any]]:
+    """Return what motion has to do with connectomes (QC-FC): sentences and charts."""
+    told, charts, curves = [], [], []
+    for record in ledger.records(GROUPS).values():
+        found = record.quality
+        if "median_absolute_qcfc" not in found:
+            continue
+        title = found["atlas"]
+        told.append(f"{title}: {_tell_relation(found)}")
+        r = read_matrix(ledger.root / found["matrix"]).to_numpy()
+        chart = histogram(
+            r[np.triu_indices(len(r), 1)],
+            title=f"QC-FC of {title}",
+            unit="",
+            what="edges",
+            linear=True,
+        )
+        charts += [chart] if chart is not None else []
+        if found["curve"]:
+            far, *edges = np.array(found["curve"]).T
+            alt = (
+                f"QC-FC against the distance of parcels, {far[0]:.3g} to {far[-1]:.3g} mm: the "
+                f"median goes from {edges[1][0]:.2g} to {edges[1][-1]:.2g}."
+            )
+            heading = f"QC-FC of {title} by distance: median, and 80 % of edges"
+            curves.append(draw_band(far, tuple(edges), title=heading, alt=alt, unit="mm"))
+    return {"relations": told, "relation_charts": charts, "relation_curves": curves}
+
+
+def _tell_relation(found: Mapping[str, Any]) -> str:
+    people = f"across {found['participants']} participants"
+    if found["median_absolute_qcfc"] is None:
+        return f"{people}, there is no edge that enough of them have, or no difference in motion"
+    text = (
+        f"{people}, an edge goes with mean framewise displacement by "
+        f"|r| = {found['median_absolute_qcfc']:.2f} (median); "
+        f"{found['share_significant']:.0%} of edges have p < {LEVEL} (uncorrected, 5% by chance)"
+    )
+    if found["distance_dependence"] is None:
+        return f"{text}; its surfaces do not say how far parcels lie from each other"
+    return f"{text}; with the distance of parcels it goes by ρ = {found['distance_dependence']:.2f}"
 
 
 def _count_lost(ledger: Ledger) -> "pd.DataFrame":

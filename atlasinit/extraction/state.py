@@ -16,6 +16,9 @@ from atlasinit.support.writing import atomic_write
 FOLDER = ".atlasinit"
 """Hidden, so that readers of BIDS do not look into it."""
 
+RUNS, GROUPS = "runs", "groups"
+"""Folders of records: of each run, and of what is made of all runs of an atlas."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -31,6 +34,8 @@ class Record:
         Files below the output, to what tells whether they are as they were written (`seal`).
     reason
         Why it failed.
+    stems
+        Each atlas that the run has, to how the names of its tables begin, below the output.
     quality
         Numbers of the run for the table of all.
     seconds
@@ -41,6 +46,7 @@ class Record:
     tasks: Mapping[str, str]
     files: Mapping[str, Sequence[Any]]
     reason: str = ""
+    stems: Mapping[str, str] = dataclasses.field(default_factory=dict)
     quality: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 
@@ -70,10 +76,15 @@ def is_sealed(path: Path, sealed: Sequence[Any]) -> bool:
     return path.stat().st_mtime_ns == written or sha256(path) == digest
 
 
+def list_files(folder: Path) -> list[str]:
+    """Return the files below a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
 def seal_files(folder: Path) -> dict[str, list[Any]]:
     """Return the files below a folder with their seals."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): seal(path) for path in found}
+    return {file: seal(folder / file) for file in list_files(folder)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Ledger:
     def open(self) -> None:
         """Make the folders that there are not."""
         try:
-            for name in ("runs", "claims", "staging"):
+            for name in (RUNS, GROUPS, "claims", "staging"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             with atomic_write(self.folder / "writable"):
                 pass
@@ -125,23 +136,23 @@ class Ledger:
         with FileLock(self.folder / "claims" / f"{name}.lock"):
             yield
 
-    def read(self, run: str) -> Record | None:
-        """Return the record of a run, None where there is none that can be read."""
+    def read(self, name: str, kind: str = RUNS) -> Record | None:
+        """Return the record of a run, or of a group, None where there is none that can be read."""
         try:
-            text = (self.folder / "runs" / f"{run}.json").read_text(encoding="utf-8")
+            text = (self.folder / kind / f"{name}.json").read_text(encoding="utf-8")
             return Record(**json.loads(text))
         except (OSError, ValueError, TypeError):
             return None
 
-    def write(self, run: str, record: Record) -> None:
-        """Keep the record of a run."""
-        with atomic_write(self.folder / "runs" / f"{run}.json") as temporary:
+    def write(self, name: str, record: Record, kind: str = RUNS) -> None:
+        """Keep the record of a run, or of a group."""
+        with atomic_write(self.folder / kind / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(dataclasses.asdict(record)), encoding="utf-8")
 
-    def records(self) -> dict[str, Record]:
-        """Return all records by run."""
-        names = sorted(path.stem for path in (self.folder / "runs").glob("*.json"))
-        found = {name: self.read(name) for name in names if not name.startswith(".")}
+    def records(self, kind: str = RUNS) -> dict[str, Record]:
+        """Return all records by run, or by group."""
+        names = sorted(path.stem for path in (self.folder / kind).glob("*.json"))
+        found = {name: self.read(name, kind) for name in names if not name.startswith(".")}
         return {name: record for name, record in found.items() if record is not None}
 
     def is_done(self, run: str, tasks: Mapping[str, str]) -> bool:
@@ -164,10 +175,10 @@ class Ledger:
         staging.mkdir(parents=True)
         try:
             yield staging
-            for path in sorted(p for p in staging.rglob("*") if p.is_file()):
-                target = self.root / path.relative_to(staging)
+            for file in list_files(staging):
+                target = self.root / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+                (staging / file).replace(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -218,10 +229,11 @@ class Ledger:
                     )
                 if changed:
                     self._check_made_again(before, options, runs)
-                    for record in self.records().values():
-                        self.remove(record)
-                    shutil.rmtree(self.folder / "runs")
-                    (self.folder / "runs").mkdir()
+                    for kind in (RUNS, GROUPS):
+                        for record in self.records(kind).values():
+                            self.remove(record)
+                        shutil.rmtree(self.folder / kind)
+                        (self.folder / kind).mkdir()
                     shutil.rmtree(self.root / "atlases", ignore_errors=True)
                     added = dict(options)
             with atomic_write(path) as temporary:

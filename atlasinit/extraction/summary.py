@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from atlasinit.errors import format_count
 from atlasinit.extraction.performing import Outcome
 from atlasinit.extraction.planning import LabelledAtlas, Plan, describe_plan
-from atlasinit.extraction.state import Ledger
+from atlasinit.extraction.state import GROUPS, Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STATUSES = ("done", "skipped", "elsewhere", "failed")
 TABLE = "quality.tsv"
 PAGE = "quality.html"
+RELATIONS = "qcfc.tsv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Extraction:
         Processes that were asked for.
     outcomes
         One a run, as they came; None of a plan alone.
+    groups
+        What became of that which is made of many runs: tangents, and QC-FC.
+    notes
+        What is to be told of these.
     """
 
     output: Path
@@ -41,6 +46,8 @@ class Extraction:
     atlases: tuple[LabelledAtlas, ...]
     jobs: int
     outcomes: tuple[Outcome, ...] | None = None
+    groups: tuple[Outcome, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def count(self, status: str) -> int:
         """Return how many runs are ``"done"``, ``"skipped"``, ``"elsewhere"`` or ``"failed"``."""
@@ -48,8 +55,9 @@ class Extraction:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Runs that failed, with the reasons."""
-        return {one.run: one.reason for one in self.outcomes or () if one.status == "failed"}
+        """Runs that failed, and what of many of them did, with the reasons."""
+        every = (*(self.outcomes or ()), *self.groups)
+        return {one.run: one.reason for one in every if one.status == "failed"}
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -85,6 +93,7 @@ class Extraction:
             "seconds_of_reading": self.plan.seconds,
             **{status: self.count(status) for status in STATUSES},
             "failures": self.failures,
+            "notes": list(self.notes),
             "unmatched": [list(one) for one in self.plan.unmatched],
         }
 
@@ -107,9 +116,24 @@ def tabulate(ledger: Ledger) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=[*(columns or ["run", "status"]), "reason"])
 
 
-def write_table(ledger: Ledger) -> Path:
-    """Write the table of all runs."""
+def tabulate_relations(ledger: Ledger) -> "pd.DataFrame":
+    """Return how motion goes with the connectomes of each atlas (`extraction.qcfc`)."""
+    import pandas as pd
+
+    columns = ["atlas", "participants", "median_absolute_qcfc", "share_significant"]
+    columns += ["distance_dependence"]
+    rows = [r.quality for r in ledger.records(GROUPS).values() if columns[1] in r.quality]
+    return pd.DataFrame([{title: row[title] for title in columns} for row in rows], columns=columns)
+
+
+def write_tables(ledger: Ledger) -> None:
+    """Write the table of all runs, and that of what motion has to do with them."""
     from atlasinit.io.tables.parcel_values import write_table as write
 
     with ledger.hold("quality"):
-        return write(tabulate(ledger), ledger.root / TABLE, overwrite=True)
+        write(tabulate(ledger), ledger.root / TABLE, overwrite=True)
+        relations = tabulate_relations(ledger)
+        if len(relations):
+            write(relations, ledger.root / RELATIONS, overwrite=True)
+        else:
+            (ledger.root / RELATIONS).unlink(missing_ok=True)

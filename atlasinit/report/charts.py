@@ -96,24 +96,58 @@ def band(
         return None
     below, above = np.percentile(whole, [10, 90], axis=1)
     middle = whole.mean(axis=1)
+    ends = (
+        format_number(min(below.min(), middle.min())),
+        format_number(max(above.max(), middle.max())),
+    )
+    return draw_band(
+        times,
+        (below, middle, above),
+        title="Mean over parcels, and the range of 80 % of them",
+        alt=f"Mean over {whole.shape[1]} parcels against time, from {ends[0]} to {ends[1]}.",
+        unit=unit,
+    )
+
+
+def draw_band(
+    places: Float[np.ndarray, " n"],
+    curves: tuple[np.ndarray, np.ndarray, np.ndarray],
+    *,
+    title: str,
+    alt: str,
+    unit: str,
+) -> Band:
+    """Return a line with a band around it.
+
+    Parameters
+    ----------
+    places
+        Along the axis, two or more that grow, in `unit`.
+    curves
+        The lower edge, the line and the upper edge at these.
+    title, alt
+        As of `Band`.
+    unit
+        Of the axis.
+    """
+    below, middle, above = curves
     low, high = float(min(below.min(), middle.min())), float(max(above.max(), middle.max()))
     span = (high - low) or 1.0  # of series that are constant
-    x = (times - times[0]) / (times[-1] - times[0]) * WIDTH
+    x = (places - places[0]) / (places[-1] - places[0]) * WIDTH
 
     def points(values: np.ndarray) -> list[str]:
         y = HEIGHT - (values - low) / span * HEIGHT
         return [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
 
-    lowest, highest = format_number(low), format_number(high)
     return Band(
-        title="Mean over parcels, and the range of 80 % of them",
-        alt=f"Mean over {whole.shape[1]} parcels against time, from {lowest} to {highest}.",
+        title=title,
+        alt=alt,
         line=" ".join(points(middle)),
         # A closed outline: along the upper edge, and back along the lower.
         band=" ".join([*points(above), *points(below)[::-1]]),
-        low=lowest,
-        high=highest,
-        ticks=_ticks(times[0], times[-1], lambda time: f"{format_number(time)} {unit}".strip()),
+        low=format_number(low),
+        high=format_number(high),
+        ticks=_ticks(places[0], places[-1], lambda at: f"{format_number(at)} {unit}".strip()),
     )
 
 

@@ -226,7 +226,6 @@ WRONG = {
         lambda d: {"connectome": "correlations"},
         "Did you mean 'correlation'",
     ),
-    "tangents": (lambda d: {"connectome": "tangent"}, "once all are extracted"),
     "an estimator": (lambda d: {"estimator": "lw"}, "one of 'empirical', 'ledoit-wolf'"),
     "a reduction over time": (lambda d: {"reduction": "zscore"}, "use `standardize`"),
     "a share": (lambda d: {"min_coverage": 1.5}, "between 0 and 1"),
