@@ -9,13 +9,14 @@ from pathlib import Path
 
 from atlasinit.errors import ArgumentError, ContentError, format_list
 from atlasinit.extraction.runs import NATIVE, OF_IMAGE, ORDER, Image, Run
-from atlasinit.io.bids.names import entities_of, space_of, stem, suffix_of
+from atlasinit.io.bids.names import entities_of, space_of, stem
 from atlasinit.io.files import reading
 
 ENDINGS = (".dtseries.nii", ".func.gii", ".nii.gz", ".nii")
 """Of images of series, the longer before those that end them."""
 
-_CONFOUNDS = ("timeseries", "regressors")
+_TABLES = ("_timeseries.tsv", "_regressors.tsv")
+_MASKS = ("_mask.nii.gz", "_mask.nii")
 
 
 def ending_of(name: str) -> str:
@@ -67,22 +68,28 @@ class _Folders:
     """Folders that are listed once, and what they hold for an image."""
 
     def __init__(self) -> None:
-        self._listed: dict[Path, list[Path]] = {}
+        self._listed: dict[Path, dict[str, list[tuple[Path, dict[str, str]]]]] = {}
 
-    def _list(self, folder: Path) -> list[Path]:
+    def _list(self, folder: Path, kind: str) -> list[tuple[Path, dict[str, str]]]:
+        """Return the tables of confounds, or the brain masks, with their other entities."""
         if folder not in self._listed:
-            self._listed[folder] = sorted(folder.iterdir())
-        return self._listed[folder]
+            found = self._listed[folder] = {"confounds": [], "brain": []}
+            for path in sorted(folder.iterdir()):
+                # By the end of the name first, which is quick: folders hold much else.
+                own = path.name.endswith(_TABLES) or path.name.endswith(_MASKS)
+                entities = entities_of(path) if own else {}
+                desc = "confounds" if path.suffix == ".tsv" else "brain"
+                if own and entities.pop("desc", "") == desc:
+                    found[desc].append((path, entities))
+        return self._listed[folder][kind]
 
     def confounds(self, image: Path, run: Mapping[str, str]) -> Path | None:
         """Return the table of a run's confounds: of the entities that it states, the most."""
-        found = []
-        for path in self._list(image.parent):
-            if path.suffix != ".tsv" or suffix_of(path) not in _CONFOUNDS:
-                continue
-            entities = entities_of(path)
-            if entities.pop("desc", "") == "confounds" and entities.items() <= run.items():
-                found.append((len(entities), path))
+        found = [
+            (len(entities), path)
+            for path, entities in self._list(image.parent, "confounds")
+            if entities.items() <= run.items()
+        ]
         return max(found)[1] if found else None
 
     def mask(self, image: Path, entities: Mapping[str, str]) -> Path | None:
@@ -91,18 +98,15 @@ class _Folders:
             return None
         wanted = {k: v for k, v in entities.items() if k != "desc"}
         space = {k: v for k, v in wanted.items() if k in OF_IMAGE}
-        for path in self._list(image.parent):
-            if suffix_of(path) != "mask" or ending_of(path.name) not in (".nii.gz", ".nii"):
-                continue
-            own = entities_of(path)
-            # Of the same space and resolution, and of no other run.
-            if (
-                own.pop("desc", "") == "brain"
-                and own.items() <= wanted.items()
-                and space.items() <= own.items()
-            ):
-                return path
-        return None
+        # Of the same space and resolution, and of no other run.
+        return next(
+            (
+                path
+                for path, own in self._list(image.parent, "brain")
+                if own.items() <= wanted.items() and space.items() <= own.items()
+            ),
+            None,
+        )
 
 
 def sidecar_of(path: Path) -> Path:
