@@ -14,13 +14,16 @@ from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.core.selection import Parcel, find_rows
 from atlasinit.core.uniting import agree_row, place_parcels
 from atlasinit.errors import (
+    Argument,
     ArgumentError,
     ArgumentTypeError,
     Call,
+    Passing,
     format_count,
     format_list,
     nearest,
 )
+from atlasinit.hierarchies import find_level
 from atlasinit.measures.maps import parcel_sizes
 from atlasinit.support.arrays import make_read_only
 from atlasinit.support.numbers import check_number, check_whole_number
@@ -32,7 +35,9 @@ Told: TypeAlias = "Mapping[Parcel, Any] | pd.Series"
 """What is told of parcels, each by its name, key or (compartment, key)."""
 
 
-def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
+def merge_parcels(
+    atlas: Atlas, by: "str | Told | None" = None, *, level: int | None = None
+) -> Atlas:
     """Return the atlas with parcels that belong together as one: networks, lobes, your own groups.
 
     Labels are united and weights add up, w_g = sum_{k in g} w_k, in double precision, also of
@@ -50,6 +55,11 @@ def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
         pairs, or compiled regular expressions that are searched in the names. A parcel without a
         value, or that is not named, keeps its name, and so stays what it is unless another one
         gets that name too.
+    level
+        In place of `by`, of an atlas whose table tells a hierarchy, by ``structure_id_path`` or
+        ``parent_structure_id`` (Allen, brainglobe): parcels are those that many steps below the
+        root, which is level 0. One that lies nearer to the root stays what it is; those of these
+        that hold others, and no location of their own, are left out.
 
     Returns
     -------
@@ -63,9 +73,10 @@ def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
     ------
     ValueError
         A column or a parcel that the atlas does not have (with the nearest), a column without
-        values, a parcel in two groups, an empty name.
+        values, a parcel in two groups, an empty name; a level of a table that tells no hierarchy,
+        or does not list its parcels.
     TypeError
-        What is neither a column nor a mapping.
+        What is neither a column nor a mapping; both `by` and `level`, or neither.
 
     Examples
     --------
@@ -75,8 +86,17 @@ def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
     >>> networks.n_parcels, networks.labels["name"][0]
     (14, 'L_Vis')
     """
+    if (by is None) == (level is None):
+        got = Passing(by=by) + " and " + Passing(level=level)
+        raise ArgumentTypeError("by", "or " + Argument("level") + " should be given, got " + got)
+    before = len(atlas.table)
+    if level is not None:
+        atlas, names = _of_level(atlas, level)
+    elif isinstance(by, str):
+        names = _of_column(atlas.table, by)
+    else:
+        names = _of_groups(atlas, by)
     table = atlas.table
-    names = _of_column(table, by) if isinstance(by, str) else _of_groups(atlas, by)
     groups: dict[tuple[str, str], list[int]] = {}
     for row, identity in enumerate(zip(table["compartment"], names, strict=True)):
         groups.setdefault(identity, []).append(row)
@@ -84,7 +104,11 @@ def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
     for (_, name), rows in groups.items():
         # The one that has had the name says what the key and the colour are.
         first = sorted(rows, key=lambda row: table["name"][row] != name)
-        merged.append({**agree_row(table, first), "name": name})
+        if level is not None:
+            # It is a parcel of the table itself, with all that is told of it.
+            merged.append({title: table[title][first[0]] for title in table.columns})
+        else:
+            merged.append({**agree_row(table, first), "name": name})
     columns = {title: [row[title] for row in merged] for title in table.columns}
     columns["name"] = unique_names(columns["name"], columns["compartment"], columns["key"])
     new = {row: number for number, rows in enumerate(groups.values()) for row in rows}
@@ -94,8 +118,11 @@ def merge_parcels(atlas: Atlas, by: "str | Told") -> Atlas:
         # Numbers of rows of the table, less that of the compartment's first.
         places = [new[row] - labels.rows_of(c).start for row in table.rows_of(c)]
         maps[c] = _add(own, np.array(places, np.int64), len(labels.rows_of(c)))
-    told = f"by={by!r}" if isinstance(by, str) else _list_groups(table, groups)
-    counts = f"{format_count(len(table), 'parcel')} to {len(labels)}"
+    if level is not None:
+        told = f"level={level}"
+    else:
+        told = f"by={by!r}" if isinstance(by, str) else _list_groups(table, groups)
+    counts = f"{format_count(before, 'parcel')} to {len(labels)}"
     return atlas.replace(maps=maps, labels=labels, operation=f"merge_parcels({told}; {counts})")
 
 
@@ -276,6 +303,15 @@ def _no_column(table: LabelTable, title: str) -> ArgumentError:
         nearest(title, table.columns) or f"they have {format_list(table.columns)}",
         "Another table comes by " + Call("atlas.replace", labels=...),
     )
+
+
+def _of_level(atlas: Atlas, level: Any) -> tuple[Atlas, list[str]]:
+    """Return the parcels that are at a level or below, or hold locations, and their new names."""
+    owners, above = find_level(atlas.table, level)
+    empty = set(np.flatnonzero(atlas.labels["empty"]).tolist())
+    kept = [row for row in range(len(owners)) if row not in above & empty]
+    names = [atlas.table["name"][owners[row]] for row in kept]
+    return _keep_rows(atlas, {row: rank for rank, row in enumerate(kept)}), names
 
 
 def _of_column(table: LabelTable, title: str) -> list[str]:

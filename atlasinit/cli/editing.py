@@ -41,6 +41,12 @@ class Editing:
     merge: Annotated[
         str | None, _EDITED("COLUMN", "Those of one value are one: network, or of --labels.")
     ] = None
+    merge_level: Annotated[
+        int | None,
+        _EDITED(
+            "N", "Those of one structure, N steps below the root of the hierarchy of --labels."
+        ),
+    ] = None
     rename: Annotated[
         list[str] | None, _EDITED("OLD=NEW", "A name or key to its new name; repeatable.")
     ] = None
@@ -73,6 +79,8 @@ class Editing:
             )
         if self.merge is not None:
             atlas = editing.merge_parcels(atlas, self.merge)
+        if self.merge_level is not None:
+            atlas = _tell("merge_level", editing.merge_parcels, atlas, level=self.merge_level)
         if self.rename:
             texts = [_mark_name(text, atlas.table["name"]) for text in self.rename]
             pairs = parse_pairs(texts, "rename", mark=_MARK)
@@ -91,7 +99,7 @@ class Editing:
         return editing.renumber_parcels(atlas) if self.renumber else atlas
 
 
-_OWN = ("distance", "locations", "by")
+_OWN = ("distance", "locations", "by", "level")
 """Arguments that are called otherwise here."""
 
 
