@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
@@ -93,11 +94,13 @@ def empty_for_jax(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list:
+def run_in_threads(
+    function: Callable[..., Any], arguments: Iterable[tuple], *, spare: int = 0
+) -> list:
     """Return ``[function(*a) for a in arguments]``; NumPy's and SciPy's work runs in parallel.
 
     The calling thread works too, and whoever is free takes the next: a small piece of work
-    does not wait until other threads have woken up.
+    does not wait until other threads have woken up. Of the cores `spare` are left to others.
     """
     some = list(arguments)
     results: list[Any] = [None] * len(some)
@@ -108,7 +111,7 @@ def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> 
         while (i := next(turns)) < len(some):
             results[i] = function(*some[i])
 
-    helpers = [_pool().submit(work) for _ in range(min(len(some), WORKERS) - 1)]
+    helpers = [_pool().submit(work) for _ in range(min(len(some), WORKERS - spare) - 1)]
     try:
         work()
     finally:
@@ -120,15 +123,25 @@ def run_in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> 
     return results
 
 
-def make_ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the items, each made in another thread while the one before it is used."""
+def make_ahead(items: Iterable[_T], *, ahead: int = 1) -> Iterator[_T]:
+    """Return the items, `ahead` of which are made in another thread while one is used.
+
+    The first are made from now on, before one is asked for.
+    """
     iterator = iter(items)
     # One thread of its own: those of the pool are for pieces of work that do not wait.
-    with ThreadPoolExecutor(1) as maker:
-        coming = maker.submit(next, iterator, _END)
-        while (item := coming.result()) is not _END:
-            coming = maker.submit(next, iterator, _END)
-            yield item  # pyright: ignore[reportReturnType]
+    maker = ThreadPoolExecutor(1)
+    coming = deque(maker.submit(next, iterator, _END) for _ in range(ahead))
+
+    def give() -> Iterator[_T]:
+        try:
+            while (item := coming.popleft().result()) is not _END:
+                coming.append(maker.submit(next, iterator, _END))
+                yield item  # pyright: ignore[reportReturnType]
+        finally:
+            maker.shutdown(cancel_futures=True)
+
+    return give()
 
 
 @functools.cache

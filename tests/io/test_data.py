@@ -1,5 +1,6 @@
 """Data of every kind finds the atlas's locations, or says why not."""
 
+import gzip
 import tracemalloc
 
 import nibabel as nb
@@ -283,6 +284,12 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "half.nii.gz").write_bytes(whole[:-40])
     with pytest.raises(ai.AtlasFileError, match="half.nii.gz: truncated"):
         open_data(tmp_path / "half.nii.gz", volume_atlas()).all()
+    (tmp_path / "short.nii.gz").write_bytes(gzip.compress(gzip.decompress(whole)[:-40]))
+    source = open_data(tmp_path / "short.nii.gz", volume_atlas())
+    with pytest.raises(
+        ai.AtlasFileError, match=f"short.nii.gz: trunc.*in volume {source.n_time - 1}"
+    ):
+        source.all()
     (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b\x08\x00 not a gzip")
     with pytest.raises(ai.AtlasFileError, match="cut.nii.gz"):
         open_data(tmp_path / "cut.nii.gz", volume_atlas())

@@ -1,6 +1,7 @@
 """Series of volumes, read by chunks of time at the voxels that are wanted."""
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nb
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # 64 MiB of float32: 18 volumes of the MNI152 at 2 mm, of 91 x 109 x 91 voxels.
 _READ_VOXELS = 2**24  # of whole volumes at once
+# Sums fill no rows. 8 MiB of int16 stay in the caches, and their memory is used again and again.
+_SUM_VOXELS = 2**22
+_AHEAD = 8  # of such chunks: what is read while the weights are laid out
 
 
 def values_of(
@@ -68,10 +72,13 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
     stored, slope, inter = _unscaled(image.dataobj)
     time = next((axis for axis, size in enumerate(shape) if axis > 2 and size > 1), 3)
     n_time = (*shape, 1)[time] if len(shape) > 3 else 1
+    unpacked = isinstance(stored, ArrayProxy) and isinstance(stored.file_like, Unpacked)
 
     def volumes(span: slice) -> np.ndarray:
         if len(shape) == 3:
             return np.asanyarray(stored)[..., None]
+        if unpacked:
+            return _unpack(stored, span)
         index = [slice(None)] * 3 + [0] * (len(shape) - 3)
         index[time] = span
         return _volumes(stored, tuple(index))
@@ -80,24 +87,28 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
         spans = _spans(stored, span, n_time, read_voxels)
         parts = (volumes(s) for s in spans)
         values = _taken(grid, make_ahead(parts) if len(spans) > 1 else parts, spans)
-        if spans[-1].stop == n_time and isinstance(stored, ArrayProxy):
-            _check_rest(stored.file_like)
+        if unpacked and spans[-1].stop == n_time:
+            stored.file_like.drain()
         if (slope, inter) != (1, 0):
             values *= slope
             values += inter
         return values
 
     def sums(weights: "csr_array") -> Iterator[np.ndarray]:
-        used, matrix = _in_file_order(weights, grid)
+        spans = _spans(stored, slice(0, n_time), n_time, min(read_voxels, _SUM_VOXELS))
+        # Reading goes on while the weights are laid out, and then while they are multiplied.
+        parts = make_ahead((volumes(s) for s in spans), ahead=_AHEAD)
+        matrix = _in_file_order(weights, grid)
         totals = weights.sum(axis=1)[:, None]
-        parts = (volumes(s) for s in _spans(stored, slice(0, n_time), n_time, read_voxels))
-        for part in make_ahead(parts):
+        for part in parts:
             # (time, voxels), each volume as it lies in the file.
             flat = part.reshape(-1, part.shape[3], order="F").T
-            found = run_in_threads(lambda x: matrix @ x[used].astype(np.float64), zip(flat))
+            multiply = lambda x: matrix @ x.astype(np.float64)  # noqa: E731
+            # What unpacks a file needs a core, without which all else would wait.
+            found = run_in_threads(multiply, zip(flat), spare=int(unpacked))
             yield slope * np.stack(found, axis=1) + inter * totals
-        if isinstance(stored, ArrayProxy):
-            _check_rest(stored.file_like)
+        if unpacked:
+            stored.file_like.drain()
 
     # Volumes lie one after the other in a file, and in memory where the last axis is the slowest.
     laid_out = isinstance(stored, np.ndarray) and stored.flags.f_contiguous
@@ -106,21 +117,19 @@ def _select(image: Any, grid: VolumeGrid, read_voxels: int) -> DataSource:
     return DataSource(grid.n_locations, n_time, read, sums=short)
 
 
-def _in_file_order(
-    weights: "csr_array", grid: VolumeGrid
-) -> tuple[Int[np.ndarray, " used"], "csr_array"]:
-    """Return which voxels have weights, as an image stores them, and the weights of these."""
+def _in_file_order(weights: "csr_array", grid: VolumeGrid) -> "csr_array":
+    """Return weights (parcels, voxels) of all voxels in the order in which an image stores them."""
     from scipy.sparse import csr_array
 
     # An image has the first axis fastest, a grid the last.
-    axes = np.unravel_index(grid.voxels[weights.indices], grid.shape)
-    stored = np.ravel_multi_index(axes, grid.shape, order="F")
-    used, columns = np.unique(stored, return_inverse=True)
-    shape = (len(weights.indptr) - 1, used.size)
-    matrix = csr_array((weights.data, columns.astype(np.int32), weights.indptr), shape=shape)
+    axes = np.unravel_index(grid.voxels, grid.shape)
+    stored = np.ravel_multi_index(axes, grid.shape, order="F").astype(np.int32)
+    columns = stored[weights.indices]
+    shape = (len(weights.indptr) - 1, int(np.prod(grid.shape)))
+    matrix = csr_array((weights.data, columns, weights.indptr), shape=shape)
     # Sums of voxels in the order in which they lie stay in the caches.
     matrix.sort_indices()
-    return used, matrix
+    return matrix
 
 
 def _volumes(stored: Any, index: tuple[Any, ...]) -> np.ndarray:
@@ -131,18 +140,28 @@ def _volumes(stored: Any, index: tuple[Any, ...]) -> np.ndarray:
     return np.asanyarray(stored[index])
 
 
+def _unpack(stored: ArrayProxy, span: slice) -> np.ndarray:
+    """Return the volumes (x, y, z, time) of a span of a compressed file, as `ArrayProxy` does.
+
+    What that takes beside unpacking is noticed where nothing else is waited for.
+    """
+    shape = (*stored.shape[:3], span.stop - span.start)
+    # Some headers give NumPy's whole numbers, of few bits.
+    volume = math.prod(map(int, shape[:3])) * stored.dtype.itemsize
+    file = stored.file_like
+    file.seek(int(stored.offset) + span.start * volume)
+    found = file.read(shape[3] * volume)
+    if len(found) < shape[3] * volume:
+        raise EOFError(f"it ends in volume {span.start + len(found) // volume}")
+    return np.frombuffer(found, stored.dtype).reshape(shape, order="F")
+
+
 def _is_plain(file: Any) -> bool:
     """Return whether a file is no compressed one."""
     known = ImageOpener.compress_ext_map
     if isinstance(file, str | os.PathLike):
         return Path(file).suffix.lower() not in known
     return is_plain(file)
-
-
-def _check_rest(file: Any) -> None:
-    """Read what follows the last volume of a compressed file, where its checksum lies."""
-    if isinstance(file, Unpacked):
-        file.drain()
 
 
 def _spans(stored: Any, span: slice, n_time: int, read_voxels: int) -> list[slice]:
