@@ -149,17 +149,16 @@ def clean_series(
     Raises
     ------
     ValueError
-        A sample mask that keeps no time point, confounds that hold NaN, and what nilearn raises.
+        A sample mask that keeps no time point, or is not of them; confounds that have another
+        number of rows than there are time points, or hold NaN; and what nilearn raises.
     """
     cleaning = (detrend, standardize, low_pass, high_pass)
     if not any(cleaning) and confounds is None and sample_mask is None:
         return series
     from nilearn.signal import clean
 
-    # Numbers that stay, or truths; of several runs a list of these.
-    masks = sample_mask if isinstance(sample_mask, list | tuple) else [sample_mask]
-    if not any(np.any(m) if np.asarray(m).dtype == bool else np.size(m) for m in masks):
-        raise ArgumentError("sample_mask", f"keeps none of the {len(series)} time points")
+    sample_mask = _check_mask(sample_mask, len(series))
+    _check_rows(confounds, len(series))
     try:
         return clean(
             series,
@@ -181,3 +180,47 @@ def clean_series(
             "fill it, as by `table.fillna(0)`, or take what "
             "`nilearn.interfaces.fmriprep.load_confounds` returns",
         ) from error
+
+
+def _check_mask(given: Any, n_time: int) -> np.ndarray | None:
+    """Return a sample mask as an array of whole numbers or truths; nilearn wants no other list."""
+    if given is None:
+        return None
+    # nilearn's is a list where there are several runs, each of its own: here is one.
+    runs = isinstance(given, list | tuple) and any(np.ndim(one) for one in given)
+    if runs and len(given) > 1:
+        problem = f"holds {len(given)} masks for one image"
+        raise ArgumentError("sample_mask", problem, "pass the images as a list, too")
+    mask = np.asarray(given[0] if runs else given)
+    if mask.ndim != 1 or (mask.size and mask.dtype.kind not in "iub"):
+        raise ArgumentError(
+            "sample_mask",
+            f"should be the numbers of the time points to keep, or a truth for each of the "
+            f"{n_time}, got shape {mask.shape} of {mask.dtype}",
+        )
+    truths = mask.dtype == bool
+    if truths and mask.size != n_time:
+        problem = f"has {mask.size} truths for {n_time} time points"
+        raise ArgumentError("sample_mask", problem)
+    if not (mask.any() if truths else mask.size):
+        raise ArgumentError("sample_mask", f"keeps none of the {n_time} time points")
+    beyond = [] if truths else mask[(mask < 0) | (mask >= n_time)].tolist()
+    if beyond:
+        raise ArgumentError(
+            "sample_mask",
+            f"should be of the {n_time} time points, from 0 to {n_time - 1}, got "
+            f"{format_list(beyond, 5)}",
+        )
+    return mask
+
+
+def _check_rows(confounds: Any, n_time: int) -> None:
+    """Refuse confounds of another run, with or without those of volumes that were dropped."""
+    for one in confounds if isinstance(confounds, list | tuple) else [confounds]:
+        rows = np.shape(one)[:1]
+        if rows and rows[0] != n_time:
+            raise ArgumentError(
+                "confounds",
+                f"should have a row for each of the {n_time} time points, got {rows[0]}",
+                "pass those of all volumes: `sample_mask` drops theirs too",
+            )

@@ -125,6 +125,13 @@ def test_agreement_with_nilearn_on_surfaces():
         np.testing.assert_allclose(ours.inverse_transform(series)[c], kept, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("mask", [[3, 4, 5], [3 <= i < 6 for i in range(TIME)], [np.arange(3, 6)]])
+def test_a_sample_mask_may_be_a_list(mask):
+    masker = AtlasMasker(atlas()).fit()
+    expected = masker.transform(bold(), sample_mask=np.arange(3, 6))
+    np.testing.assert_array_equal(masker.transform(bold(), sample_mask=mask), expected)
+
+
 def test_fitting_and_extracting_at_once_takes_confounds_and_masks_too():
     extra = {"confounds": np.linspace(0, 1, TIME)[:, None], "sample_mask": np.arange(3, TIME)}
     masker = AtlasMasker(atlas(), standardize="zscore_sample")
@@ -219,6 +226,16 @@ def test_memory_keeps_no_result_of_what_has_changed(tmp_path):
         ({"confounds": np.r_[np.full((1, 2), np.nan), np.ones((TIME - 1, 2))]}, "fillna"),
         ({"sample_mask": np.zeros(TIME, bool)}, f"none of the {TIME} time points"),
         ({"sample_mask": [np.array([], int)]}, f"none of the {TIME} time points"),
+        (
+            {"sample_mask": [1, TIME]},
+            rf"of the {TIME} time points, from 0 to {TIME - 1}, got {TIME}",
+        ),
+        ({"sample_mask": np.array([-1])}, "from 0 to .* got -1"),
+        ({"sample_mask": [True] * 3}, f"3 truths for {TIME} time points"),
+        ({"sample_mask": [0.5, 1]}, "numbers of the time points.* float64"),
+        ({"sample_mask": [[0, 1], [2, 3]]}, "2 masks for one image"),
+        ({"confounds": np.ones((3, 2))}, f"a row for each of the {TIME} time points, got 3"),
+        ({"confounds": [pd.DataFrame(np.ones((3, 2)))]}, f"each of the {TIME} time points, got 3"),
     ],
 )
 def test_what_cannot_be_cleaned_is_refused(extra, message):

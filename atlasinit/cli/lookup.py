@@ -1,6 +1,5 @@
 """Commands that tell what there is, and bring it here: list, show and fetch."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,15 @@ import typer
 
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Choices, Space, Via, load, takes
-from atlasinit.cli.output import description, print_json, print_table, print_written, say, say_terms
+from atlasinit.cli.output import (
+    description,
+    list_parcels,
+    print_json,
+    print_table,
+    print_written,
+    say,
+    say_terms,
+)
 from atlasinit.errors import ArgumentError, nearest
 
 if TYPE_CHECKING:
@@ -66,9 +73,7 @@ def show(
     """Show what an atlas is: compartments, parcels, licence, citation."""
     from atlasinit.catalogue.licences import terms
 
-    table = atlas.labels
-    # Through pandas' JSON, which has null for each kind of missing value and plain numbers.
-    rows = json.loads(table.to_json(orient="records") or "[]")
+    columns, rows = list_parcels(atlas)
     if as_json:
         print_json({**description(atlas), "labels": rows})
         return
@@ -76,7 +81,7 @@ def show(
     if mark := terms(atlas.provenance.licence):
         print(f"  terms: {mark}")
     print(f"  citation: {atlas.provenance.citation or 'not stated'}\n")
-    others = [c for c in table if c not in _LABELS]
+    others = [c for c in columns if c not in _LABELS]
     print_table(rows, [*_LABELS, *others], most=None if all_parcels else _FIRST_LABELS)
 
 

@@ -6,6 +6,7 @@ files written, one per line. All that is said about it goes to standard error.
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -62,6 +63,27 @@ def description(atlas: "Atlas") -> dict[str, Any]:
         "terms": terms(atlas.provenance.licence),
         "provenance": atlas.provenance.to_dict(),
     }
+
+
+def list_parcels(atlas: "Atlas") -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Return the columns and rows of `Atlas.labels` as plain data, without pandas.
+
+    That would take longer to import than all else.
+    """
+    from atlasinit.core.labels import DERIVED, REQUIRED
+
+    table = atlas.table
+    counts = atlas.header.add_rows(maps.counts() for maps in atlas.maps.values()).tolist()
+    cells = {c: table[c] for c in table.columns[: len(REQUIRED)]}
+    cells.update(zip(DERIVED, (counts, [count == 0 for count in counts]), strict=True))
+    cells.update({c: table[c] for c in table.columns[len(REQUIRED) :]})
+    rows = zip(*cells.values(), strict=True)
+    return tuple(cells), [dict(zip(cells, map(_to_plain, row), strict=True)) for row in rows]
+
+
+def _to_plain(value: object) -> object:
+    # JSON has no infinity; NaN is None in every table.
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_json(value: object) -> None:

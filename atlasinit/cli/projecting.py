@@ -1,6 +1,6 @@
 """The command that projects one image: parcel series, cleaned, as a table, CIFTI or a matrix."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,42 +66,78 @@ def project(
         float,
         typer.Option(metavar="SHARE", help="With --missing omit: parcels with less data are NaN."),
     ] = 0.0,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--atlas",
+            "-a",
+            metavar="ATLAS",
+            help="A further atlas of the same data, read once: schaefer2018,parcels=400; "
+            "repeatable. Each has a file of its own, of atlas-NAME.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Project data on the parcels of an atlas: their series, or how these correlate."""
     from atlasinit.extraction.timing import find_repetition_time
-    from atlasinit.io import open_data
-    from atlasinit.streaming import stream
+    from atlasinit.sharing import open_shared
+    from atlasinit.streaming import stream_views
     from atlasinit.support.writing import check_target
 
     # Before the work, too.
     _check_ending(output)
-    check_target(expand(output), overwrite=overwrite)
     cleaning = cleaned.cleaning
     given = parse_one_each(data, "data", sided=True)
-    source = open_data(given, atlas, reduction=reduction, data_space=data_space)
     files = _files_of(given)
+    outputs = _name_outputs(output, atlas, more or (), files)
+    for path in outputs:
+        check_target(path, overwrite=overwrite)
+    atlases = list(outputs.values())
+    source, views = open_shared(given, atlases, reduction=reduction, data_space=data_space)
     in_time = output.name.lower().endswith(".ptseries.nii")
     t_r = find_repetition_time(files[0], cleaning) if cleaning.filters or in_time else None
     confounds = _read_confounds(files, confounds_table, cleaning, source.n_time)
-    series = stream(atlas, source, reduction=reduction, missing=missing, min_coverage=min_coverage)
-    series = _clean(series, confounds, cleaning, t_r)
+    options = {"reduction": reduction, "missing": missing, "min_coverage": min_coverage}
+    each = [_clean(own, confounds, cleaning, t_r) for own in stream_views(views, source, **options)]
+    kept = len(each[0])
     # Volumes that are left are not evenly spaced once others were dropped.
-    step = t_r if len(series) == source.n_time else None
-    path = _write(series, atlas, output, step=step, overwrite=overwrite)
-    shape = {"time_points": len(series), "parcels": atlas.n_parcels}
-    told: dict[str, Any] = shape
+    step = t_r if kept == source.n_time else None
+    for (path, own), series in zip(outputs.items(), each, strict=True):
+        _write(series, own, path, step=step, overwrite=overwrite)
+    counts = {own.name: own.n_parcels for own in atlases}
+    told: dict[str, Any] = {"time_points": kept, "parcels": counts if more else atlas.n_parcels}
     if confounds is not None and cleaning.needs_table:
-        told = {**shape, "confounds": confounds.names, "left_out": source.n_time - len(series)}
-    print_written([path], as_json=as_json, **told)
+        told |= {"confounds": confounds.names, "left_out": source.n_time - kept}
+    print_written(outputs, as_json=as_json, **told)
     if not as_json:
-        times = format_count(len(series), "time point")
-        say(f"{times} x {format_count(atlas.n_parcels, 'parcel')}, {reduction}")
+        parcels = " and ".join(format_count(n, "parcel") for n in counts.values())
+        say(f"{format_count(kept, 'time point')} x {parcels}, {reduction}")
         if cleaning.needs_table and confounds is not None:
             named = format_list(confounds.names) if confounds.names else "none"
-            left = format_count(source.n_time - len(series), "volume")
+            left = format_count(source.n_time - kept, "volume")
             say(f"confounds: {named}; {left} left out")
+
+
+def _name_outputs(
+    output: Path, atlas: "Atlas", more: Sequence[str], files: list[Path]
+) -> "dict[Path, Atlas]":
+    """Return the files to write and the atlas of each: of several, each file states its own."""
+    output = expand(output)
+    if not more:
+        return {output: atlas}
+    from atlasinit.extraction.atlases import load_atlases
+    from atlasinit.extraction.naming import group_files
+    from atlasinit.extraction.planning import label_atlases
+
+    # In the space of the data, where its name states one.
+    others = load_atlases(more, group_files(files))
+    ending = next(e for e in ENDINGS if output.name.lower().endswith(e))
+    stem = output.name[: -len(ending)]
+    return {
+        output.with_name(f"{stem}_atlas-{own.label}{output.name[len(stem) :]}"): own.atlas
+        for own in label_atlases([atlas, *others])
+    }
 
 
 def _files_of(given: Any) -> list[Path]:
@@ -153,16 +189,16 @@ def _write(
     series: "np.ndarray", atlas: "Atlas", output: Path, *, step: float | None, overwrite: bool
 ) -> Path:
     """Write series, or how they correlate, as the extension says; return the file."""
-    import pandas as pd
-
-    from atlasinit.connectomes import connectome
-    from atlasinit.io import write_parcellated, write_table
-    from atlasinit.io.parcel_matrices import save_matrix
+    from atlasinit.io import write_parcellated
 
     name = output.name.lower()
     if name.endswith(".ptseries.nii"):
         return write_parcellated(series.T, atlas, output, step=step, overwrite=overwrite)
     if name.endswith(".pconn.nii"):
+        from atlasinit.connectomes import connectome
+        from atlasinit.io.parcel_matrices import save_matrix
+
         return save_matrix(connectome(series, atlas), atlas, output, overwrite=overwrite)
-    table = pd.DataFrame(series, columns=list(atlas.table["name"]))
-    return write_table(table, output, overwrite=overwrite)
+    from atlasinit.io.tables.series import write_series
+
+    return write_series(series, atlas.table["name"], output, overwrite=overwrite)

@@ -125,7 +125,8 @@ def label_atlases(atlases: Any) -> list[LabelledAtlas]:
             raise ArgumentError(
                 "atlases",
                 f"holds two called {label!r} in {atlas.space!r}",
-                "tell them apart by a mapping from label to atlas",
+                "tell them apart by a mapping from label to atlas, or load one under another name, "
+                f"as {label},name=other on the command line",
             )
         found.append(own)
     return found

@@ -1,5 +1,8 @@
 """`atlasinit project`: cleaned series as tables, CIFTI and matrices, as nilearn cleans them."""
 
+import json
+import re
+
 import nibabel as nb
 import numpy as np
 import pandas as pd
@@ -164,6 +167,44 @@ def test_mistakes(run, tmp_path, preprocessed, monkeypatch, options, message):
     status, out, errors = run(*command, "-o", "x.tsv", *options)
     assert (status, out) == (2, "")
     assert message in errors.splitlines()[-1]
+
+
+def test_several_atlases_have_a_file_each(run, tmp_path, preprocessed):
+    command, path, _, means = preprocessed
+    halves = tmp_path / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    nb.save(nb.Nifti1Image((LABELS > 2).astype(np.int16) + 1, np.eye(4)), halves)
+    options = ("-a", halves, "-a", f"{halves},name=again", "--detrend", "-o", tmp_path / "x.tsv")
+    status, out, errors = run(*command, *options, "--json")
+    assert status == 0, errors
+    files = [f"x_atlas-{name}.tsv" for name in ("dseg", "halves", "again")]
+    told = json.loads(out)
+    assert told["files"] == [str(tmp_path / file) for file in files]
+    assert list(told["parcels"].values()) == [4, 2, 2]
+    alone = run(*command, "--detrend", "-o", tmp_path / "alone.tsv")
+    assert alone[0] == 0, alone
+    assert (tmp_path / files[0]).read_text() == (tmp_path / "alone.tsv").read_text()
+    pairs = clean(means.reshape(TIME, 2, 2).mean(2), standardize=None, detrend=True)
+    for file in files[1:]:
+        found = pd.read_csv(tmp_path / file, sep="\t").to_numpy()
+        np.testing.assert_allclose(found, pairs, atol=1e-4)
+    status, _, errors = run(*command, *options)
+    assert (status, "x_atlas-dseg.tsv: exists already" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("dseg.nii.gz,space=MNI152NLin6Asym", "holds two called 'dseg'.*dseg,name=other"),
+        ("dseg.nii.gz,space=fsLR,name=other", "one space"),
+        ("nothing", "no atlas 'nothing'"),
+    ],
+)
+def test_atlases_that_do_not_go_together(run, tmp_path, preprocessed, monkeypatch, more, message):
+    monkeypatch.chdir(tmp_path)
+    status, out, errors = run(*preprocessed[0], "-a", more, "-o", "x.tsv")
+    assert (status, out) == (2, "")
+    assert re.search(message, errors.splitlines()[-1])
+    assert not list(tmp_path.glob("x*"))
 
 
 def test_a_run_without_a_table(run, tmp_path, preprocessed):

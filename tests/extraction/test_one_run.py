@@ -103,14 +103,14 @@ def test_an_image_is_read_once_for_all(tmp_path, monkeypatch):
     data = 9 + np.random.default_rng(0).normal(size=(*SHAPE, T)).astype(np.float32)
     nb.save(nb.Nifti1Image(data, AFFINE), path)
     read = []
-    volumes = series._volumes
+    unpack = series._unpack
 
-    def count(stored, index):
-        found = volumes(stored, index)
+    def count(stored, span):
+        found = unpack(stored, span)
         read.append(found.shape[3])
         return found
 
-    monkeypatch.setattr(series, "_volumes", count)
+    monkeypatch.setattr(series, "_unpack", count)
     extract_run([path], [volume_atlas(), soft_atlas()], Averaging())
     # The first volume is looked at before.
     assert sum(read) == T + 1
