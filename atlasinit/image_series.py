@@ -187,11 +187,12 @@ def _check_mask(given: Any, n_time: int) -> np.ndarray | None:
     if given is None:
         return None
     # nilearn's is a list where there are several runs, each of its own: here is one.
-    runs = isinstance(given, list | tuple) and any(np.ndim(one) for one in given)
-    if runs and len(given) > 1:
-        problem = f"holds {len(given)} masks for one image"
+    several: Any = given if isinstance(given, list | tuple) else ()
+    runs = any(np.ndim(one) for one in several)
+    if runs and len(several) > 1:
+        problem = f"holds {len(several)} masks for one image"
         raise ArgumentError("sample_mask", problem, "pass the images as a list, too")
-    mask = np.asarray(given[0] if runs else given)
+    mask = np.asarray(several[0] if runs else given)
     if mask.ndim != 1 or (mask.size and mask.dtype.kind not in "iub"):
         raise ArgumentError(
             "sample_mask",
@@ -216,11 +217,13 @@ def _check_mask(given: Any, n_time: int) -> np.ndarray | None:
 
 def _check_rows(confounds: Any, n_time: int) -> None:
     """Refuse confounds of another run, with or without those of volumes that were dropped."""
-    for one in confounds if isinstance(confounds, list | tuple) else [confounds]:
-        rows = np.shape(one)[:1]
-        if rows and rows[0] != n_time:
+    each: Any = confounds if isinstance(confounds, list | tuple) else [confounds]
+    for one in each:
+        # None of a path, whose table nilearn reads.
+        rows = n_time if np.ndim(one) == 0 else len(one)
+        if rows != n_time:
             raise ArgumentError(
                 "confounds",
-                f"should have a row for each of the {n_time} time points, got {rows[0]}",
+                f"should have a row for each of the {n_time} time points, got {rows}",
                 "pass those of all volumes: `sample_mask` drops theirs too",
             )

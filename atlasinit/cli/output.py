@@ -74,9 +74,9 @@ def list_parcels(atlas: "Atlas") -> tuple[tuple[str, ...], list[dict[str, Any]]]
 
     table = atlas.table
     counts = atlas.header.add_rows(maps.counts() for maps in atlas.maps.values()).tolist()
-    cells = {c: table[c] for c in table.columns[: len(REQUIRED)]}
-    cells.update(zip(DERIVED, (counts, [count == 0 for count in counts]), strict=True))
-    cells.update({c: table[c] for c in table.columns[len(REQUIRED) :]})
+    derived = zip(DERIVED, (counts, [count == 0 for count in counts]), strict=True)
+    cells: dict[str, Sequence[Any]] = {c: table[c] for c in REQUIRED}
+    cells |= {**dict(derived), **{c: table[c] for c in table.columns if c not in REQUIRED}}
     rows = zip(*cells.values(), strict=True)
     return tuple(cells), [dict(zip(cells, map(_to_plain, row), strict=True)) for row in rows]
 

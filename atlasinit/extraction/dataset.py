@@ -46,6 +46,16 @@ def _write_atlas(folder: Path, own: LabelledAtlas) -> None:
     if mark.is_file():
         return
     folder.mkdir(exist_ok=True)
+    if not _write_bids(folder, own):
+        save_atlas(own.atlas, folder / f"{own.label}-{own.digest[:8]}.npz", overwrite=True)
+    mark.touch()
+
+
+def _write_bids(folder: Path, own: LabelledAtlas) -> bool:
+    """Write an atlas as BIDS, unless its space is not known or has no name there."""
+    # One such atlas is one file, beside which there is no dataset of BIDS.
+    if any(folder.glob("*.npz")):
+        return False
     # BIDS wants a licence; an atlas of one's own states none.
     terms = {} if own.atlas.provenance.licence else {"License": "not stated"}
     try:
@@ -58,9 +68,8 @@ def _write_atlas(folder: Path, own: LabelledAtlas) -> None:
             overwrite=True,
         )
     except ArgumentError:
-        # In a space that BIDS has no name for, or that is not known: all of it, in one file.
-        save_atlas(own.atlas, folder / f"{own.label}-{own.digest[:8]}.npz", overwrite=True)
-    mark.touch()
+        return False
+    return True
 
 
 def _write(path: Path, text: str) -> None:

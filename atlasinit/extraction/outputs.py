@@ -13,6 +13,7 @@ from atlasinit.extraction.runs import Image, Run, name_of
 from atlasinit.io import save_matrix
 from atlasinit.io.saving import write_parcellated
 from atlasinit.io.tables.parcel_values import write_table
+from atlasinit.io.tables.series import write_series
 
 KINDS = {
     "correlation": "pearsoncorrelation",
@@ -69,11 +70,11 @@ def write_run(
     reduction = label_reduction(sidecar["Reduction"])
     path = Path(f"{stem}_stat-{reduction}_timeseries.tsv")
     # As many digits as data have; connectomes are made of all.
-    frame = pd.DataFrame(series.astype(np.float32), columns=names)
-    write_table(frame, path, overwrite=True)
+    kept = series.astype(np.float32)
+    write_series(kept, names, path, overwrite=True)
     if image.is_cifti:
         write_parcellated(
-            frame,
+            kept.T,
             atlas,
             path.with_suffix(".ptseries.nii"),
             step=step,

@@ -143,6 +143,21 @@ def test_sidecars_say_how(extracted):
     assert len(found["AtlasHash"]) == 64
 
 
+def test_atlases_in_a_space_without_a_name_are_a_file_each(tmp_path):
+    path = tmp_path / "sub-1_task-rest_bold.nii.gz"
+    atlases = {name: volume_atlas(space="my_own space") for name in ("one", "two")}
+    shape = (*next(iter(atlases["one"].geometry.values())).shape, 4)
+    affine = next(iter(atlases["one"].geometry.values())).affine
+    nb.save(nb.Nifti1Image(np.random.default_rng(0).normal(size=shape) + 9, affine), path)
+    output = tmp_path / "out"
+    for given in ({"one": atlases["one"]}, atlases):
+        done = ai.extract([path], given, output, jobs=1, connectome=(), overwrite=True)
+        assert done.count("done") == 1, done.failures
+    files = sorted((output / "atlases").glob("*.npz"))
+    assert [file.name[:4] for file in files] == ["one-", "two-"]
+    assert all(ai.load_atlas(file).n_parcels == atlases["one"].n_parcels for file in files)
+
+
 def test_the_atlases_and_the_table(extracted):
     root, _, output, done = extracted
     again = ai.load_atlas(output / "atlases", space=SPACE)

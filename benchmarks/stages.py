@@ -1,0 +1,58 @@
+"""What one run of an extraction spends its time on, in this process."""
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from isal import igzip
+
+from atlasinit.extraction import performing
+
+STAGES = {"extract_run": "unpack and project", "clean_series": "clean", "write_run": "write"}
+"""Functions of `atlasinit.extraction.performing`, and what they do."""
+
+
+@contextlib.contextmanager
+def timed_stages() -> Iterator[dict[str, float]]:
+    """Yield the seconds of each stage, which grow while runs are done in this process."""
+    found: dict[str, float] = defaultdict(float)
+    own = {name: getattr(performing, name) for name in STAGES}
+
+    def time_it(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return function(*given, **options)
+            finally:
+                found[stage] += time.perf_counter() - begun
+
+        return call
+
+    try:
+        for name, stage in STAGES.items():
+            setattr(performing, name, time_it(own[name], stage))
+        yield found
+    finally:
+        for name, function in own.items():
+            setattr(performing, name, function)
+
+
+def read_alone(path: Path) -> float:
+    """Return the seconds that the bytes of a file take, as they lie."""
+    begun = time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        while file.read(2**20):
+            pass
+    return time.perf_counter() - begun
+
+
+def unpack_alone(path: Path) -> float:
+    """Return the seconds that isal takes to unpack a file, keeping nothing."""
+    begun = time.perf_counter()
+    with igzip.open(path, "rb") as file:
+        while file.read(2**20):
+            pass
+    return time.perf_counter() - begun
