@@ -53,7 +53,7 @@ from atlasinit.projection.xla import (
     solve_sums,
 )
 from atlasinit.support.precision import accumulator_dtype
-from atlasinit.support.sharding import count_shards
+from atlasinit.support.sharding import count_row_shards, count_shards, most_row_shards
 from atlasinit.support.threads import empty_for_jax
 from atlasinit.support.tracing import is_traced
 from atlasinit.support.typing import AnyArray
@@ -139,7 +139,10 @@ def project(
     -----
     Sparse maps have reverse-mode derivatives only (``kernel="dense"`` has both). For
     ``lstsq`` of maps that are traced, the conditioning is not checked. Data that are split
-    over devices along leading axes or time stay so (``jax.sharding``, ``jax.shard_map``).
+    over devices along leading axes or time stay so (``jax.sharding``, ``jax.shard_map``). Of
+    data split along locations each device adds up its own, and the sums of parcels are added
+    up over devices; sparse maps are dense for that. Where a function is traced for a mesh whose
+    axes are of type ``Auto``, XLA alone knows the split: soft maps may gather data there.
 
     Examples
     --------
@@ -160,7 +163,7 @@ def project(
     solver = device_solver_for(atlas, ridge=ridge) if wanted.solve else None
     stack = stack_for(atlas, kernel=wanted.kernel or kernel)
     arrays = (stack, values, solver, _scalar(ridge), *limits)
-    return reduce_data(*arrays, reduction=wanted, missing=missing, shards=_shards_of(values))
+    return reduce_data(*arrays, reduction=wanted, missing=missing, **_split_of(stack, values))
 
 
 def reduce(
@@ -178,9 +181,9 @@ def reduce(
     """Return what `project` does, of kernels."""
     values, missing = _check_missing(data, compartments, missing)
     scalars = (_scalar(ridge), _scalar(empty), _scalar(min_coverage))
-    shards = _shards_of(values)
+    split = _split_of(stack, values)
     return reduce_data(
-        stack, values, solver, *scalars, reduction=reduction, missing=missing, shards=shards
+        stack, values, solver, *scalars, reduction=reduction, missing=missing, **split
     )
 
 
@@ -289,7 +292,8 @@ def coverage(atlas: Any, data: Any, *, kernel: str = "auto") -> Float[Array, "..
         _, seen = host.multiply(parts_for(atlas), stack, dtype, omit=True)
         totals = totals_for(atlas, absolute=True).astype(dtype)[None, :, None]
         return restore(share(jnp.asarray(seen), totals))
-    return measure_coverage(stack_for(atlas, kernel=kernel), values, shards=_shards_of(values))
+    stack = stack_for(atlas, kernel=kernel)
+    return measure_coverage(stack, values, **_split_of(stack, values))
 
 
 def back_project(
@@ -439,6 +443,15 @@ def _check_missing(data: Any, sizes: Mapping[str, int], missing: str) -> tuple[A
 def _sum_dtype(data: AnyArray) -> np.dtype:
     """Return the dtype of sums of data."""
     return np.dtype(accumulator_dtype(jax.dtypes.canonicalize_dtype(data.dtype)))
+
+
+def _split_of(stack: Stack, values: AnyArray) -> dict[str, Any]:
+    """Return into how many pieces data are split over devices: `shards`, and `pieces` of rows."""
+    pieces = count_row_shards(values)
+    if pieces is None:
+        # Sums of labels in pieces cost nothing where data are not split after all.
+        pieces = most_row_shards(values) if stack.hard else 1
+    return {"shards": _shards_of(values), "pieces": pieces}
 
 
 def _shards_of(values: AnyArray) -> tuple[int, ...]:

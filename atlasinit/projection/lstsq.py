@@ -60,6 +60,11 @@ class Solver(eqx.Module):
         """Return which parcels have any weight."""
         return (jnp.asarray(self.root) != 0).any(axis=0)[None, :, None]
 
+    def split_locations(self, count: int) -> "Solver":
+        """Return the same for data whose locations are in `count` pieces."""
+        basis = None if self.basis is None else self.basis.split_locations(count)
+        return dataclasses.replace(self, basis=basis)
+
     def solve(self, sums: Float[Array, "batch parcels time"]) -> Float[Array, "batch parcels time"]:
         """Return (G + ridge diag G)^-1 of sums; NaN stays among the parcels that overlap."""
         kernel = DenseKernel(jnp.asarray(self.root))
@@ -137,15 +142,12 @@ def make_traced_solver(stack: Stack, *, ridge: Float[Array, ""]) -> Solver:
 
     In the dtype of `ridge`.
     """
-    roots, bases, powers, start = [], [], [], 0
-    for kernel, (_, n_locations) in zip(stack.kernels, stack.shapes, strict=True):
-        weights = kernel.dense().astype(ridge.dtype)
-        own = weights[:, start : start + n_locations] if kernel.whole else weights
-        root, basis, power = _orthonormalize(own, ridge)
+    roots, bases, powers = [], [], []
+    for weights in stack.blocks():
+        root, basis, power = _orthonormalize(weights.astype(ridge.dtype), ridge)
         roots.append(root)
         bases.append(DenseKernel(basis))
         powers.append(power)
-        start += n_locations
     root, power = jax.scipy.linalg.block_diag(*roots), jnp.concatenate(powers)
     return Solver(root, ridge * power, corrects=True, basis=Stack(tuple(bases), stack.shapes))
 

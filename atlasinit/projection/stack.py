@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
 from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
+from atlasinit.projection.kernels.split import split_labels, split_weights
 
 
 class Plan(eqx.Module):
@@ -48,6 +49,11 @@ class Stack(eqx.Module):
         """Whether all weights are 1 by their kind: sums of them are exact."""
         return all(kernel.exact for kernel in self.kernels)
 
+    @property
+    def hard(self) -> bool:
+        """Whether all are of hard labels."""
+        return all(kernel.labelled() is not None for kernel in self.kernels)
+
     def product(self, data: Data) -> Values:
         """Return W x."""
         parts = zip(self.kernels, _cut(data, [n for _, n in self.shapes]), strict=True)
@@ -81,6 +87,24 @@ class Stack(eqx.Module):
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
         return jnp.concatenate([kernel.totals(dtype) for kernel in self.kernels])
+
+    def blocks(self) -> list[Float[Array, "parcels locations"]]:
+        """Return W of each part."""
+        ends = np.cumsum([n for _, n in self.shapes]).tolist()
+        return [
+            kernel.dense()[:, end - n : end] if kernel.whole else kernel.dense()
+            for kernel, end, (_, n) in zip(self.kernels, ends, self.shapes, strict=True)
+        ]
+
+    def split_locations(self, count: int) -> "Stack":
+        """Return the same of all parts at once, their locations in `count` pieces."""
+        shape = (sum(n for n, _ in self.shapes), sum(n for _, n in self.shapes))
+        labels: Any = [kernel.labelled() for kernel in self.kernels]
+        if None in labels:
+            kernel = split_weights(jax.scipy.linalg.block_diag(*self.blocks()), count)
+        else:
+            kernel = split_labels(labels[0] if len(labels) == 1 else labels[0].merge(labels), count)
+        return Stack((kernel,), (shape,))
 
 
 @jax.jit

@@ -62,7 +62,7 @@ def finish(
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(dtype).reshape(shape)
 
 
-@functools.partial(jax.jit, static_argnames=("reduction", "missing", "shards"))
+@functools.partial(jax.jit, static_argnames=("reduction", "missing", "shards", "pieces"))
 def reduce_data(
     stack: Stack,
     data: Float[AnyArray, "..."],
@@ -74,12 +74,21 @@ def reduce_data(
     reduction: Reduction,
     missing: str,
     shards: tuple[int, ...] = (),
+    pieces: int = 1,
 ) -> Float[Array, "..."]:
-    """Return a reduction of data, whose leading axes are split over devices into `shards`."""
+    """Return a reduction of data split over devices: leading axes into `shards`, rows `pieces`."""
 
     def compute(stack: Stack, data: Array, solver: Solver | None) -> Array:
         stack = _hide_weights(stack)
         scalars = (ridge, empty, min_coverage)
+        # The locations of other devices are added up there.
+        if pieces > 1 and reduction.linear:
+            if reduction.solve and solver is None:
+                solver = make_traced_solver(
+                    stack, ridge=ridge.astype(accumulator_dtype(data.dtype))
+                )
+            stack = stack.split_locations(pieces)
+            solver = None if solver is None else solver.split_locations(pieces)
 
         def reduce(data: Array) -> Array:
             return _reduce(stack, data, solver, *scalars, reduction=reduction, missing=missing)
@@ -124,15 +133,16 @@ def _reduce(
     return jnp.where(defined, out, empty.astype(out.dtype)).astype(given)
 
 
-@functools.partial(jax.jit, static_argnames="shards")
+@functools.partial(jax.jit, static_argnames=("shards", "pieces"))
 def measure_coverage(
-    stack: Stack, data: Float[AnyArray, "..."], *, shards: tuple[int, ...] = ()
+    stack: Stack, data: Float[AnyArray, "..."], *, shards: tuple[int, ...] = (), pieces: int = 1
 ) -> Float[Array, "..."]:
     """Return the share of each parcel's absolute weight where data is not NaN."""
 
     def compute(stack: Stack, data: Array) -> Array:
         seen = (~jnp.isnan(data)).astype(accumulator_dtype(data.dtype))
         hidden = _hide_weights(stack)
+        hidden = hidden.split_locations(pieces) if pieces > 1 else hidden
         return map_leading(lambda x: _share_seen(hidden, x).astype(seen.dtype), seen, shards)
 
     return keep_sharding(compute, data, stack)(stack, data)

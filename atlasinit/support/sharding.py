@@ -18,17 +18,46 @@ def count_shards(array: AnyArray, axes: int) -> tuple[int, ...]:
     Where a traced array does not tell, as many as could be: what the axis and the devices have
     as a common divisor.
     """
+    return (_told_shards(array) or most_shards(array))[:axes]
+
+
+def count_row_shards(array: AnyArray) -> int | None:
+    """Return into how many pieces the rows are split over devices, None where it is not told.
+
+    Rows are the last axis but one, or the only one.
+    """
+    told = _told_shards(array)
+    return None if told is None else told[_rows_of(array)]
+
+
+def most_row_shards(array: AnyArray) -> int:
+    """Return into how many pieces the rows could be split over devices."""
+    return most_shards(array)[_rows_of(array)]
+
+
+def most_shards(array: AnyArray) -> tuple[int, ...]:
+    """Return into how many pieces each axis could be split over devices."""
+    return tuple(math.gcd(n, jax.device_count()) for n in array.shape)
+
+
+def _told_shards(array: AnyArray) -> tuple[int, ...] | None:
     if not isinstance(array, jax.Array):
-        return (1,) * axes
+        return (1,) * array.ndim
     if not isinstance(array, Tracer):
-        whole, piece = array.shape, array.sharding.shard_shape(array.shape)
-        return tuple(n // own for n, own in zip(whole[:axes], piece[:axes], strict=True))
+        pieces = zip(array.shape, array.sharding.shard_shape(array.shape), strict=True)
+        return tuple(n // own if own else 1 for n, own in pieces)
     if (mesh := _explicit_mesh(array)) is not None:
-        spec = jax.typeof(array).sharding.spec
-        return tuple(math.prod(mesh.shape[name] for name in _names(part)) for part in spec[:axes])
+        spec = [*jax.typeof(array).sharding.spec, *(None,) * array.ndim][: array.ndim]
+        return tuple(math.prod(mesh.shape[name] for name in _names(part)) for part in spec)
+    if _varying_axes(array):
+        # Within `jax.shard_map` each device sees what it has itself.
+        return (1,) * array.ndim
     # Axes of a mesh may be of type Auto: their arrays are known to the compiler alone.
-    devices = jax.device_count()
-    return tuple(math.gcd(n, devices) for n in array.shape[:axes])
+    return None
+
+
+def _rows_of(array: AnyArray) -> int:
+    return -2 if array.ndim > 1 else -1
 
 
 def keep_sharding(
@@ -46,7 +75,7 @@ def keep_sharding(
         return function
     own = jax.typeof(data).sharding
     spec = list(own.spec if _explicit_mesh(data) is not None else (None,) * data.ndim)
-    spec[-2 if data.ndim > 1 else -1] = None
+    spec[_rows_of(data)] = None
     out_sharding = NamedSharding(mesh, PartitionSpec(*spec))
     split: Any = jax.sharding.auto_axes(function, out_sharding=out_sharding)
     return split

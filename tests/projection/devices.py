@@ -71,6 +71,27 @@ def error(found, expected):
     return max(float(jnp.abs(jax.device_get(a) - jax.device_get(b)).max()) for a, b in pairs)
 
 
+def called(layer, data, mesh):
+    """Return what calls on data split along locations give, which nothing traces."""
+    split = NamedSharding(mesh, SPECS["locations"])
+    lacking = data.copy()
+    lacking[0, 0, [3, 20, 90], 1] = np.nan
+    lacking[1, 1, :17] = np.nan
+    atlas = layer.to_atlas()
+    options = {"missing": "omit", "min_coverage": 0.5, "empty": -1.0}
+    functions = {
+        "layer": (layer, data),
+        "coverage": (lambda x: ai.coverage(atlas, x), lacking),
+        "omit": (lambda x: ai.project(atlas, x, **options), lacking),
+    }
+    if layer.reduction.solve:
+        del functions["omit"]
+    return {
+        name: {"error": error(f(jax.device_put(x, split)), f(x)), "moved": {}, "spec": ""}
+        for name, (f, x) in functions.items()
+    }
+
+
 def spec_of(array):
     return str(getattr(array.sharding, "spec", array.sharding))
 
@@ -104,6 +125,8 @@ def run(layer, *, thorough):
     x = jax.device_put(data, NamedSharding(mesh, P("d")))
     eager = layer(x)
     out["called"] = {"error": error(eager, expected[forward]), "spec": spec_of(eager), "moved": {}}
+    if thorough:
+        out |= {f"called {name} locations": one for name, one in called(layer, data, mesh).items()}
     compiled = jax.jit(jax.vmap(forward, in_axes=(None, 0))).lower(params, x).compile()
     found = compiled(params, x)
     out["vmap"] = {

@@ -102,6 +102,10 @@ class AbstractKernel(eqx.Module):
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
 
+    def labelled(self) -> "AbstractKernel | None":
+        """Return the kernel of the hard labels that it is of, None where it has weights."""
+        return None
+
 
 def map_batch(function: Callable[[Array], Array], stack: Float[Array, "batch n time"]) -> Array:
     """Return `function` of each member of a batch, one after the other."""

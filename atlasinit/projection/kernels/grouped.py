@@ -76,7 +76,7 @@ class GroupedKernel(AbstractKernel):
     def transposed(self, values: Values) -> Data:
         """Return W' y."""
         # Each location has one parcel at most, so W' y copies values and adds up nothing.
-        return self._scatter().transposed(values)
+        return self.labelled().transposed(values)
 
     def absolute(self) -> "GroupedKernel":
         """Return the kernel of |W|."""
@@ -85,13 +85,14 @@ class GroupedKernel(AbstractKernel):
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
         # Counts are whole numbers: float32 adds them up exactly below 2**24, in any order.
-        return self._scatter().totals(dtype)
+        return self.labelled().totals(dtype)
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
-        return self._scatter().dense()
+        return self.labelled().dense()
 
-    def _scatter(self) -> ScatterKernel:
+    def labelled(self) -> ScatterKernel:
+        """Return the kernel of its labels alone."""
         return ScatterKernel(self.labels, self.n_parcels)
 
 

@@ -104,6 +104,10 @@ class ScatterKernel(AbstractKernel):
         parcels = jnp.arange(self.n_parcels, dtype=jnp.int32)
         return (parcels[:, None] == self.labels[None]).astype(jnp.float32)
 
+    def labelled(self) -> "ScatterKernel":
+        """Return itself."""
+        return self
+
     def rows(self) -> Int32[Array, " locations"]:
         """Return the parcel of each location, one beyond the last for none."""
         return jnp.where(self.labels < 0, self.n_parcels, self.labels)
