@@ -3,10 +3,12 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import unchecked
 from helpers_nulls import as_giftis, bent_sphere, two_hemispheres
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 import atlasinit as ai
@@ -104,6 +106,28 @@ def test_the_search_is_that_of_a_tree(case, rotations, monkeypatch):
     for r, own in zip(rotations, found, strict=True):
         distance = np.linalg.norm(places[:, None] - points @ r.T, axis=2)
         np.testing.assert_array_equal(distance[np.arange(len(own)), own], distance.min(axis=1))
+
+
+def test_the_search_lowers_for_gpus(rotations):
+    points = bent_sphere()[0].astype(np.float64)
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    tables = nearest._make_tables(unit, KDTree(unit), 1.0)
+    arguments = (
+        jnp.asarray(unit.T, jnp.float32),
+        jnp.asarray(rotations[0], jnp.float32),
+        tables.first,
+        tables.listed,
+        tables.coordinates,
+        tables.reach,
+    )
+    exported = jax.export.export(nearest._search, platforms=["cuda"])(*arguments)
+    assert exported.platforms == ("cuda",)
+    # No product of matrices, whose precision a GPU lowers.
+    assert "dot_general" not in exported.mlir_module()
+    found, sure = nearest._search(*arguments)
+    turned = unit @ rotations[0]
+    expected = KDTree(unit).query(turned)[1]
+    np.testing.assert_array_equal(np.asarray(found)[np.asarray(sure)], expected[np.asarray(sure)])
 
 
 @pytest.mark.parametrize("assign", ["vertex", "nearest", "hungarian"])
