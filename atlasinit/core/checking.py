@@ -54,10 +54,14 @@ def check_labels(given: Any) -> Atlas:
 
 def warn_of_lost(before: Atlas, after: Atlas, lack: str) -> None:
     """Warn of parcels that had locations and have none now; `lack` says what they are without."""
+    has = zip(after.table["name"], after.labels["n_locations"], strict=True)
+    none = [name for name, count in has if not count]
+    if not none:
+        # The locations of large maps take a while to count.
+        return
     # Those that were empty before are not lost by this.
     had = dict(zip(before.table["name"], before.labels["n_locations"], strict=True))
-    has = zip(after.table["name"], after.labels["n_locations"], strict=True)
-    lost = [name for name, count in has if had[name] and not count]
+    lost = [name for name in none if had[name]]
     if lost:
         warn(
             f"{len(lost)} of {before.n_parcels} parcels of {before.name!r} have {lack}: "

@@ -16,6 +16,7 @@ import scipy.signal
 import scipy.stats
 from flax import nnx
 from helpers import mixed_atlas, unchecked
+from helpers_smoothing import icosphere
 
 import atlasinit as ai
 from atlasinit import domains
@@ -506,6 +507,29 @@ def test_smooth_dirichlet_atlas_varies_slowly(key):
     np.testing.assert_allclose(values[1].sum(0), 1, atol=1e-5)
     steps = [np.abs(np.diff(v, axis=1)).mean() for v in values]
     assert steps[1] < 0.2 * steps[0]
+
+
+def test_smooth_dirichlet_atlas_varies_slowly_along_the_cortex(key):
+    """Between neighbours on both sides of a mesh that is folded back on itself."""
+    points, faces = icosphere(3, radius=1.0)
+    flat = points * [40, 40, 1.0]  # 2 mm thick: its two sides are near in space, and far along it
+    mesh = ai.SurfaceMesh(
+        len(points), hemisphere="L", faces=faces, sphere=40 * points, anatomical=flat
+    )
+    options = {"n_parcels": 4, "concentration": 1.0, "key": key}
+    rough = ai.dirichlet_atlas({"cortex_L": mesh}, **options).to_dense()["cortex_L"]
+    smooth = ai.dirichlet_atlas({"cortex_L": mesh}, fwhm=20.0, **options).to_dense()["cortex_L"]
+    np.testing.assert_allclose(smooth.sum(axis=0), 1, atol=1e-5)
+    one, other = faces[:, 0], faces[:, 1]
+
+    def steps(values, a, b):
+        return np.abs(values[:, a] - values[:, b]).mean()
+
+    assert steps(smooth, one, other) < 0.25 * steps(rough, one, other)
+    upper = np.flatnonzero(points[:, 2] > 0.8)
+    across = np.linalg.norm(points[upper, None] * [1, 1, -1] - points, axis=2).argmin(axis=1)
+    # Beyond the edge, 40 mm and more along the mesh, values differ as any do.
+    assert steps(smooth, upper, across) > 2 * steps(smooth, one, other)
 
 
 # Atlas
