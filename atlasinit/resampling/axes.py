@@ -134,7 +134,9 @@ def _linear(centres: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _overlap(centres: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
     # Edges of the target's voxels in source indices, where source voxel j is [j, j + 1].
-    low, high = snap(centres - width / 2 + 0.5), snap(centres + width / 2 + 0.5)
+    edges = np.stack([centres - width / 2 + 0.5, centres + width / 2 + 0.5])
+    # Of voxels as small as rounding both edges would be one.
+    low, high = snap(edges) if width > 4 * ROUNDING else edges
     start = np.floor(low).astype(np.int64)
     j = start[:, None] + np.arange(math.ceil(width) + 2)
     shares = np.minimum(high[:, None], j + 1) - np.maximum(low[:, None], j)

@@ -118,6 +118,10 @@ def read_transform(given: Any) -> Step:
             f"should be a path, a Transform or a list of these, got {type(given).__name__}",
         )
     wanted = given if isinstance(given, Transform) else Transform(given)
+    if not isinstance(wanted.path, str) and not hasattr(wanted.path, "__fspath__"):
+        raise ArgumentTypeError(
+            "transform", f"should be of a path, got {type(wanted.path).__name__}"
+        )
     given_path = str(wanted.path)
     with Input(wanted.path) as source:
         with parsing(source, "a spatial transform"):

@@ -604,6 +604,14 @@ def test_what_is_no_transform(given, error, message):
         unchecked(moved)(given)
 
 
+def test_a_transform_of_no_path():
+    wrong = ai.Transform("a.txt")
+    # As users make it, whose types nothing checks.
+    object.__setattr__(wrong, "path", 3)
+    with pytest.raises(TypeError, match="`transform` should be of a path, got int"):
+        unchecked(moved)(wrong)
+
+
 @pytest.mark.parametrize("name", ["reference", "moving"])
 def test_fsl_needs_its_images(tmp_path, name):
     path = write_fsl_matrix(tmp_path / "a.mat")
