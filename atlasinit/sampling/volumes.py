@@ -146,7 +146,7 @@ def _grid_of(given: Any) -> VolumeGrid:
 def _own(given: Any, compartment: str, meshes: Mapping[str, SurfaceMesh], name: str) -> Any:
     """Return the surface of a compartment, of a mapping or of the only one."""
     if not isinstance(given, Mapping):
-        if len(meshes) > 1:
+        if len(meshes) > 1 and given is not None:
             raise ArgumentError(
                 name, f"should be a mapping from each of {list(meshes)} to a surface, got one"
             )

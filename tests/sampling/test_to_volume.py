@@ -200,6 +200,7 @@ PAIR = {name: dict.fromkeys(("cortex_L", "cortex_R"), SURFACES[name]) for name i
         ),
         (octants(), {"white": WHITE + 300, "pial": PIAL + 300}, ValueError, "hold no kept voxel"),
         (octants(), {"white": None, "pial": None}, ValueError, "`white` and `pial` are needed"),
+        (both_sides(), {"white": None, "pial": None}, ValueError, "`white` and `pial` are needed"),
         (octants(), {"white": PIAL, "pial": WHITE}, ValueError, "`pial` is smaller than `white`"),
     ],
 )
