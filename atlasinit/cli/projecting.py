@@ -199,6 +199,6 @@ def _write(
         from atlasinit.io.parcel_matrices import save_matrix
 
         return save_matrix(connectome(series, atlas), atlas, output, overwrite=overwrite)
-    from atlasinit.io.tables.series import write_series
+    from atlasinit.io.tables.numbers import write_numbers
 
-    return write_series(series, atlas.table["name"], output, overwrite=overwrite)
+    return write_numbers(series, atlas.table["name"], output, overwrite=overwrite)

@@ -12,8 +12,8 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.extraction.runs import Image, Run, name_of
 from atlasinit.io import save_matrix
 from atlasinit.io.saving import write_parcellated
+from atlasinit.io.tables.numbers import write_numbers
 from atlasinit.io.tables.parcel_values import write_table
-from atlasinit.io.tables.series import write_series
 
 KINDS = {
     "correlation": "pearsoncorrelation",
@@ -71,7 +71,7 @@ def write_run(
     path = Path(f"{stem}_stat-{reduction}_timeseries.tsv")
     # As many digits as data have; connectomes are made of all.
     kept = series.astype(np.float32)
-    write_series(kept, names, path, overwrite=True)
+    write_numbers(kept, names, path, overwrite=True)
     if image.is_cifti:
         write_parcellated(
             kept.T,

@@ -18,7 +18,8 @@ from atlasinit.io.formats.npz import open_npz
 from atlasinit.io.graphs import graph_of, matrix_of_graph, networkx
 from atlasinit.io.input import Input
 from atlasinit.io.own_header import check_texts
-from atlasinit.io.tables.parcel_values import read_square, write_table
+from atlasinit.io.tables.numbers import write_numbers
+from atlasinit.io.tables.parcel_values import read_square
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
@@ -151,15 +152,12 @@ def _check_sides(rows: list[str], columns: list[str]) -> None:
 
 
 def _write_table(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -> None:
-    import pandas as pd
-
     names = list(atlas.table["name"])
     check_texts(names, path, instead=".npz")
     if "name" in names:
         problem = f": the first column of {path.name} is called 'name', as a parcel is"
         raise ArgumentError("path", problem, "rename it")
-    frame = pd.DataFrame(matrix, index=pd.Index(names, name="name"), columns=names)
-    write_table(frame, path, overwrite=overwrite)
+    write_numbers(matrix, names, path, rows=names, overwrite=overwrite)
 
 
 def _write_npz(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -> None:
