@@ -7,7 +7,8 @@ import nibabel as nb
 from nibabel.cifti2 import Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiImage
 
-from atlasinit.io.files import reading, unlogged
+from atlasinit.io.files import extension, reading, unlogged
+from atlasinit.io.formats.cifti import open_series
 
 _IN_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
@@ -19,7 +20,7 @@ def read_repetition_time(path: Path) -> float | None:
     GIFTI the ``TimeStep`` in ms that fMRIPrep writes.
     """
     with reading(path, "an image"), unlogged():
-        image: Any = nb.load(path)
+        image: Any = open_series(path) if extension(path) == ".dtseries.nii" else nb.load(path)
         if isinstance(image, Cifti2Image):
             axis = image.header.get_axis(0)
             in_seconds = isinstance(axis, SeriesAxis) and axis.unit == "SECOND"
