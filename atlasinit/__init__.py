@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from atlasinit import extraction as extraction
     from atlasinit import figures as figures
     from atlasinit import initializers as initializers
+    from atlasinit import inspection as inspection
     from atlasinit import io as io
     from atlasinit import measures as measures
     from atlasinit import nullmodels as nullmodels
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
     from atlasinit.figures import plot_matrix as plot_matrix
     from atlasinit.figures import plot_series as plot_series
     from atlasinit.initializers import dirichlet_atlas as dirichlet_atlas
+    from atlasinit.inspection import FileReport as FileReport
+    from atlasinit.inspection import FilesReport as FilesReport
+    from atlasinit.inspection import check_file as check_file
+    from atlasinit.inspection import check_files as check_files
     from atlasinit.io import save_atlas as save_atlas
     from atlasinit.io import save_labels as save_labels
     from atlasinit.io import save_masks as save_masks
@@ -98,6 +103,8 @@ _HOMES = {
     "AtlasUnavailableError": "errors",
     "AtlasWarning": "errors",
     "back_project": "projection",
+    "check_file": "inspection",
+    "check_files": "inspection",
     "cluster_atlas": "refinement",
     "compare": "comparison",
     "Comparison": "comparison",
@@ -110,6 +117,8 @@ _HOMES = {
     "erode_parcels": "reshaping",
     "equal_area_atlas": "tessellation",
     "extract": "extraction",
+    "FileReport": "inspection",
+    "FilesReport": "inspection",
     "fetch_atlases": "catalogue",
     "generate_report": "report",
     "HardMaps": "core.maps",
@@ -161,6 +170,7 @@ _MODULES = (
     "extraction",
     "figures",
     "initializers",
+    "inspection",
     "io",
     "measures",
     "nullmodels",

@@ -30,6 +30,11 @@ class Phrase(abc.ABC):
     def said(self, voice: "Voice") -> str:
         """Return the phrase in the words of `voice`."""
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The arguments that the phrase names, each with the value to give, ``...`` for any."""
+        return {}
+
     def __str__(self) -> str:
         return self.said(PYTHON)
 
@@ -51,6 +56,15 @@ class _Joined(Phrase):
     def __init__(self, *parts: Words) -> None:
         self.parts = parts
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        # What is advised first counts.
+        for part in self.parts:
+            own = part.settings if isinstance(part, Phrase) else {}
+            found |= {name: value for name, value in own.items() if name not in found}
+        return found
+
     def said(self, voice: "Voice") -> str:
         return "".join(say(part, voice) for part in self.parts)
 
@@ -60,6 +74,11 @@ class Argument(Phrase):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The argument, of any value."""
+        return {self.name: ...}
 
     def said(self, voice: "Voice") -> str:
         """Return the phrase in the words of `voice`."""
@@ -72,6 +91,11 @@ class Value(Phrase):
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The keys of a mapping, as of ``{"cortex_L": Path}``."""
+        return dict.fromkeys(self.value, ...) if isinstance(self.value, Mapping) else {}
+
     def said(self, voice: "Voice") -> str:
         """Return the phrase in the words of `voice`."""
         return voice.value(self.value)
@@ -82,6 +106,11 @@ class Passing(Phrase):
 
     def __init__(self, **values: Any) -> None:
         self.values = values
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The arguments with their values."""
+        return self.values
 
     def said(self, voice: "Voice") -> str:
         """Return the phrase in the words of `voice`."""
@@ -182,16 +211,20 @@ class Explained(Exception):  # noqa: N818 (the base of errors and of a warning)
     ----------
     phrase
         All of it, which each audience has in its own words.
+    told
+        The same without the subject.
     """
 
     def __init__(self, subject: object, problem: Words, *remedy: Words) -> None:
         self.phrase: Phrase
+        self.told: Phrase
         # Anything else as text: errors pass from one process to another, and open files cannot.
         self.subject = subject if isinstance(subject, str | PathLike) else str(subject)
         self.problem, self.remedy = problem, _follow(*remedy)
         told = _follow(problem, self.remedy)
         end = "" if str(told).endswith((".", "?")) else "."
-        self.phrase = _Joined(self._lead(), told, end)
+        self.told = _Joined(told, end)
+        self.phrase = _Joined(self._lead(), self.told)
         # One argument alone: OSError would take the first of two for `errno`.
         super().__init__(str(self.phrase))
 

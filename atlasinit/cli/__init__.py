@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from atlasinit.cli import (
+    checking,
     doctor,
     exporting,
     extracting,
@@ -39,7 +40,7 @@ app = typer.Typer(
 _THEMES = {
     "Find": (lookup,),
     "Make": (making, projecting, moving, several, seeding, exporting, refining, extracting),
-    "Look": (measuring, reporting, doctor),
+    "Look": (checking, measuring, reporting, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.
 for title, themes in _THEMES.items():

@@ -1,6 +1,6 @@
 """What numbers of values and the shapes they are stored in tell of the meshes they lie on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Shaped
@@ -8,9 +8,21 @@ from jaxtyping import Shaped
 from atlasinit.errors import AtlasFileError, ContentError
 from atlasinit.io.contents import COMPARTMENTS
 
-# fsaverage3 to fsaverage6 have 10 * 4 ** n + 2 vertices, and fsaverage has those of n = 7. The last
-# four are of the fsLR meshes 4k, 8k, 32k and 59k.
-MESH_SIZES = frozenset({642, 2562, 10242, 40962, 163842, 4002, 7842, 32492, 59292})
+# fsaverage3 to fsaverage6 have 10 * 4 ** n + 2 vertices, and fsaverage has those of n = 7.
+STANDARD: Mapping[int, str] = {
+    642: "fsaverage3",
+    2562: "fsaverage4",
+    10242: "fsaverage5",
+    40962: "fsaverage6",
+    163842: "fsaverage",
+    4002: "fsLR 4k",
+    7842: "fsLR 8k",
+    32492: "fsLR 32k",
+    59292: "fsLR 59k",
+}
+"""Vertices of a hemisphere of standard meshes, and what has them; onavg has those of fsaverage."""
+
+MESH_SIZES = frozenset(STANDARD)
 """Vertices a hemisphere of the fsaverage and onavg meshes, and of the fsLR meshes."""
 
 BOTH_SIZES = frozenset(2 * size for size in MESH_SIZES)

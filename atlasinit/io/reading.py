@@ -1,5 +1,6 @@
 """Files of any known format to an atlas."""
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -137,18 +138,58 @@ def read_files(
     files: object, options: ReadOptions, *, provenance: Provenance | None = None
 ) -> Atlas:
     """Return the atlas of files; `read_atlas` with its options in one object."""
+    held = read_contents(files, options, hashed=provenance is None)
+    return make_atlas(held, options, provenance=provenance)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Held:
+    """What files hold, before it is one atlas.
+
+    Parameters
+    ----------
+    sources
+        The files, or images in memory.
+    contents
+        What each holds; what several make together is with the first of them.
+    from_folder
+        Whether they were found in a folder.
+    """
+
+    sources: tuple[Input, ...]
+    contents: tuple[Contents, ...]
+    from_folder: bool = False
+
+
+def read_contents(files: object, options: ReadOptions, *, hashed: bool = True) -> Held:
+    """Return what files hold, as they state it.
+
+    Parameters
+    ----------
+    files, options
+        As of `read_atlas`.
+    hashed
+        Keep the hash of each file, as `read_sources`.
+    """
     options = options.with_defaults()
     folder = _folder(files)
     if folder is not None:
         files = atlas_files(folder, space=options.space, kind=options.kind)
     listed = inputs_of(files)
-    sources = [source for _, group in listed for source in group]
-    # What each file holds, in the order of the files; several files of one compartment are merged.
+    # In the order of the files; several files of one compartment are merged.
     contents = [
         one
         for compartment, group in listed
-        for one in read_sources(group, compartment, options, hashed=provenance is None)
+        for one in read_sources(group, compartment, options, hashed=hashed)
     ]
+    sources = tuple(source for _, group in listed for source in group)
+    return Held(sources, tuple(contents), folder is not None)
+
+
+def make_atlas(held: Held, options: ReadOptions, *, provenance: Provenance | None = None) -> Atlas:
+    """Return the atlas that the contents of files make, which were read with the same options."""
+    options = options.with_defaults()
+    sources, contents = held.sources, held.contents
     whole = [one.atlas for one in contents if one.atlas is not None]
     if whole:
         return _archived(whole[0], sources, options, provenance)
@@ -160,7 +201,7 @@ def read_files(
     parts = [part if one.header else next(scaled) for one in contents for part in one.parts]
     check_hemispheres({part.compartment: part.geometry for part in parts})
     headers = [one.header for one in contents if one.header is not None]
-    if folder is not None and headers:
+    if held.from_folder and headers:
         # Names sort the files; the atlas may have had another order.
         parts = sorted(parts, key=lambda part: _place(part.compartment, headers[0].order))
     # The provenance lists a table that is one file; of others it says nothing.

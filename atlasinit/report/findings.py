@@ -35,6 +35,21 @@ _MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)
 
 def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     """Yield a sentence for each thing about an atlas that is worth a look."""
+    yield from parcel_findings(atlas, measures)
+    # To draw takes triangles, and coordinates of any surface.
+    bare = [
+        c
+        for c, g in atlas.geometry.items()
+        if isinstance(g, SurfaceMesh)
+        and (g.faces is None or (g.anatomical is None and g.sphere is None))
+    ]
+    if bare:
+        yield f"No surface to draw: {', '.join(bare)}; load the atlas with `meshes`."
+    yield from terms_findings(atlas)
+
+
+def parcel_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
+    """Yield a sentence for each thing about the parcels of an atlas that is worth a look."""
     counts = measures.locations
     lost = [int(m[1]) for o in atlas.provenance.operations if (m := _MEDIAL_WALL.match(o))]
     # Which of the empty parcels lay on the wall is not told apart: all on surfaces may have.
@@ -62,16 +77,6 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     yield from _tell(
         atlas, misnamed & ~crossed, "whose centre lies in the other hemisphere than their name says"
     )
-    # To draw takes triangles, and coordinates of any surface.
-    bare = [
-        c
-        for c, g in atlas.geometry.items()
-        if isinstance(g, SurfaceMesh)
-        and (g.faces is None or (g.anatomical is None and g.sphere is None))
-    ]
-    if bare:
-        yield f"No surface to draw: {', '.join(bare)}; load the atlas with `meshes`."
-    yield from _terms(atlas)
 
 
 def data_findings(atlas: Atlas, measures: Measures, data: ParcelData) -> Iterator[str]:
@@ -147,7 +152,8 @@ def _weights(atlas: Atlas) -> Iterator[str]:
         )
 
 
-def _terms(atlas: Atlas) -> Iterator[str]:
+def terms_findings(atlas: Atlas) -> Iterator[str]:
+    """Yield a sentence for what is not stated, or limited, of an atlas's licence and citation."""
     kind = terms(atlas.provenance.licence)
     if kind == "unknown":
         stated = atlas.provenance.licence or "no source states one"

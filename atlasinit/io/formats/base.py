@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from atlasinit.io.contents import Contents
+from atlasinit.io.facts import Facts
 from atlasinit.io.input import Input
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.values import Values, VertexMaps
@@ -39,6 +40,9 @@ class Format:
     vertices
         Returns the maps of a source as stored, as areas and masks of meshes have them. None
         for a format that holds none of vertices.
+    describe
+        Returns what the header of a source says of how its numbers are stored; None for a format
+        without a header.
     write
         Writes an atlas, None for a format that is only read.
     writes
@@ -61,6 +65,7 @@ class Format:
     read: Callable[[Input, ReadOptions, str | None], Contents] | None = None
     values: Callable[[Input], Values] | None = None
     vertices: Callable[[Input], VertexMaps] | None = None
+    describe: Callable[[Input], Facts] | None = None
     write: Write | None = None
     writes: tuple[str, ...] = ()
     paint: Paint | None = None

@@ -18,6 +18,7 @@ from atlasinit.core.maps import to_dense_matrix
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
 from atlasinit.io.colors import colors_of, from_hex, table_to_hex
 from atlasinit.io.contents import Contents, Header, LabelRow, Part, Stated
+from atlasinit.io.facts import Facts, describe_axes
 from atlasinit.io.files import extension, parsing, unlogged
 from atlasinit.io.formats import parcellated
 from atlasinit.io.formats.base import Format
@@ -174,6 +175,14 @@ def _columns(image: Cifti2Image, columns: np.ndarray, locations: np.ndarray) -> 
         return floating(np.asarray(image.dataobj[span, first:last])[:, at - first].T)
 
     return DataSource(at.size, image.shape[0], read)
+
+
+def describe(source: Input) -> Facts:
+    """Return what the header of a file says of its axes and of how its numbers are stored."""
+    image = _load(source)
+    kinds = _kinds(image, source)
+    with parsing(source, "a CIFTI-2 file"):
+        return dataclasses.replace(describe_axes(image, kinds), space=_stated(image).space)
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -417,6 +426,7 @@ FORMAT = Format(
     claims=claims,
     read=read,
     values=values,
+    describe=describe,
     write=write,
     writes=tuple(_INTENTS),
     paint=paint,

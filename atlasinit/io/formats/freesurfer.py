@@ -142,6 +142,11 @@ def is_morphometry(source: Input) -> bool:
     return source.head.startswith(_CURV) or named
 
 
+def is_surface(source: Input) -> bool:
+    """Whether a file is a surface, as ``lh.white``."""
+    return source.path is not None and source.head.startswith(_TRIANGLES)
+
+
 def _morphometry(source: Input) -> VertexMaps:
     if is_vertex_list(source):
         raise AtlasFileError(
@@ -149,7 +154,7 @@ def _morphometry(source: Input) -> VertexMaps:
             "is a list of vertices of some mesh, not labels or maps of all",
             "give it as the mask of such a file: " + Passing(mask={"cortex_L": Path}),
         )
-    if source.head.startswith(_TRIANGLES):
+    if is_surface(source):
         raise AtlasFileError(source, "is a surface, not labels or maps")
     if not source.head.startswith(_CURV):
         raise AtlasFileError(source, "is not a FreeSurfer morphometry file")
@@ -177,6 +182,7 @@ OVERLAY = Format(
     read=read_overlay,
     values=read_overlay_values,
     vertices=nifti.vertices,
+    describe=nifti.describe,
     paint=paint,
     paints=MGH,
 )

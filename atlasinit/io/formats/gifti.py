@@ -24,6 +24,7 @@ from atlasinit.errors import AtlasFileError, Value
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.colors import colors_of, from_hex, table_to_hex
 from atlasinit.io.contents import CarriedMesh, Contents, LabelRow, Stated
+from atlasinit.io.facts import Facts, describe_arrays
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import brain_models
 from atlasinit.io.formats.base import Format
@@ -200,6 +201,23 @@ def structure_of(image: GiftiImage) -> str:
 def side_of(image: GiftiImage) -> str:
     """Return the hemisphere that a file or one of its arrays states: L, R or ""."""
     return hemisphere_of("", structure_of(image))
+
+
+def describe(source: Input) -> Facts:
+    """Return what a file says of its arrays."""
+    image = load(source)
+    maps = [array for array in image.darrays if not _is_surface(array)]
+    rows = _rows(image)
+    return dataclasses.replace(
+        describe_arrays(maps or image.darrays),
+        labels=None if rows is None else len(rows),
+        space=stated_space(image.meta.get(KEY, "")),
+    )
+
+
+def is_surface(source: Input) -> bool:
+    """Whether a source is GIFTI with coordinates and triangles, and nothing else."""
+    return claims(source) and bool(arrays := load(source).darrays) and all(map(_is_surface, arrays))
 
 
 def write(atlas: Atlas, path: PathLike, *, overwrite: bool = False) -> list[Path]:
@@ -396,6 +414,7 @@ FORMAT = Format(
     read=read,
     values=values,
     vertices=vertices,
+    describe=describe,
     write=write,
     writes=_WRITTEN,
     paint=paint,

@@ -169,7 +169,8 @@ def shape_of(source: Input) -> tuple[int, ...]:
     if not length:
         return ()
     kind = nb.Nifti2Header if length == _NIFTI2 else nb.Nifti1Header
-    return tuple(map(int, kind(source.head[:length], check=False).get_data_shape()))
+    with parsing(source, "an image"), unlogged():
+        return tuple(map(int, kind(source.head[:length], check=False).get_data_shape()))
 
 
 def layout(image: Any, path: object) -> tuple[tuple[int, int, int], int]:

@@ -20,6 +20,7 @@ from atlasinit.io.agreement import note_reading
 from atlasinit.io.bids import reading as bids
 from atlasinit.io.bids.names import kind_of, stem
 from atlasinit.io.contents import Contents, Header, Kind, Part, Stated
+from atlasinit.io.facts import Facts, describe_grid
 from atlasinit.io.files import extension, parsing
 from atlasinit.io.formats import grid_statements, series
 from atlasinit.io.formats.base import Format
@@ -225,6 +226,21 @@ def vertices(source: Input) -> VertexMaps:
         return VertexMaps(maps, stated_of(source, image))
 
 
+def describe(source: Input) -> Facts:
+    """Return what the header of an image says of how its numbers are stored."""
+    with parsing(source, "an image"):
+        image = load_image(source)
+        count = layout(image, source)[1] if len(image.shape) > 3 else 1
+        rows = embedded.label_rows(image, 0)
+        return dataclasses.replace(
+            describe_grid(image),
+            maps=tuple(filter(None, embedded.map_names(image, count))),
+            labels=None if rows is None else len(rows),
+            unit=grid_statements.states_of(image).unit,
+            space=stated_of(source, image).space,
+        )
+
+
 def read_grid(source: Input) -> tuple[VolumeGrid, Stated]:
     """Return the whole grid of an image, of which only the header is read, and what it states."""
     with source, parsing(source, "a volume"):
@@ -374,6 +390,7 @@ FORMAT = Format(
     read=read,
     values=values,
     vertices=vertices,
+    describe=describe,
     write=write,
     writes=NIFTI,
     paint=paint,

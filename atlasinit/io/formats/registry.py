@@ -53,7 +53,7 @@ def format_of(source: Input) -> Format:
     TypeError
         An image in memory of none.
     """
-    found = _claiming(source)
+    found = find_format(source)
     if found is not None and found.read is not None:
         return found
     if source.path is None:
@@ -84,7 +84,7 @@ def read_values(source: Input) -> Values:
         A file that holds no data.
     """
     # Whatever else nibabel reads are images of grids.
-    found = _claiming(source) or nifti.FORMAT
+    found = find_format(source) or nifti.FORMAT
     if found.values is not None:
         values = found.values(source)
         return dataclasses.replace(values, stated=state_by_name(values.stated, source))
@@ -114,7 +114,7 @@ def read_vertices(source: Input) -> VertexMaps:
     AtlasFileError
         A file that holds no such values.
     """
-    found = _claiming(source)
+    found = find_format(source)
     if found is None or found.vertices is None:
         raise AtlasFileError(
             source,
@@ -174,7 +174,8 @@ def _by_ending(
     return found
 
 
-def _claiming(source: Input) -> Format | None:
+def find_format(source: Input) -> Format | None:
+    """Return the format that claims a source, None where none does."""
     return next((form for form in FORMATS if form.claims(source)), None)
 
 

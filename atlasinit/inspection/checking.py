@@ -1,0 +1,195 @@
+"""One file, or several, checked before they are used."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Explained, nearest
+from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_leniently, state_atlas
+from atlasinit.inspection.data import note_values, state_values
+from atlasinit.inspection.findings import FileReport, FilesReport, Notes
+from atlasinit.inspection.fitting import compare_files
+from atlasinit.inspection.guessing import guess_use
+from atlasinit.inspection.headers import describe_storage, note_header
+from atlasinit.inspection.others import OTHERS
+from atlasinit.io.facts import Facts
+from atlasinit.io.formats.base import Format
+from atlasinit.io.formats.registry import find_format, format_of, read_values
+from atlasinit.io.input import Input
+from atlasinit.io.options import ReadOptions
+from atlasinit.support.files import expand
+from atlasinit.support.typing import PathLike
+
+USES = ("atlas", "data")
+
+
+def check_file(
+    path: PathLike,
+    *,
+    use: str | None = None,
+    labels: object = None,
+    space: str | None = None,
+) -> FileReport:
+    """Return what a file is, what it states, what would be read of it, and what is odd.
+
+    It is read by the readers that `atlasinit.load_atlas` and `atlasinit.project` use, whose
+    warnings and errors are findings here. Where a reader refuses a file, the remedy that its
+    error names is followed, so that one oddity does not hide the others: labels without an
+    entry are named, NaN is taken for no label, of several maps of labels the first is read.
+
+    Parameters
+    ----------
+    path
+        An atlas (of any format, or a folder of BIDS or TemplateFlow), data (NIfTI, CIFTI-2,
+        GIFTI, FreeSurfer overlays), a mask, a surface, a label table, a list of vertices, or a
+        spatial transform.
+    use
+        ``"atlas"`` or ``"data"``, for files of values, of which no header states it. By default
+        by their names, what they state, and the numbers of their first map.
+    labels
+        Label table of an atlas in place of the file's own, as of `load_atlas`.
+    space
+        Of the atlas, where neither the file nor its name states it.
+
+    Returns
+    -------
+    FileReport
+        Its `FileReport.status` is 2 where the file cannot be read, 1 where anything is odd, 0
+        where nothing is.
+
+    Raises
+    ------
+    ArgumentError
+        Another `use`.
+    TypeError
+        What is no path.
+
+    Examples
+    --------
+    >>> import atlasinit as ai
+    >>> report = ai.check_file("absent.nii.gz")
+    >>> print(report)
+    absent.nii.gz: not read
+      found
+        error: no such file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError("path", f"should be a path, got {type(path).__name__}")
+    if use is not None and use not in USES:
+        raise ArgumentError("use", f"should be 'atlas' or 'data', got {use!r}", nearest(use, USES))
+    options = ReadOptions(labels=labels, space=space)
+    found = expand(path)
+    notes = Notes(str(found))
+    shown = os.fspath(path)
+    if os.path.isdir(found):
+        return _check_atlas(found, shown, notes, options, form=None, facts=None)
+    try:
+        with Input(found) as source:
+            for other in OTHERS:
+                if other.claims(source):
+                    with notes.listen():
+                        stated, read = other.check(found, notes)
+                    return FileReport(shown, other.kind, "", {}, stated, read, notes.sorted())
+            return _check_values(source, shown, notes, options, use)
+    except (Explained, ValueError, OSError) as error:
+        notes.add_error(error)
+        return FileReport(shown, findings=notes.sorted())
+
+
+def check_files(
+    paths: Sequence[PathLike],
+    *,
+    use: str | None = None,
+    labels: object = None,
+    space: str | None = None,
+) -> FilesReport:
+    """Return what several files are, and whether they fit together.
+
+    Each is checked as by `check_file`; then pairs of them are laid on each other by what
+    `atlasinit.load_atlas` and `atlasinit.project` compare: data with the locations of an atlas,
+    a label table with the labels of an image, a surface with the mesh of labels, two atlases or
+    hemispheres with each other.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    use, labels, space
+        As of `check_file`, for each of them.
+
+    Returns
+    -------
+    FilesReport
+        With the status of the worst.
+
+    Raises
+    ------
+    ArgumentError
+        No file, or another `use`.
+    """
+    if isinstance(paths, str | os.PathLike):
+        raise ArgumentTypeError("paths", "should be a list of paths", "for one call `check_file`")
+    if not paths:
+        raise ArgumentError("paths", "should be at least one file")
+    reports = tuple(check_file(p, use=use, labels=labels, space=space) for p in paths)
+    return FilesReport(reports, compare_files(reports, space=space))
+
+
+def _check_values(
+    source: Input, shown: str, notes: Notes, options: ReadOptions, use: str | None
+) -> FileReport:
+    assert source.path is not None
+    form = find_format(source) or format_of(source)
+    facts = None if form.describe is None else form.describe(source)
+    if facts is not None:
+        note_header(facts, source.path, notes)
+        if "parcels" in facts.intent:
+            stated = {"axes": facts.intent}
+            read = {"as": "values of parcels", "maps": facts.shape[0], "parcels": facts.shape[-1]}
+            stored = describe_storage(facts)
+            return FileReport(
+                shown, "values of parcels", form.title, stored, stated, read, notes.sorted()
+            )
+    # What it holds as data is opened by its header alone.
+    values = None
+    if form.values is not None:
+        try:
+            # Whatever it warns of, the reading itself warns of as well.
+            with Notes(notes.path).listen():
+                values = read_values(source)
+        except (Explained, ValueError) as error:
+            if use == "data" or form.read is None:
+                raise
+            del error
+    chosen = use or guess_use(form, values, source)
+    if chosen == "atlas":
+        return _check_atlas(source.path, shown, notes, options, form=form, facts=facts)
+    if values is None:
+        raise AtlasFileError(source, f"is {form.title}, which holds no data")
+    with notes.listen():
+        read = note_values(values, notes)
+        stated = state_values(values, source.path, notes)
+        source.check_rest()
+    stated["sha256"] = source.digest
+    stored = {} if facts is None else describe_storage(facts)
+    return FileReport(shown, "data", form.title, stored, stated, read, notes.sorted())
+
+
+def _check_atlas(
+    path: Path,
+    shown: str,
+    notes: Notes,
+    options: ReadOptions,
+    *,
+    form: Format | None,
+    facts: Facts | None,
+) -> FileReport:
+    found = read_leniently(path, options, notes)
+    title = "a folder" if form is None else form.title
+    stored = {} if facts is None else describe_storage(facts)
+    if found is None:
+        return FileReport(shown, "", title, stored, findings=notes.sorted())
+    note_atlas(found, facts, notes)
+    read: dict[str, Any] = describe_atlas(found.atlas)
+    return FileReport(shown, "atlas", title, stored, state_atlas(found), read, notes.sorted())
