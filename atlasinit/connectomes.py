@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import tell_no_atlas
 from atlasinit.core.labels import LabelTable, numbered_labels
 from atlasinit.core.named_values import align_values
 from atlasinit.errors import (
@@ -192,9 +193,7 @@ def _name_parcels(runs: Mapping[str, Any], atlas: Any) -> tuple[LabelTable, Any]
     if atlas is not None:
         listed = hasattr(atlas, "__iter__") and not isinstance(atlas, str)
         if not listed or not all(isinstance(name, str) for name in atlas):
-            raise ArgumentTypeError(
-                "atlas", f"should be an atlas or a list of names, got {atlas!r}"
-            )
+            raise tell_no_atlas(atlas, "atlas", "an atlas or a list of names")
         return _table_of(list(atlas), "atlas"), list(atlas)
     for title, run in runs.items():
         columns = getattr(run.to_pandas() if hasattr(run, "to_pandas") else run, "columns", None)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.labels import LabelTable, unique_names
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.core.selection import Parcel, find_rows
@@ -86,6 +87,7 @@ def merge_parcels(
     >>> networks.n_parcels, networks.labels["name"][0]
     (14, 'L_Vis')
     """
+    check_atlas(atlas)
     if (by is None) == (level is None):
         got = Passing(by=by) + " and " + Passing(level=level)
         raise ArgumentTypeError("by", "or " + Argument("level") + " should be given, got " + got)
@@ -145,6 +147,7 @@ def rename_parcels(atlas: Atlas, names: "Told | Callable[[str], str]") -> Atlas:
     TypeError
         New names that are no text.
     """
+    check_atlas(atlas)
     old = atlas.table["name"]
     found = dict(enumerate(map(names, old))) if callable(names) else _find(atlas, names, "names")
     new = [found.get(row, name) for row, name in enumerate(old)]
@@ -181,6 +184,7 @@ def renumber_parcels(atlas: Atlas, keys: "Told | None" = None) -> Atlas:
         A parcel that the atlas does not have (with the nearest); a key that is no whole number
         of 32 bits, or that two parcels of a compartment would have.
     """
+    check_atlas(atlas)
     table = atlas.table
     found = _find(atlas, keys, "keys") if keys is not None else {}
     start = range(1, len(table) + 1) if keys is None else table["key"]
@@ -216,6 +220,7 @@ def reorder_parcels(atlas: Atlas, by: str | Iterable[Parcel]) -> Atlas:
         A column or a parcel that the atlas does not have (with the nearest), a parcel twice, a
         column of numbers and text.
     """
+    check_atlas(atlas)
     table = atlas.table
     if isinstance(by, str):
         if by not in table:
@@ -260,6 +265,7 @@ def drop_small_parcels(
     ValueError
         Neither of the two, one that is negative, no parcel that is left, a mesh without areas.
     """
+    check_atlas(atlas)
     if locations is None and size is None:
         raise ArgumentError("locations", "should be the least number, or `size` the least size")
     least = 0 if locations is None else check_whole_number(locations, "locations", least=0)

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import tell_no_atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.named_values import align_values
-from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list
+from atlasinit.errors import ArgumentError, format_list
 from atlasinit.io import DataSource
 from atlasinit.io.files import existing
 from atlasinit.io.formats.nifti_writing import image_of
@@ -45,8 +46,7 @@ def name_atlases(given: Any) -> dict[str, Atlas]:
     atlases = [value for value in values if isinstance(value, Atlas)]
     if len(atlases) < len(values):
         other = next(value for value in values if not isinstance(value, Atlas))
-        problem = f"should be an Atlas, or several, got {type(other).__name__}"
-        raise ArgumentTypeError("atlas", problem)
+        raise tell_no_atlas(other, "atlas", "an Atlas, or several")
     if not atlases:
         raise ArgumentError("atlas", "should hold at least one atlas, got none")
     names = list(given) if isinstance(given, Mapping) else [atlas.name for atlas in atlases]

@@ -8,6 +8,7 @@ import numpy as np
 
 from atlasinit.aligning import unite_geometries
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import tell_no_atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.labels import LabelTable, offset_keys, unique_names
 from atlasinit.core.maps import HardMaps, Maps, has_weight
@@ -131,7 +132,13 @@ def _check(atlases: Any) -> list[Atlas]:
     if isinstance(atlases, Atlas | Mapping | str) or not all(isinstance(a, Atlas) for a in given):
         kinds = {type(a).__name__: None for a in given if not isinstance(a, Atlas)}
         got = type(atlases).__name__ if isinstance(atlases, Atlas | Mapping | str) else list(kinds)
-        raise ArgumentTypeError("atlases", f"should be a list of atlases, got {got}")
+        wrong = next((a for a in given if not isinstance(a, Atlas)), None)
+        remedy: Any = "put them in a list: `[one, other]`"
+        if isinstance(atlases, Mapping):
+            remedy = "pass `list(atlases.values())`"
+        elif not isinstance(atlases, Atlas):
+            remedy = tell_no_atlas(atlases if isinstance(atlases, str) else wrong, "").remedy
+        raise ArgumentTypeError("atlases", f"should be a list of atlases, got {got}", remedy)
     if not given:
         raise ArgumentError("atlases", "should hold at least one atlas, got none")
     spaces = dict.fromkeys(atlas.space for atlas in given)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int, Int8
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.grid import SHARE
 from atlasinit.core.labels import LabelTable, hemisphere_of, take_free_name
@@ -67,6 +68,7 @@ def split_parcels(atlas: Atlas, by: str) -> Atlas:
     >>> ai.split_parcels(atlas, "midline").labels["name"].tolist()[:2]
     ['L_bankssts', 'R_bankssts']
     """
+    check_atlas(atlas)
     rules: dict[str, Callable[[Atlas, _Members], _Parts]] = {
         "midline": _by_midline,
         "pieces": _by_pieces,

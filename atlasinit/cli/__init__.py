@@ -26,8 +26,9 @@ from atlasinit.cli import (
 from atlasinit.cli.flags import Command, Group
 from atlasinit.cli.mistakes import explain
 from atlasinit.cli.output import say
+from atlasinit.cli.shells import prepare
 from atlasinit.cli.wording import Wording, wording
-from atlasinit.errors import AtlasWarning
+from atlasinit.errors import PYTHON, ArgumentError, AtlasWarning
 from atlasinit.support.version import __version__
 
 app = typer.Typer(
@@ -59,6 +60,11 @@ def main() -> None:
     """Run the command line; a mistake ends with one line and exit status 2, a bug with 1."""
     arguments = sys.argv[1:] or ["--help"]
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (closed, as by >&-)
+    try:
+        prepare(arguments)
+    except ArgumentError as error:
+        say(f"{error.subject} {error.told.said(PYTHON)}")
+        sys.exit(2)
     group = typer.main.get_command(app)
     # The first word that is no option is the command. Typer has not parsed the line yet, and an
     # error in it has to be told in the words of that command too.

@@ -43,10 +43,11 @@ def _modules(trace: TracebackType | None) -> list[str]:
 def _files(arguments: Sequence[str]) -> list[str]:
     """Return the arguments that are files, also as ``cortex_L=FILE``."""
     names = [argument.rpartition("=")[2] for argument in arguments]
-    return [name for name in dict.fromkeys(names) if name and _is_file(name)]
+    return [name for name in dict.fromkeys(names) if name and is_file(name)]
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Whether a text that was typed is the name of a file."""
     try:
         return Path(name).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):

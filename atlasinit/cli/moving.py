@@ -13,6 +13,7 @@ from atlasinit.cli.output import print_saved
 from atlasinit.cli.values import read_meshes
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.support.files import expand
+from atlasinit.support.waiting import show_waiting
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -93,7 +94,8 @@ def resample(
         ]
         options = {"method": method, "areas": areas, "transform": files, "space": to_space}
         try:
-            moved = resample_(atlas, to[0], **options)
+            with show_waiting(f"moving {atlas.name} through {len(transform)} transforms"):
+                moved = resample_(atlas, to[0], **options)
         except ArgumentError as error:
             if error.argument != "space":
                 raise
@@ -122,7 +124,8 @@ def resample(
             )
     else:
         geometry = _spheres([Path(name) for name in to], atlas, to_space)
-    moved = resample_(atlas, geometry, method=method, areas=areas, space=to_space)
+    with show_waiting(f"resampling {atlas.name}"):
+        moved = resample_(atlas, geometry, method=method, areas=areas, space=to_space)
     files = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
     print_saved(moved, files, as_json=as_json)
 

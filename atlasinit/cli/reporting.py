@@ -17,6 +17,7 @@ from atlasinit.cli.options import (
 )
 from atlasinit.cli.output import print_written, progress, say
 from atlasinit.cli.values import parse_one_each
+from atlasinit.support.waiting import show_waiting
 
 if TYPE_CHECKING:
     from atlasinit.core.atlas import Atlas
@@ -70,16 +71,17 @@ def report(
         with progress(len(atlas.compartments)) as step:
             # The page compares the two; without smoothing it shows one.
             before, atlas = atlas, smooth(atlas, fwhm=fwhm, progress=step)
-    made = generate_report(
-        atlas,
-        data=parse_one_each(data, "data", sided=True),
-        data_space=data_space,
-        before=before,
-        title=title,
-        t_r=t_r,
-        reduction=reduction,
-        palette=palette,
-    )
+    with show_waiting(f"measuring and drawing {atlas.name}"):
+        made = generate_report(
+            atlas,
+            data=parse_one_each(data, "data", sided=True),
+            data_space=data_space,
+            before=before,
+            title=title,
+            t_r=t_r,
+            reduction=reduction,
+            palette=palette,
+        )
     path = made.save(output, overwrite=overwrite)
     print_written([path], as_json=as_json, **({"findings": list(made.findings)} if as_json else {}))
     if not as_json:

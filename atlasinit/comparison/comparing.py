@@ -16,10 +16,11 @@ from atlasinit.comparison.partitions import (
 )
 from atlasinit.core.adjacency import find_borders
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.spaces import may_be_one
 from atlasinit.core.uniting import place_locations
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_count, format_list
+from atlasinit.errors import ArgumentError, Call, format_count, format_list
 from atlasinit.measures.maps import find_points, location_sizes, positive_weights, scale_to_peak
 
 if TYPE_CHECKING:
@@ -203,8 +204,7 @@ def compare(a: Atlas, b: Atlas) -> Comparison:
     from scipy.sparse import csr_array
 
     for name, given in (("a", a), ("b", b)):
-        if not isinstance(given, Atlas):
-            raise ArgumentTypeError(name, f"should be an Atlas, got {type(given).__name__}")
+        check_atlas(given, name)
     common = _check_places(a, b)
     aligned = {c: _align(a, b, c) for c in common}
     shape = (a.n_parcels, b.n_parcels)

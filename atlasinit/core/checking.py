@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import DenseMaps, HardMaps, SparseMaps
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_list, warn
 
@@ -21,14 +22,44 @@ def check_atlas(given: Any, name: str = "atlas") -> Atlas:
     """
     if isinstance(given, Atlas):
         return given
-    kind = type(given).__name__
-    if hasattr(given, "to_atlas"):
+    raise tell_no_atlas(given, name)
+
+
+def tell_no_atlas(given: Any, name: str, wanted: str = "an Atlas") -> ArgumentTypeError:
+    """Return the error of what should be an atlas (or `wanted`, which says more) and is none."""
+    if isinstance(given, type):
+        got, remedy = f"the class {given.__name__}", "load one by `atlasinit.load_atlas`"
+    elif hasattr(given, "to_atlas"):
+        got = type(given).__name__
         remedy = "pass the atlas that its method `to_atlas()` returns"
     elif isinstance(given, str | os.PathLike | Mapping):
+        got = type(given).__name__
         remedy = f"pass `atlasinit.load_atlas({given!r})`, which loads one of a name or files"
     else:
+        got = type(given).__name__
         remedy = "load one of a name or files by `atlasinit.load_atlas`"
-    raise ArgumentTypeError(name, f"should be an Atlas, got {kind}", remedy)
+    return ArgumentTypeError(name, f"should be {wanted}, got {got}", remedy)
+
+
+def check_geometry(given: Any, name: str = "geometry") -> Geometry:
+    """Return `given`, checked to be the locations of one compartment.
+
+    Raises
+    ------
+    TypeError
+        Anything else: an atlas, the geometries of all its compartments, a class.
+    """
+    if isinstance(given, VolumeGrid | SurfaceMesh):
+        return given
+    kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    remedy = "pass one of `atlas.geometry`"
+    if isinstance(given, Atlas):
+        remedy = f"pass `atlas.geometry[{given.compartments[0]!r}]`"
+    elif hasattr(given, "to_atlas"):
+        remedy = f"pass `layer.to_atlas().geometry[{given.compartments[0]!r}]`"
+    elif isinstance(given, Mapping) and given:
+        remedy = f"pass one of them, as that of {next(iter(given))!r}"
+    raise ArgumentTypeError(name, f"should be a VolumeGrid or a SurfaceMesh, got {kind}", remedy)
 
 
 def check_labels(given: Any) -> Atlas:

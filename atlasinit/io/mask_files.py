@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable, is_home
 from atlasinit.core.maps import HardMaps
@@ -108,6 +109,7 @@ def save_masks(
         Names that files do not have; parcels without a location (of the weight `threshold` or
         more), whose masks are 0 everywhere.
     """
+    check_atlas(atlas)
     if format is not None and format not in FORMATS:
         raise ArgumentError("format", f"should be one of {format_list(FORMATS)}, got {format!r}")
     weight = "a weight of 0 or more"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import Absent, align_matrix
 from atlasinit.errors import ArgumentError, ContentError, format_list
 from atlasinit.io.files import extension, reading
@@ -91,6 +92,7 @@ def save_matrix(
     AtlasFileError
         An existing file without `overwrite`; a folder that does not exist or cannot be written.
     """
+    check_atlas(atlas)
     form = _format_of(path)
     aligned = align_matrix(matrix, atlas.table, absent=absent)
     form.write(aligned, atlas, expand(path), overwrite=overwrite)

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.homologues import find_homologues
 from atlasinit.core.maps import Maps
@@ -80,6 +81,7 @@ def measure_parcels(atlas: Atlas) -> "pd.DataFrame":
     >>> found.loc["L_insula", "homologue"]
     'R_insula'
     """
+    check_atlas(atlas)
     import pandas as pd
 
     table, geometry = atlas.table, atlas.geometry
@@ -120,6 +122,7 @@ def adjacency(atlas: Atlas) -> "csr_array":
     scipy.sparse.csr_array
         Symmetric (parcels, parcels), integers, in the order of the labels, with an empty diagonal.
     """
+    check_atlas(atlas)
     from scipy.sparse import csr_array
 
     shape = (atlas.n_parcels, atlas.n_parcels)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import TOGETHER, hemisphere_of
 from atlasinit.core.maps import HardMaps
@@ -118,14 +119,6 @@ def shared_parcels(atlas: Atlas) -> list[str]:
     """Return the names of parcels that lie in several compartments."""
     homes = atlas.table["compartment"]
     return [n for n, home in zip(atlas.table["name"], homes, strict=True) if TOGETHER in home]
-
-
-def check_atlas(atlas: Any) -> None:
-    """Raise where `atlas` is none."""
-    if not isinstance(atlas, Atlas):
-        raise ArgumentTypeError(
-            "atlas", f"should be an Atlas, got {type(atlas).__name__}", "load it by `ai.load_atlas`"
-        )
 
 
 def _row_labels(atlas: Atlas, compartment: str) -> Int32[np.ndarray, " locations"]:

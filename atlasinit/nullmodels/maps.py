@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.nullmodels.distances import parcel_distances
-from atlasinit.nullmodels.hemispheres import check_atlas
 from atlasinit.nullmodels.spinning import Assign, spins
 from atlasinit.nullmodels.surrogates import SURROGATES, draw_surrogates
 from atlasinit.nullmodels.testing import Alternative, NullTest, Statistic, run_test

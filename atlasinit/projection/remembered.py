@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import tell_no_atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
-from atlasinit.errors import ArgumentError, ArgumentTypeError
+from atlasinit.errors import ArgumentError
 from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
 from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
@@ -153,7 +154,7 @@ def blocks_of(atlas: Any) -> tuple[Block, ...]:
 def _compartment_maps(atlas: Any) -> tuple[Any, ...]:
     maps = tuple(atlas.maps.values()) if isinstance(atlas, Atlas) else (atlas,)
     if not maps or not all(isinstance(m, Maps) for m in maps):
-        raise ArgumentTypeError("atlas", f"should be an Atlas or maps, got {type(atlas).__name__}")
+        raise tell_no_atlas(atlas, "atlas", "an Atlas or maps")
     if sum(m.n_locations for m in maps) == 0:
         raise ArgumentError("atlas", "has no locations")
     return maps

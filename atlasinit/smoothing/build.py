@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from atlasinit.core.checking import check_geometry
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentError, Call
 from atlasinit.smoothing.blocks import BlockKernel
@@ -126,6 +127,7 @@ def smoothing_operator(
     >>> print(np.asarray(smooth(impulse))[:, 0].round(2))
     [0.08 0.26 0.4  0.26 0.08]
     """
+    check_geometry(place, "place")
     check_one(sigma, fwhm)
     width = check_positive(sigma, "sigma") if fwhm is None else check_positive(fwhm, "fwhm") / FWHM
     check_choices(conserve=conserve)

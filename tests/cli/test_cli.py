@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import shellingham
 import typer
 
 import atlasinit as ai
@@ -258,11 +259,44 @@ def test_the_shell_completes(words):
     assert set(done.stdout.split()) == COMPLETED[words], done.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_shown_for(shell):
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "complete -o default -F _atlasinit_completion atlasinit"),
+        ("zsh", "#compdef atlasinit"),
+        ("fish", "complete --command atlasinit"),
+    ],
+)
+def test_completion_is_shown_for(shell, line):
+    # Of the shell that is named, whatever shell this runs in, if any.
     command = [sys.executable, "-m", "atlasinit", "--show-completion", shell]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert line in done.stdout
     assert "_ATLASINIT_COMPLETE" in done.stdout
+
+
+def test_completion_asks_for_the_shell_where_none_is_found(run, monkeypatch):
+    def fails(*_, **__):
+        raise shellingham.ShellDetectionFailure
+
+    monkeypatch.setattr(shellingham, "detect_shell", fails)
+    status, out, errors = run("--show-completion")
+    assert (status, out, errors.count("\n")) == (2, "", 1)
+    assert "name yours, as `atlasinit --show-completion bash`" in errors
+
+
+def test_a_second_file_behind_data_is_told(run, tmp_path):
+    files = [tmp_path / "lh.gii", tmp_path / "rh.gii"]
+    for path in files:
+        path.touch()
+    one, other = files
+    command = ("project", "aal", "--space", "x", "--data", one, other, "-o", tmp_path / "x.tsv")
+    status, out, errors = run(*command)
+    assert (status, out) == (2, "")
+    assert f"--data takes one value each time: write --data {one} --data {other}." in errors
+    # Before the atlas was named, the second is the atlas.
+    _, _, errors = run("project", "--data", one, other, "-o", tmp_path / "x.tsv")
+    assert "each time" not in errors
 
 
 def test_a_bug_is_one_line_and_status_1(run, monkeypatch):

@@ -30,6 +30,20 @@ TAKES_ATLAS = {
     "from_atlas": lambda given, path: call(
         ai.AtlasLinear.from_atlas.__func__, ai.AtlasLinear, given
     ),
+    "spins": lambda given, path: call(ai.spins, given, n=2, key=jr.key(0)),
+    "merge_parcels": lambda given, path: call(ai.merge_parcels, given, "network"),
+    "rename_parcels": lambda given, path: call(ai.rename_parcels, given, str.lower),
+    "renumber_parcels": lambda given, path: call(ai.renumber_parcels, given),
+    "reorder_parcels": lambda given, path: call(ai.reorder_parcels, given, "name"),
+    "drop_small_parcels": lambda given, path: call(ai.drop_small_parcels, given, locations=2),
+    "split_parcels": lambda given, path: call(ai.split_parcels, given, "pieces"),
+    "save_labels": lambda given, path: call(ai.save_labels, given, path.with_suffix(".lut")),
+    "save_masks": lambda given, path: call(ai.save_masks, given, path.parent / "masks"),
+    "save_matrix": lambda given, path: call(
+        ai.save_matrix, np.eye(2), given, path.with_suffix(".tsv")
+    ),
+    "measure_parcels": lambda given, path: call(measures.measure_parcels, given),
+    "adjacency": lambda given, path: call(measures.adjacency, given),
 }
 
 
@@ -46,6 +60,46 @@ TAKES_ATLAS = {
 def test_what_is_no_atlas_is_told_with_what_to_pass(name, given, message, tmp_path):
     with pytest.raises(TypeError, match=rf"^`atlas` should be an Atlas, {message}"):
         TAKES_ATLAS[name](given, tmp_path / "x.npz")
+
+
+TAKES_MORE = {
+    "project": (lambda given: call(ai.project, given, np.ones((2, 1))), "an Atlas or maps"),
+    "coverage": (lambda given: call(ai.coverage, given, np.ones(2)), "an Atlas or maps"),
+    "masker": (lambda given: ai.AtlasMasker(given).fit(), "an Atlas, or several"),
+    "connectome": (
+        lambda given: call(ai.connectome, np.ones((5, 2)), given),
+        "an atlas or a list of names",
+    ),
+    "join": (lambda given: call(ai.join, [ATLAS, given]), r"a list of atlases"),
+}
+
+
+@pytest.mark.parametrize("name", list(TAKES_MORE))
+def test_what_is_neither_an_atlas_nor_else_is_told_with_what_to_pass(name):
+    function, wanted = TAKES_MORE[name]
+    with pytest.raises(TypeError, match=rf"should be {wanted}, got .*its method `to_atlas\(\)`"):
+        function(LAYER)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (ATLAS, r"got Atlas; pass `atlas\.geometry\['cortex_R'\]`"),
+        (ATLAS.geometry, "pass one of them, as that of 'cortex_R'"),
+        (ai.VolumeGrid, "got the class VolumeGrid"),
+    ],
+    ids=["atlas", "mapping", "class"],
+)
+def test_what_is_no_geometry_is_told_with_what_to_pass(given, message):
+    with pytest.raises(TypeError, match=rf"^`place` should be a VolumeGrid .*{message}"):
+        call(ai.smoothing_operator, given, fwhm=6.0)
+
+
+def test_the_advice_on_a_geometry_can_be_followed():
+    grids = mixed_atlas().select(compartments="subcortex")
+    with pytest.raises(TypeError, match=r"pass `atlas\.geometry\['subcortex'\]`"):
+        call(ai.smoothing_operator, grids, fwhm=6.0)
+    assert ai.smoothing_operator(grids.geometry["subcortex"], fwhm=6.0)
 
 
 def test_the_atlas_of_a_layer_is_saved(tmp_path):

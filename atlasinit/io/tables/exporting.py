@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import (
     ArgumentError,
@@ -239,6 +240,7 @@ def save_labels(
         Blanks in names, for which a grammar without them has ``-`` or ``_``; letters beyond ASCII
         for Workbench, which drops them; keys that several compartments share.
     """
+    check_atlas(atlas)
     chosen = _format_of(path, format)
     grammar = FORMATS.get(chosen)
     check_names(atlas, path, background=grammar and grammar.background, instead="")
