@@ -1,5 +1,6 @@
 """The main job on real data that comes with packages on PyPI: load, smooth, project, save, show."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from atlasinit.catalogue import package_file
+from atlasinit.cli.demonstration_page import Part, build_index
 from atlasinit.figures import plot_atlas
 from atlasinit.io import open_data, save_atlas, write_table
 from atlasinit.io.formats.grids import load_image
@@ -41,11 +43,29 @@ def run_demo(out: Path, *, fwhm: float = 6.0) -> Iterator[Path]:
 
     Desikan-Killiany on fsaverage5, smoothed with `fwhm` (mm) and made a layer,
     projected on the four surface maps that nilearn packages; and the spheres of
-    Seitzman 2018 on nilearn's MNI grid, projected on its grey-matter map.
+    Seitzman 2018 on nilearn's MNI grid, projected on its grey-matter map. The last file is
+    a page, ``index.html``, that leads to all of them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    yield from _surface(out, fwhm)
-    yield from _volume(out, fwhm)
+    paths = []
+    # Each as soon as it is written.
+    for path in itertools.chain(_surface(out, fwhm), _volume(out, fwhm)):
+        paths.append(path)
+        yield path
+    parts = (
+        Part(
+            "desikan-killiany",
+            "Desikan-Killiany on fsaverage5",
+            f"68 parcels of the cortex, smoothed by {fwhm:g} mm (FWHM) and made a layer, projected "
+            "on thickness, sulcal depth, curvature and vertex area.",
+        ),
+        Part(
+            "seitzman2018",
+            "Seitzman 2018 in MNI space",
+            "300 spheres, projected on a map of grey matter.",
+        ),
+    )
+    yield build_index(out, parts, paths).save(out / "index.html", overwrite=True)
 
 
 def _surface(out: Path, fwhm: float) -> Iterator[Path]:

@@ -28,6 +28,15 @@ def test_everything_is_written(written):
     assert all(p.stat().st_size > 5000 for p in paths)
 
 
+def test_the_page_leads_to_everything_else(written):
+    folder, paths = written
+    assert paths[-1].name == "index.html"
+    page = Page(paths[-1].read_text())
+    links = set(page.attributes("a", "href"))
+    assert links == {path.name for path in paths[:-1]}
+    assert all((folder / href).is_file() for href in links)
+
+
 def test_thickness_is_the_mean_of_each_label(written):
     table = pd.read_csv(written[0] / "desikan-killiany_values.tsv", sep="\t")
     assert len(table) == 68
