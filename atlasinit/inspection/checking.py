@@ -5,12 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Explained, nearest
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    AtlasFileError,
+    Explained,
+    Passing,
+    nearest,
+)
 from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_leniently, state_atlas
 from atlasinit.inspection.data import note_values, state_values
 from atlasinit.inspection.findings import FileReport, FilesReport, Notes
 from atlasinit.inspection.fitting import compare_files
-from atlasinit.inspection.guessing import guess_use
+from atlasinit.inspection.guessing import guess_by_name, guess_use
 from atlasinit.inspection.headers import describe_storage, note_header
 from atlasinit.inspection.others import OTHERS
 from atlasinit.io.facts import Facts
@@ -165,6 +172,9 @@ def _check_values(
     chosen = use or guess_use(form, values, source)
     if chosen == "atlas":
         return _check_atlas(source.path, shown, notes, options, form=form, facts=facts)
+    if use is None and guess_by_name(form, values, source) is None:
+        told = "taken for data by its numbers; if it is an atlas, pass " + Passing(use="atlas")
+        notes.add("note", "values", told)
     if values is None:
         raise AtlasFileError(source, f"is {form.title}, which holds no data")
     with notes.listen():

@@ -33,12 +33,9 @@ def guess_use(form: Format, values: Values | None, source: Input) -> Use:
     source
         The file.
     """
-    if values is None or form.read is None or kind_of(source.name) != "auto":
-        return "atlas"
-    if suffix_of(source.name) in _DATA:
-        return "data"
-    if values.stated.labels:
-        return "atlas"
+    known = guess_by_name(form, values, source)
+    if known is not None or values is None:
+        return known or "atlas"
     columns = [
         b.select(np.arange(b.geometry.n_locations)).read(slice(0, 1))[:, 0] for b in values.blocks
     ]
@@ -57,6 +54,15 @@ def guess_use(form: Format, values: Values | None, source: Input) -> Use:
     except AtlasFileError:
         return "data"
     return "data" if factor == 1 and numbers.high > 1 + 1e-3 else "atlas"
+
+
+def guess_by_name(form: Format, values: Values | None, source: Input) -> Use | None:
+    """Return what a file is for by all but its numbers, None where these have to tell."""
+    if values is None or form.read is None or kind_of(source.name) != "auto":
+        return "atlas"
+    if suffix_of(source.name) in _DATA:
+        return "data"
+    return "atlas" if values.stated.labels else None
 
 
 def _count(values: Values) -> int:

@@ -9,7 +9,7 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.core.pieces import find_members, find_pieces
 from atlasinit.errors import format_list
 from atlasinit.inspection.findings import Notes
-from atlasinit.report.findings import parcel_findings
+from atlasinit.report.findings import overlap_findings, parcel_findings
 from atlasinit.report.parcels import measure
 
 _MIDLINE = 2.0
@@ -23,8 +23,12 @@ _SHOWN = 5
 
 def note_parcels(atlas: Atlas, notes: Notes) -> None:
     """Note parcels that are empty, tiny, overlapping, on the other side or in pieces."""
-    for sentence in parcel_findings(atlas, measure(atlas)):
+    measures = measure(atlas)
+    for sentence in parcel_findings(atlas, measures):
         notes.add("warning", "parcels", sentence[:1].lower() + sentence[1:])
+    # Of probabilities overlap is the point.
+    for sentence in overlap_findings(atlas, measures):
+        notes.add("note", "parcels", sentence[:1].lower() + sentence[1:])
     _note_sides(atlas, notes)
     _note_pieces(atlas, notes)
 

@@ -36,6 +36,7 @@ _MEDIAL_WALL = re.compile(r"^without_medial_wall\((\d+) labelled vertices lost\)
 def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     """Yield a sentence for each thing about an atlas that is worth a look."""
     yield from parcel_findings(atlas, measures)
+    yield from overlap_findings(atlas, measures)
     # To draw takes triangles, and coordinates of any surface.
     bare = [
         c
@@ -67,8 +68,6 @@ def parcel_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     yield from _tell(atlas, empty & ~walled, "without any location; projections are NaN there")
     few = (counts > 0) & (counts < _FEW)
     yield from _tell(atlas, few, f"of fewer than {_FEW} locations; their means are noisy")
-    if measures.cosines is not None:
-        yield from _overlaps(atlas, measures.cosines)
     yield from _weights(atlas)
     crossed = _lie_across(atlas.table["hemisphere"], measures)
     yield from _tell(atlas, crossed, "whose centre lies in the other hemisphere than they state")
@@ -118,7 +117,11 @@ def _tell(atlas: Atlas, which: np.ndarray, what: str) -> Iterator[str]:
         yield f"Parcels {what}: {format_list(names, _SHOWN)}."
 
 
-def _overlaps(atlas: Atlas, cosines: np.ndarray) -> Iterator[str]:
+def overlap_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
+    """Yield a sentence for maps that overlap, and for those that cannot be told apart."""
+    cosines = measures.cosines
+    if cosines is None:
+        return
     pairs = find_strongest(atlas, cosines)
     # Smoothing makes neighbours overlap; that is its purpose.
     if pairs and not any(o.startswith("smooth(") for o in atlas.provenance.operations):

@@ -184,6 +184,23 @@ def test_oddities_of_data(tmp_path, values, level, pattern):
     assert report.status == (level == "warning")
 
 
+def test_what_is_told_by_numbers_alone_is_said_to_be(tmp_path):
+    path = save(tmp_path / "a.nii.gz", data()[..., 0], label=False)
+    report = ai.check_file(path)
+    assert report.kind == "data"
+    assert 'if it is an atlas, pass use="atlas"' in text_of(report, "note")
+    assert ai.check_file(path, use="atlas").kind == "atlas"
+
+
+def test_probabilities_may_overlap(tmp_path):
+    weights = np.random.default_rng(0).random((10, 8, 6, 2)).astype(np.float32)
+    report = ai.check_file(
+        save(tmp_path / "space-MNI152NLin6Asym_probseg.nii.gz", weights, label=False)
+    )
+    assert (report.read["as"], report.status) == ("weights", 0), str(report)
+    assert "overlap" in text_of(report, "note")
+
+
 def test_chunks_see_what_all_at_once_would(tmp_path, monkeypatch):
     path = save(tmp_path / "a_bold.nii.gz", data(px_x_x_2=0, px_x_x_4=0, p1_1_1_x=3), label=False)
     whole = ai.check_file(path)
