@@ -25,6 +25,21 @@ _OTHERWISE = {
 }
 """Argument of a function to the parameter of commands that sets it."""
 
+_CALLED = {
+    "generate_report": "report",
+    "measure_parcels": "measure",
+    "merge_parcels": "merge",
+    "rename_parcels": "rename",
+    "renumber_parcels": "renumber",
+    "reorder_parcels": "order",
+    "save_labels": "labels",
+    "save_masks": "masks",
+    "save_values": "paint",
+    "sphere_atlas": "spheres",
+    "split_parcels": "split",
+}
+"""Function to the command, or the option of `build`, that does the same by another name."""
+
 
 class Wording(Voice):
     """What stands on the command line for Python's names.
@@ -92,6 +107,9 @@ class Wording(Voice):
         """Return the options, or the command, that do what a function does."""
         # `ai.fetch_atlases` is the command fetch, `atlas.harden` the option --harden of build.
         own = name.rpartition(".")[2]
+        if own in _CALLED and _CALLED[own] in self.commands:
+            return f"`atlasinit {_CALLED[own]}`"
+        own = _CALLED.get(own, own)
         command = own.removesuffix("_atlases")
         options = [self._option(*item) for item in values.items() if item[0] in self.flags]
         # A command goes before an option of its name that another command has.

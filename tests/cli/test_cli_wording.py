@@ -43,6 +43,10 @@ SAID = [
     (Call("mesh.replace", anatomical=..., faces=...), "--anatomical"),
     (Call("ai.list_atlases") + " shows all", "`atlasinit list` shows all"),
     (Call("ai.resample", "atlas", "image"), "`atlasinit resample`"),
+    (Call("ai.sphere_atlas", "coordinates", "grid"), "`atlasinit spheres`"),
+    (Call("ai.save_labels", "atlas", "path"), "`atlasinit labels`"),
+    (Call("ai.renumber_parcels", "atlas"), "--renumber"),
+    (Call("ai.rename_parcels", "atlas", "names"), "--rename"),
     # What has no option is said as in Python, and what is text stays as it is.
     (Argument("truncate"), "`truncate`"),
     (Passing(truncate=3.0), "truncate=3.0"),
