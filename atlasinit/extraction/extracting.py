@@ -2,14 +2,22 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from atlasinit.connectomes import ESTIMATORS
-from atlasinit.errors import ArgumentError, AtlasFileError, format_list, nearest
+from atlasinit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    AtlasFileError,
+    format_list,
+    nearest,
+)
 from atlasinit.extraction import engine
 from atlasinit.extraction.atlases import load_atlases
+from atlasinit.extraction.checking import check_mask, look_ahead
 from atlasinit.extraction.cleaning import Cleaning, check_columns
 from atlasinit.extraction.dataset import write_frame
 from atlasinit.extraction.discovery import Filters, find_runs
@@ -27,7 +35,7 @@ from atlasinit.extraction.planning import (
 )
 from atlasinit.extraction.products import Products
 from atlasinit.extraction.quality import write_page
-from atlasinit.extraction.state import Ledger
+from atlasinit.extraction.state import Ledger, telling
 from atlasinit.extraction.steps import do_steps
 from atlasinit.extraction.summary import Extraction, write_tables
 from atlasinit.extraction.tangents import KIND
@@ -41,10 +49,10 @@ def extract(
     atlases: Any,
     output: PathLike,
     *,
-    participants: Sequence[str] | str = (),
-    sessions: Sequence[str] | str = (),
-    tasks: Sequence[str] | str = (),
-    runs: Sequence[str] | str = (),
+    participants: Iterable[Any] | str | int = (),
+    sessions: Iterable[Any] | str | int = (),
+    tasks: Iterable[Any] | str | int = (),
+    runs: Iterable[Any] | str | int = (),
     spaces: Sequence[str] | str = (),
     desc: Sequence[str] | str = (),
     confounds: Sequence[str] | str | None = None,
@@ -99,8 +107,8 @@ def extract(
     output
         The folder; made if there is none.
     participants, sessions, tasks, runs, spaces, desc
-        Only these, as ``participants=["01", "02"]``, ``spaces="MNI152NLin6Asym:res-2"``,
-        ``desc="denoised"``.
+        Only these, as ``participants=["01", "02"]`` (numbers are labels too: 1 is 01),
+        ``spaces="MNI152NLin6Asym:res-2"``, ``desc="denoised"``.
     confounds
         What is regressed out: a strategy of nilearn's ``load_confounds_strategy`` (``"simple"``,
         ``"scrubbing"``, ``"compcor"``, ``"ica_aroma"``), noise components of its ``load_confounds``
@@ -135,7 +143,8 @@ def extract(
         ``"3/200"``, or (3, 200): only every 200th run, from the third on, as for a task of a job
         array.
     dry_run
-        Only plan, and measure how long reading takes.
+        Only plan: measure how long reading takes, and look at headers and tables, for a few
+        seconds, for runs that would fail.
     overwrite
         Replace what was extracted with other options.
     download
@@ -157,15 +166,15 @@ def extract(
         An output that cannot be written, or that holds an extraction with other options.
     """
     filters = Filters(
-        participants=_texts(participants),
-        sessions=_texts(sessions),
-        tasks=_texts(tasks),
-        runs=_texts(runs),
-        spaces=_texts(spaces),
-        desc=_texts(desc),
+        participants=_texts(participants, "participants"),
+        sessions=_texts(sessions, "sessions"),
+        tasks=_texts(tasks, "tasks"),
+        runs=_texts(runs, "runs"),
+        spaces=_texts(spaces, "spaces"),
+        desc=_texts(desc, "desc"),
     )
     cleaning = Cleaning(
-        confounds=_texts(confounds or ()),
+        confounds=_texts(() if confounds is None else confounds, "confounds"),
         fd_threshold=fd_threshold,
         detrend=detrend,
         standardize=standardize,
@@ -174,7 +183,7 @@ def extract(
         t_r=t_r,
     )
     cleaning.check()
-    kinds = _check_kinds(_texts(connectome), estimator)
+    kinds = _check_kinds(_texts(connectome, "connectome"), estimator)
     tangents = KIND in kinds
     wanted = find_reduction(reduction)
     if wanted.over_time is not None:
@@ -193,6 +202,8 @@ def extract(
         labelled = move_atlases(labelled, found, reduction=reduction)
     plan = make_plan(found, labelled, reduction=reduction, shard=_parse_shard(shard))
     _check_confounds(plan, cleaning)
+    if mask is not None and mask != "run":
+        check_mask(expand(mask), labelled)
     root = expand(output)
     # What has some runs as Parquet alone would be taken for all of them.
     parquet = parquet or (root / FOLDER).is_dir()
@@ -200,9 +211,6 @@ def extract(
         import_pyarrow()
         check_names(own.atlas for own in labelled)
     count = engine.count_cores() if jobs is None else jobs
-    if dry_run:
-        plan = estimate_time(plan, labelled, reduction=reduction)
-        return Extraction(root, plan, tuple(labelled), count)
     setup = Setup(
         root=root,
         atlases=tuple(labelled),
@@ -211,13 +219,17 @@ def extract(
         # These are of all runs, and made of the series that there are.
         kinds=tuple(kind for kind in kinds if kind != KIND),
         estimator=estimator,
-        mask="run" if mask == "run" else None if mask is None else expand(mask),
+        mask=mask if mask is None or mask == "run" else expand(mask),
         source=_folder_of(dataset),
         products=Products(parquet=parquet),
     )
+    if dry_run:
+        plan = look_ahead(setup, estimate_time(plan, labelled, reduction=reduction))
+        return Extraction(root, plan, tuple(labelled), count)
     ledger = _open(root)
-    ledger.settle(setup.options, {job.run.name for job in plan.jobs}, overwrite=overwrite)
-    write_frame(ledger, setup.source, labelled)
+    with telling(root):
+        ledger.settle(setup.options, {job.run.name for job in plan.jobs}, overwrite=overwrite)
+        write_frame(ledger, setup.source, labelled)
     outcomes: list[Outcome] = []
     groups, notes = [], []
     try:
@@ -227,10 +239,11 @@ def extract(
                 progress(outcome, len(outcomes), len(plan.jobs))
         groups, notes = do_steps(setup, outcomes, tangents=tangents, whole=shard is None)
     finally:
-        ledger.tidy()
-        # Also where it is interrupted: what is finished is in the table.
-        write_tables(ledger)
-        write_page(ledger)
+        with telling(root):
+            ledger.tidy()
+            # Also where it is interrupted: what is finished is in the table.
+            write_tables(ledger)
+            write_page(ledger)
     return Extraction(
         root, plan, tuple(labelled), count, tuple(outcomes), tuple(groups), tuple(notes)
     )
@@ -291,9 +304,15 @@ def _folder_of(dataset: Any) -> Path | None:
     return None
 
 
-def _texts(given: Sequence[Any] | str) -> tuple[str, ...]:
-    # A text is a sequence too, whose letters would become the labels.
-    return (given,) if isinstance(given, str) else tuple(str(one) for one in given)
+def _texts(given: Any, argument: str) -> tuple[str, ...]:
+    # A text can be iterated too, whose letters would become the labels.
+    if isinstance(given, str | Integral) and not isinstance(given, bool):
+        return (str(given),)
+    if isinstance(given, bool | Mapping) or not isinstance(given, Iterable):
+        raise ArgumentTypeError(
+            argument, f"should be a text or a list of texts, got a {type(given).__name__}"
+        )
+    return tuple(str(one) for one in given)
 
 
 def _check_kinds(kinds: tuple[str, ...], estimator: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from atlasinit.io import save_matrix
 from atlasinit.io.saving import write_parcellated
 from atlasinit.io.tables.numbers import write_numbers
 from atlasinit.io.tables.parcel_values import write_table
+from atlasinit.support.writing import atomic_write
 
 KINDS = {
     "correlation": "pearsoncorrelation",
@@ -146,4 +147,7 @@ def label_reduction(reduction: str) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write plain data as JSON."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Of a full disk the error has to name the file.
+    with atomic_write(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """One run done: read, cleaned, written and recorded, or its reason kept; in any process."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -22,7 +23,15 @@ from atlasinit.extraction.outputs import stem_of, write_run
 from atlasinit.extraction.planning import Job, LabelledAtlas, open_image, to_plain
 from atlasinit.extraction.products import Products
 from atlasinit.extraction.runs import Image, Run
-from atlasinit.extraction.state import Ledger, Record, fingerprint, list_files, seal_files, stamp
+from atlasinit.extraction.state import (
+    Ledger,
+    Record,
+    fingerprint,
+    list_files,
+    seal_files,
+    stamp,
+    telling,
+)
 from atlasinit.extraction.timing import find_repetition_time
 from atlasinit.support.version import __version__
 
@@ -105,7 +114,7 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
     for image, which in job.tasks:
         files = [*image.files]
         files += [job.run.confounds] if job.run.confounds and setup.cleaning.needs_table else []
-        mask = _mask_of(setup, image)
+        mask = find_mask(setup, image)
         files += [mask] if mask else []
         # What states the time between volumes, and of what kind components are.
         files += [own for path in files if (own := sidecar_of(path)).is_file()]
@@ -117,29 +126,40 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
     return found
 
 
-def _mask_of(setup: Setup, image: Image) -> Path | None:
+def find_mask(setup: Setup, image: Image) -> Path | None:
+    """Return the brain mask that an image is taken in, None for none."""
     return image.mask if setup.mask == "run" else None if setup.mask is None else Path(setup.mask)
 
 
 def perform(setup: Setup, job: Job) -> Outcome:
     """Do a run unless it is done or another process has it; an error is its outcome."""
     ledger, name, begun = Ledger(setup.root), job.run.name, time.perf_counter()
-    with ledger.claim(name) as mine:
-        if not mine:
-            return Outcome(name, "elsewhere")
-        try:
-            tasks = list_tasks(setup, job)
-            if is_done(setup, job, ledger, tasks):
-                return Outcome(name, "skipped")
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                record = _do(setup, job, ledger, tasks)
-            seconds = time.perf_counter() - begun
-            ledger.write(name, dataclasses.replace(record, seconds=round(seconds, 3)))
-            _log(setup.root, name, "done", [f"{w.category.__name__}: {w.message}" for w in caught])
-            return Outcome(name, "done", seconds=seconds)
-        except Exception as error:
-            return _fail(ledger, name, error, time.perf_counter() - begun)
+    try:
+        with ledger.claim(name) as mine:
+            if not mine:
+                return Outcome(name, "elsewhere")
+            try:
+                return _perform(setup, job, ledger)
+            except Exception as error:
+                return _fail(ledger, name, error, time.perf_counter() - begun)
+    except OSError as error:  # no place for the claim, as on a full disk
+        return Outcome(name, "failed", describe_error(error))
+
+
+def _perform(setup: Setup, job: Job, ledger: Ledger) -> Outcome:
+    name, begun = job.run.name, time.perf_counter()
+    tasks = list_tasks(setup, job)
+    if is_done(setup, job, ledger, tasks):
+        return Outcome(name, "skipped")
+    with telling(ledger.root):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            record = _do(setup, job, ledger, tasks)
+        seconds = time.perf_counter() - begun
+        ledger.write(name, dataclasses.replace(record, seconds=round(seconds, 3)))
+    with contextlib.suppress(OSError):  # of a full disk; the run is whole
+        _log(setup.root, name, "done", [f"{w.category.__name__}: {w.message}" for w in caught])
+    return Outcome(name, "done", seconds=seconds)
 
 
 def is_done(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> bool:
@@ -219,12 +239,11 @@ def _do_image(
     """Write what the atlases have of one image, and return the numbers of its quality."""
     cleaning = setup.cleaning
     first = open_image(image, setup.atlases[which[0]].atlas, setup.averaging.reduction)
-    if first.n_time < 2:
-        raise AtlasFileError(image.files[0], f"has {first.n_time} volume", "expected a series")
+    check_length(image, first.n_time)
     # Before the data are read, which takes longest.
     confounds = read_confounds(run.confounds, image.files, cleaning, first.n_time)
     t_r = find_repetition_time(image.files[0], cleaning, stated=run.t_r)
-    mask = _mask_of(setup, image)
+    mask = find_mask(setup, image)
     atlases = [setup.atlases[i].atlas for i in which]
     found = extract_run(
         image.files_for({c for atlas in atlases for c in atlas.compartments}),
@@ -272,6 +291,12 @@ def _do_image(
         }
     # JSON has no NaN.
     return {k: None if v != v else v for k, v in quality.items()}
+
+
+def check_length(image: Image, n_time: int) -> None:
+    """Refuse an image of a single volume."""
+    if n_time < 2:
+        raise AtlasFileError(image.files[0], f"has {n_time} volume", "expected a series")
 
 
 def _judge(found: Extracted, atlas: Atlas, setup: Setup) -> dict[str, Any]:

@@ -71,12 +71,18 @@ class Plan:
         Bytes to read.
     seconds
         Of reading these once, at the speed of the first image; None where it was not measured.
+    problems
+        Runs that would fail, and why.
+    looked
+        How many were looked at for these, None for none.
     """
 
     jobs: tuple[Job, ...]
     unmatched: tuple[tuple[str, str, str], ...]
     size: int
     seconds: float | None = None
+    problems: tuple[tuple[str, str], ...] = ()
+    looked: int | None = None
 
 
 def label_atlases(atlases: Any) -> list[LabelledAtlas]:
@@ -335,10 +341,15 @@ def describe_plan(plan: Plan, atlases: Sequence[LabelledAtlas], jobs: int) -> li
         )
     if plan.seconds is not None:
         lines.append(f"reading takes about {format_time(plan.seconds / jobs)}")
-    lines += [f"{run}: nothing for {atlas}: {why}" for run, atlas, why in plan.unmatched[:10]]
-    if len(plan.unmatched) > 10:
-        lines.append(f"and {len(plan.unmatched) - 10} more without an image")
+    lines += _shorten([f"{run}: nothing for {atlas}: {why}" for run, atlas, why in plan.unmatched])
+    lines += _shorten([f"{run} would fail: {why}" for run, why in plan.problems])
+    if plan.looked is not None and plan.looked < len(plan.jobs):
+        lines.append(f"looked at headers and tables of {plan.looked} runs, taken from all over")
     return lines
+
+
+def _shorten(lines: list[str]) -> list[str]:
+    return lines[:10] + ([f"and {len(lines) - 10} more of these"] if len(lines) > 10 else [])
 
 
 def _kind(image: Image) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import shutil
@@ -15,6 +16,8 @@ from atlasinit.support.writing import atomic_write
 
 FOLDER = ".atlasinit"
 """Hidden, so that readers of BIDS do not look into it."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 RUNS, GROUPS = "runs", "groups"
 """Folders of records: of each run, and of what is made of all runs of an atlas."""
@@ -49,6 +52,24 @@ class Record:
     stems: Mapping[str, str] = dataclasses.field(default_factory=dict)
     quality: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+
+
+@contextlib.contextmanager
+def telling(root: Path) -> Iterator[None]:
+    """Turn what the file system refuses, as a full disk does, into an error with the file."""
+    try:
+        yield
+    except AtlasFileError:
+        raise
+    except OSError as error:
+        inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(root)
+        if error.errno not in _NO_ROOM and not inside:
+            raise
+        raise AtlasFileError(
+            error.filename or root,
+            f"could not be written ({error.strerror or error})",
+            "what is done stays; call again once there is room",
+        ) from error
 
 
 def fingerprint(content: Any) -> str:

@@ -95,6 +95,7 @@ class Extraction:
             "failures": self.failures,
             "notes": list(self.notes),
             "unmatched": [list(one) for one in self.plan.unmatched],
+            "problems": [list(one) for one in self.plan.problems],
         }
 
 

@@ -19,9 +19,13 @@ from helpers_extraction import (
 )
 
 import atlasinit as ai
+from atlasinit.extraction.checking import look_ahead
 from atlasinit.extraction.cleaning import Cleaning
 from atlasinit.extraction.discovery import Filters, find_runs
-from atlasinit.extraction.planning import label_atlases, make_plan
+from atlasinit.extraction.extracting import _texts
+from atlasinit.extraction.one_run import Averaging
+from atlasinit.extraction.performing import Setup
+from atlasinit.extraction.planning import describe_plan, label_atlases, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,8 @@ def dataset(tmp_path_factory):
 
 
 def names(dataset, **filters):
-    return [run.name for run in find_runs(dataset, Filters(**filters))]
+    given = {name: _texts(value, name) for name, value in filters.items()}
+    return [run.name for run in find_runs(dataset, Filters(**given))]
 
 
 FIRST = "sub-01_task-rest_run-1"
@@ -49,6 +54,8 @@ KEPT = {
     "all": ({}, [FIRST, *SECOND]),
     "a person": ({"participants": ("02",)}, SECOND),
     "with the entity": ({"participants": ("sub-01",)}, [FIRST]),
+    "a number": ({"participants": 2, "runs": 1}, [SECOND[0], SECOND[2]]),
+    "numbers": ({"participants": (1, "02"), "runs": range(2, 3)}, [SECOND[1]]),
     "without its zero": ({"participants": ("2",), "runs": ("1",)}, [SECOND[0], SECOND[2]]),
     "a session": ({"sessions": ("a",)}, SECOND[:2]),
     "a task": ({"tasks": ("rest", "nback")}, [FIRST, *SECOND]),
@@ -178,6 +185,12 @@ def test_each_atlas_takes_its_image_and_the_rest_is_said(dataset):
     assert [len(job.tasks) for job in plan.jobs] == [1, 2, 2, 2]
 
 
+def write_mask(path):
+    """Write a mask of another grid; return its path."""
+    nb.save(nb.Nifti1Image(np.ones((5, 5, 6), np.uint8), AFFINE), path)
+    return path
+
+
 WRONG = {
     "no folder": (lambda d: {"dataset": d / "none"}, "no such file or folder"),
     "no runs": (
@@ -192,6 +205,11 @@ WRONG = {
         "no image of a series",
     ),
     "a person that is none": (lambda d: {"participants": "03"}, "no run of 4 is of '03'"),
+    "people as a mapping": (lambda d: {"participants": {"01": 1}}, "list of texts, got a dict"),
+    "a mask for all of another grid": (
+        lambda d: {"mask": write_mask(d.parent / "mask.nii.gz")},
+        "`mask` .*grid",
+    ),
     "a misspelt task": (lambda d: {"tasks": "rset"}, "Did you mean 'rest'"),
     "no such space": (lambda d: {"spaces": "fsnative"}, f"there are '{SPACE}', 'fsLR'"),
     "no such desc": (lambda d: {"desc": "denoised"}, "no image .* is of 'denoised'.*'preproc'"),
@@ -273,8 +291,7 @@ def test_tables_of_runs_that_are_wrong(tmp_path, text, words):
 
 
 def broken_mask(func):
-    mask = next(func.glob("*brain_mask.nii.gz"))
-    nb.save(nb.Nifti1Image(np.ones((5, 5, 6), np.uint8), AFFINE), mask)
+    write_mask(next(func.glob("*brain_mask.nii.gz")))
 
 
 def short_confounds(func):
@@ -345,6 +362,42 @@ def test_runs_that_are_broken_fail_with_a_reason(tmp_path, damage, options, word
     # Nothing of it is left but the reason.
     assert not [*(tmp_path / "out").rglob("*_timeseries.*")]
     assert not [*(tmp_path / "out" / ".atlasinit" / "staging").iterdir()]
+
+
+def test_plans_say_what_headers_and_tables_tell(tmp_path):
+    make_dataset(tmp_path / "in", ("01", "02", "03", "04"), cifti=False, n_time=10)
+    for label, damage in (("01", broken_mask), ("03", short_confounds), ("04", one_volume)):
+        damage(tmp_path / "in" / f"sub-{label}" / "func")
+    done = ai.extract(tmp_path / "in", volume_atlas(), tmp_path / "out", jobs=1, dry_run=True)
+    told = dict(done.plan.problems)
+    assert [name[:6] for name in told] == ["sub-01", "sub-03", "sub-04"]
+    assert "grid" in told[FIRST]
+    assert "has 8 rows for the 10 volumes" in told[FIRST.replace("01_", "03_")]
+    lines = "\n".join(done.describe())
+    assert f"{FIRST} would fail: " in lines
+    assert "looked at" not in lines
+    assert done.to_dict()["problems"] == [list(one) for one in done.plan.problems]
+    assert not (tmp_path / "out").exists()
+    # Of many runs those that there is time for.
+    setup, plan = Setup(**plain_setup(tmp_path)), done.plan
+    few = look_ahead(setup, plan, seconds=0.0)
+    assert (few.problems, few.looked) == ((), 0)
+    assert "looked at headers and tables of 0 runs" in "\n".join(
+        describe_plan(few, setup.atlases, 1)
+    )
+
+
+def plain_setup(folder):
+    return {
+        "root": folder / "out",
+        "atlases": tuple(label_atlases(volume_atlas())),
+        "averaging": Averaging(),
+        "cleaning": Cleaning(),
+        "kinds": (),
+        "estimator": "empirical",
+        "mask": "run",
+        "source": None,
+    }
 
 
 def test_dask_that_is_not_there_is_said_first(dataset, tmp_path, monkeypatch):

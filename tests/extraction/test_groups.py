@@ -131,6 +131,7 @@ def test_parcels_that_some_run_lacks_are_left_out_of_all(tmp_path):
     assert json.loads(mean.read_text())["ParcelsLeftOut"] == {"slab 1": ["sub-02_task-rest_run-1"]}
 
 
+@pytest.mark.sweep
 def test_shards_leave_it_to_a_call_for_all(tmp_path):
     make_dataset(tmp_path / "in", ("01", "02"), cifti=False, n_time=20)
     for shard in ("1/2", "2/2"):
@@ -147,6 +148,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("people", "n_time", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_is_a_failure(tmp_path, people, n_time, words):
     make_dataset(tmp_path / "in", people, cifti=False, n_time=max(n_time, 6))

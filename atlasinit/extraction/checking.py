@@ -1,0 +1,81 @@
+"""What headers tell of runs that would fail, before any of them is read."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError, AtlasFileError
+from atlasinit.extraction.cleaning import read_confounds
+from atlasinit.extraction.performing import Setup, check_length, find_mask
+from atlasinit.extraction.planning import Job, LabelledAtlas, Plan, open_image
+from atlasinit.extraction.timing import find_repetition_time
+from atlasinit.io import read_mask
+
+_SECONDS = 5.0
+"""Looked ahead for: of thousands of runs on a slow disk, headers alone take minutes."""
+
+
+def check_mask(mask: Path, atlases: Sequence[LabelledAtlas]) -> None:
+    """Refuse a mask for all runs that is not on the grid of an atlas, as the runs' images are.
+
+    Raises
+    ------
+    ValueError
+        With the two grids.
+    AtlasFileError
+        What cannot be read as a mask.
+    """
+    for own in atlases:
+        for geometry in own.atlas.geometry.values():
+            if isinstance(geometry, VolumeGrid):
+                read_mask(mask, grid=geometry)
+
+
+def look_ahead(setup: Setup, plan: Plan, *, seconds: float = _SECONDS) -> Plan:
+    """Return the plan with the runs that would fail, as far as headers and tables tell.
+
+    Parameters
+    ----------
+    setup, plan
+        Of the extraction.
+    seconds
+        After which no further run is looked at; they are taken from all over the plan.
+    """
+    until = time.perf_counter() + seconds
+    found: list[tuple[str, str]] = []
+    looked = 0
+    for job in _spread(plan.jobs):
+        if time.perf_counter() > until:
+            break
+        looked += 1
+        try:
+            _check(setup, job)
+        except (ArgumentError, AtlasFileError) as error:
+            found.append((job.run.name, " ".join(str(error).split())))
+    return dataclasses.replace(plan, problems=tuple(sorted(found)), looked=looked)
+
+
+def _spread(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs in an order whose beginnings are spread over all of them."""
+    step = 1
+    while step * step < len(jobs):
+        step += 1
+    return [job for start in range(step) for job in jobs[start::step]]
+
+
+def _check(setup: Setup, job: Job) -> None:
+    for image, which in job.tasks:
+        first: Any = None
+        for i in which:
+            atlas = setup.atlases[i].atlas
+            first = first or open_image(image, atlas, setup.averaging.reduction)
+            mask = find_mask(setup, image)
+            # One for all was looked at before.
+            if mask is not None and setup.mask == "run":
+                check_mask(mask, [setup.atlases[i]])
+        check_length(image, first.n_time)
+        read_confounds(job.run.confounds, image.files, setup.cleaning, first.n_time)
+        find_repetition_time(image.files[0], setup.cleaning, stated=job.run.t_r)

@@ -1,0 +1,38 @@
+"""A disk that is full at any step: the file is named, nothing lies there by half, and it goes on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HELPER = Path(__file__).parents[1] / "helpers_full_disk.py"
+CASES = {
+    "a few steps": ("24", ()),
+    "all steps": (",".join(map(str, range(1, 150))), ("parquet",)),
+}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
+
+
+@pytest.mark.parametrize(
+    "case", ["a few steps", pytest.param("all steps", marks=pytest.mark.sweep)]
+)
+def test_full_at_any_step(tmp_path, case):
+    steps, further = CASES[case]
+    if further:
+        pytest.importorskip("pyarrow")
+    done = subprocess.run(
+        [sys.executable, HELPER, tmp_path, steps, *further],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) >= 2
+    for told, broken, failures, same in found:
+        assert told in ("told", "done")
+        assert (broken, failures, same) == ([], {}, True)
+    assert found[0][0] == "told"
