@@ -97,6 +97,13 @@ def extract(
         bool,
         panel(_DONE, "", "Write all tables as a Parquet dataset, too (pyarrow).", "--parquet"),
     ] = False,
+    carpets: Annotated[
+        bool, panel(_DONE, "", "Draw the series of all runs, too.", "--carpets")
+    ] = False,
+    carpet: Annotated[
+        list[str] | None,
+        panel(_DONE, "RUN", "Draw those of a run, as sub-01_task-rest; repeatable."),
+    ] = None,
     jobs: Annotated[
         int | None, panel(_RUN, "N", "Processes on this machine; one a core unless stated.")
     ] = None,
@@ -136,6 +143,7 @@ def extract(
             connectome=_parse_kinds(connectome),
             estimator=estimator,
             parquet=parquet,
+            carpets=carpets or carpet or False,
             jobs=jobs,
             dask=dask,
             shard=shard,

@@ -70,6 +70,7 @@ def extract(
     connectome: Sequence[str] | str = "correlation",
     estimator: str = "empirical",
     parquet: bool = False,
+    carpets: bool | Iterable[str] | str = False,
     jobs: int | None = None,
     dask: Any = None,
     shard: str | tuple[int, int] | None = None,
@@ -134,6 +135,10 @@ def extract(
         Write all tables as Parquet, too (pyarrow; extra ``scale``): in ``parquet/`` a dataset for
         each atlas and kind of table, in which every run is a file. May be asked for later, too,
         when what is there is converted; once an output has it, all further runs get it.
+    carpets
+        Draw the series of all runs, or of those named (as ``"sub-01_task-rest_run-1"``), as
+        `plot_series` does: ``sub-*/figures/..._carpet.png``, which the page of quality links to.
+        May be asked for later, too.
     jobs
         Processes on this machine, by default one a core; 1 works in this process.
     dask
@@ -221,7 +226,7 @@ def extract(
         estimator=estimator,
         mask=mask if mask is None or mask == "run" else expand(mask),
         source=_folder_of(dataset),
-        products=Products(parquet=parquet),
+        products=Products(parquet, _check_carpets(carpets, plan), tuple(labelled)),
     )
     if dry_run:
         plan = look_ahead(setup, estimate_time(plan, labelled, reduction=reduction))
@@ -313,6 +318,18 @@ def _texts(given: Any, argument: str) -> tuple[str, ...]:
             argument, f"should be a text or a list of texts, got a {type(given).__name__}"
         )
     return tuple(str(one) for one in given)
+
+
+def _check_carpets(carpets: Any, plan: Plan) -> bool | frozenset[str]:
+    if isinstance(carpets, bool):
+        return carpets
+    wanted, names = _texts(carpets, "carpets"), [job.run.name for job in plan.jobs]
+    for name in wanted:
+        if name not in names:
+            raise ArgumentError(
+                "carpets", f": no run of {len(names)} is called {name!r}", nearest(name, names)
+            )
+    return frozenset(wanted)
 
 
 def _check_kinds(kinds: tuple[str, ...], estimator: str) -> tuple[str, ...]:

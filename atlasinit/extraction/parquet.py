@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list
@@ -143,17 +143,22 @@ def _read(path: Path, *, labelled: bool) -> tuple[list[str], Float[np.ndarray, "
     return names, np.stack(numbers, axis=1).astype(np.float32)
 
 
-def _describe_volumes(arrow: Any, table: Path, count: int) -> dict[str, Any]:
-    """Return the number of each row's volume in the run, and the seconds between volumes."""
+def list_kept(table: Path, count: int) -> Int[np.ndarray, " kept"]:
+    """Return the numbers in the run, from 0, of the volumes that the rows of a table are."""
     about = read_sidecar(table)
     kept = np.setdiff1d(np.arange(about.get("Volumes", 0)), about.get("VolumesDropped", []))
     if len(kept) != count:
         raise AtlasFileError(
             table, f"has {count} rows, where its sidecar tells of {len(kept)} volumes"
         )
-    step = [about.get("RepetitionTime")] * count
+    return kept
+
+
+def _describe_volumes(arrow: Any, table: Path, count: int) -> dict[str, Any]:
+    """Return the number of each row's volume in the run, and the seconds between volumes."""
+    step = [read_sidecar(table).get("RepetitionTime")] * count
     return {
-        "volume": arrow.array(kept, arrow.int32()),
+        "volume": arrow.array(list_kept(table, count), arrow.int32()),
         "repetition_time": arrow.array(step, arrow.float64()),
     }
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from atlasinit.extraction import parquet
+from atlasinit.extraction import carpets, parquet
+from atlasinit.extraction.planning import LabelledAtlas
 from atlasinit.extraction.runs import Run
 
 Write: TypeAlias = Callable[[Path, Run, Path], None]
@@ -20,22 +21,38 @@ class Products:
     ----------
     parquet
         The same tables as Parquet.
+    carpets
+        Runs whose series are drawn, or whether all are.
+    atlases
+        Which these are of.
     """
 
     parquet: bool = False
+    carpets: bool | frozenset[str] = False
+    atlases: tuple[LabelledAtlas, ...] = ()
 
     def list_missing(self, run: Run, files: Collection[str]) -> Mapping[str, tuple[str, Write]]:
         """Return what is not among the files of a run: its place, its table, and how it is made."""
         return {
             place: (table, write)
             for table in files
-            for place, write in self._list_places(run, table)
+            for place, write in self._list_places(run, table, files)
             if place not in files
         }
 
-    def _list_places(self, run: Run, table: str) -> Iterator[tuple[str, Write]]:
+    def _list_places(
+        self, run: Run, table: str, files: Collection[str]
+    ) -> Iterator[tuple[str, Write]]:
         if self.parquet and (place := parquet.find_place(run, table)) is not None:
             yield place, parquet.write_parquet
+        wanted = self.carpets if isinstance(self.carpets, bool) else run.name in self.carpets
+        place = carpets.find_place(run, table)
+        # One that was drawn of series that are made anew is drawn anew, too.
+        if place is not None and (wanted or place in files):
+            yield place, self._draw
+
+    def _draw(self, table: Path, run: Run, target: Path) -> None:
+        carpets.write_carpet(table, target, self.atlases)
 
     def make(
         self, run: Run, root: Path, staging: Path, *, new: Collection[str], files: Collection[str]
@@ -51,7 +68,8 @@ class Products:
         files
             That it has in `root`.
         """
-        old = [place for table in new for place, _ in self._list_places(run, table)]
-        kept = {*files, *new} - {*old}
-        for place, (table, write) in self.list_missing(run, kept).items():
-            write((staging if table in new else root) / table, run, staging / place)
+        every = {*files, *new}
+        for table in every:
+            for place, write in self._list_places(run, table, files):
+                if table in new or place not in every:
+                    write((staging if table in new else root) / table, run, staging / place)

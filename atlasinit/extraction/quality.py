@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlasinit.errors import format_count
+from atlasinit.extraction.carpets import ENDING
 from atlasinit.extraction.qcfc import LEAST, LEVEL
 from atlasinit.extraction.state import GROUPS, Ledger
 from atlasinit.extraction.summary import PAGE, tabulate
 from atlasinit.io import read_matrix
+from atlasinit.io.bids.names import entities_of
 from atlasinit.report.charts import Bars, draw_band, histogram
 from atlasinit.report.page import Report, render
 from atlasinit.support.formatting import format_number
@@ -79,7 +81,7 @@ def build_page(ledger: Ledger) -> Report:
         more=max(0, len(findings) - _SHOWN),
         charts=[chart for column in columns if (chart := _draw(done, column)) is not None],
         titles=[column.heading for column in columns],
-        runs=_list_runs(done, columns, worries),
+        runs=_list_runs(ledger, done, columns, worries),
         hidden=max(0, len(done) - _SHOWN),
         parcels=parcels.head(_SHOWN).to_dict("records"),
         least=LEAST,
@@ -125,7 +127,7 @@ def _draw(done: Any, column: Column) -> Bars | None:
 
 
 def _list_runs(
-    done: Any, columns: list[Column], worries: dict[str, list[str]]
+    ledger: Ledger, done: Any, columns: list[Column], worries: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     """Return the rows of the table of runs, those to worry about first."""
     values = [done[column.name].to_numpy(float) for column in columns]
@@ -137,7 +139,16 @@ def _list_runs(
         }
         for i, run in enumerate(done["run"])
     ]
-    return sorted(rows, key=lambda row: not row["worth"])[:_SHOWN]
+    rows = sorted(rows, key=lambda row: not row["worth"])[:_SHOWN]
+    return [{**row, "carpets": _list_carpets(ledger, row["run"])} for row in rows]
+
+
+def _list_carpets(ledger: Ledger, run: str) -> list[tuple[str, str]]:
+    """Return the pictures of a run: the atlas, and the place."""
+    record = ledger.read(run)
+    files = sorted(record.files) if record is not None else []
+    pictures = [file for file in files if file.endswith(ENDING)]
+    return [(entities_of(file)["atlas"], file) for file in pictures]
 
 
 def _describe_relations(ledger: Ledger) -> dict[str, list[Any]]:

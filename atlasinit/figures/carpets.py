@@ -48,7 +48,8 @@ def plot_series(
     series
         (time, parcels), as `AtlasMasker.transform` returns it and as ``project(...).T`` is; or a
         DataFrame whose columns name the parcels. NaN and infinity are grey;
-        standardised, so is a whole series with any, or a constant one.
+        standardised, so is a whole series with any, or a constant one. A time at which no parcel
+        has a value is a gap, as of a volume that was left out, and is grey alone.
     atlas
         Whose parcels they are.
     t_r
@@ -96,7 +97,10 @@ def plot_series(
     # (parcels, time), as carpets have them; infinity is on no scale, and has no mean.
     values = np.where(np.isfinite(found), found, np.nan).astype(np.float64)
     blocks = order_parcels(atlas, order=order)
-    shown = standardise(values.T).T if standardize else values
+    there = np.isfinite(values).any(axis=0)
+    shown = values.copy()
+    if standardize:
+        shown[:, there] = standardise(values[:, there].T).T
     if standardize and vmin is None and vmax is None:
         vmin, vmax = -_LIMIT, _LIMIT
     if units is None:
@@ -118,8 +122,8 @@ def plot_series(
         (_LEFT / width, (_BELOW + HEIGHT + 0.1) / height, WIDTH / width, _TRACE / height),
         sharex=axes,
     )
-    whole = values[np.isfinite(values).all(axis=1)]
-    if len(whole):
+    whole = values[np.isfinite(values[:, there]).all(axis=1)]
+    if len(whole) and there.any():
         trace.plot(np.arange(n_time) * step, whole.mean(axis=0), color="black", linewidth=0.8)
     trace.tick_params(labelbottom=False)
     trace.set_ylabel("mean", fontsize="small")
