@@ -112,6 +112,11 @@ def run_dask(
 
     Runs of workers that are lost are done again by others; retries, memory limits and the
     dashboard are Dask's.
+
+    Raises
+    ------
+    ValueError
+        A scheduler that is lost; what is finished stays.
     """
     with _client(dask) as client:
         # Atlases go to each worker once.
@@ -122,6 +127,14 @@ def run_dask(
                 job = futures.pop(future)
                 if future.status == "finished":
                     yield future.result()
+                elif future.status != "error":
+                    # Cancelled, as all are whose scheduler does not answer any more: not failed.
+                    raise ArgumentError(
+                        "dask",
+                        f": the scheduler was lost, with {len(futures) + 1} of {len(jobs)} runs to "
+                        "do",
+                        "what is done stays; call again, with another if that one is gone",
+                    )
                 else:
                     error = future.exception()
                     reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -18,6 +18,7 @@ from atlasinit.extraction.discovery import Filters, find_runs
 from atlasinit.extraction.one_run import Averaging
 from atlasinit.extraction.performing import Setup, perform
 from atlasinit.extraction.planning import label_atlases, make_plan
+from atlasinit.extraction.state import Ledger
 
 LABELS = [f"{i:02d}" for i in range(6)]
 
@@ -183,3 +184,57 @@ def test_a_worker_of_dask_that_is_killed_takes_nothing_with_it(
     assert {one.status for one in found} == {"done", "skipped"}
     assert (tmp_path / "mark").exists()
     assert contents(tmp_path / "out") == reference
+
+
+CLUSTER = """
+import distributed
+
+if __name__ == "__main__":
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(processes=True, **options) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_of_dask_that_is_lost_is_resumed_by_starting_again(
+    dataset, reference, tmp_path
+):
+    pytest.importorskip("distributed")
+    import dask
+
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+
+    def start():
+        command = [sys.executable, tmp_path / "cluster.py"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, **pipes, stderr=subprocess.DEVNULL)
+
+    first = start()
+    seen = []
+
+    def kill(outcome, number, total):
+        seen.append(outcome)
+        first.kill()
+
+    address = first.stdout.readline().strip()
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "3s"}),
+        pytest.raises(ai.ArgumentError, match=r"scheduler was lost, with \d of 6 runs.*call again"),
+    ):
+        ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address, progress=kill)
+    first.wait()
+    assert seen[0].status == "done"
+    records = Ledger(tmp_path / "out").records()
+    assert {record.status for record in records.values()} == {"done"}
+    second = start()
+    address = second.stdout.readline().strip()
+    done = ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address)
+    second.communicate("\n")
+    assert done.failures == {}
+    assert done.count("done") + done.count("skipped") == len(LABELS)
+    assert done.count("skipped") >= 1
+    assert contents(tmp_path / "out") == reference
+    sound(tmp_path / "out")
