@@ -224,7 +224,7 @@ def extract(
         # These are of all runs, and made of the series that there are.
         kinds=tuple(kind for kind in kinds if kind != KIND),
         estimator=estimator,
-        mask=mask if mask is None or mask == "run" else expand(mask),
+        mask=None if mask is None else "run" if mask == "run" else expand(mask),
         source=_folder_of(dataset),
         products=Products(parquet, _check_carpets(carpets, plan), tuple(labelled)),
     )

@@ -81,7 +81,8 @@ class Extraction:
         """Return the lines of a plan that was not carried out; else the files of the whole."""
         if self.outcomes is None:
             return describe_plan(self.plan, self.atlases, self.jobs)
-        return [str(self.output / TABLE), str(self.output / PAGE)]
+        files = (self.output / name for name in (TABLE, PAGE, RELATIONS))
+        return [str(file) for file in files if file.is_file()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, the failures and what was not matched, for JSON."""
