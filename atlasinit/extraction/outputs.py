@@ -27,7 +27,8 @@ KINDS = {
 
 NAMELESS = (
     *("*_timeseries.*", "*_relmat.*", "*_stat-coverage_bold.*"),
-    *("quality.*", "qcfc.tsv", "atlases", "atlases/**", "logs/", "parquet/", "figures/"),
+    *("quality.*", "qcfc.tsv", "atlases", "atlases/**", "logs/"),
+    *("parquet", "parquet/**", "figures", "figures/**"),
 )
 """What BIDS 1.11 has no name for; validators are told by ``.bidsignore``."""
 

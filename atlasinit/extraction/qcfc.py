@@ -57,17 +57,20 @@ class Relation:
     def follow(self, distances: Float[np.ndarray, "parcels parcels"]) -> list[list[float]]:
         """Return the 10th, 50th and 90th percentile of edges against their distance in mm.
 
-        Of `_BINS` bins with as many edges each, behind the median distance; none of few edges.
+        Behind the median distance of each of `_BINS` bins with about as many edges; none of few
+        edges. Those of one distance are in one bin.
         """
         ends = np.triu_indices(len(distances), 1)
         far, r = distances[ends], self.matrix[ends]
         known = np.isfinite(far) & np.isfinite(r)
-        order = np.argsort(far[known], kind="stable")
-        if order.size < 10 * _BINS:
-            return []
-        parts = np.array_split(order, _BINS)
         far, r = far[known], r[known]
-        return [[float(np.median(far[p])), *np.percentile(r[p], [10, 50, 90])] for p in parts]
+        if far.size < 10 * _BINS:
+            return []
+        inner = np.unique(np.quantile(far, np.arange(1, _BINS) / _BINS))
+        numbers = np.searchsorted(inner, far)
+        bins = [numbers == i for i in np.unique(numbers)]
+        found = [[float(np.median(far[b])), *np.percentile(r[b], [10, 50, 90])] for b in bins]
+        return found if len(found) > 1 else []
 
 
 def relate_motion(

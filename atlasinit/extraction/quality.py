@@ -185,13 +185,14 @@ def _tell_relation(found: Mapping[str, Any]) -> str:
     if found["median_absolute_qcfc"] is None:
         return f"{people}, there is no edge that enough of them have, or no difference in motion"
     text = (
-        f"{people}, an edge goes with mean framewise displacement by "
-        f"|r| = {found['median_absolute_qcfc']:.2f} (median); "
+        f"{people}, the median |QC-FC| of an edge is {found['median_absolute_qcfc']:.2f}; "
         f"{found['share_significant']:.0%} of edges have p < {LEVEL} (uncorrected, 5% by chance)"
     )
     if found["distance_dependence"] is None:
         return f"{text}; its surfaces do not say how far parcels lie from each other"
-    return f"{text}; with the distance of parcels it goes by ρ = {found['distance_dependence']:.2f}"
+    return (
+        f"{text}; Spearman's ρ with the distance of parcels is {found['distance_dependence']:.2f}"
+    )
 
 
 def _count_lost(ledger: Ledger) -> "pd.DataFrame":

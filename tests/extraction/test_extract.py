@@ -41,7 +41,8 @@ def dataset(tmp_path_factory):
 def extracted(dataset, tmp_path_factory):
     root, data = dataset
     output = tmp_path_factory.mktemp("parcels") / "out"
-    done = ai.extract(root, [volume_atlas(), surface_atlas()], output, **OPTIONS)
+    all_of_it = {"parquet": True, "carpets": RUNS[:1], "connectome": ("correlation", "tangent")}
+    done = ai.extract(root, [volume_atlas(), surface_atlas()], output, **OPTIONS, **all_of_it)
     return root, data, output, done
 
 
@@ -209,6 +210,8 @@ def test_the_validator_passes_but_for_what_bids_has_no_name_for(extracted, tmp_p
         "_stat-coverage_bold.",
         "/atlases/",
         "/logs/",
+        "/parquet/",
+        "/figures/",
         "quality",
     )
     assert all(any(s in place for s in suffixes) for _, place in errors)

@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.covariance import EmpiricalCovariance
 
 import atlasinit as ai
-from atlasinit.extraction.qcfc import LEAST, measure_distances, relate_motion
+from atlasinit.extraction.qcfc import LEAST, Relation, measure_distances, relate_motion
 
 PEOPLE = [f"{i:02d}" for i in range(11)]
 PLACE = f"space-{SPACE}_atlas-cubes_res-2_stat-"
@@ -216,10 +216,26 @@ def test_runs_of_a_person_are_one_and_edges_may_be_missing():
     assert found.median == pytest.approx(median)
     assert found.significant == pytest.approx(significant)
     assert found.dependence == pytest.approx(dependence)
+    many = relate_motion(motion, runs, distances)
+    assert many.follow(distances) == []  # of 15 edges
     # Without places there is no dependence on them; without spread in motion there is nothing.
     assert np.isnan(relate_motion(motion, runs, np.full((6, 6), np.nan)).dependence)
     still = relate_motion(dict.fromkeys(motion, 0.1), runs, distances)
     assert np.isnan([still.median, still.significant, still.dependence]).all()
+
+
+def test_the_curve_over_distance_is_of_bins():
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(30, 3)).round(1)
+    distances = np.linalg.norm(places[:, None] - places, axis=2).round(1)
+    relation = Relation(rng.normal(size=(30, 30)), 12, 0.1, 0.1, 0.1)
+    curve = np.array(relation.follow(distances))
+    assert 10 <= len(curve) <= 20
+    # Distances grow, and percentiles lie in order; the middle of all is about the middle of each.
+    assert (np.diff(curve[:, 0]) > 0).all()
+    assert (np.diff(curve[:, 1:], axis=1) > 0).all()
+    assert abs(curve[:, 2]).max() < 1
+    assert relation.follow(np.full((30, 30), 2.0)) == []
 
 
 def test_distances_are_of_centres():
