@@ -119,6 +119,29 @@ def test_hcp(tmp_path):
     assert found == [f"{place}_stat-mean_timeseries.ptseries.nii"]
 
 
+def test_xcp_d(tmp_path):
+    stem = "sub-01_ses-{}_task-rest_run-{}"
+    for session, run in ((1, 1), (1, 2), (2, 1)):
+        func = tmp_path / "sub-01" / f"ses-{session}" / "func"
+        func.mkdir(parents=True, exist_ok=True)
+        own = stem.format(session, run)
+        for name in (
+            "space-fsLR_den-91k_desc-denoised_bold.dtseries.nii",
+            "space-fsLR_den-91k_desc-denoisedSmoothed_bold.dtseries.nii",
+            "space-fsLR_atlas-Glasser_den-91k_stat-mean_timeseries.ptseries.nii",
+            "space-fsLR_atlas-Glasser_den-91k_stat-pearsoncorrelation_relmat.pconn.nii",
+            "space-fsLR_den-91k_stat-alff_boldmap.dscalar.nii",
+            "motion.tsv",
+            "outliers.tsv",
+        ):
+            (func / f"{own}_{name}").touch()
+    found = find_runs(tmp_path, Filters())
+    assert [run.name for run in found] == [stem.format(*n) for n in ((1, 1), (1, 2), (2, 1))]
+    assert {image.entities["desc"] for run in found for image in run.images} == {"denoised"}
+    smooth = find_runs(tmp_path, Filters(desc=("denoisedSmoothed",), sessions=("2",)))
+    assert [len(run.images) for run in smooth] == [1]
+
+
 def test_files_and_a_table_are_the_same_run(dataset, tmp_path):
     func = dataset / "sub-01" / "func"
     image = func / f"{FIRST}_space-fsLR_den-91k_bold.dtseries.nii"

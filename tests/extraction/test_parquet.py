@@ -23,10 +23,12 @@ RUNS = ("sub-01_task-rest_run-1", "sub-02_ses-a_task-rest")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A person with a run, and one with a session, whose run has another length."""
+    """A person with a run, and one with a session, whose run has another length and time."""
     root = tmp_path_factory.mktemp("fmriprep") / "derivatives"
     make_dataset(root, ("01",), n_time=10)
-    make_run(root / "sub-02" / "ses-a" / "func", RUNS[1], 1, n_time=12)
+    func = root / "sub-02" / "ses-a" / "func"
+    make_run(func, RUNS[1], 1, n_time=12)
+    next(func.glob("*preproc_bold.json")).write_text('{"RepetitionTime": 0.8}')
     return root
 
 
@@ -88,7 +90,8 @@ def test_readers_see_what_tables_hold(output, read):
     found = read(output / "parquet" / SERIES)
     own = [found[found["name"] == run] for run in RUNS]
     assert sum(map(len, own)) == len(found)
-    for run, part, sub, ses in zip(RUNS, own, ("01", "02"), (None, "a"), strict=True):
+    stated = (("01", None, 2.0), ("02", "a", 0.8))
+    for run, part, (sub, ses, t_r) in zip(RUNS, own, stated, strict=True):
         expected = pd.read_csv(table(output, run, SERIES), sep="\t")
         names = list(expected.columns)
         np.testing.assert_array_equal(part[names].to_numpy(), expected.to_numpy(np.float32))
@@ -96,7 +99,7 @@ def test_readers_see_what_tables_hold(output, read):
         assert set(part["participant_id"]) == {f"sub-{sub}"}
         assert set(part["atlas"]) == {"cubes"}
         assert set(part["ses"]) == {ses} if ses else part["ses"].isna().all()
-        assert set(part["repetition_time"]) == {2.0}
+        assert set(part["repetition_time"]) == {t_r}
         # The volume that moved is left out, and the others keep their numbers.
         n_time = len(part) + 1
         assert part["volume"].tolist() == [*np.delete(np.arange(n_time), 5)]
