@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from atlasinit import refinement as refinement
     from atlasinit import sampling as sampling
     from atlasinit import smoothing as smoothing
+    from atlasinit.catalogue import add_surfaces as add_surfaces
     from atlasinit.catalogue import fetch_atlases as fetch_atlases
     from atlasinit.catalogue import list_atlases as list_atlases
     from atlasinit.comparison import Comparison as Comparison
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from atlasinit.transforms import Transform as Transform
 
 _HOMES = {
+    "add_surfaces": "catalogue",
     "Atlas": "core.atlas",
     "ArgumentError": "errors",
     "ArgumentTypeError": "errors",

@@ -37,13 +37,12 @@ def feedforward(
     inputs: AnyArray,
     *,
     skip_model: Sequence[Layer | None] | None = None,
-    n_skip: int = 1,
     scaling: Scaling = "standard",
     gamma: Any = None,
 ) -> list[jax.Array]:
     r"""Return the activities of a feedforward pass.
 
-    .. math:: z_l = a_l f_l(z_{l-1}) + g_l(z_{l - k}), \qquad z_0 = x,
+    .. math:: z_l = a_l f_l(z_{l-1}) + g_l(z_{l-1}), \qquad z_0 = x,
 
     where the skip :math:`g_l` may be absent. For a first layer with `D` inputs, width `N` and
     `L` layers, the scales are
@@ -57,7 +56,9 @@ def feedforward(
     ntp        :math:`1/\sqrt{D}`  as mupc                           :math:`1/\sqrt{N}`
     ========== =================== ================================= ====================
 
-    and the last is divided by `gamma`; a layer without inputs has scale 1. Here `N` is the
+    and the last is divided by `gamma`; a layer without inputs has scale 1. The only layer of a
+    model is the first, so that it has the scale of the first, and the last, so that `gamma`
+    divides it (JPC leaves `gamma` out there). Here `N` is the
     width of each layer's own input, which in networks of one width is that width. The scales
     are those of F. Innocenti et al., muPC: Scaling Predictive Coding to 100+ Layer Networks,
     2025, arXiv:2505.13124; they are meant for weights of variance 1 without bias. The
@@ -70,10 +71,7 @@ def feedforward(
     inputs
         (batch, ...) input of the first layer.
     skip_model
-        For each layer a callable or None.
-    n_skip
-        How many layers a skip spans, at least 1: 1 takes the layer's own input. Skips of the
-        first `n_skip` layers take `inputs`.
+        For each layer a callable of the layer's own input, or None.
     scaling
         ``"standard"``, ``"mupc"`` or ``"ntp"``.
     gamma
@@ -88,7 +86,7 @@ def feedforward(
     ------
     ValueError
         No layers, an unbatched input, a `skip_model` of another length, an unknown
-        `scaling`, a `gamma` that is not positive, or an `n_skip` below 1.
+        `scaling`, or a `gamma` that is not positive.
 
     Examples
     --------
@@ -105,11 +103,9 @@ def feedforward(
         raise ArgumentError("scaling", f'should be "standard", "mupc" or "ntp", got {scaling!r}')
     if gamma is not None and not gamma > 0:
         raise ArgumentError("gamma", f"should be positive, got {gamma}")
-    if n_skip < 1:
-        raise ArgumentError("n_skip", f"should be at least 1, got {n_skip}")
     # A float, which `filter_jit` takes for static, whichever kind of number came.
     divisor = None if gamma is None else float(gamma)
-    return _forward(list(model), given, skips, (n_skip, scaling, divisor))
+    return _forward(list(model), given, skips, (scaling, divisor))
 
 
 def from_normal(
@@ -206,9 +202,9 @@ def _forward(
     model: list[Layer],
     inputs: jax.Array,
     skips: list[Layer | None],
-    options: tuple[int, str, float | None],
+    options: tuple[str, float | None],
 ) -> list[jax.Array]:
-    n_skip, scaling, gamma = options
+    scaling, gamma = options
     skipping = any(skip is not None for skip in skips)
     states = [inputs]
     for i, (layer, skip) in enumerate(zip(model, skips, strict=True)):
@@ -217,9 +213,8 @@ def _forward(
         # Layers take one sample, and `states` are of a batch.
         out = jax.vmap(layer)(states[-1])
         out = out * (scale / gamma if last and gamma is not None else scale)
-        # The last of `states` is the layer's own input, and the first the model's.
         if skip is not None:
-            out = out + jax.vmap(skip)(states[max(len(states) - n_skip, 0)])
+            out = out + jax.vmap(skip)(states[-1])
         states.append(out)
     # Without the inputs, which are no activity.
     return states[1:]
@@ -232,9 +227,11 @@ def _scale(width: int, index: int, options: tuple[int, bool, str]) -> float:
     # muPC's last layer takes the width itself, so that features are learnt at any width.
     if scaling == "standard" or width == 0:
         return 1.0
+    if index == 0:
+        return width**-0.5
     if index == depth - 1:
         return 1 / width if scaling == "mupc" else width**-0.5
-    return width**-0.5 if index == 0 or not skipping else (width * depth) ** -0.5
+    return (width * depth) ** -0.5 if skipping else width**-0.5
 
 
 @eqx.filter_jit

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
-from atlasinit.core.geometry import Geometry
+from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.header import AtlasHeader
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import (
@@ -39,6 +39,7 @@ from atlasinit.projection.lstsq import add_basis, make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
 from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
 from atlasinit.projection.stack import Plan, build_stack
+from atlasinit.support.numbers import check_whole_number
 from atlasinit.support.tracing import is_traced
 
 
@@ -122,7 +123,7 @@ class AtlasLinear(eqx.Module):
             Make every weight of every compartment a parameter.
         noise
             Standard deviation of Gaussian noise added to the free values that are
-            trained, to break ties. Needs `key`.
+            trained, to break ties. Needs `key`, and values: hard labels have none.
         reduction, missing, min_coverage, empty, ridge, kernel
             As for `project`.
         concatenate
@@ -134,7 +135,8 @@ class AtlasLinear(eqx.Module):
         ------
         ValueError
             As `project`; an unknown compartment or parcel; `frozen_locations` of another
-            shape; a negative `noise`, or one without `key`.
+            shape; a negative `noise`, one without `key`, or one of compartments that stay hard
+            labels or of none that is trained.
         TypeError
             An `atlas` that is none, such as its name, a `domain` that is none, or one that
             cannot keep single weights.
@@ -162,13 +164,9 @@ class AtlasLinear(eqx.Module):
             raise ArgumentError("noise", f"should be 0 or more and finite, got {noise}")
         if noise and key is None:
             raise ArgumentError("noise", "needs a random `key`")
-        wanted = find_reduction(reduction)
-        if wanted.on_host_only:
-            raise ArgumentError(
-                "reduction",
-                f"{wanted.name!r} is a function of NumPy, which a layer cannot jit",
-                "register a `Reduction` with an `xla`, or call `atlasinit.project`",
-            )
+        if noise:
+            _check_noisy(atlas, trained, dense=dense, hard=domain is None)
+        wanted = _check_reduction(reduction)
         with _compute_now(atlas):
             maps = _weights_of(atlas, dense=dense, hard=domain is None)
             check_options(
@@ -208,7 +206,7 @@ class AtlasLinear(eqx.Module):
             reduction=wanted,
             missing=missing,
             min_coverage=min_coverage,
-            _empty=None if math.isnan(empty) else empty,
+            _empty=_keep_empty(empty),
             ridge=ridge,
             kernel=kernel,
             concatenate=concatenate,
@@ -259,6 +257,59 @@ class AtlasLinear(eqx.Module):
             concatenate=concatenate,
         )
 
+    @classmethod
+    def from_sizes(
+        cls,
+        n_locations: Mapping[str, int],
+        n_parcels: int | Mapping[str, int],
+        *,
+        concentration: Any = 50.0,
+        domain: Domain | None = None,
+        reduction: Any = "mean",
+        empty: float = float("nan"),
+        concatenate: bool = True,
+        key: PRNGKeyArray,
+    ) -> "AtlasLinear":
+        """Return a layer of random memberships of so many locations, whose places are not known.
+
+        hypercoil's call is ``AtlasLinear(n_locations, n_labels, key=key)``, whose concentration
+        is 50 too. The geometry of each compartment is a mesh without coordinates.
+
+        Parameters
+        ----------
+        n_locations
+            Compartment to its number of locations.
+        n_parcels
+            Number of parcels of every compartment, or of each.
+        concentration, domain, reduction, empty, concatenate, key
+            As for `from_dirichlet`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            What is no whole number from 1 of locations, or from 0 of parcels.
+
+        Examples
+        --------
+        >>> import jax
+        >>> layer = AtlasLinear.from_sizes({"left": 40, "right": 50}, 3, key=jax.random.key(0))
+        >>> layer(jax.numpy.ones((90, 2))).shape
+        (6, 2)
+        """
+        sizes = {
+            c: check_whole_number(n, f"n_locations[{c!r}]", least=1) for c, n in n_locations.items()
+        }
+        return cls.from_dirichlet(
+            {c: SurfaceMesh(n) for c, n in sizes.items()},
+            n_parcels=n_parcels,
+            concentration=concentration,
+            domain=domain,
+            reduction=reduction,
+            empty=empty,
+            concatenate=concatenate,
+            key=key,
+        )
+
     @property
     def empty(self) -> float:
         """Value of parcels without weight."""
@@ -304,7 +355,16 @@ class AtlasLinear(eqx.Module):
         return dict(zip(self.compartments, unwrap(self.maps), strict=True))
 
     def __call__(
-        self, data: Any, *, key: PRNGKeyArray | None = None
+        self,
+        data: Any,
+        *,
+        reduction: Any = None,
+        missing: str | None = None,
+        min_coverage: float | None = None,
+        empty: float | None = None,
+        ridge: float | None = None,
+        concatenate: bool | None = None,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
         """Return parcel values of data (..., locations, time), as `project` does.
 
@@ -312,14 +372,59 @@ class AtlasLinear(eqx.Module):
         ----------
         data
             As for `project`.
+        reduction, missing, min_coverage, empty, ridge, concatenate
+            For this call; by default the layer's own.
         key
             Ignored; for `equinox.nn.Sequential`.
+
+        Raises
+        ------
+        ValueError
+            As `project`.
         """
         del key
         # Unwrapped in each call, so that its gradients reach the free values.
+        maps = unwrap(self.maps)
+        options = {
+            "reduction": reduction,
+            "missing": missing,
+            "min_coverage": min_coverage,
+            "empty": empty,
+            "ridge": ridge,
+            "concatenate": concatenate,
+        }
+        asked = {name: value for name, value in options.items() if value is not None}
+        return (self._change(asked, maps) if asked else self)._compute(maps, data)
+
+    def _change(self, asked: dict[str, Any], maps: tuple[Maps, ...]) -> "AtlasLinear":
+        """Return the layer with other options, for one call."""
+        reduction = _check_reduction(asked.pop("reduction", self.reduction))
+        if "empty" in asked:
+            asked["_empty"] = _keep_empty(asked.pop("empty"))
+        new = dataclasses.replace(self, reduction=reduction, **asked)
+        check_options(
+            maps,
+            reduction=reduction,
+            missing=new.missing,
+            min_coverage=new.min_coverage,
+            # Another reduction has no use for the layer's own.
+            ridge=new.ridge if reduction.solve or "ridge" in asked else 0.0,
+        )
+        # What was found once inverts the weights for one ridge.
+        same = reduction.solve and new.ridge == self.ridge
+        plans = new._plans
+        if reduction.kernel is not None:
+            merged = merge_blocks(new._blocks, maps)
+            geometries = new.header.geometries
+            plans = plan_kernels(new._blocks, merged, geometries, kernel=reduction.kernel)
+        return dataclasses.replace(new, _solver=self._solver if same else None, _plans=plans)
+
+    def _compute(
+        self, maps: tuple[Maps, ...], data: Any
+    ) -> Float[Array, "..."] | dict[str, Float[Array, "..."]]:
         sizes = [g.n_locations for g in self.header.geometries]
         out = reduce(
-            build_stack(merge_blocks(self._blocks, unwrap(self.maps)), self._plans),
+            build_stack(merge_blocks(self._blocks, maps), self._plans),
             data,
             reduction=self.reduction,
             missing=self.missing,
@@ -343,6 +448,21 @@ class AtlasLinear(eqx.Module):
         # On the host, since what atlases do next is done there.
         atlas = Atlas.from_header(self.header, jax.device_get(tuple(self.weights().values())))
         return atlas.replace(operation="AtlasLinear")
+
+
+def _check_reduction(reduction: Any) -> Reduction:
+    wanted = find_reduction(reduction)
+    if wanted.on_host_only:
+        raise ArgumentError(
+            "reduction",
+            f"{wanted.name!r} is a function of NumPy, which a layer cannot jit",
+            "register a `Reduction` with an `xla`, or call `atlasinit.project`",
+        )
+    return wanted
+
+
+def _keep_empty(empty: float) -> float | None:
+    return None if math.isnan(empty) else empty
 
 
 def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
@@ -393,6 +513,19 @@ def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:
         densify(m) if dense or (isinstance(m, HardMaps) and not hard) else m
         for m in atlas.maps.values()
     )
+
+
+def _check_noisy(atlas: Atlas, trained: tuple[str, ...], *, dense: bool, hard: bool) -> None:
+    """Raise where noise would be lost: on what is not trained, or on labels."""
+    if not trained:
+        raise ArgumentError("noise", "is for weights that are trained, and none is")
+    labels = [c for c in trained if isinstance(atlas.maps[c], HardMaps)]
+    if labels and hard and not dense:
+        raise ArgumentError(
+            "noise",
+            f"has no weights to be added to in the hard labels of {format_list(labels)}",
+            "pass `dense=True` or a `domain`, or leave them out of `trainable`",
+        )
 
 
 def _plan(

@@ -28,14 +28,14 @@ def weights(model):
     return [np.asarray(jax.tree.leaves(eqx.filter(f, eqx.is_array))[0], np.float64) for f in model]
 
 
-def reference(model, x, *, scales, skips=None, n_skip=1):
-    """z_l = a_l W_l phi(z_{l-1}) + z_{l-k}, with phi the identity in the first layer."""
+def reference(model, x, *, scales, skips=None):
+    """z_l = a_l W_l phi(z_{l-1}) + z_{l-1}, with phi the identity in the first layer."""
     states = [np.asarray(x, np.float64)]
     for i, (w, a) in enumerate(zip(weights(model), scales, strict=True)):
         source = states[-1] if i == 0 else np.tanh(states[-1])
         new = a * source @ w.T
         if skips is not None and skips[i]:
-            new = new + states[max(i + 1 - n_skip, 0)]
+            new = new + states[-1]
         states.append(new)
     return states[1:]
 
@@ -66,19 +66,62 @@ def test_feedforward_equals_the_definition(scaling, gamma, key):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
+# Of 16 inputs: JPC's `_get_param_scalings` gives `scalings[0]`, the first layer's, and leaves out
+# gamma, which here divides what is the last layer too.
+@pytest.mark.parametrize(
+    ("scaling", "gamma", "scale"),
+    [
+        ("standard", None, 1.0),
+        ("mupc", None, 0.25),
+        ("ntp", None, 0.25),
+        ("standard", 4.0, 0.25),
+        ("mupc", 2.0, 0.125),
+        ("ntp", 2.0, 0.125),
+    ],
+)
+@pytest.mark.parametrize("skip", [None, lambda z: z[:5]])
+def test_the_only_layer_is_first_and_last(scaling, gamma, scale, skip, key):
+    x = jr.normal(key, (BATCH, 16))
+    (found,) = activities.feedforward(
+        [lambda z: z[:5]], x, skip_model=[skip], scaling=scaling, gamma=gamma
+    )
+    np.testing.assert_allclose(found, (scale + (skip is not None)) * x[:, :5], rtol=1e-6)
+
+
+# 10 inputs, width 20 and 3 layers; JPC's numbers, from its table of scalings.
+JPC = {
+    ("standard", False): [1, 1, 1],
+    ("mupc", False): [0.31622777, 0.2236068, 0.05],
+    ("mupc", True): [0.31622777, 0.12909944, 0.05],
+    ("ntp", False): [0.31622777, 0.2236068, 0.2236068],
+    ("ntp", True): [0.31622777, 0.12909944, 0.2236068],
+}
+
+
+@pytest.mark.parametrize(("scaling", "skipping"), JPC)
+@pytest.mark.parametrize("gamma", [None, 5.0])
+def test_scales_are_jpcs(scaling, skipping, gamma):
+    """Layers of ones, in whose activities the scales can be read."""
+    sizes = [20, 20, 5]
+    model = [lambda z, n=n: jnp.ones(n) for n in sizes]
+    skips = [None, (lambda z: 0 * z) if skipping else None, None]
+    x = jnp.ones((2, 10))
+    found = activities.feedforward(model, x, skip_model=skips, scaling=scaling, gamma=gamma)
+    wanted = np.array(JPC[scaling, skipping], np.float64) / [1, 1, gamma or 1]
+    np.testing.assert_allclose([z[0, 0] for z in found], wanted, rtol=1e-6)
+
+
 @pytest.mark.parametrize("scaling", ["standard", "mupc", "ntp"])
-@pytest.mark.parametrize("n_skip", [1, 2])
-def test_feedforward_with_skips(scaling, n_skip, key):
+def test_feedforward_with_skips(scaling, key):
     sizes = [6, 6, 6, 6, 6]
     model, x = layers(sizes), jr.normal(key, (BATCH, 6))
     skips = [None, lambda z: z, lambda z: z, None]
-    found = activities.feedforward(model, x, skip_model=skips, n_skip=n_skip, scaling=scaling)
+    found = activities.feedforward(model, x, skip_model=skips, scaling=scaling)
     wanted = reference(
         model,
         x,
         scales=scales_of(scaling, sizes, skipping=True),
         skips=[s is not None for s in skips],
-        n_skip=n_skip,
     )
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
@@ -155,7 +198,6 @@ BAD = [
     (lambda: forward(skip_model=[None]), "`skip_model` should have 2 entries, got 1"),
     (lambda: forward(scaling="sp"), "`scaling` should be"),
     (lambda: forward(gamma=0.0), "`gamma` should be positive"),
-    (lambda: forward(n_skip=0), "`n_skip` should be at least 1"),
     (lambda: activities.from_normal([3], 2, key=jr.key(0)), "`sizes` should be two or more"),
     (lambda: activities.from_normal([3, 0], 2, key=jr.key(0)), "positive widths"),
     (lambda: activities.from_normal([3, 2], 2, key=jr.key(0), sigma=-1.0), "`sigma` should not"),

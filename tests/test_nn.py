@@ -184,12 +184,74 @@ def test_a_copy_equals_its_layer(empty):
     np.testing.assert_array_equal(copy.empty, empty)
 
 
+OPTIONS = [
+    {"reduction": "zscore"},
+    {"reduction": "sum", "empty": 0.0},
+    {"reduction": ai.projection.zscore(ddof=0)},
+    {"reduction": "lstsq", "ridge": 0.5},
+    {"missing": "omit", "min_coverage": 0.5, "empty": -1.0},
+    {"reduction": "lstsq", "missing": "propagate"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=[" ".join(map(str, o)) for o in OPTIONS])
+def test_options_of_a_call_win_over_the_layers(options):
+    atlas = mixed_atlas().drop_empty()
+    layer = AtlasLinear.from_atlas(atlas, reduction="lstsq", ridge=0.25, trainable=False)
+    x = data_of(atlas)
+    own = layer(x)
+    ridge = options.get("ridge", 0.25 if options.get("reduction", "lstsq") == "lstsq" else 0.0)
+    given = {"reduction": "lstsq", "ridge": ridge, **options}
+    if "missing" in options and options["missing"] == "omit":
+        options = {"reduction": "mean", **options}
+        given |= {"reduction": "mean", "ridge": 0.0}
+    wanted = ai.project(atlas, x, kernel="dense", **given)
+    np.testing.assert_allclose(layer(x, **options), wanted, rtol=2e-4, atol=2e-5)
+    np.testing.assert_array_equal(layer(x), own)
+
+
+def test_options_of_a_call_are_checked_and_traced():
+    atlas = mixed_atlas().select(compartments=["cortex_L", "cortex_R"])
+    layer, x = AtlasLinear.from_atlas(atlas, kernel="dense"), data_of(atlas)
+    found = eqx.filter_jit(lambda layer, x: layer(x, reduction="median", concatenate=False))(
+        layer, x
+    )
+    wanted = ai.project(atlas, x, reduction="median")
+    np.testing.assert_allclose(jnp.concatenate(list(found.values()), -2), wanted, rtol=1e-6)
+    with pytest.raises(ValueError, match="`reduction` should be one of"):
+        layer(x, reduction="median_of")
+    with pytest.raises(ValueError, match="`min_coverage` needs"):
+        layer(x, min_coverage=0.5)
+    with pytest.raises(ValueError, match="a function of NumPy, which a layer cannot jit"):
+        layer(x, reduction=lambda values, weights: values[0])
+    with pytest.raises(ValueError, match="'median' is for hard maps"):
+        AtlasLinear.from_atlas(atlas, dense=True)(x, reduction="median")
+
+
+def test_a_layer_of_sizes_alone(key):
+    layer = AtlasLinear.from_sizes({"left": 40, "b": 50}, {"left": 3, "b": 2}, key=key)
+    memberships = layer.weights()
+    assert [m.values.shape for m in memberships.values()] == [(3, 40), (2, 50)]
+    for maps in memberships.values():
+        np.testing.assert_allclose(maps.values.sum(0), 1, atol=1e-5)
+    assert layer(jnp.ones((90, 2))).shape == (5, 2)
+    with pytest.raises(
+        ValueError, match=r"`n_locations\['left'\]` should be a whole number from 1"
+    ):
+        AtlasLinear.from_sizes({"left": 0}, 2, key=key)
+
+
 def test_noise_needs_a_key(key):
     atlas = mixed_atlas()
     with pytest.raises(ValueError, match="`noise` should be 0 or more"):
         AtlasLinear.from_atlas(atlas, noise=-1.0, key=key)
     with pytest.raises(ValueError, match="`noise` needs"):
         AtlasLinear.from_atlas(atlas, noise=0.1)
+    with pytest.raises(ValueError, match="`noise` is for weights that are trained, and none is"):
+        AtlasLinear.from_atlas(atlas, noise=0.1, key=key, trainable=False)
+    with pytest.raises(ValueError, match="of cortex_L, cortex_R; pass `dense=True` or a"):
+        AtlasLinear.from_atlas(atlas, noise=0.1, key=key)
+    AtlasLinear.from_atlas(atlas, noise=0.1, key=key, trainable="subcortex")
     layers = [AtlasLinear.from_atlas(atlas, noise=s, key=key, dense=True) for s in (0.0, 0.1)]
     plain, noisy = (layer.weights()["cortex_L"].values for layer in layers)
     assert 0.01 < float(jnp.std(noisy - plain)) < 0.3
@@ -260,9 +322,11 @@ def test_serialisation(tmp_path, domain, key):
     atlas = mixed_atlas()
     if domain is not None:
         atlas = atlas.select(compartments=["cortex_L", "cortex_R"])
-    layer = AtlasLinear.from_atlas(atlas, domain=domain, noise=0.2, key=key)
+    # Hard labels have no weights for noise.
+    soft = ["subcortex"] if domain is None else True
+    layer = AtlasLinear.from_atlas(atlas, domain=domain, noise=0.2, key=key, trainable=soft)
     eqx.tree_serialise_leaves(tmp_path / "layer.eqx", layer)
-    fresh = AtlasLinear.from_atlas(atlas, domain=domain)
+    fresh = AtlasLinear.from_atlas(atlas, domain=domain, trainable=soft)
     loaded = eqx.tree_deserialise_leaves(tmp_path / "layer.eqx", fresh)
     x = data_of(atlas)
     np.testing.assert_array_equal(loaded(x), layer(x))
@@ -270,9 +334,11 @@ def test_serialisation(tmp_path, domain, key):
 
 def test_maps_are_restored_where_another_kernel_computes(tmp_path, key):
     atlas = mixed_atlas()
-    layer = AtlasLinear.from_atlas(atlas, kernel="groups", noise=0.2, key=key)
+    layer = AtlasLinear.from_atlas(
+        atlas, kernel="groups", noise=0.2, key=key, trainable="subcortex"
+    )
     eqx.tree_serialise_leaves(tmp_path / "maps.eqx", layer.maps)
-    fresh = AtlasLinear.from_atlas(atlas, kernel="tiles")
+    fresh = AtlasLinear.from_atlas(atlas, kernel="tiles", trainable="subcortex")
     maps = eqx.tree_deserialise_leaves(tmp_path / "maps.eqx", fresh.maps)
     loaded = eqx.tree_at(lambda layer: layer.maps, fresh, maps)
     x = data_of(atlas)

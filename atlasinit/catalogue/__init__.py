@@ -6,6 +6,7 @@ from atlasinit.support.lazy import export_lazily as _export_lazily
 
 if TYPE_CHECKING:
     from atlasinit.catalogue.building import build as build
+    from atlasinit.catalogue.completing import add_surfaces as add_surfaces
     from atlasinit.catalogue.fetching import fetch_atlases as fetch_atlases
     from atlasinit.catalogue.listing import describe as describe
     from atlasinit.catalogue.listing import list_atlases as list_atlases
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from atlasinit.catalogue.transfer.downloading import download as download
 
 _HOMES = {
+    "add_surfaces": "completing",
     "build": "building",
     "cache_folder": "transfer.cache",
     "download": "transfer.downloading",

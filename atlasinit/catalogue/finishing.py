@@ -93,11 +93,11 @@ def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, 
                 # An atlas is whole without; only what needs the surface will ask for it.
                 warn(f"{variant.entry.name}: {c} has no {role} surface: " + error.phrase)
                 continue
-            out.setdefault(c, {})[role] = _mean(paths)
+            out.setdefault(c, {})[role] = average_surfaces(paths)
     return out
 
 
-def _mean(paths: list[Path]) -> Path | Surface:
+def average_surfaces(paths: list[Path]) -> Path | Surface:
     """Return the one surface, or the mean of several."""
     if len(paths) == 1:
         return paths[0]

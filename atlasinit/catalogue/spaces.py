@@ -63,13 +63,33 @@ def find_mesh(n_vertices: int, space: str) -> str:
 
     Of `space`, whatever density that states; where it is ``""``, of the only space that has one.
     """
-    names = [
-        usual_name(f"{table['space']}:den-{table['density']}")
-        for table in space_data()["surface"]
-        if table.get("vertices") == n_vertices and may_be_one(table["space"], space)
+    found = find_surfaces(n_vertices, space)
+    return "" if found is None else _name(found)
+
+
+def find_surfaces(n_vertices: int, space: str) -> Mapping[str, Any] | None:
+    """Return what is stated of the mesh that `find_mesh` names, as its ``mesh`` and ``mask``."""
+    found = [
+        table
+        for table in surfaces_of(space)
+        if table.get("vertices") == n_vertices and _name(table) in spheres_by_space()
     ]
-    found = [name for name in names if name in spheres_by_space()]
-    return found[0] if len(found) == 1 else ""
+    return found[0] if len(found) == 1 else None
+
+
+def mesh_sizes(space: str) -> dict[str, int]:
+    """Return the name of each standard mesh of a space to its number of vertices."""
+    tables = [t for t in surfaces_of(space) if _name(t) in spheres_by_space()]
+    return {_name(t): t["vertices"] for t in tables if "vertices" in t}
+
+
+def surfaces_of(space: str) -> list[Mapping[str, Any]]:
+    """Return what is stated of each mesh that `space` may mean."""
+    return [table for table in space_data()["surface"] if may_be_one(table["space"], space)]
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    return usual_name(f"{table['space']}:den-{table['density']}")
 
 
 @functools.cache

@@ -44,15 +44,21 @@ class Affine(EntrywiseDomain):
     ----------
     loc, scale
         Numbers, or arrays that broadcast to the parameter's shape. No scale is 0.
+    outside, bounds
+        As for `Tanh`. By default all free values are in bounds, so that nothing is outside, not
+        even NaN or infinity.
     """
 
     loc: Fixed = 0.0
     scale: Fixed = 1.0
+    outside: str = "error"
+    bounds: tuple[Any, Any] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loc", fixed(self.loc))
         object.__setattr__(self, "scale", fixed(self.scale))
         check_positive(jnp.abs(jnp.asarray(self.scale)), "abs(scale)")
+        _check_options(self.outside, self.bounds)
 
     def image(self, x: AnyArray) -> jax.Array:
         """Return ``loc + scale * x``."""
@@ -62,7 +68,10 @@ class Affine(EntrywiseDomain):
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return ``(y - loc) / scale``."""
         given = check_floating(y, "y")
-        return (given - broadcast_like(self.loc, given)) / broadcast_like(self.scale, given)
+        bounded = any(math.isfinite(bound) for bound in self.bounds)
+        given = _bring_inside(self, given) if bounded else given
+        free = (given - broadcast_like(self.loc, given)) / broadcast_like(self.scale, given)
+        return _clip_to_bounds(self, free) if bounded else free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +86,9 @@ class Tanh(EntrywiseDomain):
     outside
         What `preimage` does with values outside the image of `bounds`: ``"error"``
         raises, ``"clip"`` moves each to the nearest that is inside, ``"renormalize"``
-        maps the whole array linearly onto that image (the mapping is the identity if
-        nothing is outside). NaN always raises, and infinity unless it is clipped.
+        maps the whole array linearly, the end that is outside to the end of that image and the
+        other to itself, as hypercoil's ``Renormalise`` (or onto the whole image, if all is beyond
+        one end and differs). NaN always raises, and infinity unless it is clipped.
     bounds
         Smallest and largest free value that `preimage` may return; nearer to the edge
         the gradient is too small to learn by.
@@ -188,14 +198,16 @@ def _check_options(outside: str, bounds: tuple[Any, Any]) -> None:
         raise ArgumentError("bounds", f'should be finite for outside="renormalize", got {bounds}')
 
 
-def _bring_inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
+def _bring_inside(domain: "Affine | Tanh | Logistic | Positive", y: jax.Array) -> jax.Array:
     """Return `y` with what lies outside the image of the domain's bounds handled."""
     # By `image` itself, so that a value at a bound is rounded as the bound is; and finite, so that
     # infinity lies outside where the bound is infinite.
     limit = float(jnp.finfo(y.dtype).max)
-    low, high = (
+    ends = [
         jnp.clip(domain.image(jnp.full_like(y, bound)), -limit, limit) for bound in domain.bounds
-    )
+    ]
+    # A negative scale turns them round.
+    low, high = jnp.minimum(*ends), jnp.maximum(*ends)
     if domain.outside == "clip":
         y = jnp.clip(y, low, high)
     name = type(domain).__name__
@@ -217,15 +229,19 @@ def _bring_inside(domain: "Tanh | Logistic | Positive", y: jax.Array) -> jax.Arr
                 'it does not. Use outside="clip" or "renormalize", or other bounds',
             ),
         )
-    # low + (y - min y) / (max y - min y) (high - low), by halves, as the width may overflow.
+    # first + (y - min y) / (max y - min y) (last - first), by halves, as the width may overflow.
     half = y / 2
     least, most = half.min(), half.max()
     share = (half - least) / jnp.where(most > least, most - least, 1)
-    moved = jnp.clip(low + share * (high - low), low, high)
+    first, last = (jnp.clip(end, low, high) for end in (y.min(), y.max()))
+    # A single value has no width to keep; it is clipped.
+    beyond = (first == last) & (most > least)
+    first, last = jnp.where(beyond, low, first), jnp.where(beyond, high, last)
+    moved = jnp.clip(first + share * (last - first), low, high)
     return jnp.where(outside.any(), moved, y)
 
 
-def _clip_to_bounds(domain: "Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
+def _clip_to_bounds(domain: "Affine | Tanh | Logistic | Positive", x: jax.Array) -> jax.Array:
     """Return free values within the bounds, which rounding of the image may have left."""
     # arctanh near 1, for instance, turns an error of eps into a larger one.
     low, high = domain.bounds

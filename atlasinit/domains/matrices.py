@@ -121,7 +121,7 @@ class SPD(Domain):
 
             given = _map_matrices(lambda a: map_eigenvalues(raise_low, a), given)
         else:
-            given = _check_definite(given, self.minimum)
+            given = _check_definite(given, self.minimum, 'Use outside="clip" to raise them')
         return _map_matrices(_log_cholesky, given)
 
 
@@ -180,7 +180,12 @@ class Isochoric(Domain):
     def preimage(self, y: AnyArray) -> jax.Array:
         """Return free values whose image is `y`, or `y` scaled and flattened into the domain."""
         # Any positive definite matrix: 1e-30 is far below what matters, and no denormal float32.
-        given = _check_definite(_symmetrize(y), 1e-30)
+        given = _check_definite(
+            _symmetrize(y),
+            1e-30,
+            "Take the nearest that is by `spd.image(spd.preimage(y))` of "
+            '`spd = atlasinit.domains.SPD(outside="clip")`',
+        )
         inside = _map_matrices(lambda a: map_eigenvalues(self._flatten, a), given)
         if self.outside == "error":
             scale = jnp.max(jnp.abs(inside), (-2, -1), keepdims=True, initial=0)
@@ -325,7 +330,7 @@ def _symmetrize(y: AnyArray) -> jax.Array:
     return (given + flipped) / 2
 
 
-def _check_definite(y: jax.Array, minimum: float | int) -> jax.Array:
+def _check_definite(y: jax.Array, minimum: float | int, remedy: str) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
     values = jnp.linalg.eigvalsh(widen(y))
     largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
@@ -337,7 +342,7 @@ def _check_definite(y: jax.Array, minimum: float | int) -> jax.Array:
         ArgumentError(
             "y",
             f"should be positive definite with eigenvalues of at least {minimum:g}",
-            'it is not. For `SPD` use outside="clip" to raise them',
+            f"it is not. {remedy}",
         ),
     )
 

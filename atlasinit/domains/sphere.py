@@ -34,12 +34,14 @@ class NormSphere(Domain):
     Parameters
     ----------
     order
-        Order of the norm, at least 1 (``math.inf`` for the largest absolute value).
+        Order of the norm, at least 1 (``math.inf`` for the largest absolute value); of matrices
+        1, 2, ``math.inf``, ``"fro"`` or ``"nuc"``, see `jax.numpy.linalg.norm`.
     ellipsoid
         Symmetric positive definite matrix :math:`M` of the norm
         :math:`\sqrt{x^\top M x}`, instead of `order`; it is not inverted.
     axis
-        The axis along which the norm is taken.
+        The axis along which the norm is taken, or the two axes of matrices. The derivative of
+        the norms of order 2 and ``"nuc"`` is one of several where singular values are equal or 0.
     loc, scale
         Centre and radius; numbers, or for `loc` an array that broadcasts.
     outside
@@ -49,14 +51,14 @@ class NormSphere(Domain):
     Raises
     ------
     ValueError
-        An order below 1, an ellipsoid that is not symmetric positive definite or does
-        not fit the axis, a radius that is not positive; and from `preimage`, slices that
-        are not on the sphere.
+        An order below 1 or that is none of the axes, an ellipsoid that is not symmetric positive
+        definite or does not fit the axis, a radius that is not positive; and from `preimage`,
+        slices that are not on the sphere.
     """
 
     order: Any = 2.0
     ellipsoid: Fixed = None
-    axis: int = -1
+    axis: int | tuple[int, ...] = -1
     loc: Fixed = 0.0
     scale: Any = 1.0
     outside: str = "error"
@@ -68,9 +70,10 @@ class NormSphere(Domain):
         object.__setattr__(self, "scale", fixed(self.scale))
         check_choice(self.outside, ("error", "renormalize"), "outside")
         object.__setattr__(self, "loc", fixed(self.loc))
-        if not self.order >= 1:
-            raise ArgumentError("order", f"should be at least 1, got {self.order!r}")
-        object.__setattr__(self, "order", fixed(self.order))
+        if not isinstance(self.axis, int):
+            axes = tuple(int(axis) for axis in self.axis)
+            object.__setattr__(self, "axis", axes[0] if len(axes) == 1 else axes)
+        self._check_order()
         if self.ellipsoid is not None:
             matrix = np.asarray(self.ellipsoid, dtype=np.float64)
             square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
@@ -107,11 +110,36 @@ class NormSphere(Domain):
 
     def for_axes(self, count: int) -> "NormSphere":
         """Return the domain with its axis counted from the end."""
-        return dataclasses.replace(self, axis=axis_from_end(self.axis, count))
+        if isinstance(self.axis, int):
+            return dataclasses.replace(self, axis=axis_from_end(self.axis, count))
+        return dataclasses.replace(self, axis=tuple(axis_from_end(a, count) for a in self.axis))
+
+    def _check_order(self) -> None:
+        if isinstance(self.axis, int):
+            if isinstance(self.order, str) or not self.order >= 1:
+                raise ArgumentError(
+                    "order",
+                    f"of vectors should be at least 1, got {self.order!r}",
+                    "for norms of matrices give the two axes",
+                )
+            object.__setattr__(self, "order", fixed(self.order))
+            return
+        if len(self.axis) != 2 or self.ellipsoid is not None:
+            raise ArgumentError(
+                "axis",
+                f"should be one, or two for matrices without an `ellipsoid`, got {self.axis!r}",
+            )
+        if self.order not in (1, 2, math.inf, "fro", "nuc"):
+            raise ArgumentError(
+                "order",
+                f'of matrices should be 1, 2, math.inf, "fro" or "nuc", got {self.order!r}',
+            )
 
     def _parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Return each slice's largest entry, the slice divided by it, and the norm of that."""
-        if not -x.ndim <= self.axis < x.ndim:
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        there = all(-x.ndim <= axis < x.ndim for axis in axes)
+        if not there or len({axis % x.ndim for axis in axes}) < len(axes):
             raise ArgumentError(
                 "axis", f"{self.axis} does not exist in an array of shape {x.shape}"
             )
@@ -121,6 +149,11 @@ class NormSphere(Domain):
         largest = jax.lax.stop_gradient(jnp.broadcast_to(size, x.shape))
         # Divided first, so that neither powers nor derivatives overflow or vanish.
         scaled = x / jnp.where(largest > 0, largest, 1)
+        if not isinstance(self.axis, int):
+            # Of a matrix of zeros no norm has a derivative: one of ones is in its place.
+            filled = jnp.where(largest > 0, scaled, 1)
+            norm = jnp.linalg.norm(filled, self.order, self.axis, keepdims=True)
+            return largest, scaled, jnp.broadcast_to(norm, x.shape)
         if self.ellipsoid is not None:
             total, root = self._quadratic(scaled), 0.5
         elif math.isinf(self.order):

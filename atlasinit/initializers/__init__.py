@@ -9,6 +9,15 @@ from jax.nn.initializers import constant, ones, zeros
 from atlasinit.initializers.apply import KeySequence, initialize
 from atlasinit.initializers.atlas import AtlasWeights
 from atlasinit.initializers.dirichlet import Dirichlet, dirichlet_atlas
+from atlasinit.initializers.draws import (
+    delta_orthogonal,
+    normal,
+    orthogonal,
+    truncated_normal,
+    uniform,
+    uniform_between,
+)
+from atlasinit.initializers.filter_bank import FilterBank
 from atlasinit.initializers.filters import FrequencyFilter
 from atlasinit.initializers.general import (
     broadcast,
@@ -18,15 +27,21 @@ from atlasinit.initializers.general import (
     laplace,
     toeplitz,
 )
+from atlasinit.initializers.lattice import Lattice, bipartite_lattice
 from atlasinit.initializers.positive import hoedt_bias, hoedt_normal
 from atlasinit.initializers.protocol import FanInInitializer, Initializer, Paired, adapt
+from atlasinit.initializers.recursive import RecursiveFilter
+from atlasinit.initializers.sylo import sylo
 from atlasinit.initializers.tangency import mean_spd, tangency
 from atlasinit.initializers.variance import (
     glorot_normal,
     glorot_uniform,
     he_normal,
-    normal,
-    uniform,
+    he_uniform,
+    kaiming_normal,
+    kaiming_uniform,
+    lecun_normal,
+    lecun_uniform,
     variance_scaling,
     xavier_normal,
     xavier_uniform,
@@ -36,30 +51,44 @@ __all__ = [
     "AtlasWeights",
     "Dirichlet",
     "FanInInitializer",
+    "FilterBank",
     "FrequencyFilter",
     "Initializer",
     "KeySequence",
+    "Lattice",
     "Paired",
+    "RecursiveFilter",
     "adapt",
+    "bipartite_lattice",
     "broadcast",
     "constant",
+    "delta_orthogonal",
     "delta_plus",
     "dirichlet_atlas",
     "from_distribution",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
+    "he_uniform",
     "hoedt_bias",
     "hoedt_normal",
     "identity",
     "initialize",
+    "kaiming_normal",
+    "kaiming_uniform",
     "laplace",
+    "lecun_normal",
+    "lecun_uniform",
     "mean_spd",
     "normal",
     "ones",
+    "orthogonal",
+    "sylo",
     "tangency",
     "toeplitz",
+    "truncated_normal",
     "uniform",
+    "uniform_between",
     "variance_scaling",
     "xavier_normal",
     "xavier_uniform",

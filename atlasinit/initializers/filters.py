@@ -11,10 +11,15 @@ from jaxtyping import Bool, Complex128
 
 from atlasinit.domains import Domain
 from atlasinit.errors import ArgumentError
+from atlasinit.initializers.designs import (
+    RECURSIVE,
+    check_cutoff,
+    check_design,
+    design_sections,
+    find_nyquist,
+    normalize_cutoff,
+)
 from atlasinit.initializers.protocol import check_inexact, place
-
-_KINDS = ("ideal", "butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel", "random")
-_BANDS = ("lowpass", "highpass", "bandpass", "bandstop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,25 +92,16 @@ class FrequencyFilter:
     def __post_init__(self) -> None:
         pairs = self.clamps.items() if isinstance(self.clamps, Mapping) else self.clamps
         object.__setattr__(self, "clamps", tuple((float(f), complex(v)) for f, v in pairs))
-        for value, choices, name in (
-            (self.kind, _KINDS, "kind"),
-            (self.band, _BANDS, "band"),
-            (self.bessel_norm, ("phase", "delay", "mag"), "bessel_norm"),
-        ):
-            if value not in choices:
-                raise ArgumentError(name, f"should be one of {choices}, got {value!r}")
-        for name in ("order", "ripple", "attenuation"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, f"should be positive, got {getattr(self, name)}")
-        if self.sampling_rate is not None and not self.sampling_rate > 0:
-            raise ArgumentError("sampling_rate", f"should be positive, got {self.sampling_rate}")
+        check_design(self, ("ideal", *RECURSIVE, "random"))
         if not self.amplitude[1] >= 0 or not self.phase[1] >= 0:
             raise ArgumentError(
                 "amplitude", "and `phase` should be (mean, standard deviation >= 0)"
             )
-        self._check_cutoff()
-        if any(not 0 <= f <= self._nyquist for f, _ in self.clamps):
-            raise ArgumentError("clamps", f"should lie in [0, {self._nyquist}], got {self.clamps}")
+        if self.kind != "random":
+            object.__setattr__(self, "cutoff", check_cutoff(self))
+        nyquist = find_nyquist(self)
+        if any(not 0 <= f <= nyquist for f, _ in self.clamps):
+            raise ArgumentError("clamps", f"should lie in [0, {nyquist}], got {self.clamps}")
 
     def __call__(
         self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None
@@ -133,31 +129,18 @@ class FrequencyFilter:
 
     def response(self, bins: int) -> Complex128[np.ndarray, " bins"]:
         """Return the complex response at `bins` frequencies, unclamped."""
-        # SciPy's digital filters take frequencies as shares of the Nyquist frequency.
-        edges = np.atleast_1d(np.asarray(self.cutoff, dtype=np.float64)) / self._nyquist
-        if self.kind == "ideal":
-            return self._ideal_response(np.linspace(0, 1, bins), edges).astype(np.complex128)
-        from scipy import signal
-
-        limits = edges if edges.size == 2 else edges[0]
-        # Second-order sections: coefficients of one polynomial lose digits at high orders.
-        options: Any = {"btype": self.band, "output": "sos"}
-        if self.kind == "butterworth":
-            sections = signal.butter(self.order, limits, **options)
-        elif self.kind == "chebyshev1":
-            sections = signal.cheby1(self.order, self.ripple, limits, **options)
-        elif self.kind == "chebyshev2":
-            sections = signal.cheby2(self.order, self.attenuation, limits, **options)
-        elif self.kind == "elliptic":
-            sections = signal.ellip(self.order, self.ripple, self.attenuation, limits, **options)
-        elif self.kind == "bessel":
-            sections = signal.bessel(self.order, limits, norm=self.bessel_norm, **options)
-        else:
+        if self.kind == "random":
             raise ArgumentError(
                 "response", 'of a "random" filter depends on a key', "call the filter"
             )
+        if self.kind == "ideal":
+            edges = normalize_cutoff(self)
+            return self._ideal_response(np.linspace(0, 1, bins), edges).astype(np.complex128)
+        from scipy import signal
+
         # In radians per sample the Nyquist frequency is pi; `linspace` holds both of its ends.
-        return np.asarray(signal.sosfreqz(sections, np.linspace(0, np.pi, bins))[1], np.complex128)
+        found = signal.sosfreqz(design_sections(self), np.linspace(0, np.pi, bins))[1]
+        return np.asarray(found, np.complex128)
 
     def clamped(
         self, bins: int
@@ -169,7 +152,7 @@ class FrequencyFilter:
         mask, values = np.zeros(bins, bool), np.zeros(bins, np.complex128)
         for frequency, value in self.clamps:
             # Bin i of n lies at i / (n - 1) of the Nyquist frequency.
-            index = round(frequency / self._nyquist * (bins - 1))
+            index = round(frequency / find_nyquist(self) * (bins - 1))
             if mask[index]:
                 raise ArgumentError(
                     "clamps",
@@ -179,26 +162,6 @@ class FrequencyFilter:
                 )
             mask[index], values[index] = True, value
         return mask, values
-
-    @property
-    def _nyquist(self) -> float:
-        return 1.0 if self.sampling_rate is None else self.sampling_rate / 2
-
-    def _check_cutoff(self) -> None:
-        if self.kind == "random":
-            return
-        if self.cutoff is None:
-            raise ArgumentError("cutoff", f"should be given for a {self.kind!r} filter")
-        edges = np.atleast_1d(np.asarray(self.cutoff, dtype=np.float64))
-        wanted = 2 if self.band in ("bandpass", "bandstop") else 1
-        inside = (edges > 0) & (edges < self._nyquist)
-        if edges.shape != (wanted,) or not inside.all() or (np.diff(edges) <= 0).any():
-            raise ArgumentError(
-                "cutoff",
-                f"of a {self.band} filter should be {wanted} rising frequencies between 0 "
-                f"and {self._nyquist}, got {self.cutoff}",
-            )
-        object.__setattr__(self, "cutoff", tuple(edges.tolist()))
 
     def _ideal_response(self, at: np.ndarray, edges: np.ndarray) -> np.ndarray:
         # `at` are shares of the Nyquist frequency. Those that equal a cut-off but for rounding

@@ -12,6 +12,7 @@ import numpy as np
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.initializers.protocol import (
     Initializer,
+    check_dtype,
     check_inexact,
     place,
 )
@@ -39,16 +40,32 @@ def identity(*, scale: float | int = 1.0, shift: float | int = 0.0) -> Initializ
 def broadcast(base: Any) -> Initializer:
     """Return `base` repeated over leading axes, converted to the dtype asked for.
 
+    The dtype may be of whole numbers too, as of GoMLX's ``BroadcastTensorToShape``, which wraps
+    and truncates what does not fit.
+
     Raises
     ------
     ValueError
-        From the initialiser, a `base` whose shape is not the end of the shape asked for.
+        From the initialiser, a `base` whose shape is not the end of the shape asked for, or
+        that holds numbers which the dtype cannot, but for their rounding.
+    TypeError
+        A `base` that holds no numbers.
+
+    Examples
+    --------
+    >>> import jax
+    >>> broadcast([7, 11, 17])(jax.random.key(0), (2, 3), "int32").tolist()
+    [[7, 11, 17], [7, 11, 17]]
     """
     value = np.asarray(base)
+    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool):
+        raise ArgumentTypeError("base", f"should hold numbers, got {value.dtype}")
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
-        return place(_fill_shape(value, shape, check_inexact(dtype), name="base"), out_sharding)
+        wanted = check_dtype(dtype)
+        _check_kept(value, wanted)
+        return place(_fill_shape(value, shape, wanted, name="base"), out_sharding)
 
     return init
 
@@ -199,46 +216,85 @@ def laplace(
     return init
 
 
-def toeplitz(column: Any, row: Any = None, *, fill: float | int = 0.0) -> Initializer:
+def toeplitz(column: Any, row: Any = None, *, fill: Any = 0.0) -> Initializer:
     """Return matrices that are constant along each diagonal, repeated over leading axes.
+
+    hypercoil's counterpart is ``ToeplitzInitialiser``. The leading axes of `column`, `row` and
+    `fill` broadcast, and each matrix of the stack that they make has its own diagonals.
 
     Parameters
     ----------
     column
-        First column, from the main diagonal down; the rest of a longer column is `fill`.
+        First column, from the main diagonal down, (..., rows); the rest of a longer column is
+        `fill`.
     row
-        First row, from the main diagonal on; its first value is not used. By default
-        `column`, which makes the matrix symmetric.
+        First row, from the main diagonal on, (..., columns); its first value is not used. By
+        default `column`, which makes the matrix symmetric.
     fill
-        Value of the diagonals beyond those given.
+        Value of the diagonals beyond those given: a number, or one for each matrix, (...).
 
     Raises
     ------
     ValueError
-        A `column` or `row` that is not a vector with at least one value; from the
-        initialiser, a shape with fewer than two axes.
+        A `column` or `row` without a value, stacks that do not broadcast; from the initialiser,
+        a shape with fewer than two axes, or whose leading axes do not end with the stack's.
     """
     down = np.asarray(column, dtype=np.float64)
     along = down if row is None else np.asarray(row, dtype=np.float64)
-    if down.ndim != 1 or along.ndim != 1 or not down.size or not along.size:
-        raise ArgumentError(
-            "column", f"and `row` should be vectors, got shapes {down.shape} and {along.shape}"
-        )
+    beyond = np.asarray(fill, dtype=np.float64)
+    _check_stacks(down, along, beyond)
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         del key
         if len(shape) < 2:
             raise ArgumentError("shape", f"should have at least two axes, got {tuple(shape)}")
         rows, columns = shape[-2:]
-        # i - j: 0 on the main diagonal, above 0 below it. Clipped where nothing is given, since
-        # `np.where` looks up both of its branches everywhere.
+        # i - j: 0 on the main diagonal, above 0 below it.
         offset = np.arange(rows)[:, None] - np.arange(columns)
-        below = np.where(offset < down.size, down[np.clip(offset, 0, down.size - 1)], fill)
-        above = np.where(-offset < along.size, along[np.clip(-offset, 0, along.size - 1)], fill)
-        matrix = np.where(offset >= 0, below, above)
+        below = _spread_diagonals(down, offset, beyond)
+        matrix = np.where(offset >= 0, below, _spread_diagonals(along, -offset, beyond))
         return place(_fill_shape(matrix, shape, check_inexact(dtype)), out_sharding)
 
     return init
+
+
+def _spread_diagonals(line: np.ndarray, offset: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """Return the values (..., n) of `line` at distances from the main diagonal, or `fill` (...)."""
+    size = line.shape[-1]
+    # Clipped where nothing is given, since `np.where` looks up both of its branches everywhere.
+    return np.where(offset < size, line[..., np.clip(offset, 0, size - 1)], fill[..., None, None])
+
+
+def _check_stacks(column: np.ndarray, row: np.ndarray, fill: np.ndarray) -> None:
+    if 0 in (column.ndim, row.ndim) or 0 in (column.shape[-1], row.shape[-1]):
+        raise ArgumentError(
+            "column", f"and `row` should be vectors, got shapes {column.shape} and {row.shape}"
+        )
+    stacks = column.shape[:-1], row.shape[:-1], fill.shape
+    try:
+        np.broadcast_shapes(*stacks)
+    except ValueError:
+        raise ArgumentError(
+            "column", f", `row` and `fill` should be stacks that broadcast, got {stacks}"
+        ) from None
+
+
+def _check_kept(value: np.ndarray, dtype: Any) -> None:
+    """Raise if the numbers of `dtype` are not those that `value` holds, but for rounding."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            kept = np.isfinite(value.astype(dtype)) | ~np.isfinite(value)
+        elif jnp.issubdtype(dtype, jnp.floating):
+            held = np.asarray(np.real(value).astype(dtype), np.float64)
+            kept = (np.imag(value) == 0) & (np.isfinite(held) | ~np.isfinite(value))
+        else:
+            kept = np.real(value).astype(dtype) == value
+    if not np.all(kept):
+        raise ArgumentError(
+            "base",
+            f"holds numbers that {dtype} cannot, as {value[~kept].flat[0]}",
+            "round or clip them, or ask for another dtype",
+        )
 
 
 def _fill_shape(value: np.ndarray, shape: Any, dtype: Any, *, name: str = "value") -> jax.Array:

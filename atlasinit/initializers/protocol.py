@@ -98,6 +98,11 @@ def check_real(dtype: Any) -> Any:
     return wanted
 
 
+def check_dtype(dtype: Any) -> Any:
+    """Return a dtype, by default that of floats, refusing one that JAX would narrow silently."""
+    return jax.dtypes.canonicalize_dtype(float) if dtype is None else check_width(dtype)
+
+
 def check_width(dtype: Any) -> Any:
     """Return `dtype`, or raise where 64 bits are asked for and JAX's x64 mode is off."""
     wanted = jnp.dtype(dtype)

@@ -6,10 +6,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from atlasinit.domains import SPD
+from atlasinit.domains.base import check_floating
 from atlasinit.errors import ArgumentError, warn
 from atlasinit.initializers.protocol import (
     Paired,
@@ -27,14 +29,22 @@ _CONVERGED = 1e-7  # norm of the mean of logarithms, which is the relative error
 
 
 def mean_spd(
-    matrices: AnyArray, mean: Mean | str = "geometric", *, max_iterations: int = 200
-) -> Float[jax.Array, "n n"]:
+    matrices: AnyArray,
+    mean: Mean | str = "geometric",
+    *,
+    axis: int | Sequence[int] = 0,
+    psi: float | int = 0.0,
+    max_iterations: int = 200,
+) -> Float[jax.Array, "*batch n n"]:
     r"""Return a mean of symmetric positive definite matrices.
+
+    hypercoil's counterparts are ``SPDEuclideanMean`` and so on, whose geometric mean is not
+    converged after its 10 steps.
 
     Parameters
     ----------
     matrices
-        (observations, n, n).
+        (observations, ..., n, n).
     mean
         ``"euclidean"``: :math:`\frac{1}{N} \sum A_i`; ``"harmonic"``:
         :math:`(\frac{1}{N} \sum A_i^{-1})^{-1}`; ``"log_euclidean"``:
@@ -42,15 +52,23 @@ def mean_spd(
         :math:`\sum \log G^{-1/2} A_i G^{-1/2} = 0`, the mean of the affine-invariant metric,
         found by descent from the log-Euclidean one. Concrete matrices of any dtype are
         computed in double precision, traced ones in their own.
+    axis
+        The axis, or the axes, of the observations; the others before the last two remain.
+    psi
+        Share of the identity, from 0 to 1: each matrix is first replaced by
+        :math:`(1 - \psi) A_i + \psi I`, which makes definite what lacks rank.
     max_iterations
         Limit of the descent, which stops when rounding lets it come no closer. Of concrete
         matrices, an `AtlasWarning` says where the limit came first.
 
     Raises
     ------
+    TypeError
+        Matrices that are not real floating point.
     ValueError
-        Matrices that are not (observations, n, n) with at least one observation, not
-        symmetric or not positive definite, or an unknown mean.
+        Matrices without observations or whose `axis` is not of them, not symmetric, or not
+        positive definite to the precision of their dtype; an unknown mean; a `psi` outside
+        of 0 to 1.
 
     Examples
     --------
@@ -61,23 +79,42 @@ def mean_spd(
     """
     if mean not in _MEANS:
         raise ArgumentError("mean", f"should be one of {_MEANS}, got {mean!r}")
+    if not 0 <= psi <= 1:
+        raise ArgumentError("psi", f"should lie between 0 and 1, got {psi!r}")
     # Within a function that is being traced, what is concrete stays so.
     concrete = not isinstance(matrices, Tracer)
     with jax.ensure_compile_time_eval() if concrete else contextlib.nullcontext():
-        return _find_mean(jnp.asarray(matrices), mean, max_iterations)
+        given = _observations_first(check_floating(matrices, "matrices"), axis)
+        if psi:
+            eye = jnp.eye(given.shape[-1], dtype=given.dtype)
+            given = (1 - psi) * given + psi * jnp.broadcast_to(eye, given.shape)
+        return _find_mean(given, mean, max_iterations)
+
+
+def _observations_first(given: jax.Array, axis: int | Sequence[int]) -> jax.Array:
+    """Return (observations, ..., n, n) of matrices whose observations are on `axis`."""
+    axes = tuple(a % given.ndim if given.ndim else a for a in np.atleast_1d(axis).tolist())
+    lead = given.ndim - 2
+    if lead < 1 or given.size == 0 or len(set(axes)) != len(axes) or not max(axes) < lead:
+        raise ArgumentError(
+            "matrices",
+            "should be (observations, ..., n, n) with observations on `axis`, got shape "
+            f"{given.shape} and axis {axis}",
+        )
+    moved = jnp.moveaxis(given, axes, tuple(range(len(axes))))
+    return moved.reshape(-1, *moved.shape[len(axes) :])
 
 
 def _find_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
-    if given.ndim != 3 or given.shape[0] == 0:
-        raise ArgumentError("matrices", f"should be (observations, n, n), got shape {given.shape}")
-    # The preimage refuses what is not symmetric positive definite.
-    SPD(minimum=1e-30).preimage(given)
     # Traced matrices cannot leave the precision of the program that they are part of.
     if isinstance(given, Tracer):
-        return _mean(widen(given), mean, max_iterations)[0].astype(given.dtype)
+        SPD(minimum=1e-30).preimage(given)
+        return _mean_batch(widen(given), mean, max_iterations)[0].astype(given.dtype)
+    wide = np.asarray(given).astype(np.float64)
+    _check_definite(wide, float(jnp.finfo(given.dtype).eps))
     # Inverse roots of matrices of condition 1e6 leave single precision no digit.
     with jax.enable_x64(True):  # noqa: FBT003
-        found, rest = _mean_jitted(given.astype(jnp.float64), mean, max_iterations)
+        found, rest = _mean_jitted(wide, mean, max_iterations)
         found, rest = found.astype(given.dtype), float(rest)
     if not rest <= _CONVERGED:
         warn(
@@ -88,33 +125,62 @@ def _find_mean(given: jax.Array, mean: str, max_iterations: int) -> jax.Array:
     return found
 
 
+def _check_definite(matrices: Float64[np.ndarray, "*batch n n"], eps: float) -> None:
+    """Raise where matrices of a dtype of precision `eps` are not symmetric positive definite."""
+    largest = np.abs(matrices).max((-2, -1), keepdims=True)
+    if not np.isfinite(largest).all():
+        raise ArgumentError("matrices", "should be finite", "they are not")
+    if not (np.abs(matrices - matrices.mT) <= 1e-4 * largest).all():
+        raise ArgumentError(
+            "matrices", "should be symmetric on their last two axes", "they are not"
+        )
+    values = np.linalg.eigvalsh((matrices + matrices.mT) / 2)
+    # Rounding moves the eigenvalues of 0 of what lacks rank by about eps / 2 of the largest.
+    if not (values[..., 0] > eps / 2 * values[..., -1]).all():
+        raise ArgumentError(
+            "matrices",
+            f"should be positive definite, with eigenvalues above {eps / 2:.2g} of the largest",
+            "take more observations than rows for each covariance, or mix in the identity by a "
+            "small `psi`, as psi=0.01",
+        )
+
+
 def tangency(
-    matrices: AnyArray, means: Sequence[Mean | str], *, noise: float | int = 0.0
+    matrices: AnyArray,
+    means: Sequence[Mean | str],
+    *,
+    noise: float | int = 0.0,
+    axis: int | Sequence[int] = 0,
+    psi: float | int = 0.0,
 ) -> Paired:
-    r"""Return points of tangency ``(means, n, n)``, one per mean of `matrices`, and their `SPD`.
+    r"""Return points of tangency ``(means, ..., n, n)``, one per mean, and their `SPD`.
+
+    hypercoil's counterpart is ``TangencyInitialiser``.
 
     Parameters
     ----------
     matrices
-        (observations, n, n) symmetric positive definite.
+        (observations, ..., n, n) symmetric positive definite.
     means
         Names of means, see `mean_spd`; repeat one for several channels.
     noise
         Standard deviation of the symmetric normal matrix :math:`S` in the perturbed
         :math:`G^{1/2} \exp(S) G^{1/2}`, which is positive definite for any `noise`. It
         tells channels apart that begin from the same mean.
+    axis, psi
+        As of `mean_spd`.
 
     Raises
     ------
     ValueError
         Negative noise, no means, what `mean_spd` raises; from the initialiser, a shape
-        that is not (means, n, n).
+        that is not (means, ..., n, n).
     """
     if not noise >= 0:
         raise ArgumentError("noise", f"should not be negative, got {noise}")
     if not means or isinstance(means, str):
         raise ArgumentError("means", f"should be a list with at least one name, got {means!r}")
-    points = jnp.stack([mean_spd(matrices, mean) for mean in means])
+    points = jnp.stack([mean_spd(matrices, mean, axis=axis, psi=psi) for mean in means])
 
     def init(key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         if shape is not None and tuple(shape) != points.shape:
@@ -123,9 +189,21 @@ def tangency(
         if not noise:
             return place(points.astype(wanted), out_sharding)
         draws = float(noise) * jax.random.normal(key, points.shape, points.dtype)
-        return place(jax.vmap(_perturb)(points, draws).astype(wanted), out_sharding)
+        square = (-1, *points.shape[-2:])
+        moved = jax.vmap(_perturb)(points.reshape(square), draws.reshape(square))
+        return place(moved.reshape(points.shape).astype(wanted), out_sharding)
 
     return Paired(init, SPD())
+
+
+def _mean_batch(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Array, jax.Array]:
+    """Return `_mean` of (observations, ..., n, n), and the largest distance from an end."""
+    if matrices.ndim == 3:
+        return _mean(matrices, mean, max_iterations)
+    flat = matrices.reshape(matrices.shape[0], -1, *matrices.shape[-2:])
+    each = jax.vmap(lambda sample: _mean(sample, mean, max_iterations), in_axes=1)
+    found, rest = each(flat)
+    return found.reshape(matrices.shape[1:]), rest.max()
 
 
 def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Array, jax.Array]:
@@ -141,7 +219,7 @@ def _mean(matrices: jax.Array, mean: str, max_iterations: int) -> tuple[jax.Arra
     return _geometric_mean(matrices, log, max_iterations)
 
 
-_mean_jitted = jax.jit(_mean, static_argnames=("mean", "max_iterations"))
+_mean_jitted = jax.jit(_mean_batch, static_argnames=("mean", "max_iterations"))
 
 
 # The fields are arrays: `jax.lax.while_loop` carries them from step to step.

@@ -1,7 +1,7 @@
 """Projection of data on parcels and back, by one kernel a representation and backend."""
 
 from atlasinit.projection.api import Choice, back_project, chosen, coverage, project
-from atlasinit.projection.reductions import REDUCTIONS, Reduction, register_reduction
+from atlasinit.projection.reductions import REDUCTIONS, Reduction, register_reduction, zscore
 
 __all__ = [
     "REDUCTIONS",
@@ -12,6 +12,7 @@ __all__ = [
     "coverage",
     "project",
     "register_reduction",
+    "zscore",
 ]
 
 

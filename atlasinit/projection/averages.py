@@ -44,11 +44,11 @@ def _halve(x: Array) -> tuple[Array, Array]:
 
 
 def standardize_series(
-    means: Values, defined: Bool[Array, "#batch parcels #time"]
+    means: Values, defined: Bool[Array, "#batch parcels #time"], *, ddof: int
 ) -> tuple[Values, Bool[Array, "batch parcels time"]]:
-    """Return standard scores of each parcel's series (time - 1 degrees of freedom)."""
+    """Return standard scores of each parcel's series (time - ddof degrees of freedom)."""
     change, centre, defined, count = _center(means, defined)
-    variance = (change**2).sum(axis=2, keepdims=True) / jnp.maximum(count - 1, 1)
+    variance = (change**2).sum(axis=2, keepdims=True) / jnp.maximum(count - ddof, 1)
     # A constant series scores 0; rounding leaves it a spread of a few units in the last place.
     smallest = (8 * jnp.finfo(means.dtype).eps * centre) ** 2
     # Not `variance > smallest`, which is false of NaN: a series that holds NaN is NaN.

@@ -123,6 +123,19 @@ class PerParcel:
         return out
 
 
+@dataclass(frozen=True)
+class _StandardScores:
+    """Standard scores over time; equal ones are one function to the compiler."""
+
+    ddof: int
+
+    def __call__(
+        self, means: Values, defined: Bool[Array, "#batch parcels #time"]
+    ) -> tuple[Values, Bool[Array, "batch parcels time"]]:
+        """Return the scores, and where they are defined."""
+        return averages.standardize_series(means, defined, ddof=self.ddof)
+
+
 def _by_label(name: str, host: statistics.Statistic, xla: Callable[..., Values]) -> Reduction:
     return Reduction(name, needs_labels=True, host=host, xla=xla)
 
@@ -134,7 +147,7 @@ _BUILT_IN = (
     Reduction(
         "zscore",
         weights="absolute",
-        over_time=averages.standardize_series,
+        over_time=_StandardScores(ddof=1),
         standardize="zscore_sample",
     ),
     Reduction("psc", weights="absolute", over_time=averages.change_of_series, standardize="psc"),
@@ -148,6 +161,34 @@ _BUILT_IN = (
 )
 REDUCTIONS: dict[str, Reduction] = {one.name: one for one in _BUILT_IN}
 """All reductions by name."""
+
+
+def zscore(*, ddof: int = 1) -> Reduction:
+    """Return the reduction ``"zscore"`` with other degrees of freedom.
+
+    Parameters
+    ----------
+    ddof
+        1, as of ``"zscore"``, divides the squares by time - 1, nilearn's ``"zscore_sample"``;
+        0 by time, nilearn's ``"zscore"`` and hypercoil's.
+
+    Raises
+    ------
+    ValueError
+        Another number.
+
+    Examples
+    --------
+    >>> import numpy as np, atlasinit as ai
+    >>> maps = ai.HardMaps(np.array([0], np.int32), 1)
+    >>> ai.project(maps, np.array([[1.0, 3.0]], np.float32), reduction=zscore(ddof=0)).tolist()
+    [[-1.0, 1.0]]
+    """
+    if ddof not in (0, 1):
+        raise ArgumentError("ddof", f"should be 0 or 1, got {ddof!r}")
+    if ddof == 1:
+        return REDUCTIONS["zscore"]
+    return replace(REDUCTIONS["zscore"], over_time=_StandardScores(ddof=0), standardize="zscore")
 
 
 def register_reduction(name: str, reduction: Any) -> Reduction:

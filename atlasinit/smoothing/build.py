@@ -296,5 +296,7 @@ def _resolve_geometry(place: Geometry, geometry: str) -> str:
         "give it a midthickness or a sphere by "
         + Call("mesh.replace", anatomical=..., faces=...)
         + " or "
-        + Call("mesh.replace", sphere=..., faces=...),
+        + Call("mesh.replace", sphere=..., faces=...)
+        + ", or the surfaces of its space to the whole atlas by "
+        + Call("ai.add_surfaces", "atlas"),
     )

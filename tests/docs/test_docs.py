@@ -86,6 +86,15 @@ ROWS = [
 ]
 
 
+# The letters that stand for files in the page's first paragraph.
+TEST_FILES = {
+    letter: TESTS.parent / path
+    for letter, path in re.findall(
+        r"`([A-Z])`\sis\s`(tests/[^`]+)`", (DOCS / "ancestors.md").read_text()
+    )
+}
+
+
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_the_table_of_ancestors_names_what_exists(row):
     _, here, shown = row
@@ -95,10 +104,44 @@ def test_the_table_of_ancestors_names_what_exists(row):
         found = ai
         for part in name.split("."):
             found = getattr(found, part)
-    file = {"D": "domains", "I": "initializers", "A": "activities"}[shown[0]]
-    source = next(TESTS.rglob(f"test_{file}.py")).read_text()
-    tests = re.findall(r"`(test_\w+)", shown)
-    assert tests
-    assert not [test for test in tests if f"def {test}(" not in source]
-    for case in re.findall(r"\[([\w-]+)\]`", shown):
-        assert f'"{case}":' in source
+    # Each letter holds for the tests after it, up to the next.
+    parts = re.findall(r"\b([A-Z]) ((?:`[^`]+`(?:, )?)+)", shown)
+    assert "".join(f"{letter} {tests}" for letter, tests in parts) == shown
+    for letter, named in parts:
+        source = TEST_FILES[letter].read_text()
+        for test, case in re.findall(r"`(test_\w+)?(?:\[([\w-]+)\])?`", named):
+            assert test or case
+            assert not test or f"def {test}(" in source
+            assert not case or f'"{case}":' in source
+
+
+# The public names of hypercoil's `init` and `nn.atlas`, of klax's and GoMLX's initialisers and of
+# JPC's initialisation, as of November 2026.
+ANCESTORS = """
+DiscreteVolumetricAtlas MultiVolumetricAtlas MultifileVolumetricAtlas CortexSubcortexCIfTIAtlas
+CortexSubcortexGIfTIAtlas DirichletInitVolumetricAtlas DirichletInitSurfaceAtlas atlas_init
+AtlasInitialiser from_distr_init constant_init identity_init DistributionInitialiser
+ConstantInitialiser IdentityInitialiser MappedInitialiser deltaplus_init DeltaPlusInitialiser
+dirichlet_init DirichletInitialiser FreqFilterSpec freqfilter_init FreqFilterInitialiser clamp_init
+IIRFilterSpec laplace_init LaplaceInitialiser IdentityMappedParameter AffineMappedParameter
+TanhMappedParameter AmplitudeTanhMappedParameter MappedLogits NormSphereParameter
+ProbabilitySimplexParameter AmplitudeProbabilitySimplexParameter OrthogonalParameter
+IsochoricParameter MappedParameter Clip Renormalise ForcePositiveDefinite
+maximum_potential_bipartite_lattice tangency_init TangencyInitialiser SPDEuclideanMean
+SPDHarmonicMean SPDLogEuclideanMean SPDGeometricMean sylo_init SyloInitialiser ToeplitzInitialiser
+AtlasLinear
+hoedt_normal hoedt_bias Initializer canonicalize_initializer NonNegative NonTrainable
+Zero One RandomNormalFn RandomUniformFn GlorotUniformFn XavierUniformFn XavierNormalFn HeFn
+BroadcastTensorToShape ParamInitialSeed
+init_activities_with_ffwd init_activities_from_normal init_activities_with_amort init_epc_errors
+"""
+
+
+def test_every_public_name_of_the_ancestors_has_a_row():
+    there = " ".join(row[0] for row in ROWS)
+    assert not [name for name in ANCESTORS.split() if not re.search(rf"`{name}\b", there)]
+
+
+def test_the_table_of_ancestors_names_its_test_files():
+    assert set(TEST_FILES) == {row[2][0] for row in ROWS}
+    assert all(path.is_file() for path in TEST_FILES.values())

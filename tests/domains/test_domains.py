@@ -658,6 +658,63 @@ def test_bounded_domains_clip_or_renormalize():
     np.testing.assert_allclose(positive.preimage(jnp.array([-1.0, 100.0])), [-5, 100], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("domain", "y", "wanted"),
+    [
+        # hypercoil's `Renormalise` maps [min, max] to [max(min, low), min(max, high)].
+        (Affine(bounds=(-1.0, 1.0), outside="renormalize"), [0.5, 1.5, 2.5], [0.5, 0.75, 1.0]),
+        (Affine(bounds=(-1.0, 1.0), outside="renormalize"), [2.0, 4.0], [-1.0, 1.0]),
+        (Affine(bounds=(-1.0, 1.0), outside="renormalize"), [4.0, 4.0], [1.0, 1.0]),
+        (Affine(bounds=(-1.0, 1.0), outside="clip"), [-9.0, 0.5, math.inf], [-1.0, 0.5, 1.0]),
+        (Affine(1.0, -2.0, bounds=(-1.0, math.inf), outside="clip"), [-9.0, 8.0], [-9.0, 3.0]),
+        (Affine(1.0, -2.0, bounds=(0.0, 1.0), outside="renormalize"), [-3.0, 1.0], [-1.0, 1.0]),
+        (
+            Tanh(outside="renormalize"),
+            [-0.5, 0.0, 1.5],
+            [-0.5, -0.5 + (math.tanh(3) + 0.5) / 4, math.tanh(3)],
+        ),
+    ],
+)
+def test_values_outside_go_where_hypercoils_handlers_put_them(domain, y, wanted):
+    found = domain.image(domain.preimage(jnp.array(y)))
+    np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-6)
+
+
+def test_advice_for_what_is_not_definite_can_be_followed():
+    y = jnp.diag(jnp.array([1.0, -1.0]))
+    domain = Isochoric(max_condition=4.0, outside="renormalize")
+    advice = (
+        r"Take the nearest that is by `spd\.image\(spd\.preimage\(y\)\)` of `spd = atlasinit\.do"
+    )
+    with pytest.raises(ValueError, match=advice):
+        domain.preimage(y)
+    spd = SPD(outside="clip")
+    image = domain.image(domain.preimage(spd.image(spd.preimage(y))))
+    np.testing.assert_allclose(image, np.diag([2.0, 0.5]), rtol=1e-4)
+
+
+def test_an_affine_domain_without_bounds_has_no_outside():
+    y = jnp.array([math.nan, math.inf, 2.0])
+    np.testing.assert_array_equal(Affine(1.0, 2.0).image(Affine(1.0, 2.0).preimage(y)), y)
+
+
+@pytest.mark.parametrize("order", [1, 2, math.inf, "fro", "nuc"])
+def test_matrices_of_one_norm(order):
+    """Of the axes named, in the order of NumPy's matrix norms."""
+    domain = NormSphere(order=order, axis=(0, -1), scale=2.0)
+    y = domain.image(free_values(domain, (3, 2, 4)))
+    for i in range(2):
+        assert np.linalg.norm(y[:, i], order) == pytest.approx(2, rel=1e-5)
+    np.testing.assert_array_equal(domain.preimage(y), y / 2)
+    assert domain.for_axes(3) == NormSphere(order=order, axis=(-3, -1), scale=2.0)
+    assert domain == NormSphere(order=order, axis=tuple([0, -1]), scale=2.0)
+    assert NormSphere(axis=(-1,)) == NormSphere()
+    # Finite where all singular values are equal, and where all are 0.
+    gradient = jax.grad(lambda x: size(domain.image(x)))
+    for start in (jnp.eye(3), jnp.zeros((3, 3))):
+        assert jnp.isfinite(gradient(start)).all()
+
+
 def test_vectors_and_matrices_renormalize():
     y = jnp.array([[3.0, 4.0], [0.0, 2.0]])
     sphere = NormSphere(outside="renormalize")
@@ -785,11 +842,18 @@ BAD_PARAMETERS = [
     (lambda: Tanh(scale=-1), "`scale` should be positive"),
     (lambda: Tanh(bounds=(3, -3)), "lower < upper"),
     (lambda: Logistic(outside="ignore"), "`outside` should be one of"),
+    (lambda: Affine(outside="renormalize"), "`bounds` should be finite"),
+    (lambda: Affine(bounds=(0.0, 1.0)).preimage(jnp.array([2.0])), 'Use outside="clip" or'),
+    (lambda: NormSphere(order="fro"), "`order` of vectors should be at least 1, got 'fro'; for"),
+    (lambda: NormSphere(order=3, axis=(0, 1)), "`order` of matrices should be 1, 2"),
+    (lambda: NormSphere(axis=(0, 1, 2)), "`axis` should be one, or two"),
+    (lambda: NormSphere(axis=(0, 1), ellipsoid=ELLIPSOID), "`axis` should be one, or two"),
+    (lambda: NormSphere(axis=(0, -2)).image(jnp.ones((2, 2))), "does not exist in an array"),
     (lambda: Positive(outside="renormalize"), "`bounds` should be finite"),
     (lambda: Positive(map="square"), "`map` should be one of"),
     (lambda: Affine(scale=0.0), "scale.* should be positive"),
     (lambda: NormSphere(scale=jnp.ones(2)), "`scale` should be a number"),
-    (lambda: NormSphere(order=0.5), "`order` should be at least 1"),
+    (lambda: NormSphere(order=0.5), "`order` of vectors should be at least 1"),
     (lambda: NormSphere(ellipsoid=[[1.0, 2.0]]), "`ellipsoid` should be symmetric"),
     (lambda: NormSphere(ellipsoid=[[1.0, 0], [0, -1.0]]), "positive definite"),
     (lambda: Orthogonal(method="cayley"), "`method` should be one of"),

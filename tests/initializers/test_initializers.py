@@ -5,17 +5,15 @@ import math
 import equinox as eqx
 import flax.linen as linen
 import jax
-import jax.nn.initializers as jinit
 import jax.numpy as jnp
 import jax.random as jr
 import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
-import scipy.signal
 import scipy.stats
 from flax import nnx
-from helpers import mixed_atlas, unchecked
+from helpers import close, mixed_atlas, unchecked
 from helpers_smoothing import icosphere
 
 import atlasinit as ai
@@ -32,83 +30,8 @@ def x64():
     return enable_x64(True)  # noqa: FBT003
 
 
-def close(found, expected, standard_error):
-    """Within five standard errors: a fixed seed fails by chance less than once in a million."""
-    assert np.all(np.abs(np.asarray(found) - expected) < 5 * standard_error)
-
-
 GRID = ai.VolumeGrid((6, 6, 5), np.diag([2.0, 2.0, 2.0, 1.0]))
 TWO = {"cortex_L": ai.SurfaceMesh(500, hemisphere="L"), "volume": GRID}
-
-
-# Variance scaling
-
-
-@pytest.mark.sweep
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((30, 20), jnp.float32), ((3, 3, 4, 2), jnp.complex64)]
-)
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (init.glorot_uniform(), jinit.glorot_uniform()),
-        (init.xavier_normal(), jinit.variance_scaling(1.0, "fan_avg", "normal")),
-        (init.he_normal(), jinit.variance_scaling(2.0, "fan_in", "normal")),
-        (init.variance_scaling(1.0, "fan_in", "truncated_normal"), jinit.lecun_normal()),
-        (init.normal(0.3), jinit.normal(0.3)),
-        (init.constant(2.5), jinit.constant(2.5)),
-        (init.zeros, jinit.zeros),
-        (init.ones, jinit.ones),
-    ],
-)
-def test_same_scheme_same_bits(ours, theirs, dtype, shape, key):
-    np.testing.assert_array_equal(ours(key, shape, dtype), theirs(key, shape, dtype))
-
-
-@pytest.mark.parametrize(
-    ("make", "bound"),
-    [
-        (init.glorot_uniform, math.sqrt(3 / ((72 + 144) / 2))),
-        (init.xavier_uniform, math.sqrt(6 / (72 + 144))),
-    ],
-)
-def test_fans_of_a_convolution_come_from_its_receptive_field(make, bound, key):
-    drawn = make()(key, (3, 3, 8, 16))
-    assert np.abs(drawn).max() <= bound
-    # The largest of n uniform draws misses the bound by about bound / n.
-    assert np.abs(drawn).max() > bound * (1 - 20 / drawn.size)
-
-
-@pytest.mark.parametrize(
-    ("make", "variance"),
-    [(init.he_normal, 2 / 300), (init.glorot_normal, 2 / 500), (lambda: init.normal(0.2), 0.04)],
-)
-def test_normal_schemes_have_their_variance(make, variance, key):
-    drawn = np.asarray(make()(key, (300, 200)), np.float64)
-    close(drawn.mean(), 0, math.sqrt(variance / drawn.size))
-    close(drawn.var(), variance, variance * math.sqrt(2 / drawn.size))
-
-
-@pytest.mark.parametrize("make", [init.glorot_uniform, init.glorot_normal, init.he_normal])
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((), "float32"), ((7,), "float32"), ((3, 4), "int32"), ((0, 4), "float32")]
-)
-def test_what_has_no_fans_is_zero(make, shape, dtype, key):
-    drawn = make()(key, shape, dtype)
-    assert drawn.shape == shape
-    assert drawn.dtype == dtype
-    assert (drawn == 0).all()
-
-
-def test_integers_are_zero_and_uniform_stays_in_its_interval(key):
-    for make in (init.normal(), init.uniform()):
-        assert (make(key, (4,), jnp.int32) == 0).all()
-    drawn = init.uniform(-1.0, 3.0)(key, (20_000,))
-    assert (drawn >= -1).all()
-    assert (drawn < 3).all()
-    close(drawn.mean(), 1, 4 / math.sqrt(12 * drawn.size))
-    parts = init.uniform(2.0, 3.0)(key, (50,), jnp.complex64)
-    assert (jnp.stack([parts.real, parts.imag]) >= 2).all()
 
 
 # Structure
@@ -119,12 +42,24 @@ def test_identity():
     np.testing.assert_array_equal(batch, np.broadcast_to(2 * np.eye(3) + 0.5, (4, 3, 3)))
 
 
-def test_broadcast_repeats_a_suffix():
-    base = np.arange(6).reshape(2, 3)
-    out = init.broadcast(base)(jr.key(0), (4, 2, 3))
-    np.testing.assert_array_equal(out, np.broadcast_to(base, (4, 2, 3)))
-    assert out.dtype == jnp.float32
-    assert init.broadcast(7)(jr.key(0), (2, 2)).tolist() == [[7, 7], [7, 7]]
+@pytest.mark.parametrize(
+    ("base", "shape", "dtype"),
+    [
+        (np.arange(6).reshape(2, 3), (4, 2, 3), None),
+        (7, (2, 2), None),
+        # The two of GoMLX's own tests.
+        ([7, 11, 17], (2, 3), "int32"),
+        (3, (2, 2), "int8"),
+        ([1.0, 0.0], (3, 2), "bool"),
+        (np.float64([2.0, 250.0]), (2,), "uint8"),
+        ([0.5, 2.5], (2, 2), "bfloat16"),
+        (1 + 2j, (2,), "complex64"),
+    ],
+)
+def test_broadcast_repeats_a_suffix(base, shape, dtype):
+    out = init.broadcast(base)(jr.key(0), shape, dtype)
+    np.testing.assert_array_equal(out, np.broadcast_to(base, shape))
+    assert out.dtype == (dtype or jnp.float32)
 
 
 class Event:
@@ -190,63 +125,16 @@ def test_toeplitz_equals_scipy(shape):
     np.testing.assert_array_equal(symmetric, scipy.linalg.toeplitz([1, 2, 3, 0]))
 
 
-# Filters
-
-
-DESIGNS = {
-    "butterworth": lambda w, b: scipy.signal.butter(3, w, b),
-    "chebyshev1": lambda w, b: scipy.signal.cheby1(3, 0.5, w, b),
-    "chebyshev2": lambda w, b: scipy.signal.cheby2(3, 30.0, w, b),
-    "elliptic": lambda w, b: scipy.signal.ellip(3, 0.5, 30.0, w, b),
-    "bessel": lambda w, b: scipy.signal.bessel(3, w, b),
-}
-BANDS = {"lowpass": 0.3, "highpass": 0.3, "bandpass": (0.2, 0.5), "bandstop": (0.2, 0.5)}
-
-
-@pytest.mark.parametrize("kind", DESIGNS)
-@pytest.mark.parametrize("band", BANDS)
-def test_responses_equal_scipy(kind, band, key):
-    cutoff = BANDS[band]
-    spectral = init.FrequencyFilter(kind, cutoff, band=band, order=3, ripple=0.5, attenuation=30.0)
-    design = DESIGNS[kind](cutoff, band)
-    expected = scipy.signal.freqz(*design, 33, include_nyquist=True)[1]
-    found = spectral(key, (2, 33))
-    assert found.dtype == jnp.complex64
-    np.testing.assert_allclose(found, np.broadcast_to(expected, (2, 33)), atol=2e-6)
-    real = spectral(key, (33,), jnp.float32)
-    np.testing.assert_allclose(real, np.abs(expected), atol=2e-6)
-
-
-@pytest.mark.parametrize(
-    ("band", "cutoff", "passed"),
-    [
-        ("lowpass", 0.3, [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]),
-        ("highpass", 0.3, [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]),
-        ("bandpass", (0.2, 0.5), [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]),
-        ("bandstop", (0.2, 0.5), [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]),
-    ],
-)
-def test_ideal_filter_passes_its_cutoffs(band, cutoff, passed, key):
-    ideal = init.FrequencyFilter("ideal", cutoff, band=band)
-    np.testing.assert_array_equal(ideal(key, (11,), jnp.float32), passed)
-    hertz = tuple(np.atleast_1d(cutoff) * 5)
-    ideal = init.FrequencyFilter("ideal", hertz, band=band, sampling_rate=10.0)
-    np.testing.assert_array_equal(ideal(key, (11,), jnp.float32), passed)
-
-
-def test_clamped_bins_and_random_responses(key):
-    made = init.FrequencyFilter("random", clamps={0.0: 0.0, 0.52: 1.0})
-    out = made(key, (3000, 11))
-    assert (out[:, 0] == 0).all()
-    assert (out[:, 5] == 1).all()
-    mask, values = made.clamped(11)
-    assert mask.nonzero()[0].tolist() == [0, 5]
-    assert values[5] == 1
-    signed = init.FrequencyFilter("ideal", 0.3, clamps={1.0: -2.0})
-    np.testing.assert_array_equal(signed(key, (5,), jnp.float32), [1, 1, 0, 0, -2])
-    free = np.asarray(out)[:, ~mask]
-    close(np.abs(free).mean(), 0.5, 0.1 / math.sqrt(free.size))
-    close(np.angle(free).std(), 0.02, 0.02 / math.sqrt(2 * free.size) + 1e-4)
+def test_stacks_of_toeplitz_equal_scipy_one_by_one():
+    rng = np.random.default_rng(0)
+    # The stacks broadcast as in hypercoil's own test: (3, 10) and (2, 3, 8) make (2, 3, 10, 8).
+    column, row, fill = rng.normal(size=(3, 4)), rng.normal(size=(2, 3, 3)), rng.normal(size=(3,))
+    found = init.toeplitz(column, row, fill=fill)(jr.key(0), (5, 2, 3, 6, 5))
+    for i, j in np.ndindex(2, 3):
+        down, along = np.full(6, fill[j]), np.full(5, fill[j])
+        down[:4], along[:3] = column[j], row[i, j]
+        expected = np.broadcast_to(scipy.linalg.toeplitz(down, along), (5, 6, 5))
+        np.testing.assert_allclose(found[:, i, j], expected, rtol=1e-6)
 
 
 # Symmetric positive definite
@@ -320,6 +208,67 @@ def test_geometric_mean_of_badly_conditioned_matrices(condition, n, count):
     found = init.mean_spd(single)
     assert found.dtype == jnp.float32
     assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(
+    ("n", "count", "condition"),
+    [
+        pytest.param(400, 2, 1e6, marks=pytest.mark.sweep),
+        pytest.param(40, 200, 1e6, marks=pytest.mark.sweep),
+        (5, 2, 1e4),
+    ],
+)
+def test_geometric_mean_of_large_matrices_and_many(n, count, condition):
+    """The mean of the inverses is the inverse of the mean; twice the congruence is no news."""
+    a = of_condition(condition, n, count)
+    with x64():
+        found, inverse = (np.asarray(init.mean_spd(x)) for x in (a, np.linalg.inv(a)))
+    # Both are found apart; their product has the errors of both, times the condition of neither.
+    assert np.linalg.norm(scipy.linalg.inv(inverse) - found) < 1e-7 * np.linalg.norm(found)
+    if count == 2:
+        # G P^-1 G = Q, the equation that the closed form solves.
+        back = found @ np.linalg.solve(a[0], found)
+        assert np.linalg.norm(back - a[1]) < 1e-8 * np.linalg.norm(a[1])
+
+
+def test_means_keep_batch_axes():
+    with x64():
+        a = np.asarray(definite_sample(n=3, count=10)).reshape(5, 2, 1, 3, 3)
+        found = init.mean_spd(a)
+        assert found.shape == (2, 1, 3, 3)
+        np.testing.assert_allclose(found[1, 0], init.mean_spd(a[:, 1, 0]), atol=1e-10)
+        last = init.mean_spd(np.moveaxis(a, 0, 2), axis=-3)
+        np.testing.assert_array_equal(last, found)
+        every = init.mean_spd(a, "euclidean", axis=(0, 2))
+        np.testing.assert_allclose(every, a.mean((0, 2)))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("mean", ["euclidean", "harmonic", "log_euclidean", "geometric"])
+def test_psi_mixes_in_the_identity(mean):
+    rng = np.random.default_rng(1)
+    thin = rng.normal(size=(6, 4, 3))
+    a = (thin @ thin.mT).astype(np.float32)  # of rank 3
+    mixed = (0.9 * a + 0.1 * np.eye(4)).astype(np.float32)
+    found = init.mean_spd(a, mean, psi=0.1)
+    np.testing.assert_allclose(found, init.mean_spd(mixed, mean), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"`matrices` should be positive definite.*`psi`"):
+        init.mean_spd(a, mean)
+    assert np.isfinite(init.mean_spd(a, mean, psi=0.01)).all()
+
+
+def test_tangency_of_convolution_weights(key):
+    with x64():
+        sample = np.asarray(definite_sample(), np.float32)[:, None, None].repeat(5, 1)
+    means = ["euclidean"] * 2
+    still = init.tangency(sample, means)(key, None)
+    assert still.shape == (2, 5, 1, 4, 4)
+    np.testing.assert_allclose(still[0], sample.mean(0), rtol=1e-6)
+    noisy = init.tangency(sample, means, noise=0.5)(key, (2, 5, 1, 4, 4))
+    assert (np.linalg.eigvalsh(noisy) > 0).all()
+    assert not np.allclose(noisy[0], noisy[1])
+    mixed = init.tangency(sample, means[:1], psi=0.5)(key, None)
+    np.testing.assert_allclose(mixed[0], sample.mean(0) / 2 + np.eye(4) / 2, rtol=1e-6)
 
 
 def test_geometric_mean_says_where_it_has_not_converged():
@@ -609,7 +558,8 @@ def test_whole_numbers_are_numbers(key):
         init.toeplitz([1, 2], fill=1),
         init.variance_scaling(2, "fan_in", "normal"),
         init.normal(1),
-        init.uniform(0, 2),
+        init.uniform_between(0, 2),
+        init.uniform(2),
         init.tangency(np.eye(3, dtype=np.float32)[None], ["euclidean"], noise=1).initializer,
     ):
         shape = (1, 3, 3) if "tangency" in made.__qualname__ else (3, 3)
@@ -650,7 +600,7 @@ def test_a_leaf_depends_only_on_key_and_name(key):
 
 def test_a_constrained_leaf_keeps_its_domain(key):
     model = domains.constrain({"w": jnp.full((3, 2), 0.3)}, "w", domains.Tanh())
-    again = init.initialize(model, "w", init.uniform(-0.5, 0.5), key=key)
+    again = init.initialize(model, "w", init.uniform_between(-0.5, 0.5), key=key)
     assert again["w"].domain == domains.Tanh()
     assert init.initialize(model, "w", init.ones, key=key, domain=None)["w"].tolist()[0] == [1, 1]
     maps = init.initialize(ai.DenseMaps(jnp.zeros((3, 8))), "*", init.Dirichlet(), key=key)
@@ -694,33 +644,36 @@ BAD = [
     (lambda: init.variance_scaling(1.0, "fan", "normal"), "`mode` should be one of"),
     (lambda: init.variance_scaling(1.0, "fan_in", "cauchy"), "`distribution` should be one of"),
     (lambda: init.normal(-1.0), "`stddev` should not be negative"),
-    (lambda: init.uniform(1.0, 0.0), "`low` should be below `high`"),
+    (lambda: init.uniform_between(1.0, 0.0), "`low` should be below `high`"),
+    (lambda: init.uniform(0.0), "`scale` should be positive"),
+    (lambda: init.truncated_normal(lower=1, upper=1), "`lower` should be below `upper`"),
+    (lambda: init.he_normal(in_axis=2)(KEY, (3, 4)), "`in_axis` 2 should be of the 2 axes"),
+    (lambda: init.he_normal(batch_axis=(0, -3))(KEY, (3, 4)), r"`batch_axis` \(0, -3\) should"),
+    (lambda: init.orthogonal()(KEY, (3,)), "at least a 2D shape"),
     (lambda: init.identity()(KEY, (3, 4)), "two equal sizes"),
     (lambda: init.broadcast([1, 2])(KEY, (2, 3)), r"`base` of shape \(2,\) should be the end"),
+    (lambda: init.broadcast([300])(KEY, (1,), "int8"), "`base` holds numbers that int8 cannot"),
+    (lambda: init.broadcast([1, 2.5])(KEY, (2,), "int32"), "as 2.5; round or clip them"),
+    (lambda: init.broadcast(np.nan)(KEY, (2,), "int32"), "as nan"),
+    (lambda: init.broadcast(-1)(KEY, (2,), "uint8"), "as -1"),
+    (lambda: init.broadcast(1)(KEY, (2,), "int64"), "x64 mode"),
+    (lambda: init.broadcast([1.0, 2j])(KEY, (2,), "float32"), "that float32 cannot, as 2j"),
+    (lambda: init.broadcast(1e9)(KEY, (2,), "float16"), r"that float16 cannot, as 1000000000\.0"),
+    (lambda: init.broadcast(1e99)(KEY, (2,), "complex64"), "that complex64 cannot"),
+    (lambda: init.mean_spd(np.full((1, 2, 2), np.nan, np.float32)), "`matrices` should be finite"),
     (lambda: init.from_distribution(Event())(KEY, (5, 3)), "should end with the distribution's"),
     (lambda: init.delta_plus(noise=-1.0), "`noise`, a standard deviation"),
     (lambda: init.delta_plus((9,))(KEY, (3,)), "`loc` should lie inside"),
     (lambda: init.laplace(width=0.0), "`width` should be positive"),
     (lambda: init.laplace(normalize="mean"), "`normalize` should be None"),
     (lambda: init.laplace((1.0,))(KEY, (3, 3)), "one value for each of 2 axes"),
-    (lambda: init.toeplitz([[1.0]]), "should be vectors"),
+    (lambda: init.toeplitz(1.0), "should be vectors"),
+    (lambda: init.toeplitz(np.ones((2, 3)), np.ones((3, 3))), "stacks that broadcast"),
+    (lambda: init.toeplitz(np.ones((2, 3)))(KEY, (3, 4, 4)), "should be the end of the shape"),
     (lambda: init.toeplitz([1.0])(KEY, (3,)), "at least two axes"),
-    (lambda: init.FrequencyFilter("fir", 0.1), "`kind` should be one of"),
-    (lambda: init.FrequencyFilter("ideal"), "`cutoff` should be given"),
-    (lambda: init.FrequencyFilter("ideal", (0.5, 0.2), band="bandpass"), "2 rising frequencies"),
-    (lambda: init.FrequencyFilter("ideal", 6.0, sampling_rate=10.0), "between 0 and 5"),
-    (lambda: init.FrequencyFilter("butterworth", 0.1, order=0), "`order` should be positive"),
-    (lambda: init.FrequencyFilter("ideal", 0.1, clamps={2.0: 1.0}), "`clamps` should lie in"),
-    (lambda: init.FrequencyFilter("ideal", 0.1)(KEY, (1,)), "two or more bins"),
-    (
-        lambda: init.FrequencyFilter("ideal", 0.1, clamps={0: 0, 0.1: 1})(KEY, (5,)),
-        "`clamps` should lie in different bins",
-    ),
-    (
-        lambda: init.FrequencyFilter("ideal", 0.1, clamps={0: 1j})(KEY, (5,), "float32"),
-        "`clamps` of float32 weights should be real",
-    ),
-    (lambda: init.mean_spd(np.eye(2, dtype=np.float32)), r"should be \(observations, n, n\)"),
+    (lambda: init.mean_spd(np.eye(2, dtype=np.float32)), r"should be \(observations, ..., n, n\)"),
+    (lambda: init.mean_spd(np.eye(2)[None], axis=1), "observations on `axis`"),
+    (lambda: init.mean_spd(np.eye(2)[None], psi=2), "`psi` should lie between 0 and 1"),
     (lambda: init.mean_spd(NOT_SYMMETRIC), "symmetric"),
     (lambda: init.mean_spd(-np.eye(2, dtype=np.float32)[None]), "positive definite"),
     (lambda: init.mean_spd(np.eye(2)[None], "median"), "`mean` should be one of"),
@@ -772,6 +725,8 @@ def test_bad_input(call, match):
     [
         (lambda: init.identity()(KEY, (2, 2), jnp.int32), "floating point or complex, got int32"),
         (lambda: init.Dirichlet()(KEY, (2, 2), jnp.complex64), "real floating point"),
+        (lambda: init.broadcast("a"), "`base` should hold numbers, got <U1"),
+        (lambda: init.mean_spd(np.eye(2, dtype=int)[None]), "`matrices` should be a real floating"),
         (lambda: init.from_distribution(3), "should be callable or have `sample`"),
         (lambda: DRAW(TWO, n_parcels="3", key=KEY), "a whole number from 0, got '3'"),
         (lambda: DRAW(TWO, n_parcels=3, key=7), r"pass `jax\.random\.key\(7\)`"),

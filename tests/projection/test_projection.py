@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from helpers import mixed_atlas, table
 from scipy import stats
 from scipy.linalg import block_diag
@@ -286,6 +287,20 @@ def test_a_reduction_is_registered_by_name_and_used_by_name_everywhere(tmp_path)
         register_reduction("range", "mean")
     with pytest.raises(ValueError, match=r"returns \(time,\), \(5,\) of .*it returned \(\)"):
         project(maps, x, reduction=lambda values, weights: values.max())
+
+
+def test_standard_scores_of_either_degrees_of_freedom():
+    """hypercoil's scores divide by time, SciPy's default; nilearn has both."""
+    maps = ai.HardMaps(np.array([0, 0, 1], np.int32), 2)
+    x = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    means = np.stack([x[:2].mean(0), x[2]])
+    for ddof in (0, 1):
+        found = ai.project(maps, x, reduction=ai.projection.zscore(ddof=ddof))
+        np.testing.assert_allclose(found, scipy.stats.zscore(means, 1, ddof=ddof), rtol=1e-5)
+    assert ai.projection.zscore() is ai.projection.REDUCTIONS["zscore"]
+    assert ai.projection.zscore(ddof=0) == ai.projection.zscore(ddof=0)
+    with pytest.raises(ValueError, match="`ddof` should be 0 or 1, got 2"):
+        ai.projection.zscore(ddof=2)
 
 
 def test_a_reduction_with_an_xla_function_is_part_of_programs_and_layers():

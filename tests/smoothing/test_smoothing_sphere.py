@@ -60,6 +60,25 @@ def test_the_ancestors_all_pairs_kernel():
     assert np.abs(operator(maps.to_dense().T).T - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize(("factor", "reach"), [(1.0, 40.0), (2.0, 45.0), (0.5, 15.0)])
+def test_widths_of_hypercoil_convert(factor, reach):
+    """Its formula, exp(-(d / (factor sigma))^2 / 2) up to d = reach in mm; the rows normalised."""
+    points = np.random.default_rng(0).normal(size=(300, 3))
+    points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
+    sigma, distance = 10.0, great_circle(points)
+    kernel = np.where(distance > reach, 0, np.exp(-((distance / (factor * sigma)) ** 2) / 2))
+    operator = smoothing_operator(
+        ai.SurfaceMesh(300, sphere=points),
+        sigma=factor * sigma,
+        truncate=reach / (factor * sigma),
+        geometry="sphere",
+        weights="equal",
+    )
+    data = np.random.default_rng(1).normal(size=(300, 4)).astype(np.float32)
+    expected = kernel @ data / kernel.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(operator(data), expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("sigma", [3.0, 10.0, 25.0])
 def test_heat_profile_is_the_heat_kernel(sigma):
     """Against the sum of Legendre polynomials, up to a factor, at every angle in reach."""

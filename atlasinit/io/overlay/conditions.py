@@ -12,7 +12,7 @@ from jaxtyping import Bool, Shaped
 
 from atlasinit.errors import ArgumentError, format_list, nearest
 
-# Operations that neither list names are refused, and so are calls, attributes and indices.
+# Operations that neither list names are refused, and so are other calls, attributes and indices.
 _ARITHMETIC = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -28,8 +28,20 @@ _COMPARISONS = {
     ast.NotEq: operator.ne,
 }
 
+# What each does with the true voxels: filters of the largest and smallest values, in cubes. What
+# lies beyond the image counts as false to the one and as true to the other: it changes nothing.
+_GROW = (("maximum_filter", False),)
+_SHRINK = (("minimum_filter", True),)
+_SHAPING = {
+    "dilate": _GROW,
+    "erode": _SHRINK,
+    "open": _SHRINK + _GROW,
+    "close": _GROW + _SHRINK,
+}
+
 # Far beyond any condition that is written by hand; the parser's stack is limited as well.
 _LONGEST = 2000  # characters
+_FURTHEST = 100  # voxels
 
 _Value: TypeAlias = np.ndarray | np.generic
 
@@ -47,8 +59,9 @@ def evaluate(
     ----------
     condition
         Numbers, the names of `values`, comparisons, ``and``, ``or``, ``not``,
-        ``+ - * /`` and brackets; nothing else is ever evaluated. Arithmetic is done
-        in float64, so that small integers do not wrap; NaN compares false.
+        ``+ - * /``, brackets, and ``dilate``, ``erode``, ``open``, ``close`` and ``fill`` of a
+        comparison; nothing else is ever evaluated. Arithmetic is done in float64, so that
+        small integers do not wrap; NaN compares false.
     values
         Arrays of one shape.
     factors
@@ -130,7 +143,43 @@ class _Evaluation:
                 return join.reduce(np.broadcast_arrays(*map(self._truth, nodes)))
             case ast.Compare() if all(type(op) in _COMPARISONS for op in node.ops):
                 return self._comparison(node)
-        raise self._error(node, "is not allowed: only comparisons, and, or, not, + - * / are")
+            case ast.Call(func=ast.Name(id="fill"), args=[inner], keywords=[]):
+                return self._fill(inner)
+            case ast.Call(func=ast.Name(id=name), args=[inner, *steps], keywords=[]) if (
+                name in _SHAPING and len(steps) < 2
+            ):
+                return self._shape(name, inner, steps)
+        raise self._error(
+            node,
+            "is not allowed: only comparisons, and, or, not, + - * /, and dilate, erode, open, "
+            "close and fill are",
+        )
+
+    def _shape(self, name: str, inner: ast.expr, steps: list[ast.expr]) -> _Value:
+        """Return a comparison dilated and so on by a number of voxels, 1 unless it is given."""
+        count = getattr(steps[0], "value", None) if steps else 1
+        if type(count) is not int or not 1 <= count <= _FURTHEST:
+            raise self._error(
+                steps[0], f"should be a number of voxels, a whole number from 1 to {_FURTHEST}"
+            )
+        from scipy import ndimage
+
+        found = self._image_of_truth(inner)
+        for filter_, beyond in _SHAPING[name]:
+            shape = getattr(ndimage, filter_)
+            found = shape(found, size=2 * count + 1, mode="constant", cval=beyond)
+        return found
+
+    def _fill(self, inner: ast.expr) -> _Value:
+        """Return a comparison with the holes that nothing leads out of, not even by corners."""
+        from scipy import ndimage
+
+        found = self._image_of_truth(inner)
+        return np.asarray(ndimage.binary_fill_holes(found, structure=np.ones([3] * found.ndim)))
+
+    def _image_of_truth(self, node: ast.expr) -> np.ndarray:
+        # A comparison of numbers alone is one value for all voxels.
+        return np.broadcast_to(self._truth(node), next(iter(self._values.values())).shape)
 
     def _comparison(self, node: ast.Compare) -> _Value:
         nodes = (node.left, *node.comparators)

@@ -57,7 +57,9 @@ def read_mask(mask: object, *, grid: VolumeGrid | None = None) -> VolumeGrid:
           array (on `grid`), and a condition on their values, as
           ``({"gm": "gm.nii.gz", "wm": "wm.nii.gz"}, "gm > 0.5 and wm < 0.2")``.
           Conditions are made of numbers, names, comparisons, ``and``, ``or``,
-          ``not``, ``+ - * /`` and brackets. NaN compares false. Images of weights have the
+          ``not``, ``+ - * /`` and brackets, and ``dilate(gm > 0.5, 2)``, by 2 voxels in every
+          direction, likewise ``erode``, ``open`` (erode, then dilate), ``close`` (dilate, then
+          erode), and ``fill(gm > 0.5)`` of holes. NaN compares false. Images of weights have the
           scale of 0 to 1 that `load_atlas` gives them, whether they are stored as fractions,
           percent or parts of 255; labels are as they are.
     grid

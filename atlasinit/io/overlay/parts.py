@@ -17,7 +17,7 @@ from atlasinit.io.mesh_identity import check_meshes, complete_mesh
 from atlasinit.io.overlay.losses import Loss, Mask, Masked, as_mask, tell_losses
 from atlasinit.io.overlay.masks import keep_voxels
 from atlasinit.io.overlay.structures import split_mask
-from atlasinit.io.overlay.surfaces import attach, locations_in
+from atlasinit.io.overlay.surfaces import attach, locations_in, place_kept
 
 _SURFACES = ("sphere", "anatomical", "areas")
 
@@ -85,16 +85,17 @@ def lay_over(
                 if option == "mask"
                 else "",
             )
-    placed = {c: _attach_surfaces(c, g, surfaces.get(c, {})) for c, g in geometry.items()}
+    given = {c: (masks.get(c), surfaces.get(c, {}).get("mask")) for c in geometry}
+    placed = {
+        c: _attach_surfaces(c, _place_kept(g, given[c]), surfaces.get(c, {}))
+        for c, g in geometry.items()
+    }
     check_meshes(carried or {}, placed, argument="files", name=Argument("meshes"))
     for c, mesh in (carried or {}).items():
         own = placed[c]
         assert isinstance(own, SurfaceMesh), "only values of vertices come with a mesh"
         placed[c] = complete_mesh(own, mesh)
-    return {
-        c: _mask(g, (masks.get(c), surfaces.get(c, {}).get("mask")), space)
-        for c, g in placed.items()
-    }
+    return {c: _mask(g, given[c], space) for c, g in placed.items()}
 
 
 def lay_over_parts(
@@ -190,6 +191,14 @@ def _mask(geometry: Geometry, given: Sequence[object], space: str) -> Laid:
         # -1 in `step` is a location that earlier masks did not have: it takes the -1 at the end.
         taken = step if taken is None else np.append(taken, -1)[step]
     return Laid(geometry, taken, tuple(masks))
+
+
+def _place_kept(geometry: Geometry, given: tuple[Any, ...]) -> Geometry:
+    """Return the mesh of masks that are larger than it and keep as many vertices as it has."""
+    for mask in given:
+        if mask is not None and isinstance(geometry, SurfaceMesh):
+            geometry = place_kept(geometry, as_mask(mask).kept)
+    return geometry
 
 
 def _attach_surfaces(compartment: str, geometry: Geometry, mesh: Mapping[str, Any]) -> Geometry:

@@ -170,6 +170,24 @@ def locations_in(
     return inside
 
 
+def place_kept(mesh: SurfaceMesh, mask: object) -> SurfaceMesh:
+    """Return the whole mesh of labels that are of a mask's vertices alone, in their order.
+
+    So hypercoil writes GIFTI: 29,696 labels of the 32,492 vertices of fsLR 32k. Any other mesh as
+    it is.
+    """
+    if mesh.n_locations != mesh.n_vertices or mesh.faces is not None:
+        return mesh
+    try:
+        values = _mask_values(mask, mesh)[0]
+    except (ArgumentError, ArgumentTypeError):  # told where the mask is laid on
+        return mesh
+    kept = np.flatnonzero(values)
+    if len(values) == mesh.n_vertices or len(kept) != mesh.n_vertices:
+        return mesh
+    return SurfaceMesh(len(values), vertices=kept, hemisphere=mesh.hemisphere)
+
+
 def _mask_values(mask: object, mesh: SurfaceMesh) -> tuple[np.ndarray, Stated, str]:
     """Return one number a vertex of a mask of any kind, what it states, and what it is called."""
     if isinstance(mask, SurfaceMesh):
@@ -337,7 +355,11 @@ def structures_of(volume: PathLike) -> VolumeGrid:
 def _check_count(name: str, count: int, mesh: SurfaceMesh) -> None:
     if count != mesh.n_vertices:
         raise ArgumentError(
-            name, f"is of another mesh: it has {count} vertices, the labels {mesh.n_vertices}"
+            name,
+            f"is of another mesh: it has {count} vertices, the labels {mesh.n_vertices}",
+            "Of labels of some vertices alone, pass which as `mask`, true at those"
+            if count > mesh.n_vertices and name != "mask"
+            else "",
         )
 
 

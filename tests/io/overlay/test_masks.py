@@ -6,6 +6,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 from helpers_io import AFFINE, save_image
+from scipy import ndimage
 
 import atlasinit as ai
 from atlasinit.errors import ArgumentError
@@ -71,6 +72,51 @@ def test_conditions_equal_numpy(condition):
     assert found.dtype == bool
 
 
+def cube(n):
+    return np.ones((2 * n + 1,) * 3, bool)
+
+
+def shape_by_scipy(operation, x, n):
+    # What lies beyond the image takes nothing away: padded, SciPy's iterations agree.
+    grown = operation in ("dilate", "close")
+    x = np.pad(x, n, constant_values=not grown)
+    first, last = ndimage.binary_dilation, ndimage.binary_erosion
+    steps = {"dilate": [first], "erode": [last], "open": [last, first], "close": [first, last]}
+    for step in steps[operation]:
+        x = step(x, structure=cube(n), border_value=step is last)
+    return x[n:-n, n:-n, n:-n]
+
+
+BLOB = np.random.default_rng(4).random((9, 8, 7))
+
+
+@pytest.mark.parametrize("operation", ["dilate", "erode", "open", "close"])
+@pytest.mark.parametrize(("n", "threshold"), [(1, 0.3), (1, 0.9), (2, 0.1)])
+def test_conditions_are_shaped_as_by_scipy(operation, n, threshold):
+    """Cubes of 2 n + 1 voxels are hypercoil's too."""
+    steps = "" if n == 1 else f", {n}"
+    found = evaluate(f"{operation}(a > {threshold}{steps}) and a > -1", {"a": BLOB})
+    if operation in ("dilate", "erode"):
+        np.testing.assert_array_equal(found, shape_by_scipy(operation, BLOB > threshold, n))
+    else:
+        first, last = ("erode", "dilate") if operation == "open" else ("dilate", "erode")
+        inner = shape_by_scipy(first, BLOB > threshold, n)
+        np.testing.assert_array_equal(found, shape_by_scipy(last, inner, n))
+
+
+def test_holes_are_filled():
+    shell = np.zeros((7, 7, 7), bool)
+    shell[1:6, 1:6, 1:6] = True
+    shell[2:5, 2:5, 2:5] = False
+    a = np.where(shell, 1.0, 0.0)
+    filled = evaluate("fill(a > 0.5)", {"a": a})
+    assert filled.sum() == 125
+    # A way out by a corner is one.
+    a[1, 1, 1] = 0
+    assert evaluate("fill(a > 0.5)", {"a": a}).sum() == shell.sum() - 1
+    assert evaluate("not fill(erode(1 > 0))", {"a": a}).sum() == 0
+
+
 def test_small_integers_do_not_wrap():
     values = np.array([200, 100, 0], np.uint8)
     assert evaluate("a + a > 300", {"a": values}).tolist() == [True, False, False]
@@ -105,6 +151,17 @@ REFUSED = {
     "not a": "'a' is a number",
     "(a > 1) + 2 > 1": "'a > 1' is true or false where a number should be",
     "a & b": "is not allowed",
+    "dilate(a, 2)": "'a' is a number where a comparison should be",
+    "dilate(a > 1, 0)": "'0' should be a number of voxels, a whole number from 1 to 100",
+    "erode(a > 1, 1.5)": "'1.5' should be a number of voxels",
+    "open(a > 1, b)": "'b' should be a number of voxels",
+    "close(a > 1, True)": "'True' should be a number of voxels",
+    "close(a > 1, 101)": "'101' should be a number of voxels",
+    "fill(a > 1, 2)": "is not allowed",
+    "dilate(a > 1, 1, 2)": "is not allowed",
+    "dilate(mask=a > 1)": "is not allowed",
+    "grow(a > 1)": "dilate, erode, open, close and fill are",
+    "dilate(a > 1) > 1": "is true or false where a number should be",
     "~a > 1": "is not allowed",
     "(" * 300 + "a > 1" + ")" * 300: "cannot be read",
 }

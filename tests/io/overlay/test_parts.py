@@ -119,6 +119,26 @@ def test_every_form_of_a_mask_of_vertices(tmp_path):
     assert read_atlas(path, space="s", meshes={"cortex_L": {"mask": inside}}) == whole
 
 
+def test_labels_of_kept_vertices_alone_get_their_places(tmp_path):
+    """As hypercoil writes GIFTI, with a whole sphere: the mask says which vertices they are."""
+    whole = read_atlas(text(tmp_path / "lh.csv", FLAT), space="s", mask=INSIDE.reshape(-1))
+    inside = np.asarray(INSIDE.reshape(-1), bool)
+    (tmp_path / "kept").mkdir()
+    path = text(tmp_path / "kept" / "lh.csv", np.asarray(FLAT)[inside])
+    sphere = np.random.default_rng(0).normal(size=(24, 3))
+    for mask in (inside, *every_mask(tmp_path)):
+        kept = read_atlas(path, space="s", mask=mask)
+        assert kept.geometry == whole.geometry
+        assert kept.to_dense()["cortex_L"].sum() > 0
+    laid = read_atlas(path, space="s", meshes={"cortex_L": {"sphere": sphere, "mask": inside}})
+    np.testing.assert_allclose(laid.geometry["cortex_L"].sphere, sphere, rtol=1e-6)
+    np.testing.assert_array_equal(laid.geometry["cortex_L"].vertices, np.flatnonzero(inside))
+    with pytest.raises(
+        ValueError, match=r"labels \d+\. Of labels of some vertices alone, pass which"
+    ):
+        read_atlas(path, space="s", meshes={"cortex_L": {"sphere": sphere}})
+
+
 WRONG = [
     (np.ones((24, 2)), ValueError, r"\(24,\) or \(24, 1\), got shape \(24, 2\)"),
     (np.ones(23), ValueError, "another mesh: it has 23 vertices, the labels 24"),
