@@ -183,7 +183,7 @@ def _of_floats(draw: Initializer, dtype: Any) -> Initializer:
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         wanted = check_inexact(default if dtype is None else dtype)
-        wide = jnp.promote_types(wanted, jnp.float32)
+        wide = jnp.dtype(jnp.float32) if wanted.itemsize < 4 else wanted
         return place(draw(key, tuple(shape), wide).astype(wanted), out_sharding)
 
     return init

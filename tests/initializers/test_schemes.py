@@ -81,6 +81,13 @@ def test_fans_are_of_the_axes_named(name, variance, axes, fan_in, fan_out, key):
     assert drawn.var() == pytest.approx(wanted, abs=5 * wanted * math.sqrt(2 / drawn.size))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "complex64"])
+def test_orthogonal_draws_of_other_dtypes(dtype, key):
+    found = init.orthogonal(dtype=dtype)(key, (3, 2))
+    theirs = jinit.orthogonal()(key, (3, 2), "float32" if dtype == "bfloat16" else dtype)
+    np.testing.assert_array_equal(found, theirs.astype(dtype))
+
+
 def test_parameters_that_are_arrays_do_not_widen(key):
     """JAX's `testAccidentalUpcasting`."""
     one = jnp.float32(1)
