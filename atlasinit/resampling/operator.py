@@ -127,7 +127,8 @@ def resampling_operator(
     source
         Where data lie: an atlas, a geometry, a mapping from compartment to geometry, or an image
         (of nibabel, or its path), which stands for its whole grid, or for the locations of
-        CIFTI-2. Data of several compartments lie one after the other, in their order.
+        CIFTI-2; or the file of a sphere. Data of several compartments lie one after the other, in
+        their order.
     target
         Where they are moved to: as for `atlasinit.resample`, of the same compartments. The result
         has them in the order of the target.

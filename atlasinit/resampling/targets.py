@@ -87,23 +87,29 @@ def find_origin(source: Any, target: Any) -> Origin:
 
     Geometries without names are those of the target's only compartment, where it has one.
     """
-    from atlasinit.io.targets import is_target, read_target
+    from atlasinit.io.targets import holds_surface, is_target, read_target
 
     if isinstance(source, Atlas):
         return Origin.of_atlas(source, "source")
-    if isinstance(source, VolumeGrid | SurfaceMesh):
-        named = target.geometry if isinstance(target, Atlas) else target
-        only = list(named) if isinstance(named, Mapping) and len(named) == 1 else ["data"]
-        return Origin({only[0]: source}, "", "the source", "source")
     if isinstance(source, Mapping):
-        wrong = [c for c, g in source.items() if not isinstance(g, VolumeGrid | SurfaceMesh)]
+        read = {c: _read_mesh(g) for c, g in source.items()}
+        wrong = [c for c, (g, _) in read.items() if not isinstance(g, VolumeGrid | SurfaceMesh)]
         if wrong or not source:
             raise ArgumentTypeError(
                 "source",
-                "should be a mapping from compartments to VolumeGrid or SurfaceMesh, got other "
-                f"values for {wrong}",
+                "should be a mapping from compartments to VolumeGrid, SurfaceMesh or files of "
+                f"spheres, got other values for {wrong}",
             )
-        return Origin(source, "", "the source", "source")
+        stated = {space for _, space in read.values() if space}
+        geometry = {c: g for c, (g, _) in read.items()}
+        return Origin(geometry, stated.pop() if len(stated) == 1 else "", "the source", "source")
+    if isinstance(source, VolumeGrid | SurfaceMesh) or (
+        is_target(source) and holds_surface(source)
+    ):
+        mesh, stated = _read_mesh(source)
+        named = target.geometry if isinstance(target, Atlas) else target
+        only = list(named) if isinstance(named, Mapping) and len(named) == 1 else ["data"]
+        return Origin({only[0]: mesh}, stated, "the source", "source")
     if not is_target(source):
         raise ArgumentTypeError(
             "source",
@@ -190,7 +196,11 @@ def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[
             f"or a mapping from compartments to such, got {type(target).__name__}",
         )
     if holds_surface(target):
-        return _sphere_of(target, origin, space)
+        mesh, stated = _read_mesh(target)
+        if space is None:
+            own = (origin.space, origin.name)
+            check_target_space(stated, own, str(target), override="space")
+        return mesh
     found = read_target(target)
     if space is None:
         own = (origin.space, origin.name)
@@ -200,23 +210,28 @@ def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[
     return {c: _on_own_mesh(g, origin, c) for c, g in found.geometry.items()}
 
 
-def _sphere_of(target: Any, origin: Origin, space: str | None) -> SurfaceMesh:
-    """Return the mesh of a file of a sphere, whose name may state what it is in register with."""
-    from atlasinit.io.agreement import check_target_space
+def _read_mesh(given: Any) -> tuple[Any, str]:
+    """Return the mesh of a file of a sphere, and what its name says that it is in register with.
+
+    That is ``""`` where it says nothing; what is no such file is returned as it is.
+    """
     from atlasinit.io.bids.names import entities_of, side_of
     from atlasinit.io.input import Input
     from atlasinit.io.overlay.surfaces import read_surface
+    from atlasinit.io.targets import holds_surface, is_target
 
-    surface, name = read_surface(target), Input(target).name
-    for entity, stated in entities_of(name).items():
-        if entity in ("tpl", "space") and space is None:
-            check_target_space(stated, (origin.space, origin.name), name, override="space")
-    return SurfaceMesh(
+    if not is_target(given) or not holds_surface(given):
+        return given, ""
+    surface, name = read_surface(given), Input(given).name
+    entities = entities_of(name)
+    mesh = SurfaceMesh(
         len(surface.coordinates),
         sphere=surface.coordinates,
         faces=surface.faces,
         hemisphere=surface.hemisphere or side_of(name),
     )
+    # A sphere in another space than its own template's states both.
+    return mesh, entities.get("space") or entities.get("tpl", "")
 
 
 def _on_own_mesh(geometry: Geometry, origin: Origin, compartment: str) -> Place:

@@ -305,7 +305,13 @@ def test_files_of_spheres_are_targets(tmp_path):
             np.testing.assert_array_equal(
                 moved.maps["cortex_L"].labels, expected.maps["cortex_L"].labels
             )
+    values = np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)
+    for source in (tmp_path / "lh.sphere.reg", {"cortex_L": tmp_path / "lh.sphere.reg"}):
+        found = ai.resample_data(values, source, atlas)
+        np.testing.assert_array_equal(found, ai.resample_data(values, mesh, atlas))
     save_sphere(tmp_path / "tpl-fsLR_hemi-L_sphere.surf.gii", mesh)
+    with pytest.raises(ValueError, match="is in fsaverage, but the source is in fsLR"):
+        ai.resample_data(values, tmp_path / "tpl-fsLR_hemi-L_sphere.surf.gii", atlas)
     with pytest.raises(ValueError, match="states the space 'fsLR', but 's' is in 'fsaverage'"):
         ai.resample(atlas, tmp_path / "tpl-fsLR_hemi-L_sphere.surf.gii")
     nb.freesurfer.write_geometry(tmp_path / "rh.sphere.reg", mesh.sphere, mesh.faces)
