@@ -1,6 +1,8 @@
 """A thousand generated runs, extracted, beside the time that a model of one run gives.
 
-``simulate_dataset.py --runs 1000``: `docs/scale.md` shows what it prints.
+``OMP_NUM_THREADS=1 simulate_dataset.py --runs 1000``, as each of several processes has one thread:
+`docs/scale.md` shows what it prints. On a machine that does other work too, the seconds of CPU are
+those to compare.
 """
 
 import argparse
@@ -26,18 +28,18 @@ AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])
 DISTINCT = 10  # images; the other runs are links to them
 LOOKED = 40  # runs of which the cost of one is measured
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-OPTIONS = {"confounds": MOTION, "high_pass": 0.01}
+OPTIONS = {"confounds": MOTION}
 
 
 def make_atlases() -> dict[str, ai.Atlas]:
-    """Return atlases of 100 and 400 parcels, of the voxels nearest to drawn ones."""
+    """Return atlases of 100 and 200 parcels, of the voxels nearest to drawn ones."""
     from scipy.spatial import cKDTree
 
     places = np.indices(SHAPE).reshape(3, -1).T
     inside = (((places - np.array(SHAPE) / 2) / (np.array(SHAPE) / 2)) ** 2).sum(1) < 1
     grid = ai.VolumeGrid(SHAPE, AFFINE, np.flatnonzero(inside))
     found = {}
-    for n in (100, 400):
+    for n in (100, 200):
         rng = np.random.default_rng(n)
         seeds = rng.choice(places[inside], n, replace=False)
         labels = cKDTree(seeds).query(places[inside])[1].astype(np.int32)
@@ -138,20 +140,25 @@ def main() -> None:
 
         # The cost of one run, from some of them, in this process.
         people = [f"{i:04d}" for i in range(LOOKED)]
-        ai.extract(root, atlases, out, participants=people[:2], jobs=1, **OPTIONS)
-        shutil.rmtree(out)
-        with timed_stages() as stages, measured() as some:
-            ai.extract(root, atlases, out, participants=people, jobs=1, **OPTIONS)
-        shutil.rmtree(out)
+
+        def extract(count: int, jobs: int) -> dict[str, float]:
+            with measured() as found:
+                ai.extract(root, atlases, out, participants=people[:count], jobs=jobs, **OPTIONS)
+            shutil.rmtree(out)
+            return found
+
+        extract(2, 1)
+        few = extract(2, 1)
+        with timed_stages() as stages:
+            many = extract(LOOKED, 1)
+        starting = extract(2, 2)
         stages = {stage: seconds / LOOKED for stage, seconds in stages.items()}
         unpacking = min(unpack_alone(images[0]) for _ in range(5))
         # What comes before and after the runs: atlases, the list of files, table and page.
         with measured() as around:
             ai.extract(root, atlases, out, jobs=1, dry_run=True, **OPTIONS)
-        with measured() as starting:
-            ai.extract(root, atlases, out, participants=people[:2], jobs=2, **OPTIONS)
-        shutil.rmtree(out)
-        each = some["cpu"] / LOOKED
+        # The table and the page of all runs are made once.
+        each = (many["cpu"] - few["cpu"]) / (LOOKED - 2)
         rest = each - sum(stages.values())
         rows = {"read": read_alone(images[0]), "unpack": unpacking}
         rows["project"] = stages["unpack and project"] - unpacking
@@ -159,10 +166,12 @@ def main() -> None:
         for stage, seconds in rows.items():
             print(f"  {stage:8} {1000 * seconds:7.1f} ms")
         print(f"  {'a run':8} {1000 * each:7.1f} ms of CPU")
-        start = starting["wall"] - 2 * each / 2
-        predicted = start + around["wall"] + given.runs * each / given.jobs
-        print(f"start {start:.1f} s, list of files {around['wall']:.1f} s")
-        print(f"predicted for {given.jobs} processes: {predicted:.1f} s")
+        start = {"wall": starting["wall"] - each, "cpu": starting["cpu"] - 2 * each}
+        predicted = {
+            "wall": start["wall"] + around["wall"] + given.runs * each / given.jobs,
+            "cpu": start["cpu"] + around["cpu"] + given.runs * each,
+        }
+        print(f"start {start['wall']:.1f} s, list of files {around['wall']:.1f} s")
 
         memory: list[tuple[int, float]] = []
 
@@ -174,8 +183,11 @@ def main() -> None:
             done = ai.extract(root, atlases, out, jobs=given.jobs, progress=watch, **OPTIONS)
         assert done.count("done") == given.runs, done.failures
         busy = sum(outcome.seconds for outcome in done.outcomes or ()) / given.jobs
-        error = whole["wall"] / predicted - 1
-        print(f"measured: {whole['wall']:.1f} s ({100 * error:+.0f} %), CPU {whole['cpu']:.1f} s")
+        for kind, called in (("wall", f"{given.jobs} processes"), ("cpu", "CPU")):
+            off = 100 * (whole[kind] / predicted[kind] - 1)
+            print(
+                f"{called}: {predicted[kind]:.1f} s predicted, {whole[kind]:.1f} s ({off:+.0f} %)"
+            )
         print(f"processes at runs: {100 * busy / whole['wall']:.0f} % of the time")
         print("runs done, MiB of all processes:")
         print("\n".join(f"  {number:5d} {size:7.0f}" for number, size in memory))

@@ -1,5 +1,6 @@
 """Values of parcels in tables: read with their names, and written with them."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,8 @@ def read_square(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    if (quick := _read_numbers(path)) is not None:
+        return quick
     # Without a header, as pandas would number names that occur twice.
     cells: Any = pd.read_csv(
         path, sep=separator_of(path), header=None, dtype=str, keep_default_na=False
@@ -158,6 +161,36 @@ def _numbers(cells: Any) -> Any:
         return found.astype(np.float64) if found.dtype.kind == "O" else found
     except (ValueError, TypeError):
         return None
+
+
+def _read_numbers(path: Path) -> "pd.DataFrame | None":
+    """Return a square table of plain numbers, a tenth of the time that cells of text take.
+
+    None where that fails, of which the slower way tells the reason.
+    """
+    import pandas as pd
+
+    separator = separator_of(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = [name.strip() for name in next(csv.reader(file, delimiter=separator), [])][1:]
+    columns = range(1, len(names) + 1)
+    try:
+        found: Any = pd.read_csv(
+            path,
+            sep=separator,
+            header=None,
+            skiprows=1,
+            # "NA" may be the name of a row.
+            dtype={0: str, **dict.fromkeys(columns, np.float64)},
+            na_values=dict.fromkeys(columns, _MISSING),
+            keep_default_na=False,
+        )
+    except (ValueError, pd.errors.ParserError):
+        return None
+    if found.shape[1] != len(names) + 1:
+        return None
+    rows = found.iloc[:, 0].str.strip().tolist()
+    return pd.DataFrame(found.iloc[:, 1:].to_numpy(np.float64), rows, names)
 
 
 _COMPARTMENTS = ("cortex_L", "cortex_R", "subcortex", "volume")
