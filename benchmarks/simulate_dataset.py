@@ -23,8 +23,8 @@ from stages import read_alone, timed_stages, unpack_alone
 
 import atlasinit as ai
 
-SPACE, SHAPE, TIME = "MNI152NLin6Asym", (32, 38, 32), 120
-AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])
+SPACE, SHAPE, TIME = "MNI152NLin6Asym", (23, 27, 23), 80
+AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])
 DISTINCT = 10  # images; the other runs are links to them
 LOOKED = 40  # runs of which the cost of one is measured
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
@@ -32,14 +32,14 @@ OPTIONS = {"confounds": MOTION}
 
 
 def make_atlases() -> dict[str, ai.Atlas]:
-    """Return atlases of 100 and 200 parcels, of the voxels nearest to drawn ones."""
+    """Return atlases of 50 and 100 parcels, of the voxels nearest to drawn ones."""
     from scipy.spatial import cKDTree
 
     places = np.indices(SHAPE).reshape(3, -1).T
     inside = (((places - np.array(SHAPE) / 2) / (np.array(SHAPE) / 2)) ** 2).sum(1) < 1
     grid = ai.VolumeGrid(SHAPE, AFFINE, np.flatnonzero(inside))
     found = {}
-    for n in (100, 200):
+    for n in (50, 100):
         rng = np.random.default_rng(n)
         seeds = rng.choice(places[inside], n, replace=False)
         labels = cKDTree(seeds).query(places[inside])[1].astype(np.int32)
@@ -89,7 +89,7 @@ def _write_run(bold: Path, mask: Path, confounds: Path, *, seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.normal(500, 30, (*SHAPE, TIME)).round().astype(np.int16)
     image = nib.Nifti1Image(values, AFFINE)
-    image.header.set_zooms((6, 6, 6, 2.0))
+    image.header.set_zooms((8, 8, 8, 2.0))
     image.header.set_xyzt_units("mm", "sec")
     with igzip.open(bold, "wb") as file:
         file.write(image.to_bytes())

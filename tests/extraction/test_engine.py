@@ -138,6 +138,16 @@ def test_two_processes_on_one_output_do_each_run_once(dataset, reference, tmp_pa
 
 
 @pytest.mark.sweep
+def test_more_devices_change_no_digit(dataset, reference, tmp_path):
+    ai.save_atlas(volume_atlas(), tmp_path / "cubes.npz")
+    command = [sys.executable, "-m", "atlasinit", "extract", dataset, "-o", tmp_path / "out"]
+    command += ["--atlas", tmp_path / "cubes.npz", "--jobs", "1"]
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    assert contents(tmp_path / "out") == reference
+
+
+@pytest.mark.sweep
 def test_what_is_killed_is_gone_on_with(dataset, reference, tmp_path):
     command = [sys.executable, "-m", "atlasinit", "extract", dataset, "-o", tmp_path / "out"]
     ai.save_atlas(volume_atlas(), tmp_path / "cubes.npz")
