@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from atlasinit.tessellation import icosahedral_atlas as icosahedral_atlas
     from atlasinit.tessellation import voronoi_atlas as voronoi_atlas
     from atlasinit.transforms import Transform as Transform
+    from atlasinit.viewer import AtlasView as AtlasView
+    from atlasinit.viewer import view_atlas as view_atlas
 
 _HOMES = {
     "add_surfaces": "catalogue",
@@ -103,6 +105,7 @@ _HOMES = {
     "AtlasLinear": "nn",
     "AtlasMasker": "masker",
     "AtlasUnavailableError": "errors",
+    "AtlasView": "viewer",
     "AtlasWarning": "errors",
     "back_project": "projection",
     "check_file": "inspection",
@@ -164,6 +167,7 @@ _HOMES = {
     "to_volume": "sampling",
     "Transform": "transforms",
     "VolumeGrid": "core.grid",
+    "view_atlas": "viewer",
     "voronoi_atlas": "tessellation",
 }
 _MODULES = (

@@ -22,6 +22,7 @@ from atlasinit.cli import (
     reporting,
     seeding,
     several,
+    viewing,
 )
 from atlasinit.cli.flags import Command, Group
 from atlasinit.cli.mistakes import explain
@@ -41,7 +42,7 @@ app = typer.Typer(
 _THEMES = {
     "Find": (lookup,),
     "Make": (making, projecting, moving, several, seeding, exporting, refining, extracting),
-    "Look": (checking, measuring, reporting, doctor),
+    "Look": (checking, measuring, reporting, viewing, doctor),
 }
 # The groups of `atlasinit --help`; their commands are added without a name before theirs.
 for title, themes in _THEMES.items():

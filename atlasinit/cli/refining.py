@@ -138,7 +138,7 @@ def refine(
         from atlasinit.refinement import assess_halves
         from atlasinit.refinement import refine as refine_
         from atlasinit.report import generate_report
-        from atlasinit.report.page import target_of
+        from atlasinit.support.pages import target_of
 
     # Before the fit, which may take minutes.
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)

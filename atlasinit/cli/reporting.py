@@ -61,8 +61,8 @@ def report(
 ) -> None:
     """Write an HTML page that shows an atlas, and data of its parcels; it needs no network."""
     from atlasinit.report import generate_report
-    from atlasinit.report.page import target_of
     from atlasinit.smoothing import smooth
+    from atlasinit.support.pages import target_of
 
     # Before the work: a page that is there is replaced only where that is asked for.
     target_of(output, overwrite=overwrite)

@@ -148,7 +148,7 @@ def plot_atlas(
                 "pass (coordinates, faces)",
             )
     colors = parcel_colors(atlas, palette=palette)
-    unit_of = _name_units(units, columns)
+    unit_of = name_units(units, columns)
     rows: list[tuple[str, ColorScale | None, np.ndarray]]
     rows = [(atlas.name if title is None else title, None, colors)]
     for name, column in columns.items():
@@ -277,7 +277,7 @@ def _draw_scale(part: Any, scale: ColorScale, unit: str, height: float) -> None:
         part.text(1 - 0.05 / WIDTH, 0.02, said, fontsize="x-small", ha="right", va="bottom")
 
 
-def _name_units(
+def name_units(
     units: str | Mapping[str, str] | None, columns: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
     """Return the unit of each row of values."""

@@ -1,0 +1,68 @@
+"""What parcels are painted in: their colours, and those of values."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import matplotlib.colors
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from atlasinit.figures.scales import ColorScale
+from atlasinit.figures.slices import GREY
+from atlasinit.support.formatting import format_number
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Painting:
+    """Colours of all parcels, with what they mean.
+
+    Parameters
+    ----------
+    title
+        Of the values, or of the atlas.
+    colors
+        (parcels + 1, 4) RGBA; the first of what belongs to no parcel.
+    texts
+        The value of each parcel with its unit; empty for the parcels' own colours.
+    scale
+        ``low``, ``high``, ``unit``, ``beyond`` and the ``gradient`` between them as CSS; empty
+        for the parcels' own colours.
+    """
+
+    title: str
+    colors: UInt8[np.ndarray, "rows 4"]
+    texts: tuple[str, ...] = ()
+    scale: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def paint_parcels(title: str, colors: Float[np.ndarray, "parcels 3"]) -> Painting:
+    """Return the parcels in their own colours."""
+    return Painting(title, _as_bytes(np.column_stack([colors, np.ones(len(colors))])))
+
+
+def paint_values(
+    title: str, values: Float[np.ndarray, " parcels"], scale: ColorScale, unit: str
+) -> Painting:
+    """Return the parcels in the colours of a scale; grey where a value is NaN or infinite."""
+    colors = scale(values)
+    colors[~np.isfinite(values)] = (GREY, GREY, GREY, 1)
+    ends = [format_number(end) for end in (scale.low, scale.high)]
+    # Between the nine stops CSS mixes linearly.
+    stops = [matplotlib.colors.to_hex(scale.colormap(x)) for x in np.linspace(0, 1, 9)]
+    shown = {
+        "low": f"\N{LESS-THAN OR EQUAL TO} {ends[0]}" if scale.below else ends[0],
+        "high": f"\N{GREATER-THAN OR EQUAL TO} {ends[1]}" if scale.above else ends[1],
+        "unit": unit,
+        "beyond": scale.beyond,
+        "gradient": ", ".join(stops),
+    }
+    texts = tuple(_tell(value, unit) for value in values.tolist())
+    return Painting(title, _as_bytes(colors), texts, shown)
+
+
+def _tell(value: float, unit: str) -> str:
+    return "no value" if value != value else f"{format_number(value, '.4g')} {unit}".rstrip()
+
+
+def _as_bytes(colors: Float[np.ndarray, "parcels 4"]) -> UInt8[np.ndarray, "rows 4"]:
+    return np.vstack([np.zeros(4), np.round(255 * colors)]).astype(np.uint8)

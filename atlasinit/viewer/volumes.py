@@ -1,0 +1,126 @@
+"""The voxels of a view: rows of parcels, and what lies behind them in grey."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float64, UInt8, UInt16
+
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import ArgumentError
+from atlasinit.figures.backdrops import Backdrop, Background, find_backdrop
+
+_MOST = 2**26
+"""Voxels of a picture that a browser holds, some of them several times over."""
+
+_MARGIN = 3
+_MASK = 70
+"""Brightness of the voxels that a grid keeps, where no image lies behind them."""
+
+_NONE = 1e-6
+"""Of a voxel, by which rounding may miss its edge."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VolumeView:
+    """Voxels of a box with the parcels of a compartment.
+
+    Parameters
+    ----------
+    compartment
+        Whose parcels.
+    rows
+        (x, y, z) the row of each voxel's parcel in the table from 1, 0 for none.
+    affine
+        (4, 4) matrix from voxel indices to world millimetres.
+    grey
+        (x, y, z) brightness of what lies behind.
+    """
+
+    compartment: str
+    rows: UInt16[np.ndarray, "x y z"]
+    affine: Float64[np.ndarray, "4 4"]
+    grey: UInt8[np.ndarray, "x y z"]
+
+
+def view_volumes(atlas: Atlas, background: Background) -> list[VolumeView]:
+    """Return the voxels of each compartment that lies on a grid.
+
+    Parcels stay on their own voxels; the image behind is brought to these, in a box that holds
+    both. Without an image the mask is seen, where the grid keeps some voxels alone.
+
+    Raises
+    ------
+    ValueError
+        A `background` of another shape than the atlas's only grid, a box of too many voxels.
+    """
+    slices = atlas.parcel_slices()
+    found = []
+    for compartment, grid in atlas.geometry.items():
+        if not isinstance(grid, VolumeGrid):
+            continue
+        labels = np.asarray(atlas.maps[compartment].harden().labels)
+        rows = np.where(labels < 0, 0, labels + slices[compartment].start + 1)
+        volume = np.append(rows, 0).astype(np.uint16)[grid.locations]
+        backdrop = find_backdrop(atlas, background, grid)
+        low, high = _box(grid, volume, backdrop, masked=background is not False)
+        affine = np.array(grid.affine, np.float64)
+        affine[:3, 3] += affine[:3, :3] @ low
+        if backdrop is not None:
+            grey = _slice_backdrop(backdrop, affine, tuple((high - low).tolist()))
+        elif background is False or grid.n_locations == np.prod(grid.shape):
+            grey = np.zeros(high - low, np.uint8)
+        else:
+            grey = _cut((grid.locations >= 0) * np.uint8(_MASK), low, high)
+        found.append(VolumeView(compartment, _cut(volume, low, high), affine, grey))
+    return found
+
+
+def _box(
+    grid: VolumeGrid, volume: np.ndarray, backdrop: Backdrop | None, *, masked: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first voxel that is shown and the one after the last; both may lie outside."""
+    inside = volume > 0
+    if masked and grid.n_locations < np.prod(grid.shape):
+        inside |= grid.locations >= 0
+    ends = []
+    for axis, size in enumerate(grid.shape):
+        filled = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        first, last = (filled[0], filled[-1]) if filled.size else (0, size - 1)
+        ends.append((first - _MARGIN, last + 1 + _MARGIN))
+    low, high = np.array(ends).T
+    if backdrop is not None:
+        inverse = np.linalg.inv(grid.affine)
+        corners = backdrop.corners @ inverse[:3, :3].T + inverse[:3, 3] + 0.5
+        low = np.minimum(low, np.floor(corners.min(axis=0) + _NONE)).astype(int)
+        high = np.maximum(high, np.ceil(corners.max(axis=0) - _NONE)).astype(int)
+    count = int(np.prod((high - low).astype(float)))
+    if count > _MOST:
+        raise ArgumentError(
+            "atlas",
+            f"has parcels and a background in a box of {count:,} voxels, of which a browser "
+            f"shows {_MOST:,}",
+            "pass background=False, or resample the atlas to larger voxels"
+            if backdrop is not None
+            else "resample it to larger voxels",
+        )
+    return low, high
+
+
+def _cut(volume: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return a box of a volume, 0 beyond it."""
+    out = np.zeros(high - low, volume.dtype)
+    first, last = np.maximum(low, 0), np.minimum(high, volume.shape)
+    own = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    out[tuple(slice(a, b) for a, b in zip(first - low, last - low, strict=True))] = volume[own]
+    return out
+
+
+def _slice_backdrop(
+    backdrop: Backdrop, affine: np.ndarray, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "x y z"]:
+    out = np.empty(shape, np.uint8)
+    x, y = np.arange(shape[0], dtype=float), np.arange(shape[1], dtype=float)
+    for k in range(shape[2]):
+        out[:, :, k] = np.round(255 * backdrop.plane(affine, (x, y, np.array([float(k)]))))
+    return out

@@ -1,0 +1,233 @@
+"""The page of a view in a browser without a window, its WebGL computed by the CPU."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from helpers_report import blocks_atlas, cortex_atlas, hostile_atlas
+
+import atlasinit as ai
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None or DRIVER is None,
+    reason="needs a browser: apt-get install chromium chromium-driver",
+)
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for argument in FLAGS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    # Small, as every pixel is computed; the whole picture is in sight.
+    metrics = {"width": 500, "height": 640, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open the page of a view, and check afterwards that it was quiet and asked for nothing."""
+    addresses = []
+
+    def open_page(view):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        address = view.save_as_html(tmp_path / "view.html", overwrite=True).as_uri()
+        addresses.append(address)
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)
+        browser.get(address)
+        script = "return document.documentElement.dataset.ready === 'yes'"
+        WebDriverWait(browser, 240).until(lambda driver: driver.execute_script(script))
+        return browser
+
+    yield open_page
+    assert browser.get_log("browser") == []
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [
+        m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"
+    ]
+    elsewhere = {url for url in urls if not url.startswith(("data:", "about:", "blob:"))}
+    assert elsewhere == set(addresses)
+
+
+def find(page, css):
+    return page.find_element("css selector", css)
+
+
+def choose(page, css, text):
+    from selenium.webdriver.support.ui import Select
+
+    Select(find(page, css)).select_by_visible_text(text)
+
+
+def click(page, across, up):
+    """Click the picture at shares of its width and height from its middle; return what is said."""
+    from selenium.webdriver import ActionChains
+
+    canvas = find(page, "#picture")
+    size = min(canvas.size["width"], canvas.size["height"])
+    x, y = round(across * size), round(-up * size)
+    ActionChains(page).move_to_element_with_offset(canvas, x, y).click().perform()
+    return find(page, "#said").text
+
+
+def press(page, css):
+    # Wherever it lies on the page: a small window shows a part.
+    page.execute_script("arguments[0].click()", find(page, css))
+
+
+def numbers(text):
+    return [float(n.replace("−", "-")) for n in re.search(r"at (.*) mm", text)[1].split(", ")]
+
+
+def whole_atlas():
+    """Return blocks of voxels between two hemispheres, as CIFTI files hold them."""
+    cortex, blocks = cortex_atlas(), blocks_atlas()
+    columns = ("compartment", "key", "name", "color", "hemisphere")
+    rows = {c: [*cortex.table[c], *blocks.table[c]] for c in columns}
+    rows["compartment"] = [c.replace("volume", "subcortex") for c in rows["compartment"]]
+    return ai.Atlas(
+        name="whole",
+        space="test",
+        maps={**cortex.maps, "subcortex": blocks.maps["volume"]},
+        geometry={**cortex.geometry, "subcortex": blocks.geometry["volume"]},
+        labels=ai.LabelTable(rows),
+    )
+
+
+def check_voxels(page, atlas, compartment):
+    """Click slices, and compare what is said with the atlas at the place that is said."""
+    rows = atlas.parcel_slices()[compartment]
+    names = atlas.labels["name"][rows].tolist()
+    press(page, f"#list li:nth-child({rows.start + 1}) button")  # to a slice through the blocks
+    labels = np.asarray(atlas.maps[compartment].labels).reshape(8, 8, 8)
+    for across, up in ((-0.15, 0.15), (0.15, 0.15), (-0.15, -0.15)):
+        said = click(page, across, up)
+        i, j, k = (round(x / 2) for x in numbers(said))
+        # The left of the picture is the left of the world, and its upper side anterior.
+        assert (i < 4, j >= 4) == (across < 0, up > 0)
+        row = labels[i, j, k]
+        assert said.startswith(f"{names[row]} key {row + 1}; {compartment}; ")
+        assert find(page, "#list [aria-pressed=true]").text.startswith(names[row])
+
+
+def check_vertices(page, atlas):
+    """Click both hemispheres from their sides, and compare what is said with the atlas."""
+    rows, names = atlas.parcel_slices(), atlas.labels["name"]
+    for side, x in (("left", -110), ("right", 110)):
+        compartment = f"cortex_{side[0].upper()}"
+        choose(page, "#from", side)
+        said = click(page, 0.05, 0.1)
+        vertex = int(re.search(rf"vertex (\d+) of {compartment}", said)[1])
+        place = atlas.geometry[compartment].anatomical[vertex]
+        assert abs(place[0] - x) < 12
+        # Anterior is on the left for who looks from the left.
+        assert np.sign(place[1]) == (-1 if side == "left" else 1)
+        assert place[2] > 0
+        np.testing.assert_allclose(numbers(said), place, atol=0.051)
+        row = np.asarray(atlas.maps[compartment].labels)[vertex]
+        assert said.startswith(names[rows[compartment].start + row])
+
+
+def test_a_click_names_the_parcel_of_the_vertex_or_the_voxel(visit):
+    atlas = whole_atlas()
+    page = visit(ai.view_atlas(atlas, {"t": np.arange(16.0)}, units="mm"))
+    check_vertices(page, atlas)
+    assert re.search(r"; t: \d mm; vertex", find(page, "#said").text)
+    choose(page, "#layout", "axial")
+    check_voxels(page, atlas, "subcortex")
+
+
+@pytest.mark.sweep
+def test_the_list_leads_to_the_parcel(visit):
+    atlas = whole_atlas()
+    page = visit(ai.view_atlas(atlas))
+    names, keys, homes = (atlas.table[c] for c in ("name", "key", "compartment"))
+    for row, (name, key, c) in enumerate(zip(names, keys, homes, strict=True)):
+        press(page, f"#list li:nth-child({row + 1}) button")
+        said = find(page, "#said").text
+        assert said.startswith(f"{name} key {key}")
+        mm = page.execute_script("return [...niivue.frac2mm(niivue.scene.crosshairPos)]")[:3]
+        own = np.asarray(atlas.maps[c].labels) == row - atlas.parcel_slices()[c].start
+        if c == "subcortex":
+            assert own.reshape(8, 8, 8)[tuple(np.rint(np.array(mm) / 2).astype(int))]
+        else:
+            place = atlas.geometry[c].anatomical
+            vertex = np.linalg.norm(place - mm, axis=1).argmin()
+            assert own[vertex]
+            assert f"vertex {vertex} of {c}" in said
+    press(page, "#all")
+    find(page, "#find").send_keys("cortex_r")
+    shown = page.execute_script(
+        "return [...document.querySelectorAll('#list li:not([hidden])')].map(e => e.textContent)"
+    )
+    assert shown == [n for n in names if "cortex_R" in n]
+
+
+@pytest.mark.sweep
+def test_pages_of_one_kind(visit):
+    volume, cortex = blocks_atlas(), cortex_atlas()
+    page = visit(ai.view_atlas(volume))
+    choose(page, "#layout", "axial")
+    check_voxels(page, volume, "volume")
+    assert click(page, -0.45, 0.45).startswith("No parcel; at")
+    page = visit(ai.view_atlas(cortex))
+    choose(page, "#shape", "as it lies")
+    check_vertices(page, cortex)
+
+
+@pytest.mark.sweep
+def test_hostile_names_are_shown_as_they_are(visit):
+    atlas = hostile_atlas()
+    page = visit(ai.view_atlas(atlas, {"</script><b>x": np.arange(8.0)}))
+    shown = page.execute_script(
+        "return [...document.querySelectorAll('#list button span:nth-child(2)')].map(e => e.textContent)"
+    )
+    assert shown == atlas.labels["name"].tolist()
+    assert page.title == f"{atlas.name} – atlas view"
+    press(page, "#list li:nth-child(2) button")
+    assert find(page, "#said strong").text == " ".join(atlas.labels["name"][1].split())
+
+
+@pytest.mark.sweep
+def test_a_notebook_shows_it_in_a_frame(visit, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    class Notebook:
+        def save_as_html(self, path, *, overwrite):
+            frame = ai.view_atlas(cortex_atlas())._repr_html_()
+            script = "<script>document.documentElement.dataset.ready = 'yes'</script>"
+            path.write_text(f"<!doctype html><link rel=icon href=data:,>{frame}{script}", "utf-8")
+            return path
+
+    page = visit(Notebook())
+    page.switch_to.frame(find(page, "iframe"))
+    WebDriverWait(page, 240).until(lambda driver: find(driver, "#said").text.startswith("Click"))
+    choose(page, "#from", "left")
+    assert "cortex_L" in click(page, 0, 0)
+    page.switch_to.default_content()
