@@ -14,6 +14,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.spaces import UNKNOWN, may_be_one, parse_space, space_data
 from atlasinit.errors import ArgumentError
+from atlasinit.io.files import parsing
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.input import Input
 from atlasinit.support.resources import normalise_name
@@ -138,9 +139,10 @@ def _find_templates(space: str) -> Iterator[Path]:
 
 
 def _read(image: Any) -> Backdrop:
-    with Input(image) as source:
+    with Input(image) as source, parsing(source, "an image"):
         found = load_image(source)
         values = np.asanyarray(found.dataobj)
+        source.check_rest()
         affine = np.asarray(found.affine, dtype=np.float64)
     # Some programs write a last axis of one volume.
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values

@@ -205,7 +205,11 @@ def _mend(values: Any, whole: Any, path: object, step: float | None) -> tuple[st
 
 def say_renumbering(distinct: np.ndarray) -> Words:
     """Return how to read labels that are numbered 1, 1.5, 2."""
-    factor = next((k for k in _FACTORS if _are_keys(distinct[distinct != 0] * k)), 0)
+    # In double precision no factor takes what may be a key out of range.
+    labels = np.asarray(distinct[distinct != 0], np.float64)
+    if np.abs(labels).max(initial=0) > np.iinfo(np.int32).max:
+        return ""
+    factor = next((k for k in _FACTORS if _are_keys(labels * k)), 0)
     # So many distinct values are rather weights than labels with an unusual numbering.
     if not factor or distinct.size > 256:
         return ""

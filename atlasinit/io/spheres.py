@@ -9,6 +9,9 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.io.contents import LabelRow, Part
 
+_FARTHEST = 1e9
+"""mm, beyond which no grid reaches, and voxels are no longer told apart by whole numbers."""
+
 
 def spheres(
     seeds: ArrayLike,
@@ -48,9 +51,12 @@ def spheres(
     from scipy.sparse import csr_array
 
     centres = np.asarray(seeds, dtype=np.float64)
-    if centres.ndim != 2 or centres.shape[1] != 3 or not np.isfinite(centres).all():
+    near = np.abs(centres) < _FARTHEST  # False of NaN, too
+    if centres.ndim != 2 or centres.shape[1] != 3 or not near.all():
         raise ArgumentError(
-            "seeds", f"should be finite coordinates (n, 3) in mm, got shape {centres.shape}"
+            "seeds",
+            f"should be finite coordinates (n, 3) in mm, below {_FARTHEST:g}, got shape "
+            f"{centres.shape}",
         )
     n = len(centres)
     wanted = f"should be one length in mm, or {n} of them, got {radius!r}"
@@ -84,7 +90,11 @@ def _members(centres: np.ndarray, radii: np.ndarray, grid: VolumeGrid) -> list[n
     nearest = np.rint((centres - origin) @ inverse.T).astype(np.int64)
     location = grid.locations
     # A sphere reaches this many voxels along each axis, one more for the rounded centre.
-    reach = np.ceil(radii.max(initial=0) * np.linalg.norm(inverse, axis=1)).astype(int) + 1
+    widths = radii.max(initial=0) * np.linalg.norm(inverse, axis=1)
+    reach = np.ceil(np.minimum(widths, _FARTHEST)).astype(int) + 1
+    # No further than to the last voxel of the grid.
+    furthest = np.maximum(nearest, np.array(grid.shape) - 1 - nearest).max(axis=0, initial=0)
+    reach = np.minimum(reach, furthest)
     offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
     offsets = offsets.reshape(-1, 3)
     own = (offsets == 0).all(axis=1)

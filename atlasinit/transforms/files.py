@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import importlib
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,11 +21,16 @@ from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.nifti import claims as claims_nifti
 from atlasinit.io.input import Input
+from atlasinit.io.tables.cells import is_number
 from atlasinit.io.targets import is_target, read_target
+from atlasinit.io.unpacking import check_holds
 from atlasinit.support.typing import PathLike
+from atlasinit.transforms import probing
 from atlasinit.transforms.maps import ChainedMap, FieldMap, FslMap, LinearMap, PointMap
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_LONGEST = 600.0
+"""Seconds after which a process that only waits is given up; one that works has a limit itself."""
 _SINGULAR = 1e-9
 """Share of the volume of a cube of the same edges that a matrix may leave of it at least."""
 
@@ -183,7 +190,7 @@ def _reader_of(source: Input) -> _Reader:
     if re.search(r"^type\s*=", text, re.MULTILINE):
         return _Reader(_read_lta)
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    if len(rows) == 4 and all(len(row) == 4 and all(map(_is_number, row)) for row in rows):
+    if len(rows) == 4 and all(len(row) == 4 and all(map(is_number, row)) for row in rows):
         return _Reader(_read_fsl_matrix, ("reference", "moving"))
     raise AtlasFileError(
         source,
@@ -213,14 +220,6 @@ def _reader_of_field(source: Input) -> _Reader:
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _nitransforms(module: str) -> Any:
     """Return a module of the package, which is optional."""
     try:
@@ -237,6 +236,7 @@ def _read_hdf5(source: Input) -> PointMap:
     """Return the transforms of ITK's composite file, or of X5, one after the other."""
     itk, x5 = _nitransforms("io.itk"), _nitransforms("io.x5")
     path = str(source.path)
+    _check_hdf5(source)
     with importlib.import_module("h5py").File(path, "r") as file:
         is_x5 = file.attrs.get("Format") in ("X5", b"X5")
         chains = [text[()] for text in file.get("TransformChain", {}).values()] if is_x5 else []
@@ -251,6 +251,27 @@ def _read_hdf5(source: Input) -> PointMap:
         text = chains[0].decode() if isinstance(chains[0], bytes) else str(chains[0])
         nodes = [nodes[int(number)] for number in text.split("/")]
     return _one_after_another(source, nodes)
+
+
+def _check_hdf5(source: Input) -> None:
+    """Refuse a file that the HDF5 library would hang or crash at, or that lies in several."""
+    command = [sys.executable, "-I", probing.__file__, str(source.path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_LONGEST, check=False
+        )
+        told = done.stdout.strip()
+    except subprocess.TimeoutExpired:
+        told = ""
+    size = re.fullmatch(r"bytes (\d+)", told)
+    if size is None:
+        raise AtlasFileError(
+            source,
+            f"truncated or damaged ({told or 'the HDF5 library came to no end, or crashed'})",
+            "Fetch it again",
+        )
+    # Arrays in HDF5 may be compressed, one by one.
+    check_holds(source, source.size, int(size[1]), packed=True)
 
 
 def _of_itk(source: Input, found: Any) -> PointMap:

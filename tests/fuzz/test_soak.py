@@ -6,7 +6,8 @@ import resource
 
 import numpy as np
 import pytest
-from fuzz.harness import find_fault, seeds
+from fuzz.harness import find_fault
+from fuzz.inputs import seeds
 
 import atlasinit as ai
 from atlasinit.projection.xla import reduce_data

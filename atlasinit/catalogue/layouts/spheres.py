@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.geometry import VolumeGrid
+from atlasinit.errors import AtlasFileError
 from atlasinit.io.contents import LabelRow, Part
 from atlasinit.io.files import reading
 from atlasinit.io.overlay.masks import read_mask
@@ -41,10 +42,12 @@ def sphere_parts(
     with reading(path, "a table of coordinates") as found:
         records = _records(found)
         seeds = [[float(record[axis]) for axis in "xyz"] for record in records]
-    radii: Any = radius
-    if radius is None:
-        radii = [float(record["radius(mm)"]) for record in records]
+        radii: Any = radius
+        if radius is None:
+            radii = [float(record["radius(mm)"]) for record in records]
     names = [] if regions is None else _regions(regions)
+    if regions is not None and len(names) != len(records):
+        raise AtlasFileError(regions, f"has {len(names)} regions for {len(records)} centres")
     rows = [_row(i, record, names) for i, record in enumerate(records, start=1)]
     return [spheres(seeds, _grid(grid, mask), radius=radii, rows=rows)]
 

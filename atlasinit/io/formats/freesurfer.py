@@ -19,6 +19,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.meshes import as_maps, is_columns, is_sliced
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.own_header import KEY
+from atlasinit.io.tables.cells import is_whole_number
 from atlasinit.io.values import Values, VertexMaps, vertex_values
 
 # What files of values, and of triangles, begin with.
@@ -98,6 +99,10 @@ def read_vertex_list(source: Input) -> Int64[np.ndarray, " listed"]:
         stated, points = int(lines[1]), [line.split() for line in lines[2:] if line.strip()]
         if len(points) != stated:
             raise ContentError(f"it states {stated} points, but lists {len(points)}")
+        # `int` would take 1_0 and digits of other scripts for numbers, as other programs do not.
+        odd = [point[0] for point in points if not is_whole_number(point[0])]
+        if odd:
+            raise ContentError(f"it lists vertex {odd[0]!r}, where a whole number is expected")
         vertices = np.array([point[0] for point in points], np.int64)
         if vertices.min(initial=0) < -1:
             raise ContentError(f"it lists vertex {vertices.min()}")

@@ -21,6 +21,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.keys import read_keys
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.tables import embedded
+from atlasinit.io.unpacking import check_holds
 from atlasinit.support.arrays import to_single
 
 MGH = (".mgh", ".mgz")
@@ -69,20 +70,41 @@ def _opened(source: Input) -> Any:
     elif ending in NIFTI and not is_cifti(source.head):
         kind: Any = nb.Nifti2Image if _first_number(source.head) == _NIFTI2 else nb.Nifti1Image
         image = kind.from_file_map({"image": FileHolder(fileobj=source.stream())})
-        # vox_offset should be at least 352, or 544 in NIfTI-2: after the header and the 4 bytes
-        # that say whether extensions follow.
-        if image.dataobj.offset < _first_number(source.head):
-            raise AtlasFileError(
-                source,
-                f"its header states that its numbers begin at byte {image.dataobj.offset}, which "
-                "lies in the header itself",
-                "It is damaged, or written by a faulty program: make it anew",
-            )
+        _check_start(image, source)
     else:
-        with unlogged():
-            return nb.load(source.path)  # pyright: ignore[reportArgumentType]
+        return _loaded(source)
     source.check_holds(end_of(image.dataobj))
     return image
+
+
+def _loaded(source: Input) -> Any:
+    """Return an image of what other formats nibabel reads."""
+    with unlogged():
+        image: Any = nb.load(source.path)  # pyright: ignore[reportArgumentType]
+    numbers = image.file_map.get("image")
+    if isinstance(image.dataobj, ArrayProxy) and numbers is not None and numbers.filename:
+        if isinstance(image, nb.Nifti1Image):
+            _check_start(image, source)
+        _check_sizes(image.shape, source)
+        # The numbers may lie in a file beside, compressed or not.
+        path = Path(numbers.filename)
+        packed = path.suffix.lower() == ".gz"
+        # How much others may unpack to is not known.
+        if packed or path.suffix.lower() not in (".bz2", ".zst"):
+            check_holds(path, path.stat().st_size, end_of(image.dataobj), packed=packed)
+    return image
+
+
+def _check_start(image: Any, source: Input) -> None:
+    # vox_offset should be at least 352, or 544 in NIfTI-2: after the header and the 4 bytes
+    # that say whether extensions follow.
+    if image.dataobj.offset < _first_number(source.head):
+        raise AtlasFileError(
+            source,
+            f"its header states that its numbers begin at byte {image.dataobj.offset}, which "
+            "lies in the header itself",
+            "It is damaged, or written by a faulty program: make it anew",
+        )
 
 
 def _check_sizes(shape: Sequence[int], source: Input) -> None:
@@ -114,8 +136,7 @@ def _pair(source: Input) -> Any:
         pair["img"].check_holds(end_of(image.dataobj))
         return image
     # ANALYZE, whose directions SPM keeps in a third file.
-    with unlogged():
-        return nb.load(source.path)
+    return _loaded(source)
 
 
 def end_of(data: Any) -> int:
