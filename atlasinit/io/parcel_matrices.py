@@ -21,6 +21,7 @@ from atlasinit.io.input import Input
 from atlasinit.io.own_header import check_texts
 from atlasinit.io.tables.numbers import write_numbers
 from atlasinit.io.tables.parcel_values import read_square
+from atlasinit.io.unpacking import check_unpacked
 from atlasinit.support.files import expand
 from atlasinit.support.typing import PathLike
 from atlasinit.support.writing import atomic_write
@@ -192,7 +193,10 @@ def _write_graph(matrix: Matrix, atlas: Atlas, path: Path, *, overwrite: bool) -
 
 
 def _read_graph(path: Path) -> "pd.DataFrame":
-    return matrix_of_graph(networkx().read_graphml(path))
+    graph = networkx().read_graphml(path)
+    # A matrix has an entry for each two nodes, of which a graph may have no edge.
+    check_unpacked(path, path.stat().st_size, 8 * len(graph) ** 2)
+    return matrix_of_graph(graph)
 
 
 _TABLE = MatrixFormat(_write_table, read_square)

@@ -21,7 +21,6 @@ from atlasinit.io.formats.grid_statements import grid_of
 from atlasinit.io.formats.grids import load_image
 from atlasinit.io.formats.nifti import claims as claims_nifti
 from atlasinit.io.input import Input
-from atlasinit.io.tables.cells import is_number
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.io.unpacking import check_holds
 from atlasinit.support.typing import PathLike
@@ -190,7 +189,7 @@ def _reader_of(source: Input) -> _Reader:
     if re.search(r"^type\s*=", text, re.MULTILINE):
         return _Reader(_read_lta)
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    if len(rows) == 4 and all(len(row) == 4 and all(map(is_number, row)) for row in rows):
+    if len(rows) == 4 and all(len(row) == 4 and all(map(_is_number, row)) for row in rows):
         return _Reader(_read_fsl_matrix, ("reference", "moving"))
     raise AtlasFileError(
         source,
@@ -218,6 +217,15 @@ def _reader_of_field(source: Input) -> _Reader:
         "should be a field of displacements, (x, y, z, 1, 3) of ITK, whose intent is a vector, or "
         f"(x, y, z, 3) of FSL, got shape {shape} and intent {code}",
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    # Python takes 1_0 and digits of other scripts for numbers, as other programs do not.
+    return text.isascii() and "_" not in text
 
 
 def _nitransforms(module: str) -> Any:
@@ -267,7 +275,8 @@ def _check_hdf5(source: Input) -> None:
     if size is None:
         raise AtlasFileError(
             source,
-            f"truncated or damaged ({told or 'the HDF5 library came to no end, or crashed'})",
+            "could not be read as a transform in HDF5: "
+            + (told or "its library comes to no end, or crashes"),
             "Fetch it again",
         )
     # Arrays in HDF5 may be compressed, one by one.

@@ -38,7 +38,7 @@ from atlasinit.io.formats.registry import FORMATS, format_of
 from atlasinit.io.input import Input
 from atlasinit.io.overlay import surfaces
 from atlasinit.io.seeds import read_seeds
-from atlasinit.io.targets import holds_locations, read_target
+from atlasinit.io.targets import holds_locations, holds_surface, read_target
 from atlasinit.io.timing import read_repetition_time
 from atlasinit.transforms import Transform
 from atlasinit.transforms.files import read_transform
@@ -167,6 +167,8 @@ def _uses(name: str, content: bytes) -> Iterator[Callable[[Path], object]]:
         yield lambda path: find_backdrop(volume, path, grid)
     if name.endswith((".nii", ".nii.gz", ".gii")):
         yield read_repetition_time
+    if name in ("x.nii", "x.dscalar.nii", "xASCII.func.gii"):
+        yield ai.check_file
     yield find_damage
 
 
@@ -271,6 +273,7 @@ def _masks() -> Iterator[Seed]:
     vertices = f"#!ascii label\n9\n{lines}".encode()
     masked = lambda path: ai.load_atlas({"cortex_L": KEYS}, space="x", mask={"cortex_L": path})  # noqa: E731
     yield Seed("lh.m.label", vertices, masked)
+    yield Seed("lh.m.label", vertices, ai.check_file)
     image = nb.Nifti1Image((KEYS.reshape(5, 4, 3) > 0).astype(np.uint8), AFFINE)
     for name in ("x.mask.nii", "x.mask.nii.gz"):
         content = image.to_bytes()
@@ -297,7 +300,7 @@ def _surfaces() -> Iterator[Seed]:
         return ai.load_atlas({"cortex_L": KEYS}, space="x", meshes=given).geometry
 
     written = _saved(lambda path: nb.freesurfer.write_geometry(path, points, faces), "lh.sphere")
-    for use in (lay, lambda path: read_meshes({"sphere": [path]})):
+    for use in (lay, lambda path: read_meshes({"sphere": [path]}), holds_surface):
         yield Seed("lh.sphere.surf.gii", GiftiImage(darrays=arrays).to_bytes(), use)
         yield Seed("lh.sphere", written, use)
 

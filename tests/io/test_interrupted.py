@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_interrupted import LIMITS, WRITERS
+from helpers_interrupted import CACHED, LIMITS, WRITERS
 
 HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
 CASES = (
@@ -23,6 +23,7 @@ CASES = (
             ".label.gii",
             ".dscalar.nii",
             *WRITERS,
+            *CACHED,
         )
         if case != "matrix.tsv"
     ),
@@ -61,7 +62,14 @@ FAILING = (
 )
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, pytest.param(errno.EIO, marks=pytest.mark.sweep)])
+CODES = (
+    errno.EACCES,
+    pytest.param(errno.EIO, marks=pytest.mark.sweep),
+    pytest.param(errno.ENOSPC, marks=pytest.mark.sweep),
+)
+
+
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("case", FAILING)
 def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
     done = subprocess.run(
@@ -77,3 +85,19 @@ def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
             # What cannot be written is told as such, and all is as it was; else it is done.
             assert (ended, state) in (("told", start), ("done", "new"))
             assert same or ended == "done"
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("case", CACHED)
+def test_a_cache_whose_file_system_fails_at_any_step(tmp_path, case, code):
+    done = subprocess.run(
+        [sys.executable, HELPER, case, tmp_path, str(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for start, found in json.loads(done.stdout).items():
+        ends = {(ended, state) for ended, state, _ in found}
+        assert ends == {("told", start), ("done", "new")}

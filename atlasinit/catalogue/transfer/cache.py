@@ -32,8 +32,9 @@ def writing_into(folder: Path) -> Iterator[None]:
     except AtlasUnavailableError:
         raise
     except OSError as error:
+        # Of a file in it that could not be made, or filled: a full disk is said of the file.
         raise AtlasUnavailableError(
-            folder,
+            error.filename or folder,
             f"cannot be written ({error.strerror or error})",
             f"set {VARIABLE} (for files of TemplateFlow TEMPLATEFLOW_HOME) to a folder that can be",
         ) from error

@@ -206,7 +206,7 @@ def _store(reply: Any, part: Path, *, done: int, bound: int) -> None:
             size += len(chunk)
             if max(size, total or 0) > bound:
                 break
-            stream.write(chunk)
+            _write(stream, chunk, part)
             bar.update(len(chunk))
     if max(size, total or 0) > bound:
         part.unlink()
@@ -217,6 +217,16 @@ def _store(reply: Any, part: Path, *, done: int, bound: int) -> None:
         )
     if total is not None and size < total:
         raise _RetryError(f"the transfer ended after {size} of {total} bytes")
+
+
+def _write(stream: Any, chunk: bytes, part: Path) -> None:
+    try:
+        stream.write(chunk)
+        stream.flush()
+    except OSError as error:
+        # The error of a full disk names no file by itself.
+        error.filename = str(part)
+        raise
 
 
 def _largest() -> int:

@@ -118,7 +118,7 @@ def _read_existing(target: Path) -> Mapping[str, Any] | None:
         if sidecars.GENERATOR in [entry.get("Name") for entry in found["GeneratedBy"]]:
             return found
     # No description, or one in another form, says that somebody else wrote it.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise AtlasFileError(
         target,
@@ -207,7 +207,10 @@ def _describe(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> Non
 def _write_frame(root: Path, description: Mapping[str, Any]) -> None:
     """Write what belongs to the dataset as a whole."""
     abouts = sorted(root.glob("atlas-*_description.json"))
-    atlases = [json.loads(path.read_text(encoding="utf-8")) for path in abouts]
+    atlases = []
+    for path in abouts:
+        with parsing(path, "a description of an atlas"):
+            atlases.append(json.loads(path.read_text(encoding="utf-8")))
     _write_json(root / DESCRIPTION, description)
     _write_text(root / "README.md", sidecars.write_readme(atlases))
     _write_text(root / ".bidsignore", "".join(f"{path}\n" for path in _list_nameless(root)))

@@ -11,6 +11,9 @@ from atlasinit.io.tables.headless import rows_of_cells
 from atlasinit.io.tables.titles import names_columns
 
 _INSTEAD = "save the sheet as .tsv or .csv"
+_LARGEST = 2**28
+"""Bytes that a workbook may unpack to: a label table of 100,000 rows has a tenth."""
+_CELLS = 10**7
 
 
 def is_zip(data: bytes) -> bool:
@@ -30,10 +33,13 @@ def rows_of_workbook(data: bytes) -> Rows:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.namelist()
+            unpacked = sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile as error:
         raise ContentError("it is a damaged workbook or zip archive", _INSTEAD) from error
     if "xl/workbook.xml" not in members:
         raise ContentError("it is a zip archive, no .xlsx workbook", f"unpack it, or {_INSTEAD}")
+    if unpacked > _LARGEST:
+        raise ContentError(f"it unpacks to {unpacked >> 20} MiB, more than a label table", _INSTEAD)
     try:
         import openpyxl  # noqa: F401  # pyright: ignore[reportMissingModuleSource]
     except ImportError as error:
@@ -41,16 +47,10 @@ def rows_of_workbook(data: bytes) -> Rows:
             "it is an Excel workbook, which needs the package openpyxl",
             f"install it, or {_INSTEAD}",
         ) from error
-    import pandas as pd
-
-    sheets: dict[Any, pd.DataFrame] = pd.read_excel(
-        io.BytesIO(data), sheet_name=None, header=None, dtype=object, engine="openpyxl"
-    )
     found, problems = {}, []
-    for name, sheet in sheets.items():
-        cells = sheet.astype(object).where(sheet.notna(), None).to_numpy().tolist()
+    for name, cells in _read_sheets(data).items():
         try:
-            rows = rows_of_records([row for row in cells if any(c is not None for c in row)])
+            rows = rows_of_records(cells)
         except ContentError as error:
             problems.append(error.of_part(f"sheet {name!r}").told)
             continue
@@ -63,6 +63,32 @@ def rows_of_workbook(data: bytes) -> Rows:
     if not found:
         raise ContentError("; ".join(map(str, problems)) or "its sheets are empty")
     return next(iter(found.values()))
+
+
+def _read_sheets(data: bytes) -> dict[str, list[list[Any]]]:
+    """Return the rows of each sheet that have a cell, all as wide as the widest of them."""
+    import openpyxl  # pyright: ignore[reportMissingModuleSource]
+
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    found = {}
+    for sheet in book.worksheets:
+        # What the sheet says of its size may be wrong.
+        sheet.reset_dimensions()
+        rows = [[_value(cell) for cell in row] for row in sheet.iter_rows()]
+        rows = [row for row in rows if any(value is not None for value in row)]
+        width = max(map(len, rows), default=0)
+        # A single cell at the far end of a sheet would make each row that long.
+        if width * len(rows) > _CELLS:
+            raise ContentError(f"its sheet {sheet.title!r} has {len(rows)} rows of {width} cells")
+        found[sheet.title] = [row + [None] * (width - len(row)) for row in rows]
+    book.close()
+    return found
+
+
+def _value(cell: Any) -> Any:
+    """Return what a cell holds, None for nothing or an error; whole numbers are no floats."""
+    value = None if cell.data_type == "e" or cell.value == "" else cell.value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def rows_of_records(records: list[list[Any]]) -> Rows:
