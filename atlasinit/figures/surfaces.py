@@ -140,7 +140,8 @@ def rasterise(
     # Half a pixel of margin on each side, in the units of the plane.
     scale = (width - 1) / max(sizes.max(), 1e-9)
     points = np.column_stack([(seen[:, :2] - low) * scale + 0.5, seen[:, 2]])
-    columns, rows = (int(end) + 1 for end in points[:, :2].max(axis=0))
+    # Two at the least, as four are painted as one: of what is seen from its edge, too.
+    columns, rows = (max(int(end) + 1, 2) for end in points[:, :2].max(axis=0))
     triangles = points[faces]
     a, b, c = np.moveaxis(triangles[..., :2], 1, 0)
     # Corners run anticlockwise for who sees a triangle from outside: clockwise where rows run down,

@@ -51,7 +51,7 @@ class Borders:
     agreement
         Of the atlas before and after.
     strips
-        Before, after, and which locations moved.
+        Before, and which locations moved.
     halves
         What halves of the data said of each other; None where nobody asked them.
     torn
@@ -83,8 +83,8 @@ def compare_borders(
         compartments,
         measure_agreement(before, atlas),
         (
+            # After is what the page's first pictures show.
             parcels_strip(before, scenes, colors, title="Before"),
-            parcels_strip(atlas, scenes, colors, title="After"),
             _moved_strip({c: one != other for c, (one, other) in labels.items()}, scenes),
         ),
         halves,

@@ -16,9 +16,12 @@ from atlasinit.figures.backdrops import Background
 from atlasinit.figures.palettes import label_colors, network_colors
 from atlasinit.figures.scales import page_colormap, page_diverging_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
+from atlasinit.projection.reductions import find_reduction
 from atlasinit.refinement import Halves
+from atlasinit.report.beside import put_beside
 from atlasinit.report.borders import border_findings, compare_borders
 from atlasinit.report.charts import Bars, histogram
+from atlasinit.report.cleaning import UNSTATED, describe_data, describe_step, find_step
 from atlasinit.report.extraction import ParcelData, extract, mask_infinite
 from atlasinit.report.findings import atlas_findings, data_findings
 from atlasinit.report.matrices import overlap_matrix
@@ -38,6 +41,7 @@ def generate_report(
     series: ArrayLike | None = None,
     values: Any = None,
     before: Atlas | None = None,
+    compare: Atlas | None = None,
     halves: Halves | None = None,
     title: str | None = None,
     t_r: float | None = None,
@@ -72,17 +76,20 @@ def generate_report(
     before
         The atlas before it was smoothed, or before its borders were fitted to data, to compare
         with.
+    compare
+        Another atlas of the same space, grid and meshes, to put beside it, as
+        `atlasinit.compare` does: what each parcel matches, and how well.
     halves
         What `atlasinit.refinement.assess_halves` returned for `before`, to show beside.
     title
         By default the atlas's name.
     t_r
-        Time between two time points in s.
+        Time between two time points in s; by default what the file of `data` states.
     numbers
         (time,) ascending whole numbers, from 0, of the time points that `series` holds, where
         some of the run were left out.
     details
-        What to say of how the series were made: a heading to a text, as
+        What to say of how the series were made, beside what is known: a heading to a text, as
         ``{"Confounds": "6 regressed out"}``.
     reduction
         As for `atlasinit.project`.
@@ -100,7 +107,8 @@ def generate_report(
     ValueError
         Both `data` and `series`, or either of another shape; `numbers` that do not ascend,
         or not one per time point; `values` of another length or other names;
-        a `before` of other parcels or locations; `halves` without `before`; a `t_r` that is not
+        a `before` of other parcels or locations; `halves` without `before`; an atlas to compare
+        with that lies elsewhere; a `t_r` that is not
         positive; and as `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
     check_atlas(atlas)
@@ -113,9 +121,14 @@ def generate_report(
     elif halves is not None:
         raise ArgumentError("halves", "says how an atlas was refined", "pass it as `before`")
     # What the data hold; None where there are none.
-    held = _check_series(atlas, series)
+    held, made = _check_series(atlas, series), ({} if details else UNSTATED)
     if data is not None:
         held = extract(atlas, data, reduction=reduction, data_space=data_space)
+        made = describe_data(data, find_reduction(reduction).name)
+    if held is not None:
+        stated = None if t_r is not None or data is None else find_step(data)
+        made = {**made, **describe_step(t_r, stated), **(details or {})}
+        t_r = stated if t_r is None else t_r
     counted = None if held is None else _check_numbers(numbers, len(held.series))
     given = {} if values is None else align_columns(values, atlas.table)
     columns = {t: mask_infinite(column.astype(np.float64)) for t, column in given.items()}
@@ -127,6 +140,7 @@ def generate_report(
     findings += [] if held is None else data_findings(atlas, measures, held)
     colors = parcel_colors(atlas, palette=palette)
     found, unseen = scenes(atlas, surfaces=surfaces, background=background)
+    beside = None if compare is None else put_beside(atlas, compare, found)
     borders = compare_borders(atlas, before, halves, found, colors)
     findings += border_findings(borders)
     heading = title or atlas.name
@@ -139,6 +153,8 @@ def generate_report(
         compartments=_compartments(atlas),
         scenes=found,
         parcels=parcels_strip(atlas, found, colors, title="Parcels", text=unseen),
+        has_before=before is not None,
+        beside=beside,
         networks=_name_networks(atlas, colors) if palette != "safe" else {},
         values=[_value_strip(atlas, found, t, column) for t, column in columns.items()],
         sizes=_histograms(measures),
@@ -146,7 +162,7 @@ def generate_report(
         softness=None if borders else softness(atlas, before, measures, found, colors),
         overlap=None if measures.cosines is None else overlap_matrix(atlas, measures.cosines),
         series=None if held is None else build_series(atlas, held.series, t_r=t_r, numbers=counted),
-        details=dict(details or {}),
+        details={} if held is None else made,
         least=LEAST,
         colors=swatches(colors),
         columns=parcel_columns(

@@ -1,6 +1,7 @@
-"""Confounds and sample masks in words, and which time points are left."""
+"""What was done to series in words, and which time points are left."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,47 @@ import numpy as np
 from jaxtyping import Int
 
 from atlasinit.errors import format_count, format_list
+from atlasinit.io.timing import read_repetition_time
+
+UNSTATED = {"Made by": "not stated; the series were given as they are"}
+"""Of series that came without a word of how they were made."""
+
+
+def describe_data(data: Any, reduction: str) -> dict[str, str]:
+    """Return what is known of series that are projected here, of data as they come."""
+    parts = [
+        Path(part).name
+        if isinstance(part, str | os.PathLike)
+        else f"{type(part).__name__}, in memory"
+        for part in _parts_of(data)
+    ]
+    return {
+        "Data": format_list(dict.fromkeys(parts)),
+        "Reduction": reduction,
+        "Missing data": "propagate",
+        "Confounds, filters, standardising": "none here",
+        "Sample mask": "none; all time points kept",
+    }
+
+
+def find_step(data: Any) -> float | None:
+    """Return the seconds between volumes that data state, None where they state none."""
+    return read_repetition_time(_parts_of(data)[0])
+
+
+def describe_step(given: float | None, stated: float | None) -> dict[str, str]:
+    """Return the time between two time points in words, and who states it."""
+    if given is not None:
+        return {"Time step": f"{given:g} s, as given"}
+    if stated is not None:
+        return {"Time step": f"{stated:g} s, as the file states"}
+    return {"Time step": "not stated; time points are counted"}
+
+
+def _parts_of(data: Any) -> list[Any]:
+    if isinstance(data, Mapping):
+        return list(data.values())
+    return list(data) if isinstance(data, list | tuple) else [data]
 
 
 def describe_confounds(confounds: Any) -> str:

@@ -70,8 +70,8 @@ def softness(
     return Softness(
         (_stage("before", before, measure(before)), _stage("after", atlas, measures)),
         (
+            # After is what the page's first pictures show.
             parcels_strip(before, scenes, colors, title="Before"),
-            parcels_strip(atlas, scenes, colors, title="After"),
             _entropy_strip(atlas, scenes),
         ),
     )

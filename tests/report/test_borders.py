@@ -45,7 +45,7 @@ def test_the_page_says_what_moved_and_what_new_data_say(start, fitted, data):
         assert rows[c] == [str(moved), f"{100 * moved / before.size:.1f}", "0", "0"]
     assert f"keep {100 * halves.before:.1f} % of the variance" in page.text
     assert f"{100 * halves.after:.1f} % after" in page.text
-    assert {"Before", "After", "What moved"} <= set(page.texts("h3"))
+    assert {"Before", "What moved"} <= set(page.texts("h3"))
     assert "Before and after smoothing" not in page.text
     assert not [finding for finding in report.findings if "Borders" in finding]
     dice = measure_agreement(start, fitted).dice
