@@ -54,7 +54,8 @@ def put_beside(atlas: Atlas, other: Atlas, scenes: Sequence[Scene]) -> Beside:
     painted = {
         c: label_colors(np.asarray(maps.harden().labels), colors[atlas.parcel_slices()[c]])
         for c, maps in atlas.maps.items()
+        if c in found.compartments
     }
-    text = "Grey are parcels without a match, and compartments that were not compared."
+    text = "Grey are parcels without a match."
     picture = strip(scenes, painted, title="Dice", text=text, scale=show_scale(scale, unit="Dice"))
     return Beside(found, rows, picture)

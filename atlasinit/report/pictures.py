@@ -143,10 +143,15 @@ def strip(
     scale: Scale | None = None,
     lines: bool = True,
 ) -> Strip:
-    """Return all scenes painted with the colours of each compartment's locations."""
+    """Return scenes painted with the colours of each compartment's locations.
+
+    Those of compartments that have no colours are left out.
+    """
     pictures = []
     for number, scene in enumerate(found):
-        own = colors[scene.view.compartment]
+        own = colors.get(scene.view.compartment)
+        if own is None:
+            continue
         painted = paint(scene.view, own, labels=scene.labels if lines else None)
         picture = Picture(
             src=_webp(painted),
