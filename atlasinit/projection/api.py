@@ -99,10 +99,10 @@ def project(
         `atlasinit.projection.register_reduction` takes.
     missing
         What NaN does: ``"propagate"`` to the parcels with a non-zero weight there, and for
-        ``lstsq`` to those that overlap with them (an infinite value counts as NaN for sparse
-        and dense maps), ``"omit"`` the location at that
+        ``lstsq`` to those that overlap with them, ``"omit"`` the location at that
         time, its weight given to the others by every reduction but ``sum`` (not for
-        ``lstsq``), or ``"error"``.
+        ``lstsq``), or ``"error"``. Infinity is not missing: it is neither left out nor an
+        error; hard maps pass it on, sparse and dense maps make NaN of it.
     min_coverage
         With ``missing="omit"``: parcels that have less than this share of their
         absolute weight observed are `empty` at that time.

@@ -126,9 +126,10 @@ class BlockKernel(eqx.Module):
         """Return the stored weights as a sparse matrix on the host."""
         values, rows, columns = [], [], []
         for block, weights in zip(self.blocks, stored, strict=True):
-            tile, row, column = np.nonzero(
-                np.where(block.rows[:, :, None] < self.n_locations, weights, 0)
-            )
+            # Rows and columns are padded with what is no location, and columns have weights there.
+            n = self.n_locations
+            exists = (block.rows[:, :, None] < n) & (block.columns[:, None, :] < n)
+            tile, row, column = np.nonzero(np.where(exists, weights, 0))
             values.append(weights[tile, row, column])
             rows.append(block.rows[tile, row])
             columns.append(block.columns[tile, column])

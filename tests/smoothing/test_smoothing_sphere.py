@@ -124,6 +124,17 @@ def test_heat_decay_converges_as_the_mesh_is_refined():
     assert errors[2] < 1e-3
 
 
+def test_a_kernel_that_reaches_most_of_the_sphere_is_built():
+    mesh, sigma = sphere_mesh(4), 22.6
+    operator = smoothing_operator(mesh, sigma=sigma, geometry="sphere", truncate=6, weights="equal")
+    points = mesh.sphere / np.linalg.norm(mesh.sphere, axis=1, keepdims=True)
+    apart = 100 * np.arccos(np.clip(points.astype(np.float64) @ points.T.astype(np.float64), -1, 1))
+    kernel = np.where(apart <= 6 * sigma, np.exp(-0.5 * (apart / sigma) ** 2), 0)
+    data = np.random.default_rng(0).normal(size=(mesh.n_vertices, 2)).astype(np.float32)
+    expected = kernel @ data / kernel.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(operator(data), expected, atol=1e-4)
+
+
 def test_heat_semigroup():
     mesh = sphere_mesh(4)
     data = np.random.default_rng(0).normal(size=(mesh.n_vertices, 2)).astype(np.float32)
