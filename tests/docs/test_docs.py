@@ -49,7 +49,7 @@ def preprocessed(folder):
     table.to_csv(f"{run}_desc-confounds_timeseries.tsv", sep="\t", index=False)
 
 
-BEFORE = {"fmriprep": preprocessed, "datasets": preprocessed}
+BEFORE = dict.fromkeys(("fmriprep", "datasets", "recipes"), preprocessed)
 PAGES = [page for page in sorted(DOCS.glob("**/*.md")) if blocks(page)]
 
 
