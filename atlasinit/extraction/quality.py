@@ -9,6 +9,7 @@ import numpy as np
 
 from atlasinit.errors import format_count
 from atlasinit.extraction.carpets import ENDING
+from atlasinit.extraction.methods import describe_runs
 from atlasinit.extraction.qcfc import LEAST, LEVEL
 from atlasinit.extraction.state import GROUPS, Ledger
 from atlasinit.extraction.summary import PAGE, tabulate
@@ -78,6 +79,7 @@ def build_page(ledger: Ledger) -> Report:
         version=__version__,
         lead=f"{format_count(len(done), 'run')} done, {len(failed)} failed",
         findings=findings[:_SHOWN],
+        details=describe_runs(ledger),
         more=max(0, len(findings) - _SHOWN),
         charts=[chart for column in columns if (chart := _draw(done, column)) is not None],
         titles=[column.heading for column in columns],

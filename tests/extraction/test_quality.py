@@ -1,10 +1,12 @@
 """The page of all runs: what is far off is named, and what is not is left in peace."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+from atlasinit.extraction.methods import describe_runs
 from atlasinit.extraction.quality import build_page
 from atlasinit.extraction.state import Ledger, Record
 
@@ -57,6 +59,48 @@ def test_the_page_shows_all_and_runs_nothing(ledger):
     # No chart of what no run states.
     assert html.count("<svg") == 4
     assert "DVARS</figcaption>" not in html
+
+
+SIDECAR = {
+    "Reduction": "mean",
+    "SmoothingFWHM": None,
+    "MinimumCoverage": 0.5,
+    "Confounds": ["trans_x", "rot<i>"],
+    "ConfoundStrategy": None,
+    "FDThreshold": 0.4,
+    "Detrended": False,
+    "Standardized": "zscore_sample",
+    "LowPass": None,
+    "HighPass": 0.01,
+    "RepetitionTime": 2.0,
+}
+
+
+def test_the_page_says_what_was_done_to_the_series(tmp_path):
+    made = Ledger(tmp_path / "told")
+    made.open()
+    steps = (2.0, 2.0, 0.8)
+    for i, step in enumerate(steps):
+        (made.root / f"sub-{i}.json").write_text(json.dumps(SIDECAR | {"RepetitionTime": step}))
+        (made.root / f"sub-{i}_a.json").write_text("[1]")
+        files = {f"sub-{i}_a.json": [0], f"sub-{i}.json": [0], "gone.json": [0]}
+        quality = {"volumes": 100, "kept": 100 - 3 * i}
+        made.write(f"sub-{i}", Record("done", {}, files, quality=quality))
+    assert describe_runs(made) == {
+        "Reduction": "mean",
+        "Smoothing": "none",
+        "Least coverage": "0.5",
+        "Confounds": "trans_x, rot<i>",
+        "Framewise displacement up to": "0.4 mm",
+        "Detrending": "none",
+        "Frequencies kept": "above 0.01 Hz",
+        "Standardising": "zscore_sample",
+        "Time step": "2 s (2 runs); 0.8 s (1 run)",
+        "Volumes dropped": "9 of 300 in 3 runs",
+    }
+    html = build_page(made).html
+    assert "What was done to the series" in html
+    assert "rot&lt;i&gt;" in html
 
 
 def test_of_few_runs_none_is_far_from_the_others(tmp_path):

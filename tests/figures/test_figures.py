@@ -19,7 +19,7 @@ from atlasinit.figures.positions import choose_slices
 from atlasinit.figures.scales import scale_values
 from atlasinit.figures.slices import GREY
 from atlasinit.figures.surfaces import VIEWPOINTS, open_sulci, rasterise
-from atlasinit.figures.views import find_unseen
+from atlasinit.figures.views import describe_unseen, find_unseen
 
 WIDTH = 240
 
@@ -519,6 +519,31 @@ def test_real_cortex_is_in_its_place():
     for name, most in (("L_precentral", 0), ("L_cuneus", 1), ("L_insula", 0)):
         row = names.index(name)
         assert seen[most][row] > 3 * seen[1 - most][row], name
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        ("seitzman2018", {}),
+        ("aal", {}),
+        (["glasser2016", "hcp-subcortex"], {"space": "fsLR"}),
+        (["desikan-killiany", "hcp-subcortex"], {"space": "fsLR"}),
+    ],
+    ids=["300 spheres", "aal", "glasser and subcortex", "desikan and subcortex"],
+)
+def test_every_parcel_of_a_real_atlas_is_in_a_slice_of_the_page_or_is_told(names, options):
+    atlas = ai.load_atlas(names, **options)
+    views = atlas_views(atlas, size=200, width=1160, most=24)
+    assert not find_unseen(atlas, views).any()
+    assert describe_unseen(atlas, views) == ""
+    for found in views.values():
+        assert all(set(view.ends) in ({"L", "R"}, {"A", "P"}) for view in found)
+    # Of few slices, those that are missing are counted.
+    few = atlas_views(atlas, size=200, slices=1, views="axial")
+    missing = int(find_unseen(atlas, few).sum())
+    said = f"{missing} of {atlas.n_parcels} parcels are in none of these pictures."
+    assert describe_unseen(atlas, few) == (said if missing else "")
 
 
 def test_only_atlases_are_plotted():
