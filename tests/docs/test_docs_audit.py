@@ -237,6 +237,15 @@ def fresh_names(folder):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def products_are_not_of_tf32(folder):
+    x = np.ones((5, 3), np.float32)
+    for maps in THREE_KINDS[1:]:
+        program = str(jax.make_jaxpr(lambda x, maps=maps: ai.project(maps, x))(x))
+        count = program.count("dot_general")
+        assert count > 0
+        assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == count
+
+
 SENTENCES = {
     "medial wall": ("kernels-and-widths", "FWHM of 6 mm reaches 390", unlabelled_vertices_take_weight),
     "starts as it": ("domains", "A node starts as its atlas.", layers_start_as_their_atlas),
@@ -255,6 +264,7 @@ SENTENCES = {
     "lists": ("coming-from", "`transform` returns a list for a list of images", a_list_of_images),
     "bunch": ("coming-from", "ai.load_atlas(bunch.maps, labels=bunch.lut", a_bunch_of_nilearn),
     "spheres": ("coming-from", "gives a location the mean of its parcels", overlapping_spheres),
+    "tf32": ("faq", "not in TF32, which would cost three digits", products_are_not_of_tf32),
     "htm": ("report", "report.save(", pages_of_both_endings),
     "fresh": ("report", "what ai.io.open_data takes", fresh_names),
 }  # fmt: skip
