@@ -231,3 +231,51 @@ def test_a_notebook_shows_it_in_a_frame(visit, tmp_path):
     choose(page, "#from", "left")
     assert "cortex_L" in click(page, 0, 0)
     page.switch_to.default_content()
+
+
+@pytest.mark.sweep
+def test_more_than_256_parcels_keep_their_colours(visit):
+    # NiiVue looks up what is no label in 256 steps, in which neighbours of 600 run together.
+    grid = ai.VolumeGrid((10, 10, 10), np.eye(4))
+    labels = np.where(np.arange(1000) < 600, np.arange(1000), -1).astype(np.int32)
+    rng = np.random.default_rng(0)
+    colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rng.integers(60, 256, (600, 3))]
+    atlas = ai.Atlas(
+        name="many",
+        space="test",
+        maps={"volume": ai.HardMaps(labels, 600)},
+        geometry={"volume": grid},
+        labels=ai.LabelTable(
+            {
+                "compartment": ["volume"] * 600,
+                "key": range(1, 601),
+                "name": [f"p{i}" for i in range(600)],
+                "color": colors,
+                "hemisphere": [""] * 600,
+            }
+        ),
+    )
+    page = visit(ai.view_atlas(atlas, background=False))
+    choose(page, "#layout", "axial")
+    script = """
+        const [nv, out] = [niivue, []];
+        nv.opts.crosshairWidth = 0;
+        for (const row of arguments[0]) {
+          const mm = [Math.floor(row / 100), Math.floor(row / 10) % 10, row % 10];
+          nv.scene.crosshairPos = nv.mm2frac(mm);
+          nv.drawScene();
+          const [left, top, width, height] = nv.screenSlices[0].leftTopWidthHeight;
+          const [x, y] = nv.mm2frac(mm);
+          const pixel = new Uint8Array(4);
+          const { gl } = nv;
+          gl.readPixels(left + x * width, gl.canvas.height - (top + (1 - y) * height), 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+          out.push([...pixel.slice(0, 3)]);
+        }
+        return out;
+    """
+    # Voxels in the middle of the labelled part, of which the neighbours are labelled too; and none.
+    rows = [155, 244, 266, 355, 433, 444]
+    shown = page.execute_script(script, [*rows, 855])
+    expected = [[int(colors[r][i : i + 2], 16) for i in (1, 3, 5)] for r in rows]
+    np.testing.assert_allclose(shown[:-1], expected, atol=3)
+    assert max(shown[-1]) < 10
