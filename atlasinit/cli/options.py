@@ -8,6 +8,8 @@ the group makes of them. Groups may have an option in common.
 import dataclasses
 import functools
 import inspect
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,6 +27,7 @@ from atlasinit.cli.values import (
     read_meshes,
 )
 from atlasinit.errors import ArgumentError, Passing
+from atlasinit.support.files import expand
 from atlasinit.support.interrupts import ending_at_once
 
 if TYPE_CHECKING:
@@ -322,12 +325,27 @@ def load(
     ],
 ) -> "Atlas":
     """Return the atlas that the options name."""
+    source = parse_names(names, "names")
+    _check_name(source, choices, reading)
     with ending_at_once():
         from atlasinit.loading import load_atlas
 
-    source = parse_names(names, "names")
     atlas = load_atlas(source, **dataclasses.asdict(choices), **reading.arguments)
     return selection.of(atlas)
+
+
+def _check_name(source: Any, choices: Choices, reading: Reading) -> None:
+    """Refuse a name or a choice that there is not, before JAX is imported to load an atlas."""
+    from atlasinit.catalogue.entries import names
+    from atlasinit.catalogue.resolving import resolve_name
+    from atlasinit.support.resources import normalise_name
+
+    # A path has a slash or a dot; `load_atlas` looks at the endings of those that have neither.
+    if not isinstance(source, str) or os.path.exists(expand(source)):
+        return
+    if normalise_name(source) in names() or re.fullmatch(r"[\w -]+", source):
+        chosen = {"space": choices.space, "via": choices.via, "axes": choices.axes}
+        resolve_name(source, kind=reading.kind, **chosen)
 
 
 def may_download(*, offline: Offline = False) -> bool:

@@ -275,6 +275,16 @@ def test_completion_is_shown_for(shell, line):
     assert "_ATLASINIT_COMPLETE" in done.stdout
 
 
+def test_a_name_of_no_atlas_is_told_without_jax():
+    code = (
+        "import sys; from atlasinit.cli import main; sys.argv = ['atlasinit', 'show', 'notanatlas']\n"
+        "try: main()\nexcept SystemExit as end: print(end.code, 'jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
+    assert "there is no atlas 'notanatlas'" in done.stderr
+
+
 def test_completion_asks_for_the_shell_where_none_is_found(run, monkeypatch):
     def fails(*_, **__):
         raise shellingham.ShellDetectionFailure
