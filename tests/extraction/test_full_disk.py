@@ -16,9 +16,8 @@ CASES = {
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
 
 
-@pytest.mark.parametrize(
-    "case", ["a few steps", pytest.param("all steps", marks=pytest.mark.sweep)]
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", CASES)
 def test_full_at_any_step(tmp_path, case):
     steps, further = CASES[case]
     if further:
