@@ -92,20 +92,17 @@ OPENING = {
     *("ZipFile", "File", "Input", "read_geometry", "read_excel", "read_graphml"),
 }
 """What functions call that open a file, or read one that is open."""
-NOT_FILES = {
-    # What the package, or another one, brings along itself, and is not read from elsewhere.
-    *("atlasinit.support.resources", "atlasinit.report.page", "atlasinit.catalogue.sources"),
-    # What it wrote in the same call, or has in memory; or the wheel, whose hash it has checked.
-    *("atlasinit.extraction.planning", "atlasinit.extraction.dataset", "atlasinit.cli.lookup"),
-    *("atlasinit.cli.measuring", "atlasinit.cli.demonstration", "atlasinit.io.formats.matrices"),
-    *("atlasinit.io.formats.nifti_header", "atlasinit.cli.values"),
-    # What runs in a process of its own, and surfaces that nilearn has in memory.
-    *("atlasinit.transforms.probing", "atlasinit.io.input"),
-    # Series and tables that an extraction wrote itself, and surfaces of commands' targets.
-    *("atlasinit.extraction.parquet", "atlasinit.extraction.tangents", "atlasinit.resampling"),
+ROOMS = ("io", "transforms", "catalogue")
+"""What reads users' files; other rooms read by them, or what the package brings along itself."""
+NOT_FILES = (
+    # What another package brings along, or the wheel, whose hash is checked.
+    "atlasinit.catalogue.sources",
+    # What is in memory, or runs in a process of its own.
+    *("atlasinit.io.formats.matrices", "atlasinit.io.formats.nifti_header"),
+    *("atlasinit.io.input", "atlasinit.transforms.probing"),
     # What reads the same files by the same functions as those that are reached.
     *("atlasinit.io.stacking", "atlasinit.io.merging"),
-}
+)
 
 
 def list_opening():
@@ -113,7 +110,7 @@ def list_opening():
     root = Path(ai.__file__).parent
     for path in sorted(root.rglob("*.py")):
         module = ".".join(path.relative_to(root.parent).with_suffix("").parts)
-        if any(module == one or module.startswith(f"{one}.") for one in NOT_FILES):
+        if module.split(".")[1] not in ROOMS or module.startswith(NOT_FILES):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
