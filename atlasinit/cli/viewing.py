@@ -89,6 +89,9 @@ def view(
             units=units,
         )
     except ArgumentError as error:
+        if error.argument == "surfaces":
+            hint = "pass the surface of each hemisphere by --anatomical, or by --sphere"
+            raise ArgumentError("atlas", error.problem, hint) from error
         # `background` is the name of an option that tells labels of no parcel.
         raise error.of("behind") if error.argument == "background" else error from error
     path = made.save_as_html(output, overwrite=overwrite)

@@ -222,6 +222,24 @@ def test_too_many_bytes_are_told_by_compartment(monkeypatch):
         ai.view_atlas(cortex_atlas())
 
 
+def test_command_takes_the_surface_that_it_asks_for(run, tmp_path):
+    mesh = cortex_atlas().geometry["cortex_L"]
+    ai.save_atlas(cortex_atlas().select(compartments="cortex_L"), tmp_path / "x.label.gii")
+    arrays = [
+        nb.gifti.GiftiDataArray(mesh.anatomical, "NIFTI_INTENT_POINTSET"),
+        nb.gifti.GiftiDataArray(mesh.faces, "NIFTI_INTENT_TRIANGLE"),
+    ]
+    nb.save(nb.gifti.GiftiImage(darrays=arrays), tmp_path / "lh.surf.gii")
+    given = ("view", f"cortex_L={tmp_path / 'x.label.gii'}", "--space", "test")
+    status, _, errors = run(*given, "-o", tmp_path / "x.html")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert (
+        "'cortex_L' has no surface to show; pass the surface of each hemisphere by --anat" in errors
+    )
+    given = (*given, "--anatomical", tmp_path / "lh.surf.gii")
+    assert run(*given, "-o", tmp_path / "x.html")[0] == 0
+
+
 def test_command(run, labels):
     folder = labels[0]
     given = ("view", folder / "dseg.nii.gz", "--labels", folder / "dseg.tsv", "--space", "unknown")
