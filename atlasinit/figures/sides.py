@@ -1,11 +1,12 @@
 """Which sides of surfaces and which planes of volumes are shown."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
-from atlasinit.errors import ArgumentError, format_list, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 from atlasinit.figures.slices import PLANES
 
 SIDES = ("lateral", "medial", "dorsal", "ventral", "anterior", "posterior")
@@ -89,9 +90,10 @@ def find_viewpoint(side: str, hemisphere: str) -> str:
     return "right" if (side == "lateral") == (hemisphere == "R") else "left"
 
 
-def _check_names(
-    names: str | Sequence[str] | None, argument: str, known: tuple[str, ...]
-) -> tuple[str, ...]:
+def _check_names(names: Any, argument: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if names is not None and not isinstance(names, Iterable):
+        told = f"should be names among {format_list(known, len(known))}, got {names!r}"
+        raise ArgumentTypeError(argument, told)
     found = () if names is None else (names,) if isinstance(names, str) else tuple(names)
     for name in found:
         if name not in known:

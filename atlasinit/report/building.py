@@ -112,6 +112,8 @@ def generate_report(
         positive; and as `atlasinit.io.open_data`, `project` and `atlasinit.plot_atlas`.
     """
     check_atlas(atlas)
+    if compare is not None:
+        check_atlas(compare, "compare")
     if data is not None and series is not None:
         raise ArgumentError("data", "and `series` are both given", "pass one of them")
     if t_r is not None and not (np.isfinite(t_r) and t_r > 0):

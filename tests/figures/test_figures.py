@@ -17,6 +17,7 @@ from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, v
 from atlasinit.figures.palettes import SAFE, label_colors
 from atlasinit.figures.positions import choose_slices
 from atlasinit.figures.scales import scale_values
+from atlasinit.figures.sides import choose_sides
 from atlasinit.figures.slices import GREY
 from atlasinit.figures.surfaces import VIEWPOINTS, open_sulci, rasterise
 from atlasinit.figures.views import describe_unseen, find_unseen
@@ -203,6 +204,11 @@ def test_hemispheres_and_views_are_those_asked_for(options, titles):
     assert [t.replace("left", "L").replace("right", "R") for t in short] == titles
     for axes in (a for a in part.axes if a.images):
         assert {t.get_text() for t in axes.texts} in ({"L", "R"}, {"A", "P"})
+
+
+def test_views_are_names():
+    with pytest.raises(TypeError, match="`views` should be names among lateral.*got 3"):
+        inspect.unwrap(choose_sides)(blocks((4, 4, 4), 2), views=3)
 
 
 def test_many_sides_are_a_line_for_each_hemisphere():

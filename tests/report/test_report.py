@@ -1,6 +1,7 @@
 """The report: its words and numbers are the atlas's, and nothing of a name is markup."""
 
 import functools
+import inspect
 import json
 import re
 
@@ -515,6 +516,8 @@ def test_another_atlas_is_put_beside():
     np.testing.assert_allclose([float(row[2]) for row in rows], 100 * table["share"], atol=0.06)
     for number in (found.mean_dice, found.rand, found.nmi):
         assert f"{number:.3f}" in page.text
+    with pytest.raises(TypeError, match="`compare` should be an Atlas, got str"):
+        inspect.unwrap(ai.generate_report)(atlas, compare="yeo2011")
     with pytest.raises(ValueError, match="should have a compartment of 'cortex'"):
         ai.generate_report(atlas, compare=blocks_atlas())
 
