@@ -100,4 +100,6 @@ def test_a_cache_whose_file_system_fails_at_any_step(tmp_path, case, code):
     assert done.returncode == 0, done.stderr
     for start, found in json.loads(done.stdout).items():
         ends = {(ended, state) for ended, state, _ in found}
-        assert ends == {("told", start), ("done", "new")}
+        # What fails once the new file is in place leaves it there, whole.
+        assert {("told", start), ("done", "new")} <= ends
+        assert ends <= {("told", start), ("told", "new"), ("done", "new")}
