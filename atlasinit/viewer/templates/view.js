@@ -129,8 +129,10 @@ const start = async () => {
     return { R, G, B, A, I: table.map((_, row) => row), labels: ["", ...parcels.map((parcel) => parcel.name)] };
   };
   const positionsOf = (mesh) => {
-    const own = mesh.shapes[shape] ?? Object.values(mesh.shapes)[0];
-    const shift = element("apart")?.checked ? APART * { L: -1, R: 1, "": 0 }[mesh.hemisphere] : 0;
+    // Slices cut the surface where it lies in mm.
+    const isSliced = hasVolumes && nv.opts.sliceType !== 4;
+    const own = (isSliced && mesh.anatomical) || (mesh.shapes[shape] ?? Object.values(mesh.shapes)[0]);
+    const shift = !isSliced && element("apart")?.checked ? APART * { L: -1, R: 1, "": 0 }[mesh.hemisphere] : 0;
     return shift ? own.map((v, i) => (i % 3 ? v : v + shift)) : own;
   };
   const showMeshes = async () => {
@@ -184,12 +186,15 @@ const start = async () => {
     const isSliced = hasVolumes && nv.opts.sliceType !== 4;
     nv.scene.crosshairPos = isSliced ? place.map((v) => Math.max(0, Math.min(1, v))) : place;
   };
-  const arrange = () => {
+  const arrange = async () => {
     const [type, render] = LAYOUTS[layout?.value ?? "3-D"];
     nv.opts.multiplanarShowRender = render;
     nv.setSliceType(type);
     aim([...nv.scene.crosshairPos]);
-    if (hasVolumes && hasMeshes) nv.setOpacity(0, type === 4 ? 0 : 1);
+    if (!hasVolumes || !hasMeshes) return;
+    nv.setOpacity(0, type === 4 ? 0 : 1);
+    await showMeshes();
+    nv.drawScene();
   };
   if (layout) {
     const names = Object.keys(LAYOUTS).filter((name) => !hasMeshes || name !== "slices and 3-D");
@@ -197,7 +202,7 @@ const start = async () => {
     layout.value = hasMeshes ? "3-D" : names[0];
     layout.addEventListener("change", arrange);
   }
-  arrange();
+  await arrange();
   const turn = (name) => {
     const [azimuth, elevation] = FROM[name];
     nv.setRenderAzimuthElevation(azimuth, elevation);
