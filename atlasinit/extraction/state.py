@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlasinit.errors import AtlasFileError, Passing, format_list
+from atlasinit.errors import AtlasFileError, ContentError, Passing, format_list
 from atlasinit.support.files import sha256
 from atlasinit.support.writing import atomic_write
 
@@ -56,11 +56,11 @@ class Record:
     def __post_init__(self) -> None:
         """Refuse what the JSON of a record may hold, but no run wrote."""
         if not all(isinstance(one, dict) for one in (self.tasks, self.files, self.quality)):
-            raise TypeError("tasks, files and quality of a record are mappings")
+            raise ContentError("has tasks, files or quality that are no mappings")
         # Files are taken away with their record: none outside of the output may be named.
         for file in self.files:
             if Path(file).is_absolute() or ".." in Path(file).parts or "\0" in file:
-                raise ValueError(f"a record names {file!r}, which lies outside of its folder")
+                raise ContentError(f"names {file!r}, which lies outside of its folder")
 
 
 @contextlib.contextmanager

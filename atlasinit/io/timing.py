@@ -32,7 +32,7 @@ def read_repetition_time(image: Any) -> float | None:
             if gifti.claims(source):
                 return read_repetition_time(gifti.load(source))
             series = extension(path) == ".dtseries.nii"
-            return read_repetition_time(open_series(path) if series else nb.load(path))
+            return read_repetition_time(open_series(Input(path)) if series else nb.load(path))
     if isinstance(image, Cifti2Image):
         axis = image.header.get_axis(0)
         in_seconds = isinstance(axis, SeriesAxis) and axis.unit == "SECOND"

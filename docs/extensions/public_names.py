@@ -24,6 +24,7 @@ MODULES = (
     "atlasinit.figures",
     "atlasinit.flax",
     "atlasinit.initializers",
+    "atlasinit.inspection",
     "atlasinit.io",
     "atlasinit.measures",
     "atlasinit.nullmodels",

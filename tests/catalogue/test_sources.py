@@ -531,6 +531,7 @@ def _fetch_with_pip(wheel, environment, barrier):
     assert (package.fetch(wheel) / "tiny/table.csv").read_text() == "index,name\n1,a\n"
 
 
+@pytest.mark.sweep
 def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
     pytest.importorskip("pip", reason="pip is not installed")
     path = tmp_path / "wheels" / "tiny_atlas-1.0-py3-none-any.whl"

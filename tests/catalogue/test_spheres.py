@@ -80,6 +80,7 @@ def test_seitzman_2018_equals_nilearn(threshold):
         agrees_with_nilearn(own[filled], radius, image, part)
 
 
+@pytest.mark.sweep
 def test_seitzman_2018_on_the_full_mni_grid_by_brute_force():
     seeds, radii = seitzman()
     grid = read_target(package_file("nilearn", GREY)).grid

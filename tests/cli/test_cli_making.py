@@ -258,7 +258,7 @@ def test_resample_to_the_locations_of_cifti_on_its_spheres(run, tmp_path):
     cifti = tmp_path / "x.dlabel.nii"
     status, _, errors = run(*command, cifti)
     assert status == 2
-    assert "pass the meshes with their spheres" in errors
+    assert "pass the spheres of its meshes" in errors
     status, _, errors = run(*command, cifti, "--to", tmp_path / "small.surf.gii")
     assert status == 2
     assert "has 40 vertices for 'cortex_L', its sphere 20" in errors

@@ -420,7 +420,9 @@ def test_traced_atlases_are_refused(rotations):
 def test_what_is_no_atlas_is_refused(rotations):
     wrong = {"cortex_L": 1}
     for call, arguments in ((ai.spins, (wrong,)), (ai.nulls, (np.arange(4.0), wrong))):
-        with pytest.raises(ai.ArgumentTypeError, match=r"should be an Atlas, got dict; load it by"):
+        with pytest.raises(
+            ai.ArgumentTypeError, match=r"should be an Atlas, got dict; pass `.*load_atlas"
+        ):
             unchecked(call)(*arguments, rotations=rotations)
 
 

@@ -82,7 +82,12 @@ def _loaded(source: Input) -> Any:
     with unlogged():
         image: Any = nb.load(source.path)  # pyright: ignore[reportArgumentType]
     numbers = image.file_map.get("image")
-    if isinstance(image.dataobj, ArrayProxy) and numbers is not None and numbers.filename:
+    # A surface is an image too, of no grid, which is told by who asked for one.
+    if (
+        isinstance(getattr(image, "dataobj", None), ArrayProxy)
+        and numbers is not None
+        and numbers.filename
+    ):
         if isinstance(image, nb.Nifti1Image):
             _check_start(image, source)
         _check_sizes(image.shape, source)
