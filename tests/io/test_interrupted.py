@@ -88,9 +88,7 @@ def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize(
-    "case", ["atlas.txt.gz", pytest.param("x.whl", marks=pytest.mark.sweep)]
-)
+@pytest.mark.parametrize("case", ["atlas.txt.gz", pytest.param("x.whl", marks=pytest.mark.sweep)])
 def test_a_cache_whose_file_system_fails_at_any_step(tmp_path, case, code):
     done = subprocess.run(
         [sys.executable, HELPER, case, tmp_path, str(code)],
