@@ -1,6 +1,5 @@
 """Atlases as layers of Equinox models."""
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
@@ -9,9 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -20,27 +17,30 @@ from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.header import AtlasHeader
 from atlasinit.core.labels import LabelTable
-from atlasinit.core.maps import (
-    DenseMaps,
-    HardMaps,
-    Maps,
-    SparseMaps,
-    densify,
-)
+from atlasinit.core.maps import Maps
 from atlasinit.core.provenance import Provenance
-from atlasinit.domains import Constrained, Domain, Simplex, constrained, unwrap
+from atlasinit.domains import Domain, Simplex, constrained, unwrap
 from atlasinit.domains.base import check_domain
 from atlasinit.domains.pinned import pin
-from atlasinit.errors import ArgumentError, format_list, nearest
+from atlasinit.errors import ArgumentError
+from atlasinit.layer_starts import (
+    add_noise,
+    check_noisy,
+    choose_frozen,
+    choose_maps,
+    choose_trained,
+    compute_now,
+    copy_arrays,
+    plan_maps,
+)
 from atlasinit.projection.api import reduce
-from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
+from atlasinit.projection.blocks import Block, merge_blocks
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.lstsq import add_basis, make_solver
 from atlasinit.projection.reductions import Reduction, find_reduction
-from atlasinit.projection.remembered import blocks_of, plan_kernels, planned_maps
+from atlasinit.projection.remembered import plan_kernels
 from atlasinit.projection.stack import Plan, build_stack
 from atlasinit.support.numbers import check_whole_number
-from atlasinit.support.tracing import is_traced
 
 
 class AtlasLinear(eqx.Module):
@@ -158,21 +158,23 @@ class AtlasLinear(eqx.Module):
         check_atlas(atlas)
         if domain is not None:
             check_domain(domain)
-        trained = _choose_trained(atlas, trainable=trainable)
-        frozen = _choose_frozen(atlas, frozen_parcels, frozen_locations)
+        trained = choose_trained(atlas, trainable=trainable)
+        frozen = choose_frozen(atlas, frozen_parcels, frozen_locations)
         if not (math.isfinite(noise) and noise >= 0):
             raise ArgumentError("noise", f"should be 0 or more and finite, got {noise}")
         if noise and key is None:
             raise ArgumentError("noise", "needs a random `key`")
         if noise:
-            _check_noisy(atlas, trained, dense=dense, hard=domain is None)
+            check_noisy(atlas, trained, dense=dense, hard=domain is None)
         wanted = _check_reduction(reduction)
-        with _compute_now(atlas):
-            maps = _weights_of(atlas, dense=dense, hard=domain is None)
+        with compute_now(atlas):
+            maps = choose_maps(atlas, dense=dense, hard=domain is None)
             check_options(
                 maps, reduction=wanted, missing=missing, min_coverage=min_coverage, ridge=ridge
             )
-            maps, blocks, plans = _own(_plan(atlas, maps, kernel=wanted.kernel or kernel))
+            maps, blocks, plans = copy_arrays(
+                plan_maps(atlas, maps, kernel=wanted.kernel or kernel)
+            )
             constraint = (lambda m: m) if domain is None else partial(constrained, domain=domain)
             nodes = dict(zip(atlas.compartments, map(constraint, maps), strict=True))
             start = dict(nodes)
@@ -181,13 +183,13 @@ class AtlasLinear(eqx.Module):
             if wanted.solve and not trained:
                 merged = merge_blocks(blocks, unwrap(list(nodes.values())))
                 solver = make_solver(merged, atlas.table["name"], ridge=ridge)
-                inverse = paramax.NonTrainable(_own(add_basis(solver, merged)))
+                inverse = paramax.NonTrainable(copy_arrays(add_basis(solver, merged)))
         if noise and key is not None:
             # A key for each compartment, also for those that are not trained: the noise of one does
             # not depend on which others are.
             keys = dict(zip(nodes, jr.split(key, len(nodes)), strict=True))
-            nodes |= {c: _add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
-        with _compute_now(atlas):
+            nodes |= {c: add_noise(nodes[c], noise, keys[c]) for c in nodes if c in trained}
+        with compute_now(atlas):
             nodes |= {
                 c: pin(nodes[c], start[c], parcels=parcels, locations=locations)
                 for c, (parcels, locations) in frozen.items()
@@ -463,104 +465,3 @@ def _check_reduction(reduction: Any) -> Reduction:
 
 def _keep_empty(empty: float) -> float | None:
     return None if math.isnan(empty) else empty
-
-
-def _choose_trained(atlas: Atlas, *, trainable: bool | Iterable[str]) -> tuple[str, ...]:
-    if isinstance(trainable, bool):
-        return atlas.compartments if trainable else ()
-    # One name is not to be taken for an iterable of letters.
-    names = (trainable,) if isinstance(trainable, str) else trainable
-    wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, True)
-    unknown = [c for c in wanted if c not in atlas.compartments]
-    if unknown:
-        raise ArgumentError(
-            "trainable", f": compartments are {list(atlas.compartments)}, got {unknown}"
-        )
-    return tuple(c for c, reached in wanted.items() if reached)
-
-
-def _choose_frozen(
-    atlas: Atlas, parcels: Iterable[str], locations: Any
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return compartment to which of its parcels, and of its locations, stay as they are."""
-    chosen = [parcels] if isinstance(parcels, str) else list(parcels)
-    names = np.asarray(atlas.table["name"], dtype=object)
-    unknown = [name for name in chosen if name not in names]
-    if unknown:
-        raise ArgumentError(
-            "frozen_parcels",
-            f"{format_list(unknown)} are no parcels of {atlas.name!r}",
-            nearest(str(unknown[0]), [str(name) for name in names]),
-        )
-    if locations is None or isinstance(locations, Mapping):
-        given = dict(locations or {})
-        unknown = [c for c in given if c not in atlas.compartments]
-        if unknown:
-            raise ArgumentError(
-                "frozen_locations",
-                f": compartments are {list(atlas.compartments)}, got {sorted(unknown)}",
-            )
-        none = {c: np.zeros(g.n_locations, bool) for c, g in atlas.geometry.items()}
-        locations = none | given
-    masks = atlas.header.split_mask(locations, argument="frozen_locations")
-    rows = atlas.header.parcel_slices()
-    return {c: (np.isin(names[rows[c]], chosen), mask) for c, mask in masks.items()}
-
-
-def _weights_of(atlas: Atlas, *, dense: bool, hard: bool) -> tuple[Maps, ...]:
-    """Return the maps, all `dense`, or as they are; `hard` ones, unless allowed, are dense."""
-    return tuple(
-        densify(m) if dense or (isinstance(m, HardMaps) and not hard) else m
-        for m in atlas.maps.values()
-    )
-
-
-def _check_noisy(atlas: Atlas, trained: tuple[str, ...], *, dense: bool, hard: bool) -> None:
-    """Raise where noise would be lost: on what is not trained, or on labels."""
-    if not trained:
-        raise ArgumentError("noise", "is for weights that are trained, and none is")
-    labels = [c for c in trained if isinstance(atlas.maps[c], HardMaps)]
-    if labels and hard and not dense:
-        raise ArgumentError(
-            "noise",
-            f"has no weights to be added to in the hard labels of {format_list(labels)}",
-            "pass `dense=True` or a `domain`, or leave them out of `trainable`",
-        )
-
-
-def _plan(
-    atlas: Atlas, maps: tuple[Maps, ...], *, kernel: str
-) -> tuple[tuple[Maps, ...], tuple[Block, ...], tuple[Plan, ...]]:
-    """Return maps, the blocks that they make, and the plans of their kernels."""
-    if all(one is own for one, own in zip(maps, atlas.maps.values(), strict=True)):
-        # The plans of an atlas whose maps stay as they are were perhaps made already.
-        return maps, blocks_of(atlas), planned_maps(atlas, kernel=kernel)[1]
-    blocks = plan_blocks(atlas.header, maps)
-    merged = merge_blocks(blocks, maps)
-    geometries = tuple(atlas.geometry.values())
-    return maps, blocks, plan_kernels(blocks, merged, geometries, kernel=kernel)
-
-
-def _own(arrays: Any) -> Any:
-    """Return copies: a training step that donates its layer takes them from nobody else."""
-    # Maps and plans are kept with the atlas, for all its layers and projections.
-    return jax.tree.map(jnp.array, arrays)
-
-
-def _compute_now(atlas: Atlas) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which what is made of concrete maps is concrete, whatever is traced.
-
-    A layer that is made within ``nnx.jit`` or ``nnx.eval_shape`` then holds no tracer, which
-    would outlive its trace in what Flax takes for constants.
-    """
-    return contextlib.nullcontext() if is_traced(atlas) else jax.ensure_compile_time_eval()
-
-
-def _add_noise(node: Any, noise: float, key: PRNGKeyArray) -> Any:
-    # On the free values, so that what they stand for stays in its domain; labels have none.
-    free = node.free if isinstance(node, Constrained) else node
-    if isinstance(free, DenseMaps | SparseMaps):
-        values = jnp.asarray(free.values)
-        values = values + noise * jr.normal(key, values.shape, values.dtype)
-        free = eqx.tree_at(lambda m: m.values, free, values)
-    return dataclasses.replace(node, free=free) if isinstance(node, Constrained) else free
