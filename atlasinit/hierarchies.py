@@ -1,5 +1,6 @@
 """Levels of hierarchical atlases: which parcel of a level each parcel belongs to."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from atlasinit.errors import Argument, ArgumentError, format_list
 from atlasinit.support.numbers import check_whole_number
 
 PATHS = ("structure_id_path",)
-"""Columns of the keys from the root: ``/997/8/567/`` (Allen), or a list (brainglobe)."""
+"""Columns of the keys from the root: ``/997/8/567/`` (Allen), a list, or its text (brainglobe)."""
 
 PARENTS = ("parent_structure_id", "parent_id")
 """Columns of the key of the parcel that a parcel is a part of."""
@@ -79,7 +80,8 @@ def _find_paths(table: LabelTable) -> list[list[int]]:
 
 def _read_path(cell: Any, key: int) -> list[int]:
     """Return the keys of a path, which may lack its own end or be no path."""
-    parts = cell.strip("/").split("/") if isinstance(cell, str) else cell or ()
+    # A list that went through a table of text is ``[997, 8]`` or ``(997, 8)``.
+    parts = re.split("[/,]", cell.strip("/[]() ")) if isinstance(cell, str) else cell or ()
     try:
         path = [int(part) for part in parts if str(part).strip()]
     except (TypeError, ValueError) as error:

@@ -153,6 +153,21 @@ def test_a_parcel_that_is_a_part_of_itself(tmp_path):
         ai.merge_parcels(wrong, level=2)
 
 
+def test_the_hierarchy_outlives_a_table_of_text(tmp_path):
+    atlas = load(tmp_path, "brainglobe.json")
+    ai.save_atlas(atlas, tmp_path / "again.nii.gz")
+    again = ai.load_atlas(tmp_path / "again.nii.gz", space="CCFv3")
+    for level in range(4):
+        found, wanted = (ai.merge_parcels(each, level=level) for each in (again, atlas))
+        assert found.table["key"] == wanted.table["key"]
+        assert found.maps["volume"] == wanted.maps["volume"]
+    # As pandas writes a list.
+    paths = [str(list(path)) for path in atlas.table["structure_id_path"]]
+    listed = atlas.replace(labels=atlas.table.replace(structure_id_path=paths))
+    merged = ai.merge_parcels(listed, level=2)
+    assert merged.table["key"] == ai.merge_parcels(atlas, level=2).table["key"]
+
+
 def test_levels_on_the_command_line(tmp_path):
     load(tmp_path, "structures.csv")
     words = ["build", str(tmp_path / "annotation.nii.gz"), "--labels",

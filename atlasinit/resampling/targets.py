@@ -167,7 +167,9 @@ def find_places(
             "target",
             f"has compartments that {origin.name} lacks, {further}",
             "leave them out, of an atlas by "
-            + Call("atlas.select", compartments=list(origin.compartments)),
+            + Call("atlas.select", compartments=list(origin.compartments))
+            + ", of a file by "
+            + Value(dict.fromkeys(origin.compartments, ...)),
         )
     return {c: _of_compartment(target[c], origin, c, space) for c in target if c not in further}
 
@@ -207,7 +209,20 @@ def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[
         check_target_space(_space_of(found), own, found.name, override="space")
     if found.grid is not None:
         return found.grid
-    return {c: _on_own_mesh(g, origin, c) for c, g in found.geometry.items()}
+    return {c: _on_own_mesh(g, origin, c) for c, g in _rename_grid(found.geometry, origin).items()}
+
+
+def _rename_grid(found: Mapping[str, Geometry], origin: Origin) -> dict[str, Geometry]:
+    """Return locations of a file, the only grid among them by the name of the origin's only grid.
+
+    The voxels of CIFTI are named by it, not by who moves a volume there.
+    """
+    grids, own = (
+        [c for c, g in geometry.items() if isinstance(g, VolumeGrid)]
+        for geometry in (found, origin.geometry)
+    )
+    names = dict(zip(grids, own, strict=True)) if len(grids) == len(own) == 1 else {}
+    return {names.get(c, c): g for c, g in found.items()}
 
 
 def _read_mesh(given: Any) -> tuple[Any, str]:

@@ -10,8 +10,9 @@ from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.spaces import UNKNOWN
-from atlasinit.errors import ArgumentError, Passing
+from atlasinit.errors import ArgumentError, Call, Passing
 from atlasinit.io.data import open_data
+from atlasinit.io.targets import holds_surface, is_target, read_target
 from atlasinit.io.values import DataSource
 from atlasinit.sampling.atlases import operators_of
 from atlasinit.sampling.operator import SamplingOperator
@@ -45,7 +46,7 @@ def check_sampling(atlases: Iterable[Atlas], sampling: Any) -> dict[str, Samplin
             raise ArgumentError(
                 "sampling",
                 f"of {c!r} goes to {mesh!r}, where {atlas.name!r} has {wanted!r}",
-                "make it for `atlas.geometry`",
+                "make it for `atlas.geometry`; atlases of other vertices need a masker each",
             )
     return found
 
@@ -71,6 +72,7 @@ def open_sampled(
         As `check_sampling` has checked them.
     """
     grids = {operator.grid: None for operator in operators.values()}
+    _check_grids(image, grids)
     sources: dict[Any, DataSource] = {
         grid: open_data(image, _atlas_of(grid), reduction=reduction, data_space=None)
         for grid in grids
@@ -102,6 +104,25 @@ def open_sampled(
     ]
     whole = np.concatenate(outside) if any(part.any() for part in outside) else None
     return DataSource(atlas.n_locations, first.n_time, read, whole, first.labelled)
+
+
+def _check_grids(image: Any, grids: Iterable[VolumeGrid]) -> None:
+    """Refuse an image of other voxels than those that operators sample."""
+    if not is_target(image) or holds_surface(image):
+        return
+    have = read_target(image).grid
+    for wanted in grids:
+        if have is not None and wanted.voxels_in(have) is None:
+            raise ArgumentError(
+                "data",
+                f"is on another grid than `sampling`: shape {have.shape} and affine "
+                f"{np.round(have.affine, 4).tolist()}, where operators have {wanted.shape} and "
+                f"{np.round(wanted.affine, 4).tolist()}",
+                "make operators for the grid of the image, by "
+                + Call("ai.sampling_operator", "grid", "mesh")
+                + ", or move data there by "
+                + Call("ai.resample_data", "data", "image", "grid"),
+            )
 
 
 def _atlas_of(grid: VolumeGrid) -> Atlas:

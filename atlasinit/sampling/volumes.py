@@ -135,10 +135,14 @@ def to_volume(
 
 
 def _grid_of(given: Any) -> VolumeGrid:
-    found = read_target(given).grid if is_target(given) else given
+    if is_target(given):
+        target = read_target(given)
+        found, told = target.grid, f"{target.name} of {list(target.geometry)}"
+    else:
+        found, told = given, type(given).__name__
     if not isinstance(found, VolumeGrid):
         raise ArgumentTypeError(
-            "grid", f"should be a VolumeGrid or an image of a volume, got {type(found).__name__}"
+            "grid", f"should be a VolumeGrid or an image of a volume alone, got {told}"
         )
     return found
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from atlasinit.errors import ArgumentError
 from atlasinit.support.arrays import make_read_only
+from atlasinit.support.numbers import take_number
 from atlasinit.support.sparse import multiply
 from atlasinit.support.threads import is_host
 from atlasinit.support.typing import AnyArray
@@ -95,7 +96,11 @@ class SparseMeans(eqx.Module):
         ------
         ValueError
             Another word for `missing`.
+        TypeError
+            What is no number for `empty`.
         """
+        if not isinstance(empty, jax.Array):
+            empty = take_number(empty, "empty", "a number, as NaN or 0")
         if missing not in _MISSING:
             raise ArgumentError("missing", f"should be one of {list(_MISSING)}, got {missing!r}")
         if missing == "propagate":

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers import unchecked
 from helpers_resampling import sphere, surface_atlas, volume_atlas
 from helpers_surfaces import brain_atlas
 
@@ -62,6 +63,8 @@ def test_means_are_those_of_the_kept_neighbours(grids, method):
     assert np.isnan(expected).any()
     np.testing.assert_allclose(made @ data, np.nan_to_num(expected), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(made(data, empty=7.0)[:, totals[:, 0] == 0], 7)
+    with pytest.raises(TypeError, match="`empty` should be a number, as NaN or 0, got '7'"):
+        unchecked(type(made.means).average)(made.means, data, empty="7")
     np.testing.assert_allclose(made(data[0, :, 0]), expected[0, :, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(made @ data[0, :, 0], (made @ data)[0, :, 0], atol=1e-6)
     again = ai.resample_data(data, source, target, method=method)

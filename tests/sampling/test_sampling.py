@@ -695,7 +695,7 @@ def labels_image():
             run_of(np.zeros((4, 2, 2), np.float32)),
             two_sides(),
             ValueError,
-            "is on another grid than 'sampling'",
+            "is on another grid than `sampling`",
         ),
         (
             labels_image(),
@@ -710,6 +710,23 @@ def test_sampling_that_does_not_fit(image, sampling, error, message):
     masker = ai.AtlasMasker(sided_atlas(), sampling=sampling, reduction=reduction)
     with pytest.raises(error, match=message):
         masker.fit(image)
+
+
+def test_what_is_said_of_an_image_on_another_grid_works():
+    atlas, operators = sided_atlas(), two_sides("trilinear")
+    values = np.random.default_rng(2).normal(size=(6, 4, 3, 5)).astype(np.float32)
+    image = run_of(values, np.diag([1.5, 1.5, 1.5, 1]))
+    with pytest.raises(ValueError, match="on another grid than `sampling`.*ai.sampling_operator"):
+        ai.AtlasMasker(atlas, sampling=operators).fit(image)
+    grid = operators["cortex_L"].grid
+    moved = ai.resample_data(values.reshape(-1, 5), image, grid)
+    there = run_of(np.asarray(moved).reshape(*grid.shape, 5), grid.affine)
+    assert np.isfinite(ai.AtlasMasker(atlas, sampling=operators).fit_transform(there)).all()
+    own = {
+        c: ai.sampling_operator(ai.VolumeGrid((6, 4, 3), image.affine), mesh, method="trilinear")
+        for c, mesh in atlas.geometry.items()
+    }
+    assert np.isfinite(ai.AtlasMasker(atlas, sampling=own).fit_transform(image)).all()
 
 
 def test_sampling_to_other_vertices_is_refused():
