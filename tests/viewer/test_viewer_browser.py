@@ -279,3 +279,25 @@ def test_more_than_256_parcels_keep_their_colours(visit):
     expected = [[int(colors[r][i : i + 2], 16) for i in (1, 3, 5)] for r in rows]
     np.testing.assert_allclose(shown[:-1], expected, atol=3)
     assert max(shown[-1]) < 10
+
+
+@pytest.mark.sweep
+def test_what_faces_the_viewer_on_a_mesh_has_the_colour_of_the_list(visit):
+    page = visit(ai.view_atlas(cortex_atlas(), {"t": np.full(8, 2.0)}, vmin=-9, vmax=9))
+    choose(page, "#from", "left")
+    script = """
+        const [nv, side] = [niivue, 81];
+        nv.opts.show3Dcrosshair = false;
+        nv.drawScene();
+        const { gl } = nv;
+        const [x, y] = [gl.canvas.width, gl.canvas.height].map((size) => (size - side) / 2);
+        const pixels = new Uint8Array(4 * side * side);
+        gl.readPixels(x, y, side, side, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+        const swatch = document.querySelector("#list li button > *");
+        return [[...pixels], getComputedStyle(swatch).backgroundColor];
+    """
+    pixels, listed = page.execute_script(script)
+    expected = [int(n) for n in re.findall(r"\d+", listed)[:3]]
+    assert max(expected) > 200  # Pale: what brightens it makes it paler.
+    shown = np.reshape(pixels, (-1, 4))[:, :3]
+    np.testing.assert_allclose(shown.max(axis=0), expected, atol=3)

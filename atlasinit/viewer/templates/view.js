@@ -14,6 +14,19 @@ const backColor = () => (isDark.matches ? [0.08, 0.09, 0.1, 1] : [0.984, 0.984, 
 const GREY = [168, 168, 168];
 const FADED = 0.8; // Share of grey in parcels beside a chosen one.
 const APART = 25; // mm that each hemisphere is moved to its side.
+// NiiVue's own shaders brighten colours beyond white or add highlights, so that pale values of a
+// scale run together. Here light is only taken away: what faces the viewer has its colour exactly.
+const SHADER = `#version 300 es
+precision highp int;
+precision highp float;
+uniform float opacity;
+in vec4 vClr;
+in vec3 vN;
+out vec4 color;
+void main() {
+  float facing = max(dot(normalize(vN), vec3(0.0, 0.0, -1.0)), 0.0);
+  color = vec4(vClr.rgb * (0.5 + 0.5 * facing), opacity);
+}`;
 const FROM = { left: [90, 0], right: [270, 0], front: [180, 0], back: [0, 0], above: [0, 90], below: [0, -90] };
 
 const nifti = (volume, values) => {
@@ -102,6 +115,7 @@ const start = async () => {
   });
   await nv.attachToCanvas(element("picture"));
   globalThis.niivue = nv; // For the browser's console.
+  const shader = nv.setCustomMeshShader(SHADER, "colours kept");
   const blank = () => {
     nv.opts.backColor = backColor();
     element("stage").style.backgroundColor = "transparent";
@@ -141,8 +155,7 @@ const start = async () => {
       mesh.positions = positionsOf(mesh);
       const buffer = mz3(mesh.positions, mesh.triangles, vertexColors(mesh));
       const added = await nv.addMeshFromUrl({ url: `${mesh.compartment}.mz3`, buffer });
-      // Of NiiVue's shaders, the one that keeps colours truest.
-      nv.setMeshShader(added.id, "Diffuse");
+      nv.setMeshShader(added.id, shader);
     }
   };
   const repaint = () => {
