@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_space_name
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.provenance import Provenance
 from atlasinit.core.spaces import may_be_one
@@ -105,6 +106,7 @@ def sphere_atlas(
     if overlap not in OVERLAPS:
         known = ", ".join(f'"{choice}"' for choice in OVERLAPS[:-1])
         raise ArgumentError("overlap", f'should be {known} or "{OVERLAPS[-1]}", got {overlap!r}')
+    check_space_name(space)
     seeds = read_seeds(coordinates, names)
     whole, stated = _find_grid(grid)
     place = _settle_space(space, stated)

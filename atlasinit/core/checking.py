@@ -122,3 +122,9 @@ def check_maps(given: Any, name: str = "maps") -> None:
         remedy = "pass one of `atlas.maps`"
     kind = type(given).__name__
     raise ArgumentTypeError(name, f"should be the maps of one compartment, got {kind}", remedy)
+
+
+def check_space_name(space: Any) -> None:
+    """Refuse what is no name of a space, nor None."""
+    if space is not None and not isinstance(space, str):
+        raise ArgumentTypeError("space", f"should name a space, or be None, got {space!r}")

@@ -59,7 +59,9 @@ class Dirichlet:
 
     def __post_init__(self) -> None:
         values = np.asarray(self.concentration)
-        if values.ndim > 1 or not (np.isfinite(values) & (values > 0)).all():
+        # Of text and truth values nothing is finite or not.
+        numbers = values if values.dtype.kind in "iuf" else np.array(np.nan)
+        if values.ndim > 1 or not (np.isfinite(numbers) & (numbers > 0)).all():
             raise ArgumentError(
                 "concentration",
                 "should be positive and finite, one or one for each label, got "

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.checking import check_atlas, warn_of_lost
+from atlasinit.core.checking import check_atlas, check_space_name, warn_of_lost
 from atlasinit.core.geometry import Geometry
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.resampling.labels import elect
@@ -97,7 +97,7 @@ def resample(
         transforms of other spaces or of the other direction, that are singular, or after which
         nothing of the atlas lies in `target`.
     TypeError
-        An `atlas` or `target` of another type.
+        An `atlas`, `target` or `space` of another type.
     AtlasFileError
         A file that is missing, or no image of a volume or no spatial transform.
 
@@ -114,6 +114,7 @@ def resample(
     gives 0 in the outer half of the grid's outer voxels.
     """
     check_atlas(atlas)
+    check_space_name(space)
     options = Options(method, areas)
     chain, goal = None, space or atlas.space
     origin = Origin.of_atlas(atlas)

@@ -8,7 +8,7 @@ import numpy as np
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.checking import check_atlas, warn_of_lost
+from atlasinit.core.checking import check_atlas, check_space_name, warn_of_lost
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.labels import TOGETHER, LabelTable
 from atlasinit.core.maps import has_weight
@@ -72,6 +72,7 @@ def to_grayordinates(atlas: Atlas, template: Any = None, *, space: str | None = 
     [3, 0]
     """
     check_atlas(atlas)
+    check_space_name(space)
     grids = {c: g for c, g in atlas.geometry.items() if isinstance(g, VolumeGrid)}
     if len(grids) != 1:
         raise ArgumentError(

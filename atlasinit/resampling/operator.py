@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 from jaxtyping import Array, Bool
 
+from atlasinit.core.checking import check_space_name
 from atlasinit.core.geometry import Geometry
 from atlasinit.projection.checks import check_data, check_size
 from atlasinit.resampling.targets import find_origin, find_places
@@ -160,6 +161,7 @@ def resampling_operator(
     """
     from scipy.sparse import block_array, csr_array, vstack
 
+    check_space_name(space)
     options = Options(method, areas)
     origin = find_origin(source, target)
     chain = None

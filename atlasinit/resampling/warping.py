@@ -6,7 +6,7 @@ from typing import Any
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, Call
-from atlasinit.io.targets import is_target, read_target
+from atlasinit.io.targets import holds_surface, is_target, read_target
 from atlasinit.resampling.targets import Origin, Place, find_places
 from atlasinit.transforms import Chain, read_chain
 
@@ -66,4 +66,5 @@ def _stated_space(target: Any) -> str:
     """Return the space that a target states, ``""`` where it states none."""
     if isinstance(target, Atlas):
         return target.space
-    return read_target(target).space if is_target(target) else ""
+    # Surfaces are refused later, by what is wrong with them here.
+    return read_target(target).space if is_target(target) and not holds_surface(target) else ""

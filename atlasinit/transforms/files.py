@@ -23,6 +23,7 @@ from atlasinit.io.formats.nifti import claims as claims_nifti
 from atlasinit.io.input import Input
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.io.unpacking import check_holds
+from atlasinit.support.numbers import check_switch
 from atlasinit.support.typing import PathLike
 from atlasinit.transforms import probing
 from atlasinit.transforms.maps import ChainedMap, FieldMap, FslMap, LinearMap, PointMap
@@ -114,7 +115,7 @@ def read_transform(given: Any) -> Step:
         A matrix of FSL without its images, an inverse that is none of a matrix, a matrix that is
         singular, a name that states a direction for points.
     TypeError
-        What is no path or `Transform`.
+        What is no path or `Transform`, an inverse that is neither True nor False.
     AtlasFileError
         A file that is missing, or of another kind.
     """
@@ -128,6 +129,7 @@ def read_transform(given: Any) -> Step:
         raise ArgumentTypeError(
             "transform", f"should be of a path, got {type(wanted.path).__name__}"
         )
+    inverse = check_switch(wanted.inverse, "inverse")
     given_path = str(wanted.path)
     with Input(wanted.path) as source:
         with parsing(source, "a spatial transform"):
@@ -154,7 +156,7 @@ def read_transform(given: Any) -> Step:
     # stands behind a plus.
     goal = entities.get("to") or (entities.get("tpl", "") if "from" in entities else "")
     origin, goal = (s.replace("+", ":cohort-") for s in (entities.get("from", ""), goal))
-    if not wanted.inverse:
+    if not inverse:
         return Step(name, sha256, given_path, origin, goal, points, inverse=False)
     if not isinstance(points, LinearMap):
         raise ArgumentError(

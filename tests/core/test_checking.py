@@ -169,3 +169,24 @@ def test_notebooks_show_a_table_and_the_terms():
     hostile, tags = texts_of(hostile_atlas()._repr_html_())
     assert set(tags) <= {"div", "strong", "table", "thead", "tbody", "tr", "th", "td", "small"}
     assert "<script>" in "".join(hostile)
+
+
+SPACES = {
+    "resample": lambda: call(ai.resample, GRID_ATLAS, GRID_ATLAS, space=3),
+    "resampling_operator": lambda: call(ai.resampling_operator, GRID_ATLAS, GRID_ATLAS, space=3),
+    "to_grayordinates": lambda: call(ai.to_grayordinates, GRID_ATLAS, space=3),
+    "sphere_atlas": lambda: call(ai.sphere_atlas, [[0, 0, 0]], ai.VolumeGrid((1, 1, 1), np.eye(4)),
+                                 space=3),
+}  # fmt: skip
+GRID_ATLAS = mixed_atlas().select(compartments="subcortex")
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_number_names_no_space(name):
+    with pytest.raises(TypeError, match="`space` should name a space, or be None, got 3"):
+        SPACES[name]()
+
+
+def test_text_is_no_concentration():
+    with pytest.raises(ValueError, match="`concentration` should be positive and finite.* got '1'"):
+        call(ai.dirichlet_atlas, ATLAS, concentration="1", key=jr.key(0))

@@ -612,6 +612,13 @@ def test_a_transform_of_no_path():
         unchecked(moved)(wrong)
 
 
+def test_text_is_no_direction(tmp_path):
+    wrong = ai.Transform(write_itk_text(tmp_path / "a.txt"))
+    object.__setattr__(wrong, "inverse", "no")
+    with pytest.raises(TypeError, match="`inverse` should be True or False, got 'no'"):
+        unchecked(moved)(wrong)
+
+
 @pytest.mark.parametrize("name", ["reference", "moving"])
 def test_fsl_needs_its_images(tmp_path, name):
     path = write_fsl_matrix(tmp_path / "a.mat")
@@ -648,6 +655,10 @@ def test_surfaces_have_no_transform(tmp_path):
     atlas, path = mixed_atlas(), write_itk_text(tmp_path / "a.txt")
     with pytest.raises(ValueError, match="`transform` moves grids, but 'cortex_L' of 'mixed'"):
         ai.resample(atlas, atlas, transform=path, space="test")
+    sphere = tmp_path / "lh.sphere"
+    nb.freesurfer.write_geometry(sphere, np.eye(3), np.array([[0, 1, 2]]))
+    with pytest.raises(ValueError, match="`transform` moves grids, but 'cortex_L' of 'mixed'"):
+        ai.resample(atlas.select(compartments="cortex_L"), sphere, transform=path, space="test")
 
 
 @pytest.mark.parametrize("kind", ["itk", "lta", "antsComposite"])
