@@ -159,7 +159,7 @@ def find_places(
         raise ArgumentError(
             "target",
             f"lacks the compartments {missing} of {origin.name}; it has {list(target)}",
-            _say_less(origin, [c for c in origin.compartments if c not in missing]),
+            _say_less(origin, [c for c in origin.compartments if c not in missing], target),
         )
     further = [c for c in target if c not in origin.compartments]
     if whole and further:
@@ -174,8 +174,12 @@ def find_places(
     return {c: _of_compartment(target[c], origin, c, space) for c in target if c not in further}
 
 
-def _say_less(origin: Origin, kept: list[str]) -> Any:
+def _say_less(origin: Origin, kept: list[str], target: Mapping[str, Any]) -> Any:
     """Return how what a target lacks is left out of an origin."""
+    kinds, others = ({type(g) for g in each.values()} for each in (origin.geometry, target))
+    if origin.argument == "atlas" and kinds | others == {VolumeGrid, SurfaceMesh} > kinds:
+        way = "to_surface" if VolumeGrid in kinds else "to_volume"
+        return "between white and pial surfaces it is moved by " + Call(f"ai.{way}", "atlas")
     if not kept:
         return "name them as those of the source"
     if origin.argument == "atlas":

@@ -43,3 +43,13 @@ def test_no_volume_is_made_of_both(path):
     atlas = volume_atlas(np.ones((4, 3, 3), int), AFFINE, soft=False)
     with pytest.raises(TypeError, match=r"a volume alone, got .*x.dtseries.nii of \['cortex_L'"):
         ai.to_volume(atlas, path, space="mine")
+
+
+def test_between_voxels_and_vertices_another_call_leads():
+    volume = volume_atlas(np.ones((4, 3, 3), int), AFFINE, soft=False)
+    mesh = {"cortex_L": ai.SurfaceMesh(12, hemisphere="L")}
+    with pytest.raises(ValueError, match=r"lacks the compartments \['volume'\].*by `ai.to_surface"):
+        ai.resample(volume, mesh)
+    named = {"deep": volume.geometry["volume"]}
+    with pytest.raises(ValueError, match=r"lacks the compartments.*; name them as those of the so"):
+        ai.resample(volume, named)
