@@ -37,7 +37,8 @@ class Oblique:
     """The shares that the voxels of one grid have in those of another, at any angle.
 
     They differ from those of the exact volumes by some 1e-4 (1e-3 of thin voxels), and sum to 1 in
-    each voxel.
+    each voxel. Voxels that are smaller than the source's cross a border of it within few steps of
+    the lattice: of edges half as long they differ by 3e-3, of a tenth by 4e-2.
 
     Parameters
     ----------
