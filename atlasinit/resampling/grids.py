@@ -24,6 +24,12 @@ _COARSER = 1.01
 
 _AT_ONCE = 2**20  # weights that are looked up at once
 
+_STRETCHED = 0.1
+"""Voxels of the source by which a warp may stretch those of a target without further points."""
+
+_MEASURED = 1000
+"""Voxels of a target of which a warp's stretching is measured."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lookup:
@@ -140,6 +146,22 @@ def _check_overlap(source: VolumeGrid, target: VolumeGrid) -> None:
         )
 
 
+def _measure_voxels(
+    source: Lookup, target: VolumeGrid, find_sources: "Callable[[np.ndarray], np.ndarray]"
+) -> Float[np.ndarray, "3"]:
+    """Return over how many voxels of the source one of the target reaches by each axis, mostly."""
+    some = target.voxels[:: max(target.n_locations // _MEASURED, 1)]
+    ijk = np.stack(np.unravel_index(some, target.shape), axis=-1)
+    out = np.zeros(3)
+    for axis, half in enumerate(np.eye(3) / 2):
+        low, high = (source.find_voxels(find_sources(ijk + sign * half)) for sign in (-1, 1))
+        steps = np.abs(high - low).max(axis=1)
+        # Where a warp ends one side lies nowhere, and so far away.
+        near = steps < sum(source.grid.shape)
+        out[axis] = np.median(steps[near]) if near.any() else 0
+    return out
+
+
 def _look_up(
     source: Lookup, target: VolumeGrid, place: Place, method: str
 ) -> tuple[int, "Callable[[np.ndarray], csr_array]"]:
@@ -154,6 +176,7 @@ def _look_up(
         return _AT_ONCE // 8, lambda ijk: trilinear(source, find_sources(ijk))
     # Points that divide each target voxel evenly, two a source voxel and axis at least.
     moved = np.abs((source.inverse @ target.affine)[:3, :3]).max(axis=0)
+    moved = np.maximum(moved, _measure_voxels(source, target, find_sources) - _STRETCHED)
     points = [(np.arange(n) + 0.5) / n - 0.5 for n in (2 * np.ceil(moved)).astype(np.int64)]
     offsets = np.array(list(itertools.product(*points)))
 

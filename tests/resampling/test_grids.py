@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 import atlasinit as ai
 from atlasinit.resampling.grids import find_grid_weights
 from atlasinit.resampling.targets import Place
-from atlasinit.transforms.maps import LinearMap
+from atlasinit.transforms.maps import ChainedMap, FieldMap, LinearMap
 
 METHODS = ["auto", "nearest", "linear", "area"]
 
@@ -308,3 +308,14 @@ def test_dense_maps_move_as_sparse_ones(method, nan):
     np.testing.assert_allclose(moved.values, expected, atol=1e-5)
     assert np.isnan(expected).any() == nan
     assert (expected != 0).any()
+
+
+def test_points_are_as_dense_as_the_transforms_stretch_voxels():
+    """A matrix beside a field of nothing: nearly as by the matrix alone, which is exact."""
+    grid = ai.VolumeGrid((12, 12, 12), np.eye(4))
+    target = ai.VolumeGrid((3, 3, 3), np.eye(4))
+    stretch = LinearMap(nb.affines.from_matvec(np.eye(3) * 4, [1.5, 1.5, 1.5]))
+    field = FieldMap(grid, np.zeros((*grid.shape, 3)))
+    (exact,) = find_grid_weights(grid, Place(target, warp=stretch), "area")
+    (found,) = find_grid_weights(grid, Place(target, warp=ChainedMap((field, stretch))), "area")
+    np.testing.assert_allclose(found.toarray(), exact.toarray(), atol=1e-6)
