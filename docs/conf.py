@@ -45,6 +45,7 @@ nitpick_ignore = [
     ("py:class", "atlasinit.io.input.SurfaceImage"),
     # What errors, layers, sources and extractions are made of, which no user makes.
     ("py:class", "atlasinit.errors.Phrase"),
+    ("py:class", "atlasinit.errors.Voice"),
     ("py:class", "atlasinit.core.header.AtlasHeader"),
     ("py:class", "atlasinit.io.values.Sums"),
     ("py:class", "atlasinit.extraction.planning.Plan"),
