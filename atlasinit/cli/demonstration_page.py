@@ -82,5 +82,6 @@ def _embed(path: Path) -> str:
     with Image.open(path) as picture:
         picture.thumbnail((_WIDTH, _WIDTH))
         stored = io.BytesIO()
-        picture.convert("RGB").quantize(128).save(stored, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stored.getvalue()).decode()}"
+        # No palette: of few colours, those of small areas and the ends of scales become others.
+        picture.convert("RGB").save(stored, "webp", quality=90)
+    return f"data:image/webp;base64,{base64.b64encode(stored.getvalue()).decode()}"

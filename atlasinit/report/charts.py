@@ -147,11 +147,20 @@ def draw_band(
         band=" ".join([*points(above), *points(below)[::-1]]),
         low=format_number(low),
         high=format_number(high),
-        ticks=_ticks(places[0], places[-1], lambda at: f"{format_number(at)} {unit}".strip()),
+        ticks=_ticks(
+            places[0],
+            places[-1],
+            lambda at: f"{format_number(at)} {unit}".strip(),
+            counted=not unit,
+        ),
     )
 
 
-def _ticks(low: float, high: float, text: Callable[[float], str]) -> tuple[tuple[float, str], ...]:
-    """Return five labels along the axis of an area."""
-    shares = np.linspace(0, 1, 5).tolist()
-    return tuple((round(share * WIDTH, 1), text(low + share * (high - low))) for share in shares)
+def _ticks(
+    low: float, high: float, text: Callable[[float], str], *, counted: bool = False
+) -> tuple[tuple[float, str], ...]:
+    """Return five labels along the axis of an area, or fewer at whole numbers where it counts."""
+    shares = np.linspace(0, 1, 5)
+    if counted:
+        shares = (np.unique((low + shares * (high - low)).round()) - low) / (high - low)
+    return tuple((round(x * WIDTH, 1), text(low + x * (high - low))) for x in shares.tolist())

@@ -1,10 +1,14 @@
 """The demonstration writes what it says, and its numbers are nilearn's."""
 
+import base64
+import io
+
 import nibabel as nb
 import numpy as np
 import pandas as pd
 import pytest
 from helpers_report import Page
+from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 import atlasinit as ai
@@ -35,6 +39,19 @@ def test_the_page_leads_to_everything_else(written):
     links = set(page.attributes("a", "href"))
     assert links == {path.name for path in paths[:-1]}
     assert all((folder / href).is_file() for href in links)
+
+
+def test_the_page_shows_the_pictures_in_their_colours(written):
+    folder, paths = written
+    sources = Page(paths[-1].read_text()).attributes("img", "src")
+    for name, source in zip(("desikan-killiany", "seitzman2018"), sources, strict=True):
+        kept = io.BytesIO((folder / f"{name}.png").read_bytes())
+        embedded = io.BytesIO(base64.b64decode(source.split(",")[1]))
+        with Image.open(kept) as full, Image.open(embedded) as small:
+            both = [full.resize(small.size), small]
+            blocks = [np.asarray(one.convert("RGB").reduce(4), int) for one in both]
+        # Also where a colour covers little, as in legends.
+        assert np.abs(blocks[0] - blocks[1]).max() < 32
 
 
 def test_thickness_is_the_mean_of_each_label(written):

@@ -17,6 +17,7 @@ import atlasinit as ai
 from atlasinit.figures import atlas_views
 from atlasinit.figures.carpets import standardise
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
+from atlasinit.report.charts import WIDTH, band
 from atlasinit.report.extraction import connectivity, extract
 from atlasinit.streaming import stream
 from atlasinit.support.formatting import format_number
@@ -529,6 +530,18 @@ def test_time_points_that_were_left_out_leave_a_gap_in_time():
     for wrong in ([0, 1, 2], [0, 2, 1, 3], [0.0, 1, 2, 3]):
         with pytest.raises(ValueError, match="`numbers` should be 4 ascending whole numbers"):
             ai.generate_report(atlas, series=series, numbers=wrong)
+
+
+@pytest.mark.parametrize(
+    ("n_time", "labels"), [(200, ["0", "50", "100", "149", "199"]), (3, ["0", "1", "2"])]
+)
+def test_an_axis_that_counts_time_points_has_whole_numbers(n_time, labels):
+    series = np.random.default_rng(0).normal(size=(n_time, 8))
+    drawn = band(series, np.arange(n_time, dtype=float), unit="")
+    assert [text for _, text in drawn.ticks] == labels
+    np.testing.assert_allclose(
+        [x for x, _ in drawn.ticks], np.array(labels, float) / (n_time - 1) * WIDTH, atol=0.051
+    )
 
 
 def test_the_command_writes_a_page(capsys, tmp_path):

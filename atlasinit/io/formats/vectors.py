@@ -175,7 +175,7 @@ def split(
 
 def read_vectors(source: Input) -> Vectors:
     """Return the numbers of a csv, txt, tsv, npy or npz file, or of an array, as maps."""
-    with parsing(source, "numbers a vertex"):
+    with parsing(source, "numbers of vertices"):
         readers = {".npy": _npy, ".npz": _npz}
         in_memory = source.content is not None
         vectors = (_npy if in_memory else readers.get(extension(source.name), _text))(source)
@@ -195,7 +195,7 @@ def _named_sides(source: Input) -> dict[str, np.ndarray]:
     """Return the cortices of an npz file whose two arrays are named after the sides, as maps."""
     if source.path is None or extension(source.name) != ".npz":
         return {}
-    with parsing(source, "numbers a vertex"), open_npz(source) as arrays:
+    with parsing(source, "numbers of vertices"), open_npz(source) as arrays:
         sides = {COMPARTMENTS.get(hemisphere_of(name), ""): name for name in arrays.files}
         if len(arrays.files) != 2 or "" in sides or len(sides) != 2:
             return {}

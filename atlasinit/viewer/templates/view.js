@@ -112,6 +112,7 @@ const start = async () => {
     logLevel: "error",
     meshThicknessOn2D: 2,
     show3Dcrosshair: true,
+    showAllOrientationMarkers: true,
   });
   await nv.attachToCanvas(element("picture"));
   globalThis.niivue = nv; // For the browser's console.
