@@ -184,7 +184,7 @@ def read_confounds(
         if DISPLACEMENT not in frame.columns:
             raise AtlasFileError(path, f"has no column {DISPLACEMENT!r}, which volumes are kept by")
         # The first volume has no displacement, and stays.
-        moved = frame[DISPLACEMENT].to_numpy(float)
+        moved = _numbers(frame, DISPLACEMENT, path)
         kept = kept[~(moved[kept] > cleaning.fd_threshold)]
     if len(kept) < 2:
         raise AtlasFileError(
@@ -216,6 +216,15 @@ def check_columns(path: Path, cleaning: Cleaning) -> None:
                 f": {name!r} is no strategy of nilearn, no component, and no column of {path.name}",
                 nearest(name, (*titles, *STRATEGIES, *COMPONENTS)),
             )
+
+
+def _numbers(frame: Any, title: str, path: Path) -> "Float[np.ndarray, ' volumes']":
+    try:
+        return frame[title].to_numpy(float)
+    except (ValueError, TypeError) as error:
+        raise AtlasFileError(
+            path, f"holds text in the column {title!r}", "numbers and n/a are expected there"
+        ) from error
 
 
 def _mean(frame: Any, title: str) -> float:

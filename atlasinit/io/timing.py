@@ -9,9 +9,8 @@ from nibabel.cifti2 import Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiImage
 from nibabel.spatialimages import SpatialImage
 
-from atlasinit.io.files import extension, reading, unlogged
+from atlasinit.io.files import reading, unlogged
 from atlasinit.io.formats import gifti
-from atlasinit.io.formats.cifti import open_series
 from atlasinit.io.input import Input
 from atlasinit.support.files import expand
 
@@ -31,8 +30,7 @@ def read_repetition_time(image: Any) -> float | None:
             # nibabel's own reader of GIFTI would follow paths out of the folder, and trust sizes.
             if gifti.claims(source):
                 return read_repetition_time(gifti.load(source))
-            series = extension(path) == ".dtseries.nii"
-            return read_repetition_time(open_series(Input(path)) if series else nb.load(path))
+            return read_repetition_time(nb.load(path))
     if isinstance(image, Cifti2Image):
         axis = image.header.get_axis(0)
         in_seconds = isinstance(axis, SeriesAxis) and axis.unit == "SECOND"

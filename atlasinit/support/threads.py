@@ -1,6 +1,5 @@
 """Work on the host: which arrays lie there, their bytes, and its cores."""
 
-import ctypes
 import functools
 import itertools
 import math
@@ -43,10 +42,6 @@ def _note_fork() -> None:
     started = getattr(jax._src.xla_bridge, "backends_are_initialized", lambda: True)  # pyright: ignore[reportAttributeAccessIssue]
     if started():
         _forked.append(True)
-        # The end of a process would wait for the threads of its backends, which a fork does not
-        # have, unless something holds them beyond it.
-        for backend in getattr(jax._src.xla_bridge, "_backends", {}).values():  # pyright: ignore[reportAttributeAccessIssue]
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(backend))
 
 
 if hasattr(os, "register_at_fork"):

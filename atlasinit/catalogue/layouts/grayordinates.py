@@ -26,7 +26,12 @@ def cortex_vertices(
     """
     out = {}
     for c, (reference, array) in masks.items():
-        with reading(located[reference], "an npz archive") as found, np.load(found) as arrays:
+        # NumPy would leave a damaged file open that it opened itself.
+        with (
+            reading(located[reference], "an npz archive") as found,
+            open(found, "rb") as stream,
+            np.load(stream) as arrays,
+        ):
             out[c] = arrays[array]
     return out
 

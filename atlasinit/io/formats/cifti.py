@@ -5,7 +5,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis, SeriesAxis
@@ -145,7 +145,7 @@ def values(source: Input) -> Values:
     AtlasFileError
         An unreadable or truncated file, or CIFTI-1.
     """
-    image = open_series(source)
+    image = _load(source)
     kinds = _kinds(image, source)
     if kinds[0] == _DENSE != kinds[-1]:
         raise AtlasFileError(source, *_transposed(kinds))
@@ -237,27 +237,6 @@ def paint(painted: Painted, path: PathLike, *, overwrite: bool = False) -> list[
     # Painted values are (locations, maps), one compartment after the other.
     rows = np.concatenate(list(painted.locations.values())).T
     return write_image(rows, (axis, brain), _PAINTED[ending], path, overwrite=overwrite)
-
-
-_Opened: TypeAlias = tuple[tuple[Path, int, int], Cifti2Image]
-_last_opened: list[_Opened] = []
-
-
-def open_series(source: Input) -> Cifti2Image:
-    """Return the image of a file, which stays open: asked for once more, it is not parsed again.
-
-    To parse which 91,282 locations a file has takes longer than to read a run of them.
-    """
-    if source.path is None:
-        return _load(source)
-    found = source.path.stat()
-    asked = (source.path, found.st_mtime_ns, found.st_size)
-    for known, image in tuple(_last_opened):
-        if known == asked:
-            return image
-    image = _load(source)
-    _last_opened[:] = [(asked, image)]
-    return image
 
 
 def _load(source: Input) -> Cifti2Image:
