@@ -12,12 +12,11 @@ CASES = {
     "a few steps": ("24", ()),
     "all steps": (",".join(map(str, range(1, 150))), ("parquet",)),
 }
-FEW_OR_ALL = ["a few steps", pytest.param("all steps", marks=pytest.mark.sweep)]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
 
 
-@pytest.mark.parametrize("case", FEW_OR_ALL)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.sweep) for case in CASES])
 def test_full_at_any_step(tmp_path, case):
     steps, further = CASES[case]
     if further:

@@ -16,6 +16,7 @@ FILES = "/proc/self/fd"
 
 
 @pytest.mark.skipif(not os.path.isdir(FILES), reason="this system does not list open files")
+@pytest.mark.sweep
 def test_refused_files_are_closed(tmp_path):
     kinds = seeds()
     for seed in kinds:  # what is imported or cached once

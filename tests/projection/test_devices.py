@@ -62,7 +62,7 @@ def check(name, found):
     "name", ["tiles", *(pytest.param(name, marks=pytest.mark.sweep) for name in ("hard", "dense"))]
 )
 def test_data_stay_on_their_devices(name):
-    found = results("hard,tiles,dense")[name]
+    found = results(name)[name]
     assert {"called", "vmap", "forward shard_map", "backward Explicit subjects"} <= set(found)
     check(name, found)
 

@@ -987,6 +987,7 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
     assert "callback" not in text
 
 
+@pytest.mark.sweep
 def test_data_split_over_devices_gives_the_same_numbers():
     code = """
 import numpy as np, jax, jax.numpy as jnp, atlasinit as ai
