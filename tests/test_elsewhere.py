@@ -45,6 +45,7 @@ def steps(layer, data, count, *, dtype=jnp.float32):
     return eqx.combine(params, static), values
 
 
+@pytest.mark.sweep
 def test_a_checkpoint_of_orbax_is_restored(tmp_path):
     orbax = pytest.importorskip("orbax.checkpoint", reason="comes with Flax")
     atlas, layer, data = trained()

@@ -165,7 +165,13 @@ def map_paths(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize("kind", ["paths", "images", "array", "objects", "column", "surfaces"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("paths", "array", "surfaces"),
+        *(pytest.param(kind, marks=pytest.mark.sweep) for kind in ("images", "objects", "column")),
+    ],
+)
 def test_a_list_of_maps_is_one_table_as_nilearn_makes_it(map_paths, kind):
     from nilearn.maskers import NiftiLabelsMasker
 

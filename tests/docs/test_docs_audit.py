@@ -270,7 +270,7 @@ SENTENCES = {
 }  # fmt: skip
 
 
-SLOW = ("medial wall", "fresh")
+SLOW = ("medial wall", "fresh", "starts as it", "learned width", "finite")
 
 
 @pytest.mark.parametrize(

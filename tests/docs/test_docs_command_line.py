@@ -80,7 +80,13 @@ def holds(found, shown):
 
 
 # The examples fit real data, or load several real atlases; tests/cli tries the commands on small ones.
-SLOW = dict.fromkeys(("refine", "report", "compare", "join", "measure"), pytest.mark.sweep)
+SLOW = dict.fromkeys(
+    (
+        *("refine", "report", "compare", "join", "measure"),
+        *("build", "paint", "extract", "doctor", "resample"),
+    ),
+    pytest.mark.sweep,
+)
 
 
 @pytest.mark.parametrize(

@@ -527,16 +527,21 @@ def test_real_cortex_is_in_its_place():
         assert seen[most][row] > 3 * seen[1 - most][row], name
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("names", "options"),
     [
-        ("seitzman2018", {}),
-        ("aal", {}),
-        (["glasser2016", "hcp-subcortex"], {"space": "fsLR"}),
-        (["desikan-killiany", "hcp-subcortex"], {"space": "fsLR"}),
+        pytest.param("seitzman2018", {}, id="300 spheres"),
+        pytest.param("aal", {}, id="aal", marks=pytest.mark.sweep),
+        *(
+            pytest.param(
+                [cortex, "hcp-subcortex"],
+                {"space": "fsLR"},
+                id=f"{cortex} and subcortex",
+                marks=pytest.mark.sweep,
+            )
+            for cortex in ("glasser2016", "desikan-killiany")
+        ),
     ],
-    ids=["300 spheres", "aal", "glasser and subcortex", "desikan and subcortex"],
 )
 def test_every_parcel_of_a_real_atlas_is_in_a_slice_of_the_page_or_is_told(names, options):
     atlas = ai.load_atlas(names, **options)

@@ -5,6 +5,7 @@ that opens files is reached by none of them.
 """
 
 import dataclasses
+import functools
 import gzip
 import io
 import json
@@ -111,6 +112,7 @@ class Seed:
     every: int = 1
 
 
+@functools.cache
 def seeds() -> list[Seed]:
     """Return a file of every format, own and foreign, with each thing that is done with one."""
     found = [Seed(name, content, _load) for name, content in (*_foreign(), *_own())]

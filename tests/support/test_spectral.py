@@ -26,7 +26,11 @@ def difference(slope, x, way):
 
 
 @pytest.mark.parametrize(
-    "name", ["each alone", "all together", pytest.param("a softmax", marks=pytest.mark.sweep)]
+    "name",
+    [
+        "each alone",
+        *(pytest.param(name, marks=pytest.mark.sweep) for name in ("all together", "a softmax")),
+    ],
 )
 def test_second_derivatives_are_differences_of_the_first(name):
     def value(matrix):
