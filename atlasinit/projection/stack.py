@@ -69,16 +69,7 @@ class Stack(eqx.Module):
     def transposed(self, values: Values) -> Data:
         """Return W' y."""
         parts = zip(self.kernels, _cut(values, [n for n, _ in self.shapes]), strict=True)
-        ends = np.cumsum([n for _, n in self.shapes]).tolist()
-        # A kernel that numbers the locations of the whole data returns all, 0 outside of its own.
-        columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
-        data = [kernel.transposed(part) for kernel, part in parts]
-        return _join(
-            [
-                x[:, own] if kernel.whole else x
-                for kernel, x, own in zip(self.kernels, data, columns, strict=True)
-            ]
-        )
+        return _join(self._cut_own([kernel.transposed(part) for kernel, part in parts]))
 
     def absolute(self) -> "Stack":
         """Return the kernels of |W|."""
@@ -90,11 +81,7 @@ class Stack(eqx.Module):
 
     def blocks(self) -> list[Float[Array, "parcels locations"]]:
         """Return W of each part."""
-        ends = np.cumsum([n for _, n in self.shapes]).tolist()
-        return [
-            kernel.dense()[:, end - n : end] if kernel.whole else kernel.dense()
-            for kernel, end, (_, n) in zip(self.kernels, ends, self.shapes, strict=True)
-        ]
+        return self._cut_own([kernel.dense() for kernel in self.kernels])
 
     def split_locations(self, count: int) -> "Stack":
         """Return the same of all parts at once, their locations in `count` pieces."""
@@ -105,6 +92,16 @@ class Stack(eqx.Module):
         else:
             kernel = split_labels(labels[0] if len(labels) == 1 else labels[0].merge(labels), count)
         return Stack((kernel,), (shape,))
+
+    def _cut_own(self, arrays: list[Array]) -> list[Array]:
+        """Return what each kernel has of locations, their second axis, of its own part alone."""
+        ends = np.cumsum([n for _, n in self.shapes]).tolist()
+        # A kernel that numbers the locations of the whole data has all, 0 outside of its own.
+        columns = [slice(end - n, end) for end, (_, n) in zip(ends, self.shapes, strict=True)]
+        return [
+            array[:, own] if kernel.whole else array
+            for kernel, array, own in zip(self.kernels, arrays, columns, strict=True)
+        ]
 
 
 @jax.jit
