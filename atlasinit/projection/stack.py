@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
-from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
+from atlasinit.projection.kernels.base import AbstractKernel, AbstractMatrix, Data, Values
 from atlasinit.projection.kernels.split import split_labels, split_weights
 
 
@@ -41,7 +41,7 @@ class Stack(eqx.Module):
         Number of (parcels, locations) of each part.
     """
 
-    kernels: tuple[AbstractKernel, ...]
+    kernels: tuple[AbstractMatrix, ...]
     shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
 
     @property
@@ -88,10 +88,10 @@ class Stack(eqx.Module):
         shape = (sum(n for n, _ in self.shapes), sum(n for _, n in self.shapes))
         labels: Any = [kernel.labelled() for kernel in self.kernels]
         if None in labels:
-            kernel = split_weights(jax.scipy.linalg.block_diag(*self.blocks()), count)
+            matrix = split_weights(jax.scipy.linalg.block_diag(*self.blocks()), count)
         else:
-            kernel = split_labels(labels[0] if len(labels) == 1 else labels[0].merge(labels), count)
-        return Stack((kernel,), (shape,))
+            matrix = split_labels(labels[0] if len(labels) == 1 else labels[0].merge(labels), count)
+        return Stack((matrix,), (shape,))
 
     def _cut_own(self, arrays: list[Array]) -> list[Array]:
         """Return what each kernel has of locations, their second axis, of its own part alone."""

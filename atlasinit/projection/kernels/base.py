@@ -43,21 +43,54 @@ class Site:
     coordinates: Callable[[], Float[np.ndarray, "locations 3"] | None] = lambda: None
 
 
-class AbstractKernel(eqx.Module):
-    """Products of maps W (parcels, locations) with data.
+class AbstractMatrix(eqx.Module):
+    """Products of a matrix W (parcels, locations) with data.
 
     Arrays have a batch axis in front and are float32 or float64: data (batch, locations,
     time) and parcel values (batch, parcels, time).
     """
 
-    name: ClassVar[str]
-    """What users call it."""
-    computes: ClassVar[tuple[type, ...]]
-    """Which maps it is of."""
     whole: ClassVar[bool] = False
     """Whether it numbers the locations of the whole data: cutting out its own would copy them."""
     exact: ClassVar[bool] = False
     """Whether all weights are 1, so that sums of them are exact."""
+
+    @abc.abstractmethod
+    def product(self, data: Data) -> Values:
+        """Return W x."""
+
+    def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
+        """Return W x and what its dtype cannot hold of it, None where that is not known."""
+        return self.product(data), None
+
+    @abc.abstractmethod
+    def transposed(self, values: Values) -> Data:
+        """Return W' y."""
+
+    @abc.abstractmethod
+    def absolute(self) -> "AbstractMatrix":
+        """Return that of |W|."""
+
+    @abc.abstractmethod
+    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
+        """Return W 1, added up in `dtype`."""
+
+    @abc.abstractmethod
+    def dense(self) -> Float[Array, "parcels locations"]:
+        """Return W."""
+
+    def labelled(self) -> "AbstractKernel | None":
+        """Return the kernel of the hard labels that it is of, None where it has weights."""
+        return None
+
+
+class AbstractKernel(AbstractMatrix):
+    """A matrix that is laid out from maps."""
+
+    name: ClassVar[str]
+    """What users call it."""
+    computes: ClassVar[tuple[type, ...]]
+    """Which maps it is of."""
     needs_positions: ClassVar[bool] = False
     """Whether its plan is worked out from positions, which then cannot be traced."""
     merges: ClassVar[bool] = False
@@ -77,34 +110,6 @@ class AbstractKernel(eqx.Module):
     def merge(cls, kernels: Sequence[Any]) -> "AbstractKernel":
         """Return one kernel of those of neighbouring compartments."""
         raise NotImplementedError(f"{cls.__name__} does not merge.")
-
-    @abc.abstractmethod
-    def product(self, data: Data) -> Values:
-        """Return W x."""
-
-    def product_in_two(self, data: Data) -> tuple[Values, Values | None]:
-        """Return W x and what its dtype cannot hold of it, None where that is not known."""
-        return self.product(data), None
-
-    @abc.abstractmethod
-    def transposed(self, values: Values) -> Data:
-        """Return W' y."""
-
-    @abc.abstractmethod
-    def absolute(self) -> "AbstractKernel":
-        """Return the kernel of |W|."""
-
-    @abc.abstractmethod
-    def totals(self, dtype: Any) -> Float[Array, " parcels"]:
-        """Return W 1, added up in `dtype`."""
-
-    @abc.abstractmethod
-    def dense(self) -> Float[Array, "parcels locations"]:
-        """Return W."""
-
-    def labelled(self) -> "AbstractKernel | None":
-        """Return the kernel of the hard labels that it is of, None where it has weights."""
-        return None
 
 
 def map_batch(function: Callable[[Array], Array], stack: Float[Array, "batch n time"]) -> Array:

@@ -1,17 +1,17 @@
 """Products of data whose locations are split over devices: each adds up its own, then all do."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from atlasinit.projection.kernels.base import AbstractKernel, Data, Values
+from atlasinit.projection.kernels.base import AbstractMatrix, Data, Values
 from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.kernels.scatter import ScatterKernel
 
 
-class SplitKernel(AbstractKernel):
+class SplitMatrix(AbstractMatrix):
     """Labels or dense weights in pieces of as many locations each.
 
     A product is the sum of those of all pieces. Where pieces lie on devices of their own, XLA
@@ -23,15 +23,7 @@ class SplitKernel(AbstractKernel):
         One kernel, whose arrays have the pieces as a first axis.
     """
 
-    name: ClassVar[str] = "split"
-    computes: ClassVar[tuple[type, ...]] = ()
-
     pieces: ScatterKernel | DenseKernel
-
-    @classmethod
-    def build(cls, maps: Any, plan: Any) -> "SplitKernel":
-        """Not to be asked for: it is made of another kernel, by `split_locations`."""
-        raise NotImplementedError
 
     @property
     def exact(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -52,9 +44,9 @@ class SplitKernel(AbstractKernel):
         out = spread(self.pieces)
         return out.reshape(out.shape[0], -1, out.shape[-1])
 
-    def absolute(self) -> "SplitKernel":
-        """Return the kernel of |W|."""
-        return SplitKernel(self.pieces.absolute())
+    def absolute(self) -> "SplitMatrix":
+        """Return that of |W|."""
+        return SplitMatrix(self.pieces.absolute())
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
@@ -66,13 +58,13 @@ class SplitKernel(AbstractKernel):
         return out.reshape(out.shape[0], -1)
 
 
-def split_labels(kernel: ScatterKernel, count: int) -> SplitKernel:
-    """Return the kernel of labels in `count` pieces."""
+def split_labels(kernel: ScatterKernel, count: int) -> SplitMatrix:
+    """Return labels in `count` pieces."""
     labels = jnp.asarray(kernel.labels).reshape(count, -1)
-    return SplitKernel(ScatterKernel(labels, kernel.n_parcels))
+    return SplitMatrix(ScatterKernel(labels, kernel.n_parcels))
 
 
-def split_weights(weights: Float[Array, "parcels locations"], count: int) -> SplitKernel:
-    """Return the kernel of weights in `count` pieces of their columns."""
+def split_weights(weights: Float[Array, "parcels locations"], count: int) -> SplitMatrix:
+    """Return weights in `count` pieces of their columns."""
     pieces = jnp.moveaxis(weights.reshape(weights.shape[0], count, -1), 1, 0)
-    return SplitKernel(DenseKernel(pieces))
+    return SplitMatrix(DenseKernel(pieces))
