@@ -53,7 +53,7 @@ from atlasinit.projection.xla import (
     solve_sums,
 )
 from atlasinit.support.precision import accumulator_dtype
-from atlasinit.support.sharding import count_row_shards, count_shards, most_row_shards
+from atlasinit.support.sharding import count_shards
 from atlasinit.support.threads import empty_for_jax
 from atlasinit.support.tracing import is_traced
 from atlasinit.support.typing import AnyArray
@@ -349,7 +349,8 @@ def back_project(
         out = restore(host.transposed(parts_for(atlas), stack, _sum_dtype(values)))
         return jax.device_put(out.astype(jax.dtypes.canonicalize_dtype(values.dtype), copy=False))
     arrays = (stack_for(atlas, kernel=kernel), values, solver, _scalar(ridge))
-    return paint(*arrays, method=method, shards=_shards_of(values))
+    counts, _ = count_shards(values)
+    return paint(*arrays, method=method, shards=counts[:-2])
 
 
 def _on_host(
@@ -447,16 +448,11 @@ def _sum_dtype(data: AnyArray) -> np.dtype:
 
 def _split_of(stack: Stack, values: AnyArray) -> dict[str, Any]:
     """Return into how many pieces data are split over devices: `shards`, and `pieces` of rows."""
-    pieces = count_row_shards(values)
-    if pieces is None:
-        # Sums of labels in pieces cost nothing where data are not split after all.
-        pieces = most_row_shards(values) if stack.hard else 1
-    return {"shards": _shards_of(values), "pieces": pieces}
-
-
-def _shards_of(values: AnyArray) -> tuple[int, ...]:
-    """Return into how many pieces each leading axis is split over devices."""
-    return count_shards(values, max(values.ndim - 2, 0))
+    counts, known = count_shards(values)
+    # Rows are the last axis but one, or the only one. Sums of labels in pieces cost nothing where
+    # data are not split after all.
+    pieces = counts[-2:][0] if known or stack.hard else 1
+    return {"shards": counts[:-2], "pieces": pieces}
 
 
 def _scalar(value: Any) -> Scalar:

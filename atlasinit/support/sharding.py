@@ -12,52 +12,26 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from atlasinit.support.typing import AnyArray
 
 
-def count_shards(array: AnyArray, axes: int) -> tuple[int, ...]:
-    """Return into how many pieces each of the first `axes` axes is split over devices.
+def count_shards(array: AnyArray) -> tuple[tuple[int, ...], bool]:
+    """Return into how many pieces each axis is split over devices, and whether that is known.
 
     Where a traced array does not tell, as many as could be: what the axis and the devices have
     as a common divisor.
     """
-    return (_told_shards(array) or most_shards(array))[:axes]
-
-
-def count_row_shards(array: AnyArray) -> int | None:
-    """Return into how many pieces the rows are split over devices, None where it is not told.
-
-    Rows are the last axis but one, or the only one.
-    """
-    told = _told_shards(array)
-    return None if told is None else told[_rows_of(array)]
-
-
-def most_row_shards(array: AnyArray) -> int:
-    """Return into how many pieces the rows could be split over devices."""
-    return most_shards(array)[_rows_of(array)]
-
-
-def most_shards(array: AnyArray) -> tuple[int, ...]:
-    """Return into how many pieces each axis could be split over devices."""
-    return tuple(math.gcd(n, jax.device_count()) for n in array.shape)
-
-
-def _told_shards(array: AnyArray) -> tuple[int, ...] | None:
     if not isinstance(array, jax.Array):
-        return (1,) * array.ndim
+        return (1,) * array.ndim, True
     if not isinstance(array, Tracer):
         pieces = zip(array.shape, array.sharding.shard_shape(array.shape), strict=True)
-        return tuple(n // own if own else 1 for n, own in pieces)
+        return tuple(n // own if own else 1 for n, own in pieces), True
     if (mesh := _explicit_mesh(array)) is not None:
         spec = [*jax.typeof(array).sharding.spec, *(None,) * array.ndim][: array.ndim]
-        return tuple(math.prod(mesh.shape[name] for name in _names(part)) for part in spec)
+        return tuple(math.prod(mesh.shape[name] for name in _names(part)) for part in spec), True
     if _varying_axes(array):
         # Within `jax.shard_map` each device sees what it has itself.
-        return (1,) * array.ndim
+        return (1,) * array.ndim, True
     # Axes of a mesh may be of type Auto: their arrays are known to the compiler alone.
-    return None
-
-
-def _rows_of(array: AnyArray) -> int:
-    return -2 if array.ndim > 1 else -1
+    devices = jax.device_count()
+    return tuple(math.gcd(n, devices) for n in array.shape), False
 
 
 def keep_sharding(
@@ -75,7 +49,7 @@ def keep_sharding(
         return function
     own = jax.typeof(data).sharding
     spec = list(own.spec if _explicit_mesh(data) is not None else (None,) * data.ndim)
-    spec[_rows_of(data)] = None
+    spec[-2 if data.ndim > 1 else -1] = None
     out_sharding = NamedSharding(mesh, PartitionSpec(*spec))
     split: Any = jax.sharding.auto_axes(function, out_sharding=out_sharding)
     return split
