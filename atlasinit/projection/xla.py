@@ -80,18 +80,16 @@ def reduce_data(
 
     def compute(stack: Stack, data: Array, solver: Solver | None) -> Array:
         stack = _hide_weights(stack)
-        scalars = (ridge, empty, min_coverage)
+        limits = (empty, min_coverage)
+        if reduction.solve and solver is None:
+            solver = make_traced_solver(stack, ridge=ridge.astype(accumulator_dtype(data.dtype)))
         # The locations of other devices are added up there.
         if pieces > 1 and reduction.linear:
-            if reduction.solve and solver is None:
-                solver = make_traced_solver(
-                    stack, ridge=ridge.astype(accumulator_dtype(data.dtype))
-                )
             stack = stack.split_locations(pieces)
             solver = None if solver is None else solver.split_locations(pieces)
 
         def reduce(data: Array) -> Array:
-            return _reduce(stack, data, solver, *scalars, reduction=reduction, missing=missing)
+            return _reduce(stack, data, solver, *limits, reduction=reduction, missing=missing)
 
         return map_leading(reduce, data, shards)
 
@@ -102,7 +100,6 @@ def _reduce(
     stack: Stack,
     data: Float[Array, "batch locations time"],
     solver: Solver | None,
-    ridge: Scalar,
     empty: Scalar,
     min_coverage: Scalar,
     *,
@@ -117,9 +114,7 @@ def _reduce(
     elif missing == "omit":
         seen = ~jnp.isnan(data)
         data = jnp.where(seen, data, 0)
-    if reduction.solve:
-        if solver is None:
-            solver = make_traced_solver(stack, ridge=ridge.astype(data.dtype))
+    if solver is not None:
         out, defined = solver.solve_data(stack, data), solver.defined()
     elif reduction.linear:
         out, defined = _average(
