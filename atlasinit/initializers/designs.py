@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64
 
+from atlasinit.domains.base import check_choice
 from atlasinit.errors import ArgumentError
 
 RECURSIVE = ("butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel")
@@ -58,13 +59,9 @@ class Design(Protocol):
 
 def check_design(design: Design, kinds: tuple[str, ...]) -> None:
     """Raise if an option but the cut-off is unknown or out of range."""
-    for value, choices, name in (
-        (design.kind, kinds, "kind"),
-        (design.band, _BANDS, "band"),
-        (design.bessel_norm, ("phase", "delay", "mag"), "bessel_norm"),
-    ):
-        if value not in choices:
-            raise ArgumentError(name, f"should be one of {choices}, got {value!r}")
+    check_choice(design.kind, kinds, "kind")
+    check_choice(design.band, _BANDS, "band")
+    check_choice(design.bessel_norm, ("phase", "delay", "mag"), "bessel_norm")
     for name in ("order", "ripple", "attenuation"):
         if not getattr(design, name) > 0:
             raise ArgumentError(name, f"should be positive, got {getattr(design, name)}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from atlasinit.domains.base import check_choice
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.protocol import Initializer, check_real, place
 
@@ -56,12 +57,8 @@ def sylo(
     >>> sylo(width=30)(jax.random.key(0), (4, 1, 20, 2)).shape
     (4, 1, 20, 2)
     """
-    if mode not in ("fan_in", "fan_out"):
-        raise ArgumentError("mode", f'should be "fan_in" or "fan_out", got {mode!r}')
-    if distribution not in ("uniform", "normal"):
-        raise ArgumentError(
-            "distribution", f'should be "uniform" or "normal", got {distribution!r}'
-        )
+    check_choice(mode, ("fan_in", "fan_out"), "mode")
+    check_choice(distribution, ("uniform", "normal"), "distribution")
     if not gain > 0:
         raise ArgumentError("gain", f"should be positive, got {gain}")
     if width is not None and width < 1:

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Float64
 
 from atlasinit.domains import SPD
-from atlasinit.domains.base import check_floating
+from atlasinit.domains.base import check_choice, check_floating
 from atlasinit.errors import ArgumentError, warn
 from atlasinit.initializers.protocol import (
     Paired,
@@ -77,8 +77,7 @@ def mean_spd(
     [[2. 0.]
      [0. 2.]]
     """
-    if mean not in _MEANS:
-        raise ArgumentError("mean", f"should be one of {_MEANS}, got {mean!r}")
+    check_choice(mean, _MEANS, "mean")
     if not 0 <= psi <= 1:
         raise ArgumentError("psi", f"should lie between 0 and 1, got {psi!r}")
     # Within a function that is being traced, what is concrete stays so.

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import jax.nn.initializers as jinit
 
+from atlasinit.domains.base import check_choice
 from atlasinit.errors import ArgumentError
 from atlasinit.initializers.draws import zero_where_undefined
 from atlasinit.initializers.protocol import Initializer
@@ -56,12 +57,8 @@ def variance_scaling(
     """
     if not scale > 0:
         raise ArgumentError("scale", f"should be positive, got {scale}")
-    if mode not in _MODES:
-        raise ArgumentError("mode", f"should be one of {_MODES}, got {mode!r}")
-    if distribution not in _DISTRIBUTIONS:
-        raise ArgumentError(
-            "distribution", f"should be one of {_DISTRIBUTIONS}, got {distribution!r}"
-        )
+    check_choice(mode, _MODES, "mode")
+    check_choice(distribution, _DISTRIBUTIONS, "distribution")
     draw = jinit.variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis)  # pyright: ignore[reportArgumentType]
     named = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
     # Fans are products of sizes: of fewer axes JAX raises, and a size of 0 would divide by 0.
