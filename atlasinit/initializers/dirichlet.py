@@ -60,8 +60,8 @@ class Dirichlet:
     def __post_init__(self) -> None:
         values = np.asarray(self.concentration)
         # Of text and truth values nothing is finite or not.
-        numbers = values if values.dtype.kind in "iuf" else np.array(np.nan)
-        if values.ndim > 1 or not (np.isfinite(numbers) & (numbers > 0)).all():
+        numeric = values.dtype.kind in "iuf"
+        if values.ndim > 1 or not numeric or not (np.isfinite(values) & (values > 0)).all():
             raise ArgumentError(
                 "concentration",
                 "should be positive and finite, one or one for each label, got "
