@@ -7,13 +7,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from atlasinit.catalogue import spaces
-from atlasinit.catalogue.finishing import average_surfaces
+from atlasinit.catalogue.finishing import average_surfaces, mask_medial_wall
 from atlasinit.catalogue.layouts.grayordinates import cortex_vertices
 from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.mesh import SurfaceMesh
 from atlasinit.errors import ArgumentError, AtlasUnavailableError, format_list
-from atlasinit.io.overlay.losses import Mask
 from atlasinit.io.overlay.parts import lay_over_atlas
 
 
@@ -66,12 +65,12 @@ def add_surfaces(atlas: Atlas, *, medial_wall: str = "drop", download: bool = Tr
     placed = {c: _place(c, mesh, atlas.space, kept[c]) for c, mesh in meshes.items()}
     tables = {c: _find_table(c, mesh, atlas.space) for c, mesh in placed.items()}
     surfaces = {c: _find_surfaces(c, placed[c], tables[c], download) for c in placed}
-    masks = {} if medial_wall == "keep" else {c: m for c, m in kept.items() if m is not None}
-    done = lay_over_atlas(
-        atlas.replace(geometry=placed),
-        mask={c: _mask(m, atlas) for c, m in masks.items()} or None,
-        meshes=surfaces,
-    )
+    masks = {
+        c: mask_medial_wall(one, name=atlas.name, space=atlas.space)
+        for c, one in kept.items()
+        if one is not None and medial_wall == "drop"
+    }
+    done = lay_over_atlas(atlas.replace(geometry=placed), mask=masks or None, meshes=surfaces)
     return done.replace(operation="add_surfaces")
 
 
@@ -145,12 +144,3 @@ def _find_surfaces(
             ) from error
         out[role] = average_surfaces(paths)
     return out
-
-
-def _mask(kept: np.ndarray, atlas: Atlas) -> Mask:
-    return Mask(
-        kept,
-        "without_medial_wall({lost} labelled vertices lost)",
-        f"{atlas.name}: these parcels lie on the medial wall of {atlas.space}, which is left out, "
-        "and stay as empty rows",
-    )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.entries import Variant
@@ -71,13 +72,18 @@ def _medial_wall(variant: Variant, *, allow_download: bool) -> dict[str, Mask]:
     for c, vertices in cortex_vertices(masks, located).items():
         kept = np.zeros(spaces.n_vertices(variant), bool)
         kept[vertices] = True
-        out[c] = Mask(
-            kept,
-            "without_medial_wall({lost} labelled vertices lost)",
-            f"{variant.entry.name}: these parcels lie on the medial wall of "
-            f"{spaces.label(variant)}, which is left out, and stay as empty rows",
-        )
+        out[c] = mask_medial_wall(kept, name=variant.entry.name, space=spaces.label(variant))
     return out
+
+
+def mask_medial_wall(kept: Bool[np.ndarray, " vertices"], *, name: str, space: str) -> Mask:
+    """Return the mask of what is no medial wall, which says of an atlas what is lost by it."""
+    return Mask(
+        kept,
+        "without_medial_wall({lost} labelled vertices lost)",
+        f"{name}: these parcels lie on the medial wall of {space}, which is left out, and stay as "
+        "empty rows",
+    )
 
 
 def _surfaces(variant: Variant, *, allow_download: bool) -> dict[str, dict[str, Any]]:
