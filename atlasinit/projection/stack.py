@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from atlasinit.core.maps import Maps
 from atlasinit.projection.kernels.base import AbstractKernel, AbstractMatrix, Data, Values
+from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.projection.kernels.split import split_labels, split_weights
 
 
@@ -86,12 +87,16 @@ class Stack(eqx.Module):
     def split_locations(self, count: int) -> "Stack":
         """Return the same of all parts at once, their locations in `count` pieces."""
         shape = (sum(n for n, _ in self.shapes), sum(n for _, n in self.shapes))
-        labels: Any = [kernel.labelled() for kernel in self.kernels]
-        if None in labels:
-            matrix = split_weights(jax.scipy.linalg.block_diag(*self.blocks()), count)
-        else:
-            matrix = split_labels(labels[0] if len(labels) == 1 else labels[0].merge(labels), count)
-        return Stack((matrix,), (shape,))
+        if not self.hard:
+            weights = jax.scipy.linalg.block_diag(*self.blocks())
+            return Stack((split_weights(weights, count),), (shape,))
+        kernels: Any = [kernel.labelled() for kernel in self.kernels]
+        labels = self._cut_own([jnp.asarray(kernel.labels)[None] for kernel in kernels])
+        parts = [
+            ScatterKernel(own[0], kernel.n_parcels)
+            for own, kernel in zip(labels, kernels, strict=True)
+        ]
+        return Stack((split_labels(ScatterKernel.merge(parts), count),), (shape,))
 
     def _cut_own(self, arrays: list[Array]) -> list[Array]:
         """Return what each kernel has of locations, their second axis, of its own part alone."""

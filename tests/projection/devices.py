@@ -48,6 +48,7 @@ def layers():
     made = ai.AtlasLinear.from_atlas
     return {
         "hard": made(atlas(ai.HardMaps(labels, 5)), empty=0.0),
+        "grouped": made(atlas(ai.HardMaps(labels, 5)), empty=0.0, kernel="groups"),
         "median": made(atlas(ai.HardMaps(labels, 5)), empty=0.0, reduction="median"),
         "tiles": made(sparse, domain=ai.domains.Positive()),
         "groups": made(sparse, kernel="groups"),

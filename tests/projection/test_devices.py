@@ -47,7 +47,7 @@ def check(name, found):
         if "locations" in case:
             # Sums of parcels are added up over devices, and nothing of the data moves. Axes that
             # are not explicit tell XLA alone that they are split.
-            if "Auto" not in case or name == "hard":
+            if "Auto" not in case or name in ("hard", "grouped"):
                 most = PARCEL_VALUES if "forward" in case else 2 * PARCEL_VALUES
                 assert max(one["moved"].values(), default=0) <= most, (name, case, one)
             continue
@@ -69,7 +69,7 @@ def test_data_stay_on_their_devices(name):
 
 @pytest.mark.sweep
 def test_data_of_every_kind_stay_on_their_devices():
-    names = "hard,tiles,groups,dense,median,zscore,lstsq"
+    names = "hard,grouped,tiles,groups,dense,median,zscore,lstsq"
     for name, found in results(names, "thorough").items():
         check(name, found)
 

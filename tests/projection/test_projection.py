@@ -986,6 +986,21 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
     assert "callback" not in text
 
 
+@pytest.mark.parametrize("kernel", ["scatter", "groups", "dense"])
+def test_locations_in_pieces_have_the_same_products(kernel):
+    """What data split along locations are multiplied by; each compartment has a kernel."""
+    atlas = mixed_atlas().select(compartments=["cortex_L", "cortex_R"])
+    stack = remembered.stack_for(atlas, kernel=kernel)
+    split, (n_parcels, n) = stack.split_locations(2), np.sum(stack.shapes, axis=0).tolist()
+    x, y = jnp.asarray(data_of(2, n, 3)), jnp.asarray(data_of(2, n_parcels, 3))
+    np.testing.assert_allclose(split.product(x), stack.product(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(split.transposed(y), stack.transposed(y))
+    np.testing.assert_array_equal(split.totals(np.float32), stack.totals(np.float32))
+    sums = [one.absolute().totals(np.float32) for one in (split, stack)]
+    np.testing.assert_array_equal(*sums)
+    assert split.exact == stack.exact
+
+
 @pytest.mark.sweep
 def test_data_split_over_devices_gives_the_same_numbers():
     code = """

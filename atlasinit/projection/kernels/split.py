@@ -46,7 +46,7 @@ class SplitMatrix(AbstractMatrix):
 
     def absolute(self) -> "SplitMatrix":
         """Return that of |W|."""
-        return SplitMatrix(self.pieces.absolute())
+        return SplitMatrix(jax.vmap(lambda kernel: kernel.absolute())(self.pieces))
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
@@ -61,10 +61,10 @@ class SplitMatrix(AbstractMatrix):
 def split_labels(kernel: ScatterKernel, count: int) -> SplitMatrix:
     """Return labels in `count` pieces."""
     labels = jnp.asarray(kernel.labels).reshape(count, -1)
-    return SplitMatrix(ScatterKernel(labels, kernel.n_parcels))
+    return SplitMatrix(jax.vmap(lambda own: ScatterKernel(own, kernel.n_parcels))(labels))
 
 
 def split_weights(weights: Float[Array, "parcels locations"], count: int) -> SplitMatrix:
     """Return weights in `count` pieces of their columns."""
     pieces = jnp.moveaxis(weights.reshape(weights.shape[0], count, -1), 1, 0)
-    return SplitMatrix(DenseKernel(pieces))
+    return SplitMatrix(jax.vmap(DenseKernel)(pieces))
