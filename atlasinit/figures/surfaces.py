@@ -52,17 +52,13 @@ def surface_pixels(
     Nothing is yielded for a mesh without a surface. A pixel shows the vertex that is
     nearest in the triangle it falls into. Sides are of `VIEWPOINTS`.
     """
-    folds = np.zeros(mesh.n_vertices)
-    if surface is not None:
-        coordinates, faces = surface[0].astype(np.float64), surface[1]
-    elif mesh.faces is None or (mesh.anatomical is None and mesh.sphere is None):
+    found = find_surface(mesh) if surface is None else surface
+    if found is None:
         return
-    elif mesh.anatomical is None:
-        assert mesh.sphere is not None
-        coordinates, faces = mesh.sphere.astype(np.float64), mesh.faces
-    else:
-        folded, faces = mesh.anatomical.astype(np.float64), mesh.faces
-        coordinates = open_sulci(folded, faces)
+    coordinates, faces = found[0].astype(np.float64), found[1]
+    folds = np.zeros(mesh.n_vertices)
+    if surface is None and mesh.anatomical is not None:
+        folded, coordinates = coordinates, open_sulci(coordinates, faces)
         folds = _folds(folded, coordinates, _normals(coordinates, faces))
     normals = _normals(coordinates, faces)
     location = mesh.locations
@@ -79,6 +75,12 @@ def surface_pixels(
         nearest = corners[np.arange(len(corners)), weights.argmax(axis=1)]
         shown[drawn] = location[nearest]
         yield shown, shade, drawn.astype(np.float64)
+
+
+def find_surface(mesh: SurfaceMesh) -> Surface | None:
+    """Return what a mesh is drawn on: its anatomical surface, else its sphere; None without."""
+    points = mesh.sphere if mesh.anatomical is None else mesh.anatomical
+    return None if mesh.faces is None or points is None else (points, mesh.faces)
 
 
 def open_sulci(

@@ -10,6 +10,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.errors import format_count, format_list
+from atlasinit.figures.surfaces import find_surface
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import count_pairs, find_strongest
 from atlasinit.report.parcels import Measures
@@ -37,12 +38,10 @@ def atlas_findings(atlas: Atlas, measures: Measures) -> Iterator[str]:
     """Yield a sentence for each thing about an atlas that is worth a look."""
     yield from parcel_findings(atlas, measures)
     yield from overlap_findings(atlas, measures)
-    # To draw takes triangles, and coordinates of any surface.
     bare = [
         c
         for c, g in atlas.geometry.items()
-        if isinstance(g, SurfaceMesh)
-        and (g.faces is None or (g.anatomical is None and g.sphere is None))
+        if isinstance(g, SurfaceMesh) and find_surface(g) is None
     ]
     if bare:
         yield f"No surface to draw: {', '.join(bare)}; load the atlas with `meshes`."

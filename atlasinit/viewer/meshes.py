@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int32, UInt16
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import ArgumentError
-from atlasinit.figures.surfaces import Surface, open_sulci
+from atlasinit.figures.surfaces import Surface, find_surface, open_sulci
 
 _GAP = 4.0
 """Between hemispheres that lay over each other, in mm."""
@@ -110,20 +110,21 @@ def _shapes(
     """Return the surfaces by name, and their faces."""
     if surface is not None:
         return {"given": np.asarray(surface[0], np.float32)}, np.asarray(surface[1], np.int32)
-    if mesh.faces is None or (mesh.anatomical is None and mesh.sphere is None):
+    found = find_surface(mesh)
+    if found is None:
         raise ArgumentError(
             "surfaces",
             f": the mesh of {compartment!r} has no surface to show",
             "pass (coordinates, faces)",
         )
+    points, faces = found
     if mesh.anatomical is None:
-        assert mesh.sphere is not None
-        return {"sphere": mesh.sphere}, mesh.faces
-    own = mesh.anatomical.astype(np.float64)
+        return {"sphere": points}, faces
+    own = points.astype(np.float64)
     # Opened sulci are centred on the origin, and go back to where the surface lies.
-    opened = open_sulci(own, mesh.faces) + own.mean(axis=0)
-    shapes = {"sulci opened": opened.astype(np.float32), "as it lies": mesh.anatomical}
-    return dict(reversed(shapes.items())) if folded else shapes, mesh.faces
+    opened = open_sulci(own, faces) + own.mean(axis=0)
+    shapes = {"sulci opened": opened.astype(np.float32), "as it lies": points}
+    return dict(reversed(shapes.items())) if folded else shapes, faces
 
 
 def _place_apart(meshes: list[MeshView]) -> list[MeshView]:
