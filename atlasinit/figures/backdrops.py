@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Real
+from jaxtyping import Bool, Float, Float32, Float64, Int, Real
 
 from atlasinit.catalogue.sources.registry import source_of
 from atlasinit.core.atlas import Atlas
@@ -27,6 +27,9 @@ _BRIGHT = 99.5
 
 _SEEN = 0.02
 """Brightness above which a voxel counts as part of what is shown."""
+
+_NONE = 1e-6
+"""Of a voxel, by which rounding may miss its edge."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,14 +74,42 @@ class Backdrop:
     @functools.cached_property
     def corners(self) -> Float64[np.ndarray, "8 3"]:
         """Corners in mm of the voxels that are bright enough to be seen."""
-        seen = self.values > _SEEN
-        ends = []
-        for axis, size in enumerate(seen.shape):
-            kept = np.flatnonzero(seen.any(axis=tuple(a for a in range(3) if a != axis)))
-            first, last = (kept[0], kept[-1]) if kept.size else (0, size - 1)
-            ends.append((first - 0.5, last + 0.5))
-        corners = np.array([[ends[a][c[a]] for a in range(3)] for c in np.ndindex(2, 2, 2)])
+        # The centre of the first voxel has the index 0.
+        ends = np.stack(find_ends(self.values > _SEEN)) - 0.5
+        corners = np.array([[ends[c[a], a] for a in range(3)] for c in np.ndindex(2, 2, 2)])
         return corners @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def widen(
+        self, affine: Float[np.ndarray, "4 4"], low: np.ndarray, high: np.ndarray
+    ) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:
+        """Return the ends of a box of voxels that holds all that is seen, too.
+
+        Parameters
+        ----------
+        affine
+            From indices of the voxels to world millimetres.
+        low, high
+            The first voxel of the box along each axis, and the one after the last.
+        """
+        inverse = np.linalg.inv(affine)
+        # The first voxel reaches from 0 to 1 here, while its centre has the index 0.
+        corners = self.corners @ inverse[:3, :3].T + inverse[:3, 3] + 0.5
+        return (
+            np.minimum(low, np.floor(corners.min(axis=0) + _NONE)),
+            np.maximum(high, np.ceil(corners.max(axis=0) - _NONE)),
+        )
+
+
+def find_ends(
+    inside: Bool[np.ndarray, "x y z"],
+) -> tuple[Int[np.ndarray, "3"], Int[np.ndarray, "3"]]:
+    """Return the first voxel inside along each axis, and the one after the last; of none, all."""
+    ends = []
+    for axis, size in enumerate(inside.shape):
+        filled = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        ends.append((filled[0], filled[-1] + 1) if filled.size else (0, size))
+    low, high = np.array(ends).T
+    return low, high
 
 
 def find_backdrop(atlas: Atlas, background: Background, grid: VolumeGrid) -> Backdrop | None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.figures.backdrops import Backdrop
+from atlasinit.figures.backdrops import Backdrop, find_ends
 from atlasinit.figures.positions import choose_slices
 
 SIZE = 560
@@ -30,9 +30,6 @@ _EDGE = 0.15
 
 _INSIDE, _OUTLINE = 0.12, 0.8
 """Opacity of the voxels of a mask, and of the line around them."""
-
-_NONE = 1e-6
-"""Of a voxel, by which rounding may miss its edge."""
 
 _LINE = 2
 """Pixels of a line, which are one once they are painted."""
@@ -148,20 +145,10 @@ def _frame(
     # The mask is drawn where it says something, and then is in the picture whole.
     if not kept.all():
         inside |= kept
-    ends = []
-    for axis, size in enumerate(inside.shape):
-        filled = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        first, last = (filled[0], filled[-1]) if filled.size else (0, size - 1)
-        ends.append((max(first - _MARGIN, 0), min(last + 1 + _MARGIN, size)))
-    low, high = np.array(ends, dtype=np.float64).T
-    if backdrop is not None:
-        # It may reach beyond the grid.
-        inverse = np.linalg.inv(affine)
-        # The first voxel reaches from 0 to 1 here, while its centre has the index 0.
-        corners = backdrop.corners @ inverse[:3, :3].T + inverse[:3, 3] + 0.5
-        low = np.minimum(low, np.floor(corners.min(axis=0) + _NONE))
-        high = np.maximum(high, np.ceil(corners.max(axis=0) - _NONE))
-    return low, high
+    low, high = find_ends(inside)
+    low, high = np.maximum(low - _MARGIN, 0), np.minimum(high + _MARGIN, inside.shape)
+    # The backdrop may reach beyond the grid.
+    return (low, high) if backdrop is None else backdrop.widen(affine, low, high)
 
 
 def _pad(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The voxels of a view: rows of parcels, and what lies behind them in grey."""
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
@@ -8,7 +9,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
-from atlasinit.figures.backdrops import Backdrop, Background, find_backdrop
+from atlasinit.figures.backdrops import Backdrop, Background, find_backdrop, find_ends
 
 _MOST = 2**26
 """Voxels of a picture that a browser holds, some of them several times over."""
@@ -16,9 +17,6 @@ _MOST = 2**26
 _MARGIN = 3
 _MASK = 70
 """Brightness of the voxels that a grid keeps, where no image lies behind them."""
-
-_NONE = 1e-6
-"""Of a voxel, by which rounding may miss its edge."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,15 +61,17 @@ def view_volumes(atlas: Atlas, background: Background) -> list[VolumeView]:
         rows = np.where(labels < 0, 0, labels + slices[compartment].start + 1)
         volume = np.append(rows, 0).astype(np.uint16)[grid.locations]
         backdrop = find_backdrop(atlas, background, grid)
-        low, high = _box(grid, volume, backdrop, masked=background is not False)
+        # The mask says something where the grid keeps some voxels alone.
+        masked = background is not False and grid.n_locations < math.prod(grid.shape)
+        low, high = _box(grid, volume, backdrop, masked=masked)
         affine = np.array(grid.affine, np.float64)
         affine[:3, 3] += affine[:3, :3] @ low
         if backdrop is not None:
             grey = _slice_backdrop(backdrop, affine, tuple((high - low).tolist()))
-        elif background is False or grid.n_locations == np.prod(grid.shape):
-            grey = np.zeros(high - low, np.uint8)
-        else:
+        elif masked:
             grey = _cut((grid.locations >= 0) * np.uint8(_MASK), low, high)
+        else:
+            grey = np.zeros(high - low, np.uint8)
         found.append(VolumeView(compartment, _cut(volume, low, high), affine, grey))
     return found
 
@@ -81,19 +81,12 @@ def _box(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the first voxel that is shown and the one after the last; both may lie outside."""
     inside = volume > 0
-    if masked and grid.n_locations < np.prod(grid.shape):
+    if masked:
         inside |= grid.locations >= 0
-    ends = []
-    for axis, size in enumerate(grid.shape):
-        filled = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        first, last = (filled[0], filled[-1]) if filled.size else (0, size - 1)
-        ends.append((first - _MARGIN, last + 1 + _MARGIN))
-    low, high = np.array(ends).T
+    low, high = find_ends(inside)
+    low, high = low - _MARGIN, high + _MARGIN
     if backdrop is not None:
-        inverse = np.linalg.inv(grid.affine)
-        corners = backdrop.corners @ inverse[:3, :3].T + inverse[:3, 3] + 0.5
-        low = np.minimum(low, np.floor(corners.min(axis=0) + _NONE)).astype(int)
-        high = np.maximum(high, np.ceil(corners.max(axis=0) - _NONE)).astype(int)
+        low, high = (end.astype(int) for end in backdrop.widen(grid.affine, low, high))
     count = int(np.prod((high - low).astype(float)))
     if count > _MOST:
         raise ArgumentError(
