@@ -10,6 +10,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import ArgumentError
 from atlasinit.figures.surfaces import Surface, find_surface, open_sulci
+from atlasinit.viewer.rows import place_rows
 
 _GAP = 4.0
 """Between hemispheres that lay over each other, in mm."""
@@ -66,20 +67,17 @@ def view_meshes(
     ValueError
         A mesh without a surface, surfaces of no mesh of the atlas or of other sizes.
     """
-    slices = atlas.parcel_slices()
     _check_surfaces(atlas, surfaces or {})
     found = []
     for compartment, mesh in atlas.geometry.items():
         if not isinstance(mesh, SurfaceMesh):
             continue
-        labels = np.asarray(atlas.maps[compartment].harden().labels)
-        rows = np.where(labels < 0, 0, labels + slices[compartment].start + 1)
         shapes, faces = _shapes(compartment, mesh, (surfaces or {}).get(compartment), folded=folded)
         found.append(
             MeshView(
                 compartment,
                 mesh.hemisphere,
-                mesh.put(rows.astype(np.uint16)),
+                place_rows(atlas, compartment),
                 faces,
                 shapes,
                 mesh.anatomical,

@@ -10,6 +10,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
 from atlasinit.figures.backdrops import Backdrop, Background, find_backdrop, find_ends
+from atlasinit.viewer.rows import place_rows
 
 _MOST = 2**26
 """Voxels of a picture that a browser holds, some of them several times over."""
@@ -52,14 +53,11 @@ def view_volumes(atlas: Atlas, background: Background) -> list[VolumeView]:
     ValueError
         A `background` of another shape than the atlas's only grid, a box of too many voxels.
     """
-    slices = atlas.parcel_slices()
     found = []
     for compartment, grid in atlas.geometry.items():
         if not isinstance(grid, VolumeGrid):
             continue
-        labels = np.asarray(atlas.maps[compartment].harden().labels)
-        rows = np.where(labels < 0, 0, labels + slices[compartment].start + 1)
-        volume = np.append(rows, 0).astype(np.uint16)[grid.locations]
+        volume = place_rows(atlas, compartment)
         backdrop = find_backdrop(atlas, background, grid)
         # The mask says something where the grid keeps some voxels alone.
         masked = background is not False and grid.n_locations < math.prod(grid.shape)
