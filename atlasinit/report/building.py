@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from atlasinit.core.atlas import Atlas
@@ -13,7 +13,7 @@ from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.backdrops import Background
-from atlasinit.figures.palettes import label_colors, network_colors
+from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.scales import page_colormap, page_diverging_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.projection.reductions import find_reduction
@@ -26,7 +26,7 @@ from atlasinit.report.extraction import ParcelData, extract, mask_infinite
 from atlasinit.report.findings import atlas_findings, data_findings
 from atlasinit.report.matrices import overlap_matrix
 from atlasinit.report.page import Report, render
-from atlasinit.report.parcels import Measures, measure, parcel_columns, swatches
+from atlasinit.report.parcels import Measures, measure, network_swatches, parcel_columns, swatches
 from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, show_scale, strip
 from atlasinit.report.series import LEAST, build_series
 from atlasinit.report.softness import softness
@@ -157,7 +157,7 @@ def generate_report(
         parcels=parcels_strip(atlas, found, colors, title="Parcels", text=unseen),
         has_before=before is not None,
         beside=beside,
-        networks=_name_networks(atlas, colors) if palette != "safe" else {},
+        networks=network_swatches(atlas, colors) if palette != "safe" else {},
         values=[_value_strip(atlas, found, t, column) for t, column in columns.items()],
         sizes=_histograms(measures),
         borders=borders,
@@ -212,12 +212,6 @@ def _check_numbers(numbers: ArrayLike | None, n_time: int) -> Int[np.ndarray, " 
             f"{found.dtype} of shape {found.shape}",
         )
     return found
-
-
-def _name_networks(atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]) -> dict[str, str]:
-    """Return network to its colour as CSS."""
-    found = network_colors(atlas, colors)
-    return dict(zip(found, swatches(np.array([*found.values()])), strict=True)) if found else {}
 
 
 def _compartments(atlas: Atlas) -> list[dict[str, Any]]:

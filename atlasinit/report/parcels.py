@@ -12,6 +12,7 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import REQUIRED
 from atlasinit.core.maps import HardMaps
+from atlasinit.figures.palettes import network_colors
 from atlasinit.measures import boundary_width, centres, parcel_entropy
 from atlasinit.measures.parcels import average, count_locations, measure_sizes, per_compartment
 from atlasinit.report.extraction import ParcelData
@@ -146,6 +147,12 @@ def parcel_columns(
 def swatches(colors: Float[np.ndarray, "parcels 3"]) -> list[str]:
     """Return colours as CSS."""
     return [matplotlib.colors.to_hex(color) for color in colors]
+
+
+def network_swatches(atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]) -> dict[str, str]:
+    """Return network to its colour as CSS, where every network has one; else nothing."""
+    found = network_colors(atlas, colors)
+    return dict(zip(found, swatches(np.array([*found.values()])), strict=True)) if found else {}
 
 
 def _data_columns(data: ParcelData) -> list[Column]:

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 
-import matplotlib.colors
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from atlasinit.figures.scales import ColorScale
 from atlasinit.figures.slices import GREY
+from atlasinit.report.pictures import show_scale
 from atlasinit.support.formatting import format_number
 
 
@@ -46,15 +46,13 @@ def paint_values(
     """Return the parcels in the colours of a scale; grey where a value is NaN or infinite."""
     colors = scale(values)
     colors[~np.isfinite(values)] = (GREY, GREY, GREY, 1)
-    ends = [format_number(end) for end in (scale.low, scale.high)]
-    # Between the nine stops CSS mixes linearly.
-    stops = [matplotlib.colors.to_hex(scale.colormap(x)) for x in np.linspace(0, 1, 9)]
+    bar = show_scale(scale, unit=unit)
     shown = {
-        "low": f"\N{LESS-THAN OR EQUAL TO} {ends[0]}" if scale.below else ends[0],
-        "high": f"\N{GREATER-THAN OR EQUAL TO} {ends[1]}" if scale.above else ends[1],
-        "unit": unit,
+        "low": f"\N{LESS-THAN OR EQUAL TO} {bar.low}" if scale.below else bar.low,
+        "high": f"\N{GREATER-THAN OR EQUAL TO} {bar.high}" if scale.above else bar.high,
+        "unit": bar.unit,
         "beyond": scale.beyond,
-        "gradient": ", ".join(stops),
+        "gradient": bar.gradient,
     }
     texts = tuple(_tell(value, unit) for value in values.tolist())
     return Painting(title, _as_bytes(colors), texts, shown)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.colors
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
@@ -11,7 +10,7 @@ from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError
 from atlasinit.figures.backdrops import Background
-from atlasinit.figures.palettes import network_colors, parcel_colors
+from atlasinit.figures.palettes import parcel_colors
 from atlasinit.figures.plots import name_units
 from atlasinit.figures.scales import (
     ColorMap,
@@ -20,6 +19,7 @@ from atlasinit.figures.scales import (
     scale_values,
 )
 from atlasinit.figures.surfaces import Surface
+from atlasinit.report.parcels import network_swatches
 from atlasinit.viewer.meshes import view_meshes
 from atlasinit.viewer.niivue import find_niivue
 from atlasinit.viewer.page import AtlasView, build_page
@@ -130,13 +130,12 @@ def view_atlas(
         )
         paintings.append(paint_values(name, numbers, scale, unit_of.get(name, "")))
     volumes = view_volumes(atlas, background)
-    networks = {} if palette == "safe" else network_colors(atlas, colors)
     return build_page(
         atlas,
         heading,
         volumes=volumes,
         meshes=view_meshes(atlas, surfaces, folded=bool(volumes)),
         paintings=paintings,
-        networks={n: matplotlib.colors.to_hex(tuple(c.tolist())) for n, c in networks.items()},
+        networks=network_swatches(atlas, colors) if palette != "safe" else {},
         niivue=niivue,
     )
