@@ -7,9 +7,8 @@ import numpy as np
 
 from atlasinit.comparison import Comparison, compare
 from atlasinit.core.atlas import Atlas
-from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.scales import ColorScale, page_colormap
-from atlasinit.report.pictures import Scene, Strip, show_scale, strip
+from atlasinit.report.pictures import Scene, Strip, color_locations, show_scale, strip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +50,8 @@ def put_beside(atlas: Atlas, other: Atlas, scenes: Sequence[Scene]) -> Beside:
     rows = tuple(Match(*row) for row in zip(*(table[c].tolist() for c in columns), strict=True))
     scale = ColorScale(0.0, 1.0, page_colormap())
     colors = scale(np.asarray(table["dice"], dtype=np.float64))
-    painted = {
-        c: label_colors(np.asarray(maps.harden().labels), colors[atlas.parcel_slices()[c]])
-        for c, maps in atlas.maps.items()
-        if c in found.compartments
-    }
+    everywhere = color_locations(atlas, colors)
+    painted = {c: everywhere[c] for c in found.compartments}
     text = "Grey are parcels without a match."
     picture = strip(scenes, painted, title="Dice", text=text, scale=show_scale(scale, unit="Dice"))
     return Beside(found, rows, picture)

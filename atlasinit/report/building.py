@@ -13,7 +13,6 @@ from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.backdrops import Background
-from atlasinit.figures.palettes import label_colors
 from atlasinit.figures.scales import page_colormap, page_diverging_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.projection.reductions import find_reduction
@@ -27,7 +26,15 @@ from atlasinit.report.findings import atlas_findings, data_findings
 from atlasinit.report.matrices import overlap_matrix
 from atlasinit.report.page import Report, render
 from atlasinit.report.parcels import Measures, measure, network_swatches, parcel_columns, swatches
-from atlasinit.report.pictures import Scene, Strip, parcels_strip, scenes, show_scale, strip
+from atlasinit.report.pictures import (
+    Scene,
+    Strip,
+    color_locations,
+    parcels_strip,
+    scenes,
+    show_scale,
+    strip,
+)
 from atlasinit.report.series import LEAST, build_series
 from atlasinit.report.softness import softness
 from atlasinit.support.version import __version__
@@ -235,12 +242,7 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
     scale = scale_values(column, sequential=page_colormap(), diverging=page_diverging_colormap())
-    # Values are of all parcels, labels of one compartment: its slice takes its own values.
-    rows = atlas.parcel_slices()
-    painted = {
-        c: label_colors(np.asarray(m.harden().labels), scale(column[rows[c]]))
-        for c, m in atlas.maps.items()
-    }
+    painted = color_locations(atlas, scale(column))
     return strip(found, painted, title=title, scale=show_scale(scale))
 
 

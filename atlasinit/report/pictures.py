@@ -169,6 +169,17 @@ def strip(
     return Strip(title, text, tuple(tuple(group) for _, group in groups), scale)
 
 
+def color_locations(
+    atlas: Atlas, colors: Float[np.ndarray, "parcels channels"]
+) -> dict[str, Float[np.ndarray, "locations 4"]]:
+    """Return compartment to the colour of each location's parcel; soft maps are hardened."""
+    rows = atlas.parcel_slices()
+    return {
+        c: label_colors(np.asarray(m.harden().labels), colors[rows[c]])
+        for c, m in atlas.maps.items()
+    }
+
+
 def parcels_strip(
     atlas: Atlas,
     found: Sequence[Scene],
