@@ -95,18 +95,14 @@ def band(
     if not whole.shape[1]:
         return None
     below, above = np.percentile(whole, [10, 90], axis=1)
-    middle = whole.mean(axis=1)
-    ends = (
-        format_number(min(below.min(), middle.min())),
-        format_number(max(above.max(), middle.max())),
-    )
-    return draw_band(
+    drawn = draw_band(
         times,
-        (below, middle, above),
+        (below, whole.mean(axis=1), above),
         title="Mean over parcels, and the range of 80 % of them",
-        alt=f"Mean over {whole.shape[1]} parcels against time, from {ends[0]} to {ends[1]}.",
+        alt=f"Mean over {whole.shape[1]} parcels against time",
         unit=unit,
     )
+    return dataclasses.replace(drawn, alt=f"{drawn.alt}, from {drawn.low} to {drawn.high}.")
 
 
 def draw_band(
