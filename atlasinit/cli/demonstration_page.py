@@ -1,8 +1,6 @@
 """The page of the demonstration, which leads to everything that it wrote."""
 
-import base64
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from atlasinit.report.page import Report, render
+from atlasinit.report.pictures import embed_image
 from atlasinit.support.version import __version__
 
 _WIDTH = 900
@@ -81,7 +80,5 @@ def _embed(path: Path) -> str:
     """Return a picture, made smaller, as an address that a page can hold."""
     with Image.open(path) as picture:
         picture.thumbnail((_WIDTH, _WIDTH))
-        stored = io.BytesIO()
         # No palette: of few colours, those of small areas and the ends of scales become others.
-        picture.convert("RGB").save(stored, "webp", quality=90)
-    return f"data:image/webp;base64,{base64.b64encode(stored.getvalue()).decode()}"
+        return embed_image(picture.convert("RGB"), quality=90)

@@ -267,7 +267,7 @@ def _webp(rgba: Float[np.ndarray, "rows columns 4"], *, exact: bool = False) -> 
     from PIL import Image
 
     image = Image.fromarray(np.round(rgba * 255).astype(np.uint8))
-    return _address(image, lossless=exact, quality=_QUALITY, method=4)
+    return embed_image(image, lossless=exact, quality=_QUALITY, method=4)
 
 
 def _encode_rows(values: Int[np.ndarray, "rows columns"]) -> str:
@@ -275,10 +275,11 @@ def _encode_rows(values: Int[np.ndarray, "rows columns"]) -> str:
 
     # Without loss, as a number that is off by 1 is another parcel. 65,535 parcels fit.
     channels = np.stack([values % 256, values // 256, np.zeros_like(values)], axis=-1)
-    return _address(Image.fromarray(channels.astype(np.uint8)), lossless=True, quality=100)
+    return embed_image(Image.fromarray(channels.astype(np.uint8)), lossless=True, quality=100)
 
 
-def _address(image: "object", **options: object) -> str:
+def embed_image(image: "object", **options: object) -> str:
+    """Return an image of Pillow as an address that a page can hold, stored as WebP."""
     stream = io.BytesIO()
     image.save(stream, format="webp", **options)  # pyright: ignore
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
