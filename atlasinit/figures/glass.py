@@ -14,6 +14,7 @@ from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, format_count
 from atlasinit.figures.matrices import draw_scale
 from atlasinit.figures.palettes import network_colors, parcel_colors
+from atlasinit.figures.plots import COLUMNS, draw_legend
 from atlasinit.figures.scales import ColorMap, scale_values
 from atlasinit.io.centres import parcel_centres
 from atlasinit.support.formatting import format_number
@@ -26,7 +27,6 @@ WIDTH, HEIGHT = 11.0, 3.6
 """Of the brains, in inches, as all below."""
 
 _RIGHT, _ABOVE, _LINE = 1.3, 0.4, 0.24
-_COLUMNS = 6
 _NAMED = 20
 """Parcels with connections up to which each has a number beside it and its name below."""
 
@@ -127,7 +127,7 @@ def plot_connectome(
         for i, row in enumerate(np.flatnonzero(named), start=1)
     }
     pyplot.install_repl_displayhook()
-    below = _LINE * (1 - -len(keys) // _COLUMNS)
+    below = _LINE * (1 - -len(keys) // COLUMNS)
     width, height = WIDTH + _RIGHT, HEIGHT + _ABOVE + below
     figure = Figure(figsize=(width, height))
     with warnings.catch_warnings():
@@ -152,19 +152,11 @@ def plot_connectome(
     _number_points(display, places, named)
     said = _describe(values, edges, threshold=threshold, lies=lies)
     figure.text(0.01, 0.3 * _LINE / height, said, fontsize="small", va="bottom")
-    if keys:
-        figure.legend(
-            handles=[
-                Line2D([], [], marker="o", linestyle="", color=tuple(color), label=name)
-                for name, color in keys.items()
-            ],
-            loc="lower left",
-            bbox_to_anchor=(0, _LINE / height),
-            ncols=_COLUMNS,
-            fontsize="small",
-            frameon=False,
-            borderaxespad=0,
-        )
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=tuple(color), label=name)
+        for name, color in keys.items()
+    ]
+    draw_legend(figure, handles, bottom=_LINE / height)
     if edges.size:
         draw_scale(figure, scale, units, right=_RIGHT, bottom=below, tall=HEIGHT)
     return figure

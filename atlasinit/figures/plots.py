@@ -35,7 +35,7 @@ _HIGHEST = 3.2
 _NARROW = 1.8
 """Up to which a title that names its hemisphere in full would reach into the next."""
 
-_COLUMNS = 6
+COLUMNS = 6
 """Networks and slices that stand side by side."""
 
 
@@ -221,12 +221,12 @@ class _Layout:
     @property
     def below(self) -> float:
         """Height of what is said below the first row."""
-        return _TEXT * (bool(self.note) + -(-len(self.networks) // _COLUMNS))
+        return _TEXT * (bool(self.note) + -(-len(self.networks) // COLUMNS))
 
 
 def _break_lines(views: list[View]) -> list[list[View]]:
     """Return views in lines of few; a plane or a hemisphere begins one where all are too many."""
-    if len(views) <= _COLUMNS:
+    if len(views) <= COLUMNS:
         return [views]
     # By the first letter of x, y and z, left and right.
     planes = itertools.groupby(views, lambda view: view.title[0])
@@ -235,7 +235,7 @@ def _break_lines(views: list[View]) -> list[list[View]]:
 
 def _chunks(views: list[View]) -> list[list[View]]:
     # As even as whole numbers are: 7 are 4 and 3.
-    parts = -(-len(views) // _COLUMNS)
+    parts = -(-len(views) // COLUMNS)
     return [list(part) for part in np.array_split(np.array(views, object), parts)]
 
 
@@ -296,12 +296,17 @@ def _explain(part: Any, layout: _Layout, height: float) -> None:
     if layout.note:
         part.text(_GAP / WIDTH, 0.3 * _TEXT / height, layout.note, fontsize="small")
     handles = [Patch(color=color, label=name) for name, color in layout.networks.items()]
+    draw_legend(part, handles, bottom=bool(layout.note) * _TEXT / height)
+
+
+def draw_legend(part: Any, handles: Sequence[Any], *, bottom: float) -> None:
+    """Name what colours stand for at the lower left, `COLUMNS` side by side, from `bottom` up."""
     if handles:
         part.legend(
             handles=handles,
             loc="lower left",
-            bbox_to_anchor=(0, bool(layout.note) * _TEXT / height),
-            ncols=_COLUMNS,
+            bbox_to_anchor=(0, bottom),
+            ncols=COLUMNS,
             fontsize="small",
             frameon=False,
             borderaxespad=0,
