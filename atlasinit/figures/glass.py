@@ -106,10 +106,7 @@ def plot_connectome(
     places = _find_places(atlas)
     # A parcel without a location has no place.
     lies = np.asarray(np.isfinite(places).all(axis=1))
-    drawable = np.isfinite(values) & lies[:, None] & lies & ~np.eye(len(values), dtype=bool)
-    values = np.where(drawable, values, 0.0)
-    if np.allclose(values, values.T, rtol=_ROUNDING):
-        values = (values + values.T) / 2
+    values = _keep_drawable(values, lies)
     threshold = _find_threshold(values, edge_threshold)
     shown = np.where(np.abs(values) >= threshold, values, 0.0)
     edges = _count_once(shown)
@@ -121,8 +118,7 @@ def plot_connectome(
     joined = (shown != 0).any(axis=0) | (shown != 0).any(axis=1)
     networks = {} if palette == "safe" else network_colors(atlas, colors)
     named = joined if joined.sum() <= _NAMED else np.zeros_like(joined)
-    keys = dict(networks)
-    keys |= {
+    keys = networks | {
         f"{i} {atlas.table['name'][row]}": colors[row]
         for i, row in enumerate(np.flatnonzero(named), start=1)
     }
@@ -174,6 +170,15 @@ def _find_places(atlas: Atlas) -> Float[np.ndarray, "parcels 3"]:
             'read it with `surfaces={"cortex_L": "lh.midthickness.surf.gii", ...}`',
         )
     return places
+
+
+def _keep_drawable(
+    values: Float[np.ndarray, "parcels parcels"], lies: Bool[np.ndarray, " parcels"]
+) -> Float[np.ndarray, "parcels parcels"]:
+    """Return a matrix with 0 where nothing is drawn, symmetric where it is but for rounding."""
+    drawable = np.isfinite(values) & lies[:, None] & lies & ~np.eye(len(values), dtype=bool)
+    values = np.where(drawable, values, 0.0)
+    return (values + values.T) / 2 if np.allclose(values, values.T, rtol=_ROUNDING) else values
 
 
 def _find_threshold(values: np.ndarray, asked: float | int | str | None) -> float:
