@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from atlasinit.errors import format_count, format_list
-from atlasinit.extraction.state import Ledger
+from atlasinit.extraction.state import Ledger, Record
 
 _MOST = 200
 """Runs whose sidecars are read: they are alike, or differ in a few ways."""
@@ -49,12 +49,12 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def describe_runs(ledger: Ledger) -> dict[str, str]:
+def describe_runs(ledger: Ledger, records: Mapping[str, Record]) -> dict[str, str]:
     """Return a heading to a text; where runs differ, each way with the number of runs.
 
     Empty without a sidecar that can be read.
     """
-    done = [record for record in ledger.records().values() if record.status == "done"]
+    done = [record for record in records.values() if record.status == "done"]
     found = [own for record in done[:_MOST] if (own := _read_sidecar(ledger, record.files))]
     if not found:
         return {}

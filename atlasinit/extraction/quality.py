@@ -11,7 +11,7 @@ from atlasinit.errors import format_count
 from atlasinit.extraction.carpets import ENDING
 from atlasinit.extraction.methods import describe_runs
 from atlasinit.extraction.qcfc import LEAST, LEVEL
-from atlasinit.extraction.state import GROUPS, Ledger
+from atlasinit.extraction.state import GROUPS, Ledger, Record
 from atlasinit.extraction.summary import PAGE, tabulate
 from atlasinit.io import read_matrix
 from atlasinit.io.bids.names import entities_of
@@ -57,14 +57,15 @@ _COLUMNS = (
 
 def build_page(ledger: Ledger) -> Report:
     """Return the page of the runs that an output has records of."""
-    table: Any = tabulate(ledger)
+    records = ledger.records()
+    table: Any = tabulate(records)
     done = table[table["status"] == "done"].reset_index(drop=True)
     if {"kept", "volumes"} <= {*done.columns}:
         done = done.assign(share_kept=done["kept"].astype(float) / done["volumes"].astype(float))
     columns = [column for column in (*_COLUMNS, *_of_atlases(done)) if column.name in done.columns]
     worries = _find_worries(done, columns)
     failed = table[table["status"] == "failed"]
-    parcels: Any = _count_lost(ledger)
+    parcels: Any = _count_lost(records)
     findings = [f"{row.run} failed: {row.reason}" for row in failed.itertuples()]
     findings += [f"{run}: {'; '.join(why)}" for run, why in worries.items()]
     often = parcels[parcels["share"] >= _LOST] if len(parcels) else parcels
@@ -79,11 +80,11 @@ def build_page(ledger: Ledger) -> Report:
         version=__version__,
         lead=f"{format_count(len(done), 'run')} done, {len(failed)} failed",
         findings=findings[:_SHOWN],
-        details=describe_runs(ledger),
+        details=describe_runs(ledger, records),
         more=max(0, len(findings) - _SHOWN),
         charts=[chart for column in columns if (chart := _draw(done, column)) is not None],
         titles=[column.heading for column in columns],
-        runs=_list_runs(ledger, done, columns, worries),
+        runs=_list_runs(records, done, columns, worries),
         hidden=max(0, len(done) - _SHOWN),
         parcels=parcels.head(_SHOWN).to_dict("records"),
         least=LEAST,
@@ -129,7 +130,7 @@ def _draw(done: Any, column: Column) -> Bars | None:
 
 
 def _list_runs(
-    ledger: Ledger, done: Any, columns: list[Column], worries: dict[str, list[str]]
+    records: Mapping[str, Record], done: Any, columns: list[Column], worries: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     """Return the rows of the table of runs, those to worry about first."""
     values = [done[column.name].to_numpy(float) for column in columns]
@@ -142,14 +143,12 @@ def _list_runs(
         for i, run in enumerate(done["run"])
     ]
     rows = sorted(rows, key=lambda row: not row["worth"])[:_SHOWN]
-    return [{**row, "carpets": _list_carpets(ledger, row["run"])} for row in rows]
+    return [{**row, "carpets": _list_carpets(records[row["run"]])} for row in rows]
 
 
-def _list_carpets(ledger: Ledger, run: str) -> list[tuple[str, str]]:
+def _list_carpets(record: Record) -> list[tuple[str, str]]:
     """Return the pictures of a run: the atlas, and the place."""
-    record = ledger.read(run)
-    files = sorted(record.files) if record is not None else []
-    pictures = [file for file in files if file.endswith(ENDING)]
+    pictures = [file for file in sorted(record.files) if file.endswith(ENDING)]
     return [(entities_of(file)["atlas"], file) for file in pictures]
 
 
@@ -197,13 +196,13 @@ def _tell_relation(found: Mapping[str, Any]) -> str:
     )
 
 
-def _count_lost(ledger: Ledger) -> "pd.DataFrame":
+def _count_lost(records: Mapping[str, Record]) -> "pd.DataFrame":
     """Return the parcels that are NaN in some run, and in how many, the most first."""
     import pandas as pd
 
     counts: dict[tuple[str, str], int] = {}
     totals: dict[str, int] = {}
-    for record in ledger.records().values():
+    for record in records.values():
         for title, lost in record.quality.items():
             if not title.startswith("lost_"):
                 continue

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasinit.errors import format_count
 from atlasinit.extraction.performing import Outcome
 from atlasinit.extraction.planning import LabelledAtlas, Plan, describe_plan
-from atlasinit.extraction.state import GROUPS, Ledger
+from atlasinit.extraction.state import GROUPS, Ledger, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class Extraction:
     @property
     def table(self) -> "pd.DataFrame":
         """A row for each run of the output, whoever did it, with the numbers of its quality."""
-        return tabulate(Ledger(self.output))
+        return tabulate(Ledger(self.output).records())
 
     def __str__(self) -> str:
         counts = Counter(one.status for one in self.outcomes or ())
@@ -100,8 +101,8 @@ class Extraction:
         }
 
 
-def tabulate(ledger: Ledger) -> "pd.DataFrame":
-    """Return the records of an output as a table."""
+def tabulate(records: Mapping[str, Record]) -> "pd.DataFrame":
+    """Return the records of an output, by run, as a table."""
     import pandas as pd
 
     rows = [
@@ -112,7 +113,7 @@ def tabulate(ledger: Ledger) -> "pd.DataFrame":
             **{k: v for k, v in record.quality.items() if not isinstance(v, list)},
             "reason": record.reason,
         }
-        for name, record in ledger.records().items()
+        for name, record in records.items()
     ]
     columns = list(dict.fromkeys(title for row in rows for title in row if title != "reason"))
     return pd.DataFrame(rows, columns=[*(columns or ["run", "status"]), "reason"])
@@ -133,7 +134,7 @@ def write_tables(ledger: Ledger) -> None:
     from atlasinit.io.tables.parcel_values import write_table as write
 
     with ledger.hold("quality"):
-        write(tabulate(ledger), ledger.root / TABLE, overwrite=True)
+        write(tabulate(ledger.records()), ledger.root / TABLE, overwrite=True)
         relations = tabulate_relations(ledger)
         if len(relations):
             write(relations, ledger.root / RELATIONS, overwrite=True)

@@ -86,7 +86,7 @@ def test_the_page_says_what_was_done_to_the_series(tmp_path):
         files = {f"sub-{i}_a.json": [0], f"sub-{i}.json": [0], "gone.json": [0]}
         quality = {"volumes": 100, "kept": 100 - 3 * i}
         made.write(f"sub-{i}", Record("done", {}, files, quality=quality))
-    assert describe_runs(made) == {
+    assert describe_runs(made, made.records()) == {
         "Reduction": "mean",
         "Smoothing": "none",
         "Least coverage": "0.5",
