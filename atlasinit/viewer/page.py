@@ -155,7 +155,7 @@ def _pack_volume(volume: VolumeView) -> dict[str, Any]:
         "affine": volume.affine.tolist(),
         # The first axis runs fastest, as in NIfTI.
         "rows": _pack(volume.rows.T),
-        "grey": _pack(volume.grey.T),
+        "grey": None if volume.grey is None else _pack(volume.grey.T),
     }
 
 

@@ -33,13 +33,14 @@ class VolumeView:
     affine
         (4, 4) matrix from voxel indices to world millimetres.
     grey
-        (x, y, z) brightness of what lies behind.
+        (x, y, z) brightness of what lies behind: of the first, as the page has one image behind
+        all; else None.
     """
 
     compartment: str
     rows: UInt16[np.ndarray, "x y z"]
     affine: Float64[np.ndarray, "4 4"]
-    grey: UInt8[np.ndarray, "x y z"]
+    grey: UInt8[np.ndarray, "x y z"] | None
 
 
 def view_volumes(atlas: Atlas, background: Background) -> list[VolumeView]:
@@ -64,7 +65,9 @@ def view_volumes(atlas: Atlas, background: Background) -> list[VolumeView]:
         low, high = _box(grid, volume, backdrop, masked=masked)
         affine = np.array(grid.affine, np.float64)
         affine[:3, 3] += affine[:3, :3] @ low
-        if backdrop is not None:
+        if found:
+            grey = None
+        elif backdrop is not None:
             grey = _slice_backdrop(backdrop, affine, tuple((high - low).tolist()))
         elif masked:
             grey = _cut((grid.locations >= 0) * np.uint8(_MASK), low, high)
