@@ -1,41 +1,23 @@
 """The report in a browser without a window: it works, asks for nothing, and fits."""
 
 import functools
-import json
-import shutil
 
 import numpy as np
 import pytest
+from helpers_browser import clear_logs, find, needs_browser, requests_of, start_browser
 from helpers_report import HOSTILE, blocks_atlas, cortex_atlas, hostile_atlas
 
 import atlasinit as ai
 from atlasinit.figures import atlas_views
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None,
-    reason="needs a browser: apt-get install chromium chromium-driver",
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    driver.implicitly_wait(5)
-    yield driver
-    driver.quit()
+    with start_browser("--disable-gpu") as driver:
+        driver.implicitly_wait(5)
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +56,7 @@ def visit(browser, pages):
 
     def open_page(name, *, width=1200, scheme="light", media=""):
         browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
+        clear_logs(browser)
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
@@ -91,16 +72,8 @@ def visit(browser, pages):
 
     yield open_page
     assert browser.get_log("browser") == []
-    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [
-        m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"
-    ]
-    elsewhere = [url for url in urls if not url.startswith(("data:", "about:"))]
+    elsewhere = [url for url in requests_of(browser) if not url.startswith(("data:", "about:"))]
     assert {url.partition("#")[0] for url in elsewhere} <= set(addresses)
-
-
-def find(page, css):
-    return page.find_element("css selector", css)
 
 
 def names(page):

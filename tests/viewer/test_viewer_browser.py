@@ -1,51 +1,26 @@
 """The page of a view in a browser without a window, its WebGL computed by the CPU."""
 
-import json
 import re
-import shutil
 
 import numpy as np
 import pytest
+from helpers_browser import clear_logs, find, needs_browser, requests_of, start_browser
 from helpers_report import blocks_atlas, cortex_atlas, hostile_atlas
 
 import atlasinit as ai
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-DRIVER = shutil.which("chromedriver")
+pytestmark = needs_browser
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None,
-    reason="needs a browser: apt-get install chromium chromium-driver",
-)
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-)
+FLAGS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in FLAGS:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    # Small, as every pixel is computed; the whole picture is in sight.
-    metrics = {"width": 500, "height": 640, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    yield driver
-    driver.quit()
+    with start_browser(*FLAGS) as driver:
+        # Small, as every pixel is computed; the whole picture is in sight.
+        metrics = {"width": 500, "height": 640, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        yield driver
 
 
 @pytest.fixture
@@ -58,8 +33,7 @@ def visit(browser, tmp_path):
 
         address = view.save_as_html(tmp_path / "view.html", overwrite=True).as_uri()
         addresses.append(address)
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
+        clear_logs(browser)
         browser.get(address)
         script = "return document.documentElement.dataset.ready === 'yes'"
         WebDriverWait(browser, 240).until(lambda driver: driver.execute_script(script))
@@ -67,16 +41,9 @@ def visit(browser, tmp_path):
 
     yield open_page
     assert browser.get_log("browser") == []
-    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [
-        m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"
-    ]
-    elsewhere = {url for url in urls if not url.startswith(("data:", "about:", "blob:"))}
+    own = ("data:", "about:", "blob:")
+    elsewhere = {url for url in requests_of(browser) if not url.startswith(own)}
     assert elsewhere == set(addresses)
-
-
-def find(page, css):
-    return page.find_element("css selector", css)
 
 
 def choose(page, css, text):
