@@ -96,8 +96,9 @@ def check_file(
             for other in OTHERS:
                 if other.claims(source):
                     with notes.listen():
-                        stated, read = other.check(found, notes)
-                    return FileReport(shown, other.kind, "", {}, stated, read, notes.sorted())
+                        sections = other.check(found, notes)
+                    if sections is not None:
+                        return FileReport(shown, other.kind, "", {}, *sections, notes.sorted())
             return _check_values(source, shown, notes, options, use)
     except (Explained, ValueError, OSError) as error:
         notes.add_error(error)

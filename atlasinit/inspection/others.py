@@ -32,35 +32,33 @@ class Other:
     kind
         What a report calls it.
     claims
-        Whether a file is of it.
+        Whether a file is of it, or may be.
     check
-        Takes the path and the notes, which it adds to; returns what the file states, and what
-        is read of it.
+        Takes the path and the notes, which it adds to; returns what the file states, and what is
+        read of it, None where it is of another kind after all.
     """
 
     kind: str
     claims: Callable[[Input], bool]
-    check: Callable[[Path, Notes], Sections]
+    check: Callable[[Path, Notes], Sections | None]
 
 
-def _is_table(source: Input) -> bool:
+def _may_be_table(source: Input) -> bool:
     form = find_format(source)
     # Numbers of vertices have the endings of tables.
     if form is vectors.FORMAT and extension(source.name) in (".npy", ".npz"):
         return False
-    if form not in (None, vectors.FORMAT):
-        return False
-    assert source.path is not None
+    return form in (None, vectors.FORMAT)
+
+
+def _check_table(path: Path, notes: Notes) -> Sections | None:
     try:
-        read_table(source.path)
-    except (AtlasFileError, ImportError):
+        rows = read_table(path)
+    except AtlasFileError:
+        if extension(path) in (*vectors.ENDINGS, "", ".gz", ".zip"):
+            return None
         # Whatever a table may be called, its reader says best what is wrong with it.
-        return form is None and extension(source.name) not in ("", ".gz", ".zip")
-    return True
-
-
-def _check_table(path: Path, notes: Notes) -> Sections:
-    rows = read_table(path)
+        raise
     note_table(rows, notes, is_surface=False)
     note_zero(rows, notes)
     note_gaps([row.key for row in rows], notes)
@@ -113,6 +111,6 @@ OTHERS: tuple[Other, ...] = (
     Other("vertex list", freesurfer.is_vertex_list, _check_vertices),
     Other("transform", _is_transform, _check_transform),
     Other("surface", lambda s: gifti.is_surface(s) or freesurfer.is_surface(s), check_surface),
-    Other("label table", _is_table, _check_table),
+    Other("label table", _may_be_table, _check_table),
 )
 """In the order in which they are asked; what none of them claims holds values."""
