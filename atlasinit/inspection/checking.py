@@ -17,7 +17,7 @@ from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_lenien
 from atlasinit.inspection.data import note_values, state_values
 from atlasinit.inspection.findings import FileReport, FilesReport, Notes
 from atlasinit.inspection.fitting import compare_files
-from atlasinit.inspection.guessing import guess_by_name, guess_use
+from atlasinit.inspection.guessing import guess_use
 from atlasinit.inspection.headers import describe_storage, note_header
 from atlasinit.inspection.others import OTHERS
 from atlasinit.io.facts import Facts
@@ -170,10 +170,10 @@ def _check_values(
             if use == "data" or form.read is None:
                 raise
             del error
-    chosen = use or guess_use(form, values, source)
+    chosen, by_numbers = (use, False) if use else guess_use(form, values, source)
     if chosen == "atlas":
         return _check_atlas(source.path, shown, notes, options, form=form, facts=facts)
-    if use is None and guess_by_name(form, values, source) is None:
+    if by_numbers:
         told = "taken for data by its numbers; if it is an atlas, pass " + Passing(use="atlas")
         notes.add("note", "values", told)
     if values is None:

@@ -105,17 +105,21 @@ def _note_block(seen: Seen, n_time: int, where: str, notes: Notes, *, is_grid: b
         notes.add("note" if is_grid else "warning", "values", told)
 
 
+def count_maps(values: Values) -> int:
+    """Return the number of time points or maps."""
+    return values.blocks[0].select(np.arange(0)).n_time if values.blocks else 0
+
+
 def state_values(values: Values, path: Path, notes: Notes) -> dict[str, Any]:
     """Return what a file of data states, its time step included."""
-    stated = values.stated
-    n_time = values.blocks[0].select(np.arange(0)).n_time if values.blocks else 0
+    stated, own = values.stated, side_of(path.name)
+    n_time = count_maps(values)
     step = read_repetition_time(path) if n_time > 1 else None
     if not stated.space:
         notes.add("note", "space", "neither its name nor its header states a space")
     on_mesh = all(isinstance(b.geometry, SurfaceMesh) and not b.compartment for b in values.blocks)
-    if on_mesh and not (stated.side or side_of(path.name)):
+    if on_mesh and not (stated.side or own):
         notes.add("warning", "sides", "neither the file nor its name states a hemisphere")
-    own = side_of(path.name)
     if stated.side and own and stated.side != own:
         told = f"the file states hemisphere {stated.side}, its name {own}; the file is taken"
         notes.add("warning", "sides", told)

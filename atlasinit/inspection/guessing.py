@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from atlasinit.errors import AtlasFileError
+from atlasinit.inspection.data import count_maps
 from atlasinit.io.bids.names import kind_of, suffix_of
 from atlasinit.io.formats.base import Format
 from atlasinit.io.input import Input
@@ -18,11 +19,12 @@ _DATA = ("bold", "timeseries", "cbv", "asl", "dwi", "T1w", "T2w", "thickness", "
 """Suffixes of BIDS and words of FreeSurfer for amounts."""
 
 
-def guess_use(form: Format, values: Values | None, source: Input) -> Use:
-    """Return what a file is for, by its format, its name, what it states and its first map.
+def guess_use(form: Format, values: Values | None, source: Input) -> tuple[Use, bool]:
+    """Return what a file is for, and whether the numbers of its first map had to tell.
 
-    The first map is that of data where no atlas has such numbers: negative ones, fractions
-    beyond 1 that are no percent, or whole numbers that are neither labels nor weights.
+    Its format, its name and what it states are asked first. The map is that of data where no atlas
+    has such numbers: negative ones, fractions beyond 1 that are no percent, or whole numbers that
+    are neither labels nor weights.
 
     Parameters
     ----------
@@ -33,9 +35,16 @@ def guess_use(form: Format, values: Values | None, source: Input) -> Use:
     source
         The file.
     """
-    known = guess_by_name(form, values, source)
-    if known is not None or values is None:
-        return known or "atlas"
+    if values is None or form.read is None or kind_of(source.name) != "auto":
+        return "atlas", False
+    if suffix_of(source.name) in _DATA:
+        return "data", False
+    if values.stated.labels:
+        return "atlas", False
+    return _guess_by_numbers(values, source), True
+
+
+def _guess_by_numbers(values: Values, source: Input) -> Use:
     columns = [
         b.select(np.arange(b.geometry.n_locations)).read(slice(0, 1))[:, 0] for b in values.blocks
     ]
@@ -47,23 +56,10 @@ def guess_use(form: Format, values: Values | None, source: Input) -> Use:
     if numbers.low < 0:
         return "data"
     # One map of whole numbers holds labels, as does each of several at levels of a hierarchy.
-    if numbers.whole and (_count(values) == 1 or are_levels([numbers])):
+    if numbers.whole and (count_maps(values) == 1 or are_levels([numbers])):
         return "atlas"
     try:
         factor = scale_of([finite], source)
     except AtlasFileError:
         return "data"
     return "data" if factor == 1 and numbers.high > 1 + 1e-3 else "atlas"
-
-
-def guess_by_name(form: Format, values: Values | None, source: Input) -> Use | None:
-    """Return what a file is for by all but its numbers, None where these have to tell."""
-    if values is None or form.read is None or kind_of(source.name) != "auto":
-        return "atlas"
-    if suffix_of(source.name) in _DATA:
-        return "data"
-    return "atlas" if values.stated.labels else None
-
-
-def _count(values: Values) -> int:
-    return values.blocks[0].select(np.arange(0)).n_time
