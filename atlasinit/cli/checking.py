@@ -41,14 +41,9 @@ def check(
     The exit status is 1 if anything is odd, and 2 if a file cannot be read.
     """
     from atlasinit.cli import app
-    from atlasinit.inspection import FilesReport, check_file, check_files
+    from atlasinit.inspection import check_files
 
-    options = {"use": use, "labels": labels, "space": space}
-    report = (
-        check_files(paths, **options)
-        if len(paths) > 1
-        else FilesReport((check_file(paths[0], **options),))
-    )
+    report = check_files(paths, use=use, labels=labels, space=space)
     # What readers say in Python's words is said in those of the command line.
     words = wording(typer.main.get_command(app), "check")
     if as_json:

@@ -16,7 +16,7 @@ from atlasinit.errors import (
 from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_leniently, state_atlas
 from atlasinit.inspection.data import note_values, state_values
 from atlasinit.inspection.findings import FileReport, FilesReport, Notes
-from atlasinit.inspection.fitting import compare_files
+from atlasinit.inspection.fitting import Checked, compare_files
 from atlasinit.inspection.guessing import guess_use
 from atlasinit.inspection.headers import describe_storage, note_header
 from atlasinit.inspection.others import OTHERS
@@ -81,28 +81,7 @@ def check_file(
       found
         error: no such file.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentTypeError("path", f"should be a path, got {type(path).__name__}")
-    if use is not None and use not in USES:
-        raise ArgumentError("use", f"should be 'atlas' or 'data', got {use!r}", nearest(use, USES))
-    options = ReadOptions(labels=labels, space=space)
-    found = expand(path)
-    notes = Notes(str(found))
-    shown = os.fspath(path)
-    if os.path.isdir(found):
-        return _check_atlas(found, shown, notes, options, form=None, facts=None)
-    try:
-        with Input(found) as source:
-            for other in OTHERS:
-                if other.claims(source):
-                    with notes.listen():
-                        sections = other.check(found, notes)
-                    if sections is not None:
-                        return FileReport(shown, other.kind, "", {}, *sections, notes.sorted())
-            return _check_values(source, shown, notes, options, use)
-    except (Explained, ValueError, OSError) as error:
-        notes.add_error(error)
-        return FileReport(shown, findings=notes.sorted())
+    return _check(path, use=use, labels=labels, space=space).report
 
 
 def check_files(
@@ -140,13 +119,39 @@ def check_files(
         raise ArgumentTypeError("paths", "should be a list of paths", "for one call `check_file`")
     if not paths:
         raise ArgumentError("paths", "should be at least one file")
-    reports = tuple(check_file(p, use=use, labels=labels, space=space) for p in paths)
-    return FilesReport(reports, compare_files(reports, space=space))
+    files = [_check(path, use=use, labels=labels, space=space) for path in paths]
+    return FilesReport(tuple(file.report for file in files), compare_files(files))
+
+
+def _check(path: PathLike, *, use: str | None, labels: object, space: str | None) -> Checked:
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError("path", f"should be a path, got {type(path).__name__}")
+    if use is not None and use not in USES:
+        raise ArgumentError("use", f"should be 'atlas' or 'data', got {use!r}", nearest(use, USES))
+    options = ReadOptions(labels=labels, space=space)
+    found = expand(path)
+    notes = Notes(str(found))
+    shown = os.fspath(path)
+    if os.path.isdir(found):
+        return _check_atlas(found, shown, notes, options, form=None, facts=None)
+    try:
+        with Input(found) as source:
+            for other in OTHERS:
+                if other.claims(source):
+                    with notes.listen():
+                        sections = other.check(found, notes)
+                    if sections is not None:
+                        report = FileReport(shown, other.kind, "", {}, *sections, notes.sorted())
+                        return Checked(report)
+            return _check_values(source, shown, notes, options, use)
+    except (Explained, ValueError, OSError) as error:
+        notes.add_error(error)
+        return Checked(FileReport(shown, findings=notes.sorted()))
 
 
 def _check_values(
     source: Input, shown: str, notes: Notes, options: ReadOptions, use: str | None
-) -> FileReport:
+) -> Checked:
     assert source.path is not None
     form = find_format(source) or format_of(source)
     facts = None if form.describe is None else form.describe(source)
@@ -155,9 +160,9 @@ def _check_values(
         if "parcels" in facts.intent:
             stated = {"axes": facts.intent}
             read = {"as": "values of parcels", "maps": facts.shape[0], "parcels": facts.shape[-1]}
-            stored = describe_storage(facts)
-            return FileReport(
-                shown, "values of parcels", form.title, stored, stated, read, notes.sorted()
+            kind, stored = "values of parcels", describe_storage(facts)
+            return Checked(
+                FileReport(shown, kind, form.title, stored, stated, read, notes.sorted())
             )
     # What it holds as data is opened by its header alone.
     values = None
@@ -184,7 +189,7 @@ def _check_values(
         source.check_rest()
     stated["sha256"] = source.digest
     stored = {} if facts is None else describe_storage(facts)
-    return FileReport(shown, "data", form.title, stored, stated, read, notes.sorted())
+    return Checked(FileReport(shown, "data", form.title, stored, stated, read, notes.sorted()))
 
 
 def _check_atlas(
@@ -195,12 +200,14 @@ def _check_atlas(
     *,
     form: Format | None,
     facts: Facts | None,
-) -> FileReport:
+) -> Checked:
     found = read_leniently(path, options, notes)
     title = "a folder" if form is None else form.title
     stored = {} if facts is None else describe_storage(facts)
     if found is None:
-        return FileReport(shown, "", title, stored, findings=notes.sorted())
+        return Checked(FileReport(shown, "", title, stored, findings=notes.sorted()))
     note_atlas(found, facts, notes)
     read: dict[str, Any] = describe_atlas(found.atlas)
-    return FileReport(shown, "atlas", title, stored, state_atlas(found), read, notes.sorted())
+    stated = state_atlas(found)
+    report = FileReport(shown, "atlas", title, stored, stated, read, notes.sorted())
+    return Checked(report, found.atlas)

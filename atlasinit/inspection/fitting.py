@@ -1,5 +1,6 @@
 """Whether files fit together, by what the readers compare when they are used together."""
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,61 +11,66 @@ from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.spaces import UNKNOWN, may_be_one
 from atlasinit.errors import AtlasWarning, Explained
-from atlasinit.inspection.atlases import read_leniently
-from atlasinit.inspection.findings import FileReport, Finding, Notes
+from atlasinit.inspection.findings import FileReport, Finding
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.data import open_data
-from atlasinit.io.options import ReadOptions
 from atlasinit.io.overlay.surfaces import read_surface
 from atlasinit.io.reading import read_atlas
 from atlasinit.support.files import expand
 
 
-def compare_files(reports: Sequence[FileReport], *, space: str | None) -> tuple[Finding, ...]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checked:
+    """A file that was checked.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    atlas
+        That was read of it, where its kind is one.
+    """
+
+    report: FileReport
+    atlas: Atlas | None = None
+
+
+def compare_files(files: Sequence[Checked]) -> tuple[Finding, ...]:
     """Return whether each pair of files fits together, of those that can be read."""
-    atlases = {r.path: _load(r.path, space) for r in reports if r.kind == "atlas"}
     found: list[Finding] = []
-    for one, other in itertools.combinations(reports, 2):
+    for one, other in itertools.combinations(files, 2):
         for a, b in ((one, other), (other, one)):
-            compare = _PAIRS.get((a.kind, b.kind))
-            if compare is not None:
-                atlas = atlases.get(a.path)
-                if atlas is not None:
-                    found.append(_tell(compare, atlas, a.path, b.path, atlases))
+            compare = _PAIRS.get((a.report.kind, b.report.kind))
+            if compare is not None and a.atlas is not None:
+                found.append(_tell(compare, a.atlas, a.report.path, b))
                 break
     return tuple(found)
 
 
-def _load(path: str, space: str | None) -> Atlas | None:
-    read = read_leniently(expand(path), ReadOptions(space=space), Notes(path))
-    return None if read is None else read.atlas
-
-
-def _tell(
-    compare: "Compare", atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas | None]
-) -> Finding:
+def _tell(compare: "Compare", atlas: Atlas, path: str, other: Checked) -> Finding:
     try:
         with warnings.catch_warnings():
             # Each file was told of on its own.
             warnings.simplefilter("ignore", AtlasWarning)
-            differs, told = compare(atlas, path, other, atlases)
+            differs, told = compare(atlas, path, other)
     except (Explained, ValueError) as error:
         differs, told = True, error.phrase if isinstance(error, Explained) else str(error)
+    files = f"{path} and {other.report.path}"
     if differs:
-        return Finding("warning", "fit", f"{path} and {other} do not fit: " + told)
-    return Finding("note", "fit", f"{path} and {other}: " + told)
+        return Finding("warning", "fit", f"{files} do not fit: " + told)
+    return Finding("note", "fit", f"{files}: " + told)
 
 
 Verdict: TypeAlias = tuple[bool, str]
 """Whether two files do not fit, and why, or how they do."""
 
-Compare: TypeAlias = Callable[[Atlas, str, str, dict[str, Atlas | None]], Verdict]
-"""Takes an atlas, its path, that of the other file, and all atlases by their paths."""
+Compare: TypeAlias = Callable[[Atlas, str, Checked], Verdict]
+"""Takes an atlas, its path, and the other file."""
 
 
-def _with_data(atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas | None]) -> Verdict:
-    del path, atlases
-    source = open_data(expand(other), _take_side(atlas, other))
+def _with_data(atlas: Atlas, path: str, other: Checked) -> Verdict:
+    del path
+    source = open_data(expand(other.report.path), _take_side(atlas, other.report.path))
     missing = "" if source.outside is None else ", but the data lack some locations"
     return False, f"the data lie on the grid or mesh of the atlas{missing}"
 
@@ -78,17 +84,16 @@ def _take_side(atlas: Atlas, path: str) -> Atlas:
     return atlas
 
 
-def _with_table(atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas | None]) -> Verdict:
-    del atlases
-    named = read_atlas(expand(path), labels=expand(other), space=atlas.space)
+def _with_table(atlas: Atlas, path: str, other: Checked) -> Verdict:
+    named = read_atlas(expand(path), labels=expand(other.report.path), space=atlas.space)
     empty = list(named.labels["n_locations"]).count(0)
     absent = f"; {empty} of its entries have no location" if empty else ""
     return False, f"the table names every label{absent}"
 
 
-def _with_surface(atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas | None]) -> Verdict:
-    del path, atlases
-    surface = read_surface(expand(other))
+def _with_surface(atlas: Atlas, path: str, other: Checked) -> Verdict:
+    del path
+    surface = read_surface(expand(other.report.path))
     meshes = {
         c: g.n_vertices
         for c, g in atlas.geometry.items()
@@ -101,11 +106,10 @@ def _with_surface(atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas 
     return bool(others), "; ".join(others) or "the surface has the vertices of the atlas's mesh"
 
 
-def _with_atlas(atlas: Atlas, path: str, other: str, atlases: dict[str, Atlas | None]) -> Verdict:
+def _with_atlas(atlas: Atlas, path: str, other: Checked) -> Verdict:
     del path
-    second = atlases[other]
-    if second is None:
-        return True, "the other one could not be read"
+    second = other.atlas
+    assert second is not None, "what is an atlas was read"
     if not may_be_one(atlas.space, second.space):
         return True, f"they are in {atlas.space!r} and {second.space!r}"
     shared = [c for c in atlas.compartments if c in second.compartments]
