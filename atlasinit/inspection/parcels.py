@@ -1,5 +1,8 @@
 """What is odd about the parcels of an atlas: sizes, sides and pieces."""
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -20,6 +23,9 @@ _ASTRAY = 0.1
 
 _SHOWN = 5
 
+Members: TypeAlias = Mapping[str, Int[np.ndarray, "2 members"]]
+"""The row and the location of each weight, as `find_members` returns them."""
+
 
 def note_parcels(atlas: Atlas, notes: Notes) -> None:
     """Note parcels that are empty, tiny, overlapping, on the other side or in pieces."""
@@ -29,16 +35,17 @@ def note_parcels(atlas: Atlas, notes: Notes) -> None:
     # Of probabilities overlap is the point.
     for sentence in overlap_findings(atlas, measures):
         notes.add("note", "parcels", sentence[:1].lower() + sentence[1:])
-    _note_sides(atlas, notes)
-    _note_pieces(atlas, notes)
+    members = find_members(atlas)
+    _note_sides(atlas, members, notes)
+    _note_pieces(atlas, members, notes)
 
 
-def _note_sides(atlas: Atlas, notes: Notes) -> None:
+def _note_sides(atlas: Atlas, members: Members, notes: Notes) -> None:
     """Note parcels of one hemisphere with a part in the other one."""
     away = np.zeros(atlas.n_parcels)
     total = np.zeros(atlas.n_parcels)
     sides = np.array(atlas.table["hemisphere"], object)
-    for c, (rows, locations) in find_members(atlas).items():
+    for c, (rows, locations) in members.items():
         geometry = atlas.geometry[c]
         if not isinstance(geometry, VolumeGrid):
             continue
@@ -54,19 +61,19 @@ def _note_sides(atlas: Atlas, notes: Notes) -> None:
         notes.add("warning", "sides", f"parcels of one hemisphere reach into the other: {told}")
 
 
-def _note_pieces(atlas: Atlas, notes: Notes) -> None:
+def _note_pieces(atlas: Atlas, members: Members, notes: Notes) -> None:
     """Note isolated locations of labels, and labels in several pieces."""
     pieces = np.zeros(atlas.n_parcels, np.int64)
     single = np.zeros(atlas.n_parcels, np.int64)
-    for c, members in find_members(atlas).items():
+    for c, there in members.items():
         geometry = atlas.geometry[c]
         # Weights lie wherever they are not 0; and without triangles no vertices touch.
         bare = isinstance(geometry, SurfaceMesh) and geometry.faces is None
         if bare or not isinstance(atlas.maps[c], HardMaps):
             continue
-        own = find_pieces(members, geometry)
+        own = find_pieces(there, geometry)
         first, sizes = np.unique(own, return_index=True, return_counts=True)[1:]
-        rows = members[0][first]
+        rows = there[0][first]
         pieces += np.bincount(rows, minlength=atlas.n_parcels)
         single += np.bincount(rows[sizes == 1], minlength=atlas.n_parcels)
     # A parcel of one location is small, not in pieces.
