@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from atlasinit.core.geometry import triangle_normals
 from atlasinit.inspection.findings import Notes
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.meshes import STANDARD
@@ -16,8 +17,7 @@ _ROUND = 1e-3
 
 def check_surface(path: Path, notes: Notes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a surface states and what is read of it, after noting what is odd."""
-    with notes.listen():
-        surface = read_surface(path)
+    surface = read_surface(path)
     points, faces = surface.coordinates.astype(np.float64), surface.faces
     named = side_of(path.name)
     if surface.hemisphere and named and surface.hemisphere != named:
@@ -35,7 +35,7 @@ def check_surface(path: Path, notes: Notes) -> tuple[dict[str, Any], dict[str, A
         "hemisphere": surface.hemisphere or (f"{named} (by its name)" if named else "not stated"),
         "mesh": f"of {usual}, by the number of vertices" if usual else "none of the standard ones",
     }
-    radii = np.linalg.norm(points[finite] - 0.0, axis=1)
+    radii = np.linalg.norm(points[finite], axis=1)
     mean = float(radii.mean()) if radii.size else 0.0
     is_sphere = radii.size > 0 and mean > 0 and float(np.ptp(radii)) <= _ROUND * mean
     read = {
@@ -45,9 +45,8 @@ def check_surface(path: Path, notes: Notes) -> tuple[dict[str, Any], dict[str, A
         "shape": f"a sphere of radius {mean:.4g} mm" if is_sphere else "no sphere",
     }
     if inside and finite.all() and not is_sphere:
-        corners = points[faces]
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        read["area"] = f"{np.linalg.norm(cross, axis=1).sum() / 2:.6g} mm2"
+        doubled = np.linalg.norm(triangle_normals(points, faces), axis=0)
+        read["area"] = f"{doubled.sum() / 2:.6g} mm2"
         # A brain in metres or microns; a hemisphere has some 1e5 mm2.
         extent = float(np.ptp(points, axis=0).max())
         if not 10 < extent < 1000:
@@ -72,12 +71,13 @@ def _note_triangles(surface: Surface, notes: Notes) -> bool:
     flat = int((ordered[:, :-1] == ordered[:, 1:]).any(axis=1).sum())
     if flat:
         notes.add("warning", "values", f"{flat} triangles have one vertex twice")
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    low, high = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1).T.astype(np.int64)
+    # As one number an edge is found without sorting pairs.
+    counts = np.unique(low * n + high, return_counts=True)[1]
     if (counts != 2).any():
         told = f"{int((counts != 2).sum())} edges are not of two triangles: the mesh is open"
         notes.add("note", "values", told)
-    elif (euler := n - free - len(unique) + len(faces)) != 2:
+    elif (euler := n - free - counts.size + len(faces)) != 2:
         told = f"the mesh is no sphere by its triangles (Euler characteristic {euler}, not 2)"
         notes.add("warning", "values", told)
     return True
