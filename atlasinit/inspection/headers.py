@@ -57,17 +57,9 @@ def note_header(facts: Facts, path: Path, notes: Notes) -> None:
         told = f"stored as {facts.axes}, a mirror image of RAS"
         notes.add("note", "orientation", told + "; the affine says so, and is followed")
     if facts.apart > _APART:
-        far = (
-            "is no rotation"
-            if facts.apart == float("inf")
-            else f"lie {facts.apart:.3g} voxels apart"
-        )
-        notes.add(
-            "warning",
-            "orientation",
-            f"sform and qform disagree: their corners {far}"
-            if facts.apart != float("inf")
-            else f"its qform {far}",
-        )
+        told = f"sform and qform disagree: their corners lie {facts.apart:.3g} voxels apart"
+        if facts.apart == float("inf"):
+            told = "its qform is no rotation"
+        notes.add("warning", "orientation", told)
     if not facts.unit:
         notes.add("note", "units", "no unit of length is stated; it is taken for mm")
