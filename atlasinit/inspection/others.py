@@ -59,7 +59,7 @@ def _check_table(path: Path, notes: Notes) -> Sections | None:
             return None
         # Whatever a table may be called, its reader says best what is wrong with it.
         raise
-    note_table(rows, notes, is_surface=False)
+    note_table(rows, notes)
     note_zero(rows, notes)
     note_gaps([row.key for row in rows], notes)
     return {}, {"as": "label table", **describe_rows(rows)}

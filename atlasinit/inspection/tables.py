@@ -31,7 +31,7 @@ def note_rows(parts: Sequence[Part], atlas: Atlas, notes: Notes, *, has_table: b
         # Parts of one file share a table.
         tables = {id(part.rows): part.rows for part in labelled if part.rows}
         for rows in tables.values():
-            note_table(rows, notes, is_surface=False)
+            note_table(rows, notes)
     zero = [n for k, n in zip(atlas.table["key"], atlas.table["name"], strict=True) if k == 0]
     if zero and labelled:
         notes.add("note", "names", f"key 0 is a region by its name: {format_list(zero)}")
@@ -39,9 +39,9 @@ def note_rows(parts: Sequence[Part], atlas: Atlas, notes: Notes, *, has_table: b
         note_gaps(atlas.table["key"], notes)
 
 
-def note_table(rows: Sequence[LabelRow], notes: Notes, *, is_surface: bool) -> None:
+def note_table(rows: Sequence[LabelRow], notes: Notes) -> None:
     """Note what is odd about the entries of a label table."""
-    regions = [r for r in rows if not means_background(r.name, is_surface=is_surface, key=r.key)]
+    regions = [r for r in rows if not means_background(r.name, is_surface=False, key=r.key)]
     repeated = _find_repeated([(row.name, row.hemisphere) for row in regions])
     if repeated:
         names = format_list((repr(name) for name, _ in repeated), _SHOWN)
@@ -66,8 +66,7 @@ def note_table(rows: Sequence[LabelRow], notes: Notes, *, is_surface: bool) -> N
     if crossed:
         names = format_list(map(repr, crossed), _SHOWN)
         notes.add("warning", "sides", f"entries state another hemisphere than their name: {names}")
-    both = any(sides) and not all(sides)
-    if both:
+    if any(sides) and not all(sides):
         count = sum(not side for side in sides)
         told = f"{count} of {len(sides)} entries state no hemisphere, while the others do"
         notes.add("note", "sides", told)
