@@ -12,6 +12,7 @@ from atlasinit.core.labels import hemisphere_of
 from atlasinit.core.spaces import UNKNOWN, may_be_one
 from atlasinit.errors import AtlasWarning, Explained
 from atlasinit.inspection.findings import FileReport, Finding
+from atlasinit.inspection.geometries import describe_sizes
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.data import open_data
 from atlasinit.io.overlay.surfaces import read_surface
@@ -117,7 +118,7 @@ def _with_atlas(atlas: Atlas, path: str, other: Checked) -> Verdict:
         one, two = atlas.geometry[c], second.geometry[c]
         if isinstance(one, VolumeGrid) and isinstance(two, VolumeGrid):
             if one.voxels_in(VolumeGrid(two.shape, two.affine)) is None:
-                sizes = f"{_sizes(one)} and {_sizes(two)} mm"
+                sizes = f"{describe_sizes(one)} and {describe_sizes(two)} mm"
                 return True, f"{c} is on two grids: {one.shape} and {two.shape} voxels of {sizes}"
         elif isinstance(one, SurfaceMesh) and isinstance(two, SurfaceMesh):
             if one.n_vertices != two.n_vertices:
@@ -129,10 +130,6 @@ def _with_atlas(atlas: Atlas, path: str, other: Checked) -> Verdict:
     if not shared:
         return False, f"no compartment in common: they can be joined{space}"
     return False, f"the same grid or mesh{space}"
-
-
-def _sizes(grid: VolumeGrid) -> str:
-    return " x ".join(f"{size:.4g}" for size in grid.voxel_sizes)
 
 
 _PAIRS: dict[tuple[str, str], Compare] = {

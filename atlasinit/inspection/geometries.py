@@ -14,9 +14,13 @@ def describe_geometry(geometry: Geometry) -> str:
     # An image of one line of voxels holds values of vertices.
     if is_line(geometry.shape):
         return f"{geometry.n_locations} vertices{_usual(geometry.n_locations)}"
-    sizes = " x ".join(f"{size:.4g}" for size in geometry.voxel_sizes)
     shape = " x ".join(map(str, geometry.shape))
-    return f"{geometry.n_locations} voxels of {sizes} mm, in a grid of {shape}"
+    return f"{geometry.n_locations} voxels of {describe_sizes(geometry)} mm, in a grid of {shape}"
+
+
+def describe_sizes(grid: VolumeGrid) -> str:
+    """Return the edges of a voxel, as ``"2 x 2 x 2"``."""
+    return " x ".join(f"{size:.4g}" for size in grid.voxel_sizes)
 
 
 def _of(part: int, whole: int, what: str) -> str:
