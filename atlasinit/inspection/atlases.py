@@ -17,6 +17,7 @@ from atlasinit.io.contents import COMPARTMENTS
 from atlasinit.io.facts import Facts
 from atlasinit.io.options import ReadOptions
 from atlasinit.io.reading import Held, make_atlas, read_contents
+from atlasinit.measures.parcels import count_locations
 from atlasinit.report.findings import terms_findings
 
 # What is tried where a remedy names an option without a value.
@@ -115,7 +116,7 @@ def note_atlas(found: Read, facts: Facts | None, notes: Notes) -> None:
 
 def describe_atlas(atlas: Atlas) -> dict[str, Any]:
     """Return what loading gives: the kind of maps, parcels, sizes."""
-    counts = atlas.header.add_rows(maps.counts() for maps in atlas.maps.values())
+    counts = count_locations(atlas)
     full = counts[counts > 0]
     kinds = dict.fromkeys(_KINDS[isinstance(m, HardMaps)] for m in atlas.maps.values())
     return {
