@@ -9,7 +9,7 @@ from nibabel.affines import obliquity
 from nibabel.cifti2 import Cifti2Image
 from nibabel.gifti import GiftiDataArray
 from nibabel.nifti1 import Nifti1Header, intent_codes
-from nibabel.orientations import aff2axcodes
+from nibabel.orientations import aff2axcodes, axcodes2ornt
 
 from atlasinit.io.contents import is_line
 
@@ -68,12 +68,9 @@ class Facts:
         """Whether the axes of voxels are a mirror image of those of RAS."""
         if not self.axes:
             return False
-        # Each letter stands for one of three axes; a swap of two mirrors, and so does a turn.
-        order = ["RL", "AP", "SI"]
-        places = [next(i for i, pair in enumerate(order) if code in pair) for code in self.axes]
-        swaps = sum(a > b for i, a in enumerate(places) for b in places[i + 1 :])
-        turns = sum(code in "LPI" for code in self.axes)
-        return bool((swaps + turns) % 2)
+        axes, signs = axcodes2ornt(tuple(self.axes)).T
+        # A swap of two axes mirrors, and so does a turn of one.
+        return bool(np.linalg.det(np.eye(3)[axes.astype(int)] * signs) < 0)
 
 
 def describe_grid(image: Any) -> Facts:
