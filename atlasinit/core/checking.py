@@ -28,17 +28,14 @@ def check_atlas(given: Any, name: str = "atlas") -> Atlas:
 def tell_no_atlas(given: Any, name: str, wanted: str = "an Atlas") -> ArgumentTypeError:
     """Return the error of what should be an atlas (or `wanted`, which says more) and is none."""
     if isinstance(given, type):
-        got, remedy = f"the class {given.__name__}", "load one by `atlasinit.load_atlas`"
+        remedy = "load one by `atlasinit.load_atlas`"
     elif hasattr(given, "to_atlas"):
-        got = type(given).__name__
         remedy = "pass the atlas that its method `to_atlas()` returns"
     elif isinstance(given, str | os.PathLike | Mapping):
-        got = type(given).__name__
         remedy = f"pass `atlasinit.load_atlas({given!r})`, which loads one of a name or files"
     else:
-        got = type(given).__name__
         remedy = "load one of a name or files by `atlasinit.load_atlas`"
-    return ArgumentTypeError(name, f"should be {wanted}, got {got}", remedy)
+    return ArgumentTypeError(name, f"should be {wanted}, got {_name_kind(given)}", remedy)
 
 
 def check_geometry(given: Any, name: str = "geometry") -> Geometry:
@@ -51,7 +48,6 @@ def check_geometry(given: Any, name: str = "geometry") -> Geometry:
     """
     if isinstance(given, VolumeGrid | SurfaceMesh):
         return given
-    kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
     remedy = "pass one of `atlas.geometry`"
     if isinstance(given, Atlas):
         remedy = f"pass `atlas.geometry[{given.compartments[0]!r}]`"
@@ -59,7 +55,12 @@ def check_geometry(given: Any, name: str = "geometry") -> Geometry:
         remedy = f"pass `layer.to_atlas().geometry[{given.compartments[0]!r}]`"
     elif isinstance(given, Mapping) and given:
         remedy = f"pass one of them, as that of {next(iter(given))!r}"
-    raise ArgumentTypeError(name, f"should be a VolumeGrid or a SurfaceMesh, got {kind}", remedy)
+    got = _name_kind(given)
+    raise ArgumentTypeError(name, f"should be a VolumeGrid or a SurfaceMesh, got {got}", remedy)
+
+
+def _name_kind(given: Any) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
 
 
 def check_labels(given: Any) -> Atlas:
