@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlasinit.cli import completion
-from atlasinit.cli.options import AsJson, Choices, Space, Via, load, takes
+from atlasinit.cli.options import AsJson, Choices, EveryParcel, Space, Via, load, takes
 from atlasinit.cli.output import (
     description,
     list_parcels,
@@ -65,9 +65,7 @@ def list_(
 def show(
     atlas: "Atlas",
     *,
-    all_parcels: Annotated[
-        bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
-    ] = False,
+    all_parcels: EveryParcel = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what an atlas is: compartments, parcels, licence, citation."""

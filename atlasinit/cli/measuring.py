@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlasinit.cli.options import AsJson, Overwrite, load, takes
+from atlasinit.cli.options import AsJson, EveryParcel, Overwrite, load, takes
 from atlasinit.cli.output import print_json, print_table, print_written, say
 from atlasinit.cli.several import load_several
 from atlasinit.errors import ArgumentError
@@ -32,13 +32,9 @@ _COLUMNS = ("name", "n_locations", *_FORMS, "pieces", "n_neighbours", "homologue
 _COMPARED = ("parcel", "locations", "largest", "share", "match", "dice", "hausdorff", "boundary")
 _FIRST = 20
 
-
 TableFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Save the table: .tsv or .csv."),
-]
-EveryParcel = Annotated[
-    bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
 ]
 
 

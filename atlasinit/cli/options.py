@@ -67,6 +67,9 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="The file; its extension is the format."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+EveryParcel = Annotated[
+    bool, typer.Option("--all", help="Every parcel; a terminal else shows some.")
+]
 Space = Annotated[
     str | None,
     typer.Option(metavar="SPACE", help=_SPACE_HELP, autocompletion=completion.spaces),
