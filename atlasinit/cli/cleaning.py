@@ -9,7 +9,7 @@ from atlasinit.cli.options import panel
 if TYPE_CHECKING:
     from atlasinit.extraction.cleaning import Cleaning
 
-_CLEANED = functools.partial(panel, "What is done to series")
+OF_SERIES = functools.partial(panel, "What is done to series")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,23 +18,23 @@ class Cleaned:
 
     confounds: Annotated[
         list[str] | None,
-        _CLEANED(
+        OF_SERIES(
             "NAME",
             "A strategy of nilearn (simple, scrubbing, compcor, ica_aroma), its components "
             "(motion, wm_csf, ...), or columns; repeatable.",
         ),
     ] = None
     fd_threshold: Annotated[
-        float | None, _CLEANED("MM", "Leave out volumes of a larger displacement.")
+        float | None, OF_SERIES("MM", "Leave out volumes of a larger displacement.")
     ] = None
-    detrend: Annotated[bool, _CLEANED("", "Take out a linear trend.", "--detrend")] = False
+    detrend: Annotated[bool, OF_SERIES("", "Take out a linear trend.", "--detrend")] = False
     standardize: Annotated[
-        Literal["zscore_sample", "psc"] | None, _CLEANED("HOW", "zscore_sample or psc.")
+        Literal["zscore_sample", "psc"] | None, OF_SERIES("HOW", "zscore_sample or psc.")
     ] = None
-    low_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is below.")] = None
-    high_pass: Annotated[float | None, _CLEANED("HZ", "Keep what is above.")] = None
+    low_pass: Annotated[float | None, OF_SERIES("HZ", "Keep what is below.")] = None
+    high_pass: Annotated[float | None, OF_SERIES("HZ", "Keep what is above.")] = None
     t_r: Annotated[
-        float | None, _CLEANED("SECONDS", "Between volumes, where files state none.", "--t-r")
+        float | None, OF_SERIES("SECONDS", "Between volumes, where files state none.", "--t-r")
     ] = None
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlasinit.cli.cleaning import Cleaned
+from atlasinit.cli.cleaning import OF_SERIES, Cleaned
 from atlasinit.cli.options import AsJson, Offline, Overwrite, Reduction, panel, takes
 from atlasinit.cli.output import print_json, say
 from atlasinit.errors import ArgumentError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 _WHICH = "Which runs"
-_DONE = "What is done to series"
 _RUN = "How it runs"
 
 
@@ -69,40 +68,39 @@ def extract(
         list[str] | None, panel(_WHICH, "LABEL", "Of images, as denoised.", "--desc")
     ] = None,
     smoothing_fwhm: Annotated[
-        float | None, panel(_DONE, "MM", "Smooth the data first.", "--fwhm")
+        float | None, OF_SERIES("MM", "Smooth the data first.", "--fwhm")
     ] = None,
     resample: Annotated[
         bool,
-        panel(_DONE, "", "Move atlases to the grid of the volumes of their space.", "--resample"),
+        OF_SERIES("", "Move atlases to the grid of the volumes of their space.", "--resample"),
     ] = False,
     reduction: Reduction = "mean",
     min_coverage: Annotated[
-        float, panel(_DONE, "SHARE", "Parcels with less data are NaN.", "--min-coverage")
+        float, OF_SERIES("SHARE", "Parcels with less data are NaN.", "--min-coverage")
     ] = 0.5,
     mask: Annotated[
-        str, panel(_DONE, "FILE", "Of the brain, for volumes: run (each run's own), none, or one.")
+        str, OF_SERIES("FILE", "Of the brain, for volumes: run (each run's own), none, or one.")
     ] = "run",
     connectome: Annotated[
         list[str] | None,
-        panel(
-            _DONE,
+        OF_SERIES(
             "KIND",
             "correlation, partial correlation, covariance, precision, tangent, or none.",
         ),
     ] = None,
     estimator: Annotated[
-        str, panel(_DONE, "NAME", "Of covariances: empirical or ledoit-wolf.")
+        str, OF_SERIES("NAME", "Of covariances: empirical or ledoit-wolf.")
     ] = "empirical",
     parquet: Annotated[
         bool,
-        panel(_DONE, "", "Write all tables as a Parquet dataset, too (pyarrow).", "--parquet"),
+        OF_SERIES("", "Write all tables as a Parquet dataset, too (pyarrow).", "--parquet"),
     ] = False,
     carpets: Annotated[
-        bool, panel(_DONE, "", "Draw the series of all runs, too.", "--carpets")
+        bool, OF_SERIES("", "Draw the series of all runs, too.", "--carpets")
     ] = False,
     carpet: Annotated[
         list[str] | None,
-        panel(_DONE, "RUN", "Draw those of a run, as sub-01_task-rest; repeatable."),
+        OF_SERIES("RUN", "Draw those of a run, as sub-01_task-rest; repeatable."),
     ] = None,
     jobs: Annotated[
         int | None, panel(_RUN, "N", "Processes on this machine; one a core unless stated.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from atlasinit.cli.cleaning import Cleaned
+from atlasinit.cli.cleaning import OF_SERIES, Cleaned
 from atlasinit.cli.options import (
     DATA_HELP,
     AsJson,
@@ -14,7 +14,6 @@ from atlasinit.cli.options import (
     Overwrite,
     Reduction,
     load,
-    panel,
     takes,
 )
 from atlasinit.cli.output import print_written, say
@@ -52,9 +51,7 @@ def project(
     ],
     confounds_table: Annotated[
         Path | None,
-        panel(
-            "What is done to series", "FILE", "Whose columns they are; by default that beside it."
-        ),
+        OF_SERIES("FILE", "Whose columns they are; by default that beside it."),
     ] = None,
     data_space: DataSpace = None,
     reduction: Reduction = "mean",
