@@ -314,8 +314,8 @@ def _no_column(table: LabelTable, title: str) -> ArgumentError:
 def _of_level(atlas: Atlas, level: Any) -> tuple[Atlas, list[str]]:
     """Return the parcels that are at a level or below, or hold locations, and their new names."""
     owners, above = find_level(atlas.table, level)
-    empty = set(np.flatnonzero(atlas.labels["empty"]).tolist())
-    kept = [row for row in range(len(owners)) if row not in above & empty]
+    left_out = above.intersection(np.flatnonzero(atlas.labels["empty"]).tolist())
+    kept = [row for row in range(len(owners)) if row not in left_out]
     names = [atlas.table["name"][owners[row]] for row in kept]
     return _keep_rows(atlas, {row: rank for rank, row in enumerate(kept)}), names
 
