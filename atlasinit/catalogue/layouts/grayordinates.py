@@ -11,7 +11,8 @@ from atlasinit.core.geometry import (
     SurfaceMesh,
 )
 from atlasinit.io.contents import Part
-from atlasinit.io.files import reading
+from atlasinit.io.files import parsing
+from atlasinit.io.formats.npz import open_npz
 from atlasinit.io.formats.vectors import read_vectors, split
 from atlasinit.io.input import Input
 from atlasinit.io.overlay.surfaces import grayordinates
@@ -26,11 +27,10 @@ def cortex_vertices(
     """
     out = {}
     for c, (reference, array) in masks.items():
-        # NumPy would leave a damaged file open that it opened itself.
         with (
-            reading(located[reference], "an npz archive") as found,
-            open(found, "rb") as stream,
-            np.load(stream) as arrays,
+            Input(located[reference]) as source,
+            parsing(source, "an npz archive"),
+            open_npz(source) as arrays,
         ):
             out[c] = arrays[array]
     return out
