@@ -165,11 +165,10 @@ def _check_values(
                 FileReport(shown, kind, form.title, stored, stated, read, notes.sorted())
             )
     # What it holds as data is opened by its header alone.
-    values = None
+    values, opening = None, Notes(notes.path)
     if form.values is not None:
         try:
-            # Whatever it warns of, the reading itself warns of as well.
-            with Notes(notes.path).listen():
+            with opening.listen():
                 values = read_values(source)
         except (Explained, ValueError) as error:
             if use == "data" or form.read is None:
@@ -177,12 +176,15 @@ def _check_values(
             del error
     chosen, by_numbers = (use, False) if use else guess_use(form, values, source)
     if chosen == "atlas":
+        # That reads it once more, and tells of its own warnings.
         return _check_atlas(source.path, shown, notes, options, form=form, facts=facts)
     if by_numbers:
         told = "taken for data by its numbers; if it is an atlas, pass " + Passing(use="atlas")
         notes.add("note", "values", told)
     if values is None:
         raise AtlasFileError(source, f"is {form.title}, which holds no data")
+    for finding in opening.sorted():
+        notes.add(finding.level, finding.about, finding.words)
     with notes.listen():
         read = note_values(values, notes)
         stated = state_values(values, source.path, notes)

@@ -135,12 +135,16 @@ def test_forms_that_disagree_and_axes_that_are_turned(folder):
     assert "turned by 10.0 degrees" in text_of(report, "note")
 
 
-def test_no_code_is_an_unknown_orientation(folder):
-    image = nb.Nifti1Image(labels(), AFFINE)
+@pytest.mark.parametrize("kind", ["atlas", "data"])
+def test_no_code_is_an_unknown_orientation(folder, kind):
+    image = nb.Nifti1Image(labels() if kind == "atlas" else data(), AFFINE)
     image.set_sform(AFFINE, 0)
     image.set_qform(AFFINE, 0)
-    nb.save(image, folder / NAME)
-    assert "left and right may be swapped" in text_of(ai.check_file(folder / NAME), "warning")
+    path = folder / (NAME if kind == "atlas" else "space-MNI152NLin6Asym_bold.nii.gz")
+    nb.save(image, path)
+    report = ai.check_file(path)
+    assert report.kind == kind
+    assert "left and right may be swapped" in text_of(report, "warning")
 
 
 def test_tables(tmp_path):
