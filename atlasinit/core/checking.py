@@ -51,7 +51,7 @@ def check_geometry(given: Any, name: str = "geometry") -> Geometry:
     remedy = "pass one of `atlas.geometry`"
     if isinstance(given, Atlas):
         remedy = f"pass `atlas.geometry[{given.compartments[0]!r}]`"
-    elif hasattr(given, "to_atlas"):
+    elif hasattr(given, "to_atlas") and not isinstance(given, type):
         remedy = f"pass `layer.to_atlas().geometry[{given.compartments[0]!r}]`"
     elif isinstance(given, Mapping) and given:
         remedy = f"pass one of them, as that of {next(iter(given))!r}"

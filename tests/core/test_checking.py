@@ -87,8 +87,9 @@ def test_what_is_neither_an_atlas_nor_else_is_told_with_what_to_pass(name):
         (ATLAS, r"got Atlas; pass `atlas\.geometry\['cortex_R'\]`"),
         (ATLAS.geometry, "pass one of them, as that of 'cortex_R'"),
         (ai.VolumeGrid, "got the class VolumeGrid"),
+        (ai.AtlasLinear, "got the class AtlasLinear; pass one of `atlas"),
     ],
-    ids=["atlas", "mapping", "class"],
+    ids=["atlas", "mapping", "class", "layer class"],
 )
 def test_what_is_no_geometry_is_told_with_what_to_pass(given, message):
     with pytest.raises(TypeError, match=rf"^`place` should be a VolumeGrid .*{message}"):
