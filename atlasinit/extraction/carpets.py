@@ -10,7 +10,6 @@ from atlasinit.extraction.naming import read_sidecar
 from atlasinit.extraction.parquet import list_kept
 from atlasinit.extraction.planning import LabelledAtlas
 from atlasinit.extraction.runs import Run
-from atlasinit.figures.carpets import plot_series
 from atlasinit.io.bids.names import entities_of, suffix_of
 from atlasinit.io.files import reading
 from atlasinit.support.writing import atomic_write
@@ -41,6 +40,8 @@ def write_carpet(table: Path, target: Path, atlases: Sequence[LabelledAtlas]) ->
     """
     import pandas as pd
     from matplotlib import pyplot
+
+    from atlasinit.figures.carpets import plot_series
 
     with reading(table, "a table of series") as found:
         frame = pd.read_csv(found, sep="\t", na_values=["n/a"], keep_default_na=False)
