@@ -39,7 +39,6 @@ def write_carpet(table: Path, target: Path, atlases: Sequence[LabelledAtlas]) ->
         Of which the one with the label and the parcels of the table is taken.
     """
     import pandas as pd
-    from matplotlib import pyplot
 
     from atlasinit.figures.carpets import plot_series
 
@@ -61,4 +60,3 @@ def write_carpet(table: Path, target: Path, atlases: Sequence[LabelledAtlas]) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as temporary:
         figure.savefig(temporary, dpi=100, format="png")
-    pyplot.close(figure)
