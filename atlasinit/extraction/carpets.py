@@ -7,11 +7,11 @@ import numpy as np
 
 from atlasinit.errors import AtlasFileError
 from atlasinit.extraction.naming import read_sidecar
+from atlasinit.extraction.outputs import read_series
 from atlasinit.extraction.parquet import list_kept
 from atlasinit.extraction.planning import LabelledAtlas
 from atlasinit.extraction.runs import Run
 from atlasinit.io.bids.names import entities_of, suffix_of
-from atlasinit.io.files import reading
 from atlasinit.support.writing import atomic_write
 
 ENDING = "_carpet.png"
@@ -38,12 +38,9 @@ def write_carpet(table: Path, target: Path, atlases: Sequence[LabelledAtlas]) ->
     atlases
         Of which the one with the label and the parcels of the table is taken.
     """
-    import pandas as pd
-
     from atlasinit.figures.carpets import plot_series
 
-    with reading(table, "a table of series") as found:
-        frame = pd.read_csv(found, sep="\t", na_values=["n/a"], keep_default_na=False)
+    frame = read_series(table)
     label, names = entities_of(table)["atlas"], list(frame.columns)
     own = [a.atlas for a in atlases if a.label == label and list(a.atlas.table["name"]) == names]
     if not own:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,14 @@ from atlasinit.connectomes import connectome
 from atlasinit.core.atlas import Atlas
 from atlasinit.extraction.runs import Image, Run, name_of
 from atlasinit.io import save_matrix
+from atlasinit.io.files import reading
 from atlasinit.io.saving import write_parcellated
 from atlasinit.io.tables.numbers import write_numbers
 from atlasinit.io.tables.parcel_values import write_table
 from atlasinit.support.writing import atomic_write
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = {
     "correlation": "pearsoncorrelation",
@@ -69,8 +73,8 @@ def write_run(
     names = list(atlas.table["name"])
     stem = folder / stem_of(run, image, label, atlas)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    reduction = label_reduction(sidecar["Reduction"])
-    path = Path(f"{stem}_stat-{reduction}_timeseries.tsv")
+    reduction = sidecar["Reduction"]
+    path = Path(f"{stem}_{end_of_series(reduction)}")
     # As many digits as data have; connectomes are made of all.
     kept = series.astype(np.float32)
     write_numbers(kept, names, path, overwrite=True)
@@ -83,7 +87,8 @@ def write_run(
             overwrite=True,
         )
     further: dict[str, Any] = {} if step is None else {"SamplingFrequency": 1 / step}
-    write_json(path.with_suffix(".json"), {**sidecar, **further, "Statistic": reduction})
+    further["Statistic"] = _label_reduction(reduction)
+    write_json(path.with_suffix(".json"), {**sidecar, **further})
     path = Path(f"{stem}_stat-coverage_bold.tsv")
     share = pd.DataFrame({"coverage": coverage}, index=pd.Index(names, name="name"))
     write_table(share, path, overwrite=True)
@@ -124,7 +129,7 @@ def write_connectome(
     sidecar
         What is said of it.
     """
-    path = Path(f"{stem}_stat-{KINDS[kind]}_relmat.tsv")
+    path = Path(f"{stem}_{end_of_connectome(kind)}")
     save_matrix(matrix, atlas, path, overwrite=True)
     if cifti:
         save_matrix(matrix, atlas, path.with_suffix(".pconn.nii"), overwrite=True)
@@ -141,9 +146,32 @@ def _spatial(image: Image, atlas: Atlas) -> dict[str, str]:
     return own
 
 
-def label_reduction(reduction: str) -> str:
-    """Return the label of ``stat-`` of a reduction."""
+def end_of_series(reduction: str) -> str:
+    """Return how the names of tables of series end."""
+    return f"stat-{_label_reduction(reduction)}_timeseries.tsv"
+
+
+def end_of_connectome(kind: str) -> str:
+    """Return how the names of tables of connectomes end, of a kind of `KINDS`."""
+    return f"stat-{KINDS[kind]}_relmat.tsv"
+
+
+def _label_reduction(reduction: str) -> str:
     return "".join(c for c in reduction if c.isalnum())
+
+
+def read_series(table: Path) -> "pd.DataFrame":
+    """Return a table of series, (time, parcels).
+
+    Raises
+    ------
+    AtlasFileError
+        What is no such table.
+    """
+    import pandas as pd
+
+    with reading(table, "a table of series") as found:
+        return pd.read_csv(found, sep="\t", na_values=["n/a"], keep_default_na=False)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.extraction.groups import Group, Step, run_of
-from atlasinit.extraction.outputs import KINDS, write_json
+from atlasinit.extraction.outputs import end_of_connectome, write_json
 from atlasinit.extraction.performing import Setup
 from atlasinit.io import read_matrix, save_matrix
 from atlasinit.measures.maps import centres
@@ -25,7 +25,7 @@ without any relation have a standard deviation of 1/3."""
 LEVEL = 0.05
 _BINS = 20
 _NEAR_ONE = 1 - 1e-12
-_TABLE = f"stat-{KINDS['correlation']}_relmat.tsv"
+_TABLE = end_of_connectome("correlation")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

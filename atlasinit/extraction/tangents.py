@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from atlasinit.connectomes import measure_tangents
 from atlasinit.errors import AtlasFileError, format_count, format_list
 from atlasinit.extraction.groups import Group, Step, run_of
 from atlasinit.extraction.naming import read_sidecar
-from atlasinit.extraction.outputs import label_reduction, write_connectome, write_json
+from atlasinit.extraction.outputs import (
+    end_of_connectome,
+    end_of_series,
+    read_series,
+    write_connectome,
+    write_json,
+)
 from atlasinit.extraction.performing import Setup
 from atlasinit.io import save_matrix
-from atlasinit.io.files import reading
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KIND = "tangent"
 
@@ -22,12 +24,9 @@ _OF_SERIES = ("SamplingFrequency", "Statistic")
 """What sidecars say of series alone."""
 
 
-def _ending(setup: Setup) -> str:
-    return f"stat-{label_reduction(setup.averaging.reduction)}_timeseries.tsv"
-
-
 def _list_content(setup: Setup, group: Group) -> Any:
-    return [group.list_hashes(_ending(setup)), setup.estimator, setup.products.parquet]
+    hashes = group.list_hashes(end_of_series(setup.averaging.reduction))
+    return [hashes, setup.estimator, setup.products.parquet]
 
 
 def _make(setup: Setup, group: Group, staging: Path) -> Mapping[str, Any]:
@@ -40,8 +39,9 @@ def _make(setup: Setup, group: Group, staging: Path) -> Mapping[str, Any]:
             "extract more runs",
         )
     atlas = group.atlas.atlas
-    tables = {run: setup.root / f"{group.stem_of(run)}_{_ending(setup)}" for run in runs}
-    series = {run: _read_series(table) for run, table in tables.items()}
+    ending = end_of_series(setup.averaging.reduction)
+    tables = {run: setup.root / f"{group.stem_of(run)}_{ending}" for run in runs}
+    series = {run: read_series(table) for run, table in tables.items()}
     found = measure_tangents(series, atlas, estimator=setup.estimator)
     place = f"{group.stem}_stat-tangentmean_relmat.tsv"
     save_matrix(found.mean, atlas, staging / place, overwrite=True)
@@ -68,16 +68,9 @@ def _make(setup: Setup, group: Group, staging: Path) -> Mapping[str, Any]:
         }
         cifti = tables[run].with_suffix(".ptseries.nii").is_file()
         write_connectome(matrix, atlas, stem, kind=KIND, cifti=cifti, sidecar=sidecar)
-        table = f"{group.stem_of(run)}_stat-{KIND}_relmat.tsv"
+        table = f"{group.stem_of(run)}_{end_of_connectome(KIND)}"
         setup.products.make(run_of(run), setup.root, staging, new=[table], files=())
     return {"runs": len(runs), "note": _tell(group, len(runs), found.lacking)}
-
-
-def _read_series(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    with reading(path, "a table of series") as found:
-        return pd.read_csv(found, sep="\t", na_values=["n/a"], keep_default_na=False)
 
 
 def _tell(group: Group, count: int, lacking: Mapping[str, list[str]]) -> str:
