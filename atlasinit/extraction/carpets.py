@@ -47,7 +47,7 @@ def write_carpet(table: Path, target: Path, atlases: Sequence[LabelledAtlas]) ->
         raise AtlasFileError(table, f"has other parcels than the atlas {label!r}")
     about = read_sidecar(table)
     series = np.full((about["Volumes"], len(names)), np.nan)
-    series[list_kept(table, len(frame))] = frame.to_numpy(np.float64)
+    series[list_kept(table, about, len(frame))] = frame.to_numpy(np.float64)
     figure = plot_series(
         series,
         own[0],

@@ -1,7 +1,7 @@
 """Tables of runs as Parquet: datasets for those who load thousands at once."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +143,21 @@ def _read(path: Path, *, labelled: bool) -> tuple[list[str], Float[np.ndarray, "
     return names, np.stack(numbers, axis=1).astype(np.float32)
 
 
-def list_kept(table: Path, count: int) -> Int[np.ndarray, " kept"]:
-    """Return the numbers in the run, from 0, of the volumes that the rows of a table are."""
-    about = read_sidecar(table)
+def list_kept(table: Path, about: Mapping[str, Any], count: int) -> Int[np.ndarray, " kept"]:
+    """Return the numbers in the run, from 0, of the volumes that the rows of a table are.
+
+    Parameters
+    ----------
+    table, about
+        The table, and what its sidecar says.
+    count
+        Of its rows.
+
+    Raises
+    ------
+    AtlasFileError
+        Another number of rows than the sidecar tells of.
+    """
     kept = np.setdiff1d(np.arange(about.get("Volumes", 0)), about.get("VolumesDropped", []))
     if len(kept) != count:
         raise AtlasFileError(
@@ -156,9 +168,10 @@ def list_kept(table: Path, count: int) -> Int[np.ndarray, " kept"]:
 
 def _describe_volumes(arrow: Any, table: Path, count: int) -> dict[str, Any]:
     """Return the number of each row's volume in the run, and the seconds between volumes."""
-    step = [read_sidecar(table).get("RepetitionTime")] * count
+    about = read_sidecar(table)
+    step = [about.get("RepetitionTime")] * count
     return {
-        "volume": arrow.array(list_kept(table, count), arrow.int32()),
+        "volume": arrow.array(list_kept(table, about, count), arrow.int32()),
         "repetition_time": arrow.array(step, arrow.float64()),
     }
 
