@@ -1,10 +1,11 @@
 """What was done to the series of an output, in words, as the sidecars of its runs state it."""
 
-import json
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from atlasinit.errors import format_count, format_list
+from atlasinit.errors import AtlasFileError, format_count, format_list
+from atlasinit.extraction.naming import read_sidecar
 from atlasinit.extraction.state import Ledger, Record
 
 _MOST = 200
@@ -55,7 +56,7 @@ def describe_runs(ledger: Ledger, records: Mapping[str, Record]) -> dict[str, st
     Empty without a sidecar that can be read.
     """
     done = [record for record in records.values() if record.status == "done"]
-    found = [own for record in done[:_MOST] if (own := _read_sidecar(ledger, record.files))]
+    found = [own for record in done[:_MOST] if (own := _find_sidecar(ledger, record.files))]
     if not found:
         return {}
     told = {title: _join([name(own) for own in found]) for title, name in _SAID.items()}
@@ -75,15 +76,12 @@ def _join(texts: list[str]) -> str:
     return format_list(counted, _SHOWN).replace("), ", "); ")
 
 
-def _read_sidecar(ledger: Ledger, files: Mapping[str, Any]) -> dict[str, Any]:
+def _find_sidecar(ledger: Ledger, files: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first sidecar of a run that states how its series were made."""
     for name in sorted(files):
-        if not name.endswith(".json"):
-            continue
-        try:
-            own = json.loads((ledger.root / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(own, dict) and "Reduction" in own:
-            return own
+        if name.endswith(".json"):
+            with contextlib.suppress(AtlasFileError):
+                own = read_sidecar(ledger.root / name)
+                if "Reduction" in own:
+                    return own
     return {}
