@@ -122,8 +122,12 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
         for i in which:
             own = setup.atlases[i]
             content = [shared, stamps, own.digest, job.run.t_r, image.space]
-            found[f"{own.key}|{image.files[0].name}"] = fingerprint(content)
+            found[_name_task(own, image)] = fingerprint(content)
     return found
+
+
+def _name_task(own: LabelledAtlas, image: Image) -> str:
+    return f"{own.key}|{image.files[0].name}"
 
 
 def find_mask(setup: Setup, image: Image) -> Path | None:
@@ -164,10 +168,8 @@ def _perform(setup: Setup, job: Job, ledger: Ledger) -> Outcome:
 
 def is_done(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> bool:
     """Whether a run has these tasks, and all that is made of their tables."""
-    if not ledger.is_done(job.run.name, tasks):
-        return False
-    record = ledger.read(job.run.name)
-    return record is not None and not setup.products.list_missing(job.run, record.files)
+    record = ledger.find_done(job.run.name, tasks)
+    return record is not None and setup.products.are_made(job.run, record.files)
 
 
 def _fail(ledger: Ledger, name: str, error: Exception, seconds: float) -> Outcome:
@@ -211,26 +213,23 @@ def _log(root: Path, name: str, line: str, further: Sequence[str]) -> None:
 
 def _do(setup: Setup, job: Job, ledger: Ledger, tasks: Mapping[str, str]) -> Record:
     """Write the parts of a run that are not done, and return its record."""
-    before = ledger.read(job.run.name)
-    valid = before is not None and before.status == "done" and ledger.is_whole(before)
-    have: Mapping[str, str] = before.tasks if before and valid else {}
-    quality: dict[str, Any] = dict(before.quality) if before and valid else {}
-    files: dict[str, Any] = dict(before.files) if before and valid else {}
-    stems: dict[str, str] = dict(before.stems) if before and valid else {}
+    before = ledger.find_done(job.run.name, {}) or Record("done", {}, {})
+    quality, files, stems = dict(before.quality), dict(before.files), dict(before.stems)
     with ledger.staged(job.run.name) as staging:
         for image, which in job.tasks:
-            keys = {i: f"{setup.atlases[i].key}|{image.files[0].name}" for i in which}
-            open_ = [i for i in which if have.get(keys[i]) != tasks[keys[i]]]
-            stems |= {
-                own.key: stem_of(job.run, image, own.label, own.atlas)
-                for own in (setup.atlases[i] for i in which)
-            }
+            open_ = []
+            for i in which:
+                own = setup.atlases[i]
+                task = _name_task(own, image)
+                stems[own.key] = stem_of(job.run, image, own.label, own.atlas)
+                if before.tasks.get(task) != tasks[task]:
+                    open_.append(i)
             if open_:
                 quality |= _do_image(setup, job.run, image, open_, staging)
         new = list_files(staging)
         setup.products.make(job.run, ledger.root, staging, new=new, files=files)
         files |= seal_files(staging)
-    return Record("done", {**have, **tasks}, files, stems=stems, quality=quality)
+    return Record("done", {**before.tasks, **tasks}, files, stems=stems, quality=quality)
 
 
 def _do_image(

@@ -1,7 +1,7 @@
 """What is made of the tables of a run where it is asked for."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,14 +31,10 @@ class Products:
     carpets: bool | frozenset[str] = False
     atlases: tuple[LabelledAtlas, ...] = ()
 
-    def list_missing(self, run: Run, files: Collection[str]) -> Mapping[str, tuple[str, Write]]:
-        """Return what is not among the files of a run: its place, its table, and how it is made."""
-        return {
-            place: (table, write)
-            for table in files
-            for place, write in self._list_places(run, table, files)
-            if place not in files
-        }
+    def are_made(self, run: Run, files: Collection[str]) -> bool:
+        """Whether all that is wanted of the tables of a run is among its files."""
+        places = (place for table in files for place, _ in self._list_places(run, table, files))
+        return all(place in files for place in places)
 
     def _list_places(
         self, run: Run, table: str, files: Collection[str]

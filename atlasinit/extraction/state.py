@@ -186,12 +186,12 @@ class Ledger:
         found = {name: self.read(name, kind) for name in names if not name.startswith(".")}
         return {name: record for name, record in found.items() if record is not None}
 
-    def is_done(self, run: str, tasks: Mapping[str, str]) -> bool:
-        """Whether a run has these tasks, made of the same, and their files are as written."""
+    def find_done(self, run: str, tasks: Mapping[str, str]) -> Record | None:
+        """Return the record of a run that has these tasks, made of the same, and is whole."""
         record = self.read(run)
         if record is None or record.status != "done" or not tasks.items() <= record.tasks.items():
-            return False
-        return self.is_whole(record)
+            return None
+        return record if self.is_whole(record) else None
 
     def is_whole(self, record: Record) -> bool:
         """Whether the files of a record are as they were written."""

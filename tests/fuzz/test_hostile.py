@@ -38,7 +38,7 @@ def test_records_of_an_extraction_name_its_own_files_alone(tmp_path, case):
     ledger.open()
     (ledger.folder / "runs" / "sub-1.json").write_text(json.dumps(RECORDS[case]))
     assert ledger.records() == {}
-    assert not ledger.is_done("sub-1", {"a": "0"})
+    assert not ledger.find_done("sub-1", {"a": "0"})
     assert victim.read_text() == "abc"
 
 
