@@ -4,12 +4,11 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileError
 from atlasinit.extraction.cleaning import read_confounds
-from atlasinit.extraction.performing import Setup, check_length, find_mask
+from atlasinit.extraction.performing import Setup, check_length
 from atlasinit.extraction.planning import Job, LabelledAtlas, Plan, open_image
 from atlasinit.extraction.timing import find_repetition_time
 from atlasinit.io import read_mask
@@ -28,10 +27,11 @@ def check_mask(mask: Path, atlases: Sequence[LabelledAtlas]) -> None:
     AtlasFileError
         What cannot be read as a mask.
     """
-    for own in atlases:
-        for geometry in own.atlas.geometry.values():
-            if isinstance(geometry, VolumeGrid):
-                read_mask(mask, grid=geometry)
+    geometries = [g for own in atlases for g in own.atlas.geometry.values()]
+    grids = [geometry for geometry in geometries if isinstance(geometry, VolumeGrid)]
+    kept = read_mask(mask) if grids else None
+    for grid in grids:
+        read_mask(kept, grid=grid)
 
 
 def look_ahead(setup: Setup, plan: Plan, *, seconds: float = _SECONDS) -> Plan:
@@ -68,14 +68,11 @@ def _spread(jobs: Sequence[Job]) -> list[Job]:
 
 def _check(setup: Setup, job: Job) -> None:
     for image, which in job.tasks:
-        first: Any = None
-        for i in which:
-            atlas = setup.atlases[i].atlas
-            first = first or open_image(image, atlas, setup.averaging.reduction)
-            mask = find_mask(setup, image)
-            # One for all was looked at before.
-            if mask is not None and setup.mask == "run":
-                check_mask(mask, [setup.atlases[i]])
+        own = [setup.atlases[i] for i in which]
+        first = open_image(image, own[0].atlas, setup.averaging.reduction)
+        # One for all was looked at before.
+        if setup.mask == "run" and image.mask is not None:
+            check_mask(image.mask, own)
         check_length(image, first.n_time)
         read_confounds(job.run.confounds, image.files, setup.cleaning, first.n_time)
         find_repetition_time(image.files[0], setup.cleaning, stated=job.run.t_r)

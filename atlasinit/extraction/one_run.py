@@ -217,14 +217,18 @@ def _find_inside(
 ) -> Bool[np.ndarray, " rows"]:
     """Return which rows some atlas wants, and that lie in the mask, which is for voxels."""
     found = np.zeros(n_rows, bool)
+    every = [geometry for view in views for geometry in view.atlas.geometry.values()]
+    kept = None
+    if mask is not None and any(isinstance(geometry, VolumeGrid) for geometry in every):
+        kept = read_mask(mask)
     for view in views:
         parts = []
         for c, geometry in view.atlas.geometry.items():
             own = np.ones(geometry.n_locations, bool)
             if weighted:
                 own &= has_weight(view.atlas.maps[c])
-            if mask is not None and isinstance(geometry, VolumeGrid):
-                own &= np.isin(geometry.voxels, read_mask(mask, grid=geometry).voxels)
+            if kept is not None and isinstance(geometry, VolumeGrid):
+                own &= np.isin(geometry.voxels, read_mask(kept, grid=geometry).voxels)
             parts.append(own)
         rows = slice(None) if view.rows is None else view.rows
         found[rows] |= np.concatenate(parts)

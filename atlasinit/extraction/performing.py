@@ -114,7 +114,7 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
     for image, which in job.tasks:
         files = [*image.files]
         files += [job.run.confounds] if job.run.confounds and setup.cleaning.needs_table else []
-        mask = find_mask(setup, image)
+        mask = _find_mask(setup, image)
         files += [mask] if mask else []
         # What states the time between volumes, and of what kind components are.
         files += [own for path in files if (own := sidecar_of(path)).is_file()]
@@ -130,7 +130,7 @@ def _name_task(own: LabelledAtlas, image: Image) -> str:
     return f"{own.key}|{image.files[0].name}"
 
 
-def find_mask(setup: Setup, image: Image) -> Path | None:
+def _find_mask(setup: Setup, image: Image) -> Path | None:
     """Return the brain mask that an image is taken in, None for none."""
     return image.mask if setup.mask == "run" else None if setup.mask is None else Path(setup.mask)
 
@@ -242,7 +242,7 @@ def _do_image(
     # Before the data are read, which takes longest.
     confounds = read_confounds(run.confounds, image.files, cleaning, first.n_time)
     t_r = find_repetition_time(image.files[0], cleaning, stated=run.t_r)
-    mask = find_mask(setup, image)
+    mask = _find_mask(setup, image)
     atlases = [setup.atlases[i].atlas for i in which]
     found = extract_run(
         image.files_for({c for atlas in atlases for c in atlas.compartments}),
