@@ -7,10 +7,8 @@ from pathlib import Path
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileError
-from atlasinit.extraction.cleaning import read_confounds
-from atlasinit.extraction.performing import Setup, check_length
-from atlasinit.extraction.planning import Job, LabelledAtlas, Plan, open_image
-from atlasinit.extraction.timing import find_repetition_time
+from atlasinit.extraction.performing import Setup, look_at
+from atlasinit.extraction.planning import Job, LabelledAtlas, Plan
 from atlasinit.io import read_mask
 
 _SECONDS = 5.0
@@ -69,10 +67,7 @@ def _spread(jobs: Sequence[Job]) -> list[Job]:
 def _check(setup: Setup, job: Job) -> None:
     for image, which in job.tasks:
         own = [setup.atlases[i] for i in which]
-        first = open_image(image, own[0].atlas, setup.averaging.reduction)
+        look_at(setup, job.run, image, own[0].atlas)
         # One for all was looked at before.
         if setup.mask == "run" and image.mask is not None:
             check_mask(image.mask, own)
-        check_length(image, first.n_time)
-        read_confounds(job.run.confounds, image.files, setup.cleaning, first.n_time)
-        find_repetition_time(image.files[0], setup.cleaning, stated=job.run.t_r)

@@ -237,11 +237,8 @@ def _do_image(
 ) -> dict[str, Any]:
     """Write what the atlases have of one image, and return the numbers of its quality."""
     cleaning = setup.cleaning
-    first = open_image(image, setup.atlases[which[0]].atlas, setup.averaging.reduction)
-    check_length(image, first.n_time)
     # Before the data are read, which takes longest.
-    confounds = read_confounds(run.confounds, image.files, cleaning, first.n_time)
-    t_r = find_repetition_time(image.files[0], cleaning, stated=run.t_r)
+    n_time, confounds, t_r = look_at(setup, run, image, setup.atlases[which[0]].atlas)
     mask = _find_mask(setup, image)
     atlases = [setup.atlases[i].atlas for i in which]
     found = extract_run(
@@ -251,14 +248,14 @@ def _do_image(
         mask=mask,
         data_space=image.space if image.stated and image.space else None,
     )
-    dropped = np.setdiff1d(np.arange(first.n_time), confounds.kept)
+    dropped = np.setdiff1d(np.arange(n_time), confounds.kept)
     shared = _describe(setup, run, image, confounds, mask) | {
-        "Volumes": first.n_time,
+        "Volumes": n_time,
         "VolumesDropped": dropped.tolist(),
         **({} if t_r is None else {"RepetitionTime": t_r}),
     }
     quality: dict[str, Any] = {
-        "volumes": first.n_time,
+        "volumes": n_time,
         "kept": len(confounds.kept),
         "mean_fd": confounds.displacement,
         "mean_std_dvars": confounds.dvars,
@@ -292,10 +289,23 @@ def _do_image(
     return {k: None if v != v else v for k, v in quality.items()}
 
 
-def check_length(image: Image, n_time: int) -> None:
-    """Refuse an image of a single volume."""
+def look_at(
+    setup: Setup, run: Run, image: Image, atlas: Atlas
+) -> tuple[int, Confounds, float | None]:
+    """Return what headers and tables tell of an image: its volumes, confounds, and time step.
+
+    Raises
+    ------
+    ValueError
+        What does not fit the atlas, or the options; confounds that are not those of the image.
+    AtlasFileError
+        A file that cannot be read; a single volume.
+    """
+    n_time = open_image(image, atlas, setup.averaging.reduction).n_time
     if n_time < 2:
         raise AtlasFileError(image.files[0], f"has {n_time} volume", "expected a series")
+    confounds = read_confounds(run.confounds, image.files, setup.cleaning, n_time)
+    return n_time, confounds, find_repetition_time(image.files[0], setup.cleaning, stated=run.t_r)
 
 
 def _judge(found: Extracted, atlas: Atlas, setup: Setup) -> dict[str, Any]:
