@@ -197,7 +197,8 @@ def extract(
         raise ArgumentError("min_coverage", f"should lie between 0 and 1, got {min_coverage}")
     if jobs is not None and jobs < 1:
         raise ArgumentError("jobs", f"should be 1 or more, got {jobs}")
-    if mask is not None and mask != "run" and not expand(mask).is_file():
+    for_all = None if mask is None or mask == "run" else expand(mask)
+    if for_all is not None and not for_all.is_file():
         raise AtlasFileError(mask, "no such file", 'pass a file, "run" or None')
     if dask is not None:
         engine.find_scheduler(dask)
@@ -207,8 +208,8 @@ def extract(
         labelled = move_atlases(labelled, found, reduction=reduction)
     plan = make_plan(found, labelled, reduction=reduction, shard=_parse_shard(shard))
     _check_confounds(plan, cleaning)
-    if mask is not None and mask != "run":
-        check_mask(expand(mask), labelled)
+    if for_all is not None:
+        check_mask(for_all, labelled)
     root = expand(output)
     # What has some runs as Parquet alone would be taken for all of them.
     parquet = parquet or (root / FOLDER).is_dir()
@@ -224,7 +225,7 @@ def extract(
         # These are of all runs, and made of the series that there are.
         kinds=tuple(kind for kind in kinds if kind != KIND),
         estimator=estimator,
-        mask=None if mask is None else "run" if mask == "run" else expand(mask),
+        mask="run" if mask == "run" else for_all,
         source=_folder_of(dataset),
         products=Products(parquet, _check_carpets(carpets, plan), tuple(labelled)),
     )
