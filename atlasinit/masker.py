@@ -23,7 +23,11 @@ from atlasinit.image_series import (
 from atlasinit.projection.checks import check_options
 from atlasinit.projection.reductions import find_reduction
 from atlasinit.report import Report, generate_report
-from atlasinit.report.cleaning import describe_confounds, read_sample_mask
+from atlasinit.report.cleaning import (
+    describe_confounds,
+    describe_frequencies,
+    read_sample_mask,
+)
 from atlasinit.sampling.data import check_sampling
 from atlasinit.smoothing import smoothing_operator
 
@@ -359,8 +363,6 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
     def _details(self, confounds: Any, sample_mask: str) -> dict[str, str]:
         """Return how series are made, a heading to a text."""
         smoothing = "none" if self._fwhm is None else f"{self._fwhm:g} mm FWHM"
-        passed = {"above": self.high_pass, "below": self.low_pass}
-        band = [f"{side} {frequency:g} Hz" for side, frequency in passed.items() if frequency]
         return {
             "Reduction": find_reduction(self._reduction).name,
             "Missing data": self.missing,
@@ -369,7 +371,7 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
             "Confounds": describe_confounds(confounds),
             "Sample mask": sample_mask,
             "Detrending": "linear" if self.detrend else "none",
-            "Frequencies kept": " and ".join(band) or "all",
+            "Frequencies kept": describe_frequencies(self.high_pass, self.low_pass),
             "Standardising": str(self.standardize or "none"),
         }
 

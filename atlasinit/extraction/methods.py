@@ -7,6 +7,7 @@ from typing import Any
 from atlasinit.errors import AtlasFileError, format_count, format_list
 from atlasinit.extraction.naming import read_sidecar
 from atlasinit.extraction.state import Ledger, Record
+from atlasinit.report.cleaning import describe_frequencies
 
 _MOST = 200
 """Runs whose sidecars are read: they are alike, or differ in a few ways."""
@@ -24,11 +25,6 @@ def _name_confounds(own: Mapping[str, Any]) -> str:
     return format_list(own.get("Confounds") or ["none"])
 
 
-def _name_frequencies(own: Mapping[str, Any]) -> str:
-    ends = {"above": own.get("HighPass"), "below": own.get("LowPass")}
-    return " and ".join(f"{side} {end:g} Hz" for side, end in ends.items() if end) or "all"
-
-
 def _name_number(title: str, unit: str, none: str) -> Callable[[Mapping[str, Any]], str]:
     def name(own: Mapping[str, Any]) -> str:
         value = own.get(title)
@@ -44,7 +40,7 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "Confounds": _name_confounds,
     "Framewise displacement up to": _name_number("FDThreshold", "mm", "any"),
     "Detrending": lambda own: "linear" if own.get("Detrended") else "none",
-    "Frequencies kept": _name_frequencies,
+    "Frequencies kept": lambda own: describe_frequencies(own.get("HighPass"), own.get("LowPass")),
     "Standardising": lambda own: str(own.get("Standardized") or "none"),
     "Time step": _name_number("RepetitionTime", "s", "not stated"),
 }

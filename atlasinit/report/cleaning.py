@@ -70,6 +70,12 @@ def describe_confounds(confounds: Any) -> str:
     return text if names is None else f"{text}: {format_list(names)}"
 
 
+def describe_frequencies(high_pass: float | None, low_pass: float | None) -> str:
+    """Return which frequencies filters keep, in Hz."""
+    ends = {"above": high_pass, "below": low_pass}
+    return " and ".join(f"{side} {end:g} Hz" for side, end in ends.items() if end) or "all"
+
+
 def read_sample_mask(sample_mask: Any) -> tuple[Int[np.ndarray, " kept"] | None, str]:
     """Return the numbers of the time points that stay, None for all, and how many in words."""
     # A list of numbers is a mask by itself, one of arrays has a mask for each run.
