@@ -1,6 +1,10 @@
-"""Real surfaces and a real mask with parcels, for the benchmarks."""
+"""Real surfaces and a real mask with parcels, and images of these, for the benchmarks."""
 
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
+from isal import igzip
 
 import atlasinit as ai
 from atlasinit.smoothing import smooth
@@ -64,6 +68,32 @@ def volume(n_parcels: int = 400) -> ai.Atlas:
     image = load_mni152_gm_mask(resolution=2)
     grid = ai.VolumeGrid.from_mask(np.asarray(image.dataobj) > 0, np.asarray(image.affine))
     return _atlas("volume", {"volume": grid}, {"volume": _voronoi(grid.coordinates, n_parcels)})
+
+
+def grid_of(atlas: ai.Atlas) -> ai.VolumeGrid:
+    """Return the grid of a volume."""
+    grid = atlas.geometry["volume"]
+    assert isinstance(grid, ai.VolumeGrid)
+    return grid
+
+
+def label_image(atlas: ai.Atlas) -> nib.Nifti1Image:
+    """Return the parcels of a volume as numbers from 1, 0 for none."""
+    grid = grid_of(atlas)
+    labels = grid.put(np.asarray(atlas.maps["volume"].labels) + 1)
+    return nib.Nifti1Image(labels.astype(np.int32), grid.affine)
+
+
+def write_series(path: Path, grid: ai.VolumeGrid, time: int, *, seed: int = 0) -> None:
+    """Write a gzipped series of whole numbers, as scanners give them."""
+    x = np.random.default_rng(seed).normal(500, 30, (grid.n_locations, time)).round()
+    pack(nib.Nifti1Image(grid.put(x.astype(np.int16)), grid.affine), path)
+
+
+def pack(image: nib.Nifti1Image, path: Path) -> None:
+    """Write an image, compressed by isal."""
+    with igzip.open(path, "wb") as file:
+        file.write(image.to_bytes())
 
 
 def smooth_surface() -> ai.Atlas:

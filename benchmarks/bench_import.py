@@ -1,22 +1,11 @@
 """Time to import atlasinit, and to list, beside that to import jax; each in a fresh process."""
 
-import statistics
-import subprocess
-import sys
-import time
-
-from harness import report, row
+from harness import process_seconds, report, row
 
 
-def seconds(statement: str, repeats: int = 5) -> float:
+def seconds(statement: str) -> float:
     """Return the median wall time of a fresh interpreter that runs `statement`."""
-    command = [sys.executable, "-c", statement]
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return process_seconds("-c", statement)
 
 
 def main() -> list[dict]:

@@ -6,8 +6,7 @@ from pathlib import Path
 import atlases
 import nibabel as nib
 import numpy as np
-from harness import median_seconds, report, row
-from isal import igzip
+from harness import median_seconds, report, row, unpack
 
 import atlasinit as ai
 
@@ -19,16 +18,12 @@ def main() -> list[dict]:
     from nilearn.maskers import NiftiLabelsMasker
 
     atlas = atlases.volume(N_PARCELS)
-    grid = atlas.geometry["volume"]
-    assert isinstance(grid, ai.VolumeGrid)
-    labels = grid.put(np.asarray(atlas.maps["volume"].labels) + 1)
+    grid = atlases.grid_of(atlas)
     # Whole numbers, as scanners write them: they compress as real images do.
     x = np.random.default_rng(0).normal(500, 30, (grid.n_locations, TIME)).round()
     bold = nib.Nifti1Image(grid.put(x.astype(np.float32)), grid.affine)
     theirs = NiftiLabelsMasker(
-        nib.Nifti1Image(labels.astype(np.int32), grid.affine),
-        standardize=None,
-        keep_masked_labels=False,
+        atlases.label_image(atlas), standardize=None, keep_masked_labels=False
     ).fit()
     ours = ai.AtlasMasker(atlas).fit()
     name = f"masker, {N_PARCELS} parcels, {grid.shape} x {TIME}"
@@ -55,13 +50,6 @@ def main() -> list[dict]:
         alone = median_seconds(lambda: unpack(path), repeats=3)
         rows.append(row(f"{name}, .nii.gz; isal that unpacks it alone", own, alone, most=1.2))
     return rows
-
-
-def unpack(path: Path) -> None:
-    """Decompress a file, and keep nothing."""
-    with igzip.open(path, "rb") as file:
-        while file.read(2**20):
-            pass
 
 
 if __name__ == "__main__":

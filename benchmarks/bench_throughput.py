@@ -9,7 +9,6 @@ import atlases
 import nibabel as nib
 import numpy as np
 from harness import report, row
-from isal import igzip
 
 import atlasinit as ai
 
@@ -20,21 +19,15 @@ JOBS = 2
 
 
 def write_runs(folder: Path, atlas: ai.Atlas) -> list[Path]:
-    """Write runs of whole numbers, as scanners give them, and return their files."""
-    grid = atlas.geometry["volume"]
-    assert isinstance(grid, ai.VolumeGrid)
+    """Write runs, and return their files."""
     files = []
     for number in range(RUNS):
         name = f"sub-{number + 1:02d}_task-rest_space-{atlas.space}_desc-preproc_bold.nii.gz"
         files.append(folder / name)
         if number >= DISTINCT:
             os.link(files[number % DISTINCT], files[number])
-            continue
-        rng = np.random.default_rng(number)
-        x = rng.normal(500, 30, (grid.n_locations, TIME)).round().astype(np.int16)
-        image = nib.Nifti1Image(grid.put(x), grid.affine)
-        with igzip.open(files[number], "wb") as file:
-            file.write(image.to_bytes())
+        else:
+            atlases.write_series(files[number], atlases.grid_of(atlas), TIME, seed=number)
     return files
 
 
@@ -54,14 +47,7 @@ def main() -> list[dict]:
 
     own = {f"v{n}": atlases.volume(n) for n in PARCELS}
     first = next(iter(own.values()))
-    grid = first.geometry["volume"]
-    assert isinstance(grid, ai.VolumeGrid)
-    labels = [
-        nib.Nifti1Image(
-            grid.put(np.asarray(atlas.maps["volume"].labels) + 1).astype(np.int32), grid.affine
-        )
-        for atlas in own.values()
-    ]
+    labels = [atlases.label_image(atlas) for atlas in own.values()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = write_runs(folder, first)
@@ -73,7 +59,7 @@ def main() -> list[dict]:
         begun = time.perf_counter()
         Parallel(n_jobs=JOBS)(delayed(extract_theirs)(path, labels) for path in files[:THEIRS])
         theirs = (time.perf_counter() - begun) * RUNS / THEIRS
-    shape = "x".join(map(str, (*grid.shape, TIME)))
+    shape = "x".join(map(str, (*atlases.grid_of(first).shape, TIME)))
     title = f"{RUNS} runs of {shape}, {len(own)} atlases, {JOBS} processes"
     return [
         row(f"{title}; nilearn and joblib", ours, theirs, least=15),

@@ -7,9 +7,13 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from isal import igzip
 
 VERSIONS = ("atlasinit", "jax", "numpy", "scipy", "nibabel", "nilearn")
 
@@ -24,6 +28,25 @@ def median_seconds(function: Callable[[], Any], *, repeats: int = 5, warmup: int
         jax.block_until_ready(function())
         times.append(time.perf_counter() - start)
     return statistics.median(times[warmup:])
+
+
+def process_seconds(*arguments: object, repeats: int = 5) -> float:
+    """Return the median wall time of a Python process, after one whose bytecode is then kept."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, *map(str, arguments)]
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=kept)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def unpack(path: Path) -> None:
+    """Decompress a file, and keep nothing."""
+    with igzip.open(path, "rb") as file:
+        while file.read(2**20):
+            pass
 
 
 def row(

@@ -18,10 +18,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from isal import igzip
+from atlases import pack
 from stages import read_alone, timed_stages, unpack_alone
 
 import atlasinit as ai
+from atlasinit.core.labels import numbered_labels
 
 SPACE, SHAPE, TIME = "MNI152NLin6Asym", (23, 27, 23), 80
 AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])
@@ -48,15 +49,7 @@ def make_atlases() -> dict[str, ai.Atlas]:
             space=SPACE,
             maps={"volume": ai.HardMaps(labels, n)},
             geometry={"volume": grid},
-            labels=ai.LabelTable(
-                {
-                    "compartment": ["volume"] * n,
-                    "key": range(1, n + 1),
-                    "name": [f"parcel {i}" for i in range(n)],
-                    "color": [""] * n,
-                    "hemisphere": [""] * n,
-                }
-            ),
+            labels=numbered_labels({"volume": n}),
         )
     return found
 
@@ -91,8 +84,7 @@ def _write_run(bold: Path, mask: Path, confounds: Path, *, seed: int) -> None:
     image = nib.Nifti1Image(values, AFFINE)
     image.header.set_zooms((8, 8, 8, 2.0))
     image.header.set_xyzt_units("mm", "sec")
-    with igzip.open(bold, "wb") as file:
-        file.write(image.to_bytes())
+    pack(image, bold)
     nib.save(nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE), mask)
     table = pd.DataFrame(rng.normal(size=(TIME, len(MOTION))), columns=MOTION)
     table["framewise_displacement"] = rng.uniform(0, 0.3, TIME)
