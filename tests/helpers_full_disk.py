@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from helpers_extraction import make_dataset, volume_atlas
+from helpers_interrupted import refuse, watch_changes
 
 import atlasinit as ai
 
@@ -22,17 +23,7 @@ LIMITS = (0, 64, 1000)
 
 def fill_from(change):
     """Let no file or folder be made from the n-th on."""
-    count = 0
-
-    def hook(event, arguments):
-        nonlocal count
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
-        if writes or event == "os.mkdir":
-            count += 1
-            if count >= change:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
-
-    sys.addaudithook(hook)
+    watch_changes(lambda n, file: n >= change and refuse(errno.ENOSPC, file), {"os.mkdir"})
 
 
 def fill_beyond(size):

@@ -78,34 +78,35 @@ def _is_of(part, atlas):
     return list(part.table["name"]) == names and all(np.array_equal(own[c], there[c]) for c in kept)
 
 
-def kill_before(change):
-    """Kill this process right before its n-th change of the file system."""
+def watch_changes(react, events=frozenset(CHANGES)):
+    """Call `react` before this process makes a file or changes the file system as `events` do.
+
+    It is given how many of these there were, and the file.
+    """
     count = 0
 
     def hook(event, arguments):
         nonlocal count
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
-        if event in CHANGES or writes:
+        if event in events or writes:
             count += 1
-            if count == change:
-                os.kill(os.getpid(), signal.SIGKILL)
+            react(count, arguments[0])
 
     sys.addaudithook(hook)
+
+
+def refuse(code, file):
+    raise OSError(code, os.strerror(code), str(file))
+
+
+def kill_before(change):
+    """Kill this process right before its n-th change of the file system."""
+    watch_changes(lambda n, _: n == change and os.kill(os.getpid(), signal.SIGKILL))
 
 
 def fail_at(change, code):
     """Let the n-th change of the file system of this process, and no other, fail with an errno."""
-    count = 0
-
-    def hook(event, arguments):
-        nonlocal count
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
-        if event in CHANGES or writes:
-            count += 1
-            if count == change:
-                raise OSError(code, os.strerror(code), str(arguments[0]))
-
-    sys.addaudithook(hook)
+    watch_changes(lambda n, file: n == change and refuse(code, file))
 
 
 def kill_beyond(size):
