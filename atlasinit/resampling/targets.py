@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +12,13 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.spaces import may_be_one
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing, Value
+from atlasinit.io.agreement import check_target_space
+from atlasinit.io.bids.names import entities_of, side_of
+from atlasinit.io.input import Input
+from atlasinit.io.overlay.surfaces import read_surface
+from atlasinit.io.targets import Target, holds_surface, is_target, read_target
 from atlasinit.resampling.registered import add_sphere
 from atlasinit.transforms.maps import PointMap
-
-if TYPE_CHECKING:
-    from atlasinit.io.targets import Target
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,8 +89,6 @@ def find_origin(source: Any, target: Any) -> Origin:
 
     Geometries without names are those of the target's only compartment, where it has one.
     """
-    from atlasinit.io.targets import holds_surface, is_target, read_target
-
     if isinstance(source, Atlas):
         return Origin.of_atlas(source, "source")
     if isinstance(source, Mapping):
@@ -103,10 +103,8 @@ def find_origin(source: Any, target: Any) -> Origin:
         stated = {space for _, space in read.values() if space}
         geometry = {c: g for c, (g, _) in read.items()}
         return Origin(geometry, stated.pop() if len(stated) == 1 else "", "the source", "source")
-    if isinstance(source, VolumeGrid | SurfaceMesh) or (
-        is_target(source) and holds_surface(source)
-    ):
-        mesh, stated = _read_mesh(source)
+    mesh, stated = _read_mesh(source)
+    if isinstance(mesh, VolumeGrid | SurfaceMesh):
         named = target.geometry if isinstance(target, Atlas) else target
         only = list(named) if isinstance(named, Mapping) and len(named) == 1 else ["data"]
         return Origin({only[0]: mesh}, stated, "the source", "source")
@@ -120,7 +118,7 @@ def find_origin(source: Any, target: Any) -> Origin:
     return Origin(found.geometry, _space_of(found), found.name, "source")
 
 
-def _space_of(found: "Target") -> str:
+def _space_of(found: Target) -> str:
     """Return the space that a file states, or the only one with a standard mesh of CIFTI's numbers.
 
     It is ``""`` where there is none such.
@@ -189,9 +187,6 @@ def _say_less(origin: Origin, kept: list[str], target: Mapping[str, Any]) -> Any
 
 def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[str, Place]:
     """Return a geometry as it is, and of an image its whole grid, or the locations of CIFTI."""
-    from atlasinit.io.agreement import check_target_space
-    from atlasinit.io.targets import holds_surface, is_target, read_target
-
     if isinstance(target, VolumeGrid | SurfaceMesh):
         return target
     if not is_target(target):
@@ -201,15 +196,14 @@ def _of_file(target: Any, origin: Origin, space: str | None) -> Geometry | dict[
             "a file of a sphere, "
             f"or a mapping from compartments to such, got {type(target).__name__}",
         )
-    if holds_surface(target):
-        mesh, stated = _read_mesh(target)
+    own = (origin.space, origin.name)
+    mesh, stated = _read_mesh(target)
+    if isinstance(mesh, SurfaceMesh):
         if space is None:
-            own = (origin.space, origin.name)
             check_target_space(stated, own, str(target), override="space")
         return mesh
     found = read_target(target)
     if space is None:
-        own = (origin.space, origin.name)
         check_target_space(_space_of(found), own, found.name, override="space")
     if found.grid is not None:
         return found.grid
@@ -234,11 +228,6 @@ def _read_mesh(given: Any) -> tuple[Any, str]:
 
     That is ``""`` where it says nothing; what is no such file is returned as it is.
     """
-    from atlasinit.io.bids.names import entities_of, side_of
-    from atlasinit.io.input import Input
-    from atlasinit.io.overlay.surfaces import read_surface
-    from atlasinit.io.targets import holds_surface, is_target
-
     if not is_target(given) or not holds_surface(given):
         return given, ""
     surface, name = read_surface(given), Input(given).name
