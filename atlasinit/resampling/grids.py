@@ -1,16 +1,16 @@
 """Resampling between grids: positions in mm, looked up among the voxels of the source."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.errors import ArgumentError
-from atlasinit.resampling.axes import Axes, find_axes, snap
+from atlasinit.resampling.axes import Axes, find_axes
+from atlasinit.resampling.lookup import Lookup
 from atlasinit.resampling.matrices import pick, weigh
 from atlasinit.resampling.oblique import Oblique
 from atlasinit.resampling.targets import Place
@@ -29,33 +29,6 @@ _STRETCHED = 0.1
 
 _MEASURED = 1000
 """Voxels of a target of which a warp's stretching is measured."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Lookup:
-    """Where the voxels of a grid lie, and which are kept: worked out once for all positions."""
-
-    grid: VolumeGrid
-    inverse: np.ndarray
-    locations: np.ndarray
-
-    @classmethod
-    def build(cls, grid: VolumeGrid) -> "Lookup":
-        """Return the lookup of a grid."""
-        return cls(grid, np.linalg.inv(grid.affine), grid.locations.reshape(-1))
-
-    def find_voxels(self, positions: Float[np.ndarray, "points 3"]) -> np.ndarray:
-        """Return voxel coordinates; those at or halfway between centres exactly."""
-        # World to voxel: positions are rows, hence the transposed matrix from the right.
-        return snap(positions @ self.inverse[:3, :3].T + self.inverse[:3, 3])
-
-    def find_locations(self, ijk: Int[np.ndarray, "... 3"]) -> Int[np.ndarray, "..."]:
-        """Return the location of each voxel, -1 outside the grid or where not kept."""
-        shape = np.array(self.grid.shape)
-        inside = np.all((ijk >= 0) & (ijk < shape), axis=-1)
-        # C order; voxel 0 in place of those outside, which are -1 after.
-        flat = (ijk[..., 0] * shape[1] + ijk[..., 1]) * shape[2] + ijk[..., 2]
-        return np.where(inside, self.locations[np.where(inside, flat, 0)], -1)
 
 
 def nearest_voxels(source: Lookup, positions: Float[np.ndarray, "targets 3"]) -> "csr_array":
@@ -120,8 +93,8 @@ def _lay_out(
     axes = find_axes(source, target, method)
     if axes is not None or method != "area":
         return axes
-    matrix = np.linalg.inv(source.affine) @ target.affine
-    return Oblique(source, matrix, source.locations.reshape(-1))
+    lookup = Lookup.build(source)
+    return Oblique(lookup, lookup.inverse @ target.affine)
 
 
 def _check_overlap(source: VolumeGrid, target: VolumeGrid) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
-from atlasinit.core.geometry import VolumeGrid
+from atlasinit.resampling.lookup import Lookup
 from atlasinit.resampling.matrices import weigh
 
 if TYPE_CHECKING:
@@ -43,16 +43,13 @@ class Oblique:
     Parameters
     ----------
     source
-        The grid.
+        The voxels of the source.
     matrix
         From voxel coordinates of the target to those of the source.
-    locations
-        (voxels,) the location of each voxel of the source, -1 where it is not kept.
     """
 
-    source: VolumeGrid
+    source: Lookup
     matrix: Float64[np.ndarray, "4 4"]
-    locations: Int[np.ndarray, " voxels"]
 
     @functools.cached_property
     def steps(self) -> int:
@@ -84,11 +81,14 @@ class Oblique:
         for axis, count in enumerate(self.counts):
             cells = _sum_windows(cells, axis, self.steps, self.steps * count + 1)
         # Offset i along an axis, in steps, and the voxel k from the first: at i + k * steps.
-        at = [np.arange(self.steps + 1)[:, None] + self.steps * np.arange(n) for n in self.counts]
-        x, y, z = (a.reshape([*np.eye(3, dtype=int)[i] * (a.shape[0] - 1) + 1,
-                              *np.eye(3, dtype=int)[i] * (a.shape[1] - 1) + 1])
-                   for i, a in enumerate(at))  # fmt: skip
-        return cells[x, y, z].reshape((self.steps + 1) ** 3, -1).astype(np.float32)
+        at = [
+            (np.arange(self.steps + 1)[:, None] + self.steps * np.arange(n)).reshape(-1)
+            for n in self.counts
+        ]
+        # (offset, voxel) of each axis become the offsets of all three, and then the voxels.
+        sizes = [size for n in self.counts for size in (self.steps + 1, n)]
+        split = cells[np.ix_(*at)].reshape(sizes).transpose(0, 2, 4, 1, 3, 5)
+        return split.reshape((self.steps + 1) ** 3, -1).astype(np.float32)
 
     def find_weights(self, ijk: Int[np.ndarray, "targets 3"]) -> "csr_array":
         """Return the matrix (targets, sources) of some voxels of the target."""
@@ -103,13 +103,8 @@ class Oblique:
             share = np.where(corner, part, 1 - part).prod(axis=1).astype(np.float32)
             weights += share[:, None] * self.shares[row]
         around = np.array(list(np.ndindex(self.counts)))
-        voxels = first.astype(np.int64)[:, None] + around
-        shape = np.array(self.source.shape)
-        inside = ((voxels >= 0) & (voxels < shape)).all(axis=2)
-        flat = (voxels[..., 0] * shape[1] + voxels[..., 1]) * shape[2] + voxels[..., 2]
-        # Voxel 0 in place of those outside, only so that they can be looked up; they are -1 after.
-        columns = np.where(inside, self.locations[np.where(inside, flat, 0)], -1)
-        return weigh(columns, weights.astype(np.float64), self.source.n_locations)
+        columns = self.source.find_locations(first.astype(np.int64)[:, None] + around)
+        return weigh(columns, weights.astype(np.float64), self.source.grid.n_locations)
 
 
 def _cover(
