@@ -85,10 +85,10 @@ def _lay_out(
     source: VolumeGrid, target: VolumeGrid, place: Place, method: str
 ) -> Axes | Oblique | None:
     """Return what has weights for offsets or axes once for all voxels; None to look each up."""
-    moved = find_matrix(place.warp)
-    if moved is None:
-        return None
     if place.warp is not None:
+        moved = find_matrix(place.warp)
+        if moved is None:
+            return None
         target = VolumeGrid(target.shape, moved @ target.affine)
     axes = find_axes(source, target, method)
     if axes is not None or method != "area":

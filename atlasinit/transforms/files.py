@@ -1,7 +1,6 @@
 """Transforms of ITK, FSL, FreeSurfer and X5, read through nitransforms."""
 
 import dataclasses
-import functools
 import importlib
 import re
 import subprocess
@@ -26,7 +25,14 @@ from atlasinit.io.unpacking import check_holds
 from atlasinit.support.numbers import check_switch
 from atlasinit.support.typing import PathLike
 from atlasinit.transforms import probing
-from atlasinit.transforms.maps import ChainedMap, FieldMap, FslMap, LinearMap, PointMap
+from atlasinit.transforms.maps import (
+    ChainedMap,
+    FieldMap,
+    FslMap,
+    LinearMap,
+    PointMap,
+    find_matrix,
+)
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LONGEST = 600.0
@@ -308,10 +314,9 @@ def _one_after_another(source: Input, parts: list[PointMap]) -> PointMap:
     """Return one map of several, the first of which is applied first."""
     if not parts:
         raise AtlasFileError(source, "holds no transform")
-    if all(isinstance(part, LinearMap) for part in parts):
-        matrices = [part.matrix for part in reversed(parts) if isinstance(part, LinearMap)]
-        return LinearMap(functools.reduce(np.matmul, matrices))
-    return parts[0] if len(parts) == 1 else ChainedMap(tuple(parts))
+    whole = parts[0] if len(parts) == 1 else ChainedMap(tuple(parts))
+    matrix = find_matrix(whole)
+    return whole if matrix is None else LinearMap(matrix)
 
 
 def _read_matlab(source: Input) -> PointMap:

@@ -1,6 +1,7 @@
 """Maps of positions in mm (RAS+): matrices, fields of displacements, FSL's warps."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -98,17 +99,12 @@ class ChainedMap:
         return out
 
 
-def find_matrix(points: PointMap | None) -> Float64[np.ndarray, "4 4"] | None:
-    """Return the matrix of a map that is one, that of nothing for None; None for other maps."""
-    if points is None:
-        return np.eye(4)
+def find_matrix(points: PointMap) -> Float64[np.ndarray, "4 4"] | None:
+    """Return the matrix of a map that is one, or several after each other; None for other maps."""
     parts = points.parts if isinstance(points, ChainedMap) else (points,)
-    matrix = np.eye(4)
-    for part in parts:
-        if not isinstance(part, LinearMap):
-            return None
-        matrix = part.matrix @ matrix
-    return matrix
+    # What is applied last stands first.
+    matrices = [part.matrix for part in reversed(parts) if isinstance(part, LinearMap)]
+    return functools.reduce(np.matmul, matrices) if len(matrices) == len(parts) else None
 
 
 def fsl_scaling(grid: VolumeGrid) -> Float64[np.ndarray, "4 4"]:
