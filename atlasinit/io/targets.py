@@ -9,13 +9,10 @@ from nibabel.spatialimages import SpatialImage
 
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.errors import ArgumentTypeError
-from atlasinit.io.formats import cifti, gifti, nifti
+from atlasinit.io.formats import cifti, freesurfer, gifti, nifti
 from atlasinit.io.formats.registry import state_by_name
 from atlasinit.io.input import Input
 from atlasinit.support.typing import PathLike
-
-_TRIANGLES = b"\xff\xff\xfe"
-"""With which FreeSurfer's triangle files begin."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,9 +77,7 @@ def holds_locations(path: PathLike) -> bool:
 def holds_surface(given: PathLike | FileBasedImage) -> bool:
     """Whether something is GIFTI, by its name, or a surface of FreeSurfer, by its first bytes."""
     with Input(given) as source:
-        if source.path is None or gifti.claims(source):
-            return gifti.claims(source)
-        return source.head.startswith(_TRIANGLES)
+        return gifti.claims(source) or freesurfer.is_surface(source)
 
 
 def is_target(given: Any) -> bool:
