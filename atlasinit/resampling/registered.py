@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 
-import numpy as np
-
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.sources import references
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.io.mesh_identity import same_triangles
 from atlasinit.io.overlay.surfaces import Surface, read_surface
+from atlasinit.support.arrays import make_read_only
 
 
 def add_sphere(mesh: SurfaceMesh, space: str) -> SurfaceMesh:
@@ -43,7 +42,6 @@ def add_sphere(mesh: SurfaceMesh, space: str) -> SurfaceMesh:
 @functools.lru_cache(maxsize=4)
 def _read(path: str) -> Surface:
     surface = read_surface(path)
-    for part in (surface.coordinates, surface.faces):
-        assert isinstance(part, np.ndarray)
-        part.flags.writeable = False
-    return surface
+    return surface._replace(
+        coordinates=make_read_only(surface.coordinates), faces=make_read_only(surface.faces)
+    )
