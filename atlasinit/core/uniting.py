@@ -126,6 +126,21 @@ def place_locations(maps: Maps, places: Int[np.ndarray, " locations"], n_locatio
     return SparseMaps(np.asarray(maps.values)[order], indices[order], maps.indptr, n_locations)
 
 
+def take_places(maps: Maps, places: Int[np.ndarray, " places"]) -> Maps:
+    """Return maps at the locations `places`, of which -1 stands for one of no parcel."""
+    n = maps.n_locations
+    # Each kind of maps gets one location more, number n, which has no parcel.
+    match maps:
+        case HardMaps():
+            wider = HardMaps(np.append(np.asarray(maps.labels), np.int32(-1)), maps.n_parcels)
+        case SparseMaps():
+            wider = SparseMaps(maps.values, maps.indices, maps.indptr, n + 1)
+        case DenseMaps():
+            values = np.asarray(maps.values)
+            wider = DenseMaps(np.pad(values, ((0, 0), (0, 1))))
+    return wider.take_locations(np.where(places < 0, n, places))
+
+
 def choose_compartments(
     given: str | Iterable[str] | None, compartments: Sequence[str]
 ) -> tuple[str, ...]:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from atlasinit.catalogue import spaces
 from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
@@ -13,7 +11,7 @@ from atlasinit.core.geometry import VolumeGrid
 from atlasinit.core.labels import TOGETHER, LabelTable
 from atlasinit.core.maps import has_weight
 from atlasinit.core.spaces import may_be_one
-from atlasinit.core.uniting import place_locations
+from atlasinit.core.uniting import take_places
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, format_count
 from atlasinit.io.formats.brain_models import VOXELS, voxel_structures
 from atlasinit.io.overlay.surfaces import structures_of
@@ -89,7 +87,8 @@ def to_grayordinates(atlas: Atlas, template: Any = None, *, space: str | None = 
             "move the atlas there first, by a transform: "
             + Call("ai.resample", "atlas", "image", transform=...),
         )
-    if target.voxels_in(grid) is None:
+    voxels = target.voxels_in(grid)
+    if voxels is None:
         raise ArgumentError(
             "template",
             f"has other voxels than {atlas.name!r}: {target!r} and {grid!r}",
@@ -97,12 +96,8 @@ def to_grayordinates(atlas: Atlas, template: Any = None, *, space: str | None = 
             + Call("ai.resample", "atlas", "grid")
             + ", as to an image of that grid",
         )
-    # One more column, without weight, is what the atlas does not keep.
-    voxels = target.voxels_in(grid)
     places = grid.locations.reshape(-1)[voxels]
-    places = np.where(places < 0, grid.n_locations, places)
-    wider = place_locations(atlas.maps[own], np.arange(grid.n_locations), grid.n_locations + 1)
-    maps = {**atlas.maps, own: wider.take_locations(places)}
+    maps = {**atlas.maps, own: take_places(atlas.maps[own], places)}
     left_out = int(has_weight(atlas.maps[own]).sum() - has_weight(maps[own]).sum())
     geometry = {**atlas.geometry, own: target}
     names = {c: VOXELS if c == own else c for c in atlas.compartments}

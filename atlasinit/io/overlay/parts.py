@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
-from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
+from atlasinit.core.uniting import take_places
 from atlasinit.errors import Argument, ArgumentError, Passing, Value, format_list
 from atlasinit.io.contents import CarriedMesh, Part
 from atlasinit.io.mesh_identity import check_meshes, complete_mesh
@@ -126,7 +126,7 @@ def lay_over_atlas(
     """Return a whole atlas with masks and meshes laid over it, as `lay_over` does."""
     laid = lay_over(atlas.geometry, mask=mask, meshes=meshes, space=atlas.space)
     maps = {
-        c: atlas.maps[c] if own.taken is None else _take_maps(atlas.maps[c], own.taken)
+        c: atlas.maps[c] if own.taken is None else take_places(atlas.maps[c], own.taken)
         for c, own in laid.items()
     }
     losses = [
@@ -236,18 +236,3 @@ def _take(part: Part, laid: Laid) -> Part:
         return dataclasses.replace(part, geometry=laid.geometry)
     masked = Masked(laid.masks, part.counts())
     return dataclasses.replace(part.take_locations(laid.geometry, laid.taken), masked=masked)
-
-
-def _take_maps(maps: Maps, taken: np.ndarray) -> Maps:
-    """Return maps at the locations `taken`, of which -1 stands for one of no parcel."""
-    n = maps.n_locations
-    # Each kind of maps gets one location more, number n, which has no parcel.
-    match maps:
-        case HardMaps():
-            wider = HardMaps(np.append(np.asarray(maps.labels), np.int32(-1)), maps.n_parcels)
-        case SparseMaps():
-            wider = SparseMaps(maps.values, maps.indices, maps.indptr, n + 1)
-        case DenseMaps():
-            values = np.asarray(maps.values)
-            wider = DenseMaps(np.concatenate([values, np.zeros_like(values[:, :1])], axis=1))
-    return wider.take_locations(np.where(taken < 0, n, taken))
