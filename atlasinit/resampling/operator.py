@@ -77,22 +77,16 @@ class ResamplingOperator(eqx.Module):
             Data that is not floating: means of labels are none.
         """
         values = check_data(data, {c: g.n_locations for c, g in self.sources})
-        if values.ndim == 1:
-            return self.means.average(values[:, None], missing=missing, empty=empty)[:, 0]
         return self.means.average(values, missing=missing, empty=empty)
 
     def __matmul__(self, data: Any) -> Array:
         """Return :math:`W x` of data as for a call, linear: 0 at targets without a source."""
         values = check_data(data, {c: g.n_locations for c, g in self.sources})
-        if values.ndim == 1:
-            return self.means.multiply(values[:, None])[:, 0]
         return self.means.multiply(values)
 
     def transpose(self, values: Any) -> Array:
         """Return :math:`W' y` of (..., targets, time) or (targets,) values: of the adjoint of @."""
         given = check_size(values, self.shape[0], "values", "locations")
-        if given.ndim == 1:
-            return self.means.transpose(given[:, None])[:, 0]
         return self.means.transpose(given)
 
     def to_scipy(self) -> "csr_array":

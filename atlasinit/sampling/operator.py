@@ -95,8 +95,6 @@ class SamplingOperator(eqx.Module):
             Data that is not floating: means of labels are none.
         """
         values = check_size(data, self.shape[1], "data", "voxels")
-        if values.ndim == 1:
-            return self.means.average(values[:, None], missing=missing)[:, 0]
         return self.means.average(values, missing=missing)
 
     def transpose(self, data: Any) -> Array:
@@ -105,10 +103,7 @@ class SamplingOperator(eqx.Module):
         ``sum(y * W(x)) == sum(W.transpose(y) * x)`` over the vertices that have voxels; values
         at the others are not read.
         """
-        values = check_size(data, self.shape[0], "data", "vertices")
-        if values.ndim == 1:
-            return self.means.transpose(values[:, None])[:, 0]
-        return self.means.transpose(values)
+        return self.means.transpose(check_size(data, self.shape[0], "data", "vertices"))
 
     def sample_maps(self, maps: Maps) -> SparseMaps:
         """Return the weights of parcels at the vertices, of maps on the grid's voxels.

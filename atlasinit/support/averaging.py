@@ -80,7 +80,7 @@ class SparseMeans(eqx.Module):
     def average(
         self, data: AnyArray, *, missing: str = "propagate", empty: float = float("nan")
     ) -> Array:
-        """Return the means of (..., columns, k) data, (..., rows, k).
+        """Return the means of (..., columns, k) or (columns,) data, (..., rows, k) or (rows,).
 
         Parameters
         ----------
@@ -99,6 +99,8 @@ class SparseMeans(eqx.Module):
         TypeError
             What is no number for `empty`.
         """
+        if data.ndim == 1:
+            return self.average(data[:, None], missing=missing, empty=empty)[:, 0]
         if not isinstance(empty, jax.Array):
             empty = take_number(empty, "empty", "a number, as NaN or 0")
         if missing not in _MISSING:
@@ -116,7 +118,9 @@ class SparseMeans(eqx.Module):
         return jnp.where(seen, out, jnp.full((), empty, out.dtype))
 
     def multiply(self, data: AnyArray) -> Array:
-        """Return W x of (..., columns, k) data; 0 where a row is empty."""
+        """Return W x of (..., columns, k) or (columns,) data; 0 where a row is empty."""
+        if data.ndim == 1:
+            return self.multiply(data[:, None])[:, 0]
         parts = (self.values, self.indices, self.indptr)
         # SciPy where nothing is traced and data are on the CPU.
         if data.dtype != np.float32 or not all(is_host(array) for array in (data, *parts)):
@@ -129,7 +133,9 @@ class SparseMeans(eqx.Module):
         return jnp.moveaxis(out.reshape(len(out), *columns.shape[1:]), 0, -2)
 
     def transpose(self, data: AnyArray) -> Array:
-        """Return W' y of (..., rows, k) data, (..., columns, k)."""
+        """Return W' y of (..., rows, k) or (rows,) data, (..., columns, k) or (columns,)."""
+        if data.ndim == 1:
+            return self.transpose(data[:, None])[:, 0]
         return _compiled(self, jnp.asarray(data), transpose=True)
 
     def to_scipy(self) -> "csr_array":
