@@ -13,6 +13,8 @@ from typing import Any
 _CHUNK = 2**20
 _SECONDS = 2
 _RATE = 2**25  # bytes a second, which unpacking exceeds
+# As `atlasinit.io.unpacking` has it, which would take long to import.
+_LARGEST_RATIO = 1032
 
 
 def limit_time(path: str) -> None:
@@ -47,6 +49,17 @@ def find_arrays(group: Any, h5py: Any, seen: set[Any]) -> Iterator[Any]:
             yield found
 
 
+def read_array(array: Any) -> None:
+    """Read an array by pieces, of which the memory holds one at a time."""
+    if not array.shape:
+        array[()]
+        return
+    row = array.nbytes // max(len(array), 1)
+    step = max(_CHUNK // max(row, 1), 1)
+    for start in range(0, len(array), step):
+        array[start : start + step]
+
+
 def main(path: str) -> None:
     """Print ``"bytes N"``, or what is wrong."""
     import h5py  # pyright: ignore[reportMissingImports]
@@ -57,12 +70,8 @@ def main(path: str) -> None:
         arrays = list(find_arrays(file, h5py, set()))
         total = sum(array.nbytes for array in arrays)
         # What claims more is refused by its size, and need not be read.
-        for array in arrays if total <= os.path.getsize(path) * 1032 else ():
-            step = (
-                max(_CHUNK // max(array.nbytes // max(len(array), 1), 1), 1) if array.shape else 1
-            )
-            for start in range(0, len(array) if array.shape else 1, step):
-                array[start : start + step] if array.shape else array[()]
+        for array in arrays if total <= os.path.getsize(path) * _LARGEST_RATIO else ():
+            read_array(array)
     print("bytes", total)
 
 
