@@ -3,7 +3,7 @@
 import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -165,6 +165,12 @@ class LabelTable:
 def is_home(home: str, compartment: str) -> bool:
     """Whether rows whose compartment reads `home` are of a compartment, perhaps among others."""
     return compartment == home or compartment in home.split(TOGETHER)
+
+
+def members_of(home: str, compartments: Container[str]) -> list[str]:
+    """Return which of the compartments the rows are of whose compartment reads `home`."""
+    # A plus may belong to the name of one compartment, which is looked for first.
+    return [home] if home in compartments else home.split(TOGETHER)
 
 
 def relabel(table: LabelTable, labels: "LabelTable | pd.DataFrame") -> LabelTable:

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from atlasinit.core.labels import TOGETHER, LabelTable, hemisphere_of, is_home, unique_names
+from atlasinit.core.labels import (
+    TOGETHER,
+    LabelTable,
+    hemisphere_of,
+    is_home,
+    members_of,
+    unique_names,
+)
 from atlasinit.core.maps import DenseMaps, HardMaps, Maps, SparseMaps
 from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.support.arrays import make_read_only
@@ -19,8 +26,7 @@ def check_homes(labels: LabelTable, compartments: Sequence[str]) -> None:
     # them each compartment has rows in: one at most, as its rows are one slice. It may have none.
     homes = list(dict.fromkeys(labels["compartment"]))
     of = {c: [home for home in homes if is_home(home, c)] for c in compartments}
-    # A plus may belong to the name of one compartment, which is looked for first.
-    named = [c for home in homes for c in ([home] if home in of else home.split(TOGETHER))]
+    named = [c for home in homes for c in members_of(home, of)]
     order = dict.fromkeys(home for own in of.values() for home in own)
     if list(order) != homes or not set(named) <= set(of) or max(map(len, of.values())) > 1:
         raise ArgumentError(

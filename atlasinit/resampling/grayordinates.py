@@ -8,7 +8,7 @@ from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas, check_space_name, warn_of_lost
 from atlasinit.core.geometry import VolumeGrid
-from atlasinit.core.labels import TOGETHER, LabelTable
+from atlasinit.core.labels import TOGETHER, LabelTable, members_of
 from atlasinit.core.maps import has_weight
 from atlasinit.core.spaces import may_be_one
 from atlasinit.core.uniting import take_places
@@ -147,7 +147,6 @@ def _find_template(template: Any) -> tuple[VolumeGrid, str]:
 def _rename_homes(table: LabelTable, names: Mapping[str, str]) -> LabelTable:
     """Return a table with other names of compartments, those that parcels share included."""
     homes = [
-        TOGETHER.join(names[c] for c in ([home] if home in names else home.split(TOGETHER)))
-        for home in table["compartment"]
+        TOGETHER.join(names[c] for c in members_of(home, names)) for home in table["compartment"]
     ]
     return table.replace(compartment=homes)
