@@ -1,6 +1,9 @@
 """Tiny synthetic atlases: volume, surface, mixed, soft, signed, with an empty parcel."""
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -62,6 +65,14 @@ def mixed_atlas():
 def unchecked(function):
     """Return a function as users have it; the tests check types before it is called."""
     return inspect.unwrap(function)
+
+
+def run_program(name, *arguments):
+    """Return what one of the programs beside this file prints."""
+    command = [sys.executable, Path(__file__).with_name(name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def close(found, expected, standard_error):

@@ -1,13 +1,12 @@
 """A disk that is full at any step: the file is named, nothing lies there by half, and it goes on."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import run_program
 
-HELPER = Path(__file__).parents[1] / "helpers_full_disk.py"
+HELPER = "helpers_full_disk.py"
 CASES = {
     "a few steps": ("24", ()),
     "all steps": (",".join(map(str, range(1, 150))), ("parquet",)),
@@ -21,14 +20,8 @@ def test_full_at_any_step(tmp_path, case):
     steps, further = CASES[case]
     if further:
         pytest.importorskip("pyarrow")
-    done = subprocess.run(
-        [sys.executable, HELPER, tmp_path, steps, *further],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    printed = run_program(HELPER, tmp_path, steps, *further)
+    found = json.loads(printed.splitlines()[-1])
     assert len(found) >= 2
     for told, broken, failures, same in found:
         assert told in ("told", "done")

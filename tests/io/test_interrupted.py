@@ -2,14 +2,13 @@
 
 import errno
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import run_program
 from helpers_interrupted import CACHED, LIMITS, WRITERS
 
-HELPER = Path(__file__).parents[1] / "helpers_interrupted.py"
+HELPER = "helpers_interrupted.py"
 CASES = (
     ".nii.gz",
     "matrix.tsv",
@@ -34,11 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 @pytest.mark.parametrize("case", CASES)
 def test_killed_at_every_step(tmp_path, case):
-    done = subprocess.run(
-        [sys.executable, HELPER, case, tmp_path], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    states = json.loads(done.stdout)
+    states = json.loads(run_program(HELPER, case, tmp_path))
     for start, found in states.items():
         # Killed in the middle of a file, and then before each change of the file system.
         middle, steps = found[: len(LIMITS)], found[len(LIMITS) :]
@@ -72,14 +67,8 @@ CODES = (
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("case", FAILING)
 def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
-    done = subprocess.run(
-        [sys.executable, HELPER, case, tmp_path, str(code)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for start, found in json.loads(done.stdout).items():
+    printed = run_program(HELPER, case, tmp_path, str(code))
+    for start, found in json.loads(printed).items():
         assert found[0] == ["told", start, True]
         for ended, state, same in found:
             # What cannot be written is told as such, and all is as it was; else it is done.
@@ -90,14 +79,8 @@ def test_a_file_system_that_fails_at_any_step(tmp_path, case, code):
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("case", ["atlas.txt.gz", pytest.param("x.whl", marks=pytest.mark.sweep)])
 def test_a_cache_whose_file_system_fails_at_any_step(tmp_path, case, code):
-    done = subprocess.run(
-        [sys.executable, HELPER, case, tmp_path, str(code)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for start, found in json.loads(done.stdout).items():
+    printed = run_program(HELPER, case, tmp_path, str(code))
+    for start, found in json.loads(printed).items():
         ends = {(ended, state) for ended, state, _ in found}
         # What fails once the new file is in place leaves it there, whole.
         assert {("told", start), ("done", "new")} <= ends
