@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -153,7 +153,7 @@ def place_of(fault: str) -> str:
     return " ".join(["took much" if kind.startswith("took") else kind, *map(":".join, reader)])
 
 
-def list_inputs(kinds: list[Seed], start: int) -> Iterator[tuple[Seed, int]]:
+def list_inputs(kinds: Sequence[Seed], start: int) -> Iterator[tuple[Seed, int]]:
     """Yield seeds in turn, each time with the next of the numbers of a start, without an end."""
     for number in itertools.count(start * 10**9):
         yield from ((seed, number) for seed in kinds if number % seed.every == 0)

@@ -35,7 +35,7 @@ from atlasinit.extraction.state import Ledger
 from atlasinit.extraction.tables import read_runs
 from atlasinit.figures.backdrops import find_backdrop
 from atlasinit.io import open_data, parcel_matrices, read_values
-from atlasinit.io.formats.registry import FORMATS, format_of
+from atlasinit.io.formats.registry import find_format, format_of
 from atlasinit.io.input import Input
 from atlasinit.io.overlay import surfaces
 from atlasinit.io.seeds import read_seeds
@@ -113,10 +113,11 @@ class Seed:
 
 
 @functools.cache
-def seeds() -> list[Seed]:
+def seeds() -> tuple[Seed, ...]:
     """Return a file of every format, own and foreign, with each thing that is done with one."""
-    found = [Seed(name, content, _load) for name, content in (*_foreign(), *_own())]
-    for name, content in _foreign():
+    foreign = [*_foreign()]
+    found = [Seed(name, content, _load) for name, content in (*foreign, *_own())]
+    for name, content in foreign:
         found += [Seed(name, content, use) for use in _uses(name, content)]
     for name, text in TABLES.items():
         use = lambda path: ai.load_atlas(IMAGE, space="x", labels=path)  # noqa: E731
@@ -132,7 +133,7 @@ def seeds() -> list[Seed]:
         _runs,
         _layouts,
     )
-    return [*found, *(seed for make in makers for seed in make())]
+    return (*found, *(seed for make in makers for seed in make()))
 
 
 def _load(path: Path) -> object:
@@ -146,9 +147,10 @@ def _uses(name: str, content: bytes) -> Iterator[Callable[[Path], object]]:
         path = Path(folder) / name
         path.write_bytes(content)
         with Input(path) as source:
-            form = next(form for form in FORMATS if form.claims(source))
+            form = find_format(source)
+            assert form is not None
             assert form.read is None or format_of(source) is form
-    surface, volume = (ai.load_atlas(given, space="fsLR") for given in ({"cortex_L": KEYS}, IMAGE))
+    surface, volume = _atlases()
     of_vertices = name.startswith("lh.") or ".gii" in name or ".d" in name
     # What are labels is no data.
     if form.values is not None and not any(
@@ -172,6 +174,13 @@ def _uses(name: str, content: bytes) -> Iterator[Callable[[Path], object]]:
     if name in ("x.nii", "x.dscalar.nii", "xASCII.func.gii"):
         yield ai.check_file
     yield find_damage
+
+
+@functools.cache
+def _atlases() -> tuple[ai.Atlas, ai.Atlas]:
+    """Return an atlas of vertices, and one of voxels."""
+    surface, volume = (ai.load_atlas(given, space="fsLR") for given in ({"cortex_L": KEYS}, IMAGE))
+    return surface, volume
 
 
 def _project(path: Path, atlas: ai.Atlas) -> object:
@@ -481,7 +490,7 @@ def _runs() -> Iterator[Seed]:
             shutil.copy(path, ledger.folder / name)
             for found in ledger.records().values():
                 ledger.remove(found)
-            ledger.find_done("sub-1", {"a": "0" * 32})
+            ledger.is_done("sub-1", {"a": "0" * 32})
             return ledger.settle({"t_r": 2.0, "atlases": {"a": "0"}}, ["sub-1"], overwrite=True)
 
         return use

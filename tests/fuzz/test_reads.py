@@ -13,12 +13,13 @@ KINDS = [seed for seed in seeds() if seed.every == 1]
 SIZE = 7
 
 
-def outcome(seed, path):
-    """Return what a seed's use says, as text, and what it raises."""
+def error_of(seed, path):
+    """Return what a seed's use, or the text of its result, raises; None for nothing."""
     try:
-        return repr(seed.use(path)), None
+        repr(seed.use(path))
     except Exception as error:
-        return "", error
+        return error
+    return None
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_short_reads_are_read_on(files, monkeypatch):
 
     monkeypatch.setattr(inputs._Bytes, "readinto", short, raising=False)
     for seed in KINDS:
-        _, error = outcome(seed, files / seed.name)
+        error = error_of(seed, files / seed.name)
         assert error is None, (seed.name, error)
 
 
@@ -49,7 +50,7 @@ def test_an_end_before_the_end_is_told(files, monkeypatch):
     monkeypatch.setattr(inputs._Bytes, "readinto", early, raising=False)
     for seed in KINDS:
         ends["at"] = len(seed.content) // 2
-        _, error = outcome(seed, files / seed.name)
+        error = error_of(seed, files / seed.name)
         assert error is None or isinstance(error, Explained), (seed.name, error)
 
 
@@ -61,7 +62,7 @@ def test_a_disk_that_fails_is_told_with_the_file(files, monkeypatch, code):
     monkeypatch.setattr(inputs._Bytes, "readinto", fail, raising=False)
     told = 0
     for seed in KINDS:
-        _, error = outcome(seed, files / seed.name)
+        error = error_of(seed, files / seed.name)
         if error is not None:
             assert isinstance(error, Explained), (seed.name, error)
             assert str(files) in str(error)
