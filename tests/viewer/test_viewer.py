@@ -81,9 +81,12 @@ def test_the_mask_is_seen_where_no_image_is():
         geometry={"volume": atlas.geometry["volume"].restrict(kept)},
     )
     (volume,) = view_volumes(part, background=None)
+    assert volume.grey is not None
     assert np.count_nonzero(volume.grey) == 256
     np.testing.assert_array_equal(volume.grey > 0, volume.rows > 0)
-    assert not view_volumes(part, background=False)[0].grey.any()
+    hidden = view_volumes(part, background=False)[0].grey
+    assert hidden is not None
+    assert not hidden.any()
 
 
 def test_vertices_have_the_rows_of_their_parcels():
