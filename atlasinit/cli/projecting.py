@@ -99,13 +99,15 @@ def project(
     each = [_clean(own, confounds, cleaning, t_r) for own in stream_views(views, source, **options)]
     kept = len(each[0])
     # Volumes that are left are not evenly spaced once others were dropped.
-    step = t_r if kept == source.n_time else None
+    gaps = kept < source.n_time or (confounds is not None and confounds.censored > 0)
+    step = None if gaps else t_r
     for (path, own), series in zip(outputs.items(), each, strict=True):
         _write(series, own, path, step=step, overwrite=overwrite)
     counts = {own.name: own.n_parcels for own in atlases}
     told: dict[str, Any] = {"time_points": kept, "parcels": counts if more else atlas.n_parcels}
     if confounds is not None and cleaning.needs_table:
         told |= {"confounds": confounds.names, "left_out": source.n_time - kept}
+        told["framewise_displacement"] = confounds.origin or None
     print_written(outputs, as_json=as_json, **told)
     if not as_json:
         parcels = " and ".join(format_count(n, "parcel") for n in counts.values())
@@ -113,7 +115,8 @@ def project(
         if cleaning.needs_table and confounds is not None:
             named = format_list(confounds.names) if confounds.names else "none"
             left = format_count(source.n_time - kept, "volume")
-            say(f"confounds: {named}; {left} left out")
+            moved = f", by {confounds.origin}" if cleaning.fd_threshold is not None else ""
+            say(f"confounds: {named}; {left} left out{moved}")
 
 
 def _name_outputs(

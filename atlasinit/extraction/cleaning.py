@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,14 @@ from jaxtyping import Float, Int
 
 from atlasinit import image_series
 from atlasinit.errors import ArgumentError, AtlasFileError, format_list, nearest
-from atlasinit.io.files import reading
+from atlasinit.extraction.motion import (
+    DISPLACEMENT,
+    RunTable,
+    is_motion,
+    list_columns,
+    mean_of,
+    read_table,
+)
 from atlasinit.support.numbers import take_number
 
 if TYPE_CHECKING:
@@ -29,8 +37,6 @@ COMPONENTS = (
 
 COLUMN = "global_signal"
 """A component that is a column of fMRIPrep's tables, too."""
-
-DISPLACEMENT = "framewise_displacement"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +123,18 @@ class Confounds:
     displacement, dvars
         Means over the run of the framewise displacement (mm) and of the standardised DVARS, NaN
         where no table states them.
+    origin
+        Where the displacement is from, in words.
+    censored
+        How many volumes were left out of the image before.
     """
 
     table: "pd.DataFrame | None"
     kept: Int[np.ndarray, " kept"]
     displacement: float = math.nan
     dvars: float = math.nan
+    origin: str = ""
+    censored: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -160,21 +172,20 @@ def read_confounds(
             raise AtlasFileError(
                 image[0],
                 "has no table of confounds beside it",
-                "expected ..._desc-confounds_timeseries.tsv; name it in a table of runs, or leave "
-                "out the confounds",
+                "expected ..._desc-confounds_timeseries.tsv, or ..._motion.tsv of XCP-D; name it "
+                "in a table of runs, or leave out the confounds",
             )
         return Confounds(None, everything)
-    with reading(path, "a table of confounds") as found:
-        import pandas as pd
-
-        frame: Any = pd.read_csv(found, sep="\t", na_values=["n/a"])
-    if len(frame) != n_time:
-        raise AtlasFileError(
-            path,
-            f"has {len(frame)} rows for the {n_time} volumes of {image[0].name}",
-            "pass the table of that run",
-        )
-    means = {title: _mean(frame, title) for title in (DISPLACEMENT, "std_dvars")}
+    try:
+        own = read_table(path, image[0].name, n_time)
+    except AtlasFileError as error:
+        # Motion that lies beside an image by itself, and of which nothing is asked for.
+        if cleaning.needs_table or not is_motion(path):
+            raise
+        warnings.warn(f"framewise displacement was not read: {error}", stacklevel=2)
+        return Confounds(None, everything)
+    _check_use(own, path, cleaning)
+    frame: Any = own.frame
     table, kept = None, everything
     if cleaning.is_strategy:
         table, kept = _by_nilearn(image, cleaning, n_time)
@@ -190,7 +201,29 @@ def read_confounds(
         raise AtlasFileError(
             path, f"leaves {len(kept)} of {n_time} volumes", "two are needed at least"
         )
-    return Confounds(table, kept, means[DISPLACEMENT], means["std_dvars"])
+    dvars = mean_of(frame, "std_dvars")
+    return Confounds(table, kept, own.displacement, dvars, own.origin, own.censored)
+
+
+def _check_use(own: RunTable, path: Path, cleaning: Cleaning) -> None:
+    """Refuse what a table, or the image that it is of, cannot give."""
+    if cleaning.is_strategy and is_motion(path):
+        raise AtlasFileError(path, *_tell_motion(cleaning))
+    if own.censored and cleaning.filters:
+        raise ArgumentError(
+            "low_pass" if cleaning.low_pass else "high_pass",
+            f": {own.censored} volumes that moved were left out of the image before, by "
+            f"{path.name}, and those of the rest are not evenly spaced",
+            "leave the filter out, or filter where volumes are censored",
+        )
+
+
+def _tell_motion(cleaning: Cleaning) -> tuple[str, str]:
+    named = format_list(cleaning.confounds)
+    return (
+        f"is a table of motion alone, and {named} of nilearn needs fMRIPrep's confounds",
+        "name columns of it, as trans_x",
+    )
 
 
 def check_columns(path: Path, cleaning: Cleaning) -> None:
@@ -203,12 +236,12 @@ def check_columns(path: Path, cleaning: Cleaning) -> None:
     AtlasFileError
         A table that cannot be read.
     """
+    if cleaning.is_strategy and is_motion(path):
+        problem, remedy = _tell_motion(cleaning)
+        raise ArgumentError("confounds", f": {path.name} {problem}", remedy)
     if not cleaning.confounds or cleaning.is_strategy:
         return
-    with reading(path, "a table of confounds") as found:
-        import pandas as pd
-
-        titles = list(map(str, pd.read_csv(found, sep="\t", nrows=0).columns))
+    titles = list_columns(path)
     for name in cleaning.confounds:
         if name not in titles:
             raise ArgumentError(
@@ -225,13 +258,6 @@ def _numbers(frame: Any, title: str, path: Path) -> "Float[np.ndarray, ' volumes
         raise AtlasFileError(
             path, f"holds text in the column {title!r}", "numbers and n/a are expected there"
         ) from error
-
-
-def _mean(frame: Any, title: str) -> float:
-    numbers = frame[title] if title in frame.columns else None
-    if numbers is None or numbers.dtype.kind not in "fi":
-        return math.nan
-    return float(numbers.mean())
 
 
 def _by_nilearn(

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from atlasinit.extraction.motion import HCP
 from atlasinit.extraction.naming import label_of
 from atlasinit.extraction.runs import Image, Run
 
@@ -33,7 +34,8 @@ def find_runs(root: Path) -> list[Run]:
             entities = {k: v.replace("_", "") for k, v in stated.items() if v}
             images = _images(folder)
             if images:
-                found.append(Run(entities, tuple(images)))
+                moved = folder / HCP
+                found.append(Run(entities, tuple(images), moved if moved.is_file() else None))
     return found
 
 

@@ -38,6 +38,7 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "Smoothing": _name_number("SmoothingFWHM", "mm FWHM", "none"),
     "Least coverage": _name_number("MinimumCoverage", "", "none"),
     "Confounds": _name_confounds,
+    "Framewise displacement": lambda own: own.get("FramewiseDisplacement") or "not stated",
     "Framewise displacement up to": _name_number("FDThreshold", "mm", "any"),
     "Detrending": lambda own: "linear" if own.get("Detrended") else "none",
     "Frequencies kept": lambda own: describe_frequencies(own.get("HighPass"), own.get("LowPass")),

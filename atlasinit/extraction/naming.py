@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from atlasinit.errors import ArgumentError, ContentError, format_list
+from atlasinit.extraction.motion import XCPD
 from atlasinit.extraction.runs import NATIVE, OF_IMAGE, ORDER, Image, Run
 from atlasinit.io.bids.names import entities_of, space_of, stem
 from atlasinit.io.files import reading
@@ -15,8 +16,12 @@ from atlasinit.io.files import reading
 ENDINGS = (".dtseries.nii", ".func.gii", ".nii.gz", ".nii")
 """Of images of series, the longer before those that end them."""
 
-_TABLES = ("_timeseries.tsv", "_regressors.tsv")
-_MASKS = ("_mask.nii.gz", "_mask.nii")
+_BESIDE = {
+    "confounds": (("confounds",), ("_timeseries.tsv", "_regressors.tsv")),
+    "motion": (("", "filtered"), (XCPD,)),
+    "brain": (("brain",), ("_mask.nii.gz", "_mask.nii")),
+}
+"""What lies beside images: its ``desc``, and how its names end."""
 
 
 def ending_of(name: str) -> str:
@@ -73,24 +78,30 @@ class _Folders:
     def _list(self, folder: Path, kind: str) -> list[tuple[Path, dict[str, str]]]:
         """Return the tables of confounds, or the brain masks, with their other entities."""
         if folder not in self._listed:
-            found = self._listed[folder] = {"confounds": [], "brain": []}
+            found = self._listed[folder] = {own: [] for own in _BESIDE}
             for path in sorted(folder.iterdir()):
                 # By the end of the name first, which is quick: folders hold much else.
-                own = path.name.endswith(_TABLES) or path.name.endswith(_MASKS)
-                entities = entities_of(path) if own else {}
-                desc = "confounds" if path.suffix == ".tsv" else "brain"
-                if own and entities.pop("desc", "") == desc:
-                    found[desc].append((path, entities))
+                for own, (descs, endings) in _BESIDE.items():
+                    if path.name.endswith(endings):
+                        entities = entities_of(path)
+                        if entities.pop("desc", "") in descs:
+                            found[own].append((path, entities))
         return self._listed[folder][kind]
 
     def confounds(self, image: Path, run: Mapping[str, str]) -> Path | None:
-        """Return the table of a run's confounds: of the entities that it states, the most."""
-        found = [
-            (len(entities), path)
-            for path, entities in self._list(image.parent, "confounds")
-            if entities.items() <= run.items()
-        ]
-        return max(found)[1] if found else None
+        """Return the table of a run's confounds: of the entities that it states, the most.
+
+        Of its motion where there is none; not that of filtered parameters if there is another.
+        """
+        for own in ("confounds", "motion"):
+            found = [
+                (len(entities), "desc-" not in path.name, path)
+                for path, entities in self._list(image.parent, own)
+                if entities.items() <= run.items()
+            ]
+            if found:
+                return max(found)[-1]
+        return None
 
     def mask(self, image: Path, entities: Mapping[str, str]) -> Path | None:
         """Return the brain mask of an image of a volume."""

@@ -17,6 +17,7 @@ import numpy as np
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import AtlasFileError
 from atlasinit.extraction.cleaning import Cleaning, Confounds, clean_series, read_confounds
+from atlasinit.extraction.motion import list_tables
 from atlasinit.extraction.naming import sidecar_of
 from atlasinit.extraction.one_run import Averaging, Extracted, extract_run
 from atlasinit.extraction.outputs import stem_of, write_run
@@ -113,7 +114,8 @@ def list_tasks(setup: Setup, job: Job) -> dict[str, str]:
     found = {}
     for image, which in job.tasks:
         files = [*image.files]
-        files += [job.run.confounds] if job.run.confounds and setup.cleaning.needs_table else []
+        if job.run.confounds and setup.cleaning.needs_table:
+            files += list_tables(job.run.confounds)
         mask = _find_mask(setup, image)
         files += [mask] if mask else []
         # What states the time between volumes, and of what kind components are.
@@ -252,6 +254,7 @@ def _do_image(
     shared = _describe(setup, run, image, confounds, mask) | {
         "Volumes": n_time,
         "VolumesDropped": dropped.tolist(),
+        "VolumesCensoredBefore": confounds.censored,
         **({} if t_r is None else {"RepetitionTime": t_r}),
     }
     quality: dict[str, Any] = {
@@ -273,7 +276,7 @@ def _do_image(
             kinds=setup.kinds,
             estimator=setup.estimator,
             # Volumes that are left are not evenly spaced once others were dropped.
-            step=None if dropped.size else t_r,
+            step=None if dropped.size or confounds.censored else t_r,
             sidecar={
                 "Atlas": labelled.label,
                 "AtlasHash": labelled.digest,
@@ -331,7 +334,8 @@ def _describe(
         inside = setup.source is not None and path.is_relative_to(setup.source)
         return f"bids:source:{path.relative_to(setup.source).as_posix()}" if inside else path.name  # pyright: ignore[reportArgumentType]
 
-    inputs = [*image.files, *([run.confounds] if run.confounds else []), *([mask] if mask else [])]
+    tables = list_tables(run.confounds) if run.confounds else []
+    inputs = [*image.files, *tables, *([mask] if mask else [])]
     cleaning = setup.cleaning
     return {
         "Sources": [source(path) for path in inputs],
@@ -341,6 +345,7 @@ def _describe(
         "Mask": None if mask is None else source(mask),
         "Confounds": confounds.names,
         "ConfoundStrategy": list(cleaning.confounds) if cleaning.is_strategy else None,
+        "FramewiseDisplacement": confounds.origin or None,
         "FDThreshold": cleaning.fd_threshold,
         "Detrended": cleaning.detrend,
         "Standardized": cleaning.standardize or False,
