@@ -66,8 +66,9 @@ def resample(
             adaptive barycentric weights that count each source vertex by its area.
         ``"auto"``
             Maps: ``"linear"``. Labels: on meshes ``"linear"``; on grids ``"area"`` where a voxel
-            of the target is larger than one of the source (by more than 1% of its volume), so that
-            the majority wins, and ``"nearest"`` otherwise.
+            of the target is larger than one of the source (by more than 1% of its volume, as
+            `transform` lays it into the source; of a warp the median voxel), so that the majority
+            wins, and ``"nearest"`` otherwise.
     areas
         For ``"area"`` on meshes: the vertex areas of both meshes, ``"anatomical"`` (their `areas`,
         or of their anatomical surfaces) or ``"sphere"``; ``"auto"`` takes the anatomical ones

@@ -59,10 +59,13 @@ def same_voxels(source: VolumeGrid, target: VolumeGrid) -> "csr_array | None":
     return pick(source.locations.reshape(-1)[voxels], source.n_locations)
 
 
-def is_coarser(source: VolumeGrid, target: VolumeGrid) -> bool:
-    """Whether a voxel of the target is larger than one of the source, by more than rounding."""
-    volumes = [grid.voxel_volume for grid in (source, target)]
-    return bool(volumes[1] > _COARSER * volumes[0])
+def is_coarser(source: VolumeGrid, place: Place) -> bool:
+    """Whether a voxel of the target is larger than one of the source, by more than rounding.
+
+    Both as they lie in the source: a transform may enlarge or shrink. Of a warp the median counts.
+    """
+    volumes = np.abs(np.linalg.det(_measure_edges(source, place)))
+    return bool(volumes.size and np.median(volumes) > _COARSER)
 
 
 def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterator[csr_array]":
@@ -119,20 +122,19 @@ def _check_overlap(source: VolumeGrid, target: VolumeGrid) -> None:
         )
 
 
-def _measure_voxels(
-    source: Lookup, target: VolumeGrid, find_sources: "Callable[[np.ndarray], np.ndarray]"
-) -> Float[np.ndarray, "3"]:
-    """Return over how many voxels of the source one of the target reaches by each axis, mostly."""
+def _measure_edges(source: VolumeGrid, place: Place) -> Float[np.ndarray, "some axes 3"]:
+    """Return the edges of voxels of the target, some of them, in voxels of the source."""
+    target, lookup = place.geometry, Lookup.build(source)
+    assert isinstance(target, VolumeGrid)
     some = target.voxels[:: max(target.n_locations // _MEASURED, 1)]
     ijk = np.stack(np.unravel_index(some, target.shape), axis=-1)
-    out = np.zeros(3)
-    for axis, half in enumerate(np.eye(3) / 2):
-        low, high = (source.find_voxels(find_sources(ijk + sign * half)) for sign in (-1, 1))
-        steps = np.abs(high - low).max(axis=1)
-        # Where a warp ends one side lies nowhere, and so far away.
-        near = steps < sum(source.grid.shape)
-        out[axis] = np.median(steps[near]) if near.any() else 0
-    return out
+    # (ends, axes, some, 3): half a voxel down and up each axis, looked up in the source.
+    ends = ijk + np.array([-0.5, 0.5])[:, None, None, None] * np.eye(3)[:, None]
+    points = (ends @ target.affine[:3, :3].T + target.affine[:3, 3]).reshape(-1, 3)
+    found = lookup.find_voxels(place.find_sources(points)).reshape(ends.shape)
+    # What a warp says nothing of lies nowhere, and so far away.
+    near = (np.abs(found) < 2 * sum(source.shape)).all(axis=(0, 1, 3))
+    return (found[1] - found[0]).transpose(1, 0, 2)[near]
 
 
 def _look_up(
@@ -149,7 +151,9 @@ def _look_up(
         return _AT_ONCE // 8, lambda ijk: trilinear(source, find_sources(ijk))
     # Points that divide each target voxel evenly, two a source voxel and axis at least.
     moved = np.abs((source.inverse @ target.affine)[:3, :3]).max(axis=0)
-    moved = np.maximum(moved, _measure_voxels(source, target, find_sources) - _STRETCHED)
+    edges = np.abs(_measure_edges(source.grid, place)).max(axis=2)
+    if len(edges):
+        moved = np.maximum(moved, np.median(edges, axis=0) - _STRETCHED)
     points = [(np.arange(n) + 0.5) / n - 0.5 for n in (2 * np.ceil(moved)).astype(np.int64)]
     offsets = np.array(list(itertools.product(*points)))
 

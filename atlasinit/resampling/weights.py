@@ -59,14 +59,13 @@ class Options:
         ]
 
 
-def choose_method(source: Geometry, target: Geometry, method: str, *, hard: bool) -> str:
+def choose_method(source: Geometry, place: Place, method: str, *, hard: bool) -> str:
     """Return the method that "auto" stands for, others as they are."""
     if method != "auto":
         return method
     if not hard or isinstance(source, SurfaceMesh):
         return "linear"
-    assert isinstance(target, VolumeGrid)
-    return "area" if is_coarser(source, target) else "nearest"
+    return "area" if is_coarser(source, place) else "nearest"
 
 
 def find_weights(
@@ -104,7 +103,7 @@ def find_weights(
         if same is not None:
             yield same
             return
-        method = choose_method(source, target, options.method, hard=hard)
+        method = choose_method(source, place, options.method, hard=hard)
         yield from find_grid_weights(source, place, method)
     elif isinstance(source, SurfaceMesh) and isinstance(target, SurfaceMesh):
         if source.hemisphere and target.hemisphere and source.hemisphere != target.hemisphere:
@@ -121,7 +120,7 @@ def find_weights(
         if is_same_mesh(*pair):
             yield same_vertices(source, target)
             return
-        method = choose_method(source, target, options.method, hard=hard)
+        method = choose_method(source, place, options.method, hard=hard)
         yield _find_mesh_weights(*pair, method, options.areas)
     else:
         way = "to_surface" if isinstance(source, VolumeGrid) else "to_volume"

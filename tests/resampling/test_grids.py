@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 import atlasinit as ai
 from atlasinit.resampling.grids import find_grid_weights
 from atlasinit.resampling.targets import Place
+from atlasinit.resampling.weights import choose_method
 from atlasinit.transforms.maps import ChainedMap, FieldMap, LinearMap
 
 METHODS = ["auto", "nearest", "linear", "area"]
@@ -138,6 +139,22 @@ def test_auto_is_the_majority_where_voxels_are_larger(sizes, expected):
     target = ai.VolumeGrid((6, 6, 4), affine_of(sizes, [0.3, 0.4, 0.6]))
     found = {m: ai.resample(atlas, target, method=m).maps["volume"] for m in ("auto", expected)}
     np.testing.assert_array_equal(found["auto"].labels, found[expected].labels)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(2.0, "area"), (0.5, "nearest")])
+@pytest.mark.parametrize("kind", ["matrix", "warp"])
+def test_auto_compares_voxels_where_a_transform_lays_them(scale, expected, kind):
+    """A cube of 8 voxels of 1 mm, in a person whose brain is half or twice as long."""
+    values = np.random.default_rng(6).integers(0, 4, (8, 8, 8))
+    source = volume_atlas(values, np.eye(4), soft=False).geometry["volume"]
+    target = ai.VolumeGrid((16, 16, 16), affine_of([0.8] * 3))
+    matrix = LinearMap(np.diag([scale, scale, scale, 1.0]))
+    # Half of the target lies nowhere, where a warp of FSL ends.
+    warp = matrix if kind == "matrix" else lambda x: np.where(x[:, :1] < 6, matrix(x), 1e9)
+    place = Place(target, warp=warp)
+    assert choose_method(source, place, "auto", hard=True) == expected
+    assert choose_method(source, place, "auto", hard=False) == "linear"
+    assert choose_method(source, Place(target), "auto", hard=True) == "nearest"
 
 
 def test_means_over_larger_voxels_keep_the_total():

@@ -278,6 +278,33 @@ def test_warps_move_the_phantom_where_it_belongs(tmp_path, name):
     assert agreement(moved(transform), expected(bend)) > 0.98
 
 
+@pytest.mark.parametrize(("scale", "method"), [(2.0, "area"), (0.5, "nearest")])
+def test_labels_take_the_majority_where_a_transform_enlarges_voxels(tmp_path, scale, method):
+    """Noise of labels in 2 mm, whose voxels a person's of 2 mm hold eight of, or an eighth."""
+    rng = np.random.default_rng(0)
+    grid = ai.VolumeGrid((8, 8, 8), np.diag([2.0, 2, 2, 1]))
+    whole = rng.integers(0, 8, (8, 8, 8)).astype(np.int32)
+    # What is left of the grid where each voxel becomes eight has every label, too.
+    whole[:2, :2, :2] = np.arange(8).reshape(2, 2, 2)
+    maps = {"volume": ai.HardMaps(whole.reshape(-1), 8)}
+    atlas = phantom(grid=grid).replace(maps=maps)
+    # The centre of the person's first voxel lies in the middle of the template's first block.
+    pull = np.diag([scale, scale, scale, 1.0])
+    pull[:3, 3] = scale - 1
+    target = ai.VolumeGrid((4, 4, 4), grid.affine)
+    options = {"transform": write_itk_text(tmp_path / "a.txt", pull), "space": "T1w"}
+    found = np.asarray(ai.resample(atlas, target, **options).maps["volume"].labels)
+    forced = ai.resample(atlas, target, method=method, **options).maps["volume"].labels
+    np.testing.assert_array_equal(found, forced)
+    if scale == 2:
+        blocks = whole.reshape(4, 2, 4, 2, 4, 2).transpose(0, 2, 4, 1, 3, 5).reshape(64, 8)
+        counts = (blocks[:, :, None] == np.arange(8)).sum(axis=1)
+        assert (counts[np.arange(64), found] == counts.max(axis=1)).all()
+    else:
+        inner = np.array([0, 0, 1, 1])
+        np.testing.assert_array_equal(found.reshape(4, 4, 4), whole[np.ix_(inner, inner, inner)])
+
+
 def test_the_wrong_direction_is_elsewhere(tmp_path):
     """What the other tests tell apart."""
     wrong = nb.affines.apply_affine(np.linalg.inv(PULL), PERSON_GRID.coordinates)
