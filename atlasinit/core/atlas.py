@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.geometry import Geometry
-from atlasinit.core.header import AtlasHeader
+from atlasinit.core.header import AtlasHeader, check_kinds
 from atlasinit.core.labels import REQUIRED, TOGETHER, LabelTable, hemisphere_of, is_home, relabel
 from atlasinit.core.maps import (
     Maps,
@@ -30,7 +30,7 @@ from atlasinit.core.uniting import (
     place_parcels,
     unite_rows,
 )
-from atlasinit.errors import ArgumentError, ArgumentTypeError, format_count, format_list
+from atlasinit.errors import ArgumentError, format_count, format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,8 @@ class Atlas(eqx.Module):
         Compartments that differ between `maps`, `geometry` and `labels`, maps
         whose numbers of parcels or locations do not fit the two, or a mesh of the other
         hemisphere than the name of its compartment states.
+    TypeError
+        A name, space, geometry, table or provenance of another kind.
     """
 
     header: AtlasHeader = eqx.field(static=True)
@@ -83,10 +85,7 @@ class Atlas(eqx.Module):
     ) -> None:
         if not maps:
             raise ArgumentError("maps", "should hold at least one compartment, got none")
-        if not isinstance(labels, LabelTable):
-            raise ArgumentTypeError(
-                "labels", f"should be a LabelTable, got {type(labels).__name__}", "make one of it"
-            )
+        check_kinds(name, space, geometry, labels, provenance)
         if set(maps) != set(geometry):
             raise ArgumentError(
                 "maps",

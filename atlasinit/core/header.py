@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from atlasinit.core.geometry import Geometry
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,3 +140,33 @@ class AtlasHeader:
         # 0 / 0 of a parcel without weight is NaN, which means that there is no such value.
         with np.errstate(invalid="ignore"):
             return sums / self.add_rows(shares)
+
+
+def check_kinds(name: Any, space: Any, geometry: Any, labels: Any, provenance: Any) -> None:
+    """Check what an atlas is made of, but for its maps.
+
+    Raises
+    ------
+    TypeError
+        A value of another kind; nothing is turned into text, as a number for a space.
+    """
+
+    def refuse(argument: str, wanted: str, given: Any, remedy: str = "") -> ArgumentTypeError:
+        return ArgumentTypeError(argument, f"should be {wanted}, got {given!r}", remedy)
+
+    for argument, text in (("name", name), ("space", space)):
+        if not isinstance(text, str):
+            raise refuse(argument, "text", text, 'pass `""` where there is none')
+    if not isinstance(geometry, Mapping):
+        wanted = "a mapping from compartments to VolumeGrid or SurfaceMesh"
+        raise refuse("geometry", wanted, geometry)
+    for compartment, own in geometry.items():
+        if not isinstance(compartment, str):
+            raise refuse("geometry", "a mapping from names of compartments", compartment)
+        if not isinstance(own, VolumeGrid | SurfaceMesh):
+            raise refuse(f"geometry[{compartment!r}]", "a VolumeGrid or a SurfaceMesh", own)
+    if not isinstance(labels, LabelTable):
+        problem = f"should be a LabelTable, got {type(labels).__name__}"
+        raise ArgumentTypeError("labels", problem, "make one of it")
+    if not isinstance(provenance, Provenance):
+        raise refuse("provenance", "a Provenance", provenance)

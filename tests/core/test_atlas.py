@@ -5,7 +5,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from helpers import mixed_atlas, table
+from helpers import mixed_atlas, table, unchecked
 
 import atlasinit as ai
 
@@ -186,6 +186,29 @@ def test_repr_reads():
 def test_construction_refuses(changes, message):
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": 3}, '`space` should be text, got 3; pass `""` where there is none'),
+        ({"space": None}, "`space` should be text, got None"),
+        ({"space": np.float32(2)}, r"`space` should be text, got np.float32\(2.0\)"),
+        ({"name": b"a"}, "`name` should be text, got b'a'"),
+        ({"geometry": ai.SurfaceMesh(10)}, "`geometry` should be a mapping from compartments to"),
+        ({"geometry": {"a": (10,)}}, r"`geometry\['a'\]` should be a VolumeGrid or a Surf.*10"),
+        ({"geometry": {1: ai.SurfaceMesh(10)}}, "names of compartments, got 1"),
+        ({"labels": mixed_atlas().labels}, "`labels` should be a LabelTable, got DataFrame"),
+        ({"provenance": "mine"}, "`provenance` should be a Provenance, got 'mine'"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(changes, message):
+    atlas = mixed_atlas()
+    fields = {"name": "a", "space": "", "maps": atlas.maps, "geometry": atlas.geometry}
+    fields |= {"labels": atlas.table}
+    with pytest.raises(TypeError, match=message):
+        # The constructor as users have it; it raises before a field is set.
+        unchecked(ai.Atlas.__init__)(object.__new__(ai.Atlas), **fields | changes)
 
 
 def test_replace_refuses_unknown_compartments():
