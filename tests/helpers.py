@@ -3,11 +3,15 @@
 import inspect
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 
 import atlasinit as ai
+
+WAIT = 140
+"""The seconds that a thread or a process is waited for; a test has 300, and says less."""
 
 
 def table(compartments, keys=None, names=None, **extra):
@@ -70,9 +74,24 @@ def unchecked(function):
 def run_program(name, *arguments):
     """Return what one of the programs beside this file prints."""
     command = [sys.executable, Path(__file__).with_name(name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * WAIT)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run_processes(context, target, arguments, number):
+    """Return how so many processes end that do the same; those that do not end are killed."""
+    # Those that are left end with this process, which would wait for them.
+    workers = [context.Process(target=target, args=arguments, daemon=True) for _ in range(number)]
+    for worker in workers:
+        worker.start()
+    end = time.monotonic() + WAIT
+    for worker in workers:
+        worker.join(max(end - time.monotonic(), 0))
+    ended = [worker.exitcode for worker in workers]
+    for worker in workers:
+        worker.kill()
+    return ended
 
 
 def close(found, expected, standard_error):

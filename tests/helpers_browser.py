@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import socket
 
 import pytest
 
@@ -10,6 +11,9 @@ BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 DRIVER = shutil.which("chromedriver")
+
+SECONDS = 100
+"""What a browser that does not answer any more is waited for."""
 
 needs_browser = pytest.mark.skipif(
     BROWSER is None or DRIVER is None,
@@ -28,7 +32,13 @@ def start_browser(*flags):
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *flags):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    before = socket.getdefaulttimeout()
+    # Selenium keeps this for all that it asks of the browser later, and has no limit without it.
+    socket.setdefaulttimeout(SECONDS)
+    try:
+        driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    finally:
+        socket.setdefaulttimeout(before)
     try:
         yield driver
     finally:

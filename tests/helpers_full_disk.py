@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from helpers_extraction import make_dataset, volume_atlas
-from helpers_interrupted import refuse, watch_changes
+from helpers_interrupted import fork_and_do, refuse, watch_changes
 
 import atlasinit as ai
 
@@ -39,8 +39,8 @@ def extract(root):
 def outcome(root, prepare):
     """Return how an extraction ends: "done", "told" with a file, "untold", or what was raised."""
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def work():
         prepare()
         try:
             failures = extract(root).failures
@@ -50,13 +50,13 @@ def outcome(root, prepare):
             text = "told" if str(root / "out") in str(error) else f"untold {error}"
         except BaseException as error:
             text = f"raised {type(error).__name__}: {error}"
+        # Less than a pipe holds, as it is read once the fork has ended.
         os.write(writer, text.encode()[:4000])
-        os._exit(0)
+
+    fork_and_do(work)
     os.close(writer)
     with os.fdopen(reader) as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    return text
+        return stream.read()
 
 
 def tables(root):

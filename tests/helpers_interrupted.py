@@ -26,6 +26,7 @@ from atlasinit.io import write_table
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link"}
 LIMITS = (0, 1, 64)
+_SECONDS = 60
 _ALL = 12  # more steps that may fail than any writer has in a row
 
 
@@ -116,20 +117,30 @@ def kill_beyond(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def survived(prepare, write):
-    """Return whether a process that is prepared to be killed writes to its end."""
+def fork_and_do(work):
+    """Return the status with which a fork ends that does some work; one that does not is an error.
+
+    Programs that fork wait for it, and no limit of a test reaches it.
+    """
     child = os.fork()
     if child == 0:
-        prepare()
-        write()
+        signal.alarm(_SECONDS)
+        work()
         os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status != -signal.SIGALRM, f"a fork did not end within {_SECONDS} s"
+    return status
+
+
+def survived(prepare, write):
+    """Return whether a process that is prepared to be killed writes to its end."""
+    return fork_and_do(lambda: (prepare(), write())) == 0
 
 
 def outcome(prepare, write):
     """Return how a process ends whose file system fails: "done", "told", or what is wrong."""
-    child = os.fork()
-    if child == 0:
+
+    def work():
         prepare()
         try:
             write()
@@ -137,8 +148,8 @@ def outcome(prepare, write):
             os._exit(1)
         except BaseException:
             os._exit(2)
-        os._exit(0)
-    return ("done", "told", "raw")[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
+
+    return ("done", "told", "raw")[fork_and_do(work)]
 
 
 def of_atlas(case, root):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import WAIT, run_processes
 
 from atlasinit.catalogue import cache_folder, download, obtain_url
 from atlasinit.catalogue.sources.references import find
@@ -83,12 +84,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch, tmp_path):
     monkeypatch.setenv("ATLASINIT_CACHE", str(tmp_path / "cache"))
     running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    options = {"kwargs": {"poll_interval": 0.01}, "daemon": True}
+    thread = threading.Thread(target=running.serve_forever, **options)
     thread.start()
     yield running
     running.shutdown()
     running.server_close()
-    thread.join()
+    thread.join(WAIT)
+    assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -249,7 +252,7 @@ def _fetch(address, target, cache, barrier):
     import os
 
     os.environ["ATLASINIT_CACHE"] = str(cache)
-    barrier.wait()
+    barrier.wait(WAIT)
     assert download(address, target, sha256=SHA).read_bytes() == BODY
 
 
@@ -259,12 +262,7 @@ def test_processes_at_once_fetch_one_file(server, target, number):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(number)
     arguments = (server.address, target, cache_folder(), barrier)
-    workers = [context.Process(target=_fetch, args=arguments) for _ in range(number)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * number
+    assert run_processes(context, _fetch, arguments, number) == [0] * number
     assert len(server.requests) == 1
     assert no_traces(target)
 
@@ -274,7 +272,7 @@ def test_threads_at_once_fetch_one_file(server, target):
     barrier = threading.Barrier(8)
 
     def fetch(_):
-        barrier.wait()
+        barrier.wait(WAIT)
         return download(server.address, target, sha256=SHA).read_bytes()
 
     with ThreadPoolExecutor(8) as pool:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import requests
 import urllib3
+from helpers import WAIT, run_processes
 
 import atlasinit as ai
 from atlasinit.catalogue import (
@@ -527,7 +528,7 @@ def test_pip_that_fails(absent, monkeypatch):
 
 def _fetch_with_pip(wheel, environment, barrier):
     os.environ.update(environment)
-    barrier.wait()
+    barrier.wait(WAIT)
     assert (package.fetch(wheel) / "tiny/table.csv").read_text() == "index,name\n1,a\n"
 
 
@@ -556,12 +557,7 @@ def test_processes_at_once_fetch_one_wheel_with_pip(tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
     arguments = (wheel, environment, barrier)
-    workers = [context.Process(target=_fetch_with_pip, args=arguments) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert run_processes(context, _fetch_with_pip, arguments, 2) == [0, 0]
     folder = tmp_path / "cache" / "packages"
     assert sorted(p.name for p in folder.iterdir()) == [".tiny-atlas-1.0.lock", "tiny-atlas-1.0"]
 

@@ -1,5 +1,6 @@
 """Runs in processes of this machine and of Dask: the same files, whatever is killed on the way."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 
 import pytest
+from helpers import WAIT
 from helpers_extraction import make_dataset, volume_atlas
 
 import atlasinit as ai
@@ -50,6 +52,16 @@ def sound(output):
     """Check that nothing is left of what was stopped."""
     assert not [*(output / ".atlasinit" / "staging").iterdir()]
     assert not [path for path in output.rglob(".atlasinit-*")]
+
+
+@contextlib.contextmanager
+def started(command, **options):
+    """Yield a program, which ends with what it is needed for."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.sweep
@@ -130,8 +142,10 @@ def test_two_processes_on_one_output_do_each_run_once(dataset, reference, tmp_pa
     )
     tests = os.path.dirname(os.path.dirname(__file__))
     command = [sys.executable, script, tests, dataset, tmp_path / "out"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    counts = [[int(n) for n in one.communicate()[0].split()] for one in both]
+    with contextlib.ExitStack() as stack:
+        pipes = {"stdout": subprocess.PIPE, "text": True}
+        both = [stack.enter_context(started(command, **pipes)) for _ in range(2)]
+        counts = [[int(n) for n in one.communicate(timeout=WAIT)[0].split()] for one in both]
     assert sum(done for done, _ in counts) == len(LABELS)
     assert sum(failed for _, failed in counts) == 0
     assert contents(tmp_path / "out") == reference
@@ -152,11 +166,11 @@ def test_what_is_killed_is_gone_on_with(dataset, reference, tmp_path):
     command = [sys.executable, "-m", "atlasinit", "extract", dataset, "-o", tmp_path / "out"]
     ai.save_atlas(volume_atlas(), tmp_path / "cubes.npz")
     command += ["--atlas", tmp_path / "cubes.npz", "--jobs", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not [*(tmp_path / "out").glob("sub-*")] and process.poll() is None:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    with started(command, stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + WAIT
+        while not [*(tmp_path / "out").glob("sub-*")] and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.005)
     done = ai.extract(dataset, ai.load_atlas(tmp_path / "cubes.npz"), tmp_path / "out", jobs=1)
     assert done.failures == {}
     assert done.count("done") + done.count("skipped") == len(LABELS)
@@ -216,33 +230,26 @@ def test_a_scheduler_of_dask_that_is_lost_is_resumed_by_starting_again(
     import dask
 
     (tmp_path / "cluster.py").write_text(CLUSTER)
-
-    def start():
-        command = [sys.executable, tmp_path / "cluster.py"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, **pipes, stderr=subprocess.DEVNULL)
-
-    first = start()
+    command = [sys.executable, tmp_path / "cluster.py"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    start = functools.partial(started, command, **pipes, stderr=subprocess.DEVNULL)
     seen = []
 
     def kill(outcome, number, total):
         seen.append(outcome)
         first.kill()
 
-    address = first.stdout.readline().strip()
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "3s"}),
-        pytest.raises(ai.ArgumentError, match=r"scheduler was lost, with \d of 6 runs.*call again"),
-    ):
-        ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address, progress=kill)
-    first.wait()
+    with start() as first, dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
+        address = first.stdout.readline().strip()
+        with pytest.raises(ai.ArgumentError, match=r"lost, with \d of 6 runs.*call again"):
+            ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address, progress=kill)
     assert seen[0].status == "done"
     records = Ledger(tmp_path / "out").records()
     assert {record.status for record in records.values()} == {"done"}
-    second = start()
-    address = second.stdout.readline().strip()
-    done = ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address)
-    second.communicate("\n")
+    with start() as second:
+        address = second.stdout.readline().strip()
+        done = ai.extract(dataset, volume_atlas(), tmp_path / "out", dask=address)
+        second.communicate("\n", timeout=WAIT)
     assert done.failures == {}
     assert done.count("done") + done.count("skipped") == len(LABELS)
     assert done.count("skipped") >= 1

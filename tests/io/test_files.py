@@ -7,6 +7,7 @@ import warnings
 import nibabel as nb
 import numpy as np
 import pytest
+from helpers import WAIT
 from helpers_surfaces import brain_atlas, cortex_atlas
 from nibabel.imageglobals import logger
 
@@ -64,16 +65,16 @@ def test_each_thread_keeps_nibabel_quiet_for_itself(caplog):
     def work():
         with unlogged():
             inside.set()
-            done.wait()
+            done.wait(WAIT)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     with unlogged():
         thread.start()
-        inside.wait()
+        assert inside.wait(WAIT)
         logger.warning("unheard")
     logger.warning("while the other thread is quiet")
     done.set()
-    thread.join()
+    thread.join(WAIT)
     logger.warning("after it")
     assert caplog.messages == ["while the other thread is quiet", "after it"]
 
