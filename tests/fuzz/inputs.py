@@ -490,7 +490,7 @@ def _runs() -> Iterator[Seed]:
             shutil.copy(path, ledger.folder / name)
             for found in ledger.records().values():
                 ledger.remove(found)
-            ledger.is_done("sub-1", {"a": "0" * 32})
+            ledger.find_done("sub-1", {"a": "0" * 32})
             return ledger.settle({"t_r": 2.0, "atlases": {"a": "0"}}, ["sub-1"], overwrite=True)
 
         return use

@@ -1,6 +1,7 @@
 """Opening images: closed again, whatever the format, and without a word from nibabel."""
 
 import gc
+import gzip
 import threading
 import warnings
 
@@ -42,6 +43,18 @@ def test_images_equal_those_of_nibabel_and_are_closed(tmp_path, name, in_context
     np.testing.assert_array_equal(values, VALUES)
     np.testing.assert_allclose(affine, np.diag([2.0, 3, 4, 1]))
     assert shape == VALUES.shape
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_what_nibabel_mends_in_a_header_is_not_logged(tmp_path, caplog, name):
+    image = nb.Nifti1Image(VALUES, np.diag([2.0, 3, 4, 1]))
+    content = bytearray(image.to_bytes())
+    content[254:256] = (130).to_bytes(2, "little")  # sform_code
+    content[344:348] = b"n+x\0"  # magic
+    (tmp_path / name).write_bytes(gzip.compress(content) if ".gz" in name else content)
+    with Input(tmp_path / name) as source:
+        np.testing.assert_array_equal(load_image(source).dataobj, VALUES)
+    assert caplog.messages == []
 
 
 def test_a_truncated_mgz(tmp_path):

@@ -52,6 +52,7 @@ def load_image(source: Input) -> Any:
     return image
 
 
+@unlogged()
 def _opened(source: Input) -> Any:
     ending = extension(source.name)
     image: Any
@@ -79,8 +80,7 @@ def _opened(source: Input) -> Any:
 
 def _loaded(source: Input) -> Any:
     """Return an image of what other formats nibabel reads."""
-    with unlogged():
-        image: Any = nb.load(source.path)  # pyright: ignore[reportArgumentType]
+    image: Any = nb.load(source.path)  # pyright: ignore[reportArgumentType]
     numbers = image.file_map.get("image")
     # A surface is an image too, of no grid, which is told by who asked for one.
     if (
