@@ -252,7 +252,7 @@ class Atlas(eqx.Module):
         compartments
             Compartments to keep.
         hemisphere
-            ``"L"``, ``"R"`` or ``""`` (parcels of neither).
+            ``"L"``, ``"R"``, also as ``"left"`` or ``"lh"``, or ``""`` (parcels of neither).
         network
             Values of the label table's column ``network``.
 

@@ -23,7 +23,9 @@ TOGETHER = "+"
 
 # What states a side in names, between characters that are no letter or digit: `[^\W_]` is `\w`
 # without the underscore, which separates tokens as other signs do.
-_SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
+SIDES = {"l": "L", "lh": "L", "left": "L", "r": "R", "rh": "R", "right": "R"}
+"""What stands for a side, in lower case."""
+
 _TOKEN = re.compile(r"[^\W_]+")
 # "left/right", "L & R": of both sides.
 _BOTH = re.compile(r"(?<![^\W_])(l|lh|left) ?[/+&-] ?(r|rh|right)(?![^\W_])")
@@ -277,13 +279,13 @@ def hemisphere_of(name: str, compartment: str = "") -> str:
 
 def _find_sides(name: str) -> Iterator[str]:
     """Yield what each of the ways to state a side says: L, R, a blank for both, "" for none."""
-    yield _agree(_SIDES[found] for found in _ENTITY.findall(name))
-    yield _SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""
+    yield _agree(SIDES[found] for found in _ENTITY.findall(name))
+    yield SIDES[name[:2]] if name[:3] in ("lh.", "rh.") else ""
     yield " " if _BOTH.search(name) else ""
     tokens = _TOKEN.findall(name)
     words = [token for token in tokens if len(token) > 1]
-    yield _agree(_SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in _SIDES)
-    yield _agree(_SIDES[token] for token in tokens if token in _SIDES)
+    yield _agree(SIDES[token] for token in [*tokens[:1], *words, *tokens[-1:]] if token in SIDES)
+    yield _agree(SIDES[token] for token in tokens if token in SIDES)
 
 
 def _agree(sides: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from atlasinit.core.labels import LabelTable, is_home
+from atlasinit.core.labels import SIDES, LabelTable, is_home
 from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 
 Parcel: TypeAlias = str | int | np.integer | tuple[str, int] | re.Pattern[str]
@@ -29,9 +29,10 @@ def select_rows(
     # Each condition takes rows away, so that all have to be satisfied.
     rows = {i for c in compartments for i in table.rows_of(c)}
     if hemisphere is not None:
-        if hemisphere not in ("L", "R", ""):
+        side = SIDES.get(hemisphere.lower(), hemisphere)
+        if side not in ("L", "R", ""):
             raise ArgumentError("hemisphere", f'should be "L", "R" or "", got {hemisphere!r}')
-        rows &= {i for i, h in enumerate(table["hemisphere"]) if h == hemisphere}
+        rows &= {i for i, h in enumerate(table["hemisphere"]) if h == side}
     if network is not None:
         if "network" not in table:
             raise ArgumentError("network", f": the labels of {atlas!r} name no networks")

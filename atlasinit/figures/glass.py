@@ -12,9 +12,9 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, format_count
+from atlasinit.figures.legends import count_lines, draw_legend
 from atlasinit.figures.matrices import draw_scale
 from atlasinit.figures.palettes import network_colors, parcel_colors
-from atlasinit.figures.plots import COLUMNS, draw_legend
 from atlasinit.figures.scales import ColorMap, scale_values
 from atlasinit.io.centres import parcel_centres
 from atlasinit.support.formatting import format_number
@@ -29,6 +29,8 @@ WIDTH, HEIGHT = 11.0, 3.6
 _RIGHT, _ABOVE, _LINE = 1.3, 0.4, 0.24
 _NAMED = 20
 """Parcels with connections up to which each has a number beside it and its name below."""
+
+_RING = "0.15"
 
 _ROUNDING = 1e-3
 """Share by which entries may differ for nilearn to take a matrix for symmetric."""
@@ -123,8 +125,9 @@ def plot_connectome(
         for i, row in enumerate(np.flatnonzero(named), start=1)
     }
     pyplot.install_repl_displayhook()
-    below = _LINE * (1 - -len(keys) // COLUMNS)
-    width, height = WIDTH + _RIGHT, HEIGHT + _ABOVE + below
+    width = WIDTH + _RIGHT
+    below = _LINE * (1 + count_lines(keys, width))
+    height = HEIGHT + _ABOVE + below
     figure = Figure(figsize=(width, height))
     with warnings.catch_warnings():
         # Told below the brains, in words.
@@ -134,6 +137,8 @@ def plot_connectome(
             places[lies],
             node_color=list(colors[lies]),
             node_size=np.full(lies.sum(), min(50.0, _POINTS / max(lies.sum(), 1))),
+            # Rings, as the brain is drawn in grey, and some parcels are grey themselves.
+            node_kwargs={"edgecolors": _RING, "linewidths": 0.6},
             edge_cmap=scale.colormap,
             edge_vmin=scale.low,
             edge_vmax=scale.high,
@@ -149,10 +154,12 @@ def plot_connectome(
     said = _describe(values, edges, threshold=threshold, lies=lies)
     figure.text(0.01, 0.3 * _LINE / height, said, fontsize="small", va="bottom")
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=tuple(color), label=name)
+        Line2D(
+            [], [], marker="o", linestyle="", color=tuple(color), markeredgecolor=_RING, label=name
+        )
         for name, color in keys.items()
     ]
-    draw_legend(figure, handles, bottom=_LINE / height)
+    draw_legend(figure, handles, width=width, bottom=_LINE / height)
     if edges.size:
         draw_scale(figure, scale, units, right=_RIGHT, bottom=below, tall=HEIGHT)
     return figure

@@ -1,9 +1,11 @@
 """Colours of parcels and of values, as RGBA arrays."""
 
+import dataclasses
+
 import matplotlib
 import matplotlib.colors
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.core.atlas import Atlas
@@ -20,8 +22,66 @@ _NO_NETWORK = "#9a9a9a"
 _NO_NAMES = ("unassigned", "unknown", "none", "n/a", "uncertain")
 """What tables call the network of parcels that are in none."""
 
+GREY = 0.66
+"""Brightness of what has no value or no parcel: seen on a light and on a dark page."""
+
+_COLORLESS = 0.1
+"""Difference of red, green and blue up to which a colour is taken for a grey."""
+
+_GREYS = (0.2, 0.88)
+"""Brightness between which images lie behind parcels."""
+
 _NETWORKS = 24
 """Networks up to which each has a colour of its own and a name beside the picture."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coloring:
+    """What parcels, or locations, are painted with.
+
+    Parameters
+    ----------
+    colors
+        RGBA of each; transparent where there is none.
+    hatched
+        Which have stripes: greys, that would be lost in what lies in grey behind them.
+    """
+
+    colors: Float[np.ndarray, "n 4"]
+    hatched: Bool[np.ndarray, " n"]
+
+    @classmethod
+    def plain(cls, colors: Float[np.ndarray, "n 4"]) -> "Coloring":
+        """Return colours without stripes."""
+        return cls(colors, np.zeros(len(colors), bool))
+
+    def of(self, rows: slice) -> "Coloring":
+        """Return the colours of some of the parcels."""
+        return Coloring(self.colors[rows], self.hatched[rows])
+
+    def at(self, labels: np.ndarray) -> "Coloring":
+        """Return the colour of each location's parcel, none for the label -1."""
+        # The label -1 takes the last row.
+        return Coloring(label_colors(labels, self.colors), np.append(self.hatched, False)[labels])
+
+
+def color_parcels(colors: Float[np.ndarray, "parcels 3"]) -> Coloring:
+    """Return parcels in their own colours, greys of which are hatched."""
+    return Coloring(np.column_stack([colors, np.ones(len(colors))]), find_greys(colors))
+
+
+def color_values(colors: Float[np.ndarray, "parcels 4"]) -> Coloring:
+    """Return parcels in the colours of a `ColorScale`; without a value they are hatched in grey."""
+    missing = colors[:, 3] == 0
+    return Coloring(np.where(missing[:, None], (GREY, GREY, GREY, 1), colors), missing)
+
+
+def find_greys(colors: Float[np.ndarray, "n channels"]) -> Bool[np.ndarray, " n"]:
+    """Return which colours are greys as of images that lie behind parcels."""
+    rgb = colors[:, :3]
+    bright = rgb.mean(axis=1)
+    colorless = np.ptp(rgb, axis=1) <= _COLORLESS if len(rgb) else np.zeros(0, bool)
+    return colorless & (bright > _GREYS[0]) & (bright < _GREYS[1])
 
 
 def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "parcels 3"]:

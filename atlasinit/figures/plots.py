@@ -9,7 +9,6 @@ import matplotlib.colors
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
@@ -17,26 +16,36 @@ from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.named_values import align_columns
 from atlasinit.errors import ArgumentError, nearest
 from atlasinit.figures.backdrops import Background
+from atlasinit.figures.legends import count_lines, draw_legend, name_colors
 from atlasinit.figures.palettes import (
-    label_colors,
+    Coloring,
+    color_parcels,
+    color_values,
     network_colors,
     parcel_colors,
 )
 from atlasinit.figures.scales import ColorMap, ColorScale, scale_values
 from atlasinit.figures.surfaces import Surface
+from atlasinit.figures.texts import measure_text, shorten_text
 from atlasinit.figures.views import View, atlas_views, describe_unseen, paint
 
 WIDTH = 12.0
-"""Of a figure, in inches, as all below."""
+"""Of a figure at the most, in inches, as all below."""
 
 _TITLE, _CAPTION, _TEXT = 0.36, 0.26, 0.24
+_NARROWEST = 4.5
 _GAP, _RIGHT = 0.1, 1.3
 _HIGHEST = 3.2
 _NARROW = 1.8
 """Up to which a title that names its hemisphere in full would reach into the next."""
 
-COLUMNS = 6
-"""Networks and slices that stand side by side."""
+_MISSING = "hatched: no value"
+
+_SIDE_BY_SIDE = 6
+"""Slices in a line."""
+
+_SIZE, _SMALL = 12.0, 8.33
+"""Of the letters of a title and of what is said below, in points."""
 
 
 def plot_atlas(
@@ -71,7 +80,8 @@ def plot_atlas(
     values
         (parcels,) values: an array in the order of ``atlas.labels``; a Series, or a mapping
         from names to numbers, by name; or several of these, as a DataFrame or a mapping from
-        titles. NaN and infinity are shown in grey.
+        titles. Parcels of NaN and infinity have no value: they are hatched in grey, as are
+        grey parcels, to be told from what lies in grey behind them.
     palette
         As for `atlasinit.figures.parcel_colors`: the table's own colours, those of networks,
         or seven that any common colour vision tells apart.
@@ -84,7 +94,8 @@ def plot_atlas(
         default the brain of the atlas's space, where one is on this machine (for all MNI152
         spaces the one that nilearn packages); else the outline of the grid's mask.
     hemispheres
-        ``"left"``, ``"right"`` or both, of surfaces; by default all that the atlas has.
+        ``"L"`` (also ``"left"``, ``"lh"``), ``"R"`` or both, of surfaces; by default all that the
+        atlas has.
     views
         Of surfaces, ``"lateral"``, ``"medial"``, ``"dorsal"``, ``"ventral"``, ``"anterior"`` and
         ``"posterior"``, by default the first two; of volumes, ``"sagittal"``, ``"coronal"`` and
@@ -149,25 +160,30 @@ def plot_atlas(
             )
     colors = parcel_colors(atlas, palette=palette)
     unit_of = name_units(units, columns)
-    rows: list[tuple[str, ColorScale | None, np.ndarray]]
-    rows = [(atlas.name if title is None else title, None, colors)]
+    rows: list[tuple[str, ColorScale | None, Coloring]]
+    rows = [(atlas.name if title is None else title, None, color_parcels(colors))]
     for name, column in columns.items():
         scale = scale_values(
             column.astype(np.float64), cmap=cmap, vmin=vmin, vmax=vmax, symmetric=symmetric
         )
-        rows.append((name, scale, scale(column.astype(np.float64))))
+        rows.append((name, scale, color_values(scale(column.astype(np.float64)))))
     networks = {} if palette == "safe" else network_colors(atlas, colors)
     right = _RIGHT if columns else _GAP
     layout = _Layout.of(atlas, pictures, networks=networks, right=right)
     # Not pyplot's, which would keep every figure until it is closed.
     heights = [layout.row + layout.below, *([layout.row] * (len(rows) - 1))]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
+    figure = Figure(figsize=(layout.width, sum(heights)))
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, height, (name, scale, painted) in zip(parts, heights, rows, strict=True):
-        part.suptitle(name, x=0.01, y=1 - 0.08 / height, ha="left", va="top", parse_math=False)
+        shown = shorten_text(name, _SIZE, room=layout.width - 2 * _GAP)
+        x, y = _GAP / layout.width, 1 - 0.08 / height
+        part.suptitle(shown, x=x, y=y, ha="left", va="top", parse_math=False)
         _draw(part, atlas, layout, height, painted)
         if scale is not None:
-            _draw_scale(part, scale, unit_of.get(name, ""), height)
+            said = [scale.beyond.replace("; ", ";\n"), _MISSING * bool(painted.hatched.any())]
+            told = "\n".join(filter(None, said))
+            unit = unit_of.get(name, "")
+            _draw_scale(part, scale, unit, width=layout.width, height=height, said=told)
     _explain(parts[0], layout, heights[0])
     return figure
 
@@ -182,6 +198,8 @@ class _Layout:
         The views that stand side by side: those of all surfaces, those of each grid.
     heights
         Of each strip.
+    width
+        Of the figure: what the widest strip takes, and what is said below.
     note
         What is not seen, in words.
     networks
@@ -190,6 +208,7 @@ class _Layout:
 
     strips: list[list[View]]
     heights: list[float]
+    width: float
     note: str
     networks: dict[str, Any]
 
@@ -211,7 +230,14 @@ class _Layout:
             wide = WIDTH - right - _GAP * (len(strip) + 1)
             # All views of a strip are as high, so that their widths add up.
             heights.append(min(wide / sum(_aspect(v) for v in strip), _HIGHEST))
-        return cls(strips, heights, describe_unseen(atlas, views), networks)
+        widths = [
+            high * sum(_aspect(v) for v in strip) + _GAP * (len(strip) + 1)
+            for strip, high in zip(strips, heights, strict=True)
+        ]
+        note = describe_unseen(atlas, views)
+        said = measure_text(note, _SMALL) + 2 * _GAP
+        width = min(max(*widths, _NARROWEST - right, said - right, 0) + right, WIDTH)
+        return cls(strips, heights, width, note, networks)
 
     @property
     def row(self) -> float:
@@ -221,12 +247,12 @@ class _Layout:
     @property
     def below(self) -> float:
         """Height of what is said below the first row."""
-        return _TEXT * (bool(self.note) + -(-len(self.networks) // COLUMNS))
+        return _TEXT * (bool(self.note) + count_lines(self.networks, self.width))
 
 
 def _break_lines(views: list[View]) -> list[list[View]]:
     """Return views in lines of few; a plane or a hemisphere begins one where all are too many."""
-    if len(views) <= COLUMNS:
+    if len(views) <= _SIDE_BY_SIDE:
         return [views]
     # By the first letter of x, y and z, left and right.
     planes = itertools.groupby(views, lambda view: view.title[0])
@@ -235,7 +261,7 @@ def _break_lines(views: list[View]) -> list[list[View]]:
 
 def _chunks(views: list[View]) -> list[list[View]]:
     # As even as whole numbers are: 7 are 4 and 3.
-    parts = -(-len(views) // COLUMNS)
+    parts = -(-len(views) // _SIDE_BY_SIDE)
     return [list(part) for part in np.array_split(np.array(views, object), parts)]
 
 
@@ -244,18 +270,20 @@ def _aspect(view: View) -> float:
     return columns / rows
 
 
-def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: np.ndarray) -> None:
+def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: Coloring) -> None:
     rows = atlas.parcel_slices()
+    width = layout.width
     top = height - _TITLE
     for strip, high in zip(layout.strips, layout.heights, strict=True):
         left, top = _GAP, top - _CAPTION - high
         for view in strip:
             wide = high * _aspect(view)
-            axes = part.add_axes((left / WIDTH, top / height, wide / WIDTH, high / height))
+            axes = part.add_axes((left / width, top / height, wide / width, high / height))
             axes.axis("off")
             labels = np.asarray(atlas.maps[view.compartment].harden().labels)
-            own = label_colors(labels, colors[rows[view.compartment]])
-            axes.imshow(paint(view, own, labels=labels), interpolation="antialiased", aspect="auto")
+            own = colors.of(rows[view.compartment]).at(labels)
+            picture = paint(view, own.colors, labels=labels, hatched=own.hatched)
+            axes.imshow(picture, interpolation="antialiased", aspect="auto")
             title = view.title if wide > _NARROW else view.title.replace(" hemisphere", "")
             axes.set_title(title, fontsize="small", pad=3)
             for x, side in zip((0.0, 1.0), view.ends, strict=True):
@@ -266,15 +294,16 @@ def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: np.nd
             left += wide + _GAP
 
 
-def _draw_scale(part: Any, scale: ColorScale, unit: str, height: float) -> None:
-    """Draw the colour bar at the right of a row, and say below it what lies beyond."""
+def _draw_scale(
+    part: Any, scale: ColorScale, unit: str, *, width: float, height: float, said: str
+) -> None:
+    """Draw the colour bar at the right of a row, and below it what is said of it."""
     top = (height - _TITLE) / height
-    axes = part.add_axes((1 - (_RIGHT - 0.2) / WIDTH, 0.2 * top, 0.14 / WIDTH, 0.7 * top))
+    axes = part.add_axes((1 - (_RIGHT - 0.2) / width, 0.2 * top, 0.14 / width, 0.7 * top))
     norm = matplotlib.colors.Normalize(scale.low, scale.high)
     part.colorbar(ScalarMappable(norm, scale.colormap), cax=axes, label=unit, extend=scale.extend)
-    if scale.beyond:
-        said = scale.beyond.replace("; ", ";\n")
-        part.text(1 - 0.05 / WIDTH, 0.02, said, fontsize="x-small", ha="right", va="bottom")
+    if said:
+        part.text(1 - 0.05 / width, 0.02, said, fontsize="x-small", ha="right", va="bottom")
 
 
 def name_units(
@@ -294,20 +323,11 @@ def name_units(
 def _explain(part: Any, layout: _Layout, height: float) -> None:
     """Write the networks and what is not seen below the first row."""
     if layout.note:
-        part.text(_GAP / WIDTH, 0.3 * _TEXT / height, layout.note, fontsize="small")
-    handles = [Patch(color=color, label=name) for name, color in layout.networks.items()]
-    draw_legend(part, handles, bottom=bool(layout.note) * _TEXT / height)
-
-
-def draw_legend(part: Any, handles: Sequence[Any], *, bottom: float) -> None:
-    """Name what colours stand for at the lower left, `COLUMNS` side by side, from `bottom` up."""
-    if handles:
-        part.legend(
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(0, bottom),
-            ncols=COLUMNS,
-            fontsize="small",
-            frameon=False,
-            borderaxespad=0,
-        )
+        x, y = _GAP / layout.width, 0.3 * _TEXT / height
+        part.text(x, y, layout.note, fontsize="small")
+    draw_legend(
+        part,
+        name_colors(layout.networks),
+        width=layout.width,
+        bottom=bool(layout.note) * _TEXT / height,
+    )

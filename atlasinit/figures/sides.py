@@ -6,6 +6,7 @@ from typing import Any
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.labels import SIDES as WORDS
 from atlasinit.errors import ArgumentError, ArgumentTypeError, format_list, nearest
 from atlasinit.figures.slices import PLANES
 
@@ -21,6 +22,8 @@ ENDS = {
 """What lies at the left and the right of a picture, by where its viewer is."""
 
 _LETTERS = {"left": "L", "right": "R"}
+"""What a hemisphere is called first; `WORDS` has all that stand for it."""
+
 _USUAL = ("lateral", "medial")
 
 
@@ -58,8 +61,8 @@ def choose_sides(
     """
     meshes = [place for place in atlas.geometry.values() if isinstance(place, SurfaceMesh)]
     has = tuple(dict.fromkeys(mesh.hemisphere for mesh in meshes))
-    named = _check_names(hemispheres, "hemispheres", tuple(_LETTERS))
-    letters = tuple(_LETTERS[name] for name in named) if named else has
+    named = _check_names(hemispheres, "hemispheres", tuple(_LETTERS), also=WORDS)
+    letters = tuple(dict.fromkeys(WORDS[name] for name in named)) if named else has
     if named and not set(letters) & set(has):
         held = [name for name, letter in _LETTERS.items() if letter in has]
         raise ArgumentError(
@@ -90,17 +93,21 @@ def find_viewpoint(side: str, hemisphere: str) -> str:
     return "right" if (side == "lateral") == (hemisphere == "R") else "left"
 
 
-def _check_names(names: Any, argument: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def _check_names(
+    names: Any, argument: str, known: tuple[str, ...], *, also: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return names of `known`, or `also` allowed, in lower case and once each."""
     if names is not None and not isinstance(names, Iterable):
         told = f"should be names among {format_list(known, len(known))}, got {names!r}"
         raise ArgumentTypeError(argument, told)
-    found = () if names is None else (names,) if isinstance(names, str) else tuple(names)
-    for name in found:
-        if name not in known:
+    given = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    found = tuple(str(name).lower() for name in given)
+    for name, lower in zip(given, found, strict=True):
+        if lower not in (*known, *also):
             raise ArgumentError(
                 argument,
                 f"should be among {format_list(known, len(known))}, got {name!r}",
-                nearest(str(name), list(known)),
+                nearest(lower, list(known)),
             )
     if names is not None and not found:
         raise ArgumentError(argument, "names nothing to show", "leave it out for all")

@@ -8,13 +8,11 @@ from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import VolumeGrid
 from atlasinit.figures.backdrops import Backdrop, find_ends
+from atlasinit.figures.palettes import GREY
 from atlasinit.figures.positions import choose_slices
 
 SIZE = 560
 """Pixels that the longest side of a slice has at the least, for thin lines between parcels."""
-
-GREY = 0.66
-"""Brightness of what belongs to no parcel: seen on a light and on a dark page."""
 
 _MARGIN = 3
 PLANES = ("sagittal", "coronal", "axial")

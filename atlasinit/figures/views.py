@@ -10,12 +10,19 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import format_count
 from atlasinit.figures.backdrops import Background, find_backdrop
+from atlasinit.figures.palettes import GREY
 from atlasinit.figures.sides import ENDS, choose_sides, find_viewpoint
-from atlasinit.figures.slices import GREY, SIZE, slice_pixels
+from atlasinit.figures.slices import SIZE, slice_pixels
 from atlasinit.figures.surfaces import WIDTH, Surface, surface_pixels
 
 _LINE = 0.5
 """Brightness of a boundary, as a share of the parcel's."""
+
+_STRIPES = 40
+"""Stripes along the longer side of a picture, of hatched parcels."""
+
+_STRIPED = 0.35
+"""By how much stripes are darker than what is bright, and brighter than what is dark."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,6 +171,7 @@ def paint(
     colors: Float[np.ndarray, "locations 4"],
     *,
     labels: Int[np.ndarray, " locations"] | None = None,
+    hatched: Bool[np.ndarray, " locations"] | None = None,
 ) -> Float[np.ndarray, "rows columns 4"]:
     """Return the picture of a view as RGBA in [0, 1], transparent beside the brain.
 
@@ -174,11 +182,17 @@ def paint(
         seen.
     labels
         The parcel of each location, between which thin lines are drawn.
+    hatched
+        The locations that are drawn with stripes, as of grey parcels before a grey image.
     """
     # Single precision: a picture has 256 steps, and these are many numbers.
     colors = np.where(np.isnan(colors), 0, colors).astype(np.float32)
     colors[:, :3] *= colors[:, 3:]
     own = np.vstack([colors, np.zeros((1, 4), np.float32)]).take(view.locations, axis=0)
+    if hatched is not None and hatched.any():
+        striped = _look_up(view.locations, hatched, False) & _find_stripes(view.locations.shape)  # noqa: FBT003
+        rgb = own[striped, :3]
+        own[striped, :3] = rgb + np.where(rgb.mean(axis=1, keepdims=True) < 0.5, 1, -1) * _STRIPED
     light = view.shade.astype(np.float32)
     if labels is not None:
         light[_find_edges(_look_up(view.locations, labels, -1))] *= _LINE
@@ -212,6 +226,13 @@ def _surface_views(
         seen = side if whose or side == viewpoint else f"from the {viewpoint}"
         views.append(View(compartment, whose + seen, *pixels, ends=ENDS[viewpoint]))
     return views
+
+
+def _find_stripes(shape: tuple[int, ...]) -> Bool[np.ndarray, "rows columns"]:
+    """Return the pixels of stripes that run up to the right, a third of all."""
+    rows, columns = np.indices(shape)
+    step = max(max(shape) // _STRIPES, 3)
+    return (rows + columns) % step < step / 3
 
 
 def _look_up(locations: np.ndarray, values: np.ndarray, none: int) -> np.ndarray:

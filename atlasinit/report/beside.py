@@ -7,6 +7,7 @@ import numpy as np
 
 from atlasinit.comparison import Comparison, compare
 from atlasinit.core.atlas import Atlas
+from atlasinit.figures.palettes import color_values
 from atlasinit.figures.scales import ColorScale, page_colormap
 from atlasinit.report.pictures import Scene, Strip, color_locations, show_scale, strip
 
@@ -50,8 +51,8 @@ def put_beside(atlas: Atlas, other: Atlas, scenes: Sequence[Scene]) -> Beside:
     rows = tuple(Match(*row) for row in zip(*(table[c].tolist() for c in columns), strict=True))
     scale = ColorScale(0.0, 1.0, page_colormap())
     colors = scale(np.asarray(table["dice"], dtype=np.float64))
-    everywhere = color_locations(atlas, colors)
+    everywhere = color_locations(atlas, color_values(colors))
     painted = {c: everywhere[c] for c in found.compartments}
-    text = "Grey are parcels without a match."
+    text = "Hatched in grey are parcels without a match."
     picture = strip(scenes, painted, title="Dice", text=text, scale=show_scale(scale, unit="Dice"))
     return Beside(found, rows, picture)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import format_list
+from atlasinit.figures.palettes import Coloring
 from atlasinit.figures.scales import ColorScale, page_colormap
 from atlasinit.refinement import Agreement, Halves, measure_agreement
 from atlasinit.refinement.quality import pieces_in_compartments
@@ -124,6 +125,6 @@ def _moved_strip(
     moved: dict[str, Bool[np.ndarray, " locations"]], scenes: Sequence[Scene]
 ) -> Strip:
     scale = ColorScale(0.0, 1.0, page_colormap())
-    painted = {c: scale(own.astype(float)) for c, own in moved.items()}
+    painted = {c: Coloring.plain(scale(own.astype(float))) for c, own in moved.items()}
     text = "Light are the locations whose parcel is another than before."
     return strip(scenes, painted, title="What moved", text=text)

@@ -13,6 +13,7 @@ from atlasinit.core.named_values import align_columns, align_values
 from atlasinit.errors import ArgumentError
 from atlasinit.figures import parcel_colors
 from atlasinit.figures.backdrops import Background
+from atlasinit.figures.palettes import color_values
 from atlasinit.figures.scales import page_colormap, page_diverging_colormap, scale_values
 from atlasinit.figures.surfaces import Surface
 from atlasinit.projection.reductions import find_reduction
@@ -242,7 +243,7 @@ def _compartments(atlas: Atlas) -> list[dict[str, Any]]:
 
 def _value_strip(atlas: Atlas, found: Sequence[Scene], title: str, column: np.ndarray) -> Strip:
     scale = scale_values(column, sequential=page_colormap(), diverging=page_diverging_colormap())
-    painted = color_locations(atlas, scale(column))
+    painted = color_locations(atlas, color_values(scale(column)))
     return strip(found, painted, title=title, scale=show_scale(scale))
 
 

@@ -12,13 +12,14 @@ from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import REQUIRED
 from atlasinit.core.maps import HardMaps
-from atlasinit.figures.palettes import network_colors
+from atlasinit.figures.palettes import find_greys, network_colors
 from atlasinit.measures import boundary_width, centres, parcel_entropy
 from atlasinit.measures.parcels import average, count_locations, measure_sizes, per_compartment
 from atlasinit.report.extraction import ParcelData
 from atlasinit.report.matrices import overlaps
 from atlasinit.support.formatting import format_number
 
+_STRIPES = "repeating-linear-gradient(135deg, {0} 0 3px, #555 3px 4.5px)"
 _POINT, _DIGIT = "\N{PUNCTUATION SPACE}", "\N{FIGURE SPACE}"
 
 
@@ -145,8 +146,12 @@ def parcel_columns(
 
 
 def swatches(colors: Float[np.ndarray, "parcels 3"]) -> list[str]:
-    """Return colours as CSS."""
-    return [matplotlib.colors.to_hex(color) for color in colors]
+    """Return colours as CSS backgrounds, with stripes where parcels have some."""
+    texts = [matplotlib.colors.to_hex(color) for color in colors]
+    return [
+        _STRIPES.format(text) if grey else text
+        for text, grey in zip(texts, find_greys(colors), strict=True)
+    ]
 
 
 def network_swatches(atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from atlasinit.core.maps import HardMaps
 from atlasinit.errors import format_count
 from atlasinit.figures import View, atlas_views, mixed_colors, paint
 from atlasinit.figures.backdrops import Background
-from atlasinit.figures.palettes import label_colors
+from atlasinit.figures.palettes import Coloring, color_parcels
 from atlasinit.figures.scales import ColorScale
 from atlasinit.figures.surfaces import Surface
 from atlasinit.figures.views import describe_unseen
@@ -136,7 +136,7 @@ def scenes(
 
 def strip(
     found: Sequence[Scene],
-    colors: Mapping[str, Float[np.ndarray, "locations 4"]],
+    colors: Mapping[str, Coloring],
     *,
     title: str,
     text: str = "",
@@ -152,7 +152,12 @@ def strip(
         own = colors.get(scene.view.compartment)
         if own is None:
             continue
-        painted = paint(scene.view, own, labels=scene.labels if lines else None)
+        painted = paint(
+            scene.view,
+            own.colors,
+            labels=scene.labels if lines else None,
+            hatched=own.hatched,
+        )
         picture = Picture(
             src=_webp(painted),
             alt=f"{title}: {scene.about}",
@@ -169,15 +174,10 @@ def strip(
     return Strip(title, text, tuple(tuple(group) for _, group in groups), scale)
 
 
-def color_locations(
-    atlas: Atlas, colors: Float[np.ndarray, "parcels channels"]
-) -> dict[str, Float[np.ndarray, "locations 4"]]:
+def color_locations(atlas: Atlas, colors: Coloring) -> dict[str, Coloring]:
     """Return compartment to the colour of each location's parcel; soft maps are hardened."""
     rows = atlas.parcel_slices()
-    return {
-        c: label_colors(np.asarray(m.harden().labels), colors[rows[c]])
-        for c, m in atlas.maps.items()
-    }
+    return {c: colors.of(rows[c]).at(np.asarray(m.harden().labels)) for c, m in atlas.maps.items()}
 
 
 def parcels_strip(
@@ -192,13 +192,12 @@ def parcels_strip(
 
     What is said of colours stands before `text`.
     """
-    painted, mixed = {}, False
+    painted, mixed = color_locations(atlas, color_parcels(colors)), False
     for c, rows in atlas.parcel_slices().items():
         maps = atlas.maps[c]
-        if isinstance(maps, HardMaps):
-            painted[c] = label_colors(np.asarray(maps.labels), colors[rows])
-        else:
-            painted[c], mixed = mixed_colors(maps, colors[rows]), True
+        if not isinstance(maps, HardMaps):
+            mixed = True
+            painted[c] = Coloring(mixed_colors(maps, colors[rows]), painted[c].hatched)
     text = f"Colours are mixed by weight. {text}".strip() if mixed else text
     return strip(found, painted, title=title, text=text, lines=not mixed)
 

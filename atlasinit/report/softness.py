@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.figures.palettes import Coloring
 from atlasinit.figures.scales import ColorScale, page_colormap
 from atlasinit.measures import location_entropy
 from atlasinit.report.matrices import count_pairs
@@ -82,7 +83,7 @@ def _entropy_strip(atlas: Atlas, scenes: Sequence[Scene]) -> Strip:
     # At least to 1 bit, so that maps that are nearly labels look like it.
     high = max(np.nanmax(h, initial=1.0) for h in entropy.values())
     scale = ColorScale(0.0, float(high), page_colormap())
-    painted = {c: scale(h) for c, h in entropy.items()}
+    painted = {c: Coloring.plain(scale(h)) for c, h in entropy.items()}
     return strip(
         scenes,
         painted,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from atlasinit.figures.palettes import color_values
 from atlasinit.figures.scales import ColorScale
-from atlasinit.figures.slices import GREY
 from atlasinit.report.pictures import show_scale
 from atlasinit.support.formatting import format_number
 
@@ -44,8 +44,7 @@ def paint_values(
     title: str, values: Float[np.ndarray, " parcels"], scale: ColorScale, unit: str
 ) -> Painting:
     """Return the parcels in the colours of a scale; grey where a value is NaN or infinite."""
-    colors = scale(values)
-    colors[~np.isfinite(values)] = (GREY, GREY, GREY, 1)
+    colors = color_values(scale(values)).colors
     bar = show_scale(scale, unit=unit)
     shown = {
         "low": f"\N{LESS-THAN OR EQUAL TO} {bar.low}" if scale.below else bar.low,

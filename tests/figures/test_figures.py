@@ -14,11 +14,16 @@ from matplotlib.colors import to_rgb
 import atlasinit as ai
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.figures import atlas_views, mixed_colors, paint, parcel_colors, value_colors
-from atlasinit.figures.palettes import SAFE, label_colors
+from atlasinit.figures.palettes import (
+    GREY,
+    SAFE,
+    color_parcels,
+    color_values,
+    label_colors,
+)
 from atlasinit.figures.positions import choose_slices
 from atlasinit.figures.scales import scale_values
 from atlasinit.figures.sides import choose_sides
-from atlasinit.figures.slices import GREY
 from atlasinit.figures.surfaces import VIEWPOINTS, open_sulci, rasterise
 from atlasinit.figures.views import describe_unseen, find_unseen
 
@@ -206,6 +211,25 @@ def test_hemispheres_and_views_are_those_asked_for(options, titles):
         assert {t.get_text() for t in axes.texts} in ({"L", "R"}, {"A", "P"})
 
 
+@pytest.mark.parametrize("name", ["left", "L", "l", "lh", "Left", ["L"], ("left", "LH")])
+def test_a_hemisphere_has_one_side_by_any_name(name):
+    atlas = cortex(2, level=1)
+    assert choose_sides(atlas, hemispheres=name).hemispheres == ("L",)
+    if isinstance(name, str):
+        assert atlas.select(hemisphere=name) == atlas.select(hemisphere="L")
+
+
+@pytest.mark.parametrize(
+    "options", [{"hemispheres": "L"}, {"views": "lateral"}, {"values": np.arange(4.0)}], ids=str
+)
+def test_pictures_reach_to_the_right_end(options):
+    figure = ai.plot_atlas(cortex(2, level=2), **options)
+    figure.canvas.draw()
+    for part in figure.subfigs:
+        end = max(a.get_tightbbox().x1 for a in part.axes)
+        assert 0.88 * figure.bbox.width < end <= figure.bbox.width
+
+
 def test_views_are_names():
     with pytest.raises(TypeError, match="`views` should be names among lateral.*got 3"):
         inspect.unwrap(choose_sides)(blocks((4, 4, 4), 2), views=3)
@@ -225,7 +249,7 @@ def test_views_that_an_atlas_has_not_are_refused():
     for atlas, options, match in (
         (volume, {"hemispheres": "left"}, "`hemispheres` are of surfaces, .*none with a side"),
         (left, {"hemispheres": "right"}, "has the left one alone"),
-        (left, {"hemispheres": "L"}, "`hemispheres` should be among left, right, got 'L'"),
+        (left, {"hemispheres": "both"}, "`hemispheres` should be among left, right, got 'both'"),
         (left, {"views": ["axial"]}, "`views` should be of surfaces.*choose among lateral"),
         (volume, {"views": "lateral"}, "`views` should be of volumes.*got 'lateral'"),
         (volume, {"views": "sagittally"}, "got 'sagittally'.*sagittal"),
@@ -299,6 +323,53 @@ def test_paint_shows_colors_grey_and_lines():
     bare = paint(surface, np.zeros((surface.locations.max() + 1, 4)))
     assert np.ptp(bare[..., :3][bare[..., 3] == 1], axis=-1).max() < 1e-9
     assert 0.3 * GREY < bare[..., 0][bare[..., 3] == 1].mean() < GREY
+
+
+def test_grey_parcels_are_told_from_the_grey_behind():
+    """A template of the brightness of the parcel, whichever that is; and what has no value."""
+    atlas = blocks((8, 8, 8), 2)
+    labels = np.where(np.asarray(atlas.maps["volume"].labels) == 3, 3, -1)
+    [view, *_] = atlas_views(atlas, slices=1, background=np.ones((8, 8, 8)))["volume"]
+    seen = np.append(labels, -1)[view.locations] == 3
+    four = np.stack([seen[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    inside, outside = four.all(axis=0), ~four.any(axis=0)
+    bare = paint(view, np.zeros((512, 4)))
+
+    def stripes(coloring):
+        own = coloring.at(labels)
+        picture = paint(view, own.colors, hatched=own.hatched)
+        np.testing.assert_array_equal(picture[outside], bare[outside])
+        return picture[inside][:, :3]
+
+    for grey in (0.25, 0.5, 0.66, 0.85):
+        shown = stripes(color_parcels(np.full((4, 3), grey)))
+        assert np.ptp(shown[:, 0]) > 0.3
+        assert 0.2 < (np.abs(shown[:, 0] - grey) > 0.3).mean() < 0.5
+        assert np.isclose(shown[:, 0], grey).mean() > 0.4
+    shown = stripes(color_values(scale_values(np.array([1.0, 2, 3]))(np.array([1, 2, 3, np.inf]))))
+    assert np.isclose(shown[:, 0], GREY).mean() > 0.4
+    assert np.ptp(shown[:, 0]) > 0.3
+    # Colours, black and white are told without.
+    for rgb in ([0.9, 0.1, 0.1], [0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.65]):
+        assert not np.ptp(stripes(color_parcels(np.array([rgb] * 4))), axis=0).any()
+
+
+def test_grey_networks_are_hatched_in_the_legend():
+    networks = ["Vis", "unassigned"] * 4
+    figure = ai.plot_atlas(
+        blocks_of_networks(networks),
+        {"t": [1, np.nan] * 4},
+        palette="network",
+        title="x" * 400,
+        slices=1,
+    )
+    one, other = figure.subfigs[0].legends[0].get_patches()
+    assert (one.get_hatch(), bool(other.get_hatch())) == (None, True)
+    assert "hatched: no value" in [t.get_text() for t in figure.subfigs[1].texts]
+    # Texts that have no room lose their middle.
+    figure.canvas.draw()
+    assert figure.subfigs[0].get_tightbbox().x1 <= figure.bbox.width
+    assert "\N{HORIZONTAL ELLIPSIS}" in figure.subfigs[0].get_suptitle()
 
 
 def test_the_background_is_seen_beside_the_parcels():
