@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from atlasinit.support.writing import atomic_write
 FOLDER = ".atlasinit"
 """Hidden, so that readers of BIDS do not look into it."""
 
+_LONGEST = 255  # bytes of a name, of which file systems have no longer ones
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 RUNS, GROUPS = "runs", "groups"
@@ -58,9 +60,13 @@ class Record:
         if not all(isinstance(one, dict) for one in (self.tasks, self.files, self.quality)):
             raise ContentError("has tasks, files or quality that are no mappings")
         # Files are taken away with their record: none outside of the output may be named.
-        for file in self.files:
-            if Path(file).is_absolute() or ".." in Path(file).parts or "\0" in file:
-                raise ContentError(f"names {file!r}, which lies outside of its folder")
+        for file, sealed in self.files.items():
+            parts = Path(file).parts
+            outside = not parts or Path(file).is_absolute() or ".." in parts or "\0" in file
+            if outside or any(len(os.fsencode(part)) > _LONGEST for part in parts):
+                raise ContentError(f"names {file[:80]!r}, which is no file below its folder")
+            if not isinstance(sealed, list | tuple) or len(sealed) != 3:
+                raise ContentError(f"does not say how {file!r} was written")
 
 
 @contextlib.contextmanager
@@ -222,8 +228,10 @@ class Ledger:
 
     def remove(self, record: Record) -> None:
         """Remove the files of a record."""
-        for file in record.files:
-            (self.root / file).unlink(missing_ok=True)
+        for path in map(self.root.joinpath, record.files):
+            # No folder that took the place of a file.
+            if path.is_file() or path.is_symlink():
+                path.unlink(missing_ok=True)
 
     def settle(self, options: Mapping[str, Any], runs: Collection[str], *, overwrite: bool) -> None:
         """Keep what all runs of the output are made with, or compare it with what was kept.

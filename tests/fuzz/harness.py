@@ -166,19 +166,27 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     found: dict[str, int] = {}
-    kinds, started = seeds(), time.monotonic()
+    kinds, started, done = seeds(), time.process_time(), 0
+    resident = _begin_peak()
     # What a compiled reader may take, so that the machine stays usable.
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-    with tempfile.TemporaryDirectory() as folder:
+    # A run may be ended before its end, also in the background.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         for seed, number in itertools.islice(list_inputs(kinds, options.seed), options.number):
+            done += 1
+            if done == 2 * len(kinds):  # what is imported or cached once is there
+                resident = _begin_peak()
             Path(folder, "now").write_text(f"{seed.name} {number}")  # what a crash was made by
             if fault := find_fault(seed, number, Path(folder)):
                 where = place_of(fault)
                 found[where] = found.get(where, 0) + 1
                 if found[where] == 1:
                     print(f"--- {seed.name} {number}\n{fault[-1500:]}", flush=True)
-    rate = options.number / (time.monotonic() - started)
-    print(f"{options.number} inputs, {rate:.0f} a second, {len(found)} faults", found)
+    # What was done until an interrupt counts.
+    rate, grown = done / (time.process_time() - started), (_begin_peak() - resident) >> 10
+    print(f"{done} inputs, {rate:.0f} a second of CPU time, {grown} MiB more than at first")
+    print(f"{len(found)} faults", found)
     return len(found)
 
 

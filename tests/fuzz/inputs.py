@@ -475,7 +475,7 @@ def _runs() -> Iterator[Seed]:
     record = {
         "status": "done",
         "tasks": {"a": "0" * 32},
-        "files": {"sub-1/a.tsv": 3},
+        "files": {"sub-1/a.tsv": [3, 0, "0" * 64]},
         "reason": "",
         "quality": {"fd": 0.1},
         "seconds": 1.0,

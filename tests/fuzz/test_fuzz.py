@@ -37,6 +37,7 @@ def test_a_few_damaged_files(tmp_path, seed):
         ("centres.csv", 7),
         ("centres.csv", 35),
         ("regions.txt", 12),
+        ("sub-1.json", 4000000037),
         # At which the HDF5 library never ends.
         pytest.param("x.x5", 5000000010, marks=pytest.mark.sweep),
     ],

@@ -18,14 +18,18 @@ from atlasinit.io.spheres import spheres
 from atlasinit.io.timing import read_repetition_time
 from atlasinit.transforms.files import read_transform
 
-RECORD = {"status": "done", "tasks": {"a": "0"}, "files": {"x.tsv": 3}}
+SEAL = [3, 0, "0"]
+RECORD = {"status": "done", "tasks": {"a": "0"}, "files": {"x.tsv": SEAL}}
 RECORDS = {
     "no mapping": [1, 2],
     "tasks": {**RECORD, "tasks": 5},
     "files": {**RECORD, "files": ["x.tsv"]},
-    "a path above": {**RECORD, "files": {"../victim.tsv": 3}},
-    "an absolute path": {**RECORD, "files": {"/victim.tsv": 3}},
-    "a null": {**RECORD, "files": {"x\0.tsv": 3}},
+    "a path above": {**RECORD, "files": {"../victim.tsv": SEAL}},
+    "an absolute path": {**RECORD, "files": {"/victim.tsv": SEAL}},
+    "a null": {**RECORD, "files": {"x\0.tsv": SEAL}},
+    "the folder itself": {**RECORD, "files": {"": SEAL}},
+    "a name too long": {**RECORD, "files": {"x" * 300: SEAL}},
+    "no seal": {**RECORD, "files": {"x.tsv": 3}},
     "more": {**RECORD, "further": 1},
 }
 
@@ -40,6 +44,19 @@ def test_records_of_an_extraction_name_its_own_files_alone(tmp_path, case):
     assert ledger.records() == {}
     assert not ledger.find_done("sub-1", {"a": "0"})
     assert victim.read_text() == "abc"
+
+
+def test_a_record_takes_no_folder_away(tmp_path):
+    ledger = Ledger(tmp_path / "out")
+    ledger.open()
+    (ledger.root / "sub-1").mkdir()
+    record = {**RECORD, "files": {"sub-1": SEAL, "sub-1/there.tsv/is.tsv": SEAL}}
+    (ledger.root / "sub-1" / "there.tsv").write_text("abc")
+    (ledger.folder / "runs" / "sub-1.json").write_text(json.dumps(record))
+    (found,) = ledger.records().values()
+    ledger.remove(found)
+    assert not ledger.find_done("sub-1", {"a": "0"})
+    assert (ledger.root / "sub-1" / "there.tsv").read_text() == "abc"
 
 
 @pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"atlases": 3}', "\xff", "5"])
