@@ -13,6 +13,7 @@ from atlasinit.errors import (
     Passing,
     nearest,
 )
+from atlasinit.inspection import outputs
 from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_leniently, state_atlas
 from atlasinit.inspection.data import note_values, state_values
 from atlasinit.inspection.findings import FileReport, FilesReport, Notes
@@ -20,6 +21,7 @@ from atlasinit.inspection.fitting import Checked, compare_files
 from atlasinit.inspection.guessing import guess_use
 from atlasinit.inspection.headers import describe_storage, note_header
 from atlasinit.inspection.others import OTHERS
+from atlasinit.inspection.parcellated import check_parcellated
 from atlasinit.io.facts import Facts
 from atlasinit.io.formats.base import Format
 from atlasinit.io.formats.registry import find_format, format_of, read_values
@@ -49,8 +51,9 @@ def check_file(
     ----------
     path
         An atlas (of any format, or a folder of BIDS or TemplateFlow), data (NIfTI, CIFTI-2,
-        GIFTI, FreeSurfer overlays), a mask, a surface, a label table, a list of vertices, or a
-        spatial transform.
+        GIFTI, FreeSurfer overlays), a mask, a surface, a label table, a list of vertices, a
+        spatial transform; or what this package writes besides: connectomes, series and values of
+        parcels, sidecars, pages, and the folders of `atlasinit.extract`.
     use
         ``"atlas"`` or ``"data"``, for files of values, of which no header states it. By default
         by their names, what they state, and the numbers of their first map.
@@ -132,12 +135,16 @@ def _check(path: PathLike, *, use: str | None, labels: object, space: str | None
     found = expand(path)
     notes = Notes(str(found))
     shown = os.fspath(path)
+    if outputs.is_output(found):
+        with notes.listen():
+            sections = outputs.check_output(found, notes)
+        return Checked(FileReport(shown, "output", "a folder", {}, *sections, notes.sorted()))
     if os.path.isdir(found):
         return _check_atlas(found, shown, notes, options, form=None, facts=None)
     try:
         with Input(found) as source:
             for other in OTHERS:
-                if other.claims(source):
+                if not (use and other.has_numbers) and other.claims(source):
                     with notes.listen():
                         sections = other.check(found, notes)
                     if sections is not None:
@@ -158,9 +165,10 @@ def _check_values(
     if facts is not None:
         note_header(facts, source.path, notes)
         if "parcels" in facts.intent:
-            stated = {"axes": facts.intent}
-            read = {"as": "values of parcels", "maps": facts.shape[0], "parcels": facts.shape[-1]}
-            kind, stored = "values of parcels", describe_storage(facts)
+            with notes.listen():
+                kind, stated, read = check_parcellated(source.path, facts, notes)
+                source.check_rest()
+            stored = describe_storage(facts)
             return Checked(
                 FileReport(shown, kind, form.title, stored, stated, read, notes.sorted())
             )
@@ -174,7 +182,7 @@ def _check_values(
             if use == "data" or form.read is None:
                 raise
             del error
-    chosen, by_numbers = (use, False) if use else guess_use(form, values, source)
+    chosen, by_numbers = (use, False) if use else guess_use(form, values, source, facts)
     if chosen == "atlas":
         # That reads it once more, and tells of its own warnings.
         return _check_atlas(source.path, shown, notes, options, form=form, facts=facts)

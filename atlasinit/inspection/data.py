@@ -8,11 +8,11 @@ import numpy as np
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import format_list
-from atlasinit.inspection.findings import Notes
+from atlasinit.inspection.findings import Level, Notes
 from atlasinit.inspection.geometries import describe_geometry
 from atlasinit.io.bids.names import side_of
 from atlasinit.io.timing import read_repetition_time
-from atlasinit.io.values import Block, Values
+from atlasinit.io.values import DataSource, Values
 
 _CHUNK = 2**25
 """Values that are read at a time: 128 MiB of float32."""
@@ -37,7 +37,8 @@ def note_values(values: Values, notes: Notes) -> dict[str, Any]:
     told: dict[str, Any] = {"as": "data"}
     lows, highs = [], []
     for block in values.blocks:
-        seen, n_time = _look(block)
+        source = block.select(np.arange(block.geometry.n_locations))
+        seen, n_time = look_at(source), source.n_time
         where = f" of {block.compartment}" if block.compartment else ""
         told[block.compartment or "locations"] = describe_geometry(block.geometry)
         told["time points or maps"] = n_time
@@ -45,16 +46,25 @@ def note_values(values: Values, notes: Notes) -> dict[str, Any]:
         if finite.any():
             lows.append(float(seen.low[finite].min()))
             highs.append(float(seen.high[finite].max()))
-        _note_block(seen, n_time, where, notes, is_grid=isinstance(block.geometry, VolumeGrid))
+        is_grid = isinstance(block.geometry, VolumeGrid)
+        # An image has voxels around the brain; of what CIFTI and GIFTI list, each should have
+        # values.
+        note_seen(
+            seen,
+            n_time,
+            notes,
+            where=where,
+            place="voxels" if is_grid else "locations",
+            zero="note" if is_grid else "warning",
+        )
     if lows:
         told["range"] = [min(lows), max(highs)]
     return told
 
 
-def _look(block: Block) -> tuple[Seen, int]:
-    """Return what the values of a block are like, and the number of its time points."""
-    n = block.geometry.n_locations
-    source = block.select(np.arange(n))
+def look_at(source: DataSource) -> Seen:
+    """Return what values are like."""
+    n = source.n_locations
     seen = Seen(np.full(n, np.inf), np.full(n, -np.inf), np.zeros(n, bool))
     step = max(1, _CHUNK // max(n, 1))
     last: np.ndarray | None = None
@@ -73,12 +83,32 @@ def _look(block: Block) -> tuple[Seen, int]:
             elif last is not None and np.array_equal(last, clean[:, i]):
                 seen.repeated.append(start + i)
             last = clean[:, i].copy() if i == rows.shape[1] - 1 else clean[:, i]
-    return seen, source.n_time
+    return seen
 
 
-def _note_block(seen: Seen, n_time: int, where: str, notes: Notes, *, is_grid: bool) -> None:
+def note_seen(
+    seen: Seen,
+    n_time: int,
+    notes: Notes,
+    *,
+    place: str,
+    where: str = "",
+    zero: Level = "warning",
+) -> None:
+    """Note what is odd about values that were seen.
+
+    Parameters
+    ----------
+    seen, n_time
+        Of which there are `n_time` at each location.
+    notes
+        Which are added to.
+    place, where
+        What a location is called, and where all of them lie, as ``" of cortex_L"``.
+    zero
+        How grave locations of 0 at all times are.
+    """
     n = seen.low.size
-    place = "voxels" if is_grid else "locations"
     if seen.missing.any():
         count = int(seen.missing.sum())
         notes.add("warning", "values", f"NaN or infinity at {count} of {n} {place}{where}")
@@ -94,15 +124,14 @@ def _note_block(seen: Seen, n_time: int, where: str, notes: Notes, *, is_grid: b
     if n_time < 2:
         return
     still = seen.low == seen.high
-    zero = still & (seen.low == 0)
-    if (still & ~zero).any():
-        count = int((still & ~zero).sum())
+    empty = still & (seen.low == 0)
+    if (still & ~empty).any():
+        count = int((still & ~empty).sum())
         told = f"{count} of {n} {place}{where} have one value at all times, other than 0"
         notes.add("warning", "values", told)
-    # An image has voxels around the brain; of what CIFTI and GIFTI list, each should have values.
-    if zero.any():
-        told = f"{int(zero.sum())} of {n} {place}{where} are 0 at all times"
-        notes.add("note" if is_grid else "warning", "values", told)
+    if empty.any():
+        told = f"{int(empty.sum())} of {n} {place}{where} are 0 at all times"
+        notes.add(zero, "values", told)
 
 
 def count_maps(values: Values) -> int:

@@ -8,6 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from atlasinit.errors import PYTHON, AtlasWarning, Explained, Voice, Words, say
 
+Sections: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""What a file states, and what is read of it."""
+
 Level: TypeAlias = Literal["error", "warning", "note"]
 """What cannot be read; what is odd; what is usual, but worth knowing."""
 
@@ -25,7 +28,7 @@ class Finding:
         before the file is used. ``"note"``: it is usual, but worth knowing.
     about
         What it concerns, in a word: ``"file"``, ``"names"``, ``"keys"``, ``"space"``,
-        ``"orientation"``, ``"parcels"``, ``"values"``, ``"terms"``, ``"fit"``.
+        ``"orientation"``, ``"parcels"``, ``"values"``, ``"runs"``, ``"terms"``, ``"fit"``.
     words
         A sentence, which the command line has in its own words; where a reader of the package
         raised or warned, its own.
@@ -59,7 +62,10 @@ class FileReport:
         The file, as it was given.
     kind
         What it is taken for: ``"atlas"``, ``"data"``, ``"surface"``, ``"label table"``,
-        ``"vertex list"``, ``"transform"``, ``"values of parcels"``; ``""`` where nothing reads it.
+        ``"vertex list"``, ``"transform"``; what is made of data: ``"connectome"``, ``"series of
+        parcels"``, ``"values of parcels"``, ``"nodes"`` of BrainNet Viewer, ``"confounds"``; what
+        goes with files: ``"metadata"``, ``"page"``, ``"text"``; of `atlasinit.extract`
+        ``"output"``, ``"summary of runs"``, ``"Parquet table"``. ``""`` where nothing reads it.
     format
         As ``"an image of a grid"``.
     stored, stated, read

@@ -7,6 +7,7 @@ import numpy as np
 from atlasinit.errors import AtlasFileError
 from atlasinit.inspection.data import count_maps
 from atlasinit.io.bids.names import kind_of, suffix_of
+from atlasinit.io.facts import Facts
 from atlasinit.io.formats.base import Format
 from atlasinit.io.input import Input
 from atlasinit.io.numbers import are_levels, describe_numbers
@@ -19,7 +20,9 @@ _DATA = ("bold", "timeseries", "cbv", "asl", "dwi", "T1w", "T2w", "thickness", "
 """Suffixes of BIDS and words of FreeSurfer for amounts."""
 
 
-def guess_use(form: Format, values: Values | None, source: Input) -> tuple[Use, bool]:
+def guess_use(
+    form: Format, values: Values | None, source: Input, facts: Facts | None
+) -> tuple[Use, bool]:
     """Return what a file is for, and whether the numbers of its first map had to tell.
 
     Its format, its name and what it states are asked first. The map is that of data where no atlas
@@ -34,10 +37,12 @@ def guess_use(form: Format, values: Values | None, source: Input) -> tuple[Use, 
         What it holds as data; None where it holds none.
     source
         The file.
+    facts
+        What its header says, where it has one.
     """
     if values is None or form.read is None or kind_of(source.name) != "auto":
         return "atlas", False
-    if suffix_of(source.name) in _DATA:
+    if suffix_of(source.name) in _DATA or (facts is not None and facts.is_series):
         return "data", False
     if values.stated.labels:
         return "atlas", False

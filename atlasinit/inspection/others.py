@@ -1,12 +1,12 @@
-"""Files of neither atlases nor data: surfaces, label tables, lists of vertices, transforms."""
+"""Files of neither atlases nor data: surfaces, label tables, transforms, what is made of data."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from atlasinit.errors import ArgumentError, AtlasFileError
-from atlasinit.inspection.findings import Notes
+from atlasinit.inspection import matrices, outputs, series, values
+from atlasinit.inspection.findings import Notes, Sections
 from atlasinit.inspection.surfaces import check_surface
 from atlasinit.inspection.tables import describe_rows, note_gaps, note_table, note_zero
 from atlasinit.io.bids.names import side_of, suffix_of
@@ -15,9 +15,6 @@ from atlasinit.io.formats import freesurfer, gifti, vectors
 from atlasinit.io.formats.registry import find_format
 from atlasinit.io.input import Input
 from atlasinit.io.tables.reading import read_table
-
-Sections: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
-"""What a file states, and what is read of it."""
 
 _TRANSFORMS = (".h5", ".x5", ".lta", ".tfm", ".xfm", ".mat")
 _ITK = b"#Insight Transform File"
@@ -36,11 +33,14 @@ class Other:
     check
         Takes the path and the notes, which it adds to; returns what the file states, and what is
         read of it, None where it is of another kind after all.
+    has_numbers
+        Whether a file may hold values of vertices as well, which `use` then says.
     """
 
     kind: str
     claims: Callable[[Input], bool]
     check: Callable[[Path, Notes], Sections | None]
+    has_numbers: bool = False
 
 
 def _may_be_table(source: Input) -> bool:
@@ -108,9 +108,22 @@ def _check_transform(path: Path, notes: Notes) -> Sections:
 
 
 OTHERS: tuple[Other, ...] = (
+    # Before all that look into a file, of which pages of the web are refused.
+    Other("page", outputs.is_page, outputs.check_page),
+    Other("text", outputs.is_prose, outputs.check_prose),
+    Other("Parquet table", outputs.is_parquet, outputs.check_parquet),
     Other("vertex list", freesurfer.is_vertex_list, _check_vertices),
     Other("transform", _is_transform, _check_transform),
     Other("surface", lambda s: gifti.is_surface(s) or freesurfer.is_surface(s), check_surface),
+    Other("nodes", outputs.is_nodes, outputs.check_nodes),
+    Other("metadata", outputs.is_json, outputs.check_json),
+    Other(matrices.KIND, matrices.is_matrix, matrices.check_matrix, has_numbers=True),
+    Other("summary of runs", outputs.is_summary, outputs.check_summary),
+    Other(series.CONFOUNDS, series.is_confounds, series.check_confounds),
+    Other(series.SERIES, series.is_series, series.check_series, has_numbers=True),
+    # Of names and numbers that are no keys.
+    Other(values.KIND, values.holds_fractions, values.check_values, has_numbers=True),
     Other("label table", _may_be_table, _check_table),
+    Other(values.KIND, values.is_table, values.check_values, has_numbers=True),
 )
 """In the order in which they are asked; what none of them claims holds values."""

@@ -72,6 +72,11 @@ class Facts:
         # A swap of two axes mirrors, and so does a turn of one.
         return bool(np.linalg.det(np.eye(3)[axes.astype(int)] * signs) < 0)
 
+    @property
+    def is_series(self) -> bool:
+        """Whether the header calls the numbers a series, as ``series x brain_models``."""
+        return "series" in self.intent.lower()
+
 
 def describe_grid(image: Any) -> Facts:
     """Return what the header of an image of voxels, or of vertices in such a format, says."""

@@ -9,8 +9,9 @@ from nibabel.cifti2 import Cifti2Image, SeriesAxis
 from nibabel.gifti import GiftiImage
 from nibabel.spatialimages import SpatialImage
 
-from atlasinit.io.files import reading, unlogged
+from atlasinit.io.files import extension, reading, unlogged
 from atlasinit.io.formats import gifti
+from atlasinit.io.formats.grids import MGH, load_image
 from atlasinit.io.input import Input
 from atlasinit.support.files import expand
 
@@ -30,6 +31,9 @@ def read_repetition_time(image: Any) -> float | None:
             # nibabel's own reader of GIFTI would follow paths out of the folder, and trust sizes.
             if gifti.claims(source):
                 return read_repetition_time(gifti.load(source))
+            # It would leave such a file open.
+            if extension(path) in MGH:
+                return read_repetition_time(load_image(source))
             return read_repetition_time(nb.load(path))
     if isinstance(image, Cifti2Image):
         axis = image.header.get_axis(0)

@@ -12,7 +12,7 @@ from nibabel.cifti2 import Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.errors import ArgumentError, AtlasFileWarning, ContentError, format_list, warn
-from atlasinit.io.files import extension, unlogged
+from atlasinit.io.files import extension, reading, unlogged
 from atlasinit.io.formats.brain_models import structure_of
 from atlasinit.io.formats.cifti_writing import write_image
 from atlasinit.io.own_header import check_texts
@@ -85,16 +85,37 @@ def read_matrix(path: Path) -> "pd.DataFrame":
     """Return a matrix of parcels by parcels with the names of both axes."""
     import pandas as pd
 
-    with unlogged():
-        image: Any = nb.load(path)
-    if not isinstance(image, Cifti2Image):
-        raise ContentError("it is no CIFTI-2 file")
+    image: Any = _load(path)
     axes = [image.header.get_axis(i) for i in range(len(image.shape))]
     if len(axes) != 2 or not all(isinstance(axis, ParcelsAxis) for axis in axes):
         kinds = format_list(type(axis).__name__.removesuffix("Axis") for axis in axes)
         raise ContentError(f"its axes should both be of parcels, but are {kinds}")
     rows, columns = (list(axis.name) for axis in axes)
     return pd.DataFrame(np.asanyarray(image.dataobj), rows, columns)
+
+
+def read_rows(path: Path) -> tuple[list[str], Float[np.ndarray, "maps parcels"]]:
+    """Return the names of the parcels of a file and its rows: maps, time points or locations.
+
+    Raises
+    ------
+    AtlasFileError
+        What is no CIFTI-2 file whose columns are parcels.
+    """
+    with reading(path, "a CIFTI-2 file of parcels") as found:
+        image: Any = _load(found)
+        axis = image.header.get_axis(len(image.shape) - 1)
+        if len(image.shape) != 2 or not isinstance(axis, ParcelsAxis):
+            raise ContentError("its columns should be parcels")
+        return list(axis.name), np.asanyarray(image.dataobj)
+
+
+def _load(path: Path) -> Cifti2Image:
+    with unlogged():
+        image: Any = nb.load(path)
+    if not isinstance(image, Cifti2Image):
+        raise ContentError("it is no CIFTI-2 file")
+    return image
 
 
 def scalar_axis(painted: Painted, path: PathLike) -> ScalarAxis:
