@@ -53,9 +53,9 @@ def describe_matrix(frame: "pd.DataFrame", path: Path, notes: Notes) -> Sections
     """Return what a matrix that was read states and holds, after noting what is odd."""
     matrix = frame.to_numpy()
     names, missing = list(frame.index), np.isnan(matrix)
-    lost = missing.all(axis=1) & missing.all(axis=0)
+    lost = np.asarray(missing.all(axis=1)) & missing.all(axis=0)
     if lost.any():
-        told = format_list((names[row] for row in np.flatnonzero(lost)), _SHOWN)
+        told = format_list((names[row] for row in np.flatnonzero(lost).tolist()), _SHOWN)
         notes.add("note", "values", f"parcels without data, NaN throughout: {told}")
     # Of what goes with motion, say, nothing is on the diagonal.
     if np.diag(missing).all():
@@ -71,7 +71,7 @@ def describe_matrix(frame: "pd.DataFrame", path: Path, notes: Notes) -> Sections
     empty = ((matrix == 0) | np.eye(len(names), dtype=bool)).all(axis=1)
     # Of a single parcel there is no other.
     if empty.any() and len(names) > 1:
-        told = format_list((names[row] for row in np.flatnonzero(empty)), _SHOWN)
+        told = format_list((names[row] for row in np.flatnonzero(empty).tolist()), _SHOWN)
         notes.add("warning", "values", f"parcels with nothing but 0 to all others: {told}")
     finite = matrix[np.isfinite(matrix)]
     apart = _find_asymmetry(matrix)

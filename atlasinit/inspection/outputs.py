@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from atlasinit.errors import AtlasFileError, ContentError, format_list
+from atlasinit.extraction.naming import is_seconds
 from atlasinit.extraction.state import FOLDER, Ledger
 from atlasinit.inspection.findings import Notes, Sections
 from atlasinit.inspection.titles import Titles
@@ -51,7 +52,7 @@ def check_json(path: Path, notes: Notes) -> Sections | None:
     if not (beside or of_dataset or of_records or _has_fields(path, found)):
         return None
     step = found.get("RepetitionTime")
-    if "RepetitionTime" in found and not (is_number(step) and float(step) > 0):
+    if "RepetitionTime" in found and not is_seconds(step):
         notes.add("warning", "values", f"RepetitionTime should be seconds above 0, is {step!r}")
     stated = {key: found[key] for key in _TOLD if isinstance(found.get(key), str)}
     kind = "description" if of_dataset else "record of an extraction" if of_records else "metadata"

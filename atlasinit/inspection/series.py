@@ -93,13 +93,13 @@ def describe_series(
     note_names(names, notes)
     lost = np.isnan(values).all(axis=0)
     if lost.any():
-        told = format_list((names[i] for i in np.flatnonzero(lost)), _SHOWN)
+        told = format_list((names[i] for i in np.flatnonzero(lost).tolist()), _SHOWN)
         notes.add("note", "values", f"parcels without data, NaN throughout: {told}")
     if len(values) < 2:
         notes.add("note", "values", f"it has {len(values)} time points")
     held = values[:, ~lost].T
     if held.size:
-        source = DataSource(*held.shape, lambda span: held[:, span])
+        source = DataSource(held.shape[0], held.shape[1], lambda span: held[:, span])
         note_seen(look_at(source), len(values), notes, place="parcels", zero="warning")
     read = {
         "as": SERIES,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import itertools
+from typing import Any
 
 from atlasinit.io.files import extension
 from atlasinit.io.input import Input
@@ -38,7 +39,8 @@ class Titles:
         # Null bytes are of UTF-16, or of no text.
         if separator is None or source.is_packed or b"\0" in source.head:
             return None
-        text = io.TextIOWrapper(source.stream(), "utf-8-sig", errors="replace", newline="")
+        stream: Any = source.stream()
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
         lines = csv.reader(text, delimiter=separator)
         try:
             first, *rows = itertools.islice(lines, 1 + _LOOK)

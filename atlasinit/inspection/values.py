@@ -77,7 +77,7 @@ def describe_maps(
     note_names(names, notes)
     lost = np.isnan(values).all(axis=0)
     if lost.any():
-        told = format_list((names[i] for i in np.flatnonzero(lost)), _SHOWN)
+        told = format_list((names[i] for i in np.flatnonzero(lost).tolist()), _SHOWN)
         notes.add("note", "values", f"parcels without values, NaN throughout: {told}")
     infinite = int(np.isinf(values).sum())
     if infinite:

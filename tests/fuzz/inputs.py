@@ -355,16 +355,32 @@ def _descriptions() -> Iterator[Seed]:
             yield Seed(name.name, content, add)
 
 
+def _check_matrix(path: Path) -> object:
+    return ai.check_file(path), parcel_matrices.read_matrix(path)
+
+
+def _check_series(path: Path) -> object:
+    return ai.check_file(path), read_repetition_time(path)
+
+
 def _matrices() -> Iterator[Seed]:
     """Yield a matrix of each format, and tables of values of parcels."""
     atlas = brain_atlas(key=[1, 2, 300, 4, 5, 10, 49])
     matrix = np.random.default_rng(0).normal(size=(7, 7))
     for ending in parcel_matrices.FORMATS:
         save = lambda path: ai.save_matrix(matrix + matrix.T, atlas, path)  # noqa: E731
-        yield Seed(f"m{ending}", _saved(save, f"m{ending}"), parcel_matrices.read_matrix)
+        yield Seed(f"m{ending}", _saved(save, f"m{ending}"), _check_matrix)
     for ending in (".pscalar.nii", ".ptseries.nii"):
         save = lambda path: ai.save_values(np.ones((7, 2)), atlas, path)  # noqa: E731
-        yield Seed(f"v{ending}", _saved(save, f"v{ending}"), read_repetition_time)
+        yield Seed(f"v{ending}", _saved(save, f"v{ending}"), _check_series)
+    for name, text in (
+        ("x_timeseries.tsv", "A\tB\n1.5\tn/a\n2\t3\n"),
+        ("x_bold.json", '{"RepetitionTime": 2.5, "Description": "text"}'),
+        ("x.node", "1.5\t-2\t3\t1\t60\tA\n1\t2\t3\t2\t7\tB\n"),
+        ("x_quality.tsv", "run\tstatus\nsub-1\tdone\nsub-2\tfailed\n"),
+        ("x-confounds_timeseries.tsv", "csf\ttrans_x\n1.5\tn/a\n2\t3\n"),
+    ):
+        yield Seed(name, text.encode(), ai.check_file)
     names = "".join(f"{name},{i}.5,n/a\n" for i, name in enumerate(atlas.table["name"]))
     for name, text in (
         ("v.csv", f"name,a,b\n{names}"),
