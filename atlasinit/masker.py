@@ -61,9 +61,10 @@ class AtlasMasker(TransformerMixin, BaseEstimator):
         state none or a wrong one. Images that state another space than the atlas's are refused.
     sampling
         What takes volumes to the surfaces of the atlases: an `atlasinit.sampling_operator`, or a
-        mapping from compartments to these, one for each surface. Images are then volumes on the
-        operators' grid; smoothing comes after sampling, on the surfaces. Vertices without a
-        voxel are missing data. None: volumes are refused where the atlas has surfaces alone.
+        mapping from compartments to these, one for each surface, with all the vertices that the
+        atlases keep of it. Images are then volumes on the operators' grid; smoothing comes after
+        sampling, on the surfaces. Vertices without a voxel are missing data. None: volumes are
+        refused where the atlas has surfaces alone.
     n_jobs
         How many images of a list are extracted at the same time, in threads.
     memory

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps
 from atlasinit.core.spaces import UNKNOWN
@@ -24,7 +24,8 @@ def check_sampling(atlases: Iterable[Atlas], sampling: Any) -> dict[str, Samplin
     Raises
     ------
     ValueError
-        A surface without an operator, an operator for no surface, or one for other vertices.
+        A surface without an operator, an operator for no surface, one for another mesh or one
+        without some of an atlas's vertices.
     TypeError
         What is no operator.
     """
@@ -42,11 +43,14 @@ def check_sampling(atlases: Iterable[Atlas], sampling: Any) -> dict[str, Samplin
         mesh = found[c].mesh
         same = mesh.n_vertices == wanted.n_vertices
         same &= not wanted.hemisphere or mesh.hemisphere in ("", wanted.hemisphere)
-        if not same or not np.array_equal(mesh.vertices, wanted.vertices):
+        lacking = int((mesh.locations[wanted.vertices] < 0).sum()) if same else 0
+        if not same or lacking:
+            whole = Call("ai.SurfaceMesh", str(wanted.n_vertices), hemisphere=wanted.hemisphere)
+            lacks = f", and lacks {lacking} of its vertices" if lacking else ""
             raise ArgumentError(
                 "sampling",
-                f"of {c!r} goes to {mesh!r}, where {atlas.name!r} has {wanted!r}",
-                "make it for `atlas.geometry`; atlases of other vertices need a masker each",
+                f"of {c!r} goes to {mesh!r}, where {atlas.name!r} has {wanted!r}{lacks}",
+                "make it for a mesh that keeps the vertices of every atlas, as " + whole + " does",
             )
     return found
 
@@ -89,11 +93,15 @@ def open_sampled(
             "make operators by " + Passing(method="nearest"),
         )
 
+    rows = {c: _rows_of(atlas.geometry[c], own) for c, own in operators.items()}
+
     def read(span: slice) -> np.ndarray:
         # Once for each grid: both hemispheres take their values of the same volume.
         data = {grid: source.read(span) for grid, source in sources.items()}
         parts = [
-            np.asarray(operators[c](data[operators[c].grid])) if c in operators else data[geometry]
+            np.asarray(operators[c](data[operators[c].grid]))[rows[c]]
+            if c in operators
+            else data[geometry]
             for c, geometry in atlas.geometry.items()
         ]
         return np.concatenate(parts)
@@ -104,6 +112,14 @@ def open_sampled(
     ]
     whole = np.concatenate(outside) if any(part.any() for part in outside) else None
     return DataSource(atlas.n_locations, first.n_time, read, whole, first.labelled)
+
+
+def _rows_of(geometry: Geometry, operator: SamplingOperator) -> Any:
+    """Return which of the values of an operator the kept vertices of a mesh take."""
+    assert isinstance(geometry, SurfaceMesh)
+    if np.array_equal(geometry.vertices, operator.mesh.vertices):
+        return slice(None)  # no copy
+    return operator.mesh.locations[geometry.vertices]
 
 
 def _check_grids(image: Any, grids: Iterable[VolumeGrid]) -> None:

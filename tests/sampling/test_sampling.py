@@ -729,20 +729,47 @@ def test_what_is_said_of_an_image_on_another_grid_works():
     assert np.isfinite(ai.AtlasMasker(atlas, sampling=own).fit_transform(image)).all()
 
 
-def test_sampling_to_other_vertices_is_refused():
-    atlas = sided_atlas()
-    other = ai.SurfaceMesh(3, [0, 2], hemisphere="L")
-    moved = ai.Atlas(
-        name="other",
-        space="x",
-        maps=atlas.maps,
-        geometry=atlas.geometry | {"cortex_L": other},
-        labels=atlas.table,
+def corners_atlas(vertices, n=4):
+    """An atlas of some of the vertices of a tetrahedron in mm, a parcel each."""
+    mesh = ai.SurfaceMesh(n, vertices, hemisphere="L")
+    return ai.Atlas(
+        name="corners" + "".join(map(str, vertices)),
+        space="fsaverage5",
+        maps={"cortex_L": ai.HardMaps(np.arange(len(vertices), dtype=np.int32), len(vertices))},
+        geometry={"cortex_L": mesh},
+        labels=table(["cortex_L"] * len(vertices)),
     )
+
+
+def corners_operator(mesh):
+    points = np.array([[1, 1, 0], [3, 1, 0], [5, 1, 0], [6, 2, 0]], np.float32)
+    grid = ai.VolumeGrid((4, 2, 1), np.diag([2.0, 2, 2, 1]))
+    mesh = mesh.replace(anatomical=points)
+    return ai.sampling_operator(grid, mesh, method="trilinear")
+
+
+def test_atlases_that_keep_other_vertices_share_an_operator_of_all():
+    """As each with an operator of its own vertices."""
+    atlases = {"a": corners_atlas([0, 2]), "b": corners_atlas([1, 2, 3]), "c": corners_atlas([3])}
+    image = run_of(np.random.default_rng(3).normal(size=(4, 2, 1, 5)).astype(np.float32))
+    own = {name: corners_operator(atlas.geometry["cortex_L"]) for name, atlas in atlases.items()}
+    advice = r"lacks 2 of its vertices; .* every atlas, as `ai\.SurfaceMesh\(4, hemisphere=.L.\)`"
+    with pytest.raises(ValueError, match=advice):
+        ai.AtlasMasker(atlases, sampling={"cortex_L": own["a"]}).fit()
+    whole = {"cortex_L": corners_operator(ai.SurfaceMesh(4, hemisphere="L"))}
+    together = ai.AtlasMasker(atlases, sampling=whole).fit_transform(image)
+    for name, atlas in atlases.items():
+        alone = ai.AtlasMasker(atlas, sampling={"cortex_L": own[name]}).fit_transform(image)
+        np.testing.assert_allclose(together[name], alone, rtol=1e-5)
+        by_itself = ai.AtlasMasker(atlas, sampling=whole).fit_transform(image)
+        np.testing.assert_allclose(by_itself, alone, rtol=1e-5)
+
+
+def test_sampling_to_another_mesh_is_refused():
     with pytest.raises(
-        ValueError, match=r"goes to SurfaceMesh\(L, 2 of 2 .* has SurfaceMesh\(L, 2 of 3"
+        ValueError, match=r"goes to SurfaceMesh\(L, 2 of 2 .* has SurfaceMesh\(L, 2 of 4"
     ):
-        ai.AtlasMasker(moved, sampling=two_sides()).fit()
+        ai.AtlasMasker(corners_atlas([0, 2]), sampling=two_sides()["cortex_L"]).fit()
 
 
 def test_several_atlases_are_sampled_together():
