@@ -1,4 +1,4 @@
-"""The command that moves an atlas to another grid or mesh: resample."""
+"""The command that moves an atlas to another grid or mesh, or between the two: resample."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ import typer
 from atlasinit.cli import completion
 from atlasinit.cli.options import AsJson, Output, Overwrite, Saving, load, may_download, takes
 from atlasinit.cli.output import print_saved
+from atlasinit.cli.surfaces import Cortex
 from atlasinit.cli.values import read_meshes
 from atlasinit.errors import ArgumentError, Passing
 from atlasinit.support.files import expand
@@ -23,11 +24,12 @@ commands = typer.Typer()
 
 
 @commands.command(epilog="Example: atlasinit resample aal --to bold.nii.gz -o aal_bold.nii.gz")
-@takes(load, may_download, Saving)
+@takes(load, may_download, Saving, Cortex)
 def resample(
     atlas: "Atlas",
     download: bool,  # noqa: FBT001 (given by `may_download`)
     saving: Saving,
+    cortex: Cortex,
     *,
     to: Annotated[
         list[str],
@@ -75,13 +77,26 @@ def resample(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move an atlas to the grid of an image, or to another mesh, perhaps in another space."""
+    """Move an atlas to the grid of an image, or to another mesh, perhaps in another space.
+
+    Between a volume and surfaces it goes through the cortex: give its white and pial surfaces.
+    """
     from atlasinit.io.agreement import check_target_space
     from atlasinit.io.saving import check_saving, save_atlas
     from atlasinit.io.targets import holds_locations, read_target
     from atlasinit.resampling import resample as resample_
     from atlasinit.transforms import Transform
 
+    if cortex.is_given:
+        others = {"transform": transform, "method": method != "auto", "areas": areas != "auto"}
+        for name, given in others.items():
+            if given:
+                raise ArgumentError(name, "is not for moves between volumes and surfaces")
+        with show_waiting(f"moving {atlas.name} through the cortex"):
+            moved = _move_through(cortex, atlas, to, to_space, download=download)
+        saved = save_atlas(moved, output, overwrite=overwrite, **saving.arguments)
+        print_saved(moved, saved, as_json=as_json)
+        return
     check_saving(atlas, output, format=saving.format, overwrite=overwrite)
     if transform:
         if len(to) > 1 or not expand(to[0]).exists():
@@ -130,10 +145,60 @@ def resample(
     print_saved(moved, files, as_json=as_json)
 
 
+def _move_through(
+    cortex: Cortex, atlas: "Atlas", to: list[str], to_space: str | None, *, download: bool
+) -> "Atlas":
+    """Return an atlas of surfaces in a volume, or one of a volume on surfaces."""
+    from atlasinit.catalogue import spaces
+    from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+    from atlasinit.io.targets import holds_locations, read_target
+    from atlasinit.sampling import to_surface, to_volume
+
+    named = len(to) == 1 and not expand(to[0]).exists()
+    sided = [c for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)]
+    if sided:
+        found = (
+            read_target(to[0]) if len(to) == 1 and not named and holds_locations(to[0]) else None
+        )
+        if found is None or found.grid is None:
+            wanted = f"should be one image, whose grid {atlas.name!r} is moved to, got {to}"
+            raise ArgumentError("to", wanted)
+        if cortex.sampling not in (None, "ribbon"):
+            problem = "is of voxels at vertices; voxels take those of the ribbon"
+            raise ArgumentError("sampling", problem, "leave it out")
+        space = _check_named(to_space or found.space)
+        own = cortex.read(sided)
+        return to_volume(atlas, found.grid, white=own["white"], pial=own["pial"], space=space)
+    if named:
+        if to_space is not None:
+            raise ArgumentError("to_space", f"is for files; {to[0]!r} is a space itself")
+        geometry, to_space = _obtain_meshes(spaces.spheres(to[0]), download=download), to[0]
+    else:
+        to_space = _check_named(to_space)
+        geometry = _spheres([Path(name) for name in to], atlas, to_space)
+    meshes = {c: mesh for c, mesh in geometry.items() if isinstance(mesh, SurfaceMesh)}
+    if len(meshes) < len(geometry) or not meshes:
+        raise ArgumentError(
+            "to",
+            f"should be spheres, or a space, whose meshes {atlas.name!r} is moved to, got {to}",
+        )
+    grid = next(g for g in atlas.geometry.values() if isinstance(g, VolumeGrid))
+    # Voxels that the atlas does not keep have no label, which counts as one more.
+    whole = VolumeGrid(grid.shape, grid.affine)
+    return to_surface(atlas, cortex.make_operators(whole, meshes), space=to_space)
+
+
+def _check_named(space: str | None) -> str:
+    """Return the space of a volume and of the surfaces in it, which has to be stated."""
+    if not space:
+        remedy = "pass " + Passing(to_space="T1w") + " for one person's, or a template's name"
+        raise ArgumentError("to_space", "should name the space of the result", remedy)
+    return space
+
+
 def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "SurfaceMesh"]:
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
     from atlasinit.catalogue import spaces
-    from atlasinit.catalogue.sources import references
     from atlasinit.core.spaces import parse_space
 
     spheres = spaces.spheres(space)
@@ -145,8 +210,13 @@ def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "Surf
             f"of {space}",
             f"pass spheres that are, as --to SPHERE --to SPHERE --to-space {space}",
         )
-    found = [references.obtain(r, allow_download=download) for r in spheres.values()]
-    return _meshes(found)
+    return _obtain_meshes(spheres, download=download)
+
+
+def _obtain_meshes(spheres: Mapping[str, str], *, download: bool) -> dict[str, "SurfaceMesh"]:
+    from atlasinit.catalogue.sources import references
+
+    return _meshes([references.obtain(r, allow_download=download) for r in spheres.values()])
 
 
 def _spheres(paths: Sequence[Path], atlas: "Atlas", to_space: str | None) -> dict[str, "Geometry"]:

@@ -1,6 +1,6 @@
 """The command that projects one image: parcel series, cleaned, as a table, CIFTI or a matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,8 +17,9 @@ from atlasinit.cli.options import (
     takes,
 )
 from atlasinit.cli.output import print_written, say
+from atlasinit.cli.surfaces import Cortex, unite_meshes
 from atlasinit.cli.values import parse_one_each
-from atlasinit.errors import ArgumentError, format_count, format_list
+from atlasinit.errors import ArgumentError, Passing, format_count, format_list
 from atlasinit.support.files import expand
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from atlasinit.core.atlas import Atlas
     from atlasinit.extraction.cleaning import Cleaning, Confounds
+    from atlasinit.io import DataSource
 
 commands = typer.Typer()
 
@@ -34,10 +36,11 @@ ENDINGS = (".tsv", ".csv", ".ptseries.nii", ".pconn.nii")
 
 
 @commands.command(epilog="Example: atlasinit project aal --data bold.nii.gz -o series.tsv")
-@takes(load, Cleaned)
+@takes(load, Cleaned, Cortex)
 def project(
     atlas: "Atlas",
     cleaned: Cleaned,
+    cortex: Cortex,
     *,
     data: Annotated[list[str], typer.Option("--data", "-d", metavar="FILE", help=DATA_HELP)],
     output: Annotated[
@@ -78,6 +81,7 @@ def project(
 ) -> None:
     """Project data on the parcels of an atlas: their series, or how these correlate."""
     from atlasinit.extraction.timing import find_repetition_time
+    from atlasinit.io import open_data
     from atlasinit.sharing import open_shared
     from atlasinit.streaming import stream_views
     from atlasinit.support.writing import check_target
@@ -91,7 +95,10 @@ def project(
     for path in outputs:
         check_target(path, overwrite=overwrite)
     atlases = list(outputs.values())
-    source, views = open_shared(given, atlases, reduction=reduction, data_space=data_space)
+    opener = _sample_between(cortex, atlases, files) if cortex.is_given else open_data
+    source, views = open_shared(
+        given, atlases, reduction=reduction, data_space=data_space, opener=opener
+    )
     in_time = output.name.lower().endswith(".ptseries.nii")
     t_r = find_repetition_time(files[0], cleaning) if cleaning.filters or in_time else None
     confounds = _read_confounds(files, confounds_table, cleaning, source.n_time)
@@ -117,6 +124,34 @@ def project(
             left = format_count(source.n_time - kept, "volume")
             moved = f", by {confounds.origin}" if cleaning.fd_threshold is not None else ""
             say(f"confounds: {named}; {left} left out{moved}")
+
+
+def _sample_between(
+    cortex: Cortex, atlases: "Sequence[Atlas]", files: list[Path]
+) -> "Callable[..., DataSource]":
+    """Return what opens a volume as data of surfaces, sampled between the white and the pial."""
+    from atlasinit.io.targets import holds_locations, read_target
+    from atlasinit.sampling.data import open_sampled
+
+    grid = None
+    if len(files) == 1 and holds_locations(files[0]):
+        grid = read_target(files[0]).grid
+    if grid is None:
+        problem = "should be one image of a volume where surfaces are given, got "
+        raise ArgumentError("data", problem + format_list([file.name for file in files]))
+    operators = cortex.make_operators(grid, unite_meshes(atlases))
+
+    def open_(*arguments: Any, **options: Any) -> "DataSource":
+        try:
+            return open_sampled(*arguments, operators=operators, **options)
+        except ArgumentError as error:
+            if error.argument != "sampling":
+                raise
+            # The method of an operator is the sampling itself here.
+            remedy = "pass " + Passing(sampling="nearest")
+            raise ArgumentError("sampling", error.problem, remedy) from error
+
+    return open_
 
 
 def _name_outputs(

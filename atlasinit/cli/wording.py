@@ -22,8 +22,10 @@ _OTHERWISE = {
     "meshes": "sphere",
     "at": "min_weight",
     "by": "merge",
+    "to_surface": "white",
+    "to_volume": "white",
 }
-"""Argument of a function to the parameter of commands that sets it."""
+"""Argument of a function, or a function, to the parameter of commands that sets or does it."""
 
 _CALLED = {
     "generate_report": "report",
