@@ -351,7 +351,7 @@ def test_grey_parcels_are_told_from_the_grey_behind():
     assert np.ptp(shown[:, 0]) > 0.3
     # Colours, black and white are told without.
     for rgb in ([0.9, 0.1, 0.1], [0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.65]):
-        assert not np.ptp(stripes(color_parcels(np.array([rgb] * 4))), axis=0).any()
+        assert not np.ptp(stripes(color_parcels(np.array([rgb] * 4, float))), axis=0).any()
 
 
 def test_grey_networks_are_hatched_in_the_legend():
