@@ -9,6 +9,7 @@ from jaxtyping import Int
 from atlasinit.core.atlas import Atlas
 from atlasinit.errors import ArgumentError
 from atlasinit.figures.palettes import network_colors, parcel_colors
+from atlasinit.figures.texts import measure_text, shorten_text
 
 ORDERS = ("network", "table")
 
@@ -17,7 +18,16 @@ _BAR = 0.14
 """Width of the colours beside a picture, in inches."""
 
 _ROOM = 7.0
-"""Points of height that a name takes."""
+"""Points of height that a parcel's name takes."""
+
+_BETWEEN = 9.0
+"""Points from the name of a block to the next."""
+
+_PARCEL, _BLOCK = 6.0, 8.0
+"""Of the letters of both, in points."""
+
+_WIDEST = 2.4
+"""Of a name in inches, of which the middle is left out where it is longer."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +90,19 @@ def order_parcels(atlas: Atlas, *, order: str) -> Blocks:
     return Blocks(np.arange(atlas.n_parcels), tuple(map(str, homes)), sizes, greys)
 
 
+def measure_names(atlas: Atlas, blocks: Blocks, side: float) -> float:
+    """Return how many inches bars and names take beside a picture with a side of `side` inches."""
+    size, names = _PARCEL, [str(name) for name in atlas.table["name"]]
+    if not _fits(atlas.n_parcels, side):
+        size, names = _BLOCK, list(blocks.names)
+    longest = max((measure_text(name, size) for name in names), default=0)
+    return _BAR + 0.15 + min(longest, _WIDEST)
+
+
+def _fits(n_parcels: int, side: float) -> bool:
+    return side * 72 / max(n_parcels, 1) >= _ROOM
+
+
 def draw_blocks(axes: Any, atlas: Atlas, blocks: Blocks, *, sides: str) -> None:
     """Draw bars of the blocks beside the picture in `axes`, their names, and lines between them.
 
@@ -90,11 +113,12 @@ def draw_blocks(axes: Any, atlas: Atlas, blocks: Blocks, *, sides: str) -> None:
     sides
         ``"y"`` for the left side, or ``"xy"`` for the lower one, too.
     """
-    width, height = axes.get_position().size * axes.figure.bbox.size / axes.figure.dpi
-    n = max(atlas.n_parcels, 1)
+    size = axes.get_position().size * axes.figure.bbox.size / axes.figure.dpi
+    width, height = size.tolist()
     for side in sides:
         across = side == "x"
-        fits = (width if across else height) * 72 / n >= _ROOM
+        fits = _fits(atlas.n_parcels, width if across else height)
+        size = _PARCEL if fits else _BLOCK
         place = axes.inset_axes(
             (0, -_BAR / height, 1, 0.7 * _BAR / height)
             if across
@@ -106,7 +130,8 @@ def draw_blocks(axes: Any, atlas: Atlas, blocks: Blocks, *, sides: str) -> None:
         else:
             at, texts = _place_names(blocks, (width if across else height) * 72)
         ticks = place.set_xticks if across else place.set_yticks
-        ticks(at, texts, fontsize=6 if fits else 8, rotation=90 if across else 0, parse_math=False)
+        texts = [shorten_text(str(text), size, room=_WIDEST) for text in texts]
+        ticks(at, texts, fontsize=size, rotation=90 if across else 0, parse_math=False)
     for edge in blocks.edges[1:-1] - 0.5:
         axes.axhline(edge, color="black", linewidth=0.5)
         if "x" in sides:
@@ -127,12 +152,19 @@ def _draw_bar(place: Any, blocks: Blocks, *, across: bool) -> None:
 
 
 def _place_names(blocks: Blocks, points: float) -> tuple[list[float], list[str]]:
-    """Return middles and names of blocks, without those that would lie on the one before."""
-    at, texts, last = [], [], -np.inf
-    for start, size, name in zip(blocks.edges, blocks.sizes, blocks.names, strict=False):
-        middle = start + size / 2 - 0.5
-        if (middle - last) * points / max(blocks.edges[-1], 1) >= _ROOM + 2:
-            at.append(middle)
-            texts.append(name)
-            last = middle
-    return at, texts
+    """Return where names of blocks stand, at their middles or moved apart to be read, and names.
+
+    Of more blocks than there is room for, the largest are named.
+    """
+    n = max(int(blocks.edges[-1]), 1)
+    most = max(int(points // _BETWEEN), 1)
+    sizes = np.array(blocks.sizes)
+    named = np.sort(np.argsort(-sizes, kind="stable")[:most])
+    at = (blocks.edges[:-1] + sizes / 2)[named] * points / n
+    # From the start on no name lies on the one before, and then from the end on.
+    for i in range(len(at)):
+        at[i] = max(at[i], at[i - 1] + _BETWEEN if i else _BETWEEN / 2)
+    for i in reversed(range(len(at))):
+        last = i == len(at) - 1
+        at[i] = min(at[i], points - _BETWEEN / 2 if last else at[i + 1] - _BETWEEN)
+    return (at * n / points - 0.5).tolist(), [blocks.names[i] for i in named]

@@ -5,20 +5,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_values
 from atlasinit.errors import ArgumentError
-from atlasinit.figures.blocks import draw_blocks, order_parcels
+from atlasinit.figures.blocks import draw_blocks, measure_names, order_parcels
 from atlasinit.figures.matrices import draw_scale
 from atlasinit.figures.scales import ColorMap, scale_values
+from atlasinit.figures.texts import shorten_text
 from atlasinit.support.numbers import check_number
 
 WIDTH, HEIGHT = 8.0, 4.5
 """Of the carpet, in inches, as all below."""
 
-_LEFT, _RIGHT, _BELOW, _ABOVE, _TRACE = 1.9, 1.3, 0.6, 0.4, 1.0
+_LEFT, _RIGHT, _BELOW, _ABOVE, _TRACE = 0.9, 1.3, 0.6, 0.4, 1.0
 _LIMIT = 2.5
 """Standard deviations that the colours of standardised series reach to."""
 
@@ -107,27 +109,35 @@ def plot_series(
         units = "standard deviations" if standardize else ""
     scale = scale_values(shown, cmap=cmap, vmin=vmin, vmax=vmax)
     pyplot.install_repl_displayhook()
-    width, height = _LEFT + WIDTH + _RIGHT, _BELOW + HEIGHT + _TRACE + _ABOVE
+    # At the least for the numbers beside the mean.
+    left = max(measure_names(atlas, blocks, HEIGHT), _LEFT)
+    width, height = left + WIDTH + _RIGHT, _BELOW + HEIGHT + _TRACE + _ABOVE
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((_LEFT / width, _BELOW / height, WIDTH / width, HEIGHT / height))
+    axes = figure.add_axes((left / width, _BELOW / height, WIDTH / width, HEIGHT / height))
     axes.set_facecolor("0.66")
     n_time = shown.shape[1]
     extent = (-0.5 * step, (n_time - 0.5) * step, len(shown) - 0.5, -0.5)
     picture = scale(shown[blocks.rows])
     axes.imshow(picture, aspect="auto", interpolation="nearest", extent=extent)
     axes.set_xlabel("time point" if t_r is None else "time, s")
+    # Half a time point is none.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=t_r is None))
     axes.set_yticks([])
     draw_blocks(axes, atlas, blocks, sides="y")
     trace = figure.add_axes(
-        (_LEFT / width, (_BELOW + HEIGHT + 0.1) / height, WIDTH / width, _TRACE / height),
+        (left / width, (_BELOW + HEIGHT + 0.1) / height, WIDTH / width, _TRACE / height),
         sharex=axes,
     )
     whole = values[np.isfinite(values[:, there]).all(axis=1)]
     if len(whole) and there.any():
         trace.plot(np.arange(n_time) * step, whole.mean(axis=0), color="black", linewidth=0.8)
     trace.tick_params(labelbottom=False)
+    # Long numbers are told by a power of ten, at the right, as the title is at the left.
+    trace.ticklabel_format(axis="y", scilimits=(-3, 4))
+    trace.yaxis.get_offset_text().set(x=1, ha="right", fontsize="small")
     trace.set_ylabel("mean", fontsize="small")
-    trace.set_title(atlas.name if title is None else title, loc="left", parse_math=False)
+    heading = shorten_text(atlas.name if title is None else title, 12.0, room=WIDTH)
+    trace.set_title(heading, loc="left", parse_math=False)
     draw_scale(figure, scale, units, right=_RIGHT, bottom=_BELOW, tall=HEIGHT)
     return figure
 

@@ -65,8 +65,8 @@ def plot_connectome(
     matrix
         (parcels, parcels): a DataFrame that names parcels on both sides, in any order, as
         `connectome` returns it, or an array in the order of ``atlas.labels``. The diagonal is
-        not drawn, nor is NaN; of a matrix that is not symmetric lines are arrows, from row to
-        column.
+        not drawn, nor are NaN and infinity; of a matrix that is not symmetric lines are arrows,
+        from row to column.
     atlas
         Whose parcels they are.
     edge_threshold

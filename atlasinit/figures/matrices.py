@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_matrix
-from atlasinit.figures.blocks import draw_blocks, order_parcels
+from atlasinit.figures.blocks import draw_blocks, measure_names, order_parcels
 from atlasinit.figures.scales import ColorMap, ColorScale, scale_values
+from atlasinit.figures.texts import shorten_text
 from atlasinit.support.formatting import format_number
 
 SIZE = 7.0
 """Of the picture, in inches, as all below."""
 
-_LEFT, _RIGHT, _BELOW, _ABOVE = 1.9, 1.3, 1.9, 0.5
+_RIGHT, _ABOVE = 1.3, 0.5
 _GREY = "0.66"
 
 
@@ -42,7 +43,8 @@ def plot_matrix(
     ----------
     matrix
         (parcels, parcels): a DataFrame that names parcels on both sides, in any order, as
-        `connectome` returns it, or an array in the order of ``atlas.labels``. NaN is grey.
+        `connectome` returns it, or an array in the order of ``atlas.labels``. NaN and
+        infinity are grey, and count for no scale.
     atlas
         Whose parcels they are.
     order
@@ -88,9 +90,10 @@ def plot_matrix(
         symmetric=symmetric,
     )
     pyplot.install_repl_displayhook()
-    width, height = _LEFT + SIZE + _RIGHT, _BELOW + SIZE + _ABOVE
+    left = below = measure_names(atlas, blocks, SIZE)
+    width, height = left + SIZE + _RIGHT, below + SIZE + _ABOVE
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((_LEFT / width, _BELOW / height, SIZE / width, SIZE / height))
+    axes = figure.add_axes((left / width, below / height, SIZE / width, SIZE / height))
     diagonal = np.diag(values)[np.isfinite(np.diag(values))]
     beyond = diagonal.size and not (scale.low <= diagonal.min() <= diagonal.max() <= scale.high)
     if beyond:
@@ -101,10 +104,11 @@ def plot_matrix(
     axes.imshow(shown, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(atlas.name if title is None else title, loc="left", parse_math=False)
+    heading = shorten_text(atlas.name if title is None else title, 12.0, room=SIZE)
+    axes.set_title(heading, loc="left", parse_math=False)
     draw_blocks(axes, atlas, blocks, sides="yx")
     note = f"diagonal, {_name_range(diagonal)},\nbeyond: grey" if beyond else ""
-    draw_scale(figure, scale, units, right=_RIGHT, bottom=_BELOW, tall=SIZE, note=note)
+    draw_scale(figure, scale, units, right=_RIGHT, bottom=below, tall=SIZE, note=note)
     return figure
 
 

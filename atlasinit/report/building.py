@@ -80,7 +80,8 @@ def generate_report(
         names of its columns.
     values
         (parcels,) values, each drawn and a column of the table, as for `atlasinit.plot_atlas`:
-        by name where they carry names; NaN is grey.
+        by name where they carry names. NaN and infinity are no values: hatched in grey,
+        and blank in the table.
     before
         The atlas before it was smoothed, or before its borders were fitted to data, to compare
         with.

@@ -1,6 +1,7 @@
 """What parcels are painted in: their colours, and those of values."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -58,7 +59,10 @@ def paint_values(
 
 
 def _tell(value: float, unit: str) -> str:
-    return "no value" if value != value else f"{format_number(value, '.4g')} {unit}".rstrip()
+    # Infinity has no place on a scale either.
+    return (
+        "no value" if not math.isfinite(value) else f"{format_number(value, '.4g')} {unit}".rstrip()
+    )
 
 
 def _as_bytes(colors: Float[np.ndarray, "parcels 4"]) -> UInt8[np.ndarray, "rows 4"]:

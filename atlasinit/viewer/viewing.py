@@ -60,7 +60,7 @@ def view_atlas(
         (parcels,) values: an array in the order of ``atlas.labels``; a Series, or a mapping
         from names to numbers, by name; or several of these, as a DataFrame or a mapping from
         titles. The page shows the first, and changes between them and the parcels. NaN and
-        infinity are shown in grey.
+        infinity are grey, and told as no value.
     palette
         Of the parcels, as for `atlasinit.figures.parcel_colors`: ``"own"``, ``"network"`` or
         ``"safe"``.

@@ -89,11 +89,50 @@ def test_many_parcels_are_named_by_their_blocks():
     n = 200
     atlas = line(n, network=["A"] * 100 + ["B"] * 99 + ["C"])
     axes, _ = picture_of(ai.plot_matrix(np.eye(n), atlas))
-    # The last block is too near to the one before for a name of its own.
     assert names_beside(bars_of(axes)[0], across=False) == ["A", "B", "C"]
-    atlas = line(n, network=["A"] * 100 + ["B"] * 98 + ["C", "D"])
-    axes, _ = picture_of(ai.plot_matrix(np.eye(n), atlas))
-    assert names_beside(bars_of(axes)[0], across=False) == ["A", "B", "C"]
+
+
+NAMES = {
+    "letters": "{} " + 60 * "W",
+    "short": "p{}",
+}
+
+
+@pytest.mark.parametrize(
+    ("n", "n_time", "options", "names"),
+    [
+        (1, 2, {}, "short"),
+        (20, 7, {"order": "table"}, "letters"),
+        (200, 301, {"t_r": 0.72, "standardize": False, "units": "a.u."}, "short"),
+    ],
+)
+def test_every_name_and_number_beside_is_whole_and_apart(n, n_time, options, names):
+    # Ten networks of a parcel each at the end, of 200 in all.
+    networks = [f"net {NAMES[names].format(i - n if i > n - 11 else 0)}" for i in range(n)]
+    labels = [NAMES[names].format(i) for i in range(n)]
+    atlas = line(n, network=networks).replace(
+        labels=table(["volume"] * n, names=labels, network=networks), name="long " * 60
+    )
+    series = 3e6 + 1e5 * np.random.default_rng(0).normal(size=(n_time, n))
+    figures = [ai.plot_series(series, atlas, **options)]
+    if 1 < n < 200:
+        figures.append(ai.plot_matrix(np.corrcoef(series.T).reshape(n, n), atlas, units="r"))
+    for figure in figures:
+        figure.canvas.draw()
+        box = figure.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.get_figwidth()
+        assert box.y1 <= figure.get_figheight()
+        axes, _ = picture_of(figure)
+        for bar, across in zip(bars_of(axes), (False, True), strict=False):
+            ticks = bar.get_xticklabels() if across else bar.get_yticklabels()
+            assert len(ticks) == (n if n < 200 else len(set(networks)))
+            ends = [t.get_window_extent() for t in ticks]
+            lows, highs = np.sort([e.intervalx if across else e.intervaly for e in ends], axis=0).T
+            assert (np.subtract(lows[1:], highs[:-1]) > -2.5).all()
+    times = [t.get_text() for t in picture_of(figures[0])[0].get_xticklabels()]
+    assert all(t.strip("\N{MINUS SIGN}").isdigit() for t in times if "t_r" not in options)
 
 
 @pytest.mark.parametrize(("diagonal", "said"), [(0.5, None), (99.0, "99"), (np.nan, None)])
