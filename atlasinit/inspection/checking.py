@@ -16,8 +16,8 @@ from atlasinit.errors import (
 from atlasinit.inspection import outputs
 from atlasinit.inspection.atlases import describe_atlas, note_atlas, read_leniently, state_atlas
 from atlasinit.inspection.data import note_values, state_values
-from atlasinit.inspection.findings import FileReport, FilesReport, Notes
-from atlasinit.inspection.fitting import Checked, compare_files
+from atlasinit.inspection.findings import Checked, FileReport, FilesReport, Notes
+from atlasinit.inspection.fitting import compare_files
 from atlasinit.inspection.guessing import guess_use
 from atlasinit.inspection.headers import describe_storage, note_header
 from atlasinit.inspection.others import OTHERS
@@ -97,9 +97,15 @@ def check_files(
     """Return what several files are, and whether they fit together.
 
     Each is checked as by `check_file`; then pairs of them are laid on each other by what
-    `atlasinit.load_atlas` and `atlasinit.project` compare: data with the locations of an atlas,
-    a label table with the labels of an image, a surface with the mesh of labels, two atlases or
-    hemispheres with each other.
+    `atlasinit.load_atlas` and `atlasinit.project` compare:
+
+    - data with an atlas, or with other data: one space, and the same grid or mesh;
+    - two atlases: the same; of an atlas and a mask also how much of the parcels lies in it;
+    - a label table with the labels of an image: each has an entry;
+    - a surface, or a list of vertices, with an atlas, data or a surface: one hemisphere, and as
+      many vertices; two surfaces have the same triangles;
+    - a transform with an atlas or data: it moves images out of the space that these are in;
+    - connectomes, series and values of parcels, with each other and an atlas: the same names.
 
     Parameters
     ----------
@@ -199,7 +205,9 @@ def _check_values(
         source.check_rest()
     stated["sha256"] = source.digest
     stored = {} if facts is None else describe_storage(facts)
-    return Checked(FileReport(shown, "data", form.title, stored, stated, read, notes.sorted()))
+    places = {block.compartment: block.geometry for block in values.blocks}
+    report = FileReport(shown, "data", form.title, stored, stated, read, notes.sorted())
+    return Checked(report, places=places)
 
 
 def _check_atlas(

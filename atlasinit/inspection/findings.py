@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from atlasinit.core.atlas import Atlas
+from atlasinit.core.geometry import Geometry
 from atlasinit.errors import PYTHON, AtlasWarning, Explained, Voice, Words, say
 
 Sections: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -109,6 +111,25 @@ class FileReport:
 
     def __str__(self) -> str:
         return self.said(PYTHON)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checked:
+    """A file that was checked.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    atlas
+        That was read of it, where its kind is one.
+    places
+        Of data, compartment (empty where none is stated) to grid or mesh.
+    """
+
+    report: FileReport
+    atlas: Atlas | None = None
+    places: Mapping[str, Geometry] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

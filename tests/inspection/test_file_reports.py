@@ -282,7 +282,11 @@ def test_several_files(folder, capsys):
     shifted = save(folder / "a_bold.nii.gz", data(), label=False, affine=moved)
     table = folder / "space-MNI152NLin6Asym_dseg.tsv"
     report = ai.check_files([atlas, bold, other, shifted, table])
-    assert [f.level for f in report.together] == ["note", "warning", "warning", "note"]
+    # Of the data with each other after those of the atlas.
+    assert [f.level for f in report.together] == [
+        *("note", "warning", "warning", "note"),
+        *("warning", "warning", "warning"),
+    ]
     texts = [f.text for f in report.together]
     assert "lie on the grid or mesh" in texts[0]
     assert "'MNI152NLin2009cAsym'" in texts[1]
