@@ -93,6 +93,15 @@ SIGNATURES = (
 )
 
 
+def find_signature(head: bytes, name: str) -> Signature | None:
+    """Return what a file is by its first bytes, None where that may be what its name says."""
+    for known in SIGNATURES:
+        # No name ends in a null byte: a kind without endings is refused whatever the name.
+        if known.matches(head) and not name.lower().endswith(known.endings or ("\0",)):
+            return known
+    return None
+
+
 def check_signature(head: bytes, source: object) -> None:
     """Refuse a file that is another than its name says, by its first bytes.
 
@@ -102,7 +111,5 @@ def check_signature(head: bytes, source: object) -> None:
         A pointer to a file that is elsewhere, a page of the web, an archive, or a file of
         another kind. The error says what it is and what to do.
     """
-    for known in SIGNATURES:
-        # No name ends in a null byte: a kind without endings is refused whatever the name.
-        if known.matches(head) and not str(source).lower().endswith(known.endings or ("\0",)):
-            raise AtlasFileError(source, f"is {known.title}", known.remedy)
+    if found := find_signature(head, str(source)):
+        raise AtlasFileError(source, f"is {found.title}", found.remedy)

@@ -2,108 +2,32 @@
 
 import gzip
 import hashlib
-import http.server
 import multiprocessing
-import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
 from helpers import WAIT, run_processes
+from helpers_server import BODY, SHA, no_traces, serve
 
 from atlasinit.catalogue import cache_folder, download, obtain_url
 from atlasinit.catalogue.sources.references import find
 from atlasinit.catalogue.transfer.integrity import find_damage
 from atlasinit.errors import AtlasUnavailableError
 
-BODY = gzip.compress(np.random.default_rng(0).bytes(300_000), mtime=0)
-SHA = hashlib.sha256(BODY).hexdigest()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `BODY` under any path; `plan` holds what to do wrong in the next requests."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.plan = []
-        self.requests = []
-        self.ranges = True
-        self.delay = 0.0
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/atlas.txt.gz"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One request."""
-
-    server: Any
-
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.requests.append(asked)
-        fault = self.server.plan.pop(0) if self.server.plan else None
-        time.sleep(self.server.delay)
-        if isinstance(fault, int):
-            self.send_error(fault)
-            return
-        start = 0
-        if asked and self.server.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
-        else:
-            self.send_response(200)
-        body = BODY[start:]
-        if fault == "other file":
-            body = gzip.compress(b"not this", mtime=0)
-        if fault == "short without length":
-            body = body[:1000]
-        else:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if fault in ("truncated", "stalled"):
-            self.wfile.write(body[: len(body) // 2])
-            self.wfile.flush()
-            if fault == "stalled":
-                time.sleep(3)
-            return
-        self.wfile.write(body)
-
-    def log_message(self, format, *args):
-        del format, args
-
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     monkeypatch.setenv("ATLASINIT_CACHE", str(tmp_path / "cache"))
-    running = Server()
-    options = {"kwargs": {"poll_interval": 0.01}, "daemon": True}
-    thread = threading.Thread(target=running.serve_forever, **options)
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
-    thread.join(WAIT)
-    assert not thread.is_alive()
+    with serve() as running:
+        yield running
 
 
 @pytest.fixture
 def target(tmp_path):
     return tmp_path / "home" / "atlas.txt.gz"
-
-
-def no_traces(target):
-    """Nothing but the target lies in its folder, and no half of a file in the cache."""
-    beside = [p.name for p in target.parent.iterdir()] if target.parent.exists() else []
-    halves = list((cache_folder() / "downloads").glob("*.part"))
-    return beside == ([target.name] if target.exists() else []) and not halves
 
 
 @pytest.mark.parametrize("sha256", [SHA, None])
@@ -366,53 +290,6 @@ def test_damage_that_leaves_the_length(tmp_path):
     content[2000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
     assert "damaged" in find_damage(tmp_path / "a.npz")
-
-
-def answer(handler, status, body=b"", **headers):
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), str(value))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-PARTIAL = {"Content_Length": len(BODY)}
-REPLIES = {
-    "a part from the beginning": lambda h: answer(
-        h, 206, BODY, **PARTIAL, Content_Range=f"bytes 0-{len(BODY) - 1}/{len(BODY)}"
-    ),
-    "a part without a range": lambda h: answer(h, 206, BODY[5:], Content_Length=len(BODY) - 5),
-    "a length that is no number": lambda h: answer(h, 200, BODY, Content_Length="abc"),
-    "a negative length": lambda h: answer(h, 200, BODY, Content_Length="-5"),
-    "an address that is none": lambda h: answer(h, 302, Location="http://[::1", Content_Length=0),
-    "an address of no host": lambda h: answer(h, 302, Location="http://.x/", Content_Length=0),
-    "416": lambda h: answer(h, 416, Content_Length=0),
-}
-
-
-@pytest.mark.parametrize("reply", REPLIES)
-@pytest.mark.parametrize("after_half", [False, True])
-def test_odd_replies(monkeypatch, server, tmp_path, reply, after_half):
-    target = tmp_path / "atlas.txt.gz"
-    usual = Handler.do_GET
-
-    def odd(handler):
-        if handler.server.plan:
-            usual(handler)
-        else:
-            handler.server.requests.append(None)
-            REPLIES[reply](handler)
-
-    if after_half:
-        server.plan = ["truncated"]
-    monkeypatch.setattr(Handler, "do_GET", odd)
-    options = {"tries": 3, "pause": 0.01, "timeout": 5.0}
-    with pytest.raises(AtlasUnavailableError) as told:
-        download(server.address, target, sha256=SHA if after_half else None, **options)
-    assert str(told.value).startswith(server.address)
-    assert not target.exists()
-    monkeypatch.setattr(Handler, "do_GET", usual)
-    assert download(server.address, target, **options).read_bytes() == BODY
 
 
 def test_a_download_has_an_upper_size(monkeypatch, server, tmp_path):

@@ -3,38 +3,30 @@
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from atlasinit.catalogue.transfer.cache import cache_folder, writing_into
 from atlasinit.catalogue.transfer.integrity import find_damage
+from atlasinit.catalogue.transfer.receiving import (
+    RetryError,
+    UnaskedPartError,
+    check_reply,
+    is_rest,
+    receive,
+)
 from atlasinit.errors import ArgumentError, AtlasUnavailableError
 from atlasinit.support import files as _files
-
-# Timeout, too early, too many requests, and what servers answer while they or a proxy are down.
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
-"""Statuses after which another try may succeed."""
-
-_CHUNK = 1 << 16
 
 LIMIT = "ATLASINIT_DOWNLOAD_GIB"
 """The environment variable that raises the bound of a download."""
 
 _USUAL = 16.0  # GiB
-
-
-class _RetryError(Exception):
-    """A failure after which another try may succeed."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
 
 
 def download(
@@ -64,11 +56,12 @@ def download(
     sha256
         Expected hash.
     timeout
-        Seconds without a byte after which a try has stalled.
+        Seconds without a byte, or with less than 100 a second, after which a try has stalled.
     tries
         How often to try.
     pause
-        Seconds before the second try, doubled before each further one.
+        Seconds before the second try, doubled before each further one; more where the server
+        asks for it, up to `timeout`.
 
     Raises
     ------
@@ -92,14 +85,16 @@ def download(
             part.unlink(missing_ok=True)
         for attempt in range(1, tries + 1):
             try:
-                _transfer(url, part, timeout=timeout)
+                _transfer(url, part, target.name, timeout=timeout)
                 _check(part, target.name, sha256)
                 break
-            except _RetryError as error:
+            except RetryError as error:
                 if attempt == tries:
                     told = f"{error.problem} (after {tries} tries)"
                     raise AtlasUnavailableError(url, told) from error
-            time.sleep(pause * 2 ** (attempt - 1))
+                # A server may ask for more, but not to be waited for without an end.
+                asked = min(error.pause, timeout)
+            time.sleep(max(pause * 2 ** (attempt - 1), asked))
         with writing_into(target.parent):
             _place(part, target)
     return target
@@ -147,9 +142,10 @@ def is_present(path: Path, sha256: str | None = None) -> bool:
     return sha256 is None or _files.sha256(path) == sha256.lower()
 
 
-def _transfer(url: str, part: Path, *, timeout: float) -> None:
-    """Append to `part` what is missing of the file at `url`."""
+def _transfer(url: str, part: Path, name: str, *, timeout: float) -> None:
+    """Append to `part` what is missing of the file `name` at `url`."""
     import requests
+    import urllib3
 
     # Uncompressed, as the length and the offset are compared with the bytes that are written.
     done = part.stat().st_size if part.exists() else 0
@@ -159,32 +155,25 @@ def _transfer(url: str, part: Path, *, timeout: float) -> None:
         headers["Range"] = f"bytes={done}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
-            # The part is at least as long as the file, and so may be of another.
-            if reply.status_code == 416:
-                part.unlink(missing_ok=True)
-                raise _RetryError("the server's file is shorter than what was fetched before")
-            if reply.status_code in _RETRIED:
-                raise _RetryError(f"the server answered {reply.status_code} {reply.reason}")
-            if not reply.ok:
-                raise AtlasUnavailableError(
-                    url, f"the server answered {reply.status_code} {reply.reason}"
-                )
-            # 206 is the rest that was asked for; a server that cannot resume sends all with 200.
-            resumed = reply.status_code == 206
-            if resumed:
-                _check_range(reply.headers.get("Content-Range", ""), done, part)
-            _store(reply, part, done=done if resumed else 0, bound=bound)
-    # What is wrong with an address that a server names is not always requests' own error.
-    except (requests.RequestException, ValueError) as error:
-        raise _RetryError(f"{type(error).__name__}: {find_reason(error)}") from error
-
-
-def _check_range(stated: str, done: int, part: Path) -> None:
-    """Refuse a part that does not begin where the last one ended, or was not asked for."""
-    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", stated.strip())
-    if not done or found is None or int(found[1]) != done:
+            if done and reply.status_code == 416:
+                # The part is at least as long as the file, and so may be of another.
+                told = "the server's file is shorter than what was fetched before"
+                raise UnaskedPartError(told)
+            total = check_reply(reply, url, name, done=done)
+            start = done if is_rest(reply) else 0
+            with _progress(reply.url, total, start) as bar:
+                pieces = receive(reply, timeout)
+                bounded = _keep_below(bound, pieces, reply.url, size=start, total=total)
+                _store(bounded, part, bar, start=start)
+            size = part.stat().st_size
+            if total is not None and size < total:
+                raise RetryError(f"the transfer ended after {size} of {total} bytes")
+    except (_TooLargeError, UnaskedPartError):
         part.unlink(missing_ok=True)
-        raise _RetryError(f"the server sent {stated[:60] or 'a part'!r} instead of what was asked")
+        raise
+    # What is wrong with an address that a server names is not always requests' own error.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise RetryError(f"{type(error).__name__}: {find_reason(error)}") from error
 
 
 def find_reason(error: Exception) -> str:
@@ -195,35 +184,41 @@ def find_reason(error: Exception) -> str:
     return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
 
 
-def _store(reply: Any, part: Path, *, done: int, bound: int) -> None:
-    length = reply.headers.get("Content-Length")
-    if length is not None and not re.fullmatch(r"\d{1,18}", length.strip()):
-        raise _RetryError(f"the server states {length[:40]!r} as the length")
-    total = None if length is None else done + int(length)
-    size = done
-    with part.open("ab" if done else "wb") as stream, _progress(reply.url, total, done) as bar:
-        for chunk in reply.iter_content(_CHUNK):
-            size += len(chunk)
-            if max(size, total or 0) > bound:
-                break
-            _write(stream, chunk, part)
-            bar.update(len(chunk))
-    if max(size, total or 0) > bound:
-        part.unlink()
-        raise AtlasUnavailableError(
-            reply.url,
-            f"has {max(size, total or 0)} bytes or more, where {bound} are allowed",
-            f"If it should be that large, set the environment variable {LIMIT}, in GiB",
-        )
-    if total is not None and size < total:
-        raise _RetryError(f"the transfer ended after {size} of {total} bytes")
+def _keep_below(
+    bound: int, pieces: Iterable[bytes], url: str, *, size: int, total: int | None
+) -> Iterator[bytes]:
+    """Yield pieces as long as the file, of which `size` bytes are there, is not too large."""
+    for piece in pieces:
+        size += len(piece)
+        if max(size, total or 0) > bound:
+            raise _TooLargeError(
+                url,
+                f"has {max(size, total or 0)} bytes or more, where {bound} are allowed",
+                f"If it should be that large, set the environment variable {LIMIT}, in GiB",
+            )
+        yield piece
 
 
-def _write(stream: Any, chunk: bytes, part: Path) -> None:
+class _TooLargeError(AtlasUnavailableError):
+    """More than a download may have."""
+
+
+def _store(pieces: Iterable[bytes], part: Path, bar: Any, *, start: int) -> None:
+    """Write pieces behind the first `start` bytes of a part."""
+    # Without a buffer, whose rest would be written once more where the disk is full.
+    with part.open("ab" if start else "wb", buffering=0) as stream:
+        for piece in pieces:
+            _write(stream, piece, part)
+            bar.update(len(piece))
+
+
+def _write(stream: Any, piece: bytes, part: Path) -> None:
+    """Write all of a piece; a disk that is full gets its room back."""
     try:
-        stream.write(chunk)
-        stream.flush()
+        while piece:
+            piece = piece[stream.write(piece) :]
     except OSError as error:
+        part.unlink(missing_ok=True)
         # The error of a full disk names no file by itself.
         error.filename = str(part)
         raise
@@ -257,7 +252,7 @@ def _check(part: Path, name: str, sha256: str | None) -> None:
         problem = find_damage(part, name=name)
     if problem:
         part.unlink()
-        raise _RetryError(f"what came is not the file: {problem}")
+        raise RetryError(f"what came is not the file: {problem}")
 
 
 def _place(part: Path, target: Path) -> None:
@@ -266,5 +261,9 @@ def _place(part: Path, target: Path) -> None:
     try:
         shutil.move(part, moved)
         moved.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(target), None
+        raise
     finally:
         moved.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import struct
 import zipfile
 from pathlib import Path
@@ -18,7 +19,8 @@ def find_damage(path: Path, *, name: str = "") -> str:
     Every file must not be empty. A gzip file must end with the checksum of its
     content, a NIfTI file must be as long as its header says, a GIFTI or other XML
     file must be one whole document, and the members of a zip archive (npz, wheel)
-    must agree with their checksums.
+    must agree with their checksums. Others must not be a page of the web, an archive or the
+    like, unless their name says so.
     """
     name = (name or path.name).lower()
     if not path.stat().st_size:
@@ -39,20 +41,28 @@ def find_damage(path: Path, *, name: str = "") -> str:
 
 
 def _content(stream: io.BufferedIOBase, name: str) -> str:
-    if name.endswith((".gii", ".xml")):
-        expat.ParserCreate().ParseFile(stream)
-        return ""
-    head = stream.read(_CHUNK)
-    size = len(head)
-    while chunk := stream.read(_CHUNK):
-        size += len(chunk)
+    # Here, as what lists atlases alone needs none of the numbers that this imports.
+    from atlasinit.io.signatures import LENGTH, find_signature
+
+    pieces = iter(lambda: stream.read(_CHUNK), b"")
+    head = next(pieces, b"")
     if name.endswith(".nii"):
         # A longer file has something behind its data, which no reader takes for data.
+        size = len(head) + sum(map(len, pieces))
         expected = _nifti_size(head)
         if expected is None:
             return "it is no NIfTI file"
-        if size < expected:
-            return f"it holds {size} of {expected} bytes"
+        return f"it holds {size} of {expected} bytes" if size < expected else ""
+    # Of text nothing else tells that it is not what was asked for, as a page to log in at; pages
+    # may be whole XML, too.
+    if found := find_signature(head[:LENGTH], name):
+        return f"it is {found.title}"
+    parser = expat.ParserCreate() if name.endswith((".gii", ".xml")) else None
+    for piece in itertools.chain([head], pieces):
+        if parser is not None:
+            parser.Parse(piece)
+    if parser is not None:
+        parser.Parse(b"", True)  # noqa: FBT003 (has no name)
     return ""
 
 
