@@ -199,9 +199,17 @@ def _check_named(space: str | None) -> str:
 def _meshes_of(space: str, atlas: "Atlas", *, download: bool) -> dict[str, "SurfaceMesh"]:
     """Return the meshes of a named space, whose spheres are in register with the atlas's."""
     from atlasinit.catalogue import spaces
+    from atlasinit.core.geometry import SurfaceMesh
     from atlasinit.core.spaces import parse_space
 
     spheres = spaces.spheres(space)
+    if not any(isinstance(g, SurfaceMesh) for g in atlas.geometry.values()):
+        raise ArgumentError(
+            "target",
+            f"is of surfaces, and {atlas.name!r} is a volume",
+            "it is moved between its white and pial surfaces: pass "
+            + Passing(white=Path, pial=Path),
+        )
     (own, _), (target, _) = parse_space(atlas.space), parse_space(space)
     if own != target:
         raise ArgumentError(

@@ -22,6 +22,7 @@ _OTHERWISE = {
     "meshes": "sphere",
     "at": "min_weight",
     "by": "merge",
+    "sampling_operator": "white",
     "to_surface": "white",
     "to_volume": "white",
 }

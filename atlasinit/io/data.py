@@ -270,9 +270,8 @@ def _match(
         raise ArgumentError(
             "data",
             f"is a volume, but {atlas.name!r} has only surfaces: {list(atlas.compartments)}",
-            "sample it on them by "
-            + Call("ai.sampling_operator", "grid", "mesh")
-            + ", which `AtlasMasker` takes as `sampling`",
+            "sample it between white and pial surfaces by "
+            + Call("ai.sampling_operator", "grid", "mesh"),
         )
     if len(grids) > 1:
         raise ArgumentError(

@@ -164,6 +164,12 @@ MISTAKES = {
     "no surface": ([*RUN, *DATA, "--sampling", "line"], "--sampling needs the white and the"),
     "without any": ([*VOLUME, *SPHERE], "between white and pial surfaces it is moved by --white"),
     "without any, back": ([*MESH, *IMAGE], "an atlas is moved by --white"),
+    "a run without any": ([*RUN, *DATA], "between white and pial surfaces by --white"),
+    "a space without any": (
+        [*VOLUME, "--to", "fsaverage5"],
+        "--to is of surfaces, and 'dseg' is a volume; it is moved between its white and pial "
+        "surfaces: pass --white FILE, --pial FILE",
+    ),
     "another side": (
         [*VOLUME, *SPHERE, "--white", "{folder}/rh.white.surf.gii", *PIAL],
         "--white should be one of each of ['cortex_L'], got those of ['cortex_R']",
