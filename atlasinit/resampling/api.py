@@ -67,8 +67,8 @@ def resample(
         ``"auto"``
             Maps: ``"linear"``. Labels: on meshes ``"linear"``; on grids ``"area"`` where a voxel
             of the target is larger than one of the source (by more than 1% of its volume, as
-            `transform` lays it into the source; of a warp the median voxel), so that the majority
-            wins, and ``"nearest"`` otherwise.
+            `transform` lays it into the source; through a warp that is no matrix the median voxel,
+            by more than twice), so that the majority wins, and ``"nearest"`` otherwise.
     areas
         For ``"area"`` on meshes: the vertex areas of both meshes, ``"anatomical"`` (their `areas`,
         or of their anatomical surfaces) or ``"sphere"``; ``"auto"`` takes the anatomical ones

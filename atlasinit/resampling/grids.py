@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _COARSER = 1.01
 """Volume of a target's voxel in voxels of the source, from which on it is the larger one."""
 
+_COARSER_BY_WARP = 2.0
+"""The same through a warp, where the voxels that a target's covers are counted point by point,
+for many minutes of a head, and of fewer than two none is a majority."""
+
 _AT_ONCE = 2**20  # weights that are looked up at once
 
 _STRETCHED = 0.1
@@ -62,10 +66,12 @@ def same_voxels(source: VolumeGrid, target: VolumeGrid) -> "csr_array | None":
 def is_coarser(source: VolumeGrid, place: Place) -> bool:
     """Whether a voxel of the target is larger than one of the source, by more than rounding.
 
-    Both as they lie in the source: a transform may enlarge or shrink. Of a warp the median counts.
+    Both as they lie in the source: a transform may enlarge or shrink. Of a warp the median counts,
+    from two voxels on.
     """
+    warped = place.warp is not None and find_matrix(place.warp) is None
     volumes = np.abs(np.linalg.det(_measure_edges(source, place)))
-    return bool(volumes.size and np.median(volumes) > _COARSER)
+    return bool(volumes.size and np.median(volumes) > (_COARSER_BY_WARP if warped else _COARSER))
 
 
 def find_grid_weights(source: VolumeGrid, place: Place, method: str) -> "Iterator[csr_array]":
@@ -154,7 +160,7 @@ def _look_up(
     edges = np.abs(_measure_edges(source.grid, place)).max(axis=2)
     if len(edges):
         moved = np.maximum(moved, np.median(edges, axis=0) - _STRETCHED)
-    points = [(np.arange(n) + 0.5) / n - 0.5 for n in (2 * np.ceil(moved)).astype(np.int64)]
+    points = [(np.arange(n) + 0.5) / n - 0.5 for n in np.ceil(2 * moved).astype(np.int64)]
     offsets = np.array(list(itertools.product(*points)))
 
     def sample(ijk: np.ndarray) -> "csr_array":

@@ -141,10 +141,19 @@ def test_auto_is_the_majority_where_voxels_are_larger(sizes, expected):
     np.testing.assert_array_equal(found["auto"].labels, found[expected].labels)
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(2.0, "area"), (0.5, "nearest")])
-@pytest.mark.parametrize("kind", ["matrix", "warp"])
-def test_auto_compares_voxels_where_a_transform_lays_them(scale, expected, kind):
-    """A cube of 8 voxels of 1 mm, in a person whose brain is half or twice as long."""
+@pytest.mark.parametrize(
+    ("scale", "kind", "expected"),
+    [
+        (2.0, "matrix", "area"),
+        (1.4, "matrix", "area"),
+        (0.5, "matrix", "nearest"),
+        (2.0, "warp", "area"),
+        (1.4, "warp", "nearest"),  # of less than two voxels
+        (0.5, "warp", "nearest"),
+    ],
+)
+def test_auto_compares_voxels_where_a_transform_lays_them(scale, kind, expected):
+    """A cube of 8 voxels of 1 mm, in voxels of 0.8 mm of a person of another size."""
     values = np.random.default_rng(6).integers(0, 4, (8, 8, 8))
     source = volume_atlas(values, np.eye(4), soft=False).geometry["volume"]
     target = ai.VolumeGrid((16, 16, 16), affine_of([0.8] * 3))
