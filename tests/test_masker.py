@@ -1,5 +1,6 @@
 """The masker against nilearn's, on its own terms as an estimator, and in chunks of time."""
 
+import copy
 import dataclasses
 import pickle
 
@@ -739,6 +740,48 @@ def test_estimator_conventions():
     assert make_pipeline(AtlasMasker(atlas()), StandardScaler()).fit_transform(bold()).shape == (
         TIME,
         5,
+    )
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_copies_of_an_estimator(several):
+    given = {"one": atlas(), "same": atlas()} if several else atlas()
+    masker = AtlasMasker(given, reduction="sum", smoothing_fwhm=4.0).fit()
+    expected = masker.transform(bold())
+    # Parameters are given on as they are; what is fitted is not.
+    again = clone(masker)
+    assert again.get_params() | {"atlas": 0} == masker.get_params() | {"atlas": 0}
+    with pytest.raises(NotFittedError):
+        again.get_feature_names_out()
+    for copied in (copy.deepcopy(masker), pickle.loads(pickle.dumps(masker)), again.fit()):
+        found = copied.transform(bold())
+        assert type(found) is type(expected)
+        for name in expected if several else (slice(None),):
+            np.testing.assert_array_equal(found[name], expected[name])
+        assert copied.get_feature_names_out().tolist() == masker.get_feature_names_out().tolist()
+    # What fits made stays until the next one.
+    set_up = masker.set_params(reduction="mean", smoothing_fwhm=None)
+    assert set_up is masker
+    np.testing.assert_equal(masker.transform(bold()), expected)
+    np.testing.assert_equal(
+        masker.fit().transform(bold()), AtlasMasker(given).fit_transform(bold())
+    )
+    with pytest.raises(ValueError, match="Invalid parameter 'smoothing'"):
+        masker.set_params(smoothing=4.0)
+
+
+def test_names_of_parcels_go_through_pipelines():
+    names = atlas().table["name"]
+    line = make_pipeline(AtlasMasker(atlas()), StandardScaler()).set_output(transform="pandas")
+    found = line.fit_transform(bold())
+    assert found.columns.tolist() == line.get_feature_names_out().tolist() == list(names)
+    line.set_params(atlasmasker__reduction="sum")
+    assert line.get_params()["atlasmasker__reduction"] == "sum"
+    # A table of shuffled columns is painted by their names.
+    masker = AtlasMasker(atlas()).fit()
+    painted = masker.inverse_transform(found[list(names[::-1])])
+    np.testing.assert_array_equal(
+        painted.get_fdata(), masker.inverse_transform(found.to_numpy()).get_fdata()
     )
 
 

@@ -28,6 +28,6 @@ def find_repetition_time(
     found = cleaning.t_r or stated or own or read_repetition_time(image)
     if cleaning.filters and found is None:
         raise ArgumentError(
-            "t_r", f"is needed for filters, and {image.name} states none", "pass it"
+            "t_r", f"is needed for filters, and {image.name} states none in a unit", "pass it"
         )
     return found

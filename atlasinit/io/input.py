@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
+from atlasinit.errors import ArgumentError, ArgumentTypeError, AtlasFileError, Call
 from atlasinit.io.contents import CarriedMesh, Stated
 from atlasinit.io.files import existing, parsing
 from atlasinit.io.signatures import LENGTH, check_signature
@@ -180,12 +180,16 @@ class Input:
             # With 16 added zlib expects the header of gzip. An object for decompression takes the
             # beginning of a file, for which `gzip.decompress` would raise an error:
             # https://docs.python.org/3/library/zlib.html#zlib.decompress
-            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(found, _HEAD)
+            unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            head = unpack.decompress(found, _HEAD)
         except zlib.error:
             return b""  # damaged, of which its reader tells
+        if head.startswith(_GZIP):
+            raise AtlasFileError(self, "is compressed twice", "unpack it once, by gunzip")
         # The file's own first bytes are checked where it is opened, here those of what is packed in
-        # it.
-        check_signature(head, self)
+        # it. Nothing at all may also come of a file that ends too early, of which its reader tells.
+        if head or unpack.eof:
+            check_signature(head, self)
         return head
 
     @functools.cached_property

@@ -108,8 +108,10 @@ def check_signature(head: bytes, source: object) -> None:
     Raises
     ------
     AtlasFileError
-        A pointer to a file that is elsewhere, a page of the web, an archive, or a file of
-        another kind. The error says what it is and what to do.
+        An empty file, a pointer to a file that is elsewhere, a page of the web, an archive, or a
+        file of another kind. The error says what it is and what to do.
     """
+    if not head:
+        raise AtlasFileError(source, "is empty", "Fetch it again, or write it anew")
     if found := find_signature(head, str(source)):
         raise AtlasFileError(source, f"is {found.title}", found.remedy)

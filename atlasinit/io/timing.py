@@ -17,13 +17,16 @@ from atlasinit.support.files import expand
 
 _IN_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
+_LONGEST = 60.0
+"""Seconds between volumes that are taken without a unit: more are of some other, as ms."""
+
 
 def read_repetition_time(image: Any) -> float | None:
     """Return the repetition time in s of a file, or of an image in memory.
 
     A NIfTI header's fourth zoom in its unit of time, of CIFTI the step of its series (in s), of
-    GIFTI the ``TimeStep`` in ms that fMRIPrep writes. None where none above 0 is stated, as of
-    what is no image.
+    GIFTI the ``TimeStep`` in ms that fMRIPrep writes. A number without a unit is taken for seconds
+    up to a minute. None where none above 0 is stated, as of what is no image.
     """
     if isinstance(image, str | os.PathLike):
         path = expand(image)
@@ -47,6 +50,8 @@ def read_repetition_time(image: Any) -> float | None:
         units = getattr(image.header, "get_xyzt_units", lambda: ("", "msec"))()
         # MGH states ms without a word.
         found = float(zooms[3]) * _IN_SECONDS.get(units[1], 0.0) if len(zooms) > 3 else 0.0
+        if units[1] == "unknown" and found > _LONGEST:
+            return None
     else:
         return None
     return found if 0 < found < math.inf else None

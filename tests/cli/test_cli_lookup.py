@@ -110,7 +110,7 @@ def test_no_file_is_dropped_where_one_is_too_many(run, labels):
 
 
 def test_a_table_without_values_says_so_once(run, tmp_path):
-    (tmp_path / "lh.thickness.txt").touch()
+    (tmp_path / "lh.thickness.txt").write_text("\n")
     status, out, errors = run("show", tmp_path / "lh.thickness.txt", "--space", "x")
     assert (status, out) == (2, "")
     assert errors == f"atlasinit: {tmp_path / 'lh.thickness.txt'}: holds no values.\n"

@@ -7,6 +7,7 @@ from helpers import table
 
 import atlasinit as ai
 from atlasinit.io import open_data, read_mask
+from atlasinit.io.timing import read_repetition_time
 
 SHAPE = (4, 5, 6)
 MM = np.array([[-0.025, 0, 0, 1.5], [0, 0.025, 0, -2], [0, 0, 0.025, 0.5], [0, 0, 0, 1]])
@@ -141,6 +142,38 @@ def test_a_surface_in_an_image_has_no_orientation(tmp_path):
 def test_an_image_without_an_affine():
     with pytest.raises(ai.AtlasFileError, match="has no affine"):
         open_data(nb.Nifti1Image(LABELS, None), grid_atlas())
+
+
+# The unit of time of a header and the number in it, and the seconds that these are.
+TIMES = {
+    "seconds": ("sec", 2.0, 2.0),
+    "milliseconds": ("msec", 2000.0, 2.0),
+    "microseconds": ("usec", 2e6, 2.0),
+    "hertz": ("hz", 0.5, None),
+    "no unit": (0, 2.0, 2.0),
+    "no unit and too long for seconds": (0, 2000.0, None),
+    "no step": ("sec", 0.0, None),
+}
+
+
+@pytest.mark.parametrize(("unit", "step", "expected"), TIMES.values(), ids=TIMES)
+def test_seconds_between_volumes(tmp_path, unit, step, expected):
+    image = nb.Nifti1Image(np.zeros((*SHAPE, 2), np.uint8), np.eye(4))
+    image.header.set_zooms((1, 1, 1, step))
+    image.header.set_xyzt_units("mm", unit)
+    nb.save(image, tmp_path / "x.nii")
+    found = [read_repetition_time(given) for given in (image, tmp_path / "x.nii")]
+    assert found == (2 * [expected] if expected is None else pytest.approx(2 * [expected]))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 0), (0, 5, 6, 3)])
+def test_an_image_without_a_voxel(tmp_path, shape):
+    image = nb.Nifti1Image(np.zeros(shape, np.int16), np.eye(4))
+    nb.save(image, tmp_path / "x.nii")
+    for given in (image, tmp_path / "x.nii"):
+        for call, further in ((open_data, [grid_atlas()]), (ai.load_atlas, []), (read_mask, [])):
+            with pytest.raises(ai.AtlasFileError, match=r"holds no voxel: its sizes are \("):
+                call(given, *further)
 
 
 def test_painted_images_state_mm():

@@ -42,7 +42,10 @@ def load_image(source: Input) -> Any:
     kind = type(image).__name__
     if isinstance(image, nb.Cifti2Image) or not isinstance(image, SpatialImage):
         raise AtlasFileError(source, f"is a {kind}, not an image of a grid")
-    _check_sizes([int(size) for size in image.shape], source)
+    sizes = [int(size) for size in image.shape]
+    _check_sizes(sizes, source)
+    if not all(sizes[:3]):
+        raise AtlasFileError(source, f"holds no voxel: its sizes are {tuple(sizes)}")
     # What is in memory may be stored in another type than its header says.
     stored = image.dataobj
     dtype = stored.dtype if isinstance(stored, np.ndarray) else image.get_data_dtype()

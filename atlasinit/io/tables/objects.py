@@ -52,11 +52,34 @@ def rows_of_json(text: str) -> Rows:
         return tuple(LabelRow(i, name or "") for i, name in enumerate(names, start=start))
     rows = rows_of_mapping(names) if isinstance(names, Mapping) else None
     rows = rows_of_list(names) if isinstance(names, list) else rows
+    if rows is None and isinstance(names, Mapping):
+        rows = _rows_of_columns(names)
     if rows is None:
         raise ContentError(
             "it should be {key: name}, a list of objects with key and name, or a LabelMap"
         )
     return rows
+
+
+def _rows_of_columns(found: Mapping[str, Any]) -> Rows | None:
+    """Return the rows of a table by its columns, as pandas writes one; None of other objects.
+
+    That is ``{"index": [1, 2], "name": [...]}``, ``{"index": {"0": 1, "1": 2}, "name": {...}}`` or
+    ``{"columns": ["index", "name"], "data": [[1, "V1"], ...]}``.
+    """
+    titles, cells = found.get("columns"), found.get("data")
+    if isinstance(titles, list) and isinstance(cells, list):
+        table = [row if isinstance(row, list) else [row] for row in cells]
+        if all(len(row) == len(titles) for row in table):
+            return rows_of_columns([str(title) for title in titles], table)
+    by_row = [value for value in found.values() if isinstance(value, Mapping)]
+    columns = [list(v.values()) if isinstance(v, Mapping) else v for v in found.values()]
+    alike = all(list(value) == list(by_row[0]) for value in by_row)
+    lists = all(isinstance(own, list) and len(own) == len(columns[0]) for own in columns)
+    keyed = any(key_rank(normalise_title(title)) is not None for title in found)
+    if not (alike and lists and keyed and len(by_row) in (0, len(columns))):
+        return None
+    return rows_of_columns(list(found), [list(row) for row in zip(*columns, strict=True)])
 
 
 def rows_of_mapping(found: Mapping[Any, Any]) -> Rows | None:

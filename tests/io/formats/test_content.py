@@ -126,6 +126,9 @@ OTHERS = {
     "MATLAB file; pass": b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + b" " * 200,
     "HDF5 file; pass": b"\x89HDF\r\n\x1a\n" + b"\0" * 600,
     "a tar archive": b"x.nii".ljust(257, b"\0") + b"ustar  \0" + b"\0" * 300,
+    "empty. Fetch it again": b"",
+    "empty. Fetch it again, or": gzip.compress(b""),
+    "compressed twice; unpack it once": gzip.compress(gzip.compress(nifti_bytes())),
 }
 NAMES = ["x.nii", "x.nii.gz", "x.mgz", "lh.x.label.gii", "x.dlabel.nii", "lh.x.annot", "lh.x.csv"]
 

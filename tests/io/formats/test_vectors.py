@@ -208,7 +208,7 @@ def test_maps_of_grayordinates():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("L.csv", "", "holds no values|could not be read"),
+        ("L.csv", "\n", "holds no values|could not be read"),
         ("L.csv", "a\nb\n", "could not be read"),
         ("L.csv", "1\n2,3\n", "could not be read"),
         ("L.csv", "1\nnan\n", "NaN or infinity at 1 of 2"),

