@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax import monitoring
 from jax.core import Tracer
 
 from atlasinit.errors import ArgumentError
@@ -42,6 +44,26 @@ def _note_fork() -> None:
     started = getattr(jax._src.xla_bridge, "backends_are_initialized", lambda: True)  # pyright: ignore[reportAttributeAccessIssue]
     if started():
         _forked.append(True)
+        # What JAX says before it compiles; older versions of it do not.
+        if register := getattr(monitoring, "register_scalar_listener", None):
+            register(_refuse_compiling)
+
+
+def _refuse_compiling(event: str, value: float, **_: Any) -> None:
+    """Raise where JAX would compile for this package, which waits in a forked process.
+
+    Whatever is asked of JAX, here alone it is known that it would: small programs that are
+    compiled already do run.
+    """
+    del value
+    if "/compile/" not in event:
+        return
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        name = frame.f_globals.get("__name__", "")
+        # What others ask of JAX is their own.
+        if name.startswith("atlasinit.") and name != __name__:
+            check_process()
 
 
 if hasattr(os, "register_at_fork"):

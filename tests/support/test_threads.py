@@ -1,5 +1,6 @@
 """Threads of the host."""
 
+import json
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import run_program
 
 import atlasinit as ai
 from atlasinit.support import threads
@@ -102,3 +104,19 @@ def test_a_fork_is_told_that_it_would_wait(kernel):
     assert "a process that was forked after JAX had started" in told
     assert 'start workers by "spawn" or "forkserver"' in told
     ai.project(maps, data)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.sweep
+def test_what_is_asked_of_a_fork_works_or_is_refused(tmp_path):
+    assert json.loads(run_program("helpers_forks.py", tmp_path)) == {}
+
+
+def test_what_others_ask_of_jax_in_a_fork_is_their_own(monkeypatch):
+    monkeypatch.setattr(threads, "_forked", [True])
+    event = "/jax/core/compile/backend_compile_duration"
+    threads._refuse_compiling(event, 0.0)
+    ours = {"__name__": "atlasinit.x", "refuse": threads._refuse_compiling}
+    with pytest.raises(ai.ArgumentError, match="forked after JAX had started"):
+        exec(f"refuse({event!r}, 0.0)", ours)
+    exec("refuse('/jax/other', 0.0)", ours)
