@@ -109,6 +109,7 @@ def build_page(
                 "colors": _pack(one.colors),
                 "texts": one.texts,
                 "scale": dict(one.scale),
+                "hatched": one.hatched,
             }
             for one in paintings
         ],

@@ -52,15 +52,38 @@ def choose(page, css, text):
     Select(find(page, css)).select_by_visible_text(text)
 
 
-def click(page, across, up):
-    """Click the picture at shares of its width and height from its middle; return what is said."""
+def move(page, across, up):
+    """Return the chain that moves to shares of the picture's size from its middle."""
     from selenium.webdriver import ActionChains
 
     canvas = find(page, "#picture")
     size = min(canvas.size["width"], canvas.size["height"])
     x, y = round(across * size), round(-up * size)
-    ActionChains(page).move_to_element_with_offset(canvas, x, y).click().perform()
+    return ActionChains(page).move_to_element_with_offset(canvas, x, y)
+
+
+def click(page, across, up):
+    """Click the picture; return what is said below it."""
+    move(page, across, up).click().perform()
     return find(page, "#said").text
+
+
+def check_pointing(page, across, up):
+    """Point at a parcel: its name and value are shown, and nothing else moves; then click it."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    state = "return [[...niivue.scene.crosshairPos].join(), document.querySelector('#said').textContent]"
+    before = page.execute_script(state)
+    move(page, across, up).perform()
+    hover = find(page, "#hover")
+    WebDriverWait(page, 60).until(lambda _: hover.is_displayed())
+    shown = hover.text
+    assert page.execute_script(state) == before
+    said = click(page, across, up)
+    assert not hover.is_displayed()
+    name, _, value = shown.partition(": ")
+    assert said.startswith(f"{name} key")
+    assert f"t: {value};" in said
 
 
 def press(page, css):
@@ -126,8 +149,10 @@ def test_a_click_names_the_parcel_of_the_vertex_or_the_voxel(visit):
     page = visit(ai.view_atlas(atlas, {"t": np.arange(16.0)}, units="mm"))
     check_vertices(page, atlas)
     assert re.search(r"; t: \d mm; vertex", find(page, "#said").text)
+    check_pointing(page, 0.1, -0.1)
     choose(page, "#layout", "axial")
     check_voxels(page, atlas, "subcortex")
+    check_pointing(page, 0.15, -0.15)
 
 
 @pytest.mark.sweep
@@ -182,6 +207,71 @@ def test_hostile_names_are_shown_as_they_are(visit):
 
 
 @pytest.mark.sweep
+@pytest.mark.parametrize("width", [390, 1200])
+def test_long_names_leave_the_page_as_wide_as_the_window(visit, width):
+    atlas = blocks_atlas()
+    columns = {c: atlas.table[c] for c in atlas.table.columns}
+    # Without a space to break at, and without one of a script that needs none.
+    names = [f"{'very_long_' * 9}{i}" if i % 2 else f"{'左半球前頭前野' * 12}{i}" for i in range(8)]
+    rows = ai.LabelTable(columns | {"name": names, "network": [name[:-1] for name in names]})
+    atlas = atlas.replace(labels=rows, name="long_name_" * 20)
+    view = ai.view_atlas(atlas, {"title " * 30: np.arange(8.0)}, units="unit " * 9, vmax=5)
+    page = visit(view)
+    metrics = {"width": width, "height": 640, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        press(page, "#list li:nth-child(2) button")
+        wide, inner = page.execute_script(
+            "return [document.documentElement.scrollWidth, innerWidth]"
+        )
+        assert wide <= inner == width
+        # Names are read: a line of them has several letters.
+        shown = page.execute_script(
+            "return [...document.querySelectorAll('#list button span:nth-child(2)')].map(e => e.clientWidth)"
+        )
+        assert min(shown) > 100
+    finally:
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 500, "height": 640, "deviceScaleFactor": 1, "mobile": False},
+        )
+
+
+@pytest.mark.sweep
+def test_grey_parcels_are_striped_in_slices(visit):
+    atlas = blocks_atlas()
+    columns = {c: atlas.table[c] for c in atlas.table.columns}
+    colors = ["#9a9a9a"] * 4 + ["#d03020"] * 4
+    atlas = atlas.replace(labels=ai.LabelTable(columns | {"color": colors}))
+    page = visit(ai.view_atlas(atlas))
+    choose(page, "#layout", "axial")
+    script = """
+        const [nv, out] = [niivue, []];
+        nv.opts.crosshairWidth = 0;
+        for (const voxel of arguments[0]) {
+          const mm = voxel.map((v) => 2 * v);
+          nv.scene.crosshairPos = nv.mm2frac(mm);
+          nv.drawScene();
+          const [left, top, width, height] = nv.screenSlices[0].leftTopWidthHeight;
+          const [x, y] = nv.mm2frac(mm);
+          const pixel = new Uint8Array(4);
+          const { gl } = nv;
+          gl.readPixels(left + x * width, gl.canvas.height - (top + (1 - y) * height), 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+          out.push([...pixel.slice(0, 3)]);
+        }
+        return out;
+    """
+    labels = np.asarray(atlas.maps["volume"].labels).reshape(8, 8, 8)
+    voxels = [[i, j, 2] for i in range(8) for j in range(1, 3)]
+    shown = np.array(page.execute_script(script, voxels))
+    grey = np.array([labels[tuple(v)] < 4 for v in voxels])
+    assert grey.any()
+    assert not grey.all()
+    assert np.ptp(shown[grey], axis=0).min() > 60
+    np.testing.assert_allclose(shown[~grey], [[0xD0, 0x30, 0x20]] * (~grey).sum(), atol=3)
+
+
+@pytest.mark.sweep
 def test_a_notebook_shows_it_in_a_frame(visit, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -194,7 +284,7 @@ def test_a_notebook_shows_it_in_a_frame(visit, tmp_path):
 
     page = visit(Notebook())
     page.switch_to.frame(find(page, "iframe"))
-    WebDriverWait(page, 240).until(lambda driver: find(driver, "#said").text.startswith("Click"))
+    WebDriverWait(page, 240).until(lambda driver: find(driver, "#said").text.startswith("Point at"))
     choose(page, "#from", "left")
     assert "cortex_L" in click(page, 0, 0)
     page.switch_to.default_content()

@@ -27,6 +27,18 @@ void main() {
   float facing = max(dot(normalize(vN), vec3(0.0, 0.0, -1.0)), 0.0);
   color = vec4(vClr.rgb * (0.5 + 0.5 * facing), opacity);
 }`;
+// A slice cuts a mesh where it is seen from its edge: light that comes from the viewer would leave it dark.
+const FLAT = `#version 300 es
+precision highp int;
+precision highp float;
+uniform float opacity;
+in vec4 vClr;
+out vec4 color;
+void main() {
+  color = vec4(vClr.rgb, opacity);
+}`;
+const STRIPED = 90;
+const REST = 120; // ms that the pointer rests until it is told what lies under it.
 const FROM = { left: [90, 0], right: [270, 0], front: [180, 0], back: [0, 0], above: [0, 90], below: [0, -90] };
 
 const nifti = (volume, values) => {
@@ -115,8 +127,9 @@ const start = async () => {
     showAllOrientationMarkers: true,
   });
   await nv.attachToCanvas(element("picture"));
+  nv.opts.atlasOutline = 1; // Else voxels at the border of a parcel let the image behind shine through.
   globalThis.niivue = nv; // For the browser's console.
-  const shader = nv.setCustomMeshShader(SHADER, "colours kept");
+  const [lit, flat] = [nv.setCustomMeshShader(SHADER, "colours kept"), nv.setCustomMeshShader(FLAT, "flat")];
   const blank = () => {
     nv.opts.backColor = backColor();
     element("stage").style.backgroundColor = "transparent";
@@ -138,16 +151,33 @@ const start = async () => {
     mesh.labels.forEach((row, vertex) => out.set(table[row], 4 * vertex));
     return out;
   };
-  const labelColors = () => {
-    const table = [[0, 0, 0, 0], ...parcels.map((_, i) => colorOf(i + 1))];
-    const [R, G, B, A] = [0, 1, 2, 3].map((channel) => table.map((color) => Math.round(color[channel])));
-    return { R, G, B, A, I: table.map((_, row) => row), labels: ["", ...parcels.map((parcel) => parcel.name)] };
+  // Grey parcels are told from the grey behind by stripes, which are labels of their own.
+  const hatched = [...new Set(paintings.flatMap((one) => one.hatched))];
+  const stripeOf = (row) => {
+    const own = colorOf(row);
+    if (!painting.hatched.includes(row)) return own;
+    const step = own[0] + own[1] + own[2] < 384 ? STRIPED : -STRIPED;
+    return [...own.slice(0, 3).map((v) => v + step), own[3]];
   };
+  const stripe = (volume) => {
+    const numbers = new Map(hatched.map((row, index) => [row, parcels.length + 1 + index]));
+    const [width, height] = volume.shape;
+    return volume.labels.map((row, at) => {
+      if (!numbers.has(row)) return row;
+      const [i, j, k] = [at % width, Math.floor(at / width) % height, Math.floor(at / width / height)];
+      return (i + j + k) % 3 ? row : numbers.get(row);
+    });
+  };
+  const labelColors = () => {
+    const table = [[0, 0, 0, 0], ...parcels.map((_, i) => colorOf(i + 1)), ...hatched.map(stripeOf)];
+    const [R, G, B, A] = [0, 1, 2, 3].map((channel) => table.map((color) => Math.round(color[channel])));
+    return { R, G, B, A, I: table.map((_, row) => row), labels: ["", ...parcels.map((parcel) => parcel.name), ...hatched.map((row) => parcels[row - 1].name)] };
+  };
+  const isSliced = () => hasVolumes && nv.opts.sliceType !== 4;
   const positionsOf = (mesh) => {
     // Slices cut the surface where it lies in mm.
-    const isSliced = hasVolumes && nv.opts.sliceType !== 4;
-    const own = (isSliced && mesh.anatomical) || (mesh.shapes[shape] ?? Object.values(mesh.shapes)[0]);
-    const shift = !isSliced && element("apart")?.checked ? APART * { L: -1, R: 1, "": 0 }[mesh.hemisphere] : 0;
+    const own = (isSliced() && mesh.anatomical) || (mesh.shapes[shape] ?? Object.values(mesh.shapes)[0]);
+    const shift = !isSliced() && element("apart")?.checked ? APART * { L: -1, R: 1, "": 0 }[mesh.hemisphere] : 0;
     return shift ? own.map((v, i) => (i % 3 ? v : v + shift)) : own;
   };
   const showMeshes = async () => {
@@ -156,11 +186,12 @@ const start = async () => {
       mesh.positions = positionsOf(mesh);
       const buffer = mz3(mesh.positions, mesh.triangles, vertexColors(mesh));
       const added = await nv.addMeshFromUrl({ url: `${mesh.compartment}.mz3`, buffer });
-      nv.setMeshShader(added.id, shader);
+      nv.setMeshShader(added.id, isSliced() ? flat : lit);
     }
   };
   const repaint = () => {
     data.meshes.forEach((mesh, number) => {
+      if (!nv.meshes[number]) return; // It is about to be shown anew, in these colours.
       nv.meshes[number].rgba255 = vertexColors(mesh);
       nv.meshes[number].updateMesh(nv.gl);
     });
@@ -177,7 +208,7 @@ const start = async () => {
     await nv.addVolumeFromUrl({ ...options, buffer: nifti(first, grey) });
     for (const volume of data.volumes) {
       const name = `${volume.compartment}.nii`;
-      await nv.addVolumeFromUrl({ url: name, name, buffer: nifti(volume, volume.labels) });
+      await nv.addVolumeFromUrl({ url: name, name, buffer: nifti(volume, hatched.length ? stripe(volume) : volume.labels) });
       volume.image = nv.volumes[nv.volumes.length - 1];
       volume.image.setColormapLabel(labelColors());
     }
@@ -197,8 +228,7 @@ const start = async () => {
   const layout = element("layout");
   // NiiVue takes no clicks into slices beyond the box of the volumes, where meshes may reach.
   const aim = (place) => {
-    const isSliced = hasVolumes && nv.opts.sliceType !== 4;
-    nv.scene.crosshairPos = isSliced ? place.map((v) => Math.max(0, Math.min(1, v))) : place;
+    nv.scene.crosshairPos = isSliced() ? place.map((v) => Math.max(0, Math.min(1, v))) : place;
   };
   const arrange = async () => {
     const [type, render] = LAYOUTS[layout?.value ?? "3-D"];
@@ -307,16 +337,17 @@ const start = async () => {
     }
     mesh.reach = longest + 1;
   }
-  const tellAt = (mm) => {
+  const findAt = (mm) => {
     const row = voxelAt(mm);
-    const near = nearest(mm);
-    if (!row && near.mesh && near.distance <= near.mesh.reach) {
-      const found = near.mesh.labels[near.vertex];
-      tell(found, vertexPlace(near.mesh, near.vertex));
-      mark(found);
-      return;
+    const near = row ? {} : nearest(mm);
+    if (near.mesh && near.distance <= near.mesh.reach) {
+      return { row: near.mesh.labels[near.vertex], where: vertexPlace(near.mesh, near.vertex) };
     }
-    tell(row, [place(mm)]);
+    return { row, where: [place(mm)] };
+  };
+  const tellAt = (mm) => {
+    const { row, where } = findAt(mm);
+    tell(row, where);
     mark(row);
   };
   let quiet = true;
@@ -349,13 +380,17 @@ const start = async () => {
     if (nv.scene.crosshairPos === before) return null;
     return { mm: [...nv.frac2mm(nv.scene.crosshairPos)].slice(0, 3), isMesh: false };
   };
-  const pick = (x, y) => {
+  const lookAround = (x, y) => {
     let found = null;
     // A depth in 256 looks like a volume's mark; the pixel beside it does not.
     for (const [right, down] of [[0, 0], [1, 0], [0, 1]]) {
       found = look(x + right, y + down);
       if (!found || found.isMesh || voxelAt(found.mm)) break;
     }
+    return found;
+  };
+  const pick = (x, y) => {
+    const found = lookAround(x, y);
     nv.drawScene();
     if (found) {
       tellAt(found.mm);
@@ -366,11 +401,53 @@ const start = async () => {
   };
   let down = null;
   const picture = element("picture");
+  const pixelOf = (event) => {
+    const box = picture.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top].map((v) => v * nv.uiData.dpr);
+  };
+  // What lies under the pointer, without moving the crosshair.
+  const peek = (x, y) => {
+    const tile = nv.tileIndex(x, y);
+    if (tile >= 0 && nv.inRenderTile(x, y) < 0) {
+      const share = nv.screenXY2TextureFrac(x, y, tile, false);
+      return share[0] < 0 ? null : [...nv.frac2mm(share)].slice(0, 3);
+    }
+    if (nv.inRenderTile(x, y) < 0) return null;
+    const before = nv.scene.crosshairPos;
+    const found = lookAround(x, y);
+    nv.scene.crosshairPos = before;
+    nv.drawScene();
+    return found && found.mm;
+  };
+  const hover = element("hover");
+  let resting = 0;
+  const hide = () => {
+    clearTimeout(resting);
+    hover.hidden = true;
+  };
+  const point = (event) => {
+    const mm = peek(...pixelOf(event));
+    const row = mm ? findAt(mm).row : 0;
+    hover.hidden = !row;
+    if (!row) return;
+    const value = painting.texts[row - 1];
+    hover.textContent = value ? `${parcels[row - 1].name}: ${value}` : parcels[row - 1].name;
+    const [box, own] = [picture.getBoundingClientRect(), hover.getBoundingClientRect()];
+    // Beside the pointer, within the picture.
+    const [x, y] = [event.clientX - box.left + 14, event.clientY - box.top + 14];
+    hover.style.left = `${Math.max(0, Math.min(x, box.width - own.width))}px`;
+    hover.style.top = `${y + own.height > box.height ? y - own.height - 20 : y}px`;
+  };
+  picture.addEventListener("pointermove", (event) => {
+    hide();
+    // Fingers click; a pressed button turns or slices.
+    if (event.pointerType !== "touch" && !event.buttons) resting = setTimeout(point, REST, event);
+  });
+  for (const name of ["pointerleave", "pointerdown", "wheel"]) picture.addEventListener(name, hide, { passive: true });
   picture.addEventListener("pointerdown", (event) => { down = [event.clientX, event.clientY]; });
   picture.addEventListener("pointerup", (event) => {
     if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return;
-    const box = picture.getBoundingClientRect();
-    const at = [event.clientX - box.left, event.clientY - box.top].map((v) => v * nv.uiData.dpr);
+    const at = pixelOf(event);
     if (nv.inRenderTile(...at) >= 0) pick(...at);
   });
   const show = (row) => {
@@ -456,7 +533,7 @@ const start = async () => {
   isDark.addEventListener("change", blank);
   legend();
   blank();
-  said.textContent = "Click a parcel, or choose one in the list.";
+  said.textContent = "Point at a parcel to see its name; click it, or choose one in the list, for more.";
   quiet = false;
   document.documentElement.dataset.ready = "yes";
 };
