@@ -1,6 +1,8 @@
 """The command line, as ``atlasinit`` and as ``python -m atlasinit``."""
 
 import gc
+import io
+import sys
 
 from atlasinit.support.interrupts import ending_at_once
 
@@ -10,6 +12,9 @@ _OBJECTS = 200_000
 
 def main() -> None:
     """Run the command line, which an interrupt ends quietly from its first import on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files are printed as the file system has them, whatever the locale.
+        sys.stdout.reconfigure(errors="surrogateescape")
     gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     with ending_at_once():
         from atlasinit import cli

@@ -186,6 +186,10 @@ def _read_confounds(
     files: list[Path], table: Path | None, cleaning: "Cleaning", n_time: int
 ) -> "Confounds | None":
     if not cleaning.needs_table:
+        if table is not None:
+            told = "is read for what is regressed or left out by it; pass "
+            remedy = Passing(confounds=...) + " or " + Passing(fd_threshold=...)
+            raise ArgumentError("confounds_table", told + remedy)
         return None
     from atlasinit.extraction.cleaning import check_columns, read_confounds
     from atlasinit.extraction.naming import group_files

@@ -20,8 +20,14 @@ def expand(path: str | os.PathLike[str]) -> Path:
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the hexadecimal sha256 of a file's content."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        # A disk that fails names no file.
+        if error.filename is None:
+            raise AtlasFileError(path, f"could not be read ({error.strerror})") from error
+        raise
 
 
 def name_beside(target: Path, *, suffix: str = "") -> Path:

@@ -66,7 +66,8 @@ def write_page(html: str, path: PathLike, *, overwrite: bool) -> Path:
     """Write a page, which appears under its name once it is whole; raise as `target_of`."""
     target = target_of(path, overwrite=overwrite)
     with atomic_write(target, overwrite=overwrite) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        # A file may be called by bytes that are no text, which no page can hold.
+        temporary.write_bytes(html.encode("utf-8", "backslashreplace"))
     return target
 
 
