@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from time import process_time
 
 import atlases
 import equinox as eqx
@@ -139,6 +140,18 @@ def layer(name: str, atlas: ai.Atlas) -> dict:
     return row(f"layer from a {name} surface atlas; its forward pass, T=1200", *seconds, most=1)
 
 
+def compilation(name: str, atlas: ai.Atlas) -> dict:
+    """Return the CPU time that tracing and compiling the first call of a layer takes."""
+    made, (_, device) = AtlasLinear.from_atlas(atlas), _data(atlas.n_locations, 200)
+    seconds = []
+    for _ in range(5):
+        jax.clear_caches()
+        begun = process_time()
+        jax.jit(lambda m, d: m(d)).lower(made, device).compile()
+        seconds.append(process_time() - begun)
+    return row(f"first call of a layer of a {name} atlas, CPU; a second", min(seconds), 1.0, most=1)
+
+
 def _gradient(apply: Callable, model: object, data: jax.Array) -> Callable[[], object]:
     step = eqx.filter_jit(
         eqx.filter_value_and_grad(lambda model, data: jnp.sum(apply(model, data) ** 2))
@@ -158,6 +171,7 @@ def main() -> list[dict]:
         *sparse("2 mm volume, sigma 3 mm", volume, 400, over_dense=4, over_csr=3),
         layer("hard", atlases.surface()),
         layer("smoothed", surface),
+        compilation("smoothed surface", surface),
         *dense(),
     ]
 

@@ -1,7 +1,7 @@
 """Compartments that share parcels, multiplied as one matrix.
 
-The maps of compartments with parcels of their own are blocks on a diagonal, each computed by
-itself. Those of compartments that share parcels lie side by side in the same rows.
+The maps of compartments with parcels of their own are blocks on a diagonal. Those of compartments
+that share parcels lie side by side in the same rows.
 """
 
 import itertools
@@ -105,6 +105,29 @@ def plan_blocks(header: AtlasHeader, maps: Sequence[Maps]) -> tuple[Block, ...]:
 def merge_blocks(blocks: Sequence[Block], maps: Sequence[Maps]) -> tuple[Maps, ...]:
     """Return the maps of each block."""
     return tuple(block.merge(maps) for block in blocks)
+
+
+def lay_diagonally(maps: Sequence[Maps]) -> Maps:
+    """Return labels, or sparse maps, as blocks on the diagonal of one matrix."""
+    if len(maps) == 1:
+        return maps[0]
+    parcels = np.cumsum([0, *(m.n_parcels for m in maps)]).tolist()
+    xp, hard = _namespace(maps), [m for m in maps if isinstance(m, HardMaps)]
+    if hard:
+        pairs = zip(hard, parcels, strict=False)
+        labels = [xp.where(m.labels < 0, -1, m.labels + n) for m, n in pairs]
+        return HardMaps(xp.concatenate(labels).astype(np.int32), parcels[-1])
+    own = [m for m in maps if isinstance(m, SparseMaps)]
+    locations = np.cumsum([0, *(m.n_locations for m in own)]).tolist()
+    weights = np.cumsum([0, *(m.indices.shape[0] for m in own)]).tolist()
+    indices = [m.indices + np.int32(n) for m, n in zip(own, locations, strict=False)]
+    ends = [m.indptr[1:] + np.int32(n) for m, n in zip(own, weights, strict=False)]
+    return SparseMaps(
+        xp.concatenate([m.values for m in own]),
+        xp.concatenate(indices),
+        xp.concatenate([own[0].indptr[:1], *ends]),
+        locations[-1],
+    )
 
 
 def _key(rows: Sequence[slice], i: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a projection runs on, worked out once for an atlas and kept while the atlas lives."""
 
 import functools
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from atlasinit.core.checking import tell_no_atlas
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError
-from atlasinit.projection.blocks import Block, merge_blocks, plan_blocks
+from atlasinit.projection.blocks import Block, lay_diagonally, merge_blocks, plan_blocks
 from atlasinit.projection.choosing import choose_kernel
 from atlasinit.projection.host import products as host
 from atlasinit.projection.host import statistics as host_statistics
@@ -58,15 +59,21 @@ def plan_kernels(
     *,
     kernel: str,
 ) -> tuple[Plan, ...]:
-    """Return which kernel computes the maps of each block, and what it needs for it."""
+    """Return which kernel computes the maps of which blocks, and what it needs for it."""
     backend = jax.default_backend()
     total = sum(m.n_locations for m in maps)
+    chosen = [choose_kernel(one, backend=backend, kernel=kernel)[0] for one in maps]
+
+    def alike(i: int) -> Any:
+        return (chosen[i], type(maps[i])) if chosen[i].merges else i
+
     plans, start = [], 0
-    for one, block in zip(maps, blocks, strict=True):
-        chosen, _ = choose_kernel(one, backend=backend, kernel=kernel)
-        own = [geometries[i] for i in block.members]
-        site = Site(start, total, backend, functools.partial(coordinates, own))
-        plans.append(Plan(chosen, chosen.plan(one, site)))
+    for _, group in itertools.groupby(range(len(maps)), key=alike):
+        own = list(group)
+        one = lay_diagonally([maps[i] for i in own])
+        places = [geometries[member] for i in own for member in blocks[i].members]
+        site = Site(start, total, backend, functools.partial(coordinates, places))
+        plans.append(Plan(chosen[own[0]], chosen[own[0]].plan(one, site), len(own)))
         start += one.n_locations
     return tuple(plans)
 
@@ -169,25 +176,33 @@ def sizes_of(atlas: Any) -> dict[str, int]:
 def coordinates(geometries: Sequence[Geometry | None]) -> np.ndarray | None:
     """Return the coordinates of the locations, on the sphere for a mesh that has one.
 
-    Several geometries lie side by side: two hemispheres have spheres in one place.
+    Several geometries lie side by side: two hemispheres have spheres in one place. Of one without
+    coordinates the locations are on a line; None where no geometry has any.
     """
+    if all(_points(geometry) is None for geometry in geometries):
+        return None
     found, edge = [], 0.0
     for geometry in geometries:
-        if isinstance(geometry, VolumeGrid):
-            points = geometry.coordinates
-        elif geometry is None:
-            return None
-        else:
-            points = geometry.anatomical if geometry.sphere is None else geometry.sphere
-            if points is None:
-                return None
-            points = points[geometry.vertices].astype(np.float64)
+        assert geometry is not None, "maps without a geometry are alone"
+        points = _points(geometry)
+        if points is None:
+            points = np.arange(geometry.n_locations)[:, None] * np.eye(3)[0]
         if len(geometries) > 1 and len(points):
             # Along x, to behind the one before, with a gap as wide as that is: they do not touch.
             points = points + (edge - points[:, 0].min()) * np.eye(3)[0]
             edge = 2 * points[:, 0].max() - points[:, 0].min()
         found.append(points)
     return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _points(geometry: Geometry | None) -> np.ndarray | None:
+    """Return the coordinates of the locations of one geometry, None where it has none."""
+    if geometry is None:
+        return None
+    if isinstance(geometry, VolumeGrid):
+        return geometry.coordinates
+    points = geometry.anatomical if geometry.sphere is None else geometry.sphere
+    return None if points is None else points[geometry.vertices].astype(np.float64)
 
 
 class Memory:

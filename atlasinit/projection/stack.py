@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from atlasinit.core.maps import Maps
+from atlasinit.core.maps import HardMaps, Maps
+from atlasinit.projection.blocks import lay_diagonally
 from atlasinit.projection.kernels.base import AbstractKernel, AbstractMatrix, Data, Values
 from atlasinit.projection.kernels.scatter import ScatterKernel
 from atlasinit.projection.kernels.split import split_labels, split_weights
 
 
 class Plan(eqx.Module):
-    """Which kernel computes the maps of one compartment, and what it worked out beforehand.
+    """Which kernel computes the maps of neighbouring blocks, and what it worked out beforehand.
 
     Parameters
     ----------
@@ -25,10 +26,13 @@ class Plan(eqx.Module):
         The class of the kernel.
     arrays
         What its `AbstractKernel.plan` returned; None where the maps alone are enough.
+    count
+        Of how many blocks it is.
     """
 
     kernel: type[AbstractKernel] = eqx.field(static=True)
     arrays: Any = None
+    count: int = eqx.field(static=True, default=1)
 
 
 class Stack(eqx.Module):
@@ -93,10 +97,10 @@ class Stack(eqx.Module):
         kernels: Any = [kernel.labelled() for kernel in self.kernels]
         labels = self._cut_own([jnp.asarray(kernel.labels)[None] for kernel in kernels])
         parts = [
-            ScatterKernel(own[0], kernel.n_parcels)
-            for own, kernel in zip(labels, kernels, strict=True)
+            HardMaps(own[0], kernel.n_parcels) for own, kernel in zip(labels, kernels, strict=True)
         ]
-        return Stack((split_labels(ScatterKernel.merge(parts), count),), (shape,))
+        whole: Any = lay_diagonally(parts)
+        return Stack((split_labels(ScatterKernel.build(whole, None), count),), (shape,))
 
     def _cut_own(self, arrays: list[Array]) -> list[Array]:
         """Return what each kernel has of locations, their second axis, of its own part alone."""
@@ -112,19 +116,10 @@ class Stack(eqx.Module):
 @jax.jit
 def build_stack(maps: Sequence[Maps], plans: Sequence[Plan]) -> Stack:
     """Return the kernels of maps, their weights laid out as they compute."""
-    kernels: list[AbstractKernel] = []
-    shapes: list[tuple[int, int]] = []
-    pairs = zip(maps, plans, strict=True)
-    for kernel, group in itertools.groupby(pairs, key=lambda pair: pair[1].kernel):
-        members = list(group)
-        built = [kernel.build(one, plan.arrays) for one, plan in members]
-        own = [(one.n_parcels, one.n_locations) for one, _ in members]
-        if kernel.merges and len(built) > 1:
-            built = [kernel.merge(built)]
-            own = [(sum(n for n, _ in own), sum(n for _, n in own))]
-        kernels += built
-        shapes += own
-    return Stack(tuple(kernels), tuple(shapes))
+    rest = iter(maps)
+    parts = [lay_diagonally(list(itertools.islice(rest, plan.count))) for plan in plans]
+    kernels = [plan.kernel.build(m, plan.arrays) for m, plan in zip(parts, plans, strict=True)]
+    return Stack(tuple(kernels), tuple((m.n_parcels, m.n_locations) for m in parts))
 
 
 def _cut(array: Array, sizes: list[int]) -> Iterator[Array]:

@@ -1313,17 +1313,46 @@ def test_agreement_with_workbench(tmp_path):
 # Tiles ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("each", [1, 4, 256])
-def test_every_weight_has_one_place_in_the_tiles(each):
+@pytest.mark.parametrize(("size", "each"), [(4, 1), (64, 4), (64, 256)])
+def test_every_weight_has_one_place_in_the_tiles(size, each):
     maps = maps_of("sparse")
     points = np.random.default_rng(0).normal(size=(150, 3))
-    plan = tiles.plan_tiles(maps, points, size=64, each=each)
+    plan = tiles.plan_tiles(maps, points, size=size, each=each)
     entries = tiles.spread(plan, jnp.arange(1.0, maps.values.size + 1))
     numbers = np.arange(1.0, maps.values.size + 1)
     np.testing.assert_array_equal(tiles.collect(plan, entries), numbers)
     np.testing.assert_array_equal(np.sort(entries)[-maps.values.size :], numbers)
     assert int((entries != 0).sum()) == maps.values.size
-    y = tiles.product(
-        plan.layout, tiles.spread(plan, jnp.asarray(maps.values)), jnp.asarray(data_of(150, 3))
-    )
-    np.testing.assert_allclose(y, maps.to_dense() @ data_of(150, 3), rtol=1e-4, atol=1e-5)
+    w, x = maps.to_dense(), data_of(150, 3)
+    entries = tiles.spread(plan, jnp.asarray(maps.values))
+    y = tiles.product(plan.layout, entries, jnp.asarray(x))
+    np.testing.assert_allclose(y, w @ x, rtol=1e-4, atol=1e-5)
+    # A location that is not finite spoils the parcels that weigh it, and a parcel its locations.
+    for multiply, matrix, n in ((tiles.product, w, 150), (tiles.transposed, w.T, w.shape[0])):
+        bad = data_of(n, 3)
+        bad[[2, 3], [0, 1]] = np.nan, np.inf
+        expected = matrix @ np.where(np.isfinite(bad), bad, 0)
+        expected[(matrix != 0).astype(int) @ ~np.isfinite(bad) > 0] = np.nan
+        found = multiply(plan.layout, entries, jnp.asarray(bad))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("surfaces", [(True, True), (True, False)])
+def test_two_hemispheres_of_sparse_maps_are_one_matrix(surfaces):
+    """Their program has a loop for blocks as wide, not one a hemisphere, within one of stages."""
+    maps, geometry = {}, {}
+    for c, n, sphere in zip(("cortex_L", "cortex_R"), (150, 130), surfaces, strict=True):
+        rng = np.random.default_rng(n)
+        weights = rng.random((7, n), np.float32) * (rng.random((7, n)) < 0.3)
+        maps[c] = ai.SparseMaps.from_scipy(csr_array(weights.astype(np.float32)))
+        points = rng.normal(size=(n, 3)).astype(np.float32) if sphere else None
+        geometry[c] = ai.SurfaceMesh(n, sphere=points)
+    labels = table([c for c in maps for _ in range(7)])
+    atlas = ai.Atlas(name="both", space="mine", maps=maps, geometry=geometry, labels=labels)
+    layer = ai.AtlasLinear.from_atlas(atlas, reduction="sum")
+    x = data_of(280, 3)
+    parts = zip(maps.values(), (x[:150], x[150:]), strict=True)
+    expected = [m.to_dense() @ part for m, part in parts]
+    np.testing.assert_allclose(layer(x), np.concatenate(expected), rtol=1e-4, atol=1e-5)
+    text = jax.jit(lambda layer, x: layer(x)).lower(layer, x).as_text()
+    assert text.count("stablehlo.while") == 2

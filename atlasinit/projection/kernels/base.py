@@ -5,7 +5,7 @@ A new kernel is a module here with a class that is an `AbstractKernel`, and its 
 """
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -94,7 +94,7 @@ class AbstractKernel(AbstractMatrix):
     needs_positions: ClassVar[bool] = False
     """Whether its plan is worked out from positions, which then cannot be traced."""
     merges: ClassVar[bool] = False
-    """Whether those of neighbouring compartments are computed as one, by `merge`."""
+    """Whether it is of all maps of one kind in neighbouring compartments at once, as one matrix."""
 
     @classmethod
     def plan(cls, maps: Any, site: Site) -> Any:
@@ -105,11 +105,6 @@ class AbstractKernel(AbstractMatrix):
     @abc.abstractmethod
     def build(cls, maps: Any, plan: Any) -> "AbstractKernel":
         """Return the kernel of maps that may be traced, by what `plan` returned."""
-
-    @classmethod
-    def merge(cls, kernels: Sequence[Any]) -> "AbstractKernel":
-        """Return one kernel of those of neighbouring compartments."""
-        raise NotImplementedError(f"{cls.__name__} does not merge.")
 
 
 def map_batch(function: Callable[[Array], Array], stack: Float[Array, "batch n time"]) -> Array:

@@ -1,6 +1,5 @@
 """Products of hard labels: one pass over the data, each location added to its parcel."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -44,16 +43,6 @@ class ScatterKernel(AbstractKernel):
         """Return the kernel of labels, which needs no plan."""
         del plan
         return cls(jnp.asarray(maps.labels), maps.n_parcels)
-
-    @classmethod
-    def merge(cls, kernels: Sequence[Any]) -> "ScatterKernel":
-        """Return the kernel of all locations, with the parcels numbered on."""
-        labels, n_parcels = [], 0
-        for kernel in kernels:
-            own = kernel.labels
-            labels.append(jnp.where(own < 0, -1, own + n_parcels))
-            n_parcels += kernel.n_parcels
-        return cls(jnp.concatenate(labels), n_parcels)
 
     def product(self, data: Data) -> Values:
         """Return W x."""

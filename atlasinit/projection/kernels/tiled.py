@@ -39,6 +39,7 @@ class TiledKernel(AbstractKernel):
     computes: ClassVar[tuple[type, ...]] = (HardMaps, SparseMaps)
     whole: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = True
+    merges: ClassVar[bool] = True
 
     entries: Float[AnyArray, " entries"]
     layout: tiles.Layout
@@ -78,18 +79,21 @@ class TiledKernel(AbstractKernel):
 
     def totals(self, dtype: Any) -> Float[Array, " parcels"]:
         """Return W 1, added up in `dtype`."""
-        out = jnp.zeros(self.layout.n_parcels, dtype)
-        blocks = tiles.blocks(self.layout, jnp.asarray(self.entries))
-        for bucket, block in zip(self.layout.buckets, blocks, strict=True):
-            out = out.at[bucket.parcels].add(block.sum(axis=-1, dtype=dtype), mode="drop")
-        return out
+        return tiles.add_rows(self.layout, self._rows().sum(axis=1, dtype=dtype))
 
     def dense(self) -> Float[Array, "parcels locations"]:
         """Return W."""
-        out = jnp.zeros((self.layout.n_parcels, self.layout.n_locations), self.entries.dtype)
-        blocks = tiles.blocks(self.layout, jnp.asarray(self.entries))
-        for bucket, block in zip(self.layout.buckets, blocks, strict=True):
-            rows, columns = bucket.parcels[..., :, None], bucket.locations[..., None, :]
-            rows, columns = jnp.broadcast_arrays(rows, columns)
-            out = out.at[rows, columns].set(block, mode="drop")
-        return out
+        rows, shape = self._rows(), (self.layout.n_parcels, self.layout.n_locations)
+        # (rows, size) the locations of each row, those of its block.
+        places = [
+            jnp.repeat(jnp.asarray(b.locations).reshape(-1, rows.shape[1]), b.rows, axis=0)
+            for b in self.layout.buckets
+        ]
+        parcels = jnp.asarray(self.layout.parcels)[:, None]
+        out = jnp.zeros(shape, rows.dtype)
+        return out.at[parcels, jnp.concatenate(places)].set(rows, mode="drop")
+
+    def _rows(self) -> Float[Array, "rows size"]:
+        """Return the rows of all blocks."""
+        size = self.layout.buckets[0].locations.shape[-1]
+        return jnp.asarray(self.entries).reshape(self.layout.parcels.shape[0], size)

@@ -13,9 +13,10 @@ without storing the data tile by tile. Forward mode is refused. The entries of
 all blocks, one after the other, are one vector.
 """
 
+import functools
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,23 +28,45 @@ from atlasinit.core.maps import SparseMaps
 from atlasinit.errors import ArgumentError
 from atlasinit.projection.derivatives import link, link_pair
 from atlasinit.projection.kernels.base import all_finite
-from atlasinit.support.sharding import varying_zeros
+from atlasinit.support.sharding import vary_alike, varying_zeros
 from atlasinit.support.tiling import tiles
 from atlasinit.support.typing import AnyArray
 
-# Blocks are padded to the parcels of the widest tile of their bucket. More buckets hold fewer
-# zeros, but each is a loop that XLA compiles by itself.
-_BUCKETS = 4
+# Blocks of one bucket have equally many rows. More buckets hold fewer zeros, but each is a loop
+# that XLA compiles by itself, some 0.1 s.
+_BUCKETS = 2
+# What reading the locations of a block takes, in rows that it is multiplied by: about that.
+_READING = 6
+# Numbers of rows that are tried, at most.
+_TRIED = 32
 
-Multiply: TypeAlias = Callable[[Array, Array, tuple[int, int]], Array]
+# What a stage multiplies: everything, what is finite alone, or how much is not.
+_WHOLE, _FINITE, _COUNT = 0, 1, 2
 
 
 class Bucket(eqx.Module):
-    """Tiles that touch about the same number of parcels, in steps of several tiles."""
+    """Blocks of equally many rows, in steps of several.
+
+    Parameters
+    ----------
+    locations
+        (steps, each, size) those of each block.
+    rows
+        Number of rows of a block, one a parcel.
+    row, entry
+        Where its first row lies among those of all blocks, and its first entry.
+    """
 
     locations: Int32[AnyArray, "steps each size"]
-    parcels: Int32[AnyArray, "steps each rows"]
-    start: int = eqx.field(static=True)
+    rows: int = eqx.field(static=True)
+    row: int = eqx.field(static=True)
+    entry: int = eqx.field(static=True)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The blocks of a step: (each, rows, size)."""
+        _, each, size = self.locations.shape
+        return each, self.rows, size
 
 
 class Layout(eqx.Module):
@@ -52,8 +75,9 @@ class Layout(eqx.Module):
     Parameters
     ----------
     buckets
-        Tiles by their number of parcels; padding has location `n_locations` and parcel
-        `n_parcels`. `start` is the place of the first entry of the first block.
+        The blocks by their number of rows; padding has location `n_locations`.
+    parcels
+        (rows,) parcel of each row of all blocks; `n_parcels` for padding.
     n_entries
         Number of entries of all blocks.
     n_parcels, n_locations
@@ -61,6 +85,7 @@ class Layout(eqx.Module):
     """
 
     buckets: tuple[Bucket, ...]
+    parcels: Int32[AnyArray, " rows"]
     n_entries: int = eqx.field(static=True)
     n_parcels: int = eqx.field(static=True)
     n_locations: int = eqx.field(static=True)
@@ -116,55 +141,79 @@ def plan_tiles(
     rank = np.cumsum(touched, axis=1, dtype=np.int32) - 1
     widths = touched.sum(axis=1)
 
-    n_tiles = max(int((widths > 0).sum()), 1)
-    # As many steps as are needed, with the tiles spread evenly, so that the last is not mostly
+    # A tile that touches more parcels than the largest block has rows is several blocks.
+    breadths = _choose_rows(widths, each)
+    parts = -(-widths // breadths[-1])
+    first = np.cumsum(parts) - parts
+    of = np.repeat(np.arange(len(groups)), parts)
+    # Of each block: which of its tile's it is, and how many rows of the tile's each of them has.
+    part = np.arange(of.size) - first[of]
+    share = -(-widths // np.maximum(parts, 1))
+    sizes = np.minimum(share[of], widths[of] - part * share[of])
+
+    n_blocks = max(of.size, 1)
+    # As many steps as are needed, with the blocks spread evenly, so that the last is not mostly
     # padding.
-    each = -(-n_tiles // -(-n_tiles // each))
-    members = _by_width(widths, each)
-    # Of each bucket: its tiles, padded to whole steps, and the parcels of its widest tile.
+    each = -(-n_blocks // -(-n_blocks // each))
+    members = [np.flatnonzero(own) for own in np.searchsorted(breadths, sizes) == _column(breadths)]
+    # Of each bucket the number of blocks, padded to whole steps; of rows and entries before it.
     lengths = [-(-m.size // each) * each for m in members]
-    breadths = [int(widths[m].max(initial=0)) for m in members]
-    ends = np.cumsum([n * w * size for n, w in zip(lengths, breadths, strict=True)]).tolist()
-    if ends[-1] > np.iinfo(np.int32).max:
+    counts = [n * w for n, w in zip(lengths, breadths, strict=True)]
+    ends = np.cumsum([0, *counts]).tolist()
+    if ends[-1] * size > np.iinfo(np.int32).max:
         raise ArgumentError("kernel", ": the maps are too large for tiles", 'use "dense"')
 
-    # Where the first entry of each tile lies among the entries of all blocks.
-    first = np.zeros(len(groups), np.int32)
-    for m, w, begin in zip(members, breadths, [0, *ends], strict=False):
-        first[m] = begin + np.arange(m.size) * (w * size)
-    # A block is (parcels of the bucket's widest tile, `size` locations), row by row.
-    positions = first[tile] + rank[tile, parcel] * np.int32(size) + column
-    slots = np.full(ends[-1], parcel.size, np.int32)
+    # Where the first row of each block lies among the rows of all blocks.
+    begins = np.zeros(of.size, np.int32)
+    for m, w, begin in zip(members, breadths, ends[:-1], strict=True):
+        begins[m] = begin + np.arange(m.size) * w
+    # The row of each weight, and its entry: rows lie one after the other.
+    ranks = rank[tile, parcel]
+    divisor = np.maximum(share, 1)[tile]
+    rows = begins[first[tile] + ranks // divisor] + ranks % divisor
+    positions = (rows * size + column).astype(np.int32)
+    slots = np.full(ends[-1] * size, parcel.size, np.int32)
     slots[positions] = np.arange(parcel.size, dtype=np.int32)
+    parcels = np.full(ends[-1], maps.n_parcels, np.int32)
+    parcels[rows] = parcel
 
     n_locations = maps.n_locations if total is None else total
     # Padding lies behind the last location, where reading gives 0 and writing is dropped.
-    places = np.where(groups < 0, n_locations, groups + start)
+    places = np.where(groups < 0, n_locations, groups + start).astype(np.int32)
     buckets = []
-    for m, n, w, begin in zip(members, lengths, breadths, [0, *ends[:-1]], strict=True):
+    for m, n, w, begin in zip(members, lengths, breadths, ends[:-1], strict=True):
         locations = np.full((n, size), n_locations, np.int32)
-        locations[: m.size] = places[m]
-        parcels = np.full((n, w), maps.n_parcels, np.int32)
-        which, rows = np.nonzero(touched[m])
-        parcels[which, rank[m][which, rows]] = rows
-        arrays = (a.reshape(n // each, each, a.shape[1]) for a in (locations, parcels))
-        buckets.append(Bucket(*arrays, start=begin))
-    layout = Layout(tuple(buckets), ends[-1], maps.n_parcels, n_locations)
+        locations[: m.size] = places[of[m]]
+        buckets.append(Bucket(locations.reshape(n // each, each, size), w, begin, begin * size))
+    layout = Layout(tuple(buckets), parcels, slots.size, maps.n_parcels, n_locations)
     return jax.tree.map(jnp.asarray, TilePlan(layout, slots, positions))
 
 
-def _by_width(widths: Int[np.ndarray, " tiles"], each: int) -> list[np.ndarray]:
-    """Return the tiles that touch parcels in groups of alike width, about 8 steps each or more."""
-    order = np.argsort(widths, kind="stable")
-    order = order[widths[order] > 0]
-    # Each group is compiled, so that a few steps are not worth one of their own.
-    count = np.clip(order.size // (8 * each), 1, _BUCKETS)
-    low, high = (widths[order[0]] - 1, widths[order[-1]]) if order.size else (0, 0)
-    # Equal ranges of widths, and not equal numbers of tiles: so the padding of a block is bounded.
-    edges = np.searchsorted(widths[order], np.linspace(low, high, count + 1)[1:-1], side="right")
-    groups = np.split(order, edges)
-    # Maps without weights have one bucket, without tiles.
-    return [g for g in groups if g.size] or groups[:1]
+def _choose_rows(widths: Int[np.ndarray, " tiles"], each: int) -> list[int]:
+    """Return the numbers of rows of blocks, ascending, that take the least for tiles so wide."""
+    widths = widths[widths > 0]
+    if not widths.size:
+        # Maps without weights have one bucket, without blocks.
+        return [1]
+    # Few steps are not worth a loop of their own.
+    if widths.size < 16 * each:
+        return [int(widths.max())]
+    tried = np.unique(np.quantile(widths, np.linspace(0, 1, _TRIED), method="higher"))
+    pairs = [(int(a), int(b)) for b in tried for a in tried[tried <= b]]
+    costs = [_cost(widths, *pair) for pair in pairs]
+    return sorted(set(pairs[int(np.argmin(costs))]))
+
+
+def _cost(widths: Int[np.ndarray, " tiles"], small: int, large: int) -> float:
+    """Return what blocks of `small` and of `large` rows take, in rows."""
+    parts = -(-widths // large)
+    rows = np.where(-(-widths // parts) <= small, small, large)
+    return float((parts * (rows + _READING)).sum())
+
+
+def _column(values: list[int]) -> Int[np.ndarray, "n 1"]:
+    """Return indices of values as a column."""
+    return np.arange(len(values))[:, None]
 
 
 def _spread(plan: TilePlan, values: Float[AnyArray, " nonzeros"]) -> Float[Array, " entries"]:
@@ -183,50 +232,88 @@ def _collect(plan: TilePlan, entries: Float[Array, " entries"]) -> Float[Array, 
 spread, collect = link_pair(_spread, _collect)
 
 
-def blocks(
-    layout: Layout, entries: Float[Array, " entries"]
-) -> list[Float[Array, "steps each rows size"]]:
-    """Return the blocks of each bucket."""
-    shapes = [
-        (*b.locations.shape[:2], b.parcels.shape[2], b.locations.shape[2]) for b in layout.buckets
-    ]
-    parts = zip(layout.buckets, shapes, strict=True)
-    return [entries[b.start : b.start + math.prod(s)].reshape(s) for b, s in parts]
+def add_rows(layout: Layout, rows: Float[Array, "rows *time"]) -> Float[Array, "parcels *time"]:
+    """Return sums over the rows of each parcel."""
+    out = varying_zeros((layout.n_parcels, *rows.shape[1:]), rows)
+    return out.at[layout.parcels].add(rows, mode="drop", wrap_negative_indices=False)
 
 
 def _product(
     layout: Layout, entries: Float[Array, " entries"], data: Float[Array, "locations time"]
 ) -> Float[Array, "parcels time"]:
     """Return A(W, x). Locations that are not finite make NaN where their weight is not 0."""
+
+    def multiply(stage: Array) -> Array:
+        def put(rows: Array, bucket: Bucket, step: Array) -> Array:
+            def read() -> tuple[Array, Array]:
+                return _block(entries, bucket, step), _take(data, _locations(bucket, step))
+
+            def choose() -> tuple[Array, Array]:
+                block, taken = read()
+                return _choose_weights(block, stage), _choose_values(taken, stage)
+
+            # (each, rows, size) by (each, size, time), over locations.
+            block, taken = jax.lax.cond(stage == _WHOLE, read, choose)
+            out = _batched(block, taken, (2, 1))
+            count = out.shape[0] * out.shape[1]
+            out, start = out.reshape(count, data.shape[1]), bucket.row + step * count
+            return jax.lax.dynamic_update_slice_in_dim(rows, out, start, 0)
+
+        shape = (layout.parcels.shape[0], data.shape[1])
+        rows = _over_steps(layout, put, varying_zeros(shape, data))
+        return add_rows(layout, _spoil(rows, stage))
+
+    def change(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        stage, end, out = state
+        out = jnp.where(stage == _COUNT, out, 0) + multiply(stage)
+        end = jnp.where((stage == _WHOLE) & ~all_finite(out), _COUNT + 1, end)
+        return stage + 1, end, out
+
     # A block's zeros turn a NaN of one location into NaN for all parcels of its tile.
     # So the result tells whether the data that are read are finite, and it is the smaller array.
-    out = _multiply(layout, entries, data, _batched)
-    return jax.lax.cond(
-        all_finite(out), lambda: out, lambda: _multiply(layout, entries, data, _careful)
-    )
+    zeros = varying_zeros((layout.n_parcels, data.shape[1]), data)
+    return _in_stages(change, _WHOLE, _WHOLE + 1, zeros)
 
 
 def _transposed(
     layout: Layout, entries: Float[Array, " entries"], values: Float[Array, "parcels time"]
 ) -> Float[Array, "locations time"]:
     """Return B(W, y). Values that are not finite make NaN where their weight is not 0."""
-    return jax.lax.cond(
-        all_finite(values),
-        lambda: _multiply_transposed(layout, entries, values, _batched),
-        lambda: _multiply_transposed(layout, entries, values, _careful),
-    )
+    rows = _take(values, layout.parcels)
+
+    def change(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        stage, end, out = state
+        chosen = _choose_values(rows, stage)
+
+        def add(out: Array, bucket: Bucket, step: Array) -> Array:
+            # (each, rows, size) by (each, rows, time), over parcels.
+            block = _choose_weights(_block(entries, bucket, step), stage)
+            spread = _batched(block, _rows(chosen, bucket, step), (1, 1))
+            # A location whose tile is several blocks is added to by each of them.
+            spoilt = _spoil(spread, stage)
+            places = _locations(bucket, step)
+            return out.at[places].add(spoilt, mode="drop", wrap_negative_indices=False)
+
+        return stage + 1, end, _over_steps(layout, add, out)
+
+    finite = all_finite(values)
+    start, end = jnp.where(finite, _WHOLE, _FINITE), jnp.where(finite, _WHOLE, _COUNT) + 1
+    zeros = varying_zeros((layout.n_locations, values.shape[1]), values)
+    return _in_stages(change, start, end, zeros)
 
 
 def _outer(
     layout: Layout, values: Float[Array, "parcels time"], data: Float[Array, "locations time"]
 ) -> Float[Array, " entries"]:
     """Return C(y, x)."""
+    rows = _take(values, layout.parcels)
 
-    def put(entries: Array, bucket: Bucket, start: Array) -> Array:
+    def put(entries: Array, bucket: Bucket, step: Array) -> Array:
         # (each, rows, time) and (each, size, time), summed over time: (each, rows, size). The
         # zeros of a block have a derivative too, which `collect` leaves out.
-        taken = _taken(values, bucket.parcels), _taken(data, bucket.locations)
+        taken = _rows(rows, bucket, step), _take(data, _locations(bucket, step))
         block = _batched(*taken, (2, 2)).reshape(-1)
+        start = bucket.entry + step * block.size
         return jax.lax.dynamic_update_slice_in_dim(entries, block, start, 0)
 
     return _over_steps(layout, put, varying_zeros((layout.n_entries,), values))
@@ -235,71 +322,84 @@ def _outer(
 product, transposed, outer = link(_product, _transposed, _outer)
 
 
-def _multiply(
-    layout: Layout,
-    entries: Float[Array, " entries"],
-    data: Float[Array, "locations time"],
-    multiply: Multiply,
-) -> Float[Array, "parcels time"]:
-    def add(out: Array, bucket: Bucket, start: Array) -> Array:
-        taken = _taken(data, bucket.locations)
-        # (each, rows, size) by (each, size, time), over locations.
-        rows = multiply(_block(entries, bucket, start), taken, (2, 1))
-        # A parcel may have rows in several tiles of a step, all of which are added.
-        return out.at[bucket.parcels].add(rows, mode="drop")
+def _in_stages(
+    change: Callable[[tuple[Array, Array, Array]], tuple[Array, Array, Array]],
+    start: Any,
+    end: Any,
+    zeros: Array,
+) -> Array:
+    """Return what the stages from `start` to `end` add to zeros; each changes stage, end, sum.
 
-    return _over_steps(layout, add, varying_zeros((layout.n_parcels, data.shape[1]), data))
+    One loop is compiled for all: most data are finite, and need the first alone.
+    """
+    numbers = jnp.asarray(start, jnp.int32), jnp.asarray(end, jnp.int32)
+    first: Any = vary_alike(*numbers, zeros)
+    return jax.lax.while_loop(lambda state: state[0] < state[1], change, first)[2]
 
 
-def _multiply_transposed(
-    layout: Layout,
-    entries: Float[Array, " entries"],
-    values: Float[Array, "parcels time"],
-    multiply: Multiply,
-) -> Float[Array, "locations time"]:
-    def put(out: Array, bucket: Bucket, start: Array) -> Array:
-        taken = _taken(values, bucket.parcels)
-        # (each, rows, size) by (each, rows, time), over parcels.
-        rows = multiply(_block(entries, bucket, start), taken, (1, 1))
-        # Each location lies in one tile only, so its row is written once.
-        return out.at[bucket.locations].set(rows, mode="drop")
+def _choose_values(values: Array, stage: Array) -> Array:
+    """Return the values that a stage multiplies."""
+    finite = jnp.isfinite(values)
+    counted = ((stage == _COUNT) & ~finite).astype(values.dtype)
+    return jnp.where(finite & (stage != _COUNT) | (stage == _WHOLE), values, counted)
 
-    return _over_steps(layout, put, varying_zeros((layout.n_locations, values.shape[1]), values))
+
+def _choose_weights(block: Array, stage: Array) -> Array:
+    """Return the weights that a stage multiplies by."""
+    return jnp.where(stage == _COUNT, (block != 0).astype(block.dtype), block)
+
+
+def _spoil(products: Array, stage: Array) -> Array:
+    """Return what a stage adds: NaN for each product that counts what is not finite."""
+    spoilt = jnp.where(products > 0, jnp.nan, 0).astype(products.dtype)
+    return jnp.where(stage == _COUNT, spoilt, products)
 
 
 def _over_steps(
     layout: Layout, change: Callable[[Array, Bucket, Array], Array], out: Array
 ) -> Array:
-    """Return `out` changed by each step of each bucket, given the place of its first entry."""
+    """Return `out` changed by each step of each bucket, given the step's number."""
     # A loop over steps copies the data of one step at a time, and compiles one step a bucket.
     for bucket in layout.buckets:
-        steps, each, size = bucket.locations.shape
-        length = each * bucket.parcels.shape[2] * size
-        starts = bucket.start + length * jnp.arange(steps, dtype=jnp.int32)
-        out = jax.lax.scan(lambda out, part: (change(out, *part), None), out, (bucket, starts))[0]
+        # Maps without weights have no step, of which none can be compiled.
+        if n_steps := bucket.locations.shape[0]:
+            step = functools.partial(_change_in_turn, change, bucket)
+            out = jax.lax.fori_loop(jnp.int32(0), jnp.int32(n_steps), step, out)
     return out
 
 
+def _change_in_turn(
+    change: Callable[[Array, Bucket, Array], Array], bucket: Bucket, step: Array, out: Array
+) -> Array:
+    return change(out, bucket, step)
+
+
+def _locations(bucket: Bucket, step: Int32[Array, ""]) -> Int32[Array, "each size"]:
+    """Return the locations of one step of a bucket."""
+    return jax.lax.dynamic_index_in_dim(jnp.asarray(bucket.locations), step, keepdims=False)
+
+
 def _block(
-    entries: Float[Array, " entries"], bucket: Bucket, start: Int32[Array, ""]
+    entries: Float[Array, " entries"], bucket: Bucket, step: Int32[Array, ""]
 ) -> Float[Array, "each rows size"]:
     """Return the blocks of one step of a bucket."""
-    (each, size), rows = bucket.locations.shape, bucket.parcels.shape[1]
-    block = jax.lax.dynamic_slice_in_dim(entries, start, each * rows * size)
-    return block.reshape(each, rows, size)
+    length = math.prod(bucket.shape)
+    start = bucket.entry + step * length
+    return jax.lax.dynamic_slice_in_dim(entries, start, length).reshape(bucket.shape)
 
 
-def _careful(block: Array, data: Array, contract: tuple[int, int]) -> Array:
-    """Return products that are NaN where a weight other than 0 meets what is not finite."""
-    bad = ~jnp.isfinite(data)
-    present = (block != 0).astype(data.dtype)
-    # How many of the values that are not finite have a weight other than 0.
-    hit = _batched(present, bad.astype(data.dtype), contract) > 0
-    return jnp.where(hit, jnp.nan, _batched(block, jnp.where(bad, 0, data), contract))
+def _rows(
+    values: Float[Array, "all time"], bucket: Bucket, step: Int32[Array, ""]
+) -> Float[Array, "each rows time"]:
+    """Return the values of the rows of one step of a bucket."""
+    each, rows, _ = bucket.shape
+    start = bucket.row + step * (each * rows)
+    taken = jax.lax.dynamic_slice_in_dim(values, start, each * rows)
+    return taken.reshape(each, rows, values.shape[1])
 
 
-def _taken(values: Array, rows: Int32[AnyArray, "each n"]) -> Float[Array, "each n time"]:
-    return values.at[rows].get(mode="fill", fill_value=0)
+def _take(values: Float[Array, "n *time"], rows: Int32[AnyArray, "..."]) -> Array:
+    return values.at[rows].get(mode="fill", fill_value=0, wrap_negative_indices=False)
 
 
 def _batched(a: Array, b: Array, contract: tuple[int, int]) -> Array:
