@@ -48,8 +48,8 @@ def test_more_is_kept_of_new_data_than_by_ward(truth, data):
 
 
 def test_numbers_differ_by_compartment_and_an_atlas_lends_its_space(truth, data):
-    like = ai.cluster_atlas(GEOMETRIES, data, 2, name="mine", space="here")
-    found = ai.cluster_atlas(like, data, {"volume": 3, "cortex_L": 5})
+    like = ai.cluster_atlas(GEOMETRIES, data, 2, restarts=1, name="mine", space="here")
+    found = ai.cluster_atlas(like, data, {"volume": 3, "cortex_L": 5}, restarts=1)
     assert [m.n_parcels for m in found.maps.values()] == [3, 5]
     assert (like.name, found.space) == ("mine", "here")
     assert not found.labels["empty"].to_numpy().any()
@@ -59,7 +59,7 @@ def test_locations_without_data_belong_to_no_parcel(truth, data):
     geometry = {"volume": GEOMETRIES["volume"]}
     part = data[: geometry["volume"].n_locations].copy()
     part[5:9], part[20, 3] = 0, np.nan
-    labels = np.asarray(ai.cluster_atlas(geometry, part, 4).maps["volume"].labels)
+    labels = np.asarray(ai.cluster_atlas(geometry, part, 4, restarts=1).maps["volume"].labels)
     assert set(np.flatnonzero(labels < 0)) == {5, 6, 7, 8, 20}
 
 
@@ -67,7 +67,7 @@ def test_separate_parts_have_parcels_of_their_own():
     grid = GEOMETRIES["volume"]
     parts = grid.restrict((grid.ijk[:, 0] < 3) | (grid.ijk[:, 0] > 6))
     labels = (parts.ijk[:, 0] > 6).astype(int) + 2 * (parts.ijk[:, 1] > 4)
-    found = ai.cluster_atlas({"volume": parts}, series(labels), 4)
+    found = ai.cluster_atlas({"volume": parts}, series(labels), 4, restarts=1)
     assert adjusted_rand_score(labels, np.asarray(found.maps["volume"].labels)) == 1
     with pytest.raises(ValueError, match="at least the 2 separate parts"):
         ai.cluster_atlas({"volume": parts}, series(labels), 1)
@@ -77,17 +77,18 @@ def test_noise_has_parcels_too(key):
     import jax
 
     noise = np.asarray(jax.random.normal(key, (GEOMETRIES["volume"].n_locations, 60)))
-    found = ai.cluster_atlas({"volume": GEOMETRIES["volume"]}, noise, 7)
+    found = ai.cluster_atlas({"volume": GEOMETRIES["volume"]}, noise, 7, restarts=1)
     assert (parcel_pieces(found) == 1).all()
 
 
 def test_progress_is_told(data):
     told = []
-    ai.cluster_atlas(GEOMETRIES, data, 4, progress=lambda *step: told.append(step))
-    assert told[-1] == ("cortex_L", 9, 9)
-    told.clear()
     ai.cluster_atlas(GEOMETRIES, data, 4, restarts=1, progress=lambda *step: told.append(step))
-    assert told[-1] == ("cortex_L", 3, 3)
+    assert told == [(c, step, 3) for c in GEOMETRIES for step in (1, 2, 3)]
+    told.clear()
+    mesh, own = {"cortex_L": GEOMETRIES["cortex_L"]}, data[GEOMETRIES["volume"].n_locations :]
+    ai.cluster_atlas(mesh, own, 4, progress=lambda *step: told.append(step))
+    assert told[-1] == ("cortex_L", 9, 9)  # three times
 
 
 def test_of_restarts_the_one_that_keeps_most_is_returned(truth):
@@ -148,9 +149,9 @@ def test_bad_input_is_refused(data, error, options, message):
 def test_numbers_of_any_kind_count(data):
     part = {"volume": GEOMETRIES["volume"]}
     n = part["volume"].n_locations
-    expected = ai.cluster_atlas(part, data[:n], 3)
+    expected = ai.cluster_atlas(part, data[:n], 3, restarts=1)
     for number in (3.0, np.int32(3), np.array(3)):
-        found = unchecked(ai.cluster_atlas)(part, data[:n], number)
+        found = unchecked(ai.cluster_atlas)(part, data[:n], number, restarts=1)
         assert found.maps == expected.maps
 
 

@@ -120,9 +120,14 @@ def test_gains_are_the_changes_of_the_evidence(geometry):
     labels = blocks(geometry, shift=1.0)
     labels[::17] = -1
     problem, model, n_parcels = problem_of(geometry, labels)
-    state = start_state(problem, model, jnp.asarray(labels, jnp.int32), n_parcels)
     rows = np.flatnonzero(labels >= 0)[::5]
-    gain, _, targets = map(np.asarray, gains(problem, model, state, jnp.asarray(rows)))
+
+    @jax.jit  # one program compiles in less time than each of its operations
+    def gains_of(labels):
+        state = start_state(problem, model, labels, n_parcels)
+        return gains(problem, model, state, jnp.asarray(rows))
+
+    gain, _, targets = map(np.asarray, gains_of(jnp.asarray(labels, jnp.int32)))
     x, pairs = np.asarray(problem.series), find_touching(geometry)
     before = evidence(x, labels, labels, pairs, n_parcels, NUMBERS)
     tried = 0
