@@ -136,6 +136,9 @@ def _read_hcp(path: Path) -> "pd.DataFrame":
             raise ContentError(
                 f"6 or 12 columns of numbers were expected, got {frame.shape[1]} columns"
             )
+        lost = np.flatnonzero(~np.isfinite(frame).all(axis=1))
+        if lost.size:
+            raise ContentError(f"row {lost[0] + 1} lacks a number")
     frame = frame.astype(float).set_axis(titles[: frame.shape[1]], axis=1)
     turns = [name for name in frame.columns if name.startswith("rot")]
     frame[turns] = np.deg2rad(frame[turns])

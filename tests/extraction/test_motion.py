@@ -152,6 +152,7 @@ def text(path, content):
 
 
 LESS = N_TIME - 2
+SIX = "1 2 3 4 5 6"
 SAID = {
     "volumes of another run": (
         "sub-1_motion.tsv",
@@ -174,6 +175,16 @@ SAID = {
         lambda folder: write_hcp(folder / "Movement_Regressors.txt", 7),
         "6 or 12 columns of numbers were expected, got 7",
     ),
+    "a row that ends early": (
+        "Movement_Regressors.txt",
+        lambda folder: text(folder / "Movement_Regressors.txt", f"{SIX}\n1 2\n{SIX}\n"),
+        "row 2 lacks a number",
+    ),
+    "no number": (
+        "Movement_Regressors.txt",
+        lambda folder: text(folder / "Movement_Regressors.txt", f"{SIX}\n{SIX}\n1 2 3 nan 5 6\n"),
+        "row 3 lacks a number",
+    ),
     "titles": (
         "Movement_Regressors.txt",
         lambda folder: text(folder / "Movement_Regressors.txt", "a b c d e f\n1 2 3 4 5 6\n"),
@@ -182,7 +193,7 @@ SAID = {
     "an empty file": (
         "sub-1_motion.tsv",
         lambda folder: text(folder / "sub-1_motion.tsv", ""),
-        "could not be read",
+        "is empty",
     ),
 }
 

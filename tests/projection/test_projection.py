@@ -489,7 +489,9 @@ def test_means_of_weighted_maps_are_off_by_little(form, place):
     maps = form.from_scipy(csr_array(weights)) if form is ai.SparseMaps else form(weights)
     mean = jax.jit(ai.project) if place == "jit" else ai.project
     exact = weights.astype(np.float64) @ x / weights.sum(axis=1, dtype=np.float64)[:, None]
-    np.testing.assert_allclose(mean(maps, x), exact, rtol=3e-6)  # as docs/faq.md says
+    # As docs/faq.md says.
+    tolerance = 2e-7 if place == "host" and form is ai.SparseMaps else 3e-6
+    np.testing.assert_allclose(mean(maps, x), exact, rtol=tolerance)
 
 
 @pytest.mark.sweep

@@ -608,7 +608,7 @@ def test_read_target():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.nii", b"", "could not be read"),
+        ("a.nii", b"", "is empty. Fetch it again"),
         ("a.nii.gz", b"not gzip at all" * 100, "could not be read"),
         ("a.nii", b"\0" * 1000, "could not be read"),
         ("a.xyz", b"1", "format is not known"),
