@@ -161,8 +161,10 @@ def _move_through(
             read_target(to[0]) if len(to) == 1 and not named and holds_locations(to[0]) else None
         )
         if found is None or found.grid is None:
-            wanted = f"should be one image, whose grid {atlas.name!r} is moved to, got {to}"
-            raise ArgumentError("to", wanted)
+            wanted = f"should be one image, whose grid {atlas.name!r} is moved to, got "
+            raise ArgumentError(
+                "to", wanted + (f"{to[0]!r}, which is no file" if named else f"{to}")
+            )
         if cortex.sampling not in (None, "ribbon"):
             problem = "is of voxels at vertices; voxels take those of the ribbon"
             raise ArgumentError("sampling", problem, "leave it out")

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.mesh import triangle_normals
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
+from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, Passing
 from atlasinit.io.input import is_input
 from atlasinit.io.mesh_identity import same_triangles
 from atlasinit.io.overlay.surfaces import Surface, read_surface
@@ -91,7 +91,9 @@ def check_nested(
     if sizes[1] < sizes[0]:
         raise ArgumentError(
             "pial",
-            f"is smaller than `white`: {sizes[1]:.1f} mm across, and {sizes[0]:.1f}",
+            "is smaller than "
+            + Argument("white")
+            + f": {sizes[1]:.1f} mm across, and {sizes[0]:.1f}",
             "exchange them: " + Passing(white=..., pial=...),
         )
     if not is_oriented(faces):
@@ -109,8 +111,10 @@ def check_nested(
     if min(outwards, inwards) > _CROSSED * max(apart.sum(), 1):
         raise ArgumentError(
             "pial",
-            f"crosses `white`: it lies without it at {max(outwards, inwards)} vertices and within "
-            f"it at {min(outwards, inwards)}",
+            "crosses "
+            + Argument("white")
+            + f": it lies without it at {max(outwards, inwards)} vertices and within it at "
+            f"{min(outwards, inwards)}",
             "are both surfaces of one person, one side and in the same mm?",
         )
 

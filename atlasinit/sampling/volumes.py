@@ -11,7 +11,7 @@ from atlasinit.core.checking import check_atlas, warn_of_lost
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.labels import LabelTable
 from atlasinit.core.maps import HardMaps, SparseMaps
-from atlasinit.errors import ArgumentError, ArgumentTypeError, Call
+from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, Call
 from atlasinit.io.targets import is_target, read_target
 from atlasinit.sampling.build import surfaces_of
 from atlasinit.sampling.ribbon import ribbon_volumes
@@ -110,7 +110,7 @@ def to_volume(
     if meshes and not within.any():
         raise ArgumentError(
             "white",
-            "and `pial` hold no kept voxel of the grid",
+            "and " + Argument("pial") + " hold no kept voxel of the grid",
             "are they in the same space, and in its mm?",
         )
     kept = (within > 0) & (within >= min_share)
@@ -172,7 +172,10 @@ def _shares(
     pair = surfaces_of(mesh, white, pial)
     if pair is None or pair.faces is None:
         raise ArgumentError(
-            "white", "and `pial` are needed, with triangles in one of them or in the atlas's mesh"
+            "white",
+            "and "
+            + Argument("pial")
+            + " are needed, with triangles in one of them or in the atlas's mesh",
         )
     options = {"subdivisions": subdivisions, "thin": True}
     volumes = ribbon_volumes(grid, pair.faces, pair.white, pair.pial, **options)

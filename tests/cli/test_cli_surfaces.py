@@ -182,6 +182,14 @@ MISTAKES = {
         ["resample", "{folder}/left.npz", "-o", "{folder}/x.nii", *SPHERE, *WHITE, *PIAL],
         "--to should be one image, whose grid 'left' is moved to",
     ),
+    "no file for surfaces": (
+        [*MESH, "--to", "nothing.nii", *WHITE, *PIAL],
+        "is moved to, got 'nothing.nii', which is no file",
+    ),
+    "exchanged": (
+        [*RUN, *DATA, "--white", PIAL[1], "--pial", WHITE[1]],
+        "--pial is smaller than --white: ",
+    ),
     "samples for voxels": (
         [*MESH, *IMAGE, *WHITE, *PIAL, "--sampling", "line"],
         "--sampling is of voxels at vertices",
