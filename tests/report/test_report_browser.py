@@ -20,6 +20,15 @@ def browser():
         yield driver
 
 
+def name_at_length(atlas):
+    """Return an atlas whose names have no space to break at, every other one in Japanese."""
+    columns = {c: atlas.table[c] for c in atlas.table.columns}
+    names = [f"{('very_long_', '左半球前頭前野')[i % 2] * 12}{i}" for i in range(8)]
+    networks = [name[:-1] for name in names]
+    rows = ai.LabelTable(columns | {"name": names, "network": networks})
+    return atlas.replace(labels=rows, name="long_name_" * 20)
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Write a few reports once; return their addresses."""
@@ -42,6 +51,7 @@ def pages(tmp_path_factory):
             "volume": ai.generate_report(blocks, series=rng.normal(size=(1, 8))),
             "probabilistic": ai.generate_report(soft_blocks),
             "hostile": ai.generate_report(hostile_atlas(), title=HOSTILE),
+            "long": ai.generate_report(name_at_length(blocks), values=np.arange(8.0)),
         }
     wrapped = f"<!doctype html><title>notebook</title>{made['cortex']._repr_html_()}"
     (folder / "notebook.html").write_text(wrapped, encoding="utf-8")
@@ -272,7 +282,7 @@ def test_pictures_stand_out_from_their_panel(visit, scheme):
     assert min(differences) > 0.8
 
 
-@pytest.mark.parametrize("name", ["cortex", "volume", "probabilistic", "hostile"])
+@pytest.mark.parametrize("name", ["cortex", "volume", "probabilistic", "hostile", "long"])
 @pytest.mark.parametrize("width", [375, 1200])
 def test_the_page_never_scrolls_sideways(visit, name, width):
     page = visit(name, width=width)
@@ -284,6 +294,14 @@ def test_the_page_never_scrolls_sideways(visit, name, width):
           && getComputedStyle(e).overflowX !== "visible" && e.tabIndex < 0 && !e.closest(".rows")).map((e) => e.outerHTML.slice(0, 80));
     """)
     assert overflowing == []
+    # A table that is wider than its frame has a shadow where there is more; its names leave room.
+    frames = page.execute_script("""
+        return [...document.querySelectorAll(".scroll")].map((e) => {
+          const name = e.querySelector("tbody th")?.getBoundingClientRect().width ?? 0;
+          return [getComputedStyle(e).backgroundImage.split("gradient").length - 1, name / e.clientWidth];
+        });
+    """)
+    assert all(shadows == 4 and share < 0.7 for shadows, share in frames)
 
 
 def test_hostile_names_are_text(visit):
