@@ -12,7 +12,7 @@ from atlasinit.extraction.state import FOLDER, Ledger
 from atlasinit.inspection.findings import Notes, Sections
 from atlasinit.inspection.titles import Titles
 from atlasinit.io.bids.names import entities_of, stem
-from atlasinit.io.files import extension, reading
+from atlasinit.io.files import extension, parsing, reading
 from atlasinit.io.input import Input
 from atlasinit.io.tables.cells import is_number
 from atlasinit.io.tables.parcel_values import separator_of
@@ -194,8 +194,9 @@ def is_prose(source: Input) -> bool:
 def check_prose(path: Path, notes: Notes) -> Sections:
     """Return how many lines a text has, of which nothing is read."""
     del notes
-    with reading(path, "text") as found:
-        lines = found.read_text(encoding="utf-8").count("\n")
+    # It may well be empty, as a `.bidsignore` is.
+    with parsing(path, "text"):
+        lines = path.read_text(encoding="utf-8").count("\n")
     return {}, {"as": "text for people", "lines": lines}
 
 

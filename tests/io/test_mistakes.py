@@ -201,7 +201,7 @@ MISTAKES = (
         parcels="L_bankstss",
     ),
     of_parcel("unknown key", "no key 9000", "--select", "9000", parcels=9000),
-    of_parcel("unknown side", '"L", "R" or ""', "--hemisphere", "left", hemisphere="left"),
+    of_parcel("unknown side", '"L", "R" or ""', "--hemisphere", "up", hemisphere="up"),
     of_parcel("no networks", "name no networks", "--network", "Vis", network="Vis"),
     Mistake(
         "hemispheres of different meshes",

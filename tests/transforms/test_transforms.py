@@ -575,7 +575,8 @@ FILES = {
     "singular fsl": ("a.mat", text_of("1 0 0 0\n0 1 0 0\n1 1 0 0\n0 0 0 1\n"), "singular"),
     "nan": ("a.mat", text_of("1 0 0 nan\n0 1 0 0\n1 1 0 0\n0 0 0 1\n"), "finite"),
     "no transform": ("a.txt", text_of("hello"), "is no transform of ITK, FSL, FreeSurfer"),
-    "empty": ("a.mat", text_of(""), "is no transform of ITK"),
+    "empty": ("a.mat", text_of(""), "is empty. Fetch it again"),
+    "no line": ("a.mat", text_of("\n"), "is no transform of ITK"),
     "angles": (
         "a.txt",
         lambda p: write_itk_text(p, kind="Euler3DTransform_double_3_3"),
