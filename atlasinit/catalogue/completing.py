@@ -11,6 +11,7 @@ from atlasinit.catalogue.finishing import average_surfaces, mask_medial_wall
 from atlasinit.catalogue.layouts.grayordinates import cortex_vertices
 from atlasinit.catalogue.sources import references
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.mesh import SurfaceMesh
 from atlasinit.errors import ArgumentError, AtlasUnavailableError, format_list
 from atlasinit.io.overlay.parts import lay_over_atlas
@@ -56,6 +57,7 @@ def add_surfaces(atlas: Atlas, *, medial_wall: str = "drop", download: bool = Tr
     >>> ai.add_surfaces(own).geometry["cortex_L"]
     SurfaceMesh(L, 10242 of 10242 vertices, sphere + anatomical)
     """
+    check_atlas(atlas)
     if medial_wall not in ("drop", "keep"):
         raise ArgumentError("medial_wall", f'should be "drop" or "keep", got {medial_wall!r}')
     meshes = {c: g for c, g in atlas.geometry.items() if isinstance(g, SurfaceMesh)}

@@ -11,7 +11,7 @@ from atlasinit.catalogue.resolving import agree
 from atlasinit.catalogue.sources import references
 from atlasinit.catalogue.sources.registry import SOURCES
 from atlasinit.core.spaces import parse_space
-from atlasinit.errors import ArgumentError, nearest
+from atlasinit.errors import ArgumentError, ArgumentTypeError, nearest
 from atlasinit.support.resources import normalise_name
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def list_rows(
     query: str = "", *, space: str | None = None, source: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the rows of `list_atlases`, as `COLUMNS` to value."""
+    for name, given in (("query", query), ("space", space), ("source", source)):
+        if not isinstance(given, str) and (given is not None or name == "query"):
+            raise ArgumentTypeError(name, f"should be text, got {type(given).__name__}")
     if source is not None and source not in SOURCES:
         raise ArgumentError(
             "source",

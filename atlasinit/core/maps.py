@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Int32, Int64
 from numpy.typing import ArrayLike
 
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import ArgumentError, ArgumentTypeError
 from atlasinit.support.arrays import as_read_only, make_read_only
 from atlasinit.support.tracing import is_traced
 from atlasinit.support.typing import AnyArray
@@ -169,6 +169,9 @@ class SparseMaps(eqx.Module):
         """Return the maps of a ``scipy.sparse`` matrix (parcels, locations), zeros dropped."""
         from scipy.sparse import csr_array
 
+        if getattr(matrix, "ndim", 0) != 2:
+            told = f"should be a matrix (parcels, locations), got {type(matrix).__name__}"
+            raise ArgumentTypeError("matrix", told)
         # A copy, as what follows works in place: the caller keeps what is stored as 0.
         csr = csr_array(matrix, copy=True)
         csr.sum_duplicates()

@@ -131,11 +131,13 @@ def unwrap(model: Any) -> Any:
 
 def image(domain: Domain, free: Any) -> Any:
     """Return the point of `domain` that an array or maps of free values stand for."""
+    check_domain(domain)
     return _map_values(free, domain.image, domain.image_of_sparse)
 
 
 def preimage(domain: Domain, values: Any) -> Any:
     """Return an array or maps of free values whose image under `domain` is `values`."""
+    check_domain(domain)
     # In a domain every weight is free, those that are 0 in hard labels too.
     given = densify(values) if isinstance(values, HardMaps) else values
     return _map_values(given, domain.preimage, domain.preimage_of_sparse)

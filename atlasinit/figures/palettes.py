@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from atlasinit.core.adjacency import count_borders, find_touching
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas, check_maps
 from atlasinit.core.labels import is_home
 from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError
@@ -102,6 +103,7 @@ def parcel_colors(atlas: Atlas, *, palette: str = "own") -> Float[np.ndarray, "p
     ValueError
         Another `palette`.
     """
+    check_atlas(atlas)
     if palette not in PALETTES:
         raise ArgumentError("palette", f'should be "own", "network" or "safe", got {palette!r}')
     stated = atlas.table["color"] if palette == "own" else [""] * atlas.n_parcels
@@ -119,6 +121,7 @@ def network_colors(
     atlas: Atlas, colors: Float[np.ndarray, "parcels 3"]
 ) -> dict[str, Float[np.ndarray, "3"]]:
     """Return network to its colour, where every network has one; else nothing."""
+    check_atlas(atlas)
     networks = _networks(atlas)
     if not networks:
         return {}
@@ -145,6 +148,7 @@ def mixed_colors(
 
     Negative weights count as 0.
     """
+    check_maps(maps)
     weights = maps.to_scipy()
     weights.data = np.maximum(np.nan_to_num(weights.data), 0)
     totals = np.asarray(weights.sum(axis=0), dtype=np.float64)

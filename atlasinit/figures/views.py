@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.errors import format_count
 from atlasinit.figures.backdrops import Background, find_backdrop
@@ -108,6 +109,7 @@ def atlas_views(
         A `background` of another shape than the atlas's only grid; `hemispheres` or `views`
         of other names, or of which the atlas has none.
     """
+    check_atlas(atlas)
     chosen = choose_sides(atlas, hemispheres=hemispheres, views=views)
     out: dict[str, list[View]] = {}
     for compartment, place in atlas.geometry.items():
@@ -145,6 +147,7 @@ def atlas_views(
 
 def find_unseen(atlas: Atlas, views: Mapping[str, Sequence[View]]) -> Bool[np.ndarray, " parcels"]:
     """Return which parcels of an atlas no view shows, as hidden, between slices or empty."""
+    check_atlas(atlas)
     seen = np.zeros(atlas.n_parcels, np.int64)
     for compartment, rows in atlas.parcel_slices().items():
         labels = np.asarray(atlas.maps[compartment].harden().labels)

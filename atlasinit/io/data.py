@@ -10,6 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import FileBasedImage
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
 from atlasinit.core.maps import has_weight
 from atlasinit.errors import (
@@ -83,6 +84,7 @@ def open_data(
     AtlasFileError
         A file that cannot be read.
     """
+    check_atlas(atlas)
     if isinstance(data, DataSource):
         return _check_opened(data, atlas)
     if data_space is not None:

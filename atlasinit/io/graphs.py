@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
+from atlasinit.core.checking import check_atlas
 from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, ContentError
 from atlasinit.io.centres import parcel_centres
@@ -53,6 +54,7 @@ def to_graph(matrix: Any, atlas: Atlas) -> Any:
     ValueError
         As `atlasinit.save_matrix`; NaN.
     """
+    check_atlas(atlas)
     return graph_of(align_matrix(matrix, atlas.table), atlas)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from atlasinit.core.checking import check_maps
+from atlasinit.core.checking import check_geometry, check_maps
 from atlasinit.core.geometry import Geometry, VolumeGrid
 from atlasinit.core.maps import Maps
+from atlasinit.errors import ArgumentError
 from atlasinit.measures import traced
 from atlasinit.measures.gradients import gradient_of
 from atlasinit.support.tracing import is_traced
@@ -72,13 +73,27 @@ def location_sizes(geometry: Geometry) -> Float64[np.ndarray, " locations"]:
     ValueError
         A mesh with neither ``areas`` nor an anatomical surface.
     """
+    check_geometry(geometry)
     if isinstance(geometry, VolumeGrid):
         return np.full(geometry.n_locations, geometry.voxel_volume)
     return geometry.vertex_areas[geometry.vertices]
 
 
+def _check_fit(maps: Any, geometry: Any) -> None:
+    """Refuse maps of other locations than those of a geometry."""
+    check_maps(maps)
+    check_geometry(geometry)
+    if maps.n_locations != geometry.n_locations:
+        raise ArgumentError(
+            "geometry",
+            f"should have the {maps.n_locations} locations of the maps, got {geometry.n_locations}",
+            "pass that of the same compartment",
+        )
+
+
 def find_points(geometry: Geometry) -> Float64[np.ndarray, "locations 3"]:
     """Return centres of voxels, or vertices of the anatomical surface, in mm; NaN without one."""
+    check_geometry(geometry)
     if isinstance(geometry, VolumeGrid):
         return geometry.coordinates.astype(np.float64)
     if geometry.anatomical is None:
@@ -94,7 +109,7 @@ def parcel_sizes(maps: Maps, geometry: Geometry) -> Float[AnyArray, " parcels"]:
     with the areas or volumes :math:`a` of `location_sizes`: the whole of the parcel's
     locations for labels. Raises as `location_sizes`.
     """
-    check_maps(maps)
+    _check_fit(maps, geometry)
     sizes = location_sizes(geometry)
     if is_traced(maps):
         return traced.parcel_sizes(maps, sizes)
@@ -107,7 +122,7 @@ def centres(maps: Maps, geometry: Geometry) -> Float[AnyArray, "parcels 3"]:
     On a mesh, of the anatomical surface's coordinates; the centre of a curved parcel lies
     beside the surface. NaN where there is no such surface.
     """
-    check_maps(maps)
+    _check_fit(maps, geometry)
     points = find_points(geometry)
     if is_traced(maps):
         return traced.centres(maps, points)
@@ -146,7 +161,7 @@ def boundary_width(
     batch_nonzeros
         About how many weights of parcels are worked on at once, which bounds the memory.
     """
-    check_maps(maps)
+    _check_fit(maps, geometry)
     parts = gradient_of(geometry)
     if parts is None:
         return np.full(maps.n_parcels, np.nan)

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int
 from atlasinit.comparison.partitions import adjusted_rand
 from atlasinit.core.adjacency import find_touching
 from atlasinit.core.atlas import Atlas
-from atlasinit.core.checking import check_labels
+from atlasinit.core.checking import check_atlas, check_labels
 from atlasinit.errors import ArgumentError
 from atlasinit.refinement.connectivity import count_pieces
 from atlasinit.refinement.regions import find_regions, labels_in
@@ -135,6 +135,7 @@ def parcel_pieces(atlas: Atlas) -> Int[np.ndarray, " parcels"]:
 
     Of parcels that several compartments share, those in all of these: one in each is the least.
     """
+    check_atlas(atlas)
     return atlas.header.add_rows(pieces_in_compartments(atlas).values())
 
 

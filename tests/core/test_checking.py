@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import jax.random as jr
 import numpy as np
 import pytest
-from helpers import mixed_atlas
+from helpers import mixed_atlas, run_program
 from helpers_report import hostile_atlas
 
 import atlasinit as ai
@@ -44,6 +44,13 @@ TAKES_ATLAS = {
     ),
     "measure_parcels": lambda given, path: call(measures.measure_parcels, given),
     "adjacency": lambda given, path: call(measures.adjacency, given),
+    "add_surfaces": lambda given, path: call(ai.add_surfaces, given),
+    "atlas_views": lambda given, path: call(ai.figures.atlas_views, given),
+    "find_unseen": lambda given, path: call(ai.figures.find_unseen, given, {}),
+    "parcel_colors": lambda given, path: call(ai.figures.parcel_colors, given),
+    "open_data": lambda given, path: call(ai.io.open_data, np.ones((12, 2)), given),
+    "to_graph": lambda given, path: call(ai.io.to_graph, np.eye(2), given),
+    "parcel_pieces": lambda given, path: call(ai.refinement.parcel_pieces, given),
 }
 
 
@@ -103,8 +110,28 @@ def test_the_advice_on_a_geometry_can_be_followed():
     assert ai.smoothing_operator(grids.geometry["subcortex"], fwhm=6.0)
 
 
+@pytest.mark.sweep
+def test_no_public_function_tells_of_the_wrong_kind_by_a_line_inside():
+    # In a process of its own, as the checks of annotations here would find it first.
+    assert run_program("helpers_wrong_kinds.py") == ""
+
+
 def test_the_atlas_of_a_layer_is_saved(tmp_path):
     assert ai.save_atlas(LAYER.to_atlas(), tmp_path / "x.npz") == [tmp_path / "x.npz"]
+
+
+@pytest.mark.parametrize("name", ["parcel_sizes", "centres", "boundary_width"])
+def test_measures_of_other_locations(name):
+    grid = ai.VolumeGrid((2, 3, 4), np.eye(4))
+    message = r"^`geometry` should have the 12 locations of the maps, got 24; pass that of the same"
+    with pytest.raises(ai.ArgumentError, match=message):
+        getattr(measures, name)(ATLAS.maps["cortex_R"], grid)
+
+
+@pytest.mark.parametrize("given", [None, "x", 3, np.ones(2)])
+def test_sparse_maps_are_made_of_a_matrix(given):
+    with pytest.raises(TypeError, match="`matrix` should be a matrix"):
+        call(ai.SparseMaps.from_scipy.__func__, ai.SparseMaps, given)
 
 
 MEASURES = {
