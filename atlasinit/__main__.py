@@ -4,7 +4,7 @@ import gc
 import io
 import sys
 
-from atlasinit.support.interrupts import ending_at_once
+from atlasinit.support.interrupts import INTERRUPTED, ending_at_once, raising_interrupts
 
 _OBJECTS = 200_000
 """More than imports make: to look for garbage among them took a sixth of a short command's time."""
@@ -18,7 +18,11 @@ def main() -> None:
     gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     with ending_at_once():
         from atlasinit import cli
-    cli.main()
+    try:
+        with raising_interrupts():
+            cli.main()
+    except KeyboardInterrupt:  # between the parts of it that expect one
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

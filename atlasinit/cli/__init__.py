@@ -30,6 +30,7 @@ from atlasinit.cli.output import say
 from atlasinit.cli.shells import prepare
 from atlasinit.cli.wording import Wording, wording
 from atlasinit.errors import PYTHON, ArgumentError, AtlasWarning
+from atlasinit.support.interrupts import INTERRUPTED, ending_at_once
 from atlasinit.support.version import __version__
 
 app = typer.Typer(
@@ -61,15 +62,17 @@ def main() -> None:
     """Run the command line; a mistake ends with one line and exit status 2, a bug with 1."""
     arguments = sys.argv[1:] or ["--help"]
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (closed, as by >&-)
-    try:
-        prepare(arguments)
-    except ArgumentError as error:
-        say(f"{error.subject} {error.told.said(PYTHON)}")
-        sys.exit(2)
-    group = typer.main.get_command(app)
-    # The first word that is no option is the command. Typer has not parsed the line yet, and an
-    # error in it has to be told in the words of that command too.
-    words = wording(group, next((a for a in arguments if not a.startswith("-")), ""))
+    # Typer's making of all commands takes a tenth of a second, as imports do.
+    with ending_at_once():
+        try:
+            prepare(arguments)
+        except ArgumentError as error:
+            say(f"{error.subject} {error.told.said(PYTHON)}")
+            sys.exit(2)
+        group = typer.main.get_command(app)
+        # The first word that is no option is the command. Typer has not parsed the line yet, and
+        # an error in it has to be told in the words of that command too.
+        words = wording(group, next((a for a in arguments if not a.startswith("-")), ""))
 
     def show(message: object, category: type[Warning], *_: object) -> None:
         kind = "" if issubclass(category, AtlasWarning) else f"{category.__name__}: "
@@ -93,7 +96,7 @@ def _status(group: Any, arguments: list[str], words: Wording) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        return 130  # 128 + SIGINT, as shells report it
+        return INTERRUPTED
     except _CLICK_ERRORS as error:
         # "Value error" is of pydantic, which newer versions of typer check choices with.
         message = error.format_message().replace("Value error, ", "")
