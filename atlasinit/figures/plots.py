@@ -195,7 +195,8 @@ class _Layout:
     Parameters
     ----------
     strips
-        The views that stand side by side: those of all surfaces, those of each grid.
+        The views that stand side by side, those of all surfaces, those of each grid, with the
+        width and height of each.
     heights
         Of each strip.
     width
@@ -206,7 +207,7 @@ class _Layout:
         Name to colour.
     """
 
-    strips: list[list[View]]
+    strips: list[list[tuple[View, float, float]]]
     heights: list[float]
     width: float
     note: str
@@ -222,18 +223,12 @@ class _Layout:
         right: float,
     ) -> "_Layout":
         meshes = [c for c in views if isinstance(atlas.geometry[c], SurfaceMesh)]
-        strips = _break_lines([view for c in meshes for view in views[c]]) if meshes else []
+        lines = _break_lines([view for c in meshes for view in views[c]]) if meshes else []
+        strips = [_size_views(line, right) for line in lines]
         for compartment, found in views.items():
-            strips += [] if compartment in meshes else _break_lines(found)
-        heights = []
-        for strip in strips:
-            wide = WIDTH - right - _GAP * (len(strip) + 1)
-            # All views of a strip are as high, so that their widths add up.
-            heights.append(min(wide / sum(_aspect(v) for v in strip), _HIGHEST))
-        widths = [
-            high * sum(_aspect(v) for v in strip) + _GAP * (len(strip) + 1)
-            for strip, high in zip(strips, heights, strict=True)
-        ]
+            strips += [] if compartment in meshes else _size_slices(_break_lines(found), right)
+        heights = [max(high for _, _, high in strip) for strip in strips]
+        widths = [sum(wide + _GAP for _, wide, _ in strip) + _GAP for strip in strips]
         note = describe_unseen(atlas, views)
         said = measure_text(note, _SMALL) + 2 * _GAP
         width = min(max(*widths, _NARROWEST - right, said - right, 0) + right, WIDTH)
@@ -265,9 +260,28 @@ def _chunks(views: list[View]) -> list[list[View]]:
     return [list(part) for part in np.array_split(np.array(views, object), parts)]
 
 
-def _aspect(view: View) -> float:
-    rows, columns = view.locations.shape
-    return columns / rows
+def _size_views(views: list[View], right: float) -> list[tuple[View, float, float]]:
+    """Return views of surfaces with their widths and heights, which are the same."""
+    aspects = [view.locations.shape[1] / view.locations.shape[0] for view in views]
+    high = min((WIDTH - right - _GAP * (len(views) + 1)) / sum(aspects), _HIGHEST)
+    return [(view, high * aspect, high) for view, aspect in zip(views, aspects, strict=True)]
+
+
+def _size_slices(lines: list[list[View]], right: float) -> list[list[tuple[View, float, float]]]:
+    """Return slices of a grid with their widths and heights: a mm is as long in all of them."""
+    shapes = [[view.locations.shape for view in line] for line in lines]
+    # In inches per pixel, of which a mm has as many in all slices.
+    scale = min(
+        min(
+            (WIDTH - right - _GAP * (len(line) + 1)) / sum(columns for _, columns in line),
+            _HIGHEST / max(rows for rows, _ in line),
+        )
+        for line in shapes
+    )
+    return [
+        [(v, scale * v.locations.shape[1], scale * v.locations.shape[0]) for v in line]
+        for line in lines
+    ]
 
 
 def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: Coloring) -> None:
@@ -276,9 +290,10 @@ def _draw(part: Any, atlas: Atlas, layout: _Layout, height: float, colors: Color
     top = height - _TITLE
     for strip, high in zip(layout.strips, layout.heights, strict=True):
         left, top = _GAP, top - _CAPTION - high
-        for view in strip:
-            wide = high * _aspect(view)
-            axes = part.add_axes((left / width, top / height, wide / width, high / height))
+        for view, wide, own_high in strip:
+            # Titles stand in a line, as the upper ends do.
+            bottom = top + high - own_high
+            axes = part.add_axes((left / width, bottom / height, wide / width, own_high / height))
             axes.axis("off")
             labels = np.asarray(atlas.maps[view.compartment].harden().labels)
             own = colors.of(rows[view.compartment]).at(labels)

@@ -230,6 +230,20 @@ def test_pictures_reach_to_the_right_end(options):
         assert 0.88 * figure.bbox.width < end <= figure.bbox.width
 
 
+@pytest.mark.parametrize("slices", [1, 3])
+def test_a_mm_is_as_long_in_all_slices(slices):
+    atlas = blocks((6, 9, 12), 3, affine=np.diag([4.0, 3, 2, 1]))
+    figure = ai.plot_atlas(atlas, slices=slices, background=False)
+    extents = {"x": (27, 24), "y": (24, 24), "z": (24, 27)}
+    scales = []
+    for axes in (a for a in figure.subfigs[0].axes if a.images):
+        size = axes.get_window_extent().size
+        scales += list(size / extents[axes.get_title()[0]])
+    np.testing.assert_allclose(scales, scales[0], rtol=0.05)
+    tops = {round(a.get_window_extent().y1) for a in figure.subfigs[0].axes if a.images}
+    assert len(tops) == (1 if slices == 1 else 3)
+
+
 def test_views_are_names():
     with pytest.raises(TypeError, match="`views` should be names among lateral.*got 3"):
         inspect.unwrap(choose_sides)(blocks((4, 4, 4), 2), views=3)
