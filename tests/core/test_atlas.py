@@ -84,7 +84,7 @@ def split_rows(atlas, wanted):
         ({"parcels": 1}, r"key 1 is ambiguous.*\('cortex_L', 1\) 'L_a'.*\('cortex_R', 1\) 'R_a'"),
         ({"parcels": ("cortex_R", 300)}, "no .compartment, key. .'cortex_R', 300."),
         ({"parcels": re.compile("zzz")}, "no name matches the pattern 'zzz'"),
-        ({"hemisphere": "left"}, '"L", "R"'),
+        ({"hemisphere": "both"}, '"L", "R"'),
         ({"network": "Visual"}, "there is no network 'Visual'.* Known: Vis, Default"),
         ({"compartments": "cortex_l"}, "no compartment 'cortex_l'. Did you mean 'cortex_L'"),
         ({"hemisphere": "L", "network": "Default", "parcels": "R_b"}, "satisfies all"),
