@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,6 +13,7 @@ from atlasinit.errors import ArgumentError
 from atlasinit.figures.blocks import draw_blocks, measure_names, order_parcels
 from atlasinit.figures.matrices import draw_scale
 from atlasinit.figures.scales import ColorMap, scale_values
+from atlasinit.figures.standardising import standardise
 from atlasinit.figures.texts import shorten_text
 from atlasinit.support.numbers import check_number
 
@@ -23,9 +23,6 @@ WIDTH, HEIGHT = 8.0, 4.5
 _LEFT, _RIGHT, _BELOW, _ABOVE, _TRACE = 0.9, 1.3, 0.6, 0.4, 1.0
 _LIMIT = 2.5
 """Standard deviations that the colours of standardised series reach to."""
-
-_STILL = 1e-6
-"""Spread as a share of the largest value, below which a series is constant but for rounding."""
 
 
 def plot_series(
@@ -140,14 +137,3 @@ def plot_series(
     trace.set_title(heading, loc="left", parse_math=False)
     draw_scale(figure, scale, units, right=_RIGHT, bottom=_BELOW, tall=HEIGHT)
     return figure
-
-
-def standardise(
-    series: Float[np.ndarray, "time parcels"],
-) -> Float64[np.ndarray, "time parcels"]:
-    """Return series of mean 0 and standard deviation 1; NaN where one is constant."""
-    values = np.asarray(series, dtype=np.float64)
-    # The sum of many equal numbers rounds; what varies less than that does not vary.
-    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    still = spread <= _STILL * np.abs(values).max(axis=0, initial=0)
-    return (values - values.mean(axis=0)) / np.where(still, np.nan, spread)

@@ -1,13 +1,16 @@
 """One self-contained HTML page on an atlas: what it is, how it looks, what data of it hold."""
 
-from atlasinit.report.building import generate_report
-from atlasinit.report.page import Report
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Report",
-    "generate_report",
-]
+from atlasinit.support.lazy import export_lazily as _export_lazily
 
+if TYPE_CHECKING:
+    from atlasinit.report.building import generate_report as generate_report
+    from atlasinit.report.page import Report as Report
 
-def __dir__() -> list[str]:
-    return __all__
+_HOMES = {
+    "Report": "page",
+    "generate_report": "building",
+}
+
+__getattr__, __dir__, __all__ = _export_lazily(__name__, _HOMES)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.figures.carpets import standardise
+from atlasinit.figures.standardising import standardise
 from atlasinit.io import open_data
 from atlasinit.streaming import stream
 

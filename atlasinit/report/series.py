@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.atlas import Atlas
-from atlasinit.figures.carpets import standardise
 from atlasinit.figures.scales import diverging_colormap
+from atlasinit.figures.standardising import standardise
 from atlasinit.report.charts import Band, band
 from atlasinit.report.matrices import Matrix, connectivity_matrix, count_rows
 from atlasinit.report.pictures import Picture, Scale, matrix

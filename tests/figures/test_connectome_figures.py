@@ -7,7 +7,7 @@ import pytest
 from helpers import mixed_atlas, table
 
 import atlasinit as ai
-from atlasinit.figures.carpets import standardise
+from atlasinit.figures.standardising import standardise
 
 NETWORKS = ["Vis", "Default", None, "Vis", "Limbic", "Default"]
 # Blocks in the order of first mention, the order of the table within each, no network last.

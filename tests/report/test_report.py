@@ -15,7 +15,7 @@ from helpers_report import HOSTILE, Page, blocks_atlas, cortex_atlas, hostile_at
 
 import atlasinit as ai
 from atlasinit.figures import atlas_views
-from atlasinit.figures.carpets import standardise
+from atlasinit.figures.standardising import standardise
 from atlasinit.measures import boundary_width, location_entropy, overlap, parcel_sizes
 from atlasinit.report.charts import WIDTH, band
 from atlasinit.report.extraction import connectivity, extract
