@@ -15,7 +15,7 @@ from atlasinit.core.locations import (
     check_whole,
     set_fields,
 )
-from atlasinit.errors import ArgumentError
+from atlasinit.errors import Argument, ArgumentError, Call, Phrase
 from atlasinit.support.arrays import as_read_only
 
 
@@ -212,3 +212,20 @@ def _per_vertex(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> 
     if not np.isfinite(array).all():
         raise ArgumentError(name, "should be finite", "it holds NaN or infinity")
     return array
+
+
+def advise_surface(role: str) -> Phrase:
+    """Return how a mesh gets its ``sphere`` or ``anatomical`` surface, for errors of what needs it.
+
+    Nothing that needs one looks for it: the catalogue is above all of them, and what is added is
+    in the provenance.
+    """
+    return (
+        "add the surfaces of a standard mesh by "
+        + Call("ai.add_surfaces", "atlas")
+        + ", others by "
+        + Call("mesh.replace", **{role: ...})
+        + " or "
+        + Argument("meshes")
+        + " of `ai.load_atlas`"
+    )

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.checking import check_atlas
+from atlasinit.core.mesh import advise_surface
 from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, format_count
 from atlasinit.figures.legends import count_lines, draw_legend
@@ -174,7 +175,7 @@ def _find_places(atlas: Atlas) -> Float[np.ndarray, "parcels 3"]:
         raise ArgumentError(
             "atlas",
             f": the mesh of {homes[0]!r} has no anatomical surface to place parcels on",
-            'read it with `surfaces={"cortex_L": "lh.midthickness.surf.gii", ...}`',
+            advise_surface("anatomical"),
         )
     return places
 

@@ -12,6 +12,7 @@ from atlasinit.core.geometry import (
     triangle_normals,
     triangle_vertex_areas,
 )
+from atlasinit.core.mesh import advise_surface
 from atlasinit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def stiffness(
         raise ArgumentError(
             "geometry",
             "needs faces, and a sphere or an anatomical surface, for what changes along a mesh",
-            "give its surface to `load_atlas`",
+            advise_surface("anatomical"),
         )
     gradient, elements, sizes = parts
     terms: list[Any] = [part @ diags_array(elements) @ part.T for part in gradient]

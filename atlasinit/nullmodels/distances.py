@@ -7,6 +7,7 @@ from jaxtyping import Float64
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import SurfaceMesh
+from atlasinit.core.mesh import advise_surface
 from atlasinit.core.named_values import align_matrix
 from atlasinit.errors import ArgumentError, Passing, format_list
 from atlasinit.io.centres import parcel_centres
@@ -110,7 +111,7 @@ def _check_surfaces(atlas: Atlas, how: str) -> None:
         raise ArgumentError(
             "distances",
             f": {format_list(map(repr, flat), 3)} has no {needed}, on which distances are in mm",
-            "give the midthickness when the atlas is loaded, or pass a matrix (parcels, parcels)",
+            advise_surface("anatomical") + ", or pass a matrix (parcels, parcels)",
         )
 
 

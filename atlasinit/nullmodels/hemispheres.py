@@ -11,6 +11,7 @@ from atlasinit.core.checking import check_atlas
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.core.labels import TOGETHER, hemisphere_of
 from atlasinit.core.maps import HardMaps
+from atlasinit.core.mesh import advise_surface
 from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, format_list
 from atlasinit.nullmodels.rotations import mirror
 from atlasinit.smoothing.checks import check_radii
@@ -100,8 +101,7 @@ def find_hemispheres(atlas: Any) -> list[Hemisphere]:
             raise ArgumentError(
                 "atlas",
                 f": the mesh of {c!r} has no sphere to be rotated on",
-                "give its registration sphere by "
-                "`atlas.replace(geometry={...: mesh.replace(sphere=...)})`, or when it is loaded",
+                advise_surface("sphere"),
             )
         check_radii(mesh.sphere, f"atlas.geometry[{c!r}].sphere")
         side = mesh.hemisphere or hemisphere_of("", c)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from atlasinit.core.geometry import SurfaceMesh, VolumeGrid
+from atlasinit.core.mesh import advise_surface
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Call, Passing
 from atlasinit.sampling.operator import SamplingOperator
 from atlasinit.sampling.points import points_along_normals, points_between, sample_points
@@ -219,7 +220,7 @@ def _anatomical(mesh: SurfaceMesh) -> Float[np.ndarray, "vertices 3"]:
         raise ArgumentError(
             "mesh",
             f": sampling needs its `anatomical` surface, which {mesh!r} lacks",
-            "add it by " + Call("mesh.replace", anatomical=...) + ", or pass `white` and `pial`",
+            advise_surface("anatomical") + ", or pass `white` and `pial`",
         )
     return mesh.anatomical
 

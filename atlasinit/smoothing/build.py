@@ -9,7 +9,8 @@ import numpy as np
 
 from atlasinit.core.checking import check_geometry
 from atlasinit.core.geometry import Geometry, VolumeGrid
-from atlasinit.errors import ArgumentError, Call
+from atlasinit.core.mesh import advise_surface
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.blocks import BlockKernel
 from atlasinit.smoothing.checks import (
     FWHM,
@@ -293,10 +294,5 @@ def _resolve_geometry(place: Geometry, geometry: str) -> str:
     raise ArgumentError(
         "geometry",
         f": {place!r} has no surface to smooth on",
-        "give it a midthickness or a sphere by "
-        + Call("mesh.replace", anatomical=..., faces=...)
-        + " or "
-        + Call("mesh.replace", sphere=..., faces=...)
-        + ", or the surfaces of its space to the whole atlas by "
-        + Call("ai.add_surfaces", "atlas"),
+        advise_surface("anatomical"),
     )

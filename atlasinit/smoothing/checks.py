@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Float64, Int
 
 from atlasinit.core.geometry import SurfaceMesh, triangle_normals
+from atlasinit.core.mesh import advise_surface
 from atlasinit.errors import Argument, ArgumentError, ArgumentTypeError, Call, Passing, warn
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def check_sphere(mesh: SurfaceMesh) -> float:
         raise ArgumentError(
             "geometry",
             ": smoothing on the sphere needs the mesh's `sphere`, and this mesh has none",
+            advise_surface("sphere"),
         )
     radii = check_radii(mesh.sphere[mesh.vertices])
     if mesh.faces is not None:

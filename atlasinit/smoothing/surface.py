@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atlasinit.core.geometry import SurfaceMesh
-from atlasinit.errors import ArgumentError, Call
+from atlasinit.core.mesh import advise_surface
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.blocks import TILE, BlockKernel, block_kernel
 from atlasinit.smoothing.checks import check_triangles, warn_if_alone
 from atlasinit.support.tiling import spheres, tiles
@@ -25,7 +26,7 @@ def surface_kernel(mesh: SurfaceMesh, *, reach: float) -> BlockKernel:
             "geometry",
             ": smoothing on the anatomical surface needs the mesh's `anatomical` surface (the "
             "midthickness), and this mesh has none",
-            "give it by " + Call("mesh.replace", anatomical=...) + ", or smooth on the sphere",
+            advise_surface("anatomical") + ", or smooth on the sphere",
         )
     from scipy.spatial import KDTree
 

@@ -11,8 +11,9 @@ from atlasinit.core.counts import check_geometries
 from atlasinit.core.geometry import Geometry, SurfaceMesh
 from atlasinit.core.labels import numbered_labels
 from atlasinit.core.maps import HardMaps
+from atlasinit.core.mesh import advise_surface
 from atlasinit.core.provenance import Provenance
-from atlasinit.errors import ArgumentError, Call
+from atlasinit.errors import ArgumentError
 from atlasinit.smoothing.checks import check_radii
 
 _AT_ONCE = 2**22
@@ -69,7 +70,7 @@ def directions(mesh: SurfaceMesh, compartment: str) -> Float64[np.ndarray, "loca
         raise ArgumentError(
             "geometry",
             f": the mesh of {compartment!r} has no sphere, on which parcels are laid out",
-            "give it by " + Call("mesh.replace", sphere=...),
+            advise_surface("sphere"),
         )
     points = mesh.sphere[mesh.vertices].astype(np.float64)
     check_radii(mesh.sphere[mesh.vertices], f"geometry[{compartment!r}].sphere")

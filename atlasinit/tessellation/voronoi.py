@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int32
 
 from atlasinit.core.atlas import Atlas
 from atlasinit.core.geometry import Geometry, SurfaceMesh, VolumeGrid
+from atlasinit.core.mesh import advise_surface
 from atlasinit.errors import ArgumentError, ArgumentTypeError, Passing
 from atlasinit.smoothing.checks import check_triangles
 from atlasinit.smoothing.surface import geodesic_graph
@@ -171,7 +172,7 @@ def _nearest(
             "geometry",
             f": the mesh of {compartment!r} has no anatomical surface, on which distances are in "
             "mm",
-            "give it by `mesh.replace(anatomical=...)`, or pass " + Passing(distance="sphere"),
+            advise_surface("anatomical") + ", or pass " + Passing(distance="sphere"),
         )
     points = geometry.anatomical.astype(np.float64)
     if how == "straight":

@@ -1,5 +1,6 @@
 """Surfaces of standard meshes for own atlases, against the files of the packages."""
 
+import jax
 import nibabel as nb
 import numpy as np
 import pytest
@@ -94,3 +95,41 @@ def test_surfaces_that_are_not_here_are_told(monkeypatch, tmp_path):
     ) as told:
         ai.add_surfaces(own(2562, "fsaverage4"), download=False)
     assert "`meshes={'cortex_L': {'sphere': path}}` of `load_atlas`" in str(told.value)
+
+
+KEY = jax.random.key(0)
+SEEDS = {"cortex_L": 100.0 * np.eye(3)}
+GRID = ai.VolumeGrid((9, 9, 9), np.diag([25.0, 25, 25, 1]))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(
+            lambda atlas: ai.smooth(atlas, fwhm=4.0, geometry="sphere"), marks=pytest.mark.sweep
+        ),
+        lambda atlas: ai.smooth(atlas, fwhm=4.0, geometry="anatomical"),
+        lambda atlas: ai.spins(atlas, n=1, key=KEY),
+        lambda atlas: ai.voronoi_atlas(atlas, SEEDS),
+        lambda atlas: ai.voronoi_atlas(atlas, SEEDS, distance="straight"),
+        lambda atlas: ai.icosahedral_atlas(atlas, divisions=2),
+        ai.penalties.smoothness,
+        pytest.param(
+            lambda atlas: ai.nulls(
+                np.arange(3.0), atlas, n=1, method="moran", distances="geodesic", key=KEY
+            ),
+            marks=pytest.mark.sweep,
+        ),
+        lambda atlas: ai.sampling_operator(GRID, atlas.geometry["cortex_L"], method="trilinear"),
+        pytest.param(lambda atlas: ai.plot_connectome(np.eye(3), atlas), marks=pytest.mark.sweep),
+    ],
+    ids=[
+        *("smooth, sphere", "smooth", "spins", "voronoi", "voronoi, straight", "icosahedral"),
+        *("penalty", "nulls", "sampling", "connectome"),
+    ],
+)
+def test_what_needs_a_surface_says_how_own_files_get_one(function):
+    atlas = own(10242, "fsaverage5")
+    with pytest.raises(ai.ArgumentError, match=r"`ai\.add_surfaces\(atlas\)`"):
+        function(atlas)
+    function(ai.add_surfaces(atlas, download=False))
