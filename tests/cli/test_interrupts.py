@@ -47,9 +47,8 @@ def as_in_a_terminal():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.sweep
 @pytest.mark.usefixtures("as_in_a_terminal")
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [pytest.param(c, marks=pytest.mark.sweep) for c in COMMANDS])
 def test_an_interrupt_at_any_time(files, command):
     words = [sys.executable, "-m", "atlasinit", *COMMANDS[command].split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
