@@ -55,6 +55,13 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    # What the sweeps compile would add up to gigabytes.
+    if item.config.getoption("--sweep") and (nextitem is None or nextitem.path != item.path):
+        jax.clear_caches()
+
+
 def pytest_collection_finish():
     # Modules stay to the end: tests that collect garbage need not look through them.
     gc.collect()
