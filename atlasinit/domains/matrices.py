@@ -18,8 +18,16 @@ from atlasinit.domains.base import (
     tolerance,
 )
 from atlasinit.errors import ArgumentError
+from atlasinit.support.decompositions import (
+    factor_cholesky,
+    factor_qr,
+    factor_svd,
+    find_eigenvalues,
+    product,
+    solve_lower,
+)
 from atlasinit.support.precision import widen
-from atlasinit.support.spectral import map_eigenvalues, product, solve_lyapunov
+from atlasinit.support.spectral import map_eigenvalues, solve_lyapunov
 from atlasinit.support.typing import AnyArray
 
 
@@ -248,7 +256,7 @@ def _qr(tall: jax.Array) -> jax.Array:
 
 
 def _factor_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
-    q, r = jnp.linalg.qr(tall)
+    q, r = factor_qr(tall)
     # Q R = (Q S) (S R) for any diagonal S of signs; a positive diagonal of R makes them unique.
     signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
     return q * signs[None, :], r * signs[:, None]
@@ -264,7 +272,7 @@ def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.
     singular = jnp.min(sizes, initial=jnp.inf) <= tiny
     regular = jnp.where(singular, jnp.eye(r.shape[0], dtype=r.dtype), r)
     # dA R^-1 is the transpose of R^-T dA^T.
-    change = jax.scipy.linalg.solve_triangular(regular, tangents[0].T, trans="T").T
+    change = solve_lower(regular.T, tangents[0].T).T
     inner = product(q.T, change)
     lower = jnp.tril(inner, -1)
     moved = product(q, lower - lower.T) + change - product(q, inner)
@@ -274,7 +282,7 @@ def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.
 @jax.custom_jvp
 def _polar(tall: jax.Array) -> jax.Array:
     """Return the orthonormal polar factor, U V^T of the singular value decomposition."""
-    u, _, vt = jnp.linalg.svd(tall, full_matrices=False)
+    u, _, vt = factor_svd(tall)
     return product(u, vt)
 
 
@@ -302,7 +310,7 @@ def _gram(free: jax.Array) -> jax.Array:
 
 
 def _log_cholesky(matrix: jax.Array) -> jax.Array:
-    factor = jnp.linalg.cholesky(matrix)
+    factor = factor_cholesky(matrix)
     return jnp.tril(factor, -1) + jnp.diag(jnp.log(jnp.diagonal(factor)))
 
 
@@ -332,7 +340,7 @@ def _symmetrize(y: AnyArray) -> jax.Array:
 
 def _check_definite(y: jax.Array, minimum: float | int, remedy: str) -> jax.Array:
     """Return `y`, refused if an eigenvalue is below `minimum` by more than its rounding."""
-    values = jnp.linalg.eigvalsh(widen(y))
+    values = find_eigenvalues(widen(y))
     largest = jnp.max(jnp.abs(values), -1, keepdims=True, initial=0)
     # Eigenvalues are computed to some eps of the largest, however small they are.
     slack = largest * float(jnp.finfo(y.dtype).eps) * 8

@@ -18,8 +18,9 @@ from atlasinit.initializers.protocol import (
     check_real,
     place,
 )
+from atlasinit.support.decompositions import find_eigenvalues, product
 from atlasinit.support.precision import widen
-from atlasinit.support.spectral import map_eigenvalues, product
+from atlasinit.support.spectral import map_eigenvalues
 from atlasinit.support.typing import AnyArray
 
 Mean: TypeAlias = Literal["euclidean", "harmonic", "log_euclidean", "geometric"]
@@ -253,7 +254,7 @@ def _geometric_mean(
         """Return the mean of the logarithms, and the largest eigenvalue of the Hessian."""
         # Seen from the root R of the point G = R R^T, the matrix A_i is R^-1 A_i R^-T.
         white = jax.vmap(lambda a: product(inverse, product(a, inverse.T)))(matrices)
-        values = jnp.linalg.eigvalsh(white)
+        values = find_eigenvalues(white)
         smallest = jnp.finfo(values.dtype).tiny
         values = jnp.maximum(values, smallest)
         # The Hessian of half the squared distance to A_i has eigenvalues from 1 to h coth h, where

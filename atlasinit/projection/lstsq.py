@@ -22,6 +22,7 @@ from atlasinit.core.maps import Maps
 from atlasinit.errors import ArgumentError, format_list, warn
 from atlasinit.projection.kernels.dense import DenseKernel
 from atlasinit.projection.stack import Stack
+from atlasinit.support.decompositions import factor_cholesky, product, solve_lower
 from atlasinit.support.typing import AnyArray
 
 # Of the smallest eigenvalue of a Gram matrix, divided by the largest. Below the first, parcels
@@ -175,19 +176,12 @@ def _orthonormalize(
     # the two factorisations that follow take back what the shift changed.
     root, shift = identity, 4 * len(power) * jnp.finfo(weights.dtype).eps
     for enlarged in (shift, 0.0, 0.0):
-        gram = _multiply(basis, basis.T) + _multiply(rest, rest.T) + enlarged * identity
-        factor = jnp.linalg.cholesky(gram)
+        gram = product(basis, basis.T) + product(rest, rest.T) + enlarged * identity
+        factor = factor_cholesky(gram)
         # With the factor L, rows of L^-1 (basis, rest) are orthonormal but for shift and rounding.
         # R is the product of all L^-1 and of the scale, so that R' R = (G + ridge diag G)^-1.
-        basis, rest, root = (
-            jax.scipy.linalg.solve_triangular(factor, part, lower=True)
-            for part in (basis, rest, root)
-        )
+        basis, rest, root = (solve_lower(factor, part) for part in (basis, rest, root))
     return root * scale[None, :], basis, power
-
-
-def _multiply(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _factorize(

@@ -15,6 +15,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Bool, Float
 
+from atlasinit.support.decompositions import factor_eigh, product
+
 _Function = Callable[[jax.Array], jax.Array]
 
 
@@ -36,7 +38,7 @@ def map_eigenvalues(
     matrix
         (n, n) symmetric; batches by `jax.vmap`.
     """
-    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = factor_eigh(matrix)
     return _rebuild(vectors, jnp.diag(function(values)))
 
 
@@ -52,7 +54,7 @@ def _slope(
     matrix: jax.Array, change: jax.Array, *, function: _Function, adjoint: bool
 ) -> jax.Array:
     """Return the derivative along `change`, or its adjoint; both are linear in `change`."""
-    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = factor_eigh(matrix)
     jacobian, turned = jax.jacfwd(function)(values), _turn(vectors, change)
     # Off the diagonal entries are scaled by differences of the function divided by those of the
     # eigenvalues; the diagonal is the change of the eigenvalues.
@@ -82,7 +84,7 @@ def _bend(function: _Function, matrix: jax.Array, a: jax.Array, b: jax.Array) ->
     l_k exchanges g_i and g_k. Written J_im for the derivative of g_i by l_m, and H_imk for
     the second.
     """
-    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = factor_eigh(matrix)
     jacobian_of = jax.jacfwd(function)
     image, jacobian = function(values), jacobian_of(values)
     slopes = _slopes(values, image, jacobian)
@@ -224,7 +226,7 @@ def solve_lyapunov(
     """
 
     def solve(_: Any, right: jax.Array) -> jax.Array:
-        values, vectors = jnp.linalg.eigh(matrix)
+        values, vectors = factor_eigh(matrix)
         sums = values[:, None] + values[None, :]
         scale = jnp.max(jnp.abs(values), initial=0) * len(values)
         whole = sums > scale * float(jnp.finfo(values.dtype).eps)
@@ -234,11 +236,6 @@ def solve_lyapunov(
     return jax.lax.custom_linear_solve(
         lambda found: product(matrix, found) + product(found, matrix), right, solve, symmetric=True
     )
-
-
-def product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Return the matrix product at full precision."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _turn(vectors: jax.Array, change: jax.Array) -> jax.Array:
