@@ -38,6 +38,7 @@ def test_a_few_damaged_files(tmp_path, seed):
         ("centres.csv", 35),
         ("regions.txt", 12),
         ("sub-1.json", 4000000037),
+        ("labels.csv", 5000001573),
         # At which the HDF5 library never ends.
         pytest.param("x.x5", 5000000010, marks=pytest.mark.sweep),
     ],

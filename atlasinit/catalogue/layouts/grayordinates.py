@@ -81,5 +81,6 @@ def grayordinate_parts(
     return [dataclasses.replace(part, rows=rows) for part in kept]
 
 
-def _keys(values: np.ndarray | None) -> list[int]:
-    return [] if values is None else np.unique(values).astype(int).tolist()
+def _keys(values: np.ndarray | None) -> list[int | float]:
+    # Numbers as they are: those that are no keys may not fit into integers.
+    return [] if values is None else np.unique(values).tolist()
