@@ -8,6 +8,7 @@ import jax
 import jax.random as jr
 import pytest
 from helpers_sweep import select_cover, values_of
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,12 +18,15 @@ def pytest_addoption(parser):
     parser.addoption(
         "--sweep",
         action="store_true",
-        help="run every case of the sweeps, of programs that are compiled as for users",
+        help="run every case of the sweeps, of programs that are compiled as for users, and check the "
+        "types of calls",
     )
 
 
 def pytest_configure(config):
     if config.getoption("--sweep"):
+        # The types of all calls; that takes as long again as the tests themselves.
+        install_import_hook("atlasinit", "beartype.beartype")
         return
     # LLVM takes longer to optimise small programs than they run, and what XLA emits for each fused
     # loop takes longer to compile than its older code. Another XLA may not know these flags, and

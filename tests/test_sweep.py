@@ -4,6 +4,9 @@ import itertools
 
 import pytest
 from helpers_sweep import select_cover
+from jaxtyping import TypeCheckError
+
+from atlasinit.errors import format_count
 
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 5), (5, 3), (2, 2, 7), (1, 1)])
@@ -38,3 +41,9 @@ def test_this_product_is_taken_in_part(request, kind, way, size):
 def test_values_meet_in_pairs_that_differ():
     cases = [{"a": a, "b": b} for a in range(3) for b in range(3)]
     assert [tuple(cases[i].values()) for i in select_cover(cases)] == [(0, 0), (1, 1), (2, 2)]
+
+
+@pytest.mark.sweep
+def test_types_of_calls_are_checked_in_sweeps():
+    with pytest.raises(TypeCheckError):
+        format_count("one", "parcel")

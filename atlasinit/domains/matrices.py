@@ -249,23 +249,26 @@ def _unit_determinant(values: jax.Array) -> jax.Array:
     return values / jnp.exp(jnp.mean(jnp.log(values)))
 
 
-@jax.custom_jvp
 def _qr(tall: jax.Array) -> jax.Array:
-    """Return the Q factor, with a positive diagonal of R."""
     return _factor_qr(tall)[0]
 
 
+@jax.custom_jvp
 def _factor_qr(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return Q and R, with a positive diagonal of R."""
     q, r = factor_qr(tall)
     # Q R = (Q S) (S R) for any diagonal S of signs; a positive diagonal of R makes them unique.
     signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
     return q * signs[None, :], r * signs[:, None]
 
 
-@_qr.defjvp
-def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+@_factor_qr.defjvp
+def _qr_jvp(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     # With X = dA R^-1, the part of dQ within the columns is Q W, where W is skew with the lower
     # triangle of Q^T X; the part outside is (1 - Q Q^T) X. Without full rank there is no R^-1.
+    # From dA = dQ R + Q dR, dR is Q^T (dA - dQ R), which is (Q^T X - W) R, upper triangular.
     q, r = _factor_qr(primals[0])
     sizes = jnp.abs(jnp.diagonal(r))
     tiny = 8 * float(jnp.finfo(r.dtype).eps) * jnp.max(sizes, initial=0)
@@ -275,8 +278,10 @@ def _qr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.
     change = solve_lower(regular.T, tangents[0].T).T
     inner = product(q.T, change)
     lower = jnp.tril(inner, -1)
-    moved = product(q, lower - lower.T) + change - product(q, inner)
-    return q, jnp.where(singular, 0, moved)
+    skew = lower - lower.T
+    moved = product(q, skew) + change - product(q, inner)
+    of_r = jnp.triu(product(inner - skew, r))
+    return (q, r), (jnp.where(singular, 0, moved), jnp.where(singular, 0, of_r))
 
 
 @jax.custom_jvp

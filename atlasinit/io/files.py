@@ -2,7 +2,6 @@
 
 import contextlib
 import contextvars
-import functools
 import os
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from atlasinit.support.typing import PathLike
 _OF_TABLES = (".xml", ".lut", ".json")
 
 
-@functools.cache
 def extensions() -> tuple[str, ...]:
     """Return the known extensions, of formats and tables, the longer before those that end them."""
     # Here, as the formats use this module themselves.

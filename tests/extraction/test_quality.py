@@ -84,7 +84,8 @@ def test_the_page_says_what_was_done_to_the_series(tmp_path):
     for i, step in enumerate(steps):
         (made.root / f"sub-{i}.json").write_text(json.dumps(SIDECAR | {"RepetitionTime": step}))
         (made.root / f"sub-{i}_a.json").write_text("[1]")
-        files = {f"sub-{i}_a.json": [0], f"sub-{i}.json": [0], "gone.json": [0]}
+        sealed = [0, 0, ""]
+        files = {f"sub-{i}_a.json": sealed, f"sub-{i}.json": sealed, "gone.json": sealed}
         quality = {"volumes": 100, "kept": 100 - 3 * i}
         made.write(f"sub-{i}", Record("done", {}, files, quality=quality))
     assert describe_runs(made, made.records()) == {

@@ -11,13 +11,12 @@ from atlasinit.catalogue.sources.references import has_variant
 from atlasinit.core.geometry import SurfaceMesh
 from atlasinit.figures import atlas_views
 
-pytestmark = [
-    pytest.mark.sweep,
-    pytest.mark.filterwarnings("ignore:.*lie on the medial wall:atlasinit.errors.AtlasWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*lie on the medial wall:atlasinit.errors.AtlasWarning"
+)
 
 PACKAGED = [
-    (entry.name, variant)
+    pytest.param(entry.name, variant, marks=pytest.mark.sweep)
     for entry in catalogue().values()
     for variant in variants(entry)
     if variant.source.via == "package" and has_variant(variant)

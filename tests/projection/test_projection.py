@@ -988,7 +988,10 @@ def test_kernels_and_their_gradients_lower_for_cuda(kind, kernel, reduction):
     assert "callback" not in text
 
 
-@pytest.mark.parametrize("kernel", ["scatter", "groups", "dense"])
+@pytest.mark.parametrize(
+    "kernel",
+    [pytest.param("scatter", marks=pytest.mark.sweep), "groups", "dense"],
+)
 def test_locations_in_pieces_have_the_same_products(kernel):
     """What data split along locations are multiplied by; each compartment has a kernel."""
     atlas = mixed_atlas().select(compartments=["cortex_L", "cortex_R"])

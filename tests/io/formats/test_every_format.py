@@ -443,7 +443,7 @@ def test_a_format_is_one_module_and_one_line(tmp_path, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match=r"`path` should end in .*\.toy, got 'x\.abc'"):
         ai.save_atlas(atlas, tmp_path / "x.abc")
-    (tmp_path / "x.abc").touch()
+    (tmp_path / "x.abc").write_text("abc")
     with pytest.raises(ai.AtlasFileError, match=r"Atlases are read from .*\.toy"):
         ai.load_atlas(tmp_path / "x.abc", space="stated")
     with pytest.raises(ai.AtlasFileError, match=r"none\.toy: no such file"):
