@@ -11,7 +11,7 @@ import numpy as np
 import atlasinit as ai
 
 WAIT = 140
-"""The seconds that a thread or a process is waited for; a test has 300, and says less."""
+"""The seconds that a thread or a process is waited for; a test has 600, and says less."""
 
 
 def table(compartments, keys=None, names=None, **extra):
